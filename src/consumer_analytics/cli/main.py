@@ -1,0 +1,59 @@
+"""The command `consumer-analytics`: its commands, and how errors end it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.markup import escape
+
+import consumer_analytics
+from consumer_analytics.cli import (
+    migrate,
+)
+from consumer_analytics.cli.output import err
+from consumer_analytics.errors import ConsumerAnalyticsError
+
+app = typer.Typer(
+    name="consumer-analytics",
+    help="Exact customer and event snapshots per consumer, on PostgreSQL and Airflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("migrate")(migrate.migrate)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(consumer_analytics.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001  (its callback does the work)
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; errors meant for people end it with one line."""
+    try:
+        app()
+    except ConsumerAnalyticsError as error:
+        err.print(f"[red]error:[/red] {escape(str(error))}")
+        sys.exit(error.exit_code)
+    except psycopg.Error as error:
+        text = error.diag.message_primary or " ".join(str(error).split())
+        err.print(f"[red]error:[/red] database: {escape(text)}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("stopped")
+        sys.exit(130)

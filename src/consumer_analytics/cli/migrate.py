@@ -1,0 +1,36 @@
+"""`consumer-analytics migrate`: bring the database to this version's schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, print_json, say
+from consumer_analytics.engine import schema
+from consumer_analytics.engine.database import connected
+from consumer_analytics.settings import settings
+
+
+def migrate(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Change nothing; exit 1 where migrations are missing."),
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Create or update the product's tables; done twice, the second does nothing."""
+    if check:
+        with connected(settings(), "migrate --check") as connection:
+            names = [migration.name for migration in schema.pending(connection)]
+    else:
+        names = [migration.name for migration in schema.migrate(settings())]
+    if as_json:
+        print_json({"pending" if check else "applied": names})
+    elif not names:
+        say("the schema is up to date")
+    else:
+        for name in names:
+            say(f"{'missing' if check else 'applied'}  {name}")
+    if check and names:
+        raise typer.Exit(1)

@@ -1,0 +1,115 @@
+"""What people and machines are shown: tables, JSON, progress, one-line errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one JSON document; times as ISO 8601."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_jsonable) + "\n")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    return str(value)
+
+
+def moment(value: dt.datetime | None) -> str:
+    """Write an instant in UTC as a person reads it; a dash where there is none."""
+    if value is None:
+        return "-"
+    if value.year in (dt.MINYEAR, dt.MAXYEAR):
+        return "never" if value.year == dt.MAXYEAR else "the beginning"
+    text = value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if value.microsecond:
+        text += f".{value.microsecond:06d}".rstrip("0")
+    return text + " UTC"
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Print a table that fits the terminal; numbers to the right."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(
+            isinstance(row[index], (int, float)) or row[index] is None for row in rows
+        )
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dt.datetime):
+        return moment(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return escape(str(value))
+
+
+def say(text: str) -> None:
+    """Print a line to people, markup left alone."""
+    out.print(escape(text))
+
+
+def warn(text: str) -> None:
+    """Print a warning line to standard error."""
+    err.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long job is: a bar with ETA on a terminal, else plain lines.
+
+    Yields a function that takes how much is done and how much there is.
+    """
+    if not err.is_terminal:
+        last = -1
+
+        def lines(done: int, total: int) -> None:
+            nonlocal last
+            tenth = 10 * done // total if total else 10
+            if tenth > last:
+                last = tenth
+                err.print(f"{escape(label)}: {done:,} of {total:,}")
+
+        yield lines
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(escape(label), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,1 @@
+"""What the DAG files call: the engine's steps with Airflow's context around them."""

@@ -1,0 +1,39 @@
+"""SQL as files: `queries/<object>-<action>.sql`, read once and composed by psycopg.
+
+A query names bound values as `%(name)s` and identifiers as `{name}`; the three
+source tables are always there as `{consumers}`, `{customers}` and
+`{customer_events}`. Every statement carries its file's name as a comment, so
+that `pg_stat_activity` and the server's log say what is running.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from psycopg import sql
+
+SOURCE_TABLES = ("consumers", "customers", "customer_events")
+
+
+@cache
+def _text(name: str) -> str:
+    return (files(__name__) / "queries" / f"{name}.sql").read_text(encoding="utf-8").strip()
+
+
+def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> sql.Composed:
+    """Compose the query file `name`.
+
+    Args:
+        name: the file's name without `.sql`, such as `events-extract`.
+        source_schema: schema of the three source tables.
+        parts: further identifiers or fragments that the file names in braces.
+
+    Returns:
+        The statement, ready for `execute` with its values bound.
+    """
+    tables: dict[str, sql.Composable] = {
+        table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES
+    }
+    body = sql.SQL(_text(name)).format(**(tables | parts))  # type: ignore[arg-type]
+    return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body  # type: ignore[arg-type]
