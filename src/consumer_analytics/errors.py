@@ -59,3 +59,7 @@ class BusyError(ConsumerAnalyticsError):
 
 class ConnectionLostError(ConsumerAnalyticsError):
     """The connection to the database was lost; nothing was half-written, run again."""
+
+
+class LocalServerError(ConsumerAnalyticsError):
+    """The embedded PostgreSQL server cannot be used."""

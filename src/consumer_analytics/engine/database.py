@@ -75,7 +75,7 @@ def conninfo(settings: Settings) -> str:
                 "no database: start the embedded one with `consumer-analytics up`, "
                 "or set CONSUMER_ANALYTICS_DATABASE_URL"
             ) from None
-        return make_conninfo("", host=directory, user="analytics", dbname="analytics")
+        return make_conninfo("", host=directory, port=5432, user="analytics", dbname="analytics")
     try:
         parts = conninfo_to_dict(settings.database_url.get_secret_value())
     except psycopg.ProgrammingError:

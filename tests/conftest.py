@@ -1,0 +1,402 @@
+"""Fixtures shared by all tests: real servers, a migrated database per test, the real command.
+
+Two servers: `main`, on which everything runs, and `other`, on which tests with
+`@pytest.mark.both_versions` run as well. `main` is the embedded PostgreSQL 18,
+or the server of CONSUMER_ANALYTICS_TEST_DATABASE_URL; `other` is the oldest one
+this machine has where `main` is new, and the newest where it is old.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from consumer_analytics.engine import schema
+from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.local.embedded_postgres import (
+    SUPERUSER,
+    EmbeddedPostgres,
+    packaged_binaries,
+)
+from consumer_analytics.settings import PREFIX, Settings
+
+TEST_URL = f"{PREFIX}TEST_DATABASE_URL"
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+NEWEST = 18
+
+
+# -- servers -------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server that databases are made on.
+
+    Attributes:
+        admin_url: a login that may create databases; a superuser, except
+            where the user's own test server gives us less.
+        origin: where it comes from, for the report's header.
+    """
+
+    admin_url: str
+    origin: str
+    #: The plain login that owns the databases; None: the admin itself.
+    role: str | None = None
+    password: str | None = None
+    #: Superuser and owner differ, as on the embedded server.
+    template: str = ""
+    made: list[str] = field(default_factory=list)
+
+    def connect_admin(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect as admin, in autocommit."""
+        info = (
+            self.admin_url if database is None else make_conninfo(self.admin_url, dbname=database)
+        )
+        return psycopg.connect(info, autocommit=True)
+
+    @property
+    def version(self) -> int:
+        """The major version."""
+        with self.connect_admin() as connection:
+            return connection.info.server_version // 10_000
+
+    def prepare(self) -> None:
+        """Make the owner and the migrated template of every test's database."""
+        with self.connect_admin() as connection:
+            row = connection.execute(
+                "select rolsuper from pg_roles where rolname = current_user"
+            ).fetchone()
+            assert row is not None
+            if row[0]:
+                # Tests work as the product does: not as a superuser.
+                self.role = f"ca_test_{secrets.token_hex(4)}"
+                self.password = secrets.token_hex(16)
+                name = sql.Identifier(self.role)
+                connection.execute(
+                    sql.SQL("create role {} login password {}").format(name, self.password)
+                )
+                connection.execute(sql.SQL("grant pg_read_all_stats to {}").format(name))
+        template = self.create(None)
+        schema.migrate(Settings(database_url=SecretStr(self.url(template))))  # type: ignore[call-arg]
+        self.template = template
+
+    def url(self, database: str) -> str:
+        """Return the owner's connection string for a database."""
+        parts = {**conninfo_to_dict(self.admin_url), "dbname": database}
+        if self.role is not None:
+            parts |= {"user": self.role, "password": self.password}
+        return make_conninfo("", **parts)
+
+    def create(self, template: str | None) -> str:
+        """Create a database with a name of its own and return the name."""
+        name = f"ca_test_{secrets.token_hex(6)}"
+        statement = sql.SQL("create database {} template {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template0")
+        )
+        if self.role is not None:
+            statement += sql.SQL(" owner {}").format(sql.Identifier(self.role))
+        with self.connect_admin() as connection:
+            connection.execute(statement)
+        self.made.append(name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        with self.connect_admin() as connection:
+            for (gid,) in connection.execute(
+                "select gid from pg_prepared_xacts where database = %s", [name]
+            ).fetchall():
+                # Only from inside its database can it be ended.
+                with self.connect_admin(name) as inside:
+                    inside.execute(sql.SQL("rollback prepared {}").format(gid))
+            connection.execute(
+                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+            )
+        self.made.remove(name)
+
+    def clean(self) -> None:
+        """Drop all that the tests made."""
+        for name in list(self.made):
+            self.drop(name)
+        if self.role is not None:
+            with self.connect_admin() as connection:
+                connection.execute(
+                    sql.SQL("drop role if exists {}").format(sql.Identifier(self.role))
+                )
+
+
+class Servers:
+    """The session's servers, each started when the first test asks for it."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._running: dict[str, Server] = {}
+        self._embedded: list[EmbeddedPostgres] = []
+
+    def get(self, name: str) -> Server:
+        """Return the server `main` or `other`, prepared."""
+        if name not in self._running:
+            server = self._main() if name == "main" else self._other()
+            # Known before it is prepared, so that a failure is cleaned up as well.
+            self._running[name] = server
+            server.prepare()
+        return self._running[name]
+
+    def _main(self) -> Server:
+        if url := os.environ.get(TEST_URL):
+            return Server(url, TEST_URL)
+        return self._embed(None, f"embedded PostgreSQL {NEWEST}")
+
+    def _other(self) -> Server:
+        if self.get("main").version < NEWEST:
+            return self._embed(None, f"embedded PostgreSQL {NEWEST}")
+        binaries, origin = oldest_binaries()
+        return self._embed(binaries, origin)
+
+    def _embed(self, binaries: Path | None, origin: str) -> Server:
+        # Not below pytest's own folder: as root, the server's user must get through.
+        folder = Path(tempfile.mkdtemp(prefix="ca-test-"))
+        embedded = EmbeddedPostgres(
+            folder,
+            binaries=binaries,
+            options={
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+                "shared_buffers": "256MB",
+            },
+        )
+        self._embedded.append(embedded)
+        embedded.start()
+        return Server(embedded.conninfo(SUPERUSER, "postgres"), origin)
+
+    def close(self) -> None:
+        """Drop what was made on servers that stay; stop and remove the others."""
+        for server in self._running.values():
+            if server.origin == TEST_URL:
+                server.clean()
+        for embedded in self._embedded:
+            embedded.stop()
+            shutil.rmtree(embedded.folder, ignore_errors=True)
+
+
+def oldest_binaries() -> tuple[Path, str]:
+    """Return the oldest supported server's programs on this machine, and what they are."""
+    if (DEBIAN_15 / "initdb").exists():
+        return DEBIAN_15, "PostgreSQL 15 of this machine"
+    return packaged_binaries(16), "embedded PostgreSQL 16 (no PostgreSQL 15 on this machine)"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the tests independent of the developer's settings, and stoppable."""
+    config.addinivalue_line(
+        "markers",
+        "both_versions: run on the main server and on the other version's too",
+    )
+    for variable in list(os.environ):
+        if variable.startswith((PREFIX, "AIRFLOW", "PG")) and variable != TEST_URL:
+            del os.environ[variable]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A CI's timeout must not leave servers behind.
+    signal.signal(signal.SIGTERM, stop)
+
+
+def pytest_report_header() -> list[str]:
+    """Say loudly which servers the tests run on."""
+    if os.environ.get(TEST_URL):
+        return [
+            f"main server: {TEST_URL}",
+            "other server: the newest or oldest besides",
+        ]
+    return [
+        f"main server: embedded PostgreSQL {NEWEST}",
+        f"other server: {oldest_binaries()[1]}",
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests marked `both_versions` on both servers."""
+    if "server" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
+        "both_versions"
+    ):
+        metafunc.parametrize("server", ["main", "other"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Return the session's servers; all stopped after the last test."""
+    running = Servers()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def server(servers: Servers, request: pytest.FixtureRequest) -> Server:
+    """Return the server that this test runs on."""
+    return servers.get(getattr(request, "param", "main"))
+
+
+# -- databases -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Database:
+    """A test's own database.
+
+    Attributes:
+        url: libpq's connection string of its owner, who is no superuser.
+        settings: settings for it, all others at their defaults.
+        server: where it is.
+        name: its name.
+    """
+
+    url: str
+    settings: Settings
+    server: Server
+    name: str
+
+    @contextmanager
+    def connect(
+        self, purpose: str = "test", *, writes_sources: bool = True
+    ) -> Iterator[Connection]:
+        """Open a session as the product does, in autocommit."""
+        with connected(self.settings, purpose, writes_sources=writes_sources) as connection:
+            yield connection
+
+    @contextmanager
+    def connect_admin(self) -> Iterator[Connection]:
+        """Open a session as the server's admin, in autocommit."""
+        with self.server.connect_admin(self.name) as connection:
+            yield connection
+
+    def rows(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+        """Return what a query answers, in a session of its own."""
+        with self.connect() as connection:
+            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+
+    def execute(self, statement: str, values: Any = None) -> None:
+        """Run a statement (several, where there are no values) in a session of its own."""
+        with self.connect() as connection:
+            connection.execute(statement, values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def new_database(server: Server, tmp_path: Path) -> Iterator[Callable[..., Database]]:
+    """Return a function that makes databases: `new_database(migrated=True, **settings)`."""
+    made: list[str] = []
+
+    def make(*, migrated: bool = True, **changes: Any) -> Database:
+        name = server.create(server.template if migrated else None)
+        made.append(name)
+        values = {
+            "database_url": SecretStr(server.url(name)),
+            "home": tmp_path / "home",
+            **changes,
+        }
+        return Database(server.url(name), Settings(**values), server, name)
+
+    yield make
+    for name in made:
+        server.drop(name)
+
+
+@pytest.fixture
+def database(new_database: Callable[..., Database]) -> Database:
+    """Return a migrated database with no rows in its source tables."""
+    return new_database()
+
+
+@pytest.fixture
+def empty_database(new_database: Callable[..., Database]) -> Database:
+    """Return a database with nothing in it, not even our tables."""
+    return new_database(migrated=False)
+
+
+# -- the command ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the command left."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, as the JSON document it is."""
+        return json.loads(self.stdout)
+
+
+#: The command as it is installed beside this Python.
+COMMAND = Path(sys.executable).with_name("consumer-analytics")
+
+
+def command_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a plain environment for the command: no colours, no terminal's width."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match(rf"{PREFIX}|AIRFLOW|PG|FORCE_COLOR|COLUMNS|PYTHONWARNINGS", name)
+    }
+    return {**environment, "NO_COLOR": "1", "COLUMNS": "200", **(changes or {})}
+
+
+class Cli:
+    """Runs `consumer-analytics` as a user does: a process of its own."""
+
+    def __init__(self, database: Database) -> None:
+        """Run it against `database`."""
+        self._environment = {
+            f"{PREFIX}DATABASE_URL": database.url,
+            f"{PREFIX}HOME": str(database.settings.home),
+        }
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        timeout: float = 60,
+    ) -> Result:
+        """Run the command with these arguments and wait for it to end."""
+        done = subprocess.run(
+            [str(COMMAND), *map(str, arguments)],
+            env=command_environment({**self._environment, **(env or {})}),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def cli(database: Database) -> Cli:
+    """Return the command, set up for the test's database: `cli("run", "--as-of", …)`."""
+    return Cli(database)
