@@ -147,8 +147,10 @@ class EmbeddedPostgres:
     def socket_dir(self) -> Path:
         """The folder of the Unix socket; only the server's user may enter it."""
         beside = self.folder / "run"
-        # The server also makes a lock file: the socket's name and `.lock`.
-        if len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock")) < _SOCKET_PATH_LIMIT:
+        # The server also makes a lock file: the socket's name and `.lock`. A comma in
+        # a host's name means two hosts, and anything odd would need quoting in a URL.
+        length = len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock"))
+        if length < _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", str(beside)):
             return beside
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"consumer-analytics-{os.geteuid()}-{digest}"
@@ -170,7 +172,7 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         """The running server's process id; None where it does not run."""
         try:
-            pid = int((self.data / "postmaster.pid").read_text(encoding="ascii").split()[0])
+            pid = int((self.data / "postmaster.pid").read_bytes().split()[0])
             process = psutil.Process(pid)
             # The number may belong to somebody else by now.
             if Path(process.cwd()) == self.data and process.status() != psutil.STATUS_ZOMBIE:
@@ -199,6 +201,12 @@ class EmbeddedPostgres:
         Raises:
             LocalServerError: it cannot be started; the message says why.
         """
+        # pg_ctl hands the path to a shell, in double quotes.
+        if odd := set(str(self.folder)) & set('"$`\\\n'):
+            raise LocalServerError(
+                f"PostgreSQL cannot live in {self.folder}, for the {odd.pop()!r} in its path; "
+                "set CONSUMER_ANALYTICS_HOME to another folder"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -207,9 +215,7 @@ class EmbeddedPostgres:
                 "set CONSUMER_ANALYTICS_HOME to one that can"
             ) from None
         with self._locked():
-            if self.pid is not None:
-                self._name_socket()
-                self._bootstrap()
+            if self._reuse():
                 return False
             self._prepare_user()
             if not (self.data / "PG_VERSION").exists():
@@ -222,6 +228,20 @@ class EmbeddedPostgres:
             self._name_socket()
             self._bootstrap()
             return True
+
+    def _reuse(self) -> bool:
+        """Take the running server over; not one that is just going down."""
+        if self.pid is None:
+            return False
+        try:
+            self._bootstrap()
+        except (LocalServerError, psycopg.OperationalError):
+            psutil.wait_procs(self.processes(), timeout=5)
+            if self.pid is not None:
+                raise
+            return False
+        self._name_socket()
+        return True
 
     def stop(self) -> None:
         """Stop the server and every process of it; nothing where it does not run."""
@@ -352,22 +372,34 @@ class EmbeddedPostgres:
         """Wait for a killed server's last processes, and remove its lock file."""
         psutil.wait_procs(self.processes(), timeout=10)
         if not self.processes():
-            # Its number may be another process's by now, which PostgreSQL would respect.
+            # Their numbers may be another process's by now, or a zombie's that nobody
+            # reaps, and PostgreSQL would respect those.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
+            for left in self.socket_dir.glob(".s.PGSQL.*"):
+                left.unlink(missing_ok=True)
 
     def _launch(self) -> None:
         log = self.data / "startup.log"
         log.unlink(missing_ok=True)
+        began = time.time() - 1
         done = self._run(
             "pg_ctl", "start", "-D", str(self.data), "-l", str(log), "-w",
             "-t", str(_START_SECONDS),
         )  # fmt: skip
         if done.returncode != 0:
-            said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-            reason = re.search(r"(?:FATAL|PANIC): *(.+)", said)
+            said = "".join(
+                path.read_text(encoding="utf-8", errors="replace")
+                for path in (log, *self.data.glob("log/*"))
+                if path.exists() and path.stat().st_mtime >= began
+            )
+            # A bad setting is a LOG line before a FATAL one that only points at its file.
+            reasons = re.findall(
+                r"(?:FATAL|PANIC): +.+|LOG: +(?:invalid .+|.+ outside the valid .+)", said
+            )
+            reasons.sort(key=lambda line: line.startswith("LOG"))
+            why = reasons[-1].split(":", 1)[1].strip() if reasons else _last_line(done)
             raise LocalServerError(
-                f"PostgreSQL does not start: {reason[1] if reason else _last_line(done)}; "
-                f"see {self.data / 'log'} and {log}"
+                f"PostgreSQL does not start: {why}; see {self.data / 'log'} and {log}"
             )
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
