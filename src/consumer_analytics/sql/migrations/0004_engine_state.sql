@@ -5,6 +5,8 @@
 create table consumer_analytics_internal.state (
     job_name text primary key references public.etl_job_watermarks,
     processed_through timestamptz not null default '-infinity',
+    -- Snapshots after this instant may say less than the counts: restate them.
+    restate_after timestamptz,
     -- Grows with every change of the counts: an extract made before is stale.
     version bigint not null default 0
 );
@@ -30,20 +32,27 @@ create table consumer_analytics_internal.event_totals (
 create table consumer_analytics_internal.runs (
     run_id bigint generated always as identity primary key,
     run_key text not null unique,
-    kind text not null,
     snapshot_source text not null,
     state text not null check (state in ('open', 'success', 'failed')),
     -- The instant asked for, and the one reached: less where the run was held back.
     requested_at timestamptz not null,
     reached_at timestamptz not null,
-    -- Start of the window, then the instants of the run's snapshots, ascending.
-    bounds timestamptz[] not null,
+    -- Whether somebody named the instant, so that its snapshot is owed.
+    named boolean not null,
     held_back_by jsonb not null default '[]',
     opened_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     summary jsonb not null default '{}'
 );
 create index runs_opened_at_idx on consumer_analytics_internal.runs (opened_at);
+
+-- Days below processed_through that something has changed: the next run counts
+-- them anew and restates what changes.
+create table consumer_analytics_internal.touched_days (
+    touched_id bigint generated always as identity primary key,
+    consumer_id uuid,
+    day date not null
+);
 
 -- Snapshots asked for that a run was held back from; the next run writes them.
 create table consumer_analytics_internal.owed_snapshots (
@@ -75,10 +84,9 @@ create table consumer_analytics_internal.watermark_changes (
 create unlogged table consumer_analytics_internal.extracts (
     run_id bigint not null,
     part text not null check (part in ('customers', 'events')),
-    state_version bigint not null,
-    bounds timestamptz[] not null,
+    -- What the extract was made for; the load takes it only for the same plan.
+    plan jsonb not null,
     figures jsonb not null,
-    extracted_at timestamptz not null default clock_timestamp(),
     primary key (run_id, part)
 );
 create unlogged table consumer_analytics_internal.extracted_events (

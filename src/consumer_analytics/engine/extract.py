@@ -1,0 +1,191 @@
+"""The two extracts: what the sources say, left in the database for the load.
+
+Each runs in one read snapshot of its own. What it finds waits in unlogged
+tables under the run's id, beside the plan it was made for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any
+
+from psycopg import IsolationLevel, sql
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.engine import instants, plan, watermark
+from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.plan import Plan, Range, Standing, slot_of
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+if TYPE_CHECKING:
+    from consumer_analytics.engine.run import Run
+
+PARTS = ("customers", "events")
+
+
+def standing(connection: Connection, settings: Settings) -> Standing:
+    """Read where the job stands, within the caller's transaction."""
+    processed, version = connection.execute(
+        "select processed_through, version from consumer_analytics_internal.state "
+        "where job_name = %s",
+        [watermark.JOB],
+    ).fetchone() or (MINUS_INFINITY, 0)
+    touched = [
+        day
+        for (day,) in connection.execute(
+            "select distinct day from consumer_analytics_internal.touched_days "
+            "where day < %s order by 1",
+            [processed if processed > MINUS_INFINITY else dt.datetime.min],
+        )
+    ]
+    return Standing(
+        watermark.read(connection).last_processed_timestamp,
+        processed,
+        version,
+        tuple(touched),
+        _purged_through(connection, settings),
+    )
+
+
+def _purged_through(connection: Connection, settings: Settings) -> dt.date | None:
+    """Return the last day that the source no longer holds whole.
+
+    The oldest event's own day is taken for cut off only where earlier days
+    were counted once: a source that simply begins on that day holds it whole.
+    """
+    oldest = scalar(
+        connection, query("events-oldest", settings.source_schema)
+    )
+    first_known: dt.date | None = scalar(
+        connection, "select min(day) from consumer_analytics_internal.event_days"
+    )
+    if first_known is None:
+        return None
+    if oldest is None:
+        return dt.date.max
+    day = instants.day_of(oldest) if oldest > MINUS_INFINITY else dt.date.min
+    return day if first_known < day else None
+
+
+def customers(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
+    """Count the customers as they stood at the run's instants.
+
+    Returns:
+        Figures for the log: window, customers at the last instant, seconds.
+    """
+    return _extract(connection, settings, run, "customers")
+
+
+def events(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
+    """Count the events that the run reads.
+
+    Returns:
+        Figures for the log: window, rows read, seconds.
+    """
+    return _extract(connection, settings, run, "events")
+
+
+def _extract(connection: Connection, settings: Settings, run: Run, part: str) -> dict[str, Any]:
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        made = plan.for_run(connection, standing(connection, settings), run.reached_at)
+        return extract_part(connection, settings, run.run_id, made, part)
+
+
+def extract_part(
+    connection: Connection, settings: Settings, run_id: int, made: Plan, part: str
+) -> dict[str, Any]:
+    """Run one extract for a plan, within the caller's transaction."""
+    started = time.monotonic()
+    table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
+    connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
+    figures = (
+        _customers(connection, settings, run_id, made)
+        if part == "customers"
+        else _events(connection, settings, run_id, made)
+    )
+    figures["seconds"] = round(time.monotonic() - started, 3)
+    connection.execute(
+        "insert into consumer_analytics_internal.extracts (run_id, part, plan, figures) "
+        "values (%s, %s, %s, %s) on conflict (run_id, part) "
+        "do update set plan = excluded.plan, figures = excluded.figures",
+        [run_id, part, Jsonb(made.as_json()), Jsonb(figures)],
+    )
+    return figures
+
+
+def _customers(
+    connection: Connection, settings: Settings, run_id: int, made: Plan
+) -> dict[str, Any]:
+    if not made.snapshots:
+        return {"customers": 0}
+    single = len(made.snapshots) == 1
+    slot = (
+        sql.SQL("case when created_at >= {}::timestamptz then 1 else 0 end").format(made.bounds[0])
+        if single
+        else sql.SQL("width_bucket(created_at::timestamptz, {}::timestamptz[])").format(
+            list(made.bounds)
+        )
+    )
+    found = connection.execute(
+        query("customers-extract", settings.source_schema, slot_of_customer=slot),
+        {
+            "run_id": run_id,
+            "bounds": list(made.bounds),
+            "first": made.snapshots[0],
+            "last": made.snapshots[-1],
+        },
+    ).fetchone()
+    names = ("customers", "new_customers", "unattributed_customers", "future_customers")
+    return dict(zip(names, found or (0, 0, 0, 0), strict=True))
+
+
+def _events(connection: Connection, settings: Settings, run_id: int, made: Plan) -> dict[str, Any]:
+    if made.ranges:
+        ranges = sql.SQL("\nunion all\n").join(
+            _count_range(settings, stretch, made.bounds) for stretch in made.ranges
+        )
+        connection.execute(query("events-extract", ranges=ranges), {"run_id": run_id})
+    if made.recount and made.standing.purged_through is not None:
+        connection.execute(
+            query("events-restore-purged"),
+            {
+                "run_id": run_id,
+                "bounds": list(made.bounds),
+                "purged_through": made.standing.purged_through,
+                "recount": made.recount_multirange,
+            },
+        )
+    read, in_window = connection.execute(
+        "select coalesce(sum(n), 0)::bigint, coalesce(sum(n) filter (where slot > 0), 0)::bigint "
+        "from consumer_analytics_internal.extracted_events where run_id = %s",
+        [run_id],
+    ).fetchone() or (0, 0)
+    return {"rows_read": read, "new_events": in_window}
+
+
+def _count_range(
+    settings: Settings, stretch: Range, bounds: tuple[dt.datetime, ...]
+) -> sql.Composed:
+    inside = [bound for bound in bounds if stretch.lower < bound < stretch.upper]
+    buckets = sql.SQL("{}::timestamptz[]").format(list(bounds))
+    row, day = sql.SQL("null::int"), sql.SQL("slot_of_row")
+    if not inside:
+        day = sql.SQL("{}").format(slot_of(stretch.lower, bounds))  # type: ignore[assignment]
+    elif all(instants.is_midnight(bound) for bound in inside):
+        # Whole days: the slot follows from the day, once per group, not per row.
+        day = sql.SQL("width_bucket(greatest(day::timestamptz, {}), {})").format(  # type: ignore[assignment]
+            stretch.lower, buckets
+        )
+    else:
+        row = sql.SQL("width_bucket(created_at::timestamptz, {})").format(buckets)  # type: ignore[assignment]
+    return query(
+        "events-count-range",
+        settings.source_schema,
+        slot_of_row=row,
+        slot_of_day=day,
+        lower=sql.Literal(stretch.lower),
+        upper=sql.Literal(stretch.upper if stretch.upper < INFINITY else INFINITY),
+    )

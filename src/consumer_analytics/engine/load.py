@@ -1,0 +1,342 @@
+"""The load: fold what was extracted, write the snapshots, move the watermark.
+
+All of it is one transaction, under the job's lock. The extracts count only if
+the job still stands where they found it; otherwise they are made again inside
+the load, so that figures never depend on the order in which things happened.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.engine import extract, instants, plan, watermark
+from consumer_analytics.engine.database import LOCK_JOB, Connection
+from consumer_analytics.engine.plan import Plan
+from consumer_analytics.errors import BusyError
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+if TYPE_CHECKING:
+    from consumer_analytics.engine.run import Run
+
+#: Snapshots restated together; the SQL's cost grows with the square of it.
+_RESTATED_AT_ONCE = 16
+#: Someone may set the watermark by hand in the very moment; then look again.
+_TRIES = 5
+
+
+@contextmanager
+def job_lock(connection: Connection, settings: Settings) -> Iterator[None]:
+    """Hold the job's lock for the block: one writer of figures at a time.
+
+    The lock belongs to the session, so that the transaction inside takes its
+    snapshot only after the turn has come, and a killed process leaves none.
+
+    Raises:
+        BusyError: another one still works after `lock_wait` seconds.
+    """
+    connection.execute(
+        "select set_config('lock_timeout', %s, false)", [f"{max(1, int(settings.lock_wait * 1000))}"]
+    )
+    try:
+        connection.execute("select pg_advisory_lock(%s, 0)", [LOCK_JOB])
+    except psycopg.errors.LockNotAvailable:
+        raise BusyError(
+            f"another run is still at work after {settings.lock_wait:g} s"
+            f"{_who_has_it(connection)}; run again when it is done"
+        ) from None
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("select pg_advisory_unlock(%s, 0)", [LOCK_JOB])
+
+
+def _who_has_it(connection: Connection) -> str:
+    row = connection.execute(
+        "select a.pid, a.application_name from pg_locks l join pg_stat_activity a using (pid) "
+        "where l.locktype = 'advisory' and l.classid = %s::oid and l.granted "
+        "and l.database = (select oid from pg_database where datname = current_database())",
+        [LOCK_JOB],
+    ).fetchone()
+    return f" (pid {row[0]}, {row[1]})" if row else ""
+
+
+def load(
+    connection: Connection,
+    settings: Settings,
+    run: Run,
+    notify: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Finish a run: fold, write its snapshots, move the watermark, restate what changed.
+
+    Returns:
+        The run's summary, as `metadata_json` keeps it.
+
+    Raises:
+        BusyError: another run would not end.
+    """
+    with job_lock(connection, settings):
+        for attempt in range(_TRIES):
+            try:
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ
+                with connection.transaction():
+                    summary = _load(connection, settings, run, notify)
+                break
+            except psycopg.errors.SerializationFailure:
+                if attempt == _TRIES - 1:
+                    raise
+            except psycopg.errors.LockNotAvailable:
+                raise BusyError(
+                    f"the watermark's row is locked by another session for {settings.lock_wait:g} s; "
+                    "let it commit, then run again"
+                ) from None
+        restated = restate(connection, settings, f"run {run.run_key}", notify)
+    summary["snapshots_restated"] += restated
+    return summary
+
+
+def _load(
+    connection: Connection, settings: Settings, run: Run, notify: Callable[[str], None]
+) -> dict[str, Any]:
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "lock"):
+        mark = watermark.read(connection, for_update=True)
+        stands = extract.standing(connection, settings)
+        made = plan.for_run(connection, stands, run.reached_at)
+    figures: dict[str, Any] = {}
+    for part in extract.PARTS:
+        found = connection.execute(
+            "select figures, plan = %s from consumer_analytics_internal.extracts "
+            "where run_id = %s and part = %s",
+            [Jsonb(made.as_json()), run.run_id, part],
+        ).fetchone()
+        if found is None or not found[1]:
+            if found is not None:
+                notify(f"the extract of {part} is stale, extracting again")
+            figures[part] = extract.extract_part(connection, settings, run.run_id, made, part)
+        else:
+            figures[part] = found[0]
+        seconds[f"extract_{part}"] = figures[part]["seconds"]
+
+    written, restated, correction = write(
+        connection, settings, run.run_id, made, run.snapshot_source, f"run {run.run_key}", seconds
+    )
+    with _timed(seconds, "finish"):
+        bad_rows = _bad_rows(connection, settings, figures["customers"])
+        summary = {
+            "run_key": run.run_key,
+            "window_start": made.bounds[0].isoformat() if made.snapshots else None,
+            "window_end": run.reached_at.isoformat() if made.snapshots else None,
+            "requested": run.requested_at.isoformat(),
+            "rows_read": figures["events"]["rows_read"],
+            "new_events": figures["events"]["new_events"],
+            "new_customers": figures["customers"].get("new_customers", 0),
+            "snapshots_written": written,
+            "snapshots_restated": restated,
+            "held_back_by": list(run.held_back_by),
+            "corrections": correction,
+            "bad_rows": bad_rows,
+            "seconds": seconds,
+        }
+        _finish(connection, run, made, mark, summary)
+    return summary
+
+
+def write(
+    connection: Connection,
+    settings: Settings,
+    run_id: int,
+    made: Plan,
+    snapshot_source: str,
+    reason: str,
+    seconds: dict[str, float],
+) -> tuple[int, int, dict[str, Any]]:
+    """Fold what was extracted for a plan and write the plan's snapshots.
+
+    Within the caller's transaction, under the job's lock.
+
+    Returns:
+        Snapshot rows inserted, rows restated, and what the recounted days
+        brought to light: `from` (the first day corrected, or None), `found` and
+        `vanished` events.
+    """
+    values = {
+        "run_id": run_id,
+        "bounds": list(made.bounds),
+        "recount": made.recount_multirange,
+        "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
+        "processed_day": _day_or_infinite(made.standing.processed_through),
+        "snapshot_source": snapshot_source,
+        "job": watermark.JOB,
+        "reason": reason,
+    }
+    written = restated = 0
+    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.rendered_snapshots")
+    with _timed(seconds, "fold"):
+        connection.execute(query("events-slots"), values)
+        corrected_from, found, vanished = connection.execute(
+            query("events-fold"), values
+        ).fetchone() or (None, 0, 0)
+        if vanished:
+            connection.execute(query("events-forget-zeros"))
+        _advance(connection, made, corrected_from)
+    if made.snapshots:
+        with _timed(seconds, "render"):
+            connection.execute(query("snapshots-render", settings.source_schema), values)
+        with _timed(seconds, "write"):
+            restated = connection.execute(query("snapshots-restate"), values).rowcount
+            written = connection.execute(query("snapshots-insert")).rowcount
+    return written, restated, {
+        "from": corrected_from.isoformat() if corrected_from else None,
+        "found": found,
+        "vanished": vanished,
+    }
+
+
+def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
+    return "-infinity" if instant.year == dt.MINYEAR else instants.day_of(instant)
+
+
+def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None) -> None:
+    """Note how far the counts reach now, and which snapshots they leave behind."""
+    changed = [instants.start_of(day) for day in made.standing.touched]
+    if corrected_from is not None:
+        changed.append(instants.start_of(corrected_from))
+    connection.execute(
+        "update consumer_analytics_internal.state set processed_through = %s, "
+        "restate_after = least(restate_after, %s::timestamptz), version = version + 1 "
+        "where job_name = %s",
+        [made.until, min(changed, default=None), watermark.JOB],
+    )
+    connection.execute(
+        "delete from consumer_analytics_internal.touched_days where day < %s", [made.until]
+    )
+
+
+def _finish(
+    connection: Connection,
+    run: Run,
+    made: Plan,
+    mark: watermark.Watermark,
+    summary: dict[str, Any],
+) -> None:
+    if made.snapshots:
+        connection.execute(
+            "delete from consumer_analytics_internal.owed_snapshots "
+            "where snapshot_timestamp = any(%s)",
+            [list(made.snapshots)],
+        )
+    if run.named and run.reached_at < run.requested_at:
+        connection.execute(
+            "insert into consumer_analytics_internal.owed_snapshots "
+            "(snapshot_timestamp, run_key, snapshot_source) values (%s, %s, %s) "
+            "on conflict do nothing",
+            [run.requested_at, run.run_key, run.snapshot_source],
+        )
+    moved_to = max(mark.last_processed_timestamp, run.reached_at)
+    connection.execute(
+        "update public.etl_job_watermarks set last_processed_timestamp = %s, "
+        "last_run_at = clock_timestamp(), last_run_status = 'success', records_processed = %s, "
+        "metadata_json = %s where job_name = %s",
+        [
+            moved_to,
+            summary["new_events"] + summary["new_customers"],
+            Jsonb(summary),
+            watermark.JOB,
+        ],
+    )
+    connection.execute(
+        "update consumer_analytics_internal.runs set state = 'success', "
+        "finished_at = clock_timestamp(), summary = %s where run_id = %s",
+        [Jsonb(summary), run.run_id],
+    )
+    forget_extracts(connection, run.run_id)
+
+
+def forget_extracts(connection: Connection, run_id: int) -> None:
+    """Drop what was extracted for a run, and what killed runs left behind."""
+    for table in ("extracts", "extracted_events", "extracted_customers"):
+        connection.execute(
+            query("extracts-forget", table=psycopg.sql.Identifier(table)), {"run_id": run_id}
+        )
+
+
+def _bad_rows(
+    connection: Connection, settings: Settings, customers: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the kinds of rows that the contract tolerates but wants told, where there are any."""
+    row = connection.execute(query("rows-bad", settings.source_schema)).fetchone()
+    names = ("unattributed_events", "untyped_events", "future_events", "unknown_consumers")
+    found = dict(zip(names, row or (), strict=False))
+    found["unattributed_customers"] = customers.get("unattributed_customers", 0)
+    found["future_customers"] = customers.get("future_customers", 0)
+    return {name: value for name, value in found.items() if value}
+
+
+def restate(
+    connection: Connection,
+    settings: Settings,
+    reason: str,
+    notify: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Restate the snapshots that the counts have outgrown, some at a time.
+
+    Called under the job's lock. Where it is interrupted the next call goes on.
+
+    Returns:
+        Snapshot rows restated.
+    """
+    restated = 0
+    while True:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            stands = extract.standing(connection, settings)
+            after = connection.execute(
+                "select restate_after from consumer_analytics_internal.state where job_name = %s",
+                [watermark.JOB],
+            ).fetchone()
+            if after is None or after[0] is None:
+                return restated
+            found = [
+                instant
+                for (instant,) in connection.execute(
+                    "select snapshot_timestamp from public.consumer_analytics "
+                    "where consumer_id is null and snapshot_timestamp > %s "
+                    "and snapshot_timestamp <= %s order by 1 limit %s",
+                    [after[0], stands.processed_through, _RESTATED_AT_ONCE],
+                )
+            ]
+            # First, so that what the recount below may find moves it back again.
+            connection.execute(
+                "update consumer_analytics_internal.state set restate_after = %s "
+                "where job_name = %s",
+                [found[-1] if len(found) == _RESTATED_AT_ONCE else None, watermark.JOB],
+            )
+            if found:
+                notify(f"restating {len(found)} snapshots from {found[0].isoformat()} on")
+                made = plan.for_restating(connection, stands, found)
+                run_id = 0
+                for part in extract.PARTS:
+                    extract.extract_part(connection, settings, run_id, made, part)
+                restated += write(
+                    connection, settings, run_id, made, "restated", reason, {}
+                )[1]
+                forget_extracts(connection, run_id)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[step] = round(time.monotonic() - started, 3)

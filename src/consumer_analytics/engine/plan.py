@@ -1,0 +1,198 @@
+"""What a run reads and which snapshots it writes, decided from where things stand.
+
+A plan depends on the database alone, so that two extracts and the load, each
+in a transaction of its own, arrive at the same one; where they do not, what
+was extracted is stale and is extracted again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from consumer_analytics.engine import instants
+from consumer_analytics.engine.database import MINUS_INFINITY, Connection
+from consumer_analytics.engine.watermark import JOB
+
+#: More separate ranges than this are read as fewer, longer ones.
+_MOST_RANGES = 8
+_ONE_DAY = dt.timedelta(days=1)
+_FIRST_DAY = dt.date.min
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the job stands.
+
+    Attributes:
+        watermark: as `etl_job_watermarks` has it, whoever wrote it.
+        processed_through: how far the counts by day have taken the source in.
+        version: of those counts.
+        touched: days that something below `processed_through` has changed.
+        purged_through: the last day that the source no longer holds whole; None
+            where nothing was purged.
+    """
+
+    watermark: dt.datetime
+    processed_through: dt.datetime
+    version: int
+    touched: tuple[dt.date, ...]
+    purged_through: dt.date | None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of `created_at` to read: from `lower` to before `upper`."""
+
+    lower: dt.datetime
+    upper: dt.datetime
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read and what to write.
+
+    Attributes:
+        standing: what it was made from.
+        bounds: start of the first window, then the instants of the snapshots,
+            ascending. One bound alone means that no snapshot is written.
+        until: how far the counts reach after the fold.
+        recount: days counted anew, as half-open ranges of dates.
+        ranges: what is read of the events.
+    """
+
+    standing: Standing
+    bounds: tuple[dt.datetime, ...]
+    until: dt.datetime
+    recount: tuple[tuple[dt.date, dt.date], ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def snapshots(self) -> tuple[dt.datetime, ...]:
+        """The instants of the snapshots."""
+        return self.bounds[1:]
+
+    @property
+    def recount_multirange(self) -> str:
+        """`recount` as PostgreSQL writes a datemultirange."""
+        return "{" + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in self.recount) + "}"
+
+    @property
+    def start_day(self) -> dt.date:
+        """The first UTC day that lies wholly in the windows."""
+        first = self.bounds[0]
+        if first == MINUS_INFINITY:
+            return _FIRST_DAY
+        day = instants.day_of(first)
+        return day if instants.is_midnight(first) else day + _ONE_DAY
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values, to compare and to show."""
+        return dict(_plain(asdict(self)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (dt.date, dt.datetime)):
+        return value.isoformat()
+    return value
+
+
+def _date(day: dt.date) -> str:
+    if day == dt.date.min:
+        return "-infinity"
+    return "infinity" if day == dt.date.max else day.isoformat()
+
+
+def previous_snapshot(connection: Connection, before: dt.datetime) -> dt.datetime:
+    """Return the instant of the last snapshot before another; the epoch where there is none."""
+    row = connection.execute(
+        "select max(snapshot_timestamp) from public.consumer_analytics "
+        "where consumer_id is null and snapshot_timestamp < %s",
+        [before],
+    ).fetchone()
+    return (row and row[0]) or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def owed_snapshots(connection: Connection, until: dt.datetime) -> list[dt.datetime]:
+    """Return instants before `until` whose snapshots earlier runs were held back from."""
+    rows = connection.execute(
+        "select snapshot_timestamp from consumer_analytics_internal.owed_snapshots "
+        "where snapshot_timestamp < %s order by 1",
+        [until],
+    )
+    return [instant for (instant,) in rows]
+
+
+def for_run(connection: Connection, standing: Standing, reached: dt.datetime) -> Plan:
+    """Plan a run that may process up to `reached`."""
+    if reached == MINUS_INFINITY:
+        return _make(standing, (reached,), standing.processed_through)
+    until = max(reached, standing.processed_through)
+    wanted = [*owed_snapshots(connection, reached), reached]
+    start = standing.watermark
+    if start >= wanted[0]:
+        start = previous_snapshot(connection, wanted[0])
+    return _make(standing, (start, *wanted), until)
+
+
+def for_restating(
+    connection: Connection, standing: Standing, snapshots: list[dt.datetime]
+) -> Plan:
+    """Plan to compute existing snapshots anew; nothing new is taken in."""
+    start = previous_snapshot(connection, snapshots[0])
+    return _make(standing, (start, *snapshots), standing.processed_through)
+
+
+def _make(standing: Standing, bounds: tuple[dt.datetime, ...], until: dt.datetime) -> Plan:
+    known = standing.processed_through
+    # Days to count anew, as half-open stretches.
+    days: list[tuple[dt.date, dt.date]] = []
+    if standing.watermark < known:
+        days.append((instants.day_of(standing.watermark), _after(instants.day_of(known))))
+    days.extend((day, _after(day)) for day in standing.touched if instants.start_of(day) < known)
+    # A day that an instant cuts in two cannot be told from its sum.
+    days.extend(
+        (instants.day_of(bound), _after(instants.day_of(bound)))
+        for bound in bounds
+        if MINUS_INFINITY < bound < known and not instants.is_midnight(bound)
+    )
+    recount = _merged(days)
+    ranges = [
+        Range(instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY, min(instants.start_of(upper), until))
+        for lower, upper in recount
+    ]
+    if until > known:
+        if ranges and ranges[-1].upper >= known:
+            ranges[-1] = Range(ranges[-1].lower, until)
+        else:
+            ranges.append(Range(known, until))
+    return Plan(standing, bounds, until, tuple(recount), tuple(ranges))
+
+
+def _after(day: dt.date) -> dt.date:
+    return day + _ONE_DAY if day < dt.date.max else day
+
+
+def _merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
+    """Join stretches that touch, then the nearest ones until few are left."""
+    merged: list[tuple[dt.date, dt.date]] = []
+    for lower, upper in sorted(days):
+        if merged and lower <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], upper))
+        else:
+            merged.append((lower, upper))
+    while len(merged) > _MOST_RANGES:
+        nearest = min(range(1, len(merged)), key=lambda i: merged[i][0] - merged[i - 1][1])
+        merged[nearest - 1 : nearest + 1] = [(merged[nearest - 1][0], merged[nearest][1])]
+    return merged
+
+
+def slot_of(instant: dt.datetime, bounds: tuple[dt.datetime, ...]) -> int:
+    """Return how many bounds lie at or before an instant, as `width_bucket` does."""
+    return bisect.bisect_right(bounds, instant)

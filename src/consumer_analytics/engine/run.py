@@ -1,0 +1,239 @@
+"""One ETL run: open it, extract twice, load. The DAG's tasks and the command line share it.
+
+    open ──> extract customers ─┐
+         └─> extract events ────┴─> load (fold, snapshots, watermark)
+
+Opening decides, once for all steps, up to which instant the run may read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.engine import extract, holdback, instants, load, schema, sources, watermark
+from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
+from consumer_analytics.errors import UsageError
+from consumer_analytics.settings import Settings
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run.
+
+    Attributes:
+        run_id: its number in this database.
+        run_key: what its steps hand each other; the same for every try.
+        snapshot_source: provenance, such as `airflow_etl` or `cli_etl`.
+        requested_at: the instant asked for.
+        reached_at: the instant it may process up to; less than the one asked
+            for where a transaction held it back.
+        named: whether somebody named the instant, so that its snapshot is owed.
+        held_back_by: who held it back, as `metadata_json` tells it.
+    """
+
+    run_id: int
+    run_key: str
+    snapshot_source: str
+    requested_at: dt.datetime
+    reached_at: dt.datetime
+    named: bool
+    held_back_by: tuple[dict[str, Any], ...]
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def open_run(
+    connection: Connection,
+    settings: Settings,
+    *,
+    at: dt.datetime | None,
+    run_key: str | None = None,
+    source: str = "cli_etl",
+    notify: Notify = _silent,
+) -> Run:
+    """Open a run, or find it open: the first step decides, the others follow.
+
+    A finished run is opened anew, as when its DAG run is cleared; so is one
+    that was opened by a try that is gone.
+
+    Args:
+        connection: in autocommit.
+        settings: for the holdback's patience.
+        at: the instant to process up to; None for the server's now.
+        run_key: the same for all steps and tries of a run.
+        source: provenance for the snapshots.
+        notify: told what the run waits for.
+
+    Raises:
+        UsageError: the instant lies in the future.
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+        HoldbackBlindError: this login cannot see other transactions.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    now = instants.now(connection)
+    requested = at or now
+    if requested > now:
+        raise UsageError(
+            f"{requested.isoformat()} lies in the future; the server's clock says {now.isoformat()}"
+        )
+    key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
+    # One step opens, the others wait for it.
+    lock = f"open {key}"
+    connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [LOCK_JOB + 0x100, lock])
+    try:
+        found = find(connection, key, state="open")
+        if found is not None:
+            return found
+        processed: dt.datetime = scalar(
+            connection,
+            "select processed_through from consumer_analytics_internal.state where job_name = %s",
+            watermark.JOB,
+        )
+        holders: list[holdback.Holder] = []
+        if requested > processed:
+            holders = holdback.wait_until_settled(connection, requested, settings, notify)
+        reached = min([requested, *(holder.began for holder in holders)])
+        if reached < min(processed, requested):
+            reached = min(processed, requested)
+        for holder in holders:
+            notify(f"held back by {holder.describe(now)}")
+        return _record(connection, key, source, requested, reached, at is not None, holders)
+    finally:
+        if not connection.broken:
+            connection.execute(
+                "select pg_advisory_unlock(%s, hashtext(%s))", [LOCK_JOB + 0x100, lock]
+            )
+
+
+def _record(
+    connection: Connection,
+    key: str,
+    source: str,
+    requested: dt.datetime,
+    reached: dt.datetime,
+    named: bool,
+    holders: list[holdback.Holder],
+) -> Run:
+    told = [holder.as_json() for holder in holders]
+    with connection.transaction():
+        run_id = scalar(
+            connection,
+            "insert into consumer_analytics_internal.runs "
+            "(run_key, snapshot_source, state, requested_at, reached_at, named, held_back_by) "
+            "values (%s, %s, 'open', %s, %s, %s, %s) on conflict (run_key) do update set "
+            "snapshot_source = excluded.snapshot_source, state = 'open', "
+            "requested_at = excluded.requested_at, reached_at = excluded.reached_at, "
+            "named = excluded.named, held_back_by = excluded.held_back_by, "
+            "opened_at = clock_timestamp(), finished_at = null returning run_id",
+            key,
+            source,
+            requested,
+            reached,
+            named,
+            Jsonb(told),
+        )
+        connection.execute(
+            "update public.etl_job_watermarks set last_run_status = 'running' where job_name = %s",
+            [watermark.JOB],
+        )
+    return Run(run_id, key, source, requested, reached, named, tuple(told))
+
+
+def find(connection: Connection, run_key: str, *, state: str | None = None) -> Run | None:
+    """Return the run with this key, in this state where one is named; None without."""
+    row = connection.execute(
+        "select run_id, run_key, snapshot_source, requested_at, reached_at, named, held_back_by "
+        "from consumer_analytics_internal.runs where run_key = %s and state = coalesce(%s, state)",
+        [run_key, state],
+    ).fetchone()
+    if row is None:
+        return None
+    *columns, held_back_by = row
+    return Run(*columns, tuple(held_back_by))
+
+
+def summary_of(connection: Connection, run_key: str) -> dict[str, Any]:
+    """Return what a finished run reported."""
+    summary: dict[str, Any] = scalar(
+        connection,
+        "select summary from consumer_analytics_internal.runs where run_key = %s",
+        run_key,
+    )
+    return summary
+
+
+def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
+    """Note that a run failed: status and the error's type and message; nothing else moves."""
+    message = " ".join(str(error).split())[:2000]
+    with connection.transaction():
+        connection.execute(
+            "update public.etl_job_watermarks set last_run_status = 'failed', "
+            "last_run_at = clock_timestamp(), metadata_json = %s where job_name = %s",
+            [
+                Jsonb(
+                    {"run_key": run_key, "error_type": type(error).__name__, "error": message}
+                ),
+                watermark.JOB,
+            ],
+        )
+        connection.execute(
+            "update consumer_analytics_internal.runs set state = 'failed', "
+            "finished_at = clock_timestamp(), summary = %s where run_key = %s",
+            [Jsonb({"error_type": type(error).__name__, "error": message}), run_key],
+        )
+
+
+def run(
+    connection: Connection,
+    settings: Settings,
+    *,
+    at: dt.datetime | None = None,
+    run_key: str | None = None,
+    source: str = "cli_etl",
+    notify: Notify = _silent,
+) -> dict[str, Any]:
+    """Do a whole run in this session.
+
+    Returns:
+        Its summary: window, rows read, snapshots written and restated, who held
+        it back, bad rows, seconds for each step.
+
+    Raises:
+        ConsumerAnalyticsError: as `open_run` and `load` do; the failure is
+            noted in `etl_job_watermarks` where the database still answers.
+    """
+    opened: Run | None = None
+    try:
+        opened = open_run(
+            connection, settings, at=at, run_key=run_key, source=source, notify=notify
+        )
+        extract.customers(connection, settings, opened)
+        extract.events(connection, settings, opened)
+        return load.load(connection, settings, opened, notify)
+    except UsageError:
+        raise
+    except Exception as error:
+        _try_to_record(connection, opened, error)
+        raise
+
+
+def _try_to_record(connection: Connection, opened: Run | None, error: Exception) -> None:
+    if opened is None or connection.broken or connection.closed:
+        return
+    try:
+        record_failure(connection, opened.run_key, error)
+    except psycopg.Error:
+        return

@@ -1,0 +1,112 @@
+"""The watermark: reading it, and moving it by hand with a record of who and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.errors import SchemaError
+
+JOB = "consumer_analytics_daily"
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """The job's row in `etl_job_watermarks`.
+
+    Attributes:
+        last_processed_timestamp: exclusive upper bound of what was processed.
+        last_run_at: when the last run ended or failed; None before the first.
+        last_run_status: pending, running, success or failed.
+        records_processed: events and customers new in the last run's window.
+        metadata: what the last run, or the last person, noted.
+    """
+
+    last_processed_timestamp: dt.datetime
+    last_run_at: dt.datetime | None
+    last_run_status: str
+    records_processed: int
+    metadata: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row under its columns' names."""
+        return {
+            "job_name": JOB,
+            "last_processed_timestamp": self.last_processed_timestamp,
+            "last_run_at": self.last_run_at,
+            "last_run_status": self.last_run_status,
+            "records_processed": self.records_processed,
+            "metadata_json": self.metadata,
+        }
+
+
+def read(connection: Connection, *, for_update: bool = False) -> Watermark:
+    """Read the job's row, locked until the transaction's end where asked.
+
+    Raises:
+        SchemaError: somebody deleted the row.
+    """
+    row = connection.execute(
+        "select last_processed_timestamp, last_run_at, last_run_status, records_processed, "
+        "metadata_json from public.etl_job_watermarks where job_name = %s"
+        + (" for update" if for_update else ""),
+        [JOB],
+    ).fetchone()
+    if row is None:
+        raise SchemaError(
+            f"etl_job_watermarks has no row {JOB}; set it with `consumer-analytics watermark reset`"
+        )
+    return Watermark(*row)
+
+
+def move(
+    connection: Connection, to: dt.datetime, *, who: str, reason: str
+) -> tuple[dt.datetime, dt.datetime]:
+    """Set the watermark by hand and record it.
+
+    Whatever it is set to, the next run's totals are exact: the watermark says
+    what a run reads, the counts themselves know how far they reach.
+
+    Returns:
+        The watermark before and after.
+    """
+    with connection.transaction():
+        row = connection.execute(
+            "select last_processed_timestamp from public.etl_job_watermarks "
+            "where job_name = %s for update",
+            [JOB],
+        ).fetchone()
+        before: dt.datetime = row[0] if row else EPOCH
+        connection.execute(
+            "insert into public.etl_job_watermarks "
+            "(job_name, last_processed_timestamp, last_run_status, metadata_json) "
+            "values (%(job)s, %(to)s, 'pending', %(metadata)s) "
+            "on conflict (job_name) do update set "
+            "last_processed_timestamp = excluded.last_processed_timestamp, "
+            "last_run_status = excluded.last_run_status, metadata_json = excluded.metadata_json",
+            {
+                "job": JOB,
+                "to": to,
+                "metadata": Jsonb(
+                    {
+                        "manual_override": True,
+                        "override_by": who,
+                        "override_reason": reason,
+                        "override_at": dt.datetime.now(dt.UTC).isoformat(),
+                        "moved_from": before.isoformat(),
+                    }
+                ),
+            },
+        )
+        connection.execute(
+            "insert into consumer_analytics_internal.watermark_changes "
+            "(job_name, changed_by, from_timestamp, to_timestamp, reason) "
+            "values (%s, %s, %s, %s, %s)",
+            [JOB, who, before, to, reason],
+        )
+    return before, to

@@ -1,0 +1,2 @@
+select min(created_at)::timestamptz
+from {customer_events}

@@ -1,0 +1,15 @@
+-- Events at or after the start of the window, by slot: what was extracted, and
+-- from the days that were not read again what is known of them.
+create temporary table event_slots on commit drop as
+select consumer_id, slot, event_type, sum(n)::bigint as n
+from (
+    select consumer_id, slot, event_type, n
+    from consumer_analytics_internal.extracted_events
+    where run_id = %(run_id)s
+    union all
+    select consumer_id, width_bucket(day::timestamptz, %(bounds)s::timestamptz[]), event_type, n
+    from consumer_analytics_internal.event_days
+    where day >= %(start_day)s::date and not day <@ %(recount)s::datemultirange
+) as rows
+where slot > 0
+group by consumer_id, slot, event_type

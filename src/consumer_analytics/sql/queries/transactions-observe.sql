@@ -1,0 +1,16 @@
+-- Remember what was seen, and forget what no prepared transaction needs any more.
+with forgotten as (
+    delete from consumer_analytics_internal.transaction_horizons
+    where none_open_before < (
+        select max(none_open_before)
+        from consumer_analytics_internal.transaction_horizons
+        where observed_at < coalesce(
+            (select min(prepared) from pg_prepared_xacts where database = current_database()),
+            'infinity'
+        )
+    )
+)
+
+insert into consumer_analytics_internal.transaction_horizons (observed_at, none_open_before)
+values (%(observed_at)s, %(none_open_before)s)
+on conflict do nothing

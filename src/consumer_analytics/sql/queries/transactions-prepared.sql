@@ -1,0 +1,18 @@
+-- Prepared transactions, each with the latest instant known to precede its
+-- beginning: before it was prepared, some run saw nothing older than that open.
+select
+    prepared.gid,
+    prepared.owner,
+    prepared.prepared,
+    coalesce(
+        (
+            select max(horizon.none_open_before)
+            from consumer_analytics_internal.transaction_horizons as horizon
+            where horizon.observed_at < prepared.prepared
+        ),
+        '-infinity'
+    ) as begun_after
+from pg_prepared_xacts as prepared
+where prepared.database = current_database()
+    and prepared.owner <> all (%(ignored_roles)s::text[])
+order by begun_after
