@@ -295,12 +295,12 @@ class Database:
     def rows(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         """Return what a query answers, in a session of its own."""
         with self.connect() as connection:
-            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(statement, values).fetchall()
 
     def execute(self, statement: str, values: Any = None) -> None:
         """Run a statement (several, where there are no values) in a session of its own."""
         with self.connect() as connection:
-            connection.execute(statement, values)  # type: ignore[arg-type]
+            connection.execute(statement, values)
 
 
 @pytest.fixture

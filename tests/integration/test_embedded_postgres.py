@@ -39,7 +39,7 @@ def make() -> Iterator[Make]:
 
 def _ask(server: EmbeddedPostgres, statement: str, user: str = "analytics") -> object:
     with psycopg.connect(server.conninfo(user)) as connection:
-        row = connection.execute(statement).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(statement).fetchone()
     assert row is not None
     return row[0]
 
@@ -133,9 +133,9 @@ def test_role_is_no_superuser_but_sees_other_sessions(make: Make) -> None:
     )
     with psycopg.connect(server.conninfo(SUPERUSER)) as other:
         other.execute("select 1")
+        pid = other.info.backend_pid
         seen = _ask(
-            server,
-            f"select xact_start is not null from pg_stat_activity where pid = {other.info.backend_pid}",
+            server, f"select xact_start is not null from pg_stat_activity where pid = {pid}"
         )
     assert seen is True
 

@@ -22,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import psutil
 import psycopg
@@ -47,7 +47,7 @@ _START_SECONDS = 300
 _STOP_SECONDS = 60
 
 
-def _package() -> ModuleType:
+def _package() -> Any:
     """Import the package that carries the server."""
     try:
         with warnings.catch_warnings():
@@ -102,7 +102,7 @@ def _default_options() -> dict[str, str]:
         "log_line_prefix": "%m [%p] %q%u %a ",
     }
     with contextlib.suppress(OSError):
-        shared = os.statvfs("/dev/shm")
+        shared = os.statvfs("/dev/shm")  # noqa: S108  (only looked at)
         # Containers give it 64 MB, which parallel queries outgrow.
         if shared.f_frsize * shared.f_blocks < 512 * 2**20:
             options["dynamic_shared_memory_type"] = "mmap"
@@ -231,7 +231,8 @@ class EmbeddedPostgres:
 
     def _reuse(self) -> bool:
         """Take the running server over; not one that is just going down."""
-        if self.pid is None:
+        found = self.pid
+        if found is None:
             return False
         try:
             self._bootstrap()
@@ -288,8 +289,8 @@ class EmbeddedPostgres:
                 f"PostgreSQL does not run as root, and the user {SYSTEM_USER} that it would run as "
                 f"cannot be made ({str(reason).strip()}); run as an ordinary user"
             ) from None
-        self._let_through(self.folder)
-        self._let_through(self.binaries)
+        self._let_through(self.folder, self._user)
+        self._let_through(self.binaries, self._user)
         if self._run("postgres", "--version").returncode != 0:
             # Installed under a tight umask: let the server's user read its programs.
             for path in (self.binaries.parent, *self.binaries.parent.rglob("*")):
@@ -297,12 +298,11 @@ class EmbeddedPostgres:
                     extra = 0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044
                     path.chmod(path.stat().st_mode | extra)
 
-    def _let_through(self, path: Path) -> None:
+    def _let_through(self, path: Path, user: pwd.struct_passwd) -> None:
         """Let the server's user reach `path`: pass through what is above, not list it."""
-        assert self._user is not None
         for folder in (path, *path.parents):
             status = folder.stat()
-            if not status.st_mode & stat.S_IXOTH and status.st_uid != self._user.pw_uid:
+            if not status.st_mode & stat.S_IXOTH and status.st_uid != user.pw_uid:
                 self._notify(f"letting user {SYSTEM_USER} pass through {folder} (chmod o+x)")
                 folder.chmod(status.st_mode | stat.S_IXOTH)
 

@@ -1,0 +1,147 @@
+"""What the DAG's tasks do: the engine's steps, for one DAG run, with readable logs.
+
+The tasks of a run share a run key, made of the DAG run's own names, so that
+every try of every task arrives at the same one and no figures pass through
+the orchestrator.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import psycopg
+
+from consumer_analytics.engine import extract, load, run
+from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import Settings, settings
+
+log = logging.getLogger(__name__)
+
+SOURCE = "airflow_etl"
+
+
+class DagRun(Protocol):
+    """What is needed of the orchestrator's DAG run."""
+
+    dag_id: str
+    run_id: str
+    logical_date: dt.datetime | None
+    run_after: dt.datetime
+
+
+def run_key(dag_run: DagRun) -> str:
+    """Return the key under which the engine knows this DAG run."""
+    return f"airflow:{dag_run.dag_id}:{dag_run.run_id}"
+
+
+def instant(dag_run: DagRun) -> dt.datetime:
+    """Return the instant of the DAG run's snapshot: the same on every clear and re-run."""
+    return dag_run.logical_date or dag_run.run_after
+
+
+def extract_customer_counts(dag_run: DagRun) -> str:
+    """Count the customers; return the run key."""
+    return _extract(dag_run, "extract_customer_counts", extract.customers)
+
+
+def extract_event_counts(dag_run: DagRun) -> str:
+    """Count the events; return the run key."""
+    return _extract(dag_run, "extract_event_counts", extract.events)
+
+
+def load_consumer_analytics(dag_run: DagRun) -> str:
+    """Fold, write the snapshots, move the watermark; return the run key."""
+    with _step(dag_run, "load_consumer_analytics") as (connection, config, opened):
+        _log_summary(load.load(connection, config, opened, log.info))
+    return run_key(dag_run)
+
+
+def _extract(
+    dag_run: DagRun,
+    name: str,
+    count: Callable[[Connection, Settings, run.Run], Mapping[str, Any]],
+) -> str:
+    with _step(dag_run, name) as (connection, config, opened):
+        found = dict(count(connection, config, opened))
+        seconds = found.pop("seconds", 0)
+        figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in found.items())
+        log.info("found in %.3f s: %s", seconds, figures)
+    return run_key(dag_run)
+
+
+@contextmanager
+def _step(dag_run: DagRun, name: str) -> Iterator[tuple[Connection, Settings, run.Run]]:
+    """Open the DAG run's run, or find it open; note a failure where one comes."""
+    config = settings()
+    key = run_key(dag_run)
+    try:
+        with connected(config, f"airflow {name}") as connection:
+            opened = run.open_run(
+                connection,
+                config,
+                at=instant(dag_run),
+                run_key=key,
+                source=SOURCE,
+                notify=log.info,
+            )
+            log.info(
+                "run %s: as of %s, reading up to %s",
+                key,
+                opened.requested_at.isoformat(),
+                opened.reached_at.isoformat(),
+            )
+            yield connection, config, opened
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        # The orchestrator prints the traceback; this is the line to read.
+        log.error("%s failed: %s", name, " ".join(str(error).split()))  # noqa: TRY400
+        _note_failure(config, key, error)
+        raise
+
+
+def _note_failure(config: Settings, key: str, error: Exception) -> None:
+    """Write the failure to the watermark's row, where the database still answers."""
+    try:
+        with connected(config, "airflow failure") as connection:
+            run.record_failure(connection, key, error)
+    except (ConsumerAnalyticsError, psycopg.Error) as second:
+        log.warning("the failure could not be noted in the database: %s", second)
+
+
+def _log_summary(summary: Mapping[str, Any]) -> None:
+    if summary["window_end"] is None:
+        log.info("nothing could be processed yet")
+    else:
+        log.info("window %s to %s", summary["window_start"], summary["window_end"])
+        log.info(
+            "rows read %s; new events %s, new customers %s; snapshots written %s, restated %s",
+            *(
+                f"{summary[figure]:,}"
+                for figure in (
+                    "rows_read",
+                    "new_events",
+                    "new_customers",
+                    "snapshots_written",
+                    "snapshots_restated",
+                )
+            ),
+        )
+    corrections = summary["corrections"]
+    if corrections["from"]:
+        log.info(
+            "corrected from %s on: %s events found, %s gone",
+            corrections["from"],
+            f"{corrections['found']:,}",
+            f"{corrections['vanished']:,}",
+        )
+    for kind, value in summary["bad_rows"].items():
+        log.warning("%s: %s", kind.replace("_", " "), value)
+    for holder in summary["held_back_by"]:
+        log.warning("stopped short of %s, held back by %s", summary["requested"], holder)
+    log.info(
+        "seconds: %s", ", ".join(f"{step} {took}" for step, took in summary["seconds"].items())
+    )
