@@ -10,9 +10,7 @@ import typer
 from rich.markup import escape
 
 import consumer_analytics
-from consumer_analytics.cli import (
-    migrate,
-)
+from consumer_analytics.cli import migrate, run, status, watermark
 from consumer_analytics.cli.output import err
 from consumer_analytics.errors import ConsumerAnalyticsError
 
@@ -25,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("migrate")(migrate.migrate)
+app.command("run")(run.run)
+app.command("status")(status.status)
+app.add_typer(watermark.app, name="watermark")
 
 
 def _version(wanted: bool) -> None:
@@ -35,7 +36,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001  (its callback does the work)
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,

@@ -37,7 +37,7 @@ def standing(connection: Connection, settings: Settings) -> Standing:
         for (day,) in connection.execute(
             "select distinct day from consumer_analytics_internal.touched_days "
             "where day < %s order by 1",
-            [processed if processed > MINUS_INFINITY else dt.datetime.min],
+            [processed],
         )
     ]
     return Standing(
@@ -55,9 +55,7 @@ def _purged_through(connection: Connection, settings: Settings) -> dt.date | Non
     The oldest event's own day is taken for cut off only where earlier days
     were counted once: a source that simply begins on that day holds it whole.
     """
-    oldest = scalar(
-        connection, query("events-oldest", settings.source_schema)
-    )
+    oldest = scalar(connection, query("events-oldest", settings.source_schema))
     first_known: dt.date | None = scalar(
         connection, "select min(day) from consumer_analytics_internal.event_days"
     )
@@ -158,12 +156,13 @@ def _events(connection: Connection, settings: Settings, run_id: int, made: Plan)
                 "recount": made.recount_multirange,
             },
         )
-    read, in_window = connection.execute(
-        "select coalesce(sum(n), 0)::bigint, coalesce(sum(n) filter (where slot > 0), 0)::bigint "
+    read: int = scalar(
+        connection,
+        "select coalesce(sum(n), 0)::bigint "
         "from consumer_analytics_internal.extracted_events where run_id = %s",
-        [run_id],
-    ).fetchone() or (0, 0)
-    return {"rows_read": read, "new_events": in_window}
+        run_id,
+    )
+    return {"rows_read": read}
 
 
 def _count_range(
@@ -187,5 +186,5 @@ def _count_range(
         slot_of_row=row,
         slot_of_day=day,
         lower=sql.Literal(stretch.lower),
-        upper=sql.Literal(stretch.upper if stretch.upper < INFINITY else INFINITY),
+        upper=sql.Literal(min(INFINITY, stretch.upper)),
     )

@@ -25,6 +25,7 @@ from consumer_analytics.sql import query
 SETTLE = dt.timedelta(milliseconds=200)
 _POLL_SECONDS = 0.1
 _SPEAK_AFTER_SECONDS = 1.0
+_MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ class Holder:
 
     def describe(self, at: dt.datetime) -> str:
         """Say in one line who it is and how old it is."""
-        age = "of unknown age" if self.began == MINUS_INFINITY else f"open for {_age(at - self.began)}"
+        age = (
+            "of unknown age"
+            if self.began == MINUS_INFINITY
+            else f"open for {_age(at - self.began)}"
+        )
         if self.kind == "prepared":
             return f"prepared transaction {self.application!r} of {self.user}, {age}"
         name = self.application or "(no application name)"
@@ -74,11 +79,11 @@ class Holder:
 
 def _age(length: dt.timedelta) -> str:
     seconds = max(length.total_seconds(), 0)
-    if seconds < 120:
+    if seconds < 2 * _MINUTE:
         return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.1f} h"
 
 
 def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str]) -> list[Holder]:

@@ -18,7 +18,7 @@ from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import extract, instants, plan, watermark
-from consumer_analytics.engine.database import LOCK_JOB, Connection
+from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
 from consumer_analytics.engine.plan import Plan
 from consumer_analytics.errors import BusyError
 from consumer_analytics.settings import Settings
@@ -44,7 +44,8 @@ def job_lock(connection: Connection, settings: Settings) -> Iterator[None]:
         BusyError: another one still works after `lock_wait` seconds.
     """
     connection.execute(
-        "select set_config('lock_timeout', %s, false)", [f"{max(1, int(settings.lock_wait * 1000))}"]
+        "select set_config('lock_timeout', %s, false)",
+        [f"{max(1, int(settings.lock_wait * 1000))}"],
     )
     try:
         connection.execute("select pg_advisory_lock(%s, 0)", [LOCK_JOB])
@@ -96,7 +97,8 @@ def load(
                     raise
             except psycopg.errors.LockNotAvailable:
                 raise BusyError(
-                    f"the watermark's row is locked by another session for {settings.lock_wait:g} s; "
+                    f"the watermark's row is locked by another session for "
+                    f"{settings.lock_wait:g} s; "
                     "let it commit, then run again"
                 ) from None
         restated = restate(connection, settings, f"run {run.run_key}", notify)
@@ -138,7 +140,7 @@ def _load(
             "window_end": run.reached_at.isoformat() if made.snapshots else None,
             "requested": run.requested_at.isoformat(),
             "rows_read": figures["events"]["rows_read"],
-            "new_events": figures["events"]["new_events"],
+            "new_events": _events_in_windows(connection, made),
             "new_customers": figures["customers"].get("new_customers", 0),
             "snapshots_written": written,
             "snapshots_restated": restated,
@@ -195,11 +197,15 @@ def write(
         with _timed(seconds, "write"):
             restated = connection.execute(query("snapshots-restate"), values).rowcount
             written = connection.execute(query("snapshots-insert")).rowcount
-    return written, restated, {
-        "from": corrected_from.isoformat() if corrected_from else None,
-        "found": found,
-        "vanished": vanished,
-    }
+    return (
+        written,
+        restated,
+        {
+            "from": corrected_from.isoformat() if corrected_from else None,
+            "found": found,
+            "vanished": vanished,
+        },
+    )
 
 
 def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
@@ -260,6 +266,16 @@ def _finish(
         [Jsonb(summary), run.run_id],
     )
     forget_extracts(connection, run.run_id)
+
+
+def _events_in_windows(connection: Connection, made: Plan) -> int:
+    """Return how many events the run's windows hold; `write` has left them by slot."""
+    count: int = scalar(
+        connection,
+        "select coalesce(sum(n), 0)::bigint from event_slots where slot <= %s",
+        len(made.snapshots),
+    )
+    return count
 
 
 def forget_extracts(connection: Connection, run_id: int) -> None:
@@ -327,9 +343,7 @@ def restate(
                 run_id = 0
                 for part in extract.PARTS:
                     extract.extract_part(connection, settings, run_id, made, part)
-                restated += write(
-                    connection, settings, run_id, made, "restated", reason, {}
-                )[1]
+                restated += write(connection, settings, run_id, made, "restated", reason, {})[1]
                 forget_extracts(connection, run_id)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from consumer_analytics.engine import instants
 from consumer_analytics.engine.database import MINUS_INFINITY, Connection
-from consumer_analytics.engine.watermark import JOB
 
 #: More separate ranges than this are read as fewer, longer ones.
 _MOST_RANGES = 8
@@ -77,7 +76,11 @@ class Plan:
     @property
     def recount_multirange(self) -> str:
         """`recount` as PostgreSQL writes a datemultirange."""
-        return "{" + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in self.recount) + "}"
+        return (
+            "{"
+            + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in self.recount)
+            + "}"
+        )
 
     @property
     def start_day(self) -> dt.date:
@@ -141,9 +144,7 @@ def for_run(connection: Connection, standing: Standing, reached: dt.datetime) ->
     return _make(standing, (start, *wanted), until)
 
 
-def for_restating(
-    connection: Connection, standing: Standing, snapshots: list[dt.datetime]
-) -> Plan:
+def for_restating(connection: Connection, standing: Standing, snapshots: list[dt.datetime]) -> Plan:
     """Plan to compute existing snapshots anew; nothing new is taken in."""
     start = previous_snapshot(connection, snapshots[0])
     return _make(standing, (start, *snapshots), standing.processed_through)
@@ -164,7 +165,10 @@ def _make(standing: Standing, bounds: tuple[dt.datetime, ...], until: dt.datetim
     )
     recount = _merged(days)
     ranges = [
-        Range(instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY, min(instants.start_of(upper), until))
+        Range(
+            instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
+            min(instants.start_of(upper), until),
+        )
         for lower, upper in recount
     ]
     if until > known:

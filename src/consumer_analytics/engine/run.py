@@ -106,8 +106,7 @@ def open_run(
         if requested > processed:
             holders = holdback.wait_until_settled(connection, requested, settings, notify)
         reached = min([requested, *(holder.began for holder in holders)])
-        if reached < min(processed, requested):
-            reached = min(processed, requested)
+        reached = max(reached, min(processed, requested))
         for holder in holders:
             notify(f"held back by {holder.describe(now)}")
         return _record(connection, key, source, requested, reached, at is not None, holders)
@@ -161,8 +160,9 @@ def find(connection: Connection, run_key: str, *, state: str | None = None) -> R
     ).fetchone()
     if row is None:
         return None
-    *columns, held_back_by = row
-    return Run(*columns, tuple(held_back_by))
+    columns: list[Any] = list(row)
+    columns[-1] = tuple(columns[-1])
+    return Run(*columns)
 
 
 def summary_of(connection: Connection, run_key: str) -> dict[str, Any]:
@@ -183,9 +183,7 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
             "update public.etl_job_watermarks set last_run_status = 'failed', "
             "last_run_at = clock_timestamp(), metadata_json = %s where job_name = %s",
             [
-                Jsonb(
-                    {"run_key": run_key, "error_type": type(error).__name__, "error": message}
-                ),
+                Jsonb({"run_key": run_key, "error_type": type(error).__name__, "error": message}),
                 watermark.JOB,
             ],
         )

@@ -114,14 +114,20 @@ def apply_file(name: str) -> None:
 
     migration = next(one for one in migrations() if one.name == name)
     # The driver's own connection: SQLAlchemy would read the colons as parameters.
-    op.get_bind().connection.driver_connection.execute(migration.text)
+    _driver(op.get_bind()).execute(migration.text)
+
+
+def _driver(bound: Any) -> Connection:
+    """Return psycopg's own connection below one of SQLAlchemy's."""
+    connection: Connection = bound.connection.driver_connection
+    return connection
 
 
 def _record(**event: Any) -> None:
     """Write our record of a migration, in the migration's own transaction."""
     version = event["step"].up_revision_id
     migration = next(one for one in migrations() if one.version == version)
-    event["ctx"].connection.connection.driver_connection.execute(
+    _driver(event["ctx"].connection).execute(
         "insert into consumer_analytics_internal.migrations "
         "(version, name, checksum, product_version) values (%s, %s, %s, %s)",
         [version, migration.name, migration.checksum, consumer_analytics.__version__],
@@ -143,7 +149,9 @@ def _upgrade(connection: Connection) -> None:
     with (
         engine.connect() as bound,
         EnvironmentContext(
-            Config(), script, fn=lambda revision, _: script._upgrade_revs("head", revision)
+            Config(),
+            script,
+            fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001
         ) as environment,
     ):
         environment.configure(
@@ -151,7 +159,7 @@ def _upgrade(connection: Connection) -> None:
             version_table="alembic_version",
             version_table_schema=INTERNAL,
             transaction_per_migration=True,
-            on_version_apply=_record,
+            on_version_apply=_record,  # type: ignore[arg-type]  # called with keywords
         )
         environment.run_migrations()
 

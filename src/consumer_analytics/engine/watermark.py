@@ -6,10 +6,12 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine.database import Connection
 from consumer_analytics.errors import SchemaError
+from consumer_analytics.sql import query
 
 JOB = "consumer_analytics_daily"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -51,12 +53,8 @@ def read(connection: Connection, *, for_update: bool = False) -> Watermark:
     Raises:
         SchemaError: somebody deleted the row.
     """
-    row = connection.execute(
-        "select last_processed_timestamp, last_run_at, last_run_status, records_processed, "
-        "metadata_json from public.etl_job_watermarks where job_name = %s"
-        + (" for update" if for_update else ""),
-        [JOB],
-    ).fetchone()
+    lock = sql.SQL("for update" if for_update else "")
+    row = connection.execute(query("watermark-read", lock=lock), {"job": JOB}).fetchone()
     if row is None:
         raise SchemaError(
             f"etl_job_watermarks has no row {JOB}; set it with `consumer-analytics watermark reset`"
@@ -106,7 +104,47 @@ def move(
         connection.execute(
             "insert into consumer_analytics_internal.watermark_changes "
             "(job_name, changed_by, from_timestamp, to_timestamp, reason) "
-            "values (%s, %s, %s, %s, %s)",
+            "values (%s, %s || ' (' || current_user || ')', %s, %s, %s)",
             [JOB, who, before, to, reason],
         )
     return before, to
+
+
+@dataclass(frozen=True)
+class Change:
+    """A move of the watermark by our command.
+
+    Attributes:
+        at: when.
+        who: the system user and the database login.
+        before: where it was.
+        after: where it went.
+        reason: as given.
+    """
+
+    at: dt.datetime
+    who: str
+    before: dt.datetime
+    after: dt.datetime
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "changed_at": self.at,
+            "changed_by": self.who,
+            "from": self.before,
+            "to": self.after,
+            "reason": self.reason,
+        }
+
+
+def changes(connection: Connection, limit: int = 10) -> list[Change]:
+    """Return the latest moves by our command, the newest first."""
+    rows = connection.execute(
+        "select changed_at, changed_by, from_timestamp, to_timestamp, reason "
+        "from consumer_analytics_internal.watermark_changes where job_name = %s "
+        "order by change_id desc limit %s",
+        [JOB, limit],
+    )
+    return [Change(*row) for row in rows]

@@ -35,5 +35,5 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
     tables: dict[str, sql.Composable] = {
         table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES
     }
-    body = sql.SQL(_text(name)).format(**(tables | parts))  # type: ignore[arg-type]
-    return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body  # type: ignore[arg-type]
+    body = sql.SQL(_text(name)).format(**(tables | parts))
+    return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body

@@ -1,0 +1,74 @@
+"""`consumer-analytics run`: one ETL run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
+from consumer_analytics.engine import instants
+from consumer_analytics.engine import run as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.settings import settings
+
+
+def run(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="TIME",
+            help="Instant of the snapshot, such as 2025-11-03 or 2025-11-03T06:00:00Z. "
+            "Default: the server's now.",
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Process what is new and write the snapshot of every consumer and of the whole system.
+
+    Done again at the same instant it changes nothing. An instant at or before the
+    watermark is restated; the watermark stays.
+    """
+    at = instants.parse(as_of, settings().zone) if as_of is not None else None
+    with connected(settings(), "run") as connection:
+        summary = engine.run(connection, settings(), at=at, notify=warn)
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Tell people what a run did."""
+    if summary["window_end"] is None:
+        say("nothing could be processed yet")
+    else:
+        say(f"window     {summary['window_start']} to {summary['window_end']}")
+        say(
+            f"read       {summary['rows_read']:,} events; "
+            f"{summary['new_events']:,} events and {summary['new_customers']:,} customers "
+            "are new in the window"
+        )
+        restated = summary["snapshots_restated"]
+        say(
+            f"snapshots  {summary['snapshots_written']:,} written"
+            + (f", {restated:,} restated" if restated else "")
+        )
+    corrections = summary["corrections"]
+    if corrections["from"]:
+        say(
+            f"corrected  days from {corrections['from']}: {corrections['found']:,} events found, "
+            f"{corrections['vanished']:,} gone"
+        )
+    for kind, value in summary["bad_rows"].items():
+        shown = (
+            f"{len(value):,}: {', '.join(value[:3])}" if isinstance(value, list) else f"{value:,}"
+        )
+        warn(f"{kind.replace('_', ' ')}: {shown}")
+    if summary["held_back_by"]:
+        warn(
+            f"stopped short of {summary['requested']}; the next run takes in the rest "
+            f"({len(summary['held_back_by'])} open transaction(s), named above)"
+        )
+    print_table(["step", "seconds"], [[step, took] for step, took in summary["seconds"].items()])

@@ -1,0 +1,87 @@
+"""`consumer-analytics watermark`: show it, set it, reset it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+from typing import Annotated
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
+from consumer_analytics.engine import instants, schema
+from consumer_analytics.engine import watermark as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import UsageError
+from consumer_analytics.settings import settings
+
+app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with who and when.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def show(as_json: JsonFlag = False) -> None:
+    """Show the watermark and who moved it by hand."""
+    with connected(settings(), "watermark show") as connection:
+        schema.require_current(connection)
+        mark = engine.read(connection)
+        changes = engine.changes(connection)
+    if as_json:
+        print_json(mark.as_json() | {"changes": [change.as_json() for change in changes]})
+        return
+    say(f"job                {engine.JOB}")
+    say(f"processed up to    {moment(mark.last_processed_timestamp)}")
+    say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
+    say(f"records processed  {mark.records_processed:,}")
+    if changes:
+        say("")
+        print_table(
+            ["moved at", "by", "from", "to", "reason"],
+            [
+                [change.at, change.who, change.before, change.after, change.reason]
+                for change in changes
+            ],
+        )
+
+
+@app.command("set")
+def set_(
+    time: Annotated[str, typer.Argument(metavar="TIME", help="Such as 2025-11-03.")],
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Set the watermark: the next run reads from there. Totals stay exact whatever it is."""
+    _move(instants.parse(time, settings().zone), reason, yes=yes, as_json=as_json)
+
+
+@app.command()
+def reset(reason: Reason = "", yes: Yes = False, as_json: JsonFlag = False) -> None:
+    """Set the watermark to 1970: the next run reads everything again."""
+    _move(engine.EPOCH, reason, yes=yes, as_json=as_json)
+
+
+def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
+    with connected(settings(), "watermark set") as connection:
+        schema.require_current(connection)
+        if not yes:
+            _confirm(f"Set the watermark to {moment(to)}?")
+        before, after = engine.move(
+            connection, to, who=getpass.getuser(), reason=reason or "no reason given"
+        )
+    if as_json:
+        print_json({"from": before, "to": after})
+    else:
+        say(f"watermark moved from {moment(before)} to {moment(after)}")
+        say("the next run reads from there: `consumer-analytics run`")
+
+
+def _confirm(question: str) -> None:
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        raise UsageError("not confirmed; answer y, or give --yes") from None
+    if not agreed:
+        raise UsageError("not confirmed; nothing was changed")

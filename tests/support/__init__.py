@@ -1,0 +1,1 @@
+"""What tests share: an oracle, histories, and drivers of the real thing."""
