@@ -1,0 +1,173 @@
+"""What goes wrong ends with one clear line, a non-zero exit code and nothing half-written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+PREFIX = "CONSUMER_ANALYTICS_"
+
+
+def one_line(result: Any) -> str:
+    """Return the error line; fail where there is more, or a traceback."""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert result.exit_code not in {0, None}
+    assert "Traceback" not in result.stderr
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("TIMEZONE", "Mars/Olympus", "'Mars/Olympus' is not an IANA time zone"),
+        ("HOLDBACK_WAIT", "soon", "CONSUMER_ANALYTICS_HOLDBACK_WAIT"),
+        ("HOLDBACK_WAIT", "-1", "CONSUMER_ANALYTICS_HOLDBACK_WAIT"),
+        ("AIRFLOW_PORT", "99999", "CONSUMER_ANALYTICS_AIRFLOW_PORT"),
+        ("START_DATE", "yesterday", "CONSUMER_ANALYTICS_START_DATE"),
+        ("HOLDBACK_WIAT", "5", "did you mean CONSUMER_ANALYTICS_HOLDBACK_WAIT?"),
+        ("DATABASE_URL", "mysql://x", "is not a PostgreSQL URL"),
+        ("DATABASE_PASSWORD_FILE", "/nowhere/secret", "No such file"),
+    ],
+)
+def test_settings(cli: Any, variable: str, value: str, says: str) -> None:
+    env = {PREFIX + variable: value}
+    if variable == "DATABASE_PASSWORD_FILE":
+        env[PREFIX + "DATABASE_URL"] = "postgresql://someone@localhost/x"
+    result = cli("status", env=env)
+    assert says in one_line(result)
+    assert result.exit_code == 2
+
+
+def test_unreachable_server(cli: Any) -> None:
+    url = "postgresql://someone:hush@127.0.0.1:9/analytics"
+    line = one_line(cli("run", env={PREFIX + "DATABASE_URL": url}))
+    assert "cannot be reached" in line
+    assert "127.0.0.1" in line
+    assert "hush" not in line
+
+
+def test_unknown_database(cli: Any, database: Any) -> None:
+    url = re.sub(r"dbname=\S+", "dbname=nowhere", database.url)
+    line = one_line(cli("run", env={PREFIX + "DATABASE_URL": url}))
+    assert '"nowhere" does not exist' in line
+
+
+def test_no_database_at_all(cli: Any, tmp_path: Any) -> None:
+    line = one_line(cli("run", env={PREFIX + "DATABASE_URL": "", PREFIX + "HOME": str(tmp_path)}))
+    assert "consumer-analytics up" in line
+    assert PREFIX + "DATABASE_URL" in line
+
+
+@pytest.mark.parametrize("command", [["run"], ["status"], ["watermark", "show"]])
+def test_a_database_without_our_schema(cli: Any, new_database: Any, command: list[str]) -> None:
+    bare = new_database(migrated=False)
+    line = one_line(cli(*command, env={PREFIX + "DATABASE_URL": bare.url}))
+    assert "consumer-analytics migrate" in line
+
+
+def test_a_schema_made_by_other_files(cli: Any, database: Any) -> None:
+    database.execute(
+        "update consumer_analytics_internal.migrations set checksum = 'x' where version = '0003'"
+    )
+    assert "0003_outputs" in one_line(cli("run"))
+    assert "0003_outputs" in one_line(cli("migrate"))
+
+
+def test_a_schema_from_the_future(cli: Any, database: Any) -> None:
+    database.execute(
+        "insert into consumer_analytics_internal.migrations (version, name, checksum, "
+        "product_version) values ('9999', '9999_tomorrow', 'x', '99')"
+    )
+    assert "9999_tomorrow" in one_line(cli("run"))
+
+
+def test_somebody_elses_table(cli: Any, new_database: Any) -> None:
+    taken = new_database(migrated=False)
+    taken.execute("create table public.consumer_analytics (theirs int)")
+    result = cli("migrate", env={PREFIX + "DATABASE_URL": taken.url})
+    assert "public.consumer_analytics exists" in one_line(result)
+    assert taken.rows("select count(*) from pg_tables where schemaname = 'public'") == [(1,)]
+
+
+def test_a_missing_source_table(cli: Any, database: Any) -> None:
+    database.execute("drop table customers")
+    assert "source table public.customers does not exist" in one_line(cli("run"))
+
+
+def test_a_missing_column(cli: Any, database: Any) -> None:
+    database.execute("alter table customer_events drop column payload_json")
+    assert "public.customer_events has no column payload_json" in one_line(cli("run"))
+
+
+def test_a_column_of_another_type(cli: Any, database: Any) -> None:
+    database.execute("alter table customers alter column created_at type text")
+    line = one_line(cli("run"))
+    assert "public.customers.created_at is text" in line
+
+
+def test_only_some_source_tables(cli: Any, new_database: Any) -> None:
+    partial = new_database(migrated=False)
+    partial.execute("create table public.customers (customer_id uuid primary key)")
+    cli("migrate", env={PREFIX + "DATABASE_URL": partial.url})
+    line = one_line(cli("run", env={PREFIX + "DATABASE_URL": partial.url}))
+    assert "source table public.consumers does not exist" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tomorrow-ish", "is not a time"),
+        ("2999-01-01", "future"),
+        ("0001-01-01T00:00+14", "calendar"),
+    ],
+)
+def test_times(cli: Any, text: str, says: str) -> None:
+    result = cli("run", "--as-of", text)
+    assert says in one_line(result)
+    assert result.exit_code == 2
+
+
+def test_a_watermark_is_not_moved_without_a_yes(cli: Any, database: Any) -> None:
+    before = database.rows("select * from etl_job_watermarks")
+    for answer in ("n\n", ""):
+        result = cli("watermark", "reset", stdin=answer)
+        assert result.exit_code == 2
+        assert "not confirmed" in result.stderr
+    assert database.rows("select * from etl_job_watermarks") == before
+
+
+def test_unknown_commands_and_options(cli: Any) -> None:
+    for arguments in (["frobnicate"], ["run", "--frobnicate"]):
+        result = cli(*arguments)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.stderr
+
+
+def test_a_failed_run_leaves_the_watermark_and_says_why(cli: Any, database: Any) -> None:
+    database.execute(
+        "insert into customer_events (event_id, event_type, created_at) "
+        "values (gen_random_uuid(), 'x', '2025-01-01')"
+    )
+    # A snapshot that cannot be written fails the run at its last step.
+    database.execute(
+        "create function refuse() returns trigger language plpgsql as "
+        "$$ begin raise exception 'the disk is full, say'; end $$;"
+        "create trigger refuse before insert on consumer_analytics "
+        "for each row execute function refuse()"
+    )
+    assert "the disk is full, say" in one_line(cli("run", "--as-of", "2025-02-01"))
+    rows = database.rows(
+        "select last_processed_timestamp = '1970-01-01', last_run_status, "
+        "metadata_json ->> 'error_type', metadata_json ->> 'error' from etl_job_watermarks"
+    )
+    assert rows[0][:3] == (True, "failed", "RaiseException")
+    assert "the disk is full, say" in rows[0][3]
+    database.execute("drop trigger refuse on consumer_analytics")
+    assert cli("run", "--as-of", "2025-02-01").exit_code == 0
+    assert database.rows(
+        "select last_processed_timestamp = '2025-02-01', last_run_status from etl_job_watermarks"
+    ) == [(True, "success")]

@@ -1,0 +1,189 @@
+"""What users and their SQL rely on: tables, columns, keys, commands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from typing import Any
+
+import pytest
+from tests.support.history import random_history
+
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def filled(database: Any) -> Any:
+    with database.connect() as connection:
+        random_history(connection, random.Random(1), BEGIN, END)
+    return database
+
+
+@pytest.mark.both_versions
+def test_migrate_twice_and_check(cli: Any, new_database: Any) -> None:
+    bare = new_database(migrated=False)
+    env = {"CONSUMER_ANALYTICS_DATABASE_URL": bare.url}
+    assert cli("migrate", "--check", env=env).exit_code == 1
+    applied = cli("migrate", "--json", env=env).json["applied"]
+    assert applied == sorted(applied)
+    assert applied[0] == "0001_bookkeeping"
+    assert cli("migrate", "--json", env=env).json == {"applied": []}
+    assert cli("migrate", "--check", env=env).exit_code == 0
+    recorded = bare.rows("select name from consumer_analytics_internal.migrations order by version")
+    assert [name for (name,) in recorded] == applied
+
+
+def test_migrate_leaves_a_users_own_tables_alone(cli: Any, new_database: Any) -> None:
+    own = new_database(migrated=False)
+    own.execute(
+        "create table consumers (consumer_id uuid primary key, name text, status text, "
+        "created_at timestamp, colour text);"
+        "create table customers (customer_id uuid primary key, consumer_id uuid, "
+        "status varchar(20), created_at timestamp, updated_at timestamp);"
+        "create table customer_events (event_id uuid primary key, customer_id uuid, "
+        "consumer_id uuid, event_type varchar(50), payload_json jsonb, created_at timestamp)"
+    )
+    shape = (
+        "select table_name, column_name, data_type from information_schema.columns "
+        "where table_name in ('consumers', 'customers', 'customer_events') order by 1, 2"
+    )
+    before = own.rows(shape)
+    env = {"CONSUMER_ANALYTICS_DATABASE_URL": own.url}
+    assert cli("migrate", env=env).exit_code == 0
+    assert own.rows(shape) == before
+    assert cli("run", env=env).exit_code == 0
+
+
+def test_sources_in_a_schema_of_their_own(cli: Any, new_database: Any) -> None:
+    other = new_database(migrated=False)
+    env = {
+        "CONSUMER_ANALYTICS_DATABASE_URL": other.url,
+        "CONSUMER_ANALYTICS_SOURCE_SCHEMA": "Odd schema",
+    }
+    assert cli("migrate", env=env).exit_code == 0
+    other.execute(
+        'insert into "Odd schema".customer_events (event_id, consumer_id, event_type) '
+        "values (gen_random_uuid(), gen_random_uuid(), 'login')"
+    )
+    summary = cli("run", "--json", env=env).json
+    assert summary["new_events"] == 1
+    assert summary["snapshots_written"] == 2
+
+
+def test_the_keys_of_a_snapshot(cli: Any, filled: Any) -> None:
+    assert cli("run").exit_code == 0
+    per_consumer = filled.rows(
+        "select distinct array(select jsonb_object_keys(metrics_json) order by 1) "
+        "from consumer_analytics where consumer_id is not null"
+    )
+    assert per_consumer == [
+        (
+            [
+                "active_customers",
+                "avg_customer_lifetime_days",
+                "customers_by_status",
+                "etl_job",
+                "events_by_type",
+                "inactive_customers",
+                "incremental_stats",
+                "snapshot_source",
+                "total_customers",
+                "total_events",
+            ],
+        )
+    ]
+    whole = filled.rows("select metrics_json from consumer_analytics where consumer_id is null")
+    assert set(whole[0][0]) == {
+        "active_customers_all_consumers",
+        "consumers_in_system",
+        "customers_by_status_all_consumers",
+        "etl_job",
+        "events_by_type_all_consumers",
+        "inactive_customers_all_consumers",
+        "incremental_stats",
+        "snapshot_source",
+        "snapshot_type",
+        "system_wide_active_ratio",
+        "total_customers_all_consumers",
+        "total_events_all_consumers",
+        "unattributed_customers",
+        "unattributed_events",
+    }
+    assert whole[0][0]["snapshot_source"] == "cli_etl"
+    assert whole[0][0]["etl_job"] == "consumer_analytics_daily"
+
+
+def test_one_row_per_consumer_and_instant_null_included(cli: Any, filled: Any) -> None:
+    cli("run")
+    import psycopg
+
+    for consumer in ("consumer_id is null", "consumer_id is not null"):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            filled.execute(
+                "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+                "select consumer_id, snapshot_timestamp, '{}' from consumer_analytics "
+                f"where {consumer} limit 1"
+            )
+
+
+def test_moving_the_watermark_by_sql_and_by_command(cli: Any, filled: Any) -> None:
+    cli("run")
+    total = (
+        "select metrics_json -> 'total_events_all_consumers' from consumer_analytics "
+        "where consumer_id is null order by snapshot_timestamp desc limit 1"
+    )
+    right = filled.rows(total)
+    # As an operator types it, session time zone and all.
+    filled.execute(
+        "update etl_job_watermarks set last_processed_timestamp = '1970-01-01 00:00:00', "
+        "last_run_status = 'pending', metadata_json = jsonb_build_object('reset_reason', "
+        "'manual_reset', 'reset_at', now()) where job_name = 'consumer_analytics_daily'"
+    )
+    assert cli("run", "--json").json["rows_read"] > 0
+    assert filled.rows(total) == right
+    moved = cli("watermark", "set", "2025-03-04", "--yes", "--reason", "a test", "--json").json
+    assert moved["to"] == "2025-03-04T00:00:00+00:00"
+    assert cli("run", "--json").exit_code == 0
+    assert filled.rows(total) == right
+    shown = cli("watermark", "show", "--json").json
+    assert shown["last_run_status"] == "success"
+    assert shown["changes"][0]["reason"] == "a test"
+    assert shown["changes"][0]["changed_by"]
+
+
+def test_status_tells_the_figures(cli: Any, filled: Any) -> None:
+    assert "no snapshot yet" in cli("status").stdout
+    cli("run", "--as-of", "2025-03-05")
+    status = cli("status", "--json").json
+    assert status["latest_snapshot"] == "2025-03-05T00:00:00+00:00"
+    assert status["watermark"]["last_processed_timestamp"] == "2025-03-05T00:00:00+00:00"
+    assert status["runs"][0]["state"] == "success"
+    stored = dict(
+        filled.rows(
+            "select consumer_id::text, (metrics_json -> 'total_events')::int "
+            "from consumer_analytics where consumer_id is not null"
+        )
+    )
+    assert {one["consumer_id"]: one["events"] for one in status["consumers"]} == stored
+    text = cli("status").stdout
+    assert "2025-03-05 00:00:00 UTC" in text
+    assert "consumer 0" in text
+
+
+def test_every_command_has_help(cli: Any) -> None:
+    import re
+
+    def commands(*path: str) -> list[tuple[str, ...]]:
+        text = cli(*path, "--help").stdout
+        found = re.findall(r"^│ ([a-z][a-z-]*) ", text, re.MULTILINE)
+        below = [(*path, name) for name in found]
+        return below + [deeper for one in below for deeper in commands(*one)]
+
+    found = commands()
+    assert ("run",) in found
+    assert ("watermark", "reset") in found
+    for command in found:
+        result = cli(*command, "--help")
+        assert result.exit_code == 0
+        assert "Usage: consumer-analytics " + " ".join(command) in result.stdout
