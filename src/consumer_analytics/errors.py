@@ -8,6 +8,7 @@ a traceback and exits with the class's `exit_code`.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 
 class ConsumerAnalyticsError(Exception):
@@ -38,6 +39,10 @@ class UnsupportedDatabaseError(ConsumerAnalyticsError):
     """The database server is too old: PostgreSQL 15 or newer is needed."""
 
 
+class SuperuserError(ConsumerAnalyticsError):
+    """The login is a superuser, and runs do not work as one."""
+
+
 class SchemaError(ConsumerAnalyticsError):
     """The database's schema is not this version's; run `consumer-analytics migrate`."""
 
@@ -61,5 +66,25 @@ class ConnectionLostError(ConsumerAnalyticsError):
     """The connection to the database was lost; nothing was half-written, run again."""
 
 
+class ImportRefusedError(ConsumerAnalyticsError):
+    """The files cannot be imported as they are; nothing was.
+
+    Attributes:
+        problems: the first of what is wrong, in the files' order.
+        total: how many problems there are in all.
+    """
+
+    def __init__(self, problems: Sequence[object], total: int | None = None) -> None:
+        """Take what is wrong; the message tells the first and counts the others."""
+        self.problems = tuple(problems)
+        self.total = len(problems) if total is None else total
+        more = f" (and {self.total - 1:,} more)" if self.total > 1 else ""
+        super().__init__(f"nothing was imported: {problems[0]}{more}")
+
+
 class LocalServerError(ConsumerAnalyticsError):
     """The embedded PostgreSQL server cannot be used."""
+
+
+class UpError(ConsumerAnalyticsError):
+    """The local system cannot be brought up, or did not stay up."""

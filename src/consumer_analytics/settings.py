@@ -47,6 +47,13 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File whose first line is the password, for a URL without one."),
     ] = None
+    allow_superuser: Annotated[
+        bool,
+        Field(
+            description="Whether the product may work as a superuser on another machine's server. "
+            "On this machine's (a socket, the loopback) it always may.",
+        ),
+    ] = False
     source_schema: Annotated[
         str,
         Field(description="Schema of `consumers`, `customers` and `customer_events`."),
@@ -74,9 +81,10 @@ class Settings(BaseSettings):
         str,
         Field(
             description="Logins, separated by commas, whose transactions never write the source "
-            "tables and so never hold a run back. `up` sets it for Airflow's own login.",
+            "tables and so never hold a run back. The default is the login that `up` makes for "
+            "Airflow's metadata.",
         ),
-    ] = ""
+    ] = "airflow_meta"
     lock_wait: Annotated[
         float,
         Field(ge=0, description="Seconds a run waits its turn while another one is writing."),

@@ -21,7 +21,7 @@ def migrate(
 ) -> None:
     """Create or update the product's tables; done twice, the second does nothing."""
     if check:
-        with connected(settings(), "migrate --check") as connection:
+        with connected(settings(), "migrate --check", as_admin=True) as connection:
             names = [migration.name for migration in schema.pending(connection)]
     else:
         names = [migration.name for migration in schema.migrate(settings())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from consumer_analytics.errors import (
     ConnectionLostError,
     DatabaseUnreachableError,
     SettingsError,
+    SuperuserError,
     UnsupportedDatabaseError,
 )
 from consumer_analytics.settings import Settings
@@ -28,6 +29,16 @@ OLDEST_SERVER = 15
 #: "Before everything" and "after everything", as PostgreSQL's -infinity and infinity.
 MINUS_INFINITY = dt.datetime.min.replace(tzinfo=dt.UTC)
 INFINITY = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+#: What our sessions' names begin with. Holdback knows our readers by it.
+APPLICATION = "consumer-analytics"
+#: Where the URL does not say otherwise: notice a server that is gone.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 #: Advisory lock classes (the first of two keys), so that they meet no one else's.
 LOCK_READER = 0x0CA0
@@ -76,8 +87,14 @@ def conninfo(settings: Settings) -> str:
                 "or set CONSUMER_ANALYTICS_DATABASE_URL"
             ) from None
         return make_conninfo("", host=directory, port=5432, user="analytics", dbname="analytics")
+    url = settings.database_url.get_secret_value()
+    if _looks_torn(url):
+        raise SettingsError(
+            "CONSUMER_ANALYTICS_DATABASE_URL has an @ that is not its only one before the host; "
+            "write special characters of the password as %40 (@), %2F (/), %3F (?), %23 (#)"
+        )
     try:
-        parts = conninfo_to_dict(settings.database_url.get_secret_value())
+        parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         # psycopg's own message may repeat the password.
         raise SettingsError(
@@ -95,11 +112,25 @@ def conninfo(settings: Settings) -> str:
     return make_conninfo("", **parts)
 
 
+def _looks_torn(url: str) -> bool:
+    """Tell whether a password with an @ or a / in it has torn a URL into wrong parts.
+
+    libpq would take the rest of the password for a host, and print it.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres"}:
+        return False
+    authority, _, path = rest.partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path
+
+
 def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())
 
 
-def connect(settings: Settings, purpose: str, *, writes_sources: bool = False) -> Connection:
+def connect(
+    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
+) -> Connection:
     """Open a session, in autocommit, with times in UTC.
 
     Args:
@@ -108,18 +139,17 @@ def connect(settings: Settings, purpose: str, *, writes_sources: bool = False) -
         writes_sources: whether this session may write rows to the source
             tables. One that may not holds a lock that says so, and runs do
             not wait for its transactions.
+        as_admin: whether a superuser is welcome: for making schema and roles.
 
     Raises:
         DatabaseUnreachableError: with the server's or libpq's own reason.
+        SuperuserError: the login is a superuser and nobody said that it may be.
         UnsupportedDatabaseError: the server is older than PostgreSQL 15.
     """
-    info = make_conninfo(
-        conninfo(settings),
-        application_name=f"consumer-analytics {purpose}",
-        connect_timeout=conninfo_to_dict(conninfo(settings)).get("connect_timeout", 10),
-    )
+    parts = {**_PATIENCE, **conninfo_to_dict(conninfo(settings))}
+    parts["application_name"] = f"{APPLICATION} {purpose}"
     try:
-        connection = psycopg.connect(info, autocommit=True)
+        connection = psycopg.connect(make_conninfo("", **parts), autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"the database cannot be reached: {_one_line(error)}; "
@@ -131,6 +161,38 @@ def connect(settings: Settings, purpose: str, *, writes_sources: bool = False) -
         raise UnsupportedDatabaseError(
             f"the server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
         )
+    try:
+        _refuse_superuser(connection, settings, as_admin=as_admin)
+        _set_up(connection)
+        if not writes_sources:
+            connection.execute("select pg_advisory_lock_shared(%s, 0)", [LOCK_READER])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: bool) -> None:
+    """Refuse to work as a superuser on another machine's server, unless that is wanted.
+
+    A server on this machine (a socket, the loopback) is a developer's.
+    """
+    if as_admin or settings.allow_superuser:
+        return
+    if connection.info.parameter_status("is_superuser") != "on":
+        return
+    host, address = connection.info.host, connection.info.hostaddr
+    if host.startswith(("/", "@")) or address == "::1" or address.startswith("127."):
+        return
+    raise SuperuserError(
+        f"login {connection.info.user} is a superuser of the server at {host}; use a login in the "
+        "role that `consumer-analytics roles` makes for runs, or set "
+        "CONSUMER_ANALYTICS_ALLOW_SUPERUSER=true"
+    )
+
+
+def _set_up(connection: Connection) -> None:
+    """Set what every session of ours needs."""
     connection.adapters.register_loader("timestamptz", _TimestamptzLoader)
     connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
     # UTC makes `timestamp` columns and dates mean what the contract says; JIT
@@ -138,23 +200,28 @@ def connect(settings: Settings, purpose: str, *, writes_sources: bool = False) -
     connection.execute(
         "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false), "
         "set_config('jit', 'off', false), set_config('work_mem', '64MB', false), "
-        "set_config('client_min_messages', 'warning', false)"
+        "set_config('client_min_messages', 'warning', false), "
+        # The server notices within a minute that our machine is gone, and lets go of our locks;
+        "set_config('tcp_keepalives_idle', '30', false), "
+        "set_config('tcp_keepalives_interval', '10', false), "
+        "set_config('tcp_keepalives_count', '3', false)"
     )
-    if not writes_sources:
-        connection.execute("select pg_advisory_lock_shared(%s, 0)", [LOCK_READER])
-    return connection
+    # and within seconds that our process is, even in the middle of a long statement. Servers
+    # on some systems cannot do that.
+    with suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("select set_config('client_connection_check_interval', '2s', false)")
 
 
 @contextmanager
 def connected(
-    settings: Settings, purpose: str, *, writes_sources: bool = False
+    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
 ) -> Iterator[Connection]:
     """Open a session for a `with` block, and close it after.
 
     Raises:
         ConnectionLostError: the server went away in the middle.
     """
-    connection = connect(settings, purpose, writes_sources=writes_sources)
+    connection = connect(settings, purpose, writes_sources=writes_sources, as_admin=as_admin)
     try:
         yield connection
     except psycopg.OperationalError as error:

@@ -9,10 +9,13 @@ it reads with, waits for them, and stops short of the oldest one that stays.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from psycopg.pq import TransactionStatus
 
 from consumer_analytics.engine import instants
 from consumer_analytics.engine.database import LOCK_READER, MINUS_INFINITY, Connection, scalar
@@ -33,15 +36,17 @@ class Holder:
     """A transaction that holds a run back.
 
     Attributes:
-        kind: `session`, or `prepared` for a prepared transaction.
-        began: when it began; for a prepared one the last instant known to
+        kind: `session`; `prepared` for a prepared transaction; `untracked` for a
+            session that does not tell when its transaction began.
+        began: when it began; for the other two kinds the last instant known to
             precede its beginning.
         pid: the backend's process id; None for a prepared one.
         user: the login.
         application: the session's application name, or the prepared
             transaction's global identifier.
         state: the session's state, such as `idle in transaction`.
-        query_start: when its latest statement began.
+        query_start: when its latest statement began, or when it was prepared.
+        seen_at: when it was seen, by the server's clock.
     """
 
     kind: str
@@ -51,28 +56,39 @@ class Holder:
     application: str
     state: str
     query_start: dt.datetime | None
+    seen_at: dt.datetime
 
-    def describe(self, at: dt.datetime) -> str:
-        """Say in one line who it is and how old it is."""
-        age = (
-            "of unknown age"
-            if self.began == MINUS_INFINITY
-            else f"open for {_age(at - self.began)}"
-        )
+    def describe(self) -> str:
+        """Say in one line who it is, how old it is, and when it last did something."""
+        if self.began == MINUS_INFINITY:
+            age = "of unknown age"
+        elif self.kind == "session":
+            age = f"open for {_age(self.seen_at - self.began)}"
+        else:
+            age = f"open for at most {_age(self.seen_at - self.began)}"
+        ago = f"{_age(self.seen_at - self.query_start)} ago" if self.query_start else "unknown"
         if self.kind == "prepared":
-            return f"prepared transaction {self.application!r} of {self.user}, {age}"
-        name = self.application or "(no application name)"
-        return f"pid {self.pid} ({name}, user {self.user}, {self.state}), {age}"
+            return (
+                f"prepared transaction {self.application!r} of user {self.user}, "
+                f"prepared {ago}, {age}"
+            )
+        name = self.application or "no application name"
+        state = "track_activities is off" if self.kind == "untracked" else self.state
+        return (
+            f"pid {self.pid} ({name}, user {self.user}, {state}), {age}, last statement begun {ago}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `metadata_json` and `--json`."""
+        unknown = self.began == MINUS_INFINITY
         return {
             "kind": self.kind,
             "pid": self.pid,
             "application_name": self.application,
             "user": self.user,
             "state": self.state,
-            "transaction_start": None if self.began == MINUS_INFINITY else self.began.isoformat(),
+            "transaction_start": None if unknown else self.began.isoformat(),
+            "age_seconds": None if unknown else (self.seen_at - self.began).total_seconds(),
             "query_start": self.query_start.isoformat() if self.query_start else None,
         }
 
@@ -92,40 +108,74 @@ def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str
     Sessions are read before prepared transactions: one that prepares in
     between is seen twice rather than not at all.
 
+    Args:
+        connection: in autocommit and outside of a transaction, within which
+            PostgreSQL would show the sessions as they were at its first look.
+        before: transactions that began at or after it hold nobody back.
+        ignored_roles: logins that hold nobody back.
+
     Returns:
         The holders, the oldest first.
 
     Raises:
         HoldbackBlindError: another session's transaction start is hidden from
-            this login.
+            this login, or the server is a standby and other sessions are elsewhere.
     """
-    seen_at = instants.now(connection)
-    values = {"before": before, "ignored_roles": ignored_roles, "reader_lock": LOCK_READER}
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise RuntimeError("transactions are looked at from outside of one")
+    if scalar(connection, "select pg_is_in_recovery()"):
+        raise HoldbackBlindError(
+            "this server is a standby: the transactions that write are on its primary, unseen "
+            "from here; point CONSUMER_ANALYTICS_DATABASE_URL at the primary"
+        )
+    looked_at = instants.now(connection)
+    values = {"reader_lock": LOCK_READER, "ignored_roles": ignored_roles}
     rows = connection.execute(query("transactions-open"), values).fetchall()
-    hidden = sorted({str(user) for _, user, *_, is_hidden in rows if is_hidden})
+    # After the look: what is prepared later than this was still a session's when we looked.
+    seen_at = instants.now(connection)
+    hidden = sorted({row[1] for row in rows if row[6] and not row[8]})
     if hidden:
         login = scalar(connection, "select current_user")
         raise HoldbackBlindError(
             f"login {login} cannot see when transactions of {', '.join(hidden)} began, so rows "
-            f"may be in flight unseen; run `GRANT pg_read_all_stats TO {login}` as a superuser"
+            f"may be in flight unseen; run `GRANT pg_read_all_stats TO {_quoted(login)}` "
+            "as a superuser"
         )
     sessions = [
-        Holder("session", began, pid, user, application, state or "active", query_start)
-        for pid, user, application, state, began, query_start, _ in rows
+        Holder(
+            "untracked" if untracked else "session",
+            began,
+            pid,
+            user,
+            application,
+            state or "active",
+            query_start,
+            seen_at,
+        )
+        for pid, user, application, state, began, query_start, _, untracked, ignored in rows
+        if not ignored and began < before
     ]
     prepared = [
-        Holder("prepared", after, None, owner, gid, "prepared", prepared_at)
+        Holder("prepared", after, None, owner, gid, "prepared", prepared_at, seen_at)
         for gid, owner, prepared_at, after in connection.execute(
             query("transactions-prepared"), {"ignored_roles": ignored_roles}
         )
         if after < before
     ]
-    oldest = min((holder.began for holder in sessions), default=seen_at)
+    # Of all sessions, whatever the instant and the login: any of them may be prepared later.
+    oldest = min((row[4] for row in rows if row[4] is not None), default=looked_at)
     connection.execute(
         query("transactions-observe"),
-        {"observed_at": seen_at, "none_open_before": min(oldest, seen_at - SETTLE)},
+        {"observed_at": seen_at, "none_open_before": min(oldest, looked_at - SETTLE)},
     )
     return sorted(sessions + prepared, key=lambda holder: holder.began)
+
+
+def _quoted(name: str) -> str:
+    """Quote a role's name where SQL wants it quoted."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def wait_until_settled(
@@ -158,7 +208,7 @@ def wait_until_settled(
             spoken = True
             notify(
                 f"waiting up to {settings.holdback_wait:g} s for "
-                f"{holders[0].describe(instants.now(connection))}"
+                f"{holders[0].describe()}"
                 + (f" and {len(holders) - 1} more" if len(holders) > 1 else "")
             )
         time.sleep(min(_POLL_SECONDS, settings.holdback_wait - waited))

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import extract, holdback, instants, load, schema, sources, watermark
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
-from consumer_analytics.errors import UsageError
+from consumer_analytics.errors import BusyError, UsageError
 from consumer_analytics.settings import Settings
 
 Notify = Callable[[str], None]
@@ -108,7 +108,7 @@ def open_run(
         reached = min([requested, *(holder.began for holder in holders)])
         reached = max(reached, min(processed, requested))
         for holder in holders:
-            notify(f"held back by {holder.describe(now)}")
+            notify(f"held back by {holder.describe()}")
         return _record(connection, key, source, requested, reached, at is not None, holders)
     finally:
         if not connection.broken:
@@ -176,17 +176,24 @@ def summary_of(connection: Connection, run_key: str) -> dict[str, Any]:
 
 
 def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
-    """Note that a run failed: status and the error's type and message; nothing else moves."""
+    """Note that a run failed: status and the error's type and message; nothing else moves.
+
+    A run that gave up its turn is noted among the runs only: the watermark's
+    row tells of the run that has it.
+    """
     message = " ".join(str(error).split())[:2000]
     with connection.transaction():
-        connection.execute(
-            "update public.etl_job_watermarks set last_run_status = 'failed', "
-            "last_run_at = clock_timestamp(), metadata_json = %s where job_name = %s",
-            [
-                Jsonb({"run_key": run_key, "error_type": type(error).__name__, "error": message}),
-                watermark.JOB,
-            ],
-        )
+        if not isinstance(error, BusyError):
+            connection.execute(
+                "update public.etl_job_watermarks set last_run_status = 'failed', "
+                "last_run_at = clock_timestamp(), metadata_json = %s where job_name = %s",
+                [
+                    Jsonb(
+                        {"run_key": run_key, "error_type": type(error).__name__, "error": message}
+                    ),
+                    watermark.JOB,
+                ],
+            )
         connection.execute(
             "update consumer_analytics_internal.runs set state = 'failed', "
             "finished_at = clock_timestamp(), summary = %s where run_key = %s",

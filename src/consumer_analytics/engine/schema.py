@@ -174,7 +174,7 @@ def migrate(settings: Settings) -> list[Migration]:
         SchemaError: the database's schema is foreign or newer.
         BusyError: another migration is under way.
     """
-    with connected(settings, "migrate") as connection:
+    with connected(settings, "migrate", as_admin=True) as connection:
         if not scalar(connection, "select pg_try_advisory_lock(%s, 0)", LOCK_MIGRATE):
             raise BusyError("another `consumer-analytics migrate` is at work; wait for it to end")
         missing = pending(connection)

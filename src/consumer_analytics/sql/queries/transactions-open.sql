@@ -1,25 +1,88 @@
--- Transactions of other sessions that are open in this database, the oldest
--- first. Our own readers hold a lock that says so; vacuum and parallel workers
--- write no rows of their own. `hidden` marks a session whose transaction this
--- login may not see.
+-- Sessions of this database that have, or may have, a transaction open, the
+-- oldest first. Our own readers hold a lock that says so; vacuum and parallel
+-- workers write no rows of their own.
+--
+-- `began` is when the transaction began, or an instant that precedes it:
+-- * A session that is active without a transaction is between two of them, or is
+--   just about to begin one. What it begins next is stamped with the start of its
+--   statement (COMMIT AND CHAIN, several statements in one message), which may
+--   be long past.
+-- * A session that holds its virtual transaction's lock but tells no start does not
+--   track its activity, or has not done so all the time: `untracked`.
+-- `hidden` marks a session whose transaction this login may not see.
+with sessions as (
+    select
+        pid,
+        usename,
+        application_name,
+        state,
+        xact_start,
+        query_start,
+        backend_start,
+        backend_type,
+        query = '<insufficient privilege>' as is_hidden
+    from pg_stat_activity
+    where datname = current_database()
+        and pid <> pg_backend_pid()
+        -- Other processes than vacuum have a user, even where the rest is hidden.
+        and usesysid is not null
+        and (backend_type is null or backend_type <> 'parallel worker')
+        -- One that streams changes out of the server reads the log in transactions that
+        -- seem as old as the stream; it can write nothing.
+        and not coalesce(backend_type = 'walsender' and query ilike 'start\_replication%%', false)
+),
+
+locks as (
+    select
+        pid,
+        bool_or(locktype = 'virtualxid') as in_transaction,
+        bool_or(locktype = 'advisory') as reads_only
+    from pg_locks
+    where locktype = 'virtualxid'
+        or (
+            locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+            and classid = %(reader_lock)s::oid
+            and objid = 0
+            and objsubid = 2
+            and mode = 'ShareLock'
+            and granted
+        )
+    group by pid
+),
+
+seen as (
+    select
+        pid,
+        usename,
+        application_name,
+        state,
+        case
+            when is_hidden then null
+            when xact_start is not null then xact_start
+            when state <> 'idle' and in_transaction then backend_start
+            when state in ('active', 'fastpath function call') and backend_type = 'client backend'
+                then query_start
+        end as began,
+        query_start,
+        is_hidden,
+        not is_hidden and xact_start is null and in_transaction as untracked
+    from sessions
+    left join locks using (pid)
+    -- A pooler may hand our session's lock on to another client, never our name.
+    where not (coalesce(reads_only, false) and (is_hidden or application_name like 'consumer-analytics %%'))
+)
+
 select
     pid,
-    usename,
-    application_name,
-    state,
-    xact_start,
+    coalesce(usename, '(dropped)') as usename,
+    coalesce(application_name, '') as application_name,
+    coalesce(state, '') as state,
+    began,
     query_start,
-    query = '<insufficient privilege>' as hidden
-from pg_stat_activity
-where datname = current_database()
-    and pid <> pg_backend_pid()
-    and usename <> all (%(ignored_roles)s::text[])
-    and (backend_type is null or backend_type not in ('autovacuum worker', 'parallel worker'))
-    and (xact_start < %(before)s::timestamptz or query = '<insufficient privilege>')
-    and pid not in (
-        select pid
-        from pg_locks
-        where locktype = 'advisory' and classid = %(reader_lock)s::oid and objsubid = 2 and pid is not null
-            and database = (select oid from pg_database where datname = current_database())
-    )
-order by xact_start
+    is_hidden,
+    coalesce(untracked, false) as untracked,
+    coalesce(usename = any (%(ignored_roles)s::text[]), false) as ignored
+from seen
+where is_hidden or began is not null
+order by began

@@ -2,7 +2,7 @@
 -- beginning: before it was prepared, some run saw nothing older than that open.
 select
     prepared.gid,
-    prepared.owner,
+    coalesce(prepared.owner, '(dropped)') as owner,
     prepared.prepared,
     coalesce(
         (
@@ -14,5 +14,6 @@ select
     ) as begun_after
 from pg_prepared_xacts as prepared
 where prepared.database = current_database()
-    and prepared.owner <> all (%(ignored_roles)s::text[])
+    -- The owner of a transaction can have been dropped since.
+    and coalesce(prepared.owner <> all (%(ignored_roles)s::text[]), true)
 order by begun_after
