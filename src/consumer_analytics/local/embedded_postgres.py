@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import pwd
 import re
@@ -30,6 +29,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from consumer_analytics.errors import LocalServerError
+from consumer_analytics.local.home import socket_folder
 
 #: The PostgreSQL that new data is made with.
 VERSION = 18
@@ -41,8 +41,6 @@ DATABASE = "analytics"
 PORT = 5432
 #: PostgreSQL refuses to run as root; then it runs as this user.
 SYSTEM_USER = "pgserver"
-#: sizeof(sockaddr_un.sun_path), with the terminating zero.
-_SOCKET_PATH_LIMIT = 108
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -146,14 +144,7 @@ class EmbeddedPostgres:
     @property
     def socket_dir(self) -> Path:
         """The folder of the Unix socket; only the server's user may enter it."""
-        beside = self.folder / "run"
-        # The server also makes a lock file: the socket's name and `.lock`. A comma in
-        # a host's name means two hosts, and anything odd would need quoting in a URL.
-        length = len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock"))
-        if length < _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._+-]+", str(beside)):
-            return beside
-        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"consumer-analytics-{os.geteuid()}-{digest}"
+        return socket_folder(self.folder / "run")
 
     def conninfo(self, user: str = ROLE, database: str = DATABASE) -> str:
         """Return libpq's connection string for a login, which needs no password."""

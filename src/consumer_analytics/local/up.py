@@ -1,0 +1,400 @@
+"""`up`: from nothing to snapshots, then watched until somebody stops it.
+
+    home ──> PostgreSQL ──> migrations ──> sample data ──> Airflow ──> one run ──> watch
+
+Every step that starts something registers how it is stopped; whatever ends
+`up`, they run in reverse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shlex
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import psutil
+
+from consumer_analytics.engine import run, schema, status
+from consumer_analytics.engine.database import connected, conninfo, scalar
+from consumer_analytics.errors import LocalServerError, UpError
+from consumer_analytics.local.embedded_postgres import (
+    DATABASE,
+    SUPERUSER,
+    EmbeddedPostgres,
+)
+from consumer_analytics.local.home import Home
+from consumer_analytics.local.supervision import Component, Supervision, sweep
+from consumer_analytics.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from consumer_analytics.local.airflow_api import AirflowApi
+
+DAG = "consumer_analytics_etl"
+_POLL_SECONDS = 0.5
+_START_SECONDS = 180
+_RUN_SECONDS = 900
+_SHOWN_CONSUMERS = 10
+#: Starts of the embedded server, after it died by itself, before it is given up.
+_SERVER_RESTARTS = 3
+
+
+class Teller(Protocol):
+    """Shows people what is going on."""
+
+    def step(self, label: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Show a step for a `with` block; gives a function that takes its present detail."""
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+
+    def warn(self, line: str) -> None:
+        """Print a line about something that went wrong."""
+
+    def snapshots(self, latest: status.Status) -> None:
+        """Print the latest snapshots."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller wants.
+
+    Attributes:
+        airflow: start Airflow; without it the engine runs by itself.
+        once: run, and end; instead of staying up.
+        sample: load sample data where the sources are empty; None: only into
+            the embedded server, never unasked into a user's own.
+    """
+
+    airflow: bool = True
+    once: bool = False
+    sample: bool | None = None
+
+
+def up(settings: Settings, wishes: Wishes, teller: Teller) -> None:
+    """Bring the system up, run it once, and watch it until it is interrupted.
+
+    Raises:
+        UpError: something is in the way, or did not stay up.
+        KeyboardInterrupt: it was interrupted before it was up.
+    """
+    home = Home(settings.home)
+    home.prepare()
+    settings = settings.model_copy(update={"home": home.path})
+    with home.held(), _Interrupts(teller) as interrupts, ExitStack() as stack:
+        # The last thing done: nothing that ran in this home outlives it.
+        stack.callback(sweep, home)
+        system = _System(home, settings, wishes, teller, stack)
+        try:
+            system.run()
+        finally:
+            interrupts.hold_off()
+
+
+class _System:
+    """One `up`, from start to end."""
+
+    def __init__(
+        self, home: Home, settings: Settings, wishes: Wishes, teller: Teller, stack: ExitStack
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._wishes = wishes
+        self._teller = teller
+        self._stack = stack
+        self._server: EmbeddedPostgres | None = None
+        self._server_restarts = 0
+        self._supervision: Supervision | None = None
+
+    def run(self) -> None:
+        self._clear_leftovers()
+        if self._wishes.airflow:
+            _require_airflow()
+            _require_port(self._settings.airflow_port)
+        self._start_database()
+        self._fill()
+        if self._wishes.airflow:
+            self._start_airflow()
+        else:
+            self._run_engine()
+        with connected(self._settings, "up") as connection:
+            self._teller.snapshots(
+                status.read(connection, self._settings.source_schema, consumers=_SHOWN_CONSUMERS)
+            )
+        if self._wishes.once:
+            return
+        self._tell_addresses()
+        with contextlib.suppress(KeyboardInterrupt):
+            self._watch()
+
+    # -- steps -----------------------------------------------------------------
+
+    def _clear_leftovers(self) -> None:
+        """End what a killed `up` left running in this home."""
+        # Told to stop when theirs was killed, they may be doing so just now.
+        if killed := sweep(self._home, patience=15):
+            self._teller.warn(f"ended {killed} processes that an earlier `up` had left")
+
+    def _start_database(self) -> None:
+        if self._settings.database_url is None:
+            self._server = EmbeddedPostgres(self._home.postgres, notify=self._teller.say)
+            with self._teller.step("starting PostgreSQL") as detail:
+                self._stack.callback(self._stop_server)
+                if not self._server.start():
+                    detail("found running")
+        with self._teller.step("bringing the schema up to date") as detail:
+            applied = schema.migrate(self._settings)
+            detail(f"{len(applied)} migrations" if applied else "it was")
+
+    def _stop_server(self) -> None:
+        if self._server is not None:
+            with self._teller.step("stopping PostgreSQL"):
+                self._server.stop()
+
+    def _fill(self) -> None:
+        """Load sample data where the sources are empty."""
+        wanted = self._wishes.sample
+        if wanted is None:
+            wanted = self._settings.database_url is None
+        with connected(self._settings, "up", writes_sources=True) as connection:
+            if not _sources_are_empty(connection, self._settings.source_schema):
+                return
+            if not wanted:
+                self._teller.say(
+                    "the source tables are empty; --sample fills them with sample data"
+                )
+                return
+            # The generator is still to come.
+
+    def _run_engine(self) -> None:
+        with (
+            self._teller.step("running the ETL") as detail,
+            connected(self._settings, "up") as connection,
+        ):
+            summary = run.run(connection, self._settings, notify=self._teller.say)
+            detail(
+                f"{summary['rows_read']:,} events read, "
+                f"{summary['snapshots_written']:,} snapshots written"
+            )
+
+    def _start_airflow(self) -> None:
+        from consumer_analytics.local.airflow_api import AirflowApi
+        from consumer_analytics.local.airflow_config import USER, AirflowHome
+        from consumer_analytics.local.metadata import Metadata
+
+        secrets = self._home.secrets()
+        own = conninfo(self._settings)
+        admin = self._server.conninfo(SUPERUSER, DATABASE) if self._server else own
+        metadata = Metadata(admin, own, secrets.metadata_password)
+        airflow = AirflowHome(self._home, self._settings, secrets, metadata)
+        with self._teller.step("preparing Airflow's tables") as detail:
+            metadata.prepare()
+            airflow.write()
+            if not airflow.migrate():
+                detail("they were there")
+        self._supervision = Supervision(
+            self._home,
+            [
+                Component("api-server", "airflow api-server", patience=2),
+                # Lets running tasks end. Logs are on this machine's disk, where the web
+                # server reads them: no servers for them, no ports.
+                Component("scheduler", "airflow scheduler --skip-serve-logs", patience=10),
+                Component("dag-processor", "airflow dag-processor", patience=3),
+                Component("triggerer", "airflow triggerer --skip-serve-logs", patience=3),
+            ],
+            airflow.environment(),
+        )
+        self._stack.callback(self._stop_airflow)
+        with AirflowApi(airflow.api_url, USER, secrets.admin_password) as api:
+            with self._teller.step("starting Airflow") as detail:
+                self._supervision.start()
+                self._wait(api.unhealthy, _START_SECONDS, detail, "Airflow did not become healthy")
+            with self._teller.step(f"reading the DAG {DAG}") as detail:
+                self._wait(
+                    lambda: [] if api.has_dag(DAG) else ["dag-processor"],
+                    _START_SECONDS,
+                    detail,
+                    "Airflow did not read the DAG",
+                )
+            with self._teller.step(f"running the DAG {DAG}") as detail:
+                api.unpause(DAG)
+                self._await_run(api, api.trigger(DAG), detail)
+
+    def _stop_airflow(self) -> None:
+        if self._supervision is not None:
+            with self._teller.step("stopping Airflow"):
+                self._supervision.stop()
+
+    def _await_run(self, api: AirflowApi, run_id: str, detail: Callable[[str], None]) -> None:
+        deadline = time.monotonic() + _RUN_SECONDS
+        while True:
+            state, seconds = api.run_state(DAG, run_id)
+            if state == "success":
+                detail(f"{seconds:.2f} s from start to end" if seconds is not None else "")
+                return
+            tasks = api.task_states(DAG, run_id)
+            if state == "failed":
+                failed = [name for name, task in tasks.items() if task == "failed"]
+                logs = self._home.airflow / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+                raise UpError(
+                    f"the run failed in {', '.join(failed) or DAG}; its logs are in {logs}"
+                )
+            if time.monotonic() > deadline:
+                raise UpError(f"the run {run_id} is {state} after {_RUN_SECONDS} s; {tasks}")
+            shown = [f"{name} {task}" for name, task in tasks.items() if task != "success"]
+            detail(", ".join(shown) or state)
+            self._look()
+            time.sleep(0.2)
+
+    def _wait(
+        self,
+        missing: Callable[[], list[str]],
+        seconds: float,
+        detail: Callable[[str], None],
+        what: str,
+    ) -> None:
+        """Wait until nothing is missing; a component that dies meanwhile is told."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._look()
+            waiting_for = missing()
+            if not waiting_for:
+                detail("")
+                return
+            if time.monotonic() > deadline:
+                raise UpError(
+                    f"{what} within {seconds:.0f} s (waiting for {', '.join(waiting_for)}); "
+                    f"the logs are in {self._home.logs}"
+                )
+            detail(f"waiting for {', '.join(waiting_for)}")
+            time.sleep(_POLL_SECONDS)
+
+    # -- staying up ------------------------------------------------------------
+
+    def _tell_addresses(self) -> None:
+        if self._wishes.airflow:
+            from consumer_analytics.local.airflow_config import USER
+
+            self._teller.say(
+                f"Airflow   http://localhost:{self._settings.airflow_port}  "
+                f"user {USER}, password in {self._home.airflow / 'passwords.json'}"
+            )
+            self._teller.say(
+                f"          AIRFLOW_HOME={shlex.quote(str(self._home.airflow))} airflow dags list"
+            )
+        if self._server is not None:
+            psql = shlex.quote(str(self._server.binaries / "psql"))
+            self._teller.say(f"database  {psql} '{self._server.url()}'")
+        self._teller.say(f"home      {self._home.path}")
+        self._teller.say("up; Ctrl-C stops it")
+
+    def _watch(self) -> None:
+        while True:
+            self._look()
+            time.sleep(_POLL_SECONDS)
+
+    def _look(self) -> None:
+        """Look after everything that was started."""
+        if self._server is not None and self._server.pid is None:
+            self._server_restarts += 1
+            if self._server_restarts > _SERVER_RESTARTS:
+                raise LocalServerError(
+                    f"PostgreSQL keeps dying; its log is {self._server.data / 'log'}"
+                )
+            self._teller.warn(
+                f"PostgreSQL died, starting it again; its log is {self._server.data / 'log'}"
+            )
+            self._server.start()
+        if self._supervision is not None:
+            for line in self._supervision.check():
+                self._teller.warn(line)
+
+
+# -- what is in the way ----------------------------------------------------------
+
+
+def _require_airflow() -> None:
+    try:
+        import airflow  # noqa: F401
+        import supervisor  # noqa: F401
+    except ImportError as error:
+        raise UpError(
+            f"{error.name} is not installed: pip install 'consumer-analytics[airflow,embedded]', "
+            "or start with --no-airflow"
+        ) from None
+
+
+def _require_port(port: int) -> None:
+    """Check that the web server can have its port, on every address of `localhost`."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                reason = "is taken" + _by_whom(port)
+                if error.errno == errno.EACCES:
+                    reason = "is not for this user"
+                raise UpError(
+                    f"port {port}, which Airflow's web server needs, {reason}; "
+                    f"set {PREFIX}AIRFLOW_PORT to another one"
+                ) from None
+            # No IPv6 here, or none on this interface.
+
+
+def _by_whom(port: int) -> str:
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                name = psutil.Process(connection.pid).name()
+                return f" by {name} (pid {connection.pid})"
+    return ""
+
+
+def _sources_are_empty(connection: Any, source_schema: str) -> bool:
+    from psycopg import sql
+
+    return not any(
+        scalar(
+            connection,
+            sql.SQL("select exists (select from {})").format(sql.Identifier(source_schema, table)),
+        )
+        for table in ("consumers", "customers", "customer_events")
+    )
+
+
+# -- signals ---------------------------------------------------------------------
+
+
+class _Interrupts:
+    """Lets a termination, or the terminal's end, be what Ctrl-C is; until it is held off."""
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._interrupt) for number in self._SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def hold_off(self) -> None:
+        """Let nothing interrupt the stopping of what was started; it is bounded in time."""
+        for number in self._SIGNALS:
+            signal.signal(number, lambda *_: self._teller.say("stopping already"))
