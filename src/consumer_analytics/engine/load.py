@@ -279,10 +279,12 @@ def _events_in_windows(connection: Connection, made: Plan) -> int:
 
 
 def forget_extracts(connection: Connection, run_id: int) -> None:
-    """Drop what was extracted for a run, and what killed runs left behind."""
+    """Drop what was extracted for a run, and what given-up runs left behind."""
+    stale = connection.execute(query("extracts-stale"), {"run_id": run_id}).fetchall()
+    ids = sorted({run_id, *(one for (one,) in stale)})
     for table in ("extracts", "extracted_events", "extracted_customers"):
         connection.execute(
-            query("extracts-forget", table=psycopg.sql.Identifier(table)), {"run_id": run_id}
+            query("extracts-forget", table=psycopg.sql.Identifier(table)), {"run_ids": ids}
         )
 
 

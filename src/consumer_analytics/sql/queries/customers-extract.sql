@@ -166,7 +166,7 @@ present as materialized (
         coalesce(
             sum((date_part('epoch', created_at) * 1e6)::bigint) filter (where isfinite(created_at)), 0
         ) as created_us,
-        count(*) filter (where created_at > clock_timestamp()) as future
+        count(*) filter (where created_at > now()) as future
     from {customers}
     group by consumer_id, slot, status
 ),

@@ -17,10 +17,20 @@ with changes as materialized (
     having sum(n) <> 0
 ),
 
-days as (
+-- Days that no run has seen yet cannot be there already.
+new_days as (
+    insert into consumer_analytics_internal.event_days (day, consumer_id, event_type, n)
+    select day, consumer_id, event_type, n
+    from changes
+    where day > %(processed_day)s::date
+    order by day, consumer_id, event_type
+),
+
+known_days as (
     insert into consumer_analytics_internal.event_days as known (day, consumer_id, event_type, n)
     select day, consumer_id, event_type, n
     from changes
+    where day <= %(processed_day)s::date
     order by day, consumer_id, event_type
     on conflict (day, consumer_id, event_type) do update set n = known.n + excluded.n
 ),

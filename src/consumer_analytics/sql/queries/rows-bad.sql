@@ -10,7 +10,7 @@ select
         from consumer_analytics_internal.event_totals
         where event_type = '(none)'
     ) as untyped_events,
-    (select count(*) from {customer_events} where created_at > clock_timestamp()) as future_events,
+    (select count(*) from {customer_events} where created_at > now()) as future_events,
     (
         select array_agg(consumer_id::text order by consumer_id)
         from (
