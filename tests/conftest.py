@@ -29,6 +29,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
+import consumer_analytics
 from consumer_analytics.engine import schema
 from consumer_analytics.engine.database import Connection, connected
 from consumer_analytics.local.embedded_postgres import (
@@ -41,6 +42,8 @@ from consumer_analytics.settings import PREFIX, Settings
 TEST_URL = f"{PREFIX}TEST_DATABASE_URL"
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 NEWEST = 18
+AIRFLOW_HOME = pytest.StashKey[Path]()
+DAGS = Path(consumer_analytics.__file__).with_name("dags")
 
 
 # -- servers -------------------------------------------------------------------
@@ -215,11 +218,26 @@ def pytest_configure(config: pytest.Config) -> None:
         if variable.startswith((PREFIX, "AIRFLOW", "PG")) and variable != TEST_URL:
             del os.environ[variable]
 
+    # Set before anything imports Airflow, which would make its folder in the user's home.
+    config.stash[AIRFLOW_HOME] = Path(tempfile.mkdtemp(prefix="ca-test-airflow-"))
+    os.environ |= {
+        "AIRFLOW_HOME": str(config.stash[AIRFLOW_HOME]),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     # A CI's timeout must not leave servers behind.
     signal.signal(signal.SIGTERM, stop)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what Airflow has made."""
+    shutil.rmtree(config.stash[AIRFLOW_HOME], ignore_errors=True)
 
 
 def pytest_report_header() -> list[str]:

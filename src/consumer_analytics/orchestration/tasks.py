@@ -56,7 +56,7 @@ def extract_event_counts(dag_run: DagRun) -> str:
 
 def load_consumer_analytics(dag_run: DagRun) -> str:
     """Fold, write the snapshots, move the watermark; return the run key."""
-    with _step(dag_run, "load_consumer_analytics") as (connection, config, opened):
+    with _step(dag_run, "load_consumer_analytics", reopen=True) as (connection, config, opened):
         _log_summary(load.load(connection, config, opened, log.info))
     return run_key(dag_run)
 
@@ -66,7 +66,7 @@ def _extract(
     name: str,
     count: Callable[[Connection, Settings, run.Run], Mapping[str, Any]],
 ) -> str:
-    with _step(dag_run, name) as (connection, config, opened):
+    with _step(dag_run, name, reopen=False) as (connection, config, opened):
         found = dict(count(connection, config, opened))
         seconds = found.pop("seconds", 0)
         figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in found.items())
@@ -75,13 +75,20 @@ def _extract(
 
 
 @contextmanager
-def _step(dag_run: DagRun, name: str) -> Iterator[tuple[Connection, Settings, run.Run]]:
-    """Open the DAG run's run, or find it open; note a failure where one comes."""
+def _step(
+    dag_run: DagRun, name: str, *, reopen: bool
+) -> Iterator[tuple[Connection, Settings, run.Run]]:
+    """Open the DAG run's run, or find it open; note a failure where one comes.
+
+    A run that ended well is opened anew for its load only: an extract that is
+    cleared alone must not leave it open.
+    """
     config = settings()
     key = run_key(dag_run)
     try:
         with connected(config, f"airflow {name}") as connection:
-            opened = run.open_run(
+            done = None if reopen else run.find(connection, key, state="success")
+            opened = done or run.open_run(
                 connection,
                 config,
                 at=instant(dag_run),

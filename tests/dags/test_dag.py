@@ -1,0 +1,178 @@
+"""The DAG as Airflow reads it, and as Airflow runs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.support import oracle
+from tests.support.history import random_history
+
+from consumer_analytics.engine import watermark
+
+DAG_ID = "consumer_analytics_etl"
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def dag(parse: Callable[..., Any]) -> Any:
+    """Return the DAG, parsed where there is no database at all."""
+    bag = parse(home="/nonexistent")
+    assert bag.import_errors == {}
+    return bag.dags[DAG_ID]
+
+
+def test_has_exactly_the_guides_tasks_in_the_guides_order(dag: Any) -> None:
+    assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == {
+        "extract_customer_counts": set(),
+        "extract_event_counts": set(),
+        "load_consumer_analytics": {"extract_customer_counts", "extract_event_counts"},
+    }
+
+
+def test_never_catches_up_and_runs_once_at_a_time(dag: Any) -> None:
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+
+
+def test_is_documented_in_the_ui(dag: Any) -> None:
+    assert "watermark" in dag.doc_md
+    assert all(task.doc_md for task in dag.tasks)
+
+
+def test_defaults(dag: Any) -> None:
+    assert dag.timetable.expression == "0 0 * * *"
+    assert dag.timezone.name == "UTC"
+    assert {(task.retries, task.retry_delay) for task in dag.tasks} == {
+        (2, dt.timedelta(seconds=60))
+    }
+
+
+def test_schedule_retries_and_start_are_settings(parse: Callable[..., Any]) -> None:
+    dag = parse(
+        schedule="30 6 * * 1",
+        retries="5",
+        retry_delay="7",
+        start_date="2026-02-03",
+        timezone="Europe/Berlin",
+    ).dags[DAG_ID]
+    assert dag.timetable.expression == "30 6 * * 1"
+    assert dag.timezone.name == "Europe/Berlin"
+    assert dag.start_date == dt.datetime(2026, 2, 2, 23, tzinfo=dt.UTC)
+    assert {(task.retries, task.retry_delay) for task in dag.tasks} == {
+        (5, dt.timedelta(seconds=7))
+    }
+
+
+def test_days_begin_at_midnight_of_the_configured_zone(parse: Callable[..., Any]) -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    dag = parse(timezone="Europe/Berlin").dags[DAG_ID]
+    timetable = coerce_to_core_timetable(dag.timetable)
+    restriction = TimeRestriction(dag.start_date, None, True)
+    ticks = []
+    last = None
+    for _ in range(89):
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=last, restriction=restriction
+        )
+        last = info.data_interval
+        ticks.append(info.run_after)
+    # On 2025-03-30 the clocks go forward: the day after begins an hour earlier in UTC.
+    assert ticks[-2].isoformat() == "2025-03-28T23:00:00+00:00"
+    assert ticks[-1].isoformat() == "2025-03-29T23:00:00+00:00"
+
+
+def test_outlet_names_the_table_but_no_login(parse: Callable[..., Any]) -> None:
+    dag = parse(database_url="postgresql://etl:hunter2@db.example.com:6432/prod").dags[DAG_ID]
+    (asset,) = dag.get_task("load_consumer_analytics").outlets
+    assert asset.name == "consumer_analytics"
+    assert asset.uri == "postgres://db.example.com:6432/prod/public/consumer_analytics"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///analytics?host=/var/run/postgresql",
+        "host=/tmp dbname=analytics",
+        "postgresql://a@localhost/analytics",
+    ],
+)
+def test_outlet_of_a_socket_or_a_plain_string(parse: Callable[..., Any], url: str) -> None:
+    (asset,) = parse(database_url=url).dags[DAG_ID].get_task("load_consumer_analytics").outlets
+    assert asset.uri == "postgres://localhost:5432/analytics/public/consumer_analytics"
+
+
+def test_bad_setting_is_an_import_error_that_names_it(parse: Callable[..., Any]) -> None:
+    (error,) = parse(timezone="Mars/Olympus").import_errors.values()
+    assert "CONSUMER_ANALYTICS_TIMEZONE" in error
+
+
+# -- runs ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(database: Any) -> Any:
+    """Return the test's database with a small history in its source tables."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(7), BEGIN, END)
+    return database
+
+
+def test_a_run_writes_the_snapshot_of_its_own_tick(
+    filled: Any, run_dag: Callable[..., Any]
+) -> None:
+    tick = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
+    assert run_dag(tick).state == "success"
+    with filled.connect() as connection:
+        stored = oracle.stored(connection, tick)
+        right = oracle.snapshot(
+            oracle.Sources(connection), tick, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        )
+        assert stored == right
+        assert watermark.read(connection).last_processed_timestamp == tick
+    assert filled.rows(
+        "select distinct metrics_json ->> 'snapshot_source' from consumer_analytics"
+    ) == [("airflow_etl",)]
+
+
+def test_a_run_without_a_logical_date_takes_the_moment_it_was_triggered(
+    filled: Any, run_dag: Callable[..., Any]
+) -> None:
+    done = run_dag(None)
+    assert done.state == "success"
+    assert filled.rows("select distinct snapshot_timestamp from consumer_analytics") == [
+        (done.run_after,)
+    ]
+
+
+def test_running_again_touches_no_row(filled: Any, run_dag: Callable[..., Any]) -> None:
+    tick = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
+    rows = "select xmin::text, * from consumer_analytics order by analytics_id"
+    assert run_dag(tick).state == "success"
+    before = filled.rows(rows)
+    assert run_dag(tick).state == "success"
+    assert filled.rows(rows) == before
+
+
+def test_a_failed_run_says_so_and_leaves_the_watermark(
+    filled: Any, run_dag: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    filled.execute("alter table customer_events drop column payload_json")
+    assert run_dag(dt.datetime(2025, 3, 5, tzinfo=dt.UTC)).state == "failed"
+    ((status, through, error),) = filled.rows(
+        "select last_run_status, last_processed_timestamp, metadata_json ->> 'error' "
+        "from etl_job_watermarks"
+    )
+    assert status == "failed"
+    assert through == dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    assert "payload_json" in error
+    (line,) = {
+        record.getMessage() for record in caplog.records if " failed: " in record.getMessage()
+    } & {f"extract_event_counts failed: {error}"}
+    assert "\n" not in line
