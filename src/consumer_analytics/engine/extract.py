@@ -25,46 +25,29 @@ if TYPE_CHECKING:
 PARTS = ("customers", "events")
 
 
-def standing(connection: Connection, settings: Settings) -> Standing:
-    """Read where the job stands, within the caller's transaction."""
-    processed, version = connection.execute(
-        "select processed_through, version from consumer_analytics_internal.state "
-        "where job_name = %s",
-        [watermark.JOB],
-    ).fetchone() or (MINUS_INFINITY, 0)
-    touched = [
-        day
-        for (day,) in connection.execute(
-            "select distinct day from consumer_analytics_internal.touched_days "
-            "where day < %s order by 1",
-            [processed],
-        )
-    ]
+def standing(
+    connection: Connection, settings: Settings, *, accept_purged: bool = False
+) -> Standing:
+    """Read where the job stands, within the caller's transaction.
+
+    Args:
+        connection: in a transaction.
+        settings: for the source's schema.
+        accept_purged: take the source at its word: what it no longer holds did
+            not happen.
+    """
+    processed, version, purged, touched, notes, restates_from = connection.execute(
+        query("standing-read", settings.source_schema), {"job": watermark.JOB}
+    ).fetchone() or (MINUS_INFINITY, 0, None, [], 0, None)
     return Standing(
         watermark.read(connection).last_processed_timestamp,
         processed,
         version,
         tuple(touched),
-        _purged_through(connection, settings),
+        notes,
+        restates_from,
+        None if accept_purged else purged,
     )
-
-
-def _purged_through(connection: Connection, settings: Settings) -> dt.date | None:
-    """Return the last day that the source no longer holds whole.
-
-    The oldest event's own day is taken for cut off only where earlier days
-    were counted once: a source that simply begins on that day holds it whole.
-    """
-    oldest = scalar(connection, query("events-oldest", settings.source_schema))
-    first_known: dt.date | None = scalar(
-        connection, "select min(day) from consumer_analytics_internal.event_days"
-    )
-    if first_known is None:
-        return None
-    if oldest is None:
-        return dt.date.max
-    day = instants.day_of(oldest) if oldest > MINUS_INFINITY else dt.date.min
-    return day if first_known < day else None
 
 
 def customers(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
@@ -141,12 +124,12 @@ def _customers(
 
 
 def _events(connection: Connection, settings: Settings, run_id: int, made: Plan) -> dict[str, Any]:
-    if made.ranges:
-        ranges = sql.SQL("\nunion all\n").join(
-            _count_range(settings, stretch, made.bounds) for stretch in made.ranges
-        )
-        connection.execute(query("events-extract", ranges=ranges), {"run_id": run_id})
-    if made.recount and made.standing.purged_through is not None:
+    known = made.standing.processed_through
+    purged = made.recount and made.standing.purged_through is not None
+    # What the source lost can be told only from rows that were counted before.
+    fresh = [stretch for stretch in made.ranges if purged and stretch.lower >= known]
+    _count(connection, settings, run_id, made, [one for one in made.ranges if one not in fresh])
+    if purged:
         connection.execute(
             query("events-restore-purged"),
             {
@@ -156,6 +139,7 @@ def _events(connection: Connection, settings: Settings, run_id: int, made: Plan)
                 "recount": made.recount_multirange,
             },
         )
+        _count(connection, settings, run_id, made, fresh)
     read: int = scalar(
         connection,
         "select coalesce(sum(n), 0)::bigint "
@@ -163,6 +147,16 @@ def _events(connection: Connection, settings: Settings, run_id: int, made: Plan)
         run_id,
     )
     return {"rows_read": read}
+
+
+def _count(
+    connection: Connection, settings: Settings, run_id: int, made: Plan, stretches: list[Range]
+) -> None:
+    if stretches:
+        ranges = sql.SQL("\nunion all\n").join(
+            _count_range(settings, stretch, made.bounds) for stretch in stretches
+        )
+        connection.execute(query("events-extract", ranges=ranges), {"run_id": run_id})
 
 
 def _count_range(

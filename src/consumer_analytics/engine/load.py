@@ -17,7 +17,7 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.engine import extract, instants, plan, watermark
+from consumer_analytics.engine import capture, extract, instants, plan, watermark
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
 from consumer_analytics.engine.plan import Plan
 from consumer_analytics.errors import BusyError
@@ -146,6 +146,7 @@ def _load(
             "snapshots_restated": restated,
             "held_back_by": list(run.held_back_by),
             "corrections": correction,
+            "not_recountable": [at.isoformat() for at in not_recountable(made)],
             "bad_rows": bad_rows,
             "seconds": seconds,
         }
@@ -177,9 +178,12 @@ def write(
         "recount": made.recount_multirange,
         "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
         "processed_day": _day_or_infinite(made.standing.processed_through),
+        "advances": made.until > made.standing.processed_through,
         "snapshot_source": snapshot_source,
         "job": watermark.JOB,
         "reason": reason,
+        "recountable_from": made.standing.purged_before,
+        "snapshots": list(made.snapshots),
     }
     written = restated = 0
     connection.execute("drop table if exists pg_temp.event_slots, pg_temp.rendered_snapshots")
@@ -191,11 +195,16 @@ def write(
         if vanished:
             connection.execute(query("events-forget-zeros"))
         _advance(connection, made, corrected_from)
+        capture.catch_up(connection, made.standing.processed_through, made.until)
     if made.snapshots:
         with _timed(seconds, "render"):
             connection.execute(query("snapshots-render", settings.source_schema), values)
         with _timed(seconds, "write"):
+            if not_recountable(made):
+                connection.execute(query("snapshots-spare-purged"), values)
             restated = connection.execute(query("snapshots-restate"), values).rowcount
+            if scalar(connection, query("snapshots-are-there"), values["snapshots"]):
+                restated += connection.execute(query("snapshots-withdraw"), values).rowcount
             written = connection.execute(query("snapshots-insert")).rowcount
     return (
         written,
@@ -212,19 +221,38 @@ def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
     return "-infinity" if instant.year == dt.MINYEAR else instants.day_of(instant)
 
 
+def not_recountable(made: Plan) -> list[dt.datetime]:
+    """Return the plan's instants that the source can no longer tell: it was purged since."""
+    horizon = made.standing.purged_before
+    return [at for at in made.snapshots if horizon is not None and at < horizon]
+
+
 def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
-    changed = [instants.start_of(day) for day in made.standing.touched]
-    if corrected_from is not None:
-        changed.append(instants.start_of(corrected_from))
+    stands = made.standing
+    changed = [
+        instants.start_of(day) for day in (stands.restates_from, corrected_from) if day is not None
+    ]
+    # Where nothing changes the version stays, and with it the extracts made before.
     connection.execute(
-        "update consumer_analytics_internal.state set processed_through = %s, "
-        "restate_after = least(restate_after, %s::timestamptz), version = version + 1 "
-        "where job_name = %s",
-        [made.until, min(changed, default=None), watermark.JOB],
+        "update consumer_analytics_internal.state set processed_through = %(until)s, "
+        "purged_before = %(purged)s, "
+        "restate_after = least(restate_after, %(after)s::timestamptz), version = version + 1 "
+        "where job_name = %(job)s and (%(touched)s or %(after)s::timestamptz is not null or "
+        "(processed_through, purged_before) is distinct from "
+        "(%(until)s::timestamptz, %(purged)s::timestamptz))",
+        {
+            "until": made.until,
+            "purged": stands.purged_before,
+            "after": min(changed, default=None),
+            "touched": stands.touched_notes > 0,
+            "job": watermark.JOB,
+        },
     )
+    # Notes of later days stay: this run may have read before they were made.
     connection.execute(
-        "delete from consumer_analytics_internal.touched_days where day < %s", [made.until]
+        "delete from consumer_analytics_internal.touched_days where day < %s",
+        [stands.processed_through],
     )
 
 
@@ -305,10 +333,14 @@ def restate(
     settings: Settings,
     reason: str,
     notify: Callable[[str], None] = lambda _: None,
+    *,
+    accept_purged: bool = False,
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
     Called under the job's lock. Where it is interrupted the next call goes on.
+    Snapshots from before what the source was purged of stay as they were
+    reported, unless `accept_purged` says otherwise.
 
     Returns:
         Snapshot rows restated.
@@ -317,36 +349,95 @@ def restate(
     while True:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         with connection.transaction():
-            stands = extract.standing(connection, settings)
             after = connection.execute(
                 "select restate_after from consumer_analytics_internal.state where job_name = %s",
                 [watermark.JOB],
             ).fetchone()
             if after is None or after[0] is None:
                 return restated
-            found = [
-                instant
-                for (instant,) in connection.execute(
-                    "select snapshot_timestamp from public.consumer_analytics "
-                    "where consumer_id is null and snapshot_timestamp > %s "
-                    "and snapshot_timestamp <= %s order by 1 limit %s",
-                    [after[0], stands.processed_through, _RESTATED_AT_ONCE],
-                )
-            ]
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            found = connection.execute(
+                query("snapshots-outgrown"),
+                {
+                    "after": after[0],
+                    "recountable_from": stands.purged_before,
+                    "until": stands.processed_through,
+                    "limit": _RESTATED_AT_ONCE,
+                },
+            ).fetchall()
+            chunk = _windows_in_a_row(found)
+            more = len(found) == _RESTATED_AT_ONCE or len(chunk) < len(found)
             # First, so that what the recount below may find moves it back again.
             connection.execute(
                 "update consumer_analytics_internal.state set restate_after = %s "
                 "where job_name = %s",
-                [found[-1] if len(found) == _RESTATED_AT_ONCE else None, watermark.JOB],
+                [chunk[-1][0] if more else None, watermark.JOB],
             )
-            if found:
-                notify(f"restating {len(found)} snapshots from {found[0].isoformat()} on")
-                made = plan.for_restating(connection, stands, found)
-                run_id = 0
-                for part in extract.PARTS:
-                    extract.extract_part(connection, settings, run_id, made, part)
-                restated += write(connection, settings, run_id, made, "restated", reason, {})[1]
-                forget_extracts(connection, run_id)
+            if chunk:
+                notify(f"restating {len(chunk)} snapshots from {chunk[0][0].isoformat()} on")
+                restated += _restate_chunk(connection, settings, stands, chunk, reason)
+
+
+def restate_these(
+    connection: Connection,
+    settings: Settings,
+    snapshots: list[dt.datetime],
+    reason: str,
+    notify: Callable[[str], None] = lambda _: None,
+    *,
+    accept_purged: bool = False,
+) -> int:
+    """Restate snapshots by their instants, whatever the counts say, some at a time.
+
+    Called under the job's lock. Rows that are missing at these instants are
+    inserted, which is told as restated here.
+
+    Returns:
+        Snapshot rows restated.
+    """
+    restated = 0
+    left = sorted(snapshots)
+    while left:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            windows = connection.execute(
+                query("snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
+            ).fetchall()
+            chunk = _windows_in_a_row(windows)
+            notify(f"restating {len(chunk)} snapshots from {chunk[0][0].isoformat()} on")
+            restated += _restate_chunk(connection, settings, stands, chunk, reason)
+        left = left[len(chunk) :]
+    return restated
+
+
+def _windows_in_a_row(
+    found: list[tuple[Any, ...]],
+) -> list[tuple[dt.datetime, dt.datetime | None]]:
+    """Return the first snapshots whose windows follow each other, so that one pass counts them."""
+    chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
+    for at, window_start in found:
+        if chunk and window_start not in (None, chunk[-1][0]):
+            break
+        chunk.append((at, window_start))
+    return chunk
+
+
+def _restate_chunk(
+    connection: Connection,
+    settings: Settings,
+    stands: plan.Standing,
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    reason: str,
+) -> int:
+    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    run_id = 0
+    for part in extract.PARTS:
+        extract.extract_part(connection, settings, run_id, made, part)
+    # Rows that come in now take their provenance from the snapshot's global row.
+    written, restated, _ = write(connection, settings, run_id, made, "cli_etl", reason, {})
+    forget_extracts(connection, run_id)
+    return written + restated
 
 
 @contextmanager

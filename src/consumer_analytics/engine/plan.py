@@ -30,15 +30,26 @@ class Standing:
         processed_through: how far the counts by day have taken the source in.
         version: of those counts.
         touched: days that something below `processed_through` has changed.
-        purged_through: the last day that the source no longer holds whole; None
-            where nothing was purged.
+        touched_notes: how many notes say so: with the version, it tells one
+            reading of them from another.
+        restates_from: the first of these days whose notes can concern more than
+            the day's own counts; None where no note does.
+        purged_before: the source no longer holds all rows from before this
+            instant; None where nothing was purged.
     """
 
     watermark: dt.datetime
     processed_through: dt.datetime
     version: int
     touched: tuple[dt.date, ...]
-    purged_through: dt.date | None
+    touched_notes: int
+    restates_from: dt.date | None
+    purged_before: dt.datetime | None
+
+    @property
+    def purged_through(self) -> dt.date | None:
+        """The last day that the source no longer holds whole; None where nothing was purged."""
+        return instants.day_of(self.purged_before) if self.purged_before is not None else None
 
 
 @dataclass(frozen=True)
@@ -144,19 +155,47 @@ def for_run(connection: Connection, standing: Standing, reached: dt.datetime) ->
     return _make(standing, (start, *wanted), until)
 
 
-def for_restating(connection: Connection, standing: Standing, snapshots: list[dt.datetime]) -> Plan:
-    """Plan to compute existing snapshots anew; nothing new is taken in."""
-    start = previous_snapshot(connection, snapshots[0])
+def for_restating(
+    connection: Connection,
+    standing: Standing,
+    snapshots: list[dt.datetime],
+    start: dt.datetime | None = None,
+) -> Plan:
+    """Plan to compute existing snapshots anew; nothing new is taken in.
+
+    Args:
+        connection: to find the snapshot before them.
+        standing: where the job stands.
+        snapshots: their instants, ascending.
+        start: of the first one's window; None for the snapshot before it.
+    """
+    if start is None or start >= snapshots[0]:
+        start = previous_snapshot(connection, snapshots[0])
     return _make(standing, (start, *snapshots), standing.processed_through)
 
 
-def _make(standing: Standing, bounds: tuple[dt.datetime, ...], until: dt.datetime) -> Plan:
+def for_recounting(standing: Standing, since: dt.date) -> Plan:
+    """Plan to count known days anew, from one on, and the touched ones; no snapshot is written."""
+    known = standing.processed_through
+    days = [(since, _after(instants.day_of(known)))] if instants.start_of(since) < known else []
+    return _make(standing, (known,), known, days)
+
+
+def _make(
+    standing: Standing,
+    bounds: tuple[dt.datetime, ...],
+    until: dt.datetime,
+    asked: list[tuple[dt.date, dt.date]] | None = None,
+) -> Plan:
     known = standing.processed_through
     # Days to count anew, as half-open stretches.
-    days: list[tuple[dt.date, dt.date]] = []
-    if standing.watermark < known:
+    days: list[tuple[dt.date, dt.date]] = [] if asked is None else asked
+    if asked is None and standing.watermark < known:
         days.append((instants.day_of(standing.watermark), _after(instants.day_of(known))))
     days.extend((day, _after(day)) for day in standing.touched if instants.start_of(day) < known)
+    if standing.touched[:1] == (_FIRST_DAY,):
+        # The note of a truncated table, or of one written to before the first run.
+        days.append((_FIRST_DAY, _after(instants.day_of(known))))
     # A day that an instant cuts in two cannot be told from its sum.
     days.extend(
         (instants.day_of(bound), _after(instants.day_of(bound)))
@@ -173,7 +212,14 @@ def _make(standing: Standing, bounds: tuple[dt.datetime, ...], until: dt.datetim
     ]
     if until > known:
         if ranges and ranges[-1].upper >= known:
-            ranges[-1] = Range(ranges[-1].lower, until)
+            if standing.purged_through is not None and instants.day_of(known) <= (
+                standing.purged_through
+            ):
+                # What the source lost of the day is told by what was counted below `known`.
+                ranges[-1] = Range(ranges[-1].lower, known)
+                ranges.append(Range(known, until))
+            else:
+                ranges[-1] = Range(ranges[-1].lower, until)
         else:
             ranges.append(Range(known, until))
     return Plan(standing, bounds, until, tuple(recount), tuple(ranges))

@@ -17,7 +17,16 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.engine import extract, holdback, instants, load, schema, sources, watermark
+from consumer_analytics.engine import (
+    capture,
+    extract,
+    holdback,
+    instants,
+    load,
+    schema,
+    sources,
+    watermark,
+)
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
 from consumer_analytics.errors import BusyError, UsageError
 from consumer_analytics.settings import Settings
@@ -109,6 +118,7 @@ def open_run(
         reached = max(reached, min(processed, requested))
         for holder in holders:
             notify(f"held back by {holder.describe()}")
+        capture.publish(connection, settings, reached, notify)
         return _record(connection, key, source, requested, reached, at is not None, holders)
     finally:
         if not connection.broken:

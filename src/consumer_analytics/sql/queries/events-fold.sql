@@ -51,6 +51,12 @@ select
             or n < 0
             or (day = %(processed_day)s::date and day <@ %(recount)s::datemultirange)
     ) as corrected_from,
-    coalesce(sum(n) filter (where n > 0 and day < %(processed_day)s::date), 0)::bigint as found,
+    coalesce(
+        sum(n) filter (
+            where n > 0
+                and (day < %(processed_day)s::date or (day = %(processed_day)s::date and not %(advances)s))
+        ),
+        0
+    )::bigint as found,
     coalesce(-sum(n) filter (where n < 0), 0)::bigint as vanished
 from changes

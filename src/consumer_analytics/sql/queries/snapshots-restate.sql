@@ -17,6 +17,11 @@ changed as (
     from paired
     where reported - '{{incremental_stats,snapshot_source,etl_job}}'::text[]
         <> true_now - '{{incremental_stats,snapshot_source,etl_job}}'::text[]
+        -- What is new in a window can be compared where it is the same window.
+        or (
+            true_now #> '{{incremental_stats,window_start}}' = reported #> '{{incremental_stats,window_start}}'
+            and true_now -> 'incremental_stats' <> reported -> 'incremental_stats'
+        )
 ),
 
 kept as (
@@ -42,13 +47,13 @@ kept as (
 
 update public.consumer_analytics as snapshot
 set metrics_json = true_now || jsonb_build_object(
-    'snapshot_source', reported -> 'snapshot_source',
-    'etl_job', reported -> 'etl_job',
+    'snapshot_source', coalesce(reported -> 'snapshot_source', true_now -> 'snapshot_source'),
+    'etl_job', coalesce(reported -> 'etl_job', true_now -> 'etl_job'),
     -- The window stays the one of the run that wrote the snapshot.
     'incremental_stats', case
-        when true_now #> '{{incremental_stats,window_start}}' = reported #> '{{incremental_stats,window_start}}'
-            then true_now -> 'incremental_stats'
-        else reported -> 'incremental_stats'
+        when true_now #> '{{incremental_stats,window_start}}' <> reported #> '{{incremental_stats,window_start}}'
+            then reported -> 'incremental_stats'
+        else true_now -> 'incremental_stats'
     end
 )
 from changed

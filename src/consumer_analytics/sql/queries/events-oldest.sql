@@ -1,2 +1,0 @@
-select min(created_at)::timestamptz
-from {customer_events}
