@@ -121,3 +121,18 @@ def test_time_columns_may_be_with_or_without_zone(database: Any, column_type: st
             summary = go(database, at)
             window = dt.datetime.fromisoformat(summary["window_start"])
             assert oracle.stored(connection, at) == oracle.snapshot(sources, at, window)
+
+
+@pytest.mark.parametrize("most_columns", [0, 1])
+def test_types_and_statuses_beyond_the_columns_are_counted_alike(
+    database: Any, monkeypatch: pytest.MonkeyPatch, most_columns: int
+) -> None:
+    monkeypatch.setattr("consumer_analytics.engine.figures.MOST_COLUMNS", most_columns)
+    rng = random.Random(50 + most_columns)
+    with database.connect() as connection:
+        random_history(connection, rng, BEGIN, END)
+        sources = oracle.Sources(connection)
+        for at in instants(rng, 6):
+            summary = go(database, at)
+            window = dt.datetime.fromisoformat(summary["window_start"])
+            assert oracle.stored(connection, at) == oracle.snapshot(sources, at, window), at

@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import capture, extract, instants, plan, watermark
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
+from consumer_analytics.engine.figures import render
 from consumer_analytics.engine.plan import Plan
 from consumer_analytics.errors import BusyError
 from consumer_analytics.settings import Settings
@@ -198,7 +199,7 @@ def write(
         capture.catch_up(connection, made.standing.processed_through, made.until)
     if made.snapshots:
         with _timed(seconds, "render"):
-            connection.execute(query("snapshots-render", settings.source_schema), values)
+            render(connection, settings, run_id, made, snapshot_source)
         with _timed(seconds, "write"):
             if not_recountable(made):
                 connection.execute(query("snapshots-spare-purged"), values)

@@ -1,0 +1,346 @@
+"""The figures of snapshots and their JSON: one definition for runs, restating and backfill.
+
+What happened is first laid out as cells, one row per consumer and slot with a
+column for each event type and each status; row 0 holds what came before the
+first window. Summed up along the slots, on a dense grid, the cells are the
+figures, and the figures are rendered as text that is cast to JSON once.
+
+Types and statuses beyond a number of columns are kept as one row each and
+join the JSON in the end: what has hundreds of them would not fit a row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from consumer_analytics.engine import watermark
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.engine.plan import Plan
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: More event types, or statuses, than this get rows instead of columns.
+MOST_COLUMNS = 40
+#: Without these two there is no snapshot.
+_ALWAYS = ("ACTIVE", "INACTIVE")
+_TABLES = (
+    "event_cells",
+    "customer_cells",
+    "rest_named",
+    "rest_pairs",
+    "rest_cells",
+    "rest_before",
+    "figures_rest",
+    "listed_consumers",
+    "figures_before",
+    "figures",
+    "instants",
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which types and statuses have a column, and whether there are others.
+
+    Attributes:
+        types: event types with a column.
+        statuses: statuses with a column; ACTIVE and INACTIVE come first.
+        rest: whether further types or statuses are kept as rows.
+    """
+
+    types: tuple[str, ...]
+    statuses: tuple[str, ...]
+    rest: bool
+
+    @property
+    def event_columns(self) -> list[sql.Identifier]:
+        """The types' columns."""
+        return [sql.Identifier(f"e{place}") for place in range(1, len(self.types) + 1)]
+
+    @property
+    def customer_columns(self) -> list[sql.Identifier]:
+        """The statuses' columns."""
+        return [sql.Identifier(f"s{place}") for place in range(1, len(self.statuses) + 1)]
+
+    @property
+    def columns(self) -> list[sql.Identifier]:
+        """All of them."""
+        return [*self.event_columns, *self.customer_columns]
+
+
+def shape_of(types: Iterable[str], statuses: Iterable[str]) -> Shape:
+    """Give columns to types and statuses, as long as they are few."""
+    kinds, states = sorted(set(types)), sorted(set(statuses) - set(_ALWAYS))
+    few_types, few_states = len(kinds) <= MOST_COLUMNS, len(states) <= MOST_COLUMNS
+    return Shape(
+        tuple(kinds if few_types else ()),
+        (*_ALWAYS, *(states if few_states else ())),
+        not (few_types and few_states),
+    )
+
+
+def each(
+    columns: Iterable[sql.Composable], template: LiteralString, *parts: sql.Composable
+) -> sql.Composed:
+    """Write a template once for each column, each after a comma."""
+    return sql.SQL("").join(sql.SQL(", " + template).format(column, *parts) for column in columns)
+
+
+def pivot(
+    columns: Sequence[sql.Composable], values: Sequence[str], template: LiteralString, prefix: str
+) -> tuple[sql.Composed, dict[str, str]]:
+    """Write a template once for each column and value; the values are bound by name."""
+    names = [f"{prefix}_{place}" for place in range(1, len(values) + 1)]
+    parts = [
+        sql.SQL(", " + template + " as {}").format(sql.Placeholder(name), column)
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return sql.SQL("\n    ").join(parts), dict(zip(names, values, strict=True))
+
+
+class Figures:
+    """The cells of some instants, and what is made of them, in temporary tables."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        bounds: Sequence[dt.datetime],
+        snapshot_source: str,
+        *,
+        stays: bool = False,
+    ) -> None:
+        """Prepare for the instants after the first bound.
+
+        Args:
+            connection: its temporary tables are used.
+            settings: for the source's schema.
+            bounds: start of the first window, then the instants, ascending.
+            snapshot_source: provenance.
+            stays: whether the tables outlive the transaction.
+        """
+        self._connection = connection
+        self._settings = settings
+        self._lifetime = sql.SQL("" if stays else "on commit drop")
+        #: Cells are summed as this type: int4 sums are the fastest, and refuse what overflows.
+        self.cell = sql.SQL("bigint")
+        self.values: dict[str, Any] = {
+            "bounds": list(bounds),
+            "last": bounds[-1],
+            "snapshot_source": snapshot_source,
+            "job": watermark.JOB,
+        }
+        self.shape = shape_of((), ())
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the tables, where there are any."""
+        self._connection.execute(
+            sql.SQL("drop table if exists {}").format(
+                sql.SQL(", ").join(sql.Identifier("pg_temp", table) for table in _TABLES)
+            )
+        )
+
+    def run(self, name: str, values: dict[str, Any] | None = None, **parts: sql.Composable) -> None:
+        """Run a query file with the values and parts that all of them share."""
+        self._connection.execute(
+            query(name, self._settings.source_schema, lifetime=self._lifetime, **parts),
+            self.values | (values or {}),
+        )
+
+    def lay_out(
+        self,
+        shape: Shape,
+        moved_customers: sql.Composable,
+        moved_events: sql.Composable,
+        *,
+        event_cells: Callable[[], None] | None = None,
+        consumers: Sequence[Any] | None = None,
+    ) -> None:
+        """Make the cells.
+
+        Args:
+            shape: what has a column.
+            moved_customers: relation of consumer_id, slot, status, n, dated, created_us, born.
+            moved_events: relation of consumer_id, slot, event_type, n; with
+                `event_cells` only what has no column.
+            event_cells: makes the events' cells itself, where there is a faster way.
+            consumers: only these are to have snapshots; None: all.
+        """
+        self.shape = shape
+        if event_cells is None:
+            template = "(sum(n) filter (where event_type = {}))::bigint"
+            pivoted, values = pivot(shape.event_columns, shape.types, template, "type")
+            self.run("figures-events", values, pivoted=pivoted, moved=moved_events)
+        else:
+            event_cells()
+        template = "(sum(n) filter (where status = {}))::bigint"
+        pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
+        self.run("figures-customers", values, pivoted=pivoted, moved=moved_customers)
+        if shape.rest:
+            self._lay_out_rest(moved_customers, moved_events)
+        wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
+        self.run("figures-listed", {"consumers": list(consumers or ())}, wanted=wanted)
+        self.run(
+            "figures-before",
+            summed=each(shape.columns, "sum({0})::bigint as {0}"),
+            event_columns=self._own_columns(shape.event_columns),
+            customer_columns=self._own_columns(shape.customer_columns),
+        )
+
+    def _own_columns(self, own: Sequence[sql.Composable]) -> sql.Composed:
+        """Write all columns, those that the cells at hand do not have as NULL."""
+        return sql.SQL("").join(
+            sql.SQL(", {}" if column in own else ", null::bigint as {}").format(column)
+            for column in self.shape.columns
+        )
+
+    def _lay_out_rest(self, moved_customers: sql.Composable, moved_events: sql.Composable) -> None:
+        self.run(
+            "figures-rest-named",
+            {"types": list(self.shape.types), "statuses": list(self.shape.statuses)},
+            moved_events=moved_events,
+            moved_customers=moved_customers,
+        )
+        for name in ("pairs", "cells", "before"):
+            self.run(f"figures-rest-{name}")
+            self._connection.execute(
+                sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"rest_{name}"))
+            )
+
+    def accumulate(self, first: int, last: int) -> None:
+        """Sum the cells up for the slots `first` to `last`, into `figures` and `instants`."""
+        shape = self.shape
+        parts = {**_span(first, last), "cell": self.cell}
+        self.run(
+            "figures-accumulate",
+            accumulated=each(
+                shape.event_columns, "sum(event_cell.{0}::{1}) over so_far as {0}", self.cell
+            )
+            + each(
+                shape.customer_columns, "sum(customer_cell.{0}::{1}) over so_far as {0}", self.cell
+            ),
+            added=each(shape.columns, "coalesce(moved.{0}, 0) + coalesce(before.{0}, 0) as {0}"),
+            **parts,
+        )
+        if shape.rest:
+            self.run("figures-rest", **parts)
+        self.run("snapshots-instants", **parts)
+
+    def carry(self, first: int, last: int) -> None:
+        """Make the end of the slots `first` to `last` the start for those after them."""
+        columns = self.shape.columns
+        self.run(
+            "figures-carry",
+            columns=each(columns, "{0}"),
+            summed=each(columns, "sum({0})"),
+            event_columns=self._own_columns(self.shape.event_columns),
+            customer_columns=self._own_columns(self.shape.customer_columns),
+            **_span(first, last),
+        )
+        self._replace("figures_before", "figures_carried")
+        if self.shape.rest:
+            self.run("figures-rest-carry", **_span(first, last))
+            self._replace("rest_before", "rest_carried")
+
+    def _replace(self, table: str, by: str) -> None:
+        self._connection.execute(
+            sql.SQL("drop table {0}; alter table {1} rename to {2}").format(
+                sql.Identifier("pg_temp", table),
+                sql.Identifier("pg_temp", by),
+                sql.Identifier(table),
+            )
+        )
+
+    def forget_span(self) -> None:
+        """Drop what `accumulate` made, where it is there."""
+        self._connection.execute(
+            "drop table if exists pg_temp.figures, pg_temp.instants, pg_temp.figures_rest"
+        )
+
+    def rendered(self, first: int) -> tuple[sql.Composed, sql.Composed, dict[str, Any]]:
+        """Compose what answers the accumulated slots' snapshots.
+
+        Args:
+            first: the first of the slots.
+
+        Returns:
+            The consumers' query, the whole system's, and the values of both.
+        """
+        shape = self.shape
+        values: dict[str, Any] = {}
+        by: dict[str, Any] = {}
+        for kind, columns, names in (
+            ("by_type", shape.event_columns, shape.types),
+            ("by_status", shape.customer_columns, shape.statuses),
+        ):
+            pieces: list[sql.Composable] = [sql.SQL("''")]
+            for place, (column, name) in enumerate(zip(columns, names, strict=True), 1):
+                key = f"{kind}_{place}"
+                values[key] = f",{json.dumps(name, ensure_ascii=False)}: "
+                pieces.append(
+                    sql.SQL("case when {0} <> 0 then concat({1}::text, {0}) end").format(
+                        column, sql.Placeholder(key)
+                    )
+                )
+            if shape.rest:
+                pieces.append(sql.Identifier("rest", kind))
+            by[kind] = sql.SQL(", ").join(pieces)
+        active, inactive = shape.customer_columns[:2]
+        rest_of = sql.SQL("left join figures_rest as rest on {}" if shape.rest else "")
+        consumers = query(
+            "snapshots-render-consumers",
+            active=active,
+            inactive=inactive,
+            joined=rest_of.format(
+                sql.SQL("rest.consumer_id = figures.consumer_id and rest.slot = figures.slot")
+            ),
+            **by,
+        )
+        whole = query(
+            "snapshots-render-whole",
+            active=active,
+            inactive=inactive,
+            summed=each(shape.columns, "coalesce(sum({0}), 0)::bigint as {0}"),
+            first=sql.Literal(first),
+            joined=rest_of.format(
+                sql.SQL("rest.consumer_id is null and rest.slot = instants.slot")
+            ),
+            **by,
+        )
+        return consumers, whole, values
+
+
+def _span(first: int, last: int) -> dict[str, Any]:
+    return {"first": sql.Literal(first), "last": sql.Literal(last)}
+
+
+def render(
+    connection: Connection, settings: Settings, run_id: int, made: Plan, snapshot_source: str
+) -> None:
+    """Leave the snapshots of a plan in `rendered_snapshots`; `event_slots` is there.
+
+    Within the caller's transaction.
+    """
+    made_of = Figures(connection, settings, made.bounds, snapshot_source)
+    made_of.values["run_id"] = run_id
+    types, statuses = connection.execute(query("figures-names"), {"run_id": run_id}).fetchone() or (
+        None,
+        None,
+    )
+    last = len(made.snapshots)
+    made_of.lay_out(
+        shape_of(types or (), statuses or ()),
+        sql.SQL("({})").format(query("customers-moved")),
+        sql.SQL("({})").format(query("events-moved", last=sql.Literal(last))),
+    )
+    made_of.accumulate(1, last)
+    consumers, whole, values = made_of.rendered(1)
+    connection.execute(query("snapshots-render", consumers=consumers, whole=whole), values)
+    made_of.forget()

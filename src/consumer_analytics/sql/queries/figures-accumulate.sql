@@ -1,0 +1,36 @@
+-- Every consumer's figures at the instants of the slots {first} to {last}: a
+-- dense grid of consumers and slots, summed up along the slots, in that order.
+create temporary table figures {lifetime} as
+with moved as (
+    select
+        consumer_id,
+        slot,
+        coalesce(listed.since <= slot, false) as registered,
+        sum(event_cell.events::{cell}) over so_far as events,
+        sum(customer_cell.customers::{cell}) over so_far as customers,
+        sum(customer_cell.dated::{cell}) over so_far as dated,
+        sum(customer_cell.created_us) over so_far as created_us,
+        coalesce(event_cell.events, 0) as new_events,
+        coalesce(customer_cell.born, 0) as new_customers
+        {accumulated}
+    from listed_consumers as listed
+    cross join generate_series({first}, {last}) as slot
+    left join event_cells as event_cell using (consumer_id, slot)
+    left join customer_cells as customer_cell using (consumer_id, slot)
+    where listed.begins <= slot
+    window so_far as (partition by consumer_id order by slot rows unbounded preceding)
+)
+
+select
+    moved.consumer_id,
+    moved.slot,
+    moved.registered,
+    coalesce(moved.events, 0) + coalesce(before.events, 0) as events,
+    coalesce(moved.customers, 0) + coalesce(before.customers, 0) as customers,
+    coalesce(moved.dated, 0) + coalesce(before.dated, 0) as dated,
+    coalesce(moved.created_us, 0) + coalesce(before.created_us, 0) as created_us,
+    moved.new_events,
+    moved.new_customers
+    {added}
+from moved
+left join figures_before as before using (consumer_id)

@@ -1,0 +1,22 @@
+-- The consumers that may have a row: `since` is the slot in which one was
+-- registered, `begins` the first in which there is anything to say of it.
+create temporary table listed_consumers {lifetime} as
+select consumer_id, min(since) as since, min(slot) as begins
+from (
+    select
+        consumer_id,
+        width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as since,
+        width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot
+    from {consumers}
+    where created_at < %(last)s::timestamptz
+    union all
+    select consumer_id, null, min(slot)
+    from event_cells
+    group by consumer_id
+    union all
+    select consumer_id, null, min(slot)
+    from customer_cells
+    group by consumer_id
+) as mentioned
+where consumer_id is not null and {wanted}
+group by consumer_id

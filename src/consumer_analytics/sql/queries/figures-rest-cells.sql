@@ -1,0 +1,12 @@
+create temporary table rest_cells {lifetime} as
+select pair, slot, n
+from rest_named
+join rest_pairs using (kind, consumer_id, name)
+union all
+select pair, slot, sum(n)::bigint
+from rest_named
+join rest_pairs
+    on rest_pairs.consumer_id is null
+    and rest_pairs.kind = rest_named.kind
+    and rest_pairs.name = rest_named.name
+group by pair, slot

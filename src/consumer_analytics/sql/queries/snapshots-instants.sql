@@ -1,0 +1,22 @@
+-- The instants of the slots {first} to {last}, and what all snapshots of one
+-- have in common.
+create temporary table instants {lifetime} as
+select
+    slot,
+    at,
+    extract(epoch from at) * 1000000 as at_us,
+    concat(
+        ', "incremental_stats": {{"window_start": ', to_json(window_start), ', "window_end": ', to_json(at)
+    ) as window_json,
+    concat(
+        '}}, "snapshot_source": ', to_json(%(snapshot_source)s::text),
+        ', "etl_job": ', to_json(%(job)s::text),
+        '}}'
+    ) as provenance_json
+from (
+    select
+        slot,
+        (%(bounds)s::timestamptz[])[slot] as window_start,
+        (%(bounds)s::timestamptz[])[slot + 1] as at
+    from generate_series({first}, {last}) as slot
+) as slots

@@ -1,0 +1,62 @@
+-- The snapshots of the whole system: the sums of its consumers' figures at the
+-- same instant, and what belongs to none.
+select
+    null::uuid as consumer_id,
+    instants.at as snapshot_timestamp,
+    concat(
+        '{{"snapshot_type": "GLOBAL"',
+        ', "consumers_in_system": ', consumers,
+        ', "total_customers_all_consumers": ', customers,
+        ', "active_customers_all_consumers": ', {active},
+        ', "inactive_customers_all_consumers": ', {inactive},
+        ', "customers_by_status_all_consumers": {{', substr(concat({by_status}), 2), '}}',
+        ', "system_wide_active_ratio": ', case
+            when customers > 0 then round({active}::numeric / customers, 4)
+            else 0
+        end,
+        ', "total_events_all_consumers": ', events,
+        ', "events_by_type_all_consumers": {{', substr(concat({by_type}), 2), '}}',
+        ', "unattributed_customers": ', stray_customers,
+        ', "unattributed_events": ', stray_events,
+        instants.window_json,
+        ', "new_customers_in_window": ', new_customers,
+        ', "new_events_in_window": ', new_events,
+        instants.provenance_json
+    )::jsonb as metrics_json
+from instants
+join (
+    select
+        instants.slot,
+        count(consumer_id) as consumers,
+        coalesce(sum(customers), 0)::bigint as customers,
+        coalesce(sum(events), 0)::bigint as events,
+        coalesce(sum(new_customers), 0)::bigint as new_customers,
+        coalesce(sum(new_events), 0)::bigint as new_events
+        {summed}
+    from instants
+    left join figures on figures.slot = instants.slot and (registered or events > 0 or customers > 0)
+    group by instants.slot
+) as whole using (slot)
+join (
+    select
+        instants.slot,
+        coalesce(sum(stray.events), 0)::bigint as stray_events,
+        coalesce(sum(stray.customers), 0)::bigint as stray_customers
+    from instants
+    left join (
+        select 0 as slot, events, customers
+        from figures_before
+        where consumer_id is null
+        union all
+        select slot, events, 0
+        from event_cells
+        where consumer_id is null and slot >= {first}
+        union all
+        select slot, 0, customers
+        from customer_cells
+        where consumer_id is null and slot >= {first}
+    ) as stray
+        on stray.slot <= instants.slot
+    group by instants.slot
+) as stray using (slot)
+{joined}
