@@ -1,0 +1,83 @@
+# Everything needs Python 3.11 to 3.13, make and a package index; nothing else.
+
+UV_VERSION := 0.13.9
+PYTHONS := python3 python3.13 python3.12 python3.11 python
+BOOTSTRAP := build/bootstrap
+BIN := .venv/bin
+STAMP := .venv/.synced
+
+# Byte code is made once, at installation: without it every Airflow command
+# takes seconds longer to start.
+unexport PYTHONDONTWRITEBYTECODE
+export UV_COMPILE_BYTECODE := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE := copy
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
+	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
+	@echo "make test    lint, types, layer rules, and all tests (ARGS='-k name' chooses)"
+	@echo "make lint    the first three of these"
+	@echo "make format  put the code into the formatter's shape"
+
+.PHONY: setup
+setup: $(STAMP)
+	@echo ".venv is ready"
+
+# The first suitable Python makes the environment; uv, of one version everywhere,
+# fills it. Where Python comes without venv, pip alone can fetch uv.
+$(STAMP): pyproject.toml uv.lock Makefile
+	@set -e; \
+	for python in $(PYTHONS); do \
+	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	        2>/dev/null || continue; \
+	    bare="$$python"; \
+	    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then how=venv; \
+	    elif "$$python" -m pip --version >/dev/null 2>&1; then how=pip; \
+	    else continue; fi; \
+	    found=$$(command -v "$$python"); \
+	    break; \
+	done; \
+	if [ -z "$$bare" ]; then \
+	    echo "error: no Python 3.11, 3.12 or 3.13 among $(PYTHONS); install one" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+	    echo "error: $$bare has neither venv nor pip (Debian: apt install python3-venv)" >&2; exit 1; \
+	fi; \
+	uv=$(BOOTSTRAP)/bin/uv; \
+	if [ "$$("$$uv" --version 2>/dev/null | cut -d' ' -f2)" != "$(UV_VERSION)" ]; then \
+	    echo "fetching uv $(UV_VERSION)"; \
+	    rm -rf $(BOOTSTRAP); \
+	    if [ $$how = venv ]; then \
+	        "$$found" -m venv $(BOOTSTRAP); \
+	        $(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	    else \
+	        "$$found" -m pip install --quiet --disable-pip-version-check --target $(BOOTSTRAP) uv==$(UV_VERSION); \
+	    fi; \
+	fi; \
+	echo "installing into .venv with $$found"; \
+	"$$uv" sync --quiet --frozen --all-extras --python "$$found"; \
+	touch $@
+
+.PHONY: run
+run: $(STAMP)
+	@$(BIN)/consumer-analytics up $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP)
+	@echo "ruff, mypy, lint-imports"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+
+.PHONY: format
+format: $(STAMP)
+	@$(BIN)/ruff check --quiet --fix
+	@$(BIN)/ruff format --quiet
+
+.PHONY: test
+test: lint
+	@$(BIN)/pytest $(ARGS)
