@@ -93,6 +93,14 @@ class Settings(BaseSettings):
         str,
         Field(description="When `consumer_analytics_etl` runs: a cron expression or a preset."),
     ] = "@daily"
+    sweep_days: Annotated[
+        int,
+        Field(ge=1, description="Trailing days that a sweep recounts where none are named."),
+    ] = 7
+    sweep_schedule: Annotated[
+        str,
+        Field(description="When `consumer_analytics_sweep` runs: a cron expression or a preset."),
+    ] = "0 3 * * *"
     start_date: Annotated[
         date,
         Field(description="First day on which the DAGs may run."),

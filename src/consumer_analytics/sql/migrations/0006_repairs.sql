@@ -9,11 +9,12 @@ alter table consumer_analytics_internal.state add purged_before timestamptz;
 alter table consumer_analytics_internal.touched_days add restates boolean not null default true;
 
 -- When deleted customers came into being, remembered while the source still
--- holds it: a mean lifetime as of an instant needs it.
+-- holds it: a mean lifetime as of an instant needs it. NULL: it never said.
 create table consumer_analytics_internal.deleted_customers (
     customer_id uuid not null,
-    created_at timestamptz not null,
-    primary key (customer_id, created_at)
+    deleted_at timestamptz not null,
+    created_at timestamptz,
+    primary key (customer_id, deleted_at)
 );
 
 -- Customers whose past something may have changed; the next run looks closer.
@@ -224,8 +225,8 @@ begin
     select case when last_value = -62135596800000000 then '-infinity'
         else timestamptz 'epoch' + last_value * interval '1 microsecond' end
     into below from consumer_analytics_internal.capture_threshold;
-    insert into consumer_analytics_internal.deleted_customers (customer_id, created_at)
-    select customer_id, created_at::timestamptz
+    insert into consumer_analytics_internal.deleted_customers (customer_id, deleted_at, created_at)
+    select customer_id, now(), created_at::timestamptz
     from old_rows
     where isfinite(created_at)
     on conflict do nothing;

@@ -68,14 +68,18 @@ spans as (
         end as status,
         coalesce(width_bucket(lag(at) over moment, %(bounds)s::timestamptz[]), 1) as from_slot,
         width_bucket(at, %(bounds)s::timestamptz[]) as until_slot,
-        bool_or(deletes) over (
-            partition by customer_id order by at rows between current row and unbounded following
+        -- What comes next of the two: undoing a creation leaves nothing to bring back.
+        coalesce(
+            min(at) filter (where deletes) over later < min(at) filter (where creates) over later,
+            bool_or(deletes) over later
         ) as deleted_later,
         max(at) filter (where creates) over (
             partition by customer_id order by at rows between unbounded preceding and 1 preceding
         ) as created_at
     from moments
-    window moment as (partition by customer_id order by at)
+    window
+        moment as (partition by customer_id order by at),
+        later as (partition by customer_id order by at rows between current row and unbounded following)
 ),
 
 undone as (
@@ -125,12 +129,22 @@ gone as (
         and from_slot < case when is_here then least(until_slot, here_from) else until_slot end
 ),
 
+-- Their creation, from the event that tells of it; where the source was purged of
+-- that, as it was remembered.
 born as (
-    select customer_id, max(created_at)::timestamptz as created_at
-    from {customer_events}
-    where event_type = 'customer_creation'
-        and created_at < %(first)s::timestamptz
-        and customer_id in (select customer_id from gone where created_at is null)
+    select customer_id, coalesce(max(told_at), max(remembered_at)) as created_at
+    from (
+        select customer_id, created_at::timestamptz as told_at, null::timestamptz as remembered_at
+        from {customer_events}
+        where event_type = 'customer_creation'
+            and created_at < %(first)s::timestamptz
+            and customer_id in (select customer_id from gone where created_at is null)
+        union all
+        select customer_id, null, created_at
+        from consumer_analytics_internal.deleted_customers
+        where created_at < %(first)s::timestamptz
+            and customer_id in (select customer_id from gone where created_at is null)
+    ) as births
     group by customer_id
 ),
 

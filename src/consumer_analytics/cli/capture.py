@@ -1,0 +1,64 @@
+"""`consumer-analytics capture`: triggers that note late, changed and deleted rows."""
+
+from __future__ import annotations
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, say, warn
+from consumer_analytics.engine import capture as engine
+from consumer_analytics.engine import schema, sources
+from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.settings import settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Note rows that come in late, change or go, so that the next run repairs them.",
+)
+
+
+@app.command()
+def enable(as_json: JsonFlag = False) -> None:
+    """Put triggers on the source tables; needs the login that owns them.
+
+    Waits at most 5 seconds for a lock on each table, during which its writers wait as well.
+    """
+    with connected(settings(), "capture enable") as connection:
+        schema.require_current(connection)
+        sources.require_usable(connection, settings().source_schema)
+        engine.enable(connection, settings())
+        _print(connection, as_json=as_json)
+    if not as_json:
+        say("what came in late before now it has not seen: `consumer-analytics audit` finds it")
+
+
+@app.command()
+def disable(as_json: JsonFlag = False) -> None:
+    """Take the triggers off; the next run still makes good what they noted."""
+    with connected(settings(), "capture disable") as connection:
+        schema.require_current(connection)
+        engine.disable(connection, settings())
+        _print(connection, as_json=as_json)
+
+
+@app.command()
+def status(as_json: JsonFlag = False) -> None:
+    """Show whether capture is on and whole, and what awaits the next run."""
+    with connected(settings(), "capture status") as connection:
+        schema.require_current(connection)
+        _print(connection, as_json=as_json)
+
+
+def _print(connection: Connection, *, as_json: bool) -> None:
+    found = engine.status(connection, settings())
+    if as_json:
+        print_json(found.as_json())
+        return
+    say(f"capture    {found.state}")
+    for name in found.missing:
+        warn(f"trigger {name} is missing or disabled; run `consumer-analytics capture enable`")
+    if found.state != "off":
+        say(f"threshold  rows from before {moment(found.threshold)} leave a note")
+        say(
+            f"awaiting   {found.day_notes:,} notes of days, {found.customer_notes:,} of customers; "
+            f"{found.unsure_writers:,} open transactions to look at when they end"
+        )

@@ -1,0 +1,89 @@
+"""`consumer-analytics sweep`: recount the trailing days, repair and restate what differs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
+from consumer_analytics.engine import instants
+from consumer_analytics.engine import sweep as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import UsageError
+from consumer_analytics.settings import settings
+
+AcceptPurged = Annotated[
+    bool,
+    typer.Option(
+        "--accept-purged",
+        help="Take the source at its word where rows were purged: counts may go down, "
+        "and so may snapshots.",
+    ),
+]
+
+
+def sweep(
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trailing days to recount. Default: CONSUMER_ANALYTICS_SWEEP_DAYS."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DATE", help="First UTC day to recount, instead."),
+    ] = None,
+    accept_purged: AcceptPurged = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find rows that came in late, were changed or deleted, and make the figures right.
+
+    Recounts the trailing days against the source and restates exactly the snapshots that
+    change; what they said before is kept. With nothing to do it writes nothing.
+    """
+    if days is not None and since is not None:
+        raise UsageError("give --days or --since, not both")
+    first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
+    with connected(settings(), "sweep") as connection:
+        found = engine.sweep(
+            connection,
+            settings(),
+            days=days,
+            since=first,
+            accept_purged=accept_purged,
+            notify=warn,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print_found(found)
+
+
+def print_found(found: dict[str, Any]) -> None:
+    """Tell people what a sweep found and did."""
+    say(f"swept      {found['since'] or 'the beginning'} to {moment(found['processed_through'])}")
+    if found["days_corrected"]:
+        say(
+            f"corrected  {found['days_corrected']:,} days, {found['consumers_corrected']:,} "
+            f"consumers, {found['types_corrected']:,} types: {found['events_found']:,} events "
+            f"found, {found['events_vanished']:,} gone"
+        )
+        print_table(
+            ["consumer", "type", "day", "was counted", "source has"],
+            [list(one.values()) for one in found["differences"]],
+        )
+    if found["snapshots_with_other_customers"]:
+        say(
+            f"customers  differ at {found['snapshots_with_other_customers']:,} snapshots "
+            "from what was reported"
+        )
+    if not found["days_corrected"] and not found["snapshots_with_other_customers"]:
+        say("nothing differs")
+    say(f"restated   {found['snapshots_restated']:,} snapshot rows")
+    if found["purged_before"] is not None:
+        say(
+            f"purged     rows from before {moment(found['purged_before'])} are no longer all in "
+            f"the source: older days can no longer be recounted, and "
+            f"{found['snapshots_not_recountable']:,} snapshots stay as they were reported"
+        )

@@ -1,0 +1,106 @@
+-- Instants whose snapshot says other customers than there were, lacks a
+-- consumer's row or has one too many. Slots are as in customers-extract.
+with recursive owners (consumer_id) as (
+    (
+        select consumer_id
+        from public.consumer_analytics
+        where consumer_id is not null
+        order by consumer_id
+        limit 1
+    )
+    union all
+    select (
+        select next.consumer_id
+        from public.consumer_analytics as next
+        where next.consumer_id > owners.consumer_id
+        order by next.consumer_id
+        limit 1
+    )
+    from owners
+    where owners.consumer_id is not null
+),
+
+instants as materialized (
+    select slot::int as slot, at, extract(epoch from at) * 1000000 as at_us
+    from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
+),
+
+by_status as (
+    select changes.consumer_id, instants.slot, changes.status, sum(n) as n, sum(dated) as dated, sum(created_us) as us
+    from consumer_analytics_internal.extracted_customers as changes
+    join instants on changes.slot <= instants.slot
+    where changes.run_id = %(run_id)s
+    group by changes.consumer_id, instants.slot, changes.status
+),
+
+there as (
+    select
+        consumer_id,
+        slot,
+        sum(n) as total,
+        jsonb_object_agg(status, n::bigint) filter (where n <> 0) as by_status,
+        sum(dated) as dated,
+        sum(us) as us
+    from by_status
+    group by consumer_id, slot
+),
+
+registered as (
+    select consumer_id, slot
+    from {consumers}
+    join instants on created_at < instants.at
+),
+
+as_known_now as materialized (
+    select
+        consumer_id,
+        slot,
+        registered.consumer_id is not null or there.total > 0 as belongs,
+        jsonb_build_object(
+            'total_customers', coalesce(there.total, 0)::bigint,
+            'customers_by_status', coalesce(there.by_status, '{{}}'),
+            'avg_customer_lifetime_days', case
+                when there.dated > 0
+                    then round((there.dated * at_us - there.us) / there.dated / 86400000000, 2)
+            end
+        ) as customers
+    from there
+    full join registered using (consumer_id, slot)
+    join instants using (slot)
+    where consumer_id is not null
+),
+
+as_reported as materialized (
+    select old.consumer_id, slot, old.metrics_json as metrics
+    from instants
+    cross join owners
+    join public.consumer_analytics as old
+        on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
+)
+
+select at
+from (
+    select slot
+    from as_known_now
+    full join as_reported using (consumer_id, slot)
+    where case
+        when metrics is null then belongs
+        when coalesce(belongs, false)
+            then jsonb_build_object(
+                'total_customers', metrics -> 'total_customers',
+                'customers_by_status', metrics -> 'customers_by_status',
+                'avg_customer_lifetime_days', metrics -> 'avg_customer_lifetime_days'
+            ) <> customers
+        -- It may have its row for its events' sake.
+        else metrics -> 'total_customers' is distinct from '0' or metrics -> 'total_events' = '0'
+    end
+    union
+    select slot
+    from instants
+    join public.consumer_analytics as whole
+        on whole.consumer_id is null and whole.snapshot_timestamp = instants.at
+    left join (select slot, total from there where consumer_id is null) as stray using (slot)
+    where whole.metrics_json -> 'unattributed_customers' is distinct from to_jsonb(coalesce(stray.total, 0)::bigint)
+) as differing
+join instants using (slot)
+order by at

@@ -1,0 +1,16 @@
+-- Days counted anew against what was known of them.
+create temporary table differing_events on commit drop as
+select consumer_id, day, event_type, sum(known)::bigint as known, sum(counted)::bigint as counted
+from (
+    select consumer_id, day, event_type, 0 as known, n as counted
+    from consumer_analytics_internal.extracted_events
+    where run_id = %(run_id)s
+    union all
+    select consumer_id, day, event_type, n, 0
+    from consumer_analytics_internal.event_days
+    where day >= lower(%(recount)s::datemultirange)
+        and day < upper(%(recount)s::datemultirange)
+        and day <@ %(recount)s::datemultirange
+) as rows
+group by consumer_id, day, event_type
+having sum(known) <> sum(counted)

@@ -1,0 +1,13 @@
+-- The latest snapshots before an instant that can be recounted, ascending.
+select snapshot_timestamp
+from (
+    select snapshot_timestamp
+    from public.consumer_analytics
+    where consumer_id is null
+        and snapshot_timestamp < coalesce(%(before)s::timestamptz, 'infinity')
+        and snapshot_timestamp <= %(until)s::timestamptz
+        and snapshot_timestamp >= coalesce(%(recountable_from)s::timestamptz, '-infinity')
+    order by snapshot_timestamp desc
+    limit %(limit)s
+) as latest
+order by snapshot_timestamp
