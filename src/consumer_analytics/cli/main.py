@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import consumer_analytics
-from consumer_analytics.cli import migrate, run, status, watermark
+from consumer_analytics.cli import capture, migrate, run, status, sweep, watermark
 from consumer_analytics.cli.output import err
 from consumer_analytics.errors import ConsumerAnalyticsError
 
@@ -24,8 +24,10 @@ app = typer.Typer(
 )
 app.command("migrate")(migrate.migrate)
 app.command("run")(run.run)
+app.command("sweep")(sweep.sweep)
 app.command("status")(status.status)
 app.add_typer(watermark.app, name="watermark")
+app.add_typer(capture.app, name="capture")
 
 
 def _version(wanted: bool) -> None:
