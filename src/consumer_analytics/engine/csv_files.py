@@ -1,0 +1,381 @@
+"""CSV files as `import` takes them: found, opened, and read record by record.
+
+Two ways through a file. `batches` is fast and says no more than that something
+is wrong (`DoubtError`). `records` is slow and tells what is wrong, and where.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from consumer_analytics.errors import ImportRefusedError, UsageError
+
+#: A field longer than this is taken for a quote that was never closed.
+LONGEST_FIELD = 16 * 1024 * 1024
+_BATCH_BYTES = 32 * 1024
+_BATCH_ROWS = 256
+_SHOWN_CHARACTERS = 80
+_GZIP_MAGIC = b"\x1f\x8b"
+# PostgreSQL would take `now`, `infinity` and `01/02/2025` for times as well.
+_hyphens_of_date = itemgetter(slice(4, 8, 3))
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class Column(NamedTuple):
+    """A column that an import knows.
+
+    Attributes:
+        kind: its type in the database: uuid, text, timestamptz or jsonb.
+        needed: whether the header must name it.
+        filled: whether each row must have a value in it.
+    """
+
+    kind: str
+    needed: bool = False
+    filled: bool = False
+
+
+#: The tables that can be imported, in the order in which they are; the first
+#: column of each is its key.
+TABLES: dict[str, dict[str, Column]] = {
+    "consumers": {
+        "consumer_id": Column("uuid", needed=True, filled=True),
+        "name": Column("text"),
+        "status": Column("text"),
+        "created_at": Column("timestamptz"),
+    },
+    "customers": {
+        "customer_id": Column("uuid", needed=True, filled=True),
+        "consumer_id": Column("uuid", needed=True),
+        "status": Column("text"),
+        "created_at": Column("timestamptz", needed=True, filled=True),
+        "updated_at": Column("timestamptz"),
+    },
+    "customer_events": {
+        "event_id": Column("uuid", needed=True, filled=True),
+        "customer_id": Column("uuid"),
+        "consumer_id": Column("uuid", needed=True),
+        "event_type": Column("text", needed=True),
+        "payload_json": Column("jsonb"),
+        "created_at": Column("timestamptz", needed=True, filled=True),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row, or a file, cannot be imported.
+
+    Attributes:
+        file: the file's name.
+        line: where the record begins, the header being line 1; None where
+            the file as a whole is meant.
+        column: the column; None where the record as a whole is meant.
+        reason: what is wrong.
+        value: what stands there, shortened.
+    """
+
+    file: str
+    line: int | None
+    column: str | None
+    reason: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line: `customers.csv:17: created_at: not a time: 'soon'`."""
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        column = f"{self.column}: " if self.column else ""
+        value = f": {self.value!r}" if self.value is not None else ""
+        return f"{place}: {column}{self.reason}{value}"
+
+
+class DoubtError(Exception):
+    """Something in a file is not as it should be; `records` tells what."""
+
+
+def shown(value: str) -> str:
+    """Shorten a value to what a message can hold; bytes that are no UTF-8 stand as escapes."""
+    text = value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
+    """Find the files of an import.
+
+    Args:
+        directory: where to look; nothing below it is read.
+
+    Returns:
+        Each table's file, in the order of `TABLES`, and the names of other
+        CSV files that lie there.
+
+    Raises:
+        UsageError: it is no directory, cannot be read, has none of the files,
+            or has one both as `.csv` and as `.csv.gz`, or under a name that
+            looks mistyped.
+    """
+    try:
+        names = sorted(entry.name for entry in directory.iterdir() if not entry.is_dir())
+    except OSError as error:
+        raise UsageError(f"{directory}: {error.strerror}") from None
+    found: dict[str, Path] = {}
+    for table in TABLES:
+        both = [name for name in (f"{table}.csv", f"{table}.csv.gz") if name in names]
+        if len(both) > 1:
+            raise UsageError(f"{directory} has both {both[0]} and {both[1]}; remove one of them")
+        if both:
+            found[table] = directory / both[0]
+    others = [
+        name
+        for name in names
+        if re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE)
+        and name not in {path.name for path in found.values()}
+    ]
+    for table in (table for table in TABLES if table not in found):
+        lower = {name.lower(): name for name in others}
+        if close := difflib.get_close_matches(f"{table}.csv", lower, n=1, cutoff=0.75):
+            raise UsageError(
+                f"{directory} has no {table}.csv, but {lower[close[0]]}; "
+                "rename it, or move it away to import without"
+            )
+    if not found:
+        wanted = ", ".join(f"{table}.csv" for table in TABLES)
+        raise UsageError(f"{directory} has none of {wanted} (each may end in .gz)")
+    return found, others
+
+
+class CsvFile:
+    """An opened file: its header read, its records still to come.
+
+    Attributes:
+        name: the file's name, without its folder.
+        table: the table it is for.
+        columns: the known columns that it has, in the table's order.
+        ignored: the columns that it has besides.
+        size: bytes on disk.
+    """
+
+    def __init__(self, path: Path, table: str, raw: BinaryIO) -> None:
+        """Read the header; use `opened`, which closes what it opens."""
+        self.name = path.name
+        self.table = table
+        self._raw = raw
+        self.size = path.stat().st_size
+        stream: BinaryIO = raw
+        magic = raw.read(2)
+        raw.seek(0)
+        if self.name.endswith(".gz"):
+            if magic and magic != _GZIP_MAGIC:
+                raise self._refused("is not gzip, whatever its name says")
+            stream = cast("BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=raw), 256 * 1024))
+        elif magic == _GZIP_MAGIC:
+            raise self._refused(f"is gzip; name it {self.name}.gz")
+        # What is not UTF-8 comes through as lone surrogates, to be told by line.
+        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
+        self._reader = csv.reader(text, strict=True)
+        self._header = self._read_header()
+        self._next_line = self._reader.line_num + 1
+        known = TABLES[table]
+        self.columns = [name for name in known if name in self._header]
+        self.ignored = [shown(name) or "(no name)" for name in self._header if name not in known]
+
+    def _refused(self, reason: str, line: int | None = None) -> ImportRefusedError:
+        return ImportRefusedError([Problem(self.name, line, None, reason)])
+
+    def _read_header(self) -> list[str]:
+        try:
+            header = [name.strip() for name in next(self._reader)]
+        except StopIteration:
+            raise self._refused("is empty; its first line must name the columns") from None
+        except (csv.Error, EOFError, zlib.error, OSError) as error:
+            raise self._refused(self._damage(error), 1) from None
+        if not any(header):
+            raise self._refused("the first line is blank; it must name the columns", 1)
+        if twice := [name for name in TABLES[self.table] if header.count(name) > 1]:
+            raise self._refused(f"the header names {twice[0]} twice", 1)
+        missing = [
+            name
+            for name, column in TABLES[self.table].items()
+            if column.needed and name not in header
+        ]
+        if missing:
+            names = ", ".join(shown(name) for name in header)
+            hint = ""
+            if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+                hint = "; fields must be separated by commas"
+            raise self._refused(f"no column {', '.join(missing)}; the header has {names}{hint}", 1)
+        return header
+
+    @staticmethod
+    def _damage(error: Exception) -> str:
+        """Say what an error of reading means."""
+        text = str(error)
+        if "unexpected end of data" in text:
+            return "a quoted field begins here and never ends"
+        if "field larger than field limit" in text:
+            return f"a field longer than {LONGEST_FIELD // 1024**2} MiB; is a quote never closed?"
+        if isinstance(error, csv.Error):
+            return f"not CSV: {text}"
+        if isinstance(error, EOFError):
+            return "the gzip data ends too early"
+        return f"cannot be read: {text}"
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of `size` has been read."""
+        return self._raw.tell()
+
+    def batches(self) -> Iterator[bytes]:
+        """Yield the records for COPY in text format: line number, then `columns`.
+
+        An empty field is NULL, written as nothing.
+
+        Raises:
+            DoubtError: something is wrong; read it with `records`.
+        """
+        width = len(self._header)
+        places = [self._header.index(name) for name in self.columns]
+        pick = _picker(places, width)
+        kinds = TABLES[self.table]
+        times = [self._header.index(n) for n in self.columns if kinds[n].kind == "timestamptz"]
+        reader = self._reader
+        count = 1
+        try:
+            while rows := list(islice(reader, count)):
+                line = self._next_line
+                self._next_line = reader.line_num + 1
+                lines: Sequence[int] = range(line, self._next_line)
+                if self._next_line - line != len(rows) or set(map(len, rows)) != {width}:
+                    lines, rows = self._placed(rows, line)
+                for place in times:
+                    values = filter(None, map(itemgetter(place), rows))
+                    if not set(map(_hyphens_of_date, values)) <= {"--"}:
+                        raise DoubtError
+                batch = _encoded(lines, rows if pick is None else list(map(pick, rows)))
+                if batch:
+                    yield batch
+                # However long the rows are, a batch stays about as big.
+                fitting = count * _BATCH_BYTES // max(len(batch), 1)
+                count = max(1, min(_BATCH_ROWS, 2 * count, fitting))
+        except (csv.Error, EOFError, zlib.error, OSError):
+            raise DoubtError from None
+
+    def _placed(self, rows: list[list[str]], line: int) -> tuple[list[int], list[list[str]]]:
+        """Leave out blank lines, and number records that may take several lines."""
+        kept, lines = [], []
+        for row in rows:
+            if row:
+                if len(row) != len(self._header):
+                    raise DoubtError
+                lines.append(line)
+                kept.append(row)
+            line += 1 + sum(len(_LINE_BREAK.findall(field)) for field in row)
+        return lines, kept
+
+    def records(self) -> Iterator[tuple[int, dict[str, str] | Problem]]:
+        """Yield each record's first line and its known columns, or what is wrong with it.
+
+        After a quote that hides where the next record begins, nothing follows.
+
+        Raises:
+            ImportRefusedError: the file itself is damaged; what its records
+                said would mislead.
+        """
+        places = {name: self._header.index(name) for name in self.columns}
+        while True:
+            line = self._reader.line_num + 1
+            try:
+                row = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield line, Problem(self.name, line, None, self._damage(error))
+                return
+            except (EOFError, zlib.error, OSError) as error:
+                raise self._refused(self._damage(error), line) from None
+            if row:
+                yield line, self._problem(row, line) or {n: row[i] for n, i in places.items()}
+
+    def _problem(self, row: list[str], line: int) -> Problem | None:
+        if len(row) != len(self._header):
+            fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+            return Problem(
+                self.name, line, None, f"{fields}, but the header has {len(self._header)}"
+            )
+        if [field.strip() for field in row] == self._header:
+            return Problem(self.name, line, None, "the header again")
+        for name in self.columns:
+            value = row[self._header.index(name)]
+            if "\0" in value:
+                return Problem(self.name, line, name, "a NUL character", shown(value))
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return Problem(self.name, line, name, "not UTF-8", shown(value))
+        return None
+
+
+def _picker(places: list[int], width: int) -> Callable[[list[str]], Sequence[str]] | None:
+    """Return what takes the known columns out of a row; None for all as they stand."""
+    if places == list(range(width)):
+        return None
+    if len(places) == 1:
+        # itemgetter of one place gives the value, not a tuple of it.
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places)
+
+
+def copy_text(line: int, fields: Iterable[str]) -> str:
+    """Write a record for COPY in text format, an empty field as nothing."""
+    return "\t".join([str(line), *(field.translate(_ESCAPES) for field in fields)]) + "\n"
+
+
+def _encoded(lines: Sequence[int], rows: Sequence[Sequence[str]]) -> bytes:
+    """Do what `copy_text` does for many, fast where nothing needs an escape."""
+    if not rows:
+        return b""
+    tabbed = "\t".join
+    text = "\n".join([f"{line}\t{tabbed(row)}" for line, row in zip(lines, rows, strict=True)])
+    plain = (
+        text.count("\t") == len(rows) * len(rows[0])
+        and text.count("\n") == len(rows) - 1
+        and "\\" not in text
+        and "\r" not in text
+    )
+    text = f"{text}\n" if plain else "".join(map(copy_text, lines, rows))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise DoubtError from None
+
+
+@contextmanager
+def opened(path: Path, table: str) -> Iterator[CsvFile]:
+    """Open a table's file for a `with` block.
+
+    Raises:
+        ImportRefusedError: it cannot be read, or its header is not as it must be.
+    """
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise ImportRefusedError(
+            [Problem(path.name, None, None, f"cannot be read: {error.strerror}")]
+        ) from None
+    # The csv module has one limit for the whole process; its default is small.
+    csv.field_size_limit(LONGEST_FIELD)
+    with raw:
+        yield CsvFile(path, table, raw)

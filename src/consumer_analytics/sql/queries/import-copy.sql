@@ -1,0 +1,1 @@
+copy {stage} (line, {columns}) from stdin (format text, null '', encoding 'UTF8')
