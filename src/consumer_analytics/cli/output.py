@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -24,6 +25,11 @@ from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+#: What takes less is not worth a line; what takes long says so this often.
+_SECONDS_BETWEEN_LINES = 2.0
+#: Cells up to this long stay on one line.
+_SHORT = 24
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -58,7 +64,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         numeric = bool(rows) and all(
             isinstance(row[index], (int, float)) or row[index] is None for row in rows
         )
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        widest = max((len(_cell(row[index])) for row in rows), default=0)
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=widest <= _SHORT,
+        )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     out.print(table)
@@ -91,14 +103,14 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     Yields a function that takes how much is done and how much there is.
     """
     if not err.is_terminal:
-        last = -1
+        said = time.monotonic()
 
         def lines(done: int, total: int) -> None:
-            nonlocal last
-            tenth = 10 * done // total if total else 10
-            if tenth > last:
-                last = tenth
-                err.print(f"{escape(label)}: {done:,} of {total:,}")
+            nonlocal said
+            if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                share = f" ({done / total:.0%})" if total else ""
+                err.print(f"{escape(label)}: {done:,} of {total:,}{share}")
 
         yield lines
         return
