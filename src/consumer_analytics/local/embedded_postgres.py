@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -400,25 +401,29 @@ class EmbeddedPostgres:
         # A pipe would stay open for as long as the server that pg_ctl leaves behind.
         with tempfile.TemporaryFile("w+") as output:
             try:
-                done = subprocess.run(
+                process = subprocess.Popen(
                     [str(self.binaries / program), *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    text=True,
                     env=environment,
                     cwd="/",
                     start_new_session=True,
                     user=self._user.pw_uid if self._user else None,
                     group=self._user.pw_gid if self._user else None,
                     extra_groups=[] if self._user else None,
-                    check=False,
                 )
             except OSError as error:
                 return subprocess.CompletedProcess([program], 126, f"{program}: {error.strerror}")
+            try:
+                code = process.wait()
+            except BaseException:
+                # With the processes that it has started itself.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
             output.seek(0)
-            done.stdout = output.read()
-        return done
+            return subprocess.CompletedProcess([program], code, output.read())
 
     # -- roles and database --------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import shlex
 import signal
 import socket
@@ -20,9 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psutil
+from psycopg import sql
 
-from consumer_analytics.engine import run, schema, status
-from consumer_analytics.engine.database import connected, conninfo, scalar
+from consumer_analytics.engine import instants, run, schema, simulate, status
+from consumer_analytics.engine.database import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
 from consumer_analytics.local.embedded_postgres import (
     DATABASE,
@@ -170,7 +172,8 @@ class _System:
                     "the source tables are empty; --sample fills them with sample data"
                 )
                 return
-            # The generator is still to come.
+            with self._teller.step("making sample data") as detail:
+                detail(_make_sample(connection, self._settings))
 
     def _run_engine(self) -> None:
         with (
@@ -320,14 +323,12 @@ class _System:
 
 
 def _require_airflow() -> None:
-    try:
-        import airflow  # noqa: F401
-        import supervisor  # noqa: F401
-    except ImportError as error:
-        raise UpError(
-            f"{error.name} is not installed: pip install 'consumer-analytics[airflow,embedded]', "
-            "or start with --no-airflow"
-        ) from None
+    for module in ("airflow", "supervisor"):
+        if importlib.util.find_spec(module) is None:
+            raise UpError(
+                f"{module} is not installed: pip install 'consumer-analytics[airflow,embedded]', "
+                "or start with --no-airflow"
+            )
 
 
 def _require_port(port: int) -> None:
@@ -358,9 +359,7 @@ def _by_whom(port: int) -> str:
     return ""
 
 
-def _sources_are_empty(connection: Any, source_schema: str) -> bool:
-    from psycopg import sql
-
+def _sources_are_empty(connection: Connection, source_schema: str) -> bool:
     return not any(
         scalar(
             connection,
@@ -368,6 +367,16 @@ def _sources_are_empty(connection: Any, source_schema: str) -> bool:
         )
         for table in ("consumers", "customers", "customer_events")
     )
+
+
+def _make_sample(connection: Connection, settings: Settings) -> str:
+    """Make a small history that leads up to the present; return what it is."""
+    # The current day has rows too, so that a run by day and one right now differ.
+    until = instants.now(connection).replace(second=0, microsecond=0)
+    made = simulate.simulate(
+        connection, settings, simulate.Plan(until, consumers=8, customers=2_000, events=50_000)
+    )
+    return f"{made.consumers} consumers, {made.customers:,} customers, {made.events:,} events"
 
 
 # -- signals ---------------------------------------------------------------------

@@ -1,0 +1,151 @@
+"""The real system, brought up by the real command in a home of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.conftest import COMMAND, command_environment
+
+from consumer_analytics.local.embedded_postgres import EmbeddedPostgres
+from consumer_analytics.settings import PREFIX
+
+#: What the last line of a start says.
+READY = "Ctrl-C stops it"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Installation:
+    """A home, and what runs in it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Describe it; nothing runs yet."""
+        self.home = folder
+        self.port = free_port()
+        self.process: subprocess.Popen[str] | None = None
+        self.output = folder.with_name(f"{folder.name}.out")
+        self.errors = folder.with_name(f"{folder.name}.err")
+
+    def environment(self, changes: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the command's environment."""
+        ours = {f"{PREFIX}HOME": str(self.home), f"{PREFIX}AIRFLOW_PORT": str(self.port)}
+        return command_environment({**ours, **(changes or {})})
+
+    def run(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command and wait for its end."""
+        return subprocess.run(
+            [str(COMMAND), *arguments],
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> None:
+        """Start `up` in a session of its own, as a terminal does."""
+        with self.output.open("w") as output, self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [str(COMMAND), "up", *arguments],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+
+    def await_ready(self, timeout: float = 240) -> str:
+        """Wait until it is up; return what it has printed."""
+        self.await_text(self.output, READY, timeout)
+        return self.output.read_text()
+
+    def await_text(self, path: Path, text: str, timeout: float) -> None:
+        """Wait until a file of its output holds a text."""
+        deadline = time.monotonic() + timeout
+        while text not in path.read_text():
+            assert self.process is not None
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.1)
+
+    def told(self) -> str:
+        """Return all that it has printed, for a failed test's message."""
+        return self.output.read_text() + self.errors.read_text()
+
+    def interrupt(self, number: int = signal.SIGINT) -> int:
+        """Press Ctrl-C: the signal goes to the terminal's whole foreground group."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+        return self.process.wait(60)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return everything that runs in this home, found by what it has to do with it."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                places = [process.cwd(), *process.cmdline(), *process.environ().values()]
+                if process.pid != os.getpid() and any(str(self.home) in one for one in places):
+                    found.append(process)
+        return found
+
+    def postgres(self) -> EmbeddedPostgres:
+        """Return its embedded server."""
+        return EmbeddedPostgres(self.home / "postgres")
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(60)
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.output.unlink(missing_ok=True)
+        self.errors.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[Installation]:
+    """Make a home for a `with` block."""
+    # Not below pytest's own folder: as root, the database's user must get through.
+    made = Installation(Path(tempfile.mkdtemp(prefix="ca-e2e-")))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def installation() -> Iterator[Installation]:
+    """Return a new home."""
+    with installed() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[Installation]:
+    """Return a home that the module's tests share, in the order in which they stand."""
+    with installed() as made:
+        yield made

@@ -1,0 +1,138 @@
+"""`up --no-airflow`: the engine alone, on its own server; quick, and gone when told."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import Installation
+
+
+def one_line(text: str) -> str:
+    """Return the only line of an error."""
+    (line,) = text.strip().splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_first_snapshot_within_seconds_and_found_again(installation: Installation) -> None:
+    began = time.monotonic()
+    first = installation.run("up", "--no-airflow", "--once")
+    assert first.returncode == 0, first.stderr
+    assert time.monotonic() - began < 30
+    assert "snapshot " in first.stdout
+    assert "consumers, " in first.stdout
+    assert installation.processes() == []
+
+    second = installation.run("up", "--no-airflow", "--once")
+    assert second.returncode == 0, second.stderr
+    assert "sample data" not in second.stderr
+    assert installation.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_any_polite_signal_ends_it_with_nothing_left(
+    installation: Installation, number: signal.Signals
+) -> None:
+    installation.start("--no-airflow")
+    told = installation.await_ready()
+    assert str(installation.home) in told
+    assert len(installation.processes()) > 1
+    assert installation.interrupt(number) == 0
+    assert installation.processes() == []
+
+
+def test_interrupted_while_it_starts(installation: Installation) -> None:
+    installation.start("--no-airflow")
+    installation.await_text(installation.errors, "starting PostgreSQL", 30)
+    assert installation.interrupt() == 130
+    assert installation.processes() == []
+    assert "Traceback" not in installation.told()
+    # What was half made does not stand in the way.
+    assert installation.run("up", "--no-airflow", "--once").returncode == 0
+
+
+def test_a_server_that_dies_is_started_again(installation: Installation) -> None:
+    installation.start("--no-airflow")
+    installation.await_ready()
+    pid = installation.postgres().pid
+    assert pid is not None
+    (process,) = [one for one in installation.processes() if one.pid == pid]
+    process.kill()
+    installation.await_text(installation.errors, "warning: PostgreSQL died", 30)
+    deadline = time.monotonic() + 30
+    while installation.run("status").returncode != 0:
+        assert time.monotonic() < deadline
+    assert installation.interrupt() == 0
+    assert installation.processes() == []
+
+
+def test_a_second_one_on_the_same_home_is_refused(installation: Installation) -> None:
+    installation.start("--no-airflow")
+    installation.await_ready()
+    assert installation.process is not None
+    second = installation.run("up", "--no-airflow", "--once")
+    assert second.returncode == 1
+    line = one_line(second.stderr)
+    assert f"already runs on {installation.home} (pid {installation.process.pid})" in line
+    assert installation.run("status").returncode == 0
+
+
+def test_a_server_left_by_a_killed_one_is_taken_over(installation: Installation) -> None:
+    installation.start("--no-airflow")
+    installation.await_ready()
+    assert installation.process is not None
+    installation.process.kill()
+    installation.process.wait()
+    assert installation.postgres().pid is not None
+    again = installation.run("up", "--no-airflow", "--once")
+    assert again.returncode == 0, again.stderr
+    assert "found running" in again.stderr
+    assert installation.processes() == []
+
+
+def test_a_home_that_cannot_be_made_is_one_line(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = installation.run(
+        "up", "--once", env={"CONSUMER_ANALYTICS_HOME": str(tmp_path / "file" / "home")}
+    )
+    assert done.returncode == 1
+    assert "CONSUMER_ANALYTICS_HOME" in one_line(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("family", "address"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1")]
+)
+def test_a_taken_port_is_one_line_that_names_the_setting(
+    installation: Installation, family: socket.AddressFamily, address: str
+) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as other:
+        try:
+            other.bind((address, installation.port))
+        except OSError as error:
+            pytest.skip(f"no {address} here: {error}")
+        other.listen()
+        done = installation.run("up", "--once")
+    assert done.returncode == 1
+    line = one_line(done.stderr)
+    assert f"port {installation.port}" in line
+    assert "CONSUMER_ANALYTICS_AIRFLOW_PORT" in line
+    assert installation.processes() == []
+
+
+def test_a_users_own_empty_database_is_not_filled_unasked(
+    installation: Installation, new_database: object
+) -> None:
+    database = new_database(migrated=False)  # type: ignore[operator]
+    env = {"CONSUMER_ANALYTICS_DATABASE_URL": database.url}
+    done = installation.run("up", "--no-airflow", "--once", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "--sample" in done.stdout
+    assert database.rows("select count(*) from consumers") == [(0,)]
+    assert not (installation.home / "postgres").exists()
+    done = installation.run("up", "--no-airflow", "--once", "--sample", env=env)
+    assert done.returncode == 0, done.stderr
+    assert database.rows("select count(*) > 0 from consumers") == [(True,)]
