@@ -40,6 +40,11 @@ moments as (
             filter (where event_type = 'customer_status_change') as news
     from later
     group by customer_id, at
+    -- Changes that cancel each other out leave what was, whichever of them came first.
+    having
+        bool_or(event_type <> 'customer_status_change')
+        or array_agg(old_status order by old_status)
+        is distinct from array_agg(new_status order by new_status)
 ),
 
 -- What a customer was from the moment before until this one. Of several changes
