@@ -219,13 +219,7 @@ def _stage_all(
 
 def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path) -> _Stage:
     """Make the temporary table for a file."""
-    target = sql.Identifier(settings.source_schema, file.table)
-    taken = {
-        name: (column_type, default)
-        for name, column_type, default in connection.execute(
-            query("import-columns"), {"table": target.as_string(connection)}
-        )
-    }
+    taken = table_columns(connection, settings.source_schema, file.table)
     stage = _Stage(
         settings.source_schema,
         path,
@@ -237,7 +231,6 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
     )
     stage.report.ignored_columns = [*file.ignored, *(n for n in file.columns if n not in taken)]
     for name in stage.columns:
-        # Both are the catalogue's own words.
         column_type, default = taken[name]
         value = sql.SQL("{}::{}").format(sql.Identifier("staged", name), sql.SQL(column_type))
         if default:
@@ -245,6 +238,23 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
         stage.insertable[name] = value
     _create(connection, stage.name, file, typed=True)
     return stage
+
+
+def table_columns(
+    connection: Connection, source_schema: str, table: str
+) -> dict[str, tuple[str, str | None]]:
+    """Return a source table's columns: the type to cast to, and the default that fills a gap.
+
+    The default is there only for columns that must not be empty. Both are the
+    catalogue's own words, to be put into a statement as they are.
+    """
+    target = sql.Identifier(source_schema, table).as_string(connection)
+    return {
+        name: (column_type, default)
+        for name, column_type, default in connection.execute(
+            query("import-columns"), {"table": target}
+        )
+    }
 
 
 def _create(connection: Connection, name: sql.Identifier, file: CsvFile, *, typed: bool) -> None:
