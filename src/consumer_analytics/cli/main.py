@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import consumer_analytics
-from consumer_analytics.cli import capture, migrate, run, status, sweep, watermark
+from consumer_analytics.cli import capture, import_, migrate, run, simulate, status, sweep, watermark
 from consumer_analytics.cli.output import err
 from consumer_analytics.errors import ConsumerAnalyticsError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("migrate")(migrate.migrate)
+app.command("import")(import_.import_)
+app.command("simulate")(simulate.simulate)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("status")(status.status)
