@@ -1,0 +1,38 @@
+"""Kill the command in the middle of a statement, as a power cut would."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import Any
+
+from tests.conftest import COMMAND, Database, command_environment
+
+_BUSY_WITH = (
+    "select query from pg_stat_activity where application_name like 'consumer-analytics %' "
+    "and datname = current_database() and pid <> pg_backend_pid()"
+)
+
+
+def kill_during(database: Database, statement: str, *arguments: Any) -> None:
+    """Start `consumer-analytics`, kill it while it runs the query file `statement`.
+
+    Returns when the server has noticed that its client is gone.
+    """
+    process = subprocess.Popen(
+        [str(COMMAND), *map(str, arguments)],
+        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    with database.server.connect_admin(database.name) as watcher, process:
+        while not any(f" {statement} " in row[0] for row in watcher.execute(_BUSY_WITH)):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        while watcher.execute(_BUSY_WITH).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
