@@ -15,12 +15,13 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import IsolationLevel, sql
-from tests.integration.test_sweep import BEGIN, DAY, END, figures, go, history, tamper
-from tests.support.checks import wrong_snapshots
+from tests.integration.test_sweep import BEGIN, DAY, END, go, history, tamper
+from tests.support.checks import figures, wrong_snapshots
 
 from consumer_analytics.engine import capture, extract, load, run
 from consumer_analytics.engine.database import connected
 from consumer_analytics.errors import BusyError, SourceError
+from consumer_analytics.sql import query
 
 TENANT = uuid.UUID(int=1)
 LATE = (
@@ -361,9 +362,7 @@ def test_without_the_threshold_published_first_rows_are_lost(
     monkeypatch.setattr(
         capture,
         "catch_up",
-        lambda connection, _, until: connection.execute(
-            capture.query("capture-publish"), {"until": until}
-        ),
+        lambda connection, _, until: connection.execute(query("capture-publish"), {"until": until}),
     )
     race(database, 4)
     assert wrong(database) != []

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from consumer_analytics.engine.run import Run
 
 PARTS = ("customers", "events")
+EXTRACTED_CUSTOMERS = sql.Identifier("consumer_analytics_internal", "extracted_customers")
 
 
 def standing(
@@ -83,7 +84,7 @@ def extract_part(
     table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
     figures = (
-        _customers(connection, settings, run_id, made)
+        customers_of(connection, settings, run_id, made)
         if part == "customers"
         else _events(connection, settings, run_id, made)
     )
@@ -97,9 +98,14 @@ def extract_part(
     return figures
 
 
-def _customers(
-    connection: Connection, settings: Settings, run_id: int, made: Plan
+def customers_of(
+    connection: Connection,
+    settings: Settings,
+    run_id: int,
+    made: Plan,
+    into: sql.Identifier = EXTRACTED_CUSTOMERS,
 ) -> dict[str, Any]:
+    """Count the customers at a plan's instants, within the caller's transaction."""
     if not made.snapshots:
         return {"customers": 0}
     single = len(made.snapshots) == 1
@@ -111,7 +117,12 @@ def _customers(
         )
     )
     found = connection.execute(
-        query("customers-extract", settings.source_schema, slot_of_customer=slot),
+        query(
+            "customers-extract",
+            settings.source_schema,
+            slot_of_customer=slot,
+            extracted_customers=into,
+        ),
         {
             "run_id": run_id,
             "bounds": list(made.bounds),

@@ -202,7 +202,7 @@ changes as (
 ),
 
 extracted as (
-    insert into consumer_analytics_internal.extracted_customers
+    insert into {extracted_customers}
         (run_id, consumer_id, slot, status, n, dated, created_us, born)
     select
         %(run_id)s,

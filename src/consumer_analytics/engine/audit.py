@@ -1,0 +1,364 @@
+"""The audit: recount everything from the sources and compare it with all that is kept.
+
+It counts by itself: events in one scan by consumer, type, day and instant, with
+nothing taken from the counts that runs keep (but for days that the source was
+purged of), and puts the figures of every snapshot together in a query of its
+own. Only what state a customer was in at an instant it asks of the same query
+as runs do. All of it is one read-only transaction that sees one moment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import IsolationLevel, sql
+
+from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
+from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.plan import Standing
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: Snapshots put together at once: what bounds the space on disk.
+_SNAPSHOTS_AT_ONCE = 64
+_RUN_ID = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure that is not what the sources say.
+
+    Attributes:
+        where: `day` or `total` (the internal counts), or `snapshot`.
+        consumer_id: whose; None for rows without a consumer and for the whole
+            system.
+        figure: the event type, or the key in `metrics_json`, such as
+            `events_by_type.login`; `row` for a row that is missing, doubled or
+            one too many.
+        at: the day or the snapshot's instant; None for a total.
+        kept: what the database says.
+        recounted: what the sources say.
+    """
+
+    where: str
+    consumer_id: str | None
+    figure: str
+    at: dt.datetime | str | None
+    kept: Any
+    recounted: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "where": self.where,
+            "consumer_id": self.consumer_id,
+            "figure": self.figure,
+            "at": self.at,
+            "kept": self.kept,
+            "recounted": self.recounted,
+        }
+
+
+@dataclass
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        events: how many events before `processed_through` the recount went by.
+        snapshots: how many snapshots were compared.
+        rows: how many of their rows.
+        missing: events that the source has and the counts by day lack.
+        double: events that the counts by day have and the source does not.
+        differences: how many figures differ.
+        listed: the first of them.
+        wrong_snapshots: instants with a difference.
+        purged_before: what the source no longer holds whole; None where all is there.
+        days_not_recountable: days of the counts that are taken as they were counted.
+        snapshots_not_recountable: snapshots that are not compared.
+        awaiting: notes of late rows, or an interrupted restating, that the next
+            run makes good by itself.
+    """
+
+    processed_through: dt.datetime = MINUS_INFINITY
+    events: int = 0
+    snapshots: int = 0
+    rows: int = 0
+    missing: int = 0
+    double: int = 0
+    differences: int = 0
+    listed: list[Difference] = field(default_factory=list)
+    wrong_snapshots: list[dt.datetime] = field(default_factory=list)
+    doubled_rows: int = 0
+    purged_before: dt.datetime | None = None
+    days_not_recountable: int = 0
+    snapshots_not_recountable: int = 0
+    awaiting: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs."""
+        return self.differences == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "clean": self.clean,
+            "processed_through": self.processed_through,
+            "events_recounted": self.events,
+            "snapshots_compared": self.snapshots,
+            "rows_compared": self.rows,
+            "missing": self.missing,
+            "double": self.double,
+            "differences": self.differences,
+            "first_differences": [one.as_json() for one in self.listed],
+            "wrong_snapshots": self.wrong_snapshots,
+            "purged_before": self.purged_before,
+            "days_not_recountable": self.days_not_recountable,
+            "snapshots_not_recountable": self.snapshots_not_recountable,
+            "awaiting_next_run": self.awaiting,
+        }
+
+
+def audit(
+    connection: Connection,
+    settings: Settings,
+    *,
+    lower: dt.datetime | None = None,
+    upper: dt.datetime | None = None,
+    limit: int = 100,
+    accept_purged: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Audit:
+    """Recount everything and compare.
+
+    Args:
+        connection: in autocommit.
+        settings: where the source is.
+        lower: compare snapshots and days from here on; None for all.
+        upper: compare snapshots up to here, this one included; None for all.
+        limit: how many differences to list; all are counted.
+        accept_purged: compare what the source was purged of as well.
+        notify: told how far it is.
+
+    Raises:
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    # A read-only transaction may fill temporary tables, but not make them.
+    connection.execute(query("audit-tables"))
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    try:
+        with connection.transaction():
+            return _audit(
+                connection,
+                settings,
+                lower or MINUS_INFINITY,
+                upper or INFINITY,
+                limit,
+                accept_purged=accept_purged,
+                notify=notify,
+            )
+    finally:
+        if not connection.broken:
+            connection.read_only = None
+            connection.isolation_level = None
+            connection.execute(query("audit-forget"))
+
+
+def _audit(
+    connection: Connection,
+    settings: Settings,
+    lower: dt.datetime,
+    upper: dt.datetime,
+    limit: int,
+    *,
+    accept_purged: bool,
+    notify: Callable[[str], None],
+) -> Audit:
+    stands = extract.standing(connection, settings, accept_purged=accept_purged)
+    found = Audit(
+        processed_through=stands.processed_through,
+        purged_before=stands.purged_before,
+        awaiting=bool(scalar(connection, query("audit-awaiting"))),
+    )
+
+    def differs(difference: Difference) -> None:
+        found.differences += 1
+        if len(found.listed) < limit:
+            found.listed.append(difference)
+
+    marks = connection.execute(
+        query("audit-instants"),
+        {"lower": lower, "upper": upper, "recountable_from": stands.purged_before},
+    ).fetchall()
+    snapshots = [(at, start) for at, start, recountable in marks if recountable]
+    found.snapshots_not_recountable = len(marks) - len(snapshots)
+    bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
+    values = {
+        "bounds": bounds,
+        "processed_through": stands.processed_through,
+        "until": max([stands.processed_through, *bounds]),
+        "purged_through": stands.purged_through,
+        "from_day": _day(lower),
+        "to_day": _day(upper),
+    }
+    notify("recounting the events")
+    connection.execute(query("audit-events", settings.source_schema), values)
+    if stands.purged_through is not None:
+        found.days_not_recountable = scalar(
+            connection, query("audit-purged-days"), stands.purged_through
+        )
+        connection.execute(query("audit-restore-purged"), values)
+    found.events = scalar(
+        connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
+    )
+    for consumer, kind, day, kept, recounted in _stream(connection, "audit-days", values):
+        found.missing += max(recounted - kept, 0)
+        found.double += max(kept - recounted, 0)
+        differs(Difference("day", consumer, kind, day, kept, recounted))
+    for consumer, kind, kept, recounted in _stream(connection, "audit-totals", values):
+        differs(Difference("total", consumer, kind, None, kept, recounted))
+    for consumer, at, rows in _stream(
+        connection, "audit-doubled", {"lower": lower, "upper": upper}
+    ):
+        found.doubled_rows += rows - 1
+        found.wrong_snapshots.append(at)
+        differs(Difference("snapshot", consumer, "row", at, f"{rows} rows", "1 row"))
+
+    for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
+        chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
+        notify(f"comparing snapshots from {chunk[0][0].isoformat()} on")
+        _compare(connection, settings, stands, bounds, chunk, found, differs)
+    found.wrong_snapshots = sorted(set(found.wrong_snapshots))
+    return found
+
+
+def _compare(
+    connection: Connection,
+    settings: Settings,
+    stands: Standing,
+    bounds: list[dt.datetime],
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    found: Audit,
+    differs: Callable[[Difference], None],
+) -> None:
+    """Put the rows of some snapshots together and compare them with what is there."""
+    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    connection.execute("delete from audit_customers")
+    extract.customers_of(
+        connection, settings, _RUN_ID, made, into=sql.Identifier("pg_temp", "audit_customers")
+    )
+    values = {
+        "all_bounds": bounds,
+        "bounds": list(made.bounds),
+        "snapshots": list(made.snapshots),
+        "window_starts": [start for _, start in chunk],
+    }
+    connection.execute("delete from audit_figures")
+    connection.execute(query("audit-figures", settings.source_schema), values)
+    found.snapshots += len(chunk)
+    found.rows += scalar(connection, "select count(*) from audit_figures")
+    for consumer, at, kept, true in _stream(connection, "audit-compare", values):
+        found.wrong_snapshots.append(at)
+        if kept is None or true is None:
+            told = ("no row", "a row") if kept is None else ("a row", "no row")
+            differs(Difference("snapshot", consumer, "row", at, *told))
+            continue
+        kept_figures, true_figures = dict(_flat(kept)), dict(_flat(true))
+        for key in sorted(kept_figures.keys() | true_figures.keys()):
+            if kept_figures.get(key) != true_figures.get(key):
+                differs(
+                    Difference(
+                        "snapshot", consumer, key, at, kept_figures.get(key), true_figures.get(key)
+                    )
+                )
+
+
+def _stream(connection: Connection, name: str, values: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a query's rows some at a time: differences may be as many as rows."""
+    with connection.cursor(f"audit {name}") as cursor:
+        cursor.itersize = 1000
+        cursor.execute(query(name), values)
+        yield from cursor
+
+
+def _flat(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from _flat(value, f"{path}.{key}" if path else key)
+    else:
+        yield path, document
+
+
+def _day(instant: dt.datetime) -> dt.date | str:
+    if instant == MINUS_INFINITY:
+        return "-infinity"
+    return "infinity" if instant == INFINITY else instants.day_of(instant)
+
+
+def repair(
+    connection: Connection,
+    settings: Settings,
+    found: Audit,
+    *,
+    accept_purged: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> dict[str, int]:
+    """Make good what an audit found: counts, totals, doubled rows, snapshots.
+
+    Each step is whole by itself: where it is interrupted, another audit finds
+    what is left.
+
+    Returns:
+        `events_found`, `events_vanished`, `totals_corrected`, `rows_removed`,
+        `snapshots_restated`.
+    """
+    with load.job_lock(connection, settings):
+        reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
+        done = {"events_found": 0, "events_vanished": 0}
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            made = plan.for_recounting(stands, dt.date.min)
+            extract.extract_part(connection, settings, _RUN_ID, made, "events")
+            _, _, correction = load.write(
+                connection, settings, _RUN_ID, made, "cli_etl", reason, {}
+            )
+            load.forget_extracts(connection, _RUN_ID)
+            done["events_found"] = correction["found"]
+            done["events_vanished"] = correction["vanished"]
+            done["totals_corrected"] = scalar(connection, query("totals-rebuild"))
+            if done["totals_corrected"]:
+                # Extracts made before are stale.
+                connection.execute(
+                    "update consumer_analytics_internal.state set version = version + 1 "
+                    "where job_name = %s",
+                    [watermark.JOB],
+                )
+            connection.execute(
+                query("deletions-remember", settings.source_schema),
+                {"since": MINUS_INFINITY, "until": stands.processed_through},
+            )
+            done["rows_removed"] = (
+                connection.execute(query("snapshots-undouble")).rowcount
+                if found.doubled_rows
+                else 0
+            )
+        done["snapshots_restated"] = load.restate(
+            connection, settings, reason, notify, accept_purged=accept_purged
+        )
+        done["snapshots_restated"] += load.restate_these(
+            connection,
+            settings,
+            found.wrong_snapshots,
+            reason,
+            notify,
+            accept_purged=accept_purged,
+        )
+    return done

@@ -1,0 +1,26 @@
+-- Snapshots to compare, those that a run wrote and that are gone too, with the
+-- start of their windows and whether the source can still tell them.
+select
+    at,
+    max(
+        case
+            when start ~ '^-infinity$|^\d{{4,}}-\d\d-\d\dT[0-9:.]+[+-][0-9:]+$' then start::timestamptz
+        end
+    ) as window_start,
+    at >= coalesce(%(recountable_from)s::timestamptz, '-infinity') as recountable
+from (
+    select
+        snapshot_timestamp as at,
+        case when consumer_id is null then metrics_json #>> '{{incremental_stats,window_start}}' end as start
+    from public.consumer_analytics
+    union all
+    select reached_at, null
+    from consumer_analytics_internal.runs
+    where state = 'success'
+        and summary ->> 'window_end' is not null
+        -- Whoever keeps the latest snapshots only misses none.
+        and reached_at >= (select min(snapshot_timestamp) from public.consumer_analytics)
+) as known
+where at >= %(lower)s::timestamptz and at <= %(upper)s::timestamptz
+group by at
+order by at
