@@ -10,7 +10,17 @@ import typer
 from rich.markup import escape
 
 import consumer_analytics
-from consumer_analytics.cli import capture, import_, migrate, run, simulate, status, sweep, watermark
+from consumer_analytics.cli import (
+    audit,
+    capture,
+    import_,
+    migrate,
+    run,
+    simulate,
+    status,
+    sweep,
+    watermark,
+)
 from consumer_analytics.cli.output import err
 from consumer_analytics.errors import ConsumerAnalyticsError
 
@@ -27,6 +37,7 @@ app.command("import")(import_.import_)
 app.command("simulate")(simulate.simulate)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
+app.command("audit")(audit.audit)
 app.command("status")(status.status)
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(capture.app, name="capture")
