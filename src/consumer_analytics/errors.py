@@ -43,6 +43,10 @@ class SuperuserError(ConsumerAnalyticsError):
     """The login is a superuser, and runs do not work as one."""
 
 
+class RolesError(ConsumerAnalyticsError):
+    """The roles cannot be made as asked; nothing was changed."""
+
+
 class SchemaError(ConsumerAnalyticsError):
     """The database's schema is not this version's; run `consumer-analytics migrate`."""
 
@@ -56,6 +60,10 @@ class HoldbackBlindError(ConsumerAnalyticsError):
 
     Without that no run can tell whether rows are still in flight.
     """
+
+
+class HeldBackError(ConsumerAnalyticsError):
+    """Transactions that are still open may commit rows of the range; run again when they end."""
 
 
 class BusyError(ConsumerAnalyticsError):

@@ -44,6 +44,7 @@ _PATIENCE: dict[str, Any] = {
 LOCK_READER = 0x0CA0
 LOCK_JOB = 0x0CA1
 LOCK_MIGRATE = 0x0CA2
+LOCK_BACKFILL = 0x0CA3
 
 
 class _TimestamptzLoader(TimestamptzLoader):

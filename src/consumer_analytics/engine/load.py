@@ -228,12 +228,27 @@ def not_recountable(made: Plan) -> list[dt.datetime]:
     return [at for at in made.snapshots if horizon is not None and at < horizon]
 
 
+def _passes_snapshots(connection: Connection, made: Plan) -> bool:
+    passed = connection.execute(
+        query("snapshots-passed"),
+        {
+            "known": made.standing.processed_through,
+            "until": made.until,
+            "snapshots": list(made.snapshots),
+        },
+    ).fetchone()
+    return passed is not None and bool(passed[0])
+
+
 def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
     stands = made.standing
     changed = [
         instants.start_of(day) for day in (stands.restates_from, corrected_from) if day is not None
     ]
+    if made.until > stands.processed_through and _passes_snapshots(connection, made):
+        # Backfilled from rows that no run had taken in; some may have come since.
+        changed.append(stands.processed_through)
     # Where nothing changes the version stays, and with it the extracts made before.
     connection.execute(
         "update consumer_analytics_internal.state set processed_through = %(until)s, "
@@ -250,6 +265,8 @@ def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None)
             "job": watermark.JOB,
         },
     )
+    if changed:
+        connection.execute(query("backfill-changed"), {"after": min(changed)})
     # Notes of later days stay: this run may have read before they were made.
     connection.execute(
         "delete from consumer_analytics_internal.touched_days where day < %s",

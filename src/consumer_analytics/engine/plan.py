@@ -202,7 +202,7 @@ def _make(
         for bound in bounds
         if MINUS_INFINITY < bound < known and not instants.is_midnight(bound)
     )
-    recount = _merged(days)
+    recount = merged(days)
     ranges = [
         Range(
             instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
@@ -229,7 +229,7 @@ def _after(day: dt.date) -> dt.date:
     return day + _ONE_DAY if day < dt.date.max else day
 
 
-def _merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
+def merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
     """Join stretches that touch, then the nearest ones until few are left."""
     merged: list[tuple[dt.date, dt.date]] = []
     for lower, upper in sorted(days):

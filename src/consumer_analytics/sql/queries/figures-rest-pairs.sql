@@ -6,7 +6,7 @@ select
     consumer_id,
     name,
     (row_number() over ())::int as pair,
-    concat(',', to_json(name), ': ') as key,
+    concat(',', to_json(name), ':') as key,
     min(slot) as begins
 from rest_named
 group by grouping sets ((kind, consumer_id, name), (kind, name))

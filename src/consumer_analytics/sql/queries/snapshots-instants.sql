@@ -5,14 +5,11 @@ select
     slot,
     at,
     extract(epoch from at) * 1000000 as at_us,
+    concat('{{"etl_job":', to_json(%(job)s::text)) as provenance_json,
+    concat(',"snapshot_source":', to_json(%(snapshot_source)s::text)) as source_json,
     concat(
-        ', "incremental_stats": {{"window_start": ', to_json(window_start), ', "window_end": ', to_json(at)
-    ) as window_json,
-    concat(
-        '}}, "snapshot_source": ', to_json(%(snapshot_source)s::text),
-        ', "etl_job": ', to_json(%(job)s::text),
-        '}}'
-    ) as provenance_json
+        ',"incremental_stats":{{"window_end":', to_json(at), ',"window_start":', to_json(window_start)
+    ) as window_json
 from (
     select
         slot,

@@ -1,0 +1,910 @@
+"""Backfill: the snapshots of any past range, by the same figures as a run's.
+
+    look ──> record ──> wait until settled ──> read (one transaction) ──> write in chunks
+
+Reading lays out all that is needed in temporary tables. Each chunk is whole
+instants, written in one transaction under the job's lock, so that readers,
+runs and a kill see instants complete or not at all. Nothing here moves the
+watermark, nor the counts that runs keep.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import IsolationLevel, sql
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.engine import (
+    extract,
+    holdback,
+    instants,
+    load,
+    periods,
+    plan,
+    schema,
+    sources,
+    watermark,
+)
+from consumer_analytics.engine.database import LOCK_BACKFILL, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.figures import Figures, Shape, each, pivot, shape_of
+from consumer_analytics.engine.plan import Plan, Range, Standing
+from consumer_analytics.errors import HeldBackError, UsageError
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+Notify = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+#: Rows of a chunk: what a kill loses, and how long a run may have to wait.
+_ROWS_AT_ONCE = 100_000
+#: More stretches of evenly spaced instants than this are told apart row by row.
+_MOST_STRETCHES = 12
+#: Events that are looked at for their types.
+_SAMPLED = 20_000
+_TRIES = 5
+_ONE_DAY = dt.timedelta(days=1)
+_NONE = "(none)"
+#: A row of the table and its indexes, where there is none yet to measure.
+_BYTES_OF_A_ROW = 900
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        start: the first day.
+        end: the day after the last one.
+        interval: `daily` or `weekly`.
+        source: provenance, `cli_backfill` or `airflow_backfill`.
+        who: who asks.
+        consumers: only these, and no global row; None: all and the whole system.
+    """
+
+    start: dt.date
+    end: dt.date
+    interval: str
+    source: str = "cli_backfill"
+    who: str = ""
+    consumers: tuple[uuid.UUID, ...] | None = None
+
+
+def request_of(
+    start_date: Any,
+    end_date: Any,
+    interval: Any,
+    *,
+    source: str = "cli_backfill",
+    who: str = "",
+    consumers: Sequence[str] | None = None,
+) -> Request:
+    """Make a request of what a person wrote.
+
+    Raises:
+        UsageError: something in it cannot be used; one sentence says what.
+    """
+    chosen: list[uuid.UUID] = []
+    for text in consumers or ():
+        try:
+            chosen.append(uuid.UUID(text))
+        except ValueError:
+            raise UsageError(f"consumer {text!r} is not a UUID") from None
+    request = Request(
+        periods.parse_date(start_date, "start_date"),
+        periods.parse_date(end_date, "end_date"),
+        periods.parse_interval(interval),
+        source,
+        who,
+        tuple(dict.fromkeys(chosen)) or None,
+    )
+    if request.end <= request.start:
+        raise UsageError(
+            f"end_date {request.end} is not after start_date {request.start}; "
+            "end_date is the first day that is left out"
+        )
+    return request
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a backfill will do, before it does anything.
+
+    Attributes:
+        bounds: where the first period begins, then the end of each.
+        consumers: how many are registered, or were asked for.
+        there: instants of the range that have their snapshot already.
+        rows_to_scan: events to be read from the source, as the planner estimates.
+        bytes_to_write: disk that the new rows will take, estimated.
+        purged: instants left out, because the source no longer tells them.
+    """
+
+    bounds: tuple[dt.datetime, ...]
+    consumers: int
+    there: int
+    rows_to_scan: int
+    bytes_to_write: int
+    purged: int
+
+    @property
+    def periods(self) -> int:
+        """How many periods there are."""
+        return len(self.bounds) - 1
+
+    def snapshots(self, *, whole: bool) -> int:
+        """How many rows there will be at most, as far as consumers are registered."""
+        return self.periods * (self.consumers + whole)
+
+    def as_json(self, request: Request) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "start_date": request.start,
+            "end_date": request.end,
+            "interval": request.interval,
+            "first_snapshot": self.bounds[1] if self.periods else None,
+            "last_snapshot": self.bounds[-1] if self.periods else None,
+            "periods": self.periods,
+            "periods_there": self.there,
+            "periods_purged": self.purged,
+            "consumers": self.consumers,
+            "snapshots": self.snapshots(whole=request.consumers is None),
+            "rows_to_scan_estimated": self.rows_to_scan,
+            "bytes_to_write_estimated": self.bytes_to_write,
+        }
+
+
+def look(connection: Connection, settings: Settings, request: Request) -> Outlook:
+    """Say what a backfill will do; nothing is written.
+
+    Raises:
+        UsageError: the range cannot be used.
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
+    now = instants.now(connection)
+    if bounds[-1] > now:
+        today = now.astimezone(settings.zone).date()
+        raise UsageError(
+            f"end_date {request.end} lies in the future; the last one possible is {today}"
+        )
+    with connection.transaction():
+        stands = extract.standing(connection, settings)
+        bounds, purged = _without_purged(bounds, stands)
+        reading = _Reading(stands, bounds) if len(bounds) > 1 else None
+        rows = sum(
+            _estimate(connection, settings, stretch)
+            for stretch in (reading.ranges if reading is not None else ())
+        )
+        there = scalar(
+            connection,
+            "select count(*) from public.consumer_analytics "
+            "where consumer_id is null and snapshot_timestamp = any(%s)",
+            list(bounds[1:]),
+        )
+        consumers = len(request.consumers or ()) or scalar(
+            connection,
+            sql.SQL("select count(*) from {}").format(
+                sql.Identifier(settings.source_schema, "consumers")
+            ),
+        )
+        size = scalar(connection, query("snapshots-size"), _BYTES_OF_A_ROW)
+    new = (len(bounds) - 1 - there) * (consumers + (request.consumers is None))
+    return Outlook(bounds, consumers, there, rows, round(new * size), purged)
+
+
+def _without_purged(
+    bounds: tuple[dt.datetime, ...], stands: Standing
+) -> tuple[tuple[dt.datetime, ...], int]:
+    """Leave out instants that the source can no longer tell: what was reported stays."""
+    horizon = stands.purged_before
+    if horizon is None:
+        return bounds, 0
+    lost = sum(at < horizon for at in bounds[1:])
+    return bounds[lost:], lost
+
+
+def _estimate(connection: Connection, settings: Settings, stretch: Range) -> int:
+    found = scalar(
+        connection,
+        sql.SQL(
+            "explain (format json) select from {} where created_at >= {}::timestamptz "
+            "and created_at < {}::timestamptz"
+        ).format(
+            sql.Identifier(settings.source_schema, "customer_events"),
+            sql.Literal(stretch.lower),
+            sql.Literal(stretch.upper),
+        ),
+    )
+    rows: int = found[0]["Plan"]["Plan Rows"]
+    return rows
+
+
+# -- what is read from where ---------------------------------------------------
+
+
+class _Reading:
+    """Which days come from the counts that runs keep, and what from the source.
+
+    Days that no instant cuts are taken from `event_days`; days that one cuts,
+    and all rows that runs have not taken in, from the source. A day is read
+    from one of them alone.
+
+    Attributes:
+        ranges: what is read of the source.
+        first_day: the first UTC day that is not wholly before the range.
+        days: the days taken from the counts, ascending, from `first_day` on.
+        purged_cut: a day that the source no longer holds whole and that is cut.
+    """
+
+    def __init__(self, stands: Standing, bounds: tuple[dt.datetime, ...]) -> None:
+        known, last = stands.processed_through, bounds[-1]
+        self.known = known
+        self.first_day = instants.day_of(bounds[0])
+        self.purged_cut: dt.date | None = None
+        cut = {
+            instants.day_of(bound)
+            for bound in bounds
+            if bound < known and not instants.is_midnight(bound)
+        }
+        if stands.purged_through is not None:
+            cut = {day for day in cut if day >= stands.purged_through}
+            if stands.purged_through in cut:
+                self.purged_cut = stands.purged_through
+        stretches = plan.merged([(day, day + _ONE_DAY) for day in cut])
+        self.ranges = [
+            Range(instants.start_of(lower), min(instants.start_of(upper), last))
+            for lower, upper in stretches
+        ]
+        if last > known:
+            if self.ranges and self.ranges[-1].upper >= known:
+                self.ranges[-1] = Range(self.ranges[-1].lower, last)
+            else:
+                self.ranges.append(Range(known, last))
+        self.days: list[dt.date] = []
+        if known > MINUS_INFINITY:
+            day, final = self.first_day, min(instants.day_of(known), instants.day_of(last))
+            while day <= final:
+                if not any(lower <= day < upper for lower, upper in stretches):
+                    self.days.append(day)
+                day += _ONE_DAY
+
+
+def _stretches(bounds: Sequence[dt.datetime]) -> list[tuple[int, int]]:
+    """Return runs of evenly spaced bounds: the places of the first and the last of each."""
+    found: list[tuple[int, int]] = []
+    for place in range(1, len(bounds)):
+        if found and bounds[place] - bounds[place - 1] == (
+            bounds[found[-1][0] + 1] - bounds[found[-1][0]]
+        ):
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place - 1, place))
+    return found
+
+
+def _began(bounds: Sequence[dt.datetime]) -> sql.Composable:
+    """Compose the instant at which a row's slot began; the beginning of time for slot 0."""
+    stretches = _stretches(bounds)
+    if len(stretches) > _MOST_STRETCHES:
+        listed = sql.Literal([MINUS_INFINITY, *bounds])
+        return sql.SQL(
+            "({0}::timestamptz[])[width_bucket(created_at::timestamptz, {0}::timestamptz[])]"
+        ).format(listed)
+    cases = [
+        sql.SQL("when created_at < {} then date_bin({}, created_at::timestamptz, {})").format(
+            sql.SQL("{}::timestamptz").format(bounds[upper]),
+            sql.SQL("{}::interval").format(bounds[lower + 1] - bounds[lower]),
+            sql.SQL("{}::timestamptz").format(bounds[lower]),
+        )
+        for lower, upper in stretches
+    ]
+    return sql.SQL("case when created_at < {}::timestamptz then '-infinity' {} end").format(
+        sql.Literal(bounds[0]), sql.SQL(" ").join(cases)
+    )
+
+
+# -- the backfill itself -------------------------------------------------------
+
+
+@dataclass
+class _Counts:
+    """What came of it so far."""
+
+    periods: int = 0
+    written: int = 0
+    untouched: int = 0
+    restated: int = 0
+    outdated: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            took = self.seconds.get(step, 0) + time.monotonic() - started
+            self.seconds[step] = round(took, 3)
+
+
+def backfill(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    *,
+    notify: Notify = lambda _: None,
+    progress: Progress = lambda _, __: None,
+) -> dict[str, Any]:
+    """Write the snapshots of a range.
+
+    Args:
+        connection: in autocommit.
+        settings: for the zone and the source's schema.
+        request: what is asked for.
+        notify: told what a person should know.
+        progress: told how many periods are done, of how many.
+
+    Returns:
+        Its summary.
+
+    Raises:
+        UsageError: the range cannot be used; nothing was written.
+        HeldBackError: transactions that are still open kept it from the last
+            periods; those before are written.
+        ConsumerAnalyticsError: as runs do.
+    """
+    outlook = look(connection, settings, request)
+    if outlook.purged:
+        notify(
+            f"{outlook.purged} period(s) end before what the source still holds; "
+            "what was reported for them stays, nothing is made up"
+        )
+    backfill_id = _open(connection, settings, request, outlook)
+    counts = _Counts()
+    try:
+        if outlook.periods:
+            _fill(
+                connection, settings, request, outlook.bounds, backfill_id, counts, notify, progress
+            )
+    except BaseException as error:
+        failed = isinstance(error, Exception) and not isinstance(error, HeldBackError)
+        _close(connection, backfill_id, "failed" if failed else "interrupted", counts, error)
+        raise
+    finally:
+        _tidy(connection, backfill_id)
+    _close(connection, backfill_id, "done", counts)
+    return {
+        "backfill_id": backfill_id,
+        "start_date": request.start,
+        "end_date": request.end,
+        "interval": request.interval,
+        "timezone": settings.timezone,
+        "periods": counts.periods,
+        "periods_purged": outlook.purged,
+        "snapshots_written": counts.written,
+        "snapshots_untouched": counts.untouched,
+        "snapshots_restated": counts.restated,
+        "seconds": counts.seconds,
+    }
+
+
+def _open(connection: Connection, settings: Settings, request: Request, outlook: Outlook) -> int:
+    connection.execute(query("backfill-stale"), {"lock": LOCK_BACKFILL})
+    with connection.transaction():
+        backfill_id: int = scalar_of(
+            connection,
+            "backfill-open",
+            {
+                "start": request.start,
+                "end": request.end,
+                "interval": request.interval,
+                "timezone": settings.timezone,
+                "consumers": list(request.consumers) if request.consumers else None,
+                "source": request.source,
+                "who": request.who,
+                "periods": outlook.periods,
+            },
+        )
+        # The lock tells a backfill at work from one that was killed.
+        connection.execute("select pg_advisory_lock(%s, %s::int)", [LOCK_BACKFILL, backfill_id])
+    return backfill_id
+
+
+def scalar_of(connection: Connection, name: LiteralString, values: dict[str, Any]) -> Any:
+    """Run a query file that answers one row, and return its first column."""
+    row = connection.execute(query(name), values).fetchone()
+    return None if row is None else row[0]
+
+
+def _close(
+    connection: Connection,
+    backfill_id: int,
+    state: str,
+    counts: _Counts,
+    error: BaseException | None = None,
+) -> None:
+    if connection.closed or connection.broken:
+        return
+    summary: dict[str, Any] = {"seconds": counts.seconds}
+    if error is not None:
+        message = " ".join(str(error).split())[:2000]
+        summary |= {"error_type": type(error).__name__, "error": message}
+    with suppress(psycopg.Error):
+        connection.execute(
+            query("backfill-close"),
+            {"id": backfill_id, "state": state, "summary": Jsonb(summary)},
+        )
+
+
+def _tidy(connection: Connection, backfill_id: int) -> None:
+    if connection.closed or connection.broken:
+        return
+    with suppress(psycopg.Error):
+        connection.execute("select pg_advisory_unlock(%s, %s::int)", [LOCK_BACKFILL, backfill_id])
+        connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.figures_carried")
+
+
+def _fill(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    bounds: tuple[dt.datetime, ...],
+    backfill_id: int,
+    counts: _Counts,
+    notify: Notify,
+    progress: Progress,
+) -> None:
+    total = len(bounds) - 1
+    progress(0, total)
+    bounds, held = _settled(connection, settings, bounds, notify)
+    if len(bounds) > 1:
+        _fill_settled(
+            connection,
+            settings,
+            request,
+            bounds,
+            backfill_id,
+            counts,
+            notify,
+            lambda done: progress(done, total),
+        )
+    if held is not None:
+        raise held
+
+
+def _fill_settled(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    bounds: tuple[dt.datetime, ...],
+    backfill_id: int,
+    counts: _Counts,
+    notify: Notify,
+    progress: Callable[[int], None],
+) -> None:
+    connection.execute("select set_config('temp_buffers', '64MB', false)")
+    figures = Figures(connection, settings, bounds, request.source, stays=True)
+    # Cells are small numbers; what is not refuses to be one.
+    figures.cell = sql.SQL("int")
+    try:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        with counts.timed("read"), connection.transaction():
+            stands = extract.standing(connection, settings)
+            _lay_out(connection, settings, figures, stands, bounds, request, -backfill_id, counts)
+            consumers = scalar(connection, "select count(*) from pg_temp.listed_consumers")
+        step = max(1, _ROWS_AT_ONCE // (consumers + 1))
+        for first in range(1, len(bounds), step):
+            last = min(first + step, len(bounds)) - 1
+            _chunk(
+                connection,
+                settings,
+                request,
+                figures,
+                stands,
+                bounds,
+                (first, last),
+                backfill_id,
+                counts,
+            )
+            progress(counts.periods)
+        if counts.outdated:
+            with counts.timed("restate"), load.job_lock(connection, settings):
+                counts.restated += load.restate(
+                    connection, settings, f"backfill {backfill_id}", notify
+                )
+    finally:
+        connection.isolation_level = None
+        if not connection.broken and not connection.closed:
+            with suppress(psycopg.Error):
+                figures.forget()
+
+
+def _settled(
+    connection: Connection,
+    settings: Settings,
+    bounds: tuple[dt.datetime, ...],
+    notify: Notify,
+) -> tuple[tuple[dt.datetime, ...], HeldBackError | None]:
+    """Wait for transactions that may still commit rows of the range; leave out what stays open."""
+    known: dt.datetime = scalar(
+        connection,
+        "select processed_through from consumer_analytics_internal.state where job_name = %s",
+        watermark.JOB,
+    )
+    if bounds[-1] <= known:
+        return bounds, None
+    holders = holdback.wait_until_settled(connection, bounds[-1], settings, notify)
+    if not holders:
+        return bounds, None
+    # As far as runs have come, they have waited.
+    reached = max(known, min(holder.began for holder in holders))
+    settled = tuple(bound for place, bound in enumerate(bounds) if place == 0 or bound <= reached)
+    left = len(bounds) - len(settled)
+    if not left:
+        return bounds, None
+    oldest = holders[0].describe()
+    return settled, HeldBackError(
+        f"{left} of {len(bounds) - 1} periods, from the one that ends at "
+        f"{bounds[len(settled)].isoformat()} on, may still get rows from {oldest}; "
+        "run the backfill again when it has ended"
+    )
+
+
+# -- reading -------------------------------------------------------------------
+
+
+def _lay_out(
+    connection: Connection,
+    settings: Settings,
+    figures: Figures,
+    stands: Standing,
+    bounds: tuple[dt.datetime, ...],
+    request: Request,
+    run_id: int,
+    counts: _Counts,
+) -> None:
+    """Count customers and events into the figures' cells, within the caller's transaction."""
+    reading = _Reading(stands, bounds)
+    types = _types(connection, settings)
+    with counts.timed("read events"):
+        _count_events(connection, settings, reading, bounds, types, request)
+    with counts.timed("read customers"):
+        made = Plan(stands, bounds, stands.processed_through, (), ())
+        extract.customers_of(connection, settings, run_id, made)
+    found: list[str] = scalar(
+        connection,
+        "select array(select distinct status "
+        "from consumer_analytics_internal.extracted_customers where run_id = %s)",
+        run_id,
+    )
+    figures.values["run_id"] = run_id
+    shape = shape_of(types, found)
+    others = scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
+    shape = Shape(shape.types, shape.statuses, shape.rest or others)
+    counted = sql.SQL("({})").format(query("backfill-rest"))
+    with counts.timed("lay out"):
+        figures.lay_out(
+            shape,
+            sql.SQL("({})").format(query("customers-moved")),
+            counted,
+            event_cells=lambda: _event_cells(connection, shape),
+            consumers=request.consumers,
+        )
+        connection.execute(
+            "analyze pg_temp.event_cells (consumer_id, slot); "
+            "analyze pg_temp.customer_cells (consumer_id, slot); "
+            "analyze pg_temp.listed_consumers; analyze pg_temp.figures_before (consumer_id)"
+        )
+        connection.execute(
+            "delete from consumer_analytics_internal.extracted_customers where run_id = %s",
+            [run_id],
+        )
+
+
+def _types(connection: Connection, settings: Settings) -> tuple[str, ...]:
+    """Return the event types that get a column: those known and seen, where they are few."""
+    table = sql.Identifier(settings.source_schema, "customer_events").as_string(connection)
+    sampled: sql.Composable = sql.SQL("")
+    row = connection.execute(
+        "select relkind::text, reltuples::float8 from pg_class where oid = to_regclass(%s)", [table]
+    ).fetchone()
+    if row is not None and row[0] in "rpm" and row[1] > _SAMPLED:
+        sampled = sql.SQL("tablesample system ({})").format(100 * _SAMPLED / row[1])
+    found = connection.execute(query("backfill-types", settings.source_schema, sample=sampled))
+    return shape_of((name for (name,) in found), ()).types
+
+
+def _count_events(
+    connection: Connection,
+    settings: Settings,
+    reading: _Reading,
+    bounds: tuple[dt.datetime, ...],
+    types: tuple[str, ...],
+    request: Request,
+) -> None:
+    shape = Shape(types, (), False)
+    pivoted, values = pivot(
+        shape.event_columns, types, "(sum(n) filter (where event_type = {}))::bigint", "type"
+    )
+    wanted = sql.SQL("true" if request.consumers is None else "consumer_id = any(%(consumers)s)")
+    rest = sql.SQL(
+        "case when event_type = any(%(types)s::text[]) then null else event_type end"
+        if types
+        else "event_type"
+    )
+    shared: dict[str, Any] = {"wanted": wanted, "rest": rest, "pivoted": pivoted}
+    parts: list[sql.Composable] = [
+        _count_source(settings, shape, stretch, bounds, wanted) for stretch in reading.ranges
+    ]
+    if reading.known > MINUS_INFINITY:
+        first = sql.Literal(reading.first_day)
+        if reading.days:
+            last = sql.Literal(reading.days[-1])
+            start = sql.Literal(reading.days[0])
+            parts.append(query("backfill-events-days", first=start, last=last, **shared))
+        parts.append(query(_side(connection, reading), first=first, **shared))
+    if reading.purged_cut is not None:
+        day = instants.start_of(reading.purged_cut)
+        parts.append(
+            query(
+                "backfill-events-purged",
+                settings.source_schema,
+                slot=sql.Literal(plan.slot_of(day, bounds)),
+                lower=sql.Literal(day),
+                upper=sql.Literal(min(day + _ONE_DAY, reading.known)),
+                day=sql.Literal(reading.purged_cut),
+                **shared,
+            )
+        )
+    connection.execute("drop table if exists pg_temp.backfill_counted")
+    connection.execute(
+        query("backfill-events-counted", parts=sql.SQL("\nunion all\n").join(parts)),
+        {
+            **values,
+            "types": list(types),
+            "consumers": list(request.consumers or ()),
+            "began": [MINUS_INFINITY, *bounds[:-1]],
+            "began_slots": list(range(len(bounds))),
+            "days": reading.days,
+            "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in reading.days],
+        },
+    )
+
+
+def _count_source(
+    settings: Settings,
+    shape: Shape,
+    stretch: Range,
+    bounds: tuple[dt.datetime, ...],
+    wanted: sql.Composable,
+) -> sql.Composed:
+    if not shape.types:
+        rest = "coalesce(event_type::text, '(none)')"
+    elif _NONE in shape.types:
+        rest = (
+            "case when event_type is null or event_type::text = any(%(types)s::text[]) then null "
+            "else event_type::text end"
+        )
+    else:
+        rest = (
+            "case when event_type::text = any(%(types)s::text[]) then null "
+            "else coalesce(event_type::text, '(none)') end"
+        )
+    pivoted = sql.SQL("").join(
+        sql.SQL(", count(*) filter (where event_type::text = {}{}) as {}").format(
+            sql.Placeholder(f"type_{place}"),
+            sql.SQL(" or event_type is null" if name == _NONE else ""),
+            column,
+        )
+        for place, (name, column) in enumerate(
+            zip(shape.types, shape.event_columns, strict=True), 1
+        )
+    )
+    return query(
+        "backfill-events-source",
+        settings.source_schema,
+        began=_began(bounds),
+        rest=sql.SQL(rest),
+        columns=each(shape.event_columns, "{}"),
+        pivoted=pivoted,
+        lower=sql.Literal(stretch.lower),
+        upper=sql.Literal(stretch.upper),
+        wanted=wanted,
+    )
+
+
+def _side(connection: Connection, reading: _Reading) -> LiteralString:
+    """Choose from which side to sum up what came before the range: the one with fewer days."""
+    first: dt.date | None = scalar(
+        connection, "select min(day) from consumer_analytics_internal.event_days"
+    )
+    before = (reading.first_day - first) if first is not None else dt.timedelta()
+    after = instants.day_of(reading.known) - reading.first_day
+    return "backfill-events-before" if before <= after else "backfill-events-not-after"
+
+
+def _event_cells(connection: Connection, shape: Shape) -> None:
+    """Make the events' cells of what was counted: as it is where each has one row already."""
+    once = scalar(
+        connection,
+        "select not exists (select from pg_temp.backfill_counted where rest is not null) and "
+        "not exists (select from pg_temp.backfill_counted group by consumer_id, slot "
+        "having count(*) > 1)",
+    )
+    if once:
+        connection.execute("alter table pg_temp.backfill_counted rename to event_cells")
+        return
+    parts = [
+        sql.SQL(
+            ", (coalesce(sum({0}), 0) + coalesce(sum(events) filter (where named = {1}), 0))"
+            "::bigint as {0}"
+        ).format(column, sql.Placeholder(f"type_{place}"))
+        for place, column in enumerate(shape.event_columns, 1)
+    ]
+    connection.execute(
+        query("backfill-events-cells", summed=sql.SQL("\n    ").join(parts)),
+        {f"type_{place}": name for place, name in enumerate(shape.types, 1)},
+    )
+
+
+# -- writing -------------------------------------------------------------------
+
+
+def _chunk(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    figures: Figures,
+    stands: Standing,
+    bounds: tuple[dt.datetime, ...],
+    span: tuple[int, int],
+    backfill_id: int,
+    counts: _Counts,
+) -> None:
+    """Write the snapshots of some slots, in one transaction, under the job's lock."""
+    with counts.timed("sum up"):
+        try:
+            figures.accumulate(*span)
+        except psycopg.errors.NumericValueOutOfRange:
+            # A consumer with more than two thousand million events in a period.
+            figures.cell = sql.SQL("bigint")
+            figures.forget_span()
+            figures.accumulate(*span)
+    for attempt in range(_TRIES):
+        try:
+            _write(
+                connection, settings, request, figures, stands, bounds, span, backfill_id, counts
+            )
+            break
+        except psycopg.errors.SerializationFailure:
+            if attempt == _TRIES - 1:
+                raise
+    with counts.timed("carry"):
+        if span[1] < len(bounds) - 1:
+            figures.carry(*span)
+        figures.forget_span()
+
+
+def _write(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    figures: Figures,
+    stands: Standing,
+    bounds: tuple[dt.datetime, ...],
+    span: tuple[int, int],
+    backfill_id: int,
+    counts: _Counts,
+) -> None:
+    first, last = span
+    consumers, whole, values = figures.rendered(first)
+    rendered: list[sql.Composable] = [consumers]
+    if request.consumers is None:
+        rendered.append(whole)
+    values |= {
+        "id": backfill_id,
+        "job": watermark.JOB,
+        "known": stands.processed_through,
+        "from": bounds[first],
+        "until": bounds[last],
+        "snapshots": list(bounds[first : last + 1]),
+        "recountable_from": stands.purged_before,
+        "reason": f"backfill {backfill_id}",
+    }
+    done = {"periods": last - first + 1, "written": 0, "restated": 0, "untouched": 0}
+    waited = time.monotonic()
+    with load.job_lock(connection, settings), connection.transaction():
+        waited = time.monotonic() - waited
+        counts.seconds["wait"] = round(counts.seconds.get("wait", 0) + waited, 3)
+        outdated = _mark_outdated(connection, values)
+        with counts.timed("write"):
+            if scalar_of(connection, "backfill-occupied", values):
+                _merge(connection, rendered, values, done, whole=request.consumers is None)
+            else:
+                for part in rendered:
+                    found = connection.execute(query("backfill-insert", rendered=part), values)
+                    done["written"] += found.rowcount
+            connection.execute(query("backfill-advance"), {**values, **done})
+    counts.outdated = counts.outdated or outdated
+    counts.periods += done["periods"]
+    counts.written += done["written"]
+    counts.restated += done["restated"]
+    counts.untouched += done["untouched"]
+
+
+def _merge(
+    connection: Connection,
+    rendered: list[sql.Composable],
+    values: dict[str, Any],
+    done: dict[str, int],
+    *,
+    whole: bool,
+) -> None:
+    """Write to a range that has snapshots: insert what is missing, restate what differs."""
+    connection.execute("drop table if exists pg_temp.rendered_snapshots")
+    union = sql.SQL("\nunion all\n").join(rendered)
+    connection.execute(query("backfill-rendered", rendered=union), values)
+    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
+    restated = connection.execute(query("snapshots-restate"), values).rowcount
+    done["restated"] = restated
+    if whole and scalar(connection, query("snapshots-are-there"), values["snapshots"]):
+        done["restated"] += connection.execute(query("snapshots-withdraw"), values).rowcount
+    done["written"] = connection.execute(query("snapshots-insert"), values).rowcount
+    done["untouched"] = rows - restated - done["written"]
+
+
+def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:
+    """See to it that what is written from counts that have changed since is looked at again."""
+    after: dt.datetime | None = scalar_of(connection, "backfill-outdated", values)
+    if after is None or after >= values["until"]:
+        return False
+    connection.execute(
+        "update consumer_analytics_internal.state "
+        "set restate_after = least(restate_after, %s) where job_name = %s",
+        [after, watermark.JOB],
+    )
+    return True
+
+
+# -- the record ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """A backfill that was asked for, as `backfill list` shows it."""
+
+    backfill_id: int
+    start_date: dt.date
+    end_date: dt.date
+    interval: str
+    timezone: str
+    consumers: list[uuid.UUID] | None
+    snapshot_source: str
+    requested_by: str
+    state: str
+    periods: int
+    periods_done: int
+    snapshots_written: int
+    snapshots_untouched: int
+    snapshots_restated: int
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    summary: dict[str, Any]
+
+
+def records(connection: Connection, limit: int = 20) -> list[Record]:
+    """Return the latest backfills, the newest first."""
+    schema.require_current(connection)
+    rows = connection.execute(query("backfill-list"), {"lock": LOCK_BACKFILL, "limit": limit})
+    return [Record(*row) for row in rows]

@@ -1,0 +1,10 @@
+-- One row per consumer and slot out of several parts, and out of types that turn
+-- out to have a column under another spelling.
+create temporary table event_cells as
+select consumer_id, slot, sum(events)::bigint as events
+    {summed}
+from (
+    select *, case when rest ~ '\S' then rest when rest is not null then '(none)' end as named
+    from backfill_counted
+) as counted
+group by consumer_id, slot

@@ -1,0 +1,2 @@
+create temporary table backfill_counted as
+{parts}

@@ -1,0 +1,17 @@
+-- Whether any of the rows to be written may be there: one look into the unique
+-- index for each consumer.
+select exists (
+    select
+    from listed_consumers as listed
+    where exists (
+        select
+        from public.consumer_analytics as old
+        where old.consumer_id = listed.consumer_id
+            and old.snapshot_timestamp between %(from)s::timestamptz and %(until)s::timestamptz
+    )
+) or exists (
+    select
+    from public.consumer_analytics as old
+    where old.consumer_id is null
+        and old.snapshot_timestamp between %(from)s::timestamptz and %(until)s::timestamptz
+)

@@ -1,0 +1,7 @@
+insert into consumer_analytics_internal.backfills
+    (start_date, end_date, period, timezone, consumers, snapshot_source, requested_by, periods)
+values (
+    %(start)s, %(end)s, %(interval)s, %(timezone)s, %(consumers)s, %(source)s,
+    %(who)s || ' (' || current_user || ')', %(periods)s
+)
+returning backfill_id

@@ -1,0 +1,2 @@
+create temporary table rendered_snapshots on commit drop as
+{rendered}

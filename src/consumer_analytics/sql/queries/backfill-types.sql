@@ -1,0 +1,10 @@
+-- Event types that are likely to come up; one that is missed costs time, no more.
+select event_type
+from consumer_analytics_internal.event_totals
+union
+select case when event_type::text ~ '\S' then event_type::text else '(none)' end
+from (
+    select event_type
+    from {customer_events} {sample}
+    limit 50000
+) as sampled
