@@ -324,3 +324,45 @@ def test_the_mean_lifetime_survives_the_purge_of_a_creation(database: Any) -> No
         assert figures(connection)[(tenant, at)] != reported[(tenant, at)]
         mine = oracle.stored(connection, at)[str(tenant)]
         assert mine["avg_customer_lifetime_days"] == 3.04
+
+
+# -- what was reported ---------------------------------------------------------
+
+
+@pytest.mark.both_versions
+def test_what_was_reported_at_an_instant_can_be_asked(database: Any) -> None:
+    rng = history(database, 35)
+    with database.connect() as connection:
+        seen = []
+        for _ in range(3):
+            at = connection.execute("select clock_timestamp()").fetchone()
+            seen.append((at, figures(connection)))
+            tamper(connection, rng, BEGIN + 3 * DAY)
+            swept(database)
+        seen.append(
+            (connection.execute("select clock_timestamp()").fetchone(), figures(connection))
+        )
+        for instant, then in seen:
+            told = connection.execute(
+                "select consumer_id, snapshot_timestamp, metrics_json::text "
+                "from consumer_analytics_reported_at(%s)",
+                instant,
+            ).fetchall()
+            assert {(consumer, at): text for consumer, at, text in told} == then
+
+
+def test_status_lists_the_latest_restatements(database: Any, cli: Any) -> None:
+    history(database, 36)
+    assert "no snapshot was ever restated" in cli("status", "--revisions").stdout
+    database.execute(
+        "insert into customer_events (event_id, event_type, created_at) "
+        "values (gen_random_uuid(), 'late', %s)",
+        [END - DAY - dt.timedelta(hours=6)],
+    )
+    swept(database)
+    (latest, *_) = cli("status", "--revisions", "--json").json["revisions"]
+    before = latest["changed"]["unattributed_events"]["from"]
+    assert latest["changed"] == {"unattributed_events": {"from": before, "to": before + 1}}
+    assert latest["reason"].startswith("sweep at 20")
+    assert latest["consumer_id"] is None
+    assert "unattributed_events" in cli("status", "--revisions").stdout

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
-from consumer_analytics.engine import schema
+from consumer_analytics.engine import revisions, schema
 from consumer_analytics.engine import status as engine
 from consumer_analytics.engine.database import connected
 from consumer_analytics.settings import settings
+
+_REVISIONS = 20
 
 
 def status(
@@ -19,9 +21,16 @@ def status(
         int,
         typer.Option(min=0, help="How many consumers to show, those with most events first."),
     ] = 10,
+    show_revisions: Annotated[
+        bool,
+        typer.Option("--revisions", help="Show the latest restatements instead: what, when, why."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the watermark, the latest runs and the latest snapshots."""
+    if show_revisions:
+        _revisions(as_json=as_json)
+        return
     with connected(settings(), "status") as connection:
         schema.require_current(connection)
         found = engine.read(connection, settings().source_schema, consumers=consumers)
@@ -37,6 +46,28 @@ def status(
         )
         return
     print_status(found)
+
+
+def _revisions(*, as_json: bool) -> None:
+    with connected(settings(), "status") as connection:
+        schema.require_current(connection)
+        found = revisions.latest(connection, _REVISIONS)
+    if as_json:
+        print_json({"revisions": [one.as_json() for one in found]})
+        return
+    if not found:
+        say("no snapshot was ever restated")
+        return
+    print_table(
+        ["restated at", "why", "snapshot", "consumer", "figure", "reported", "known now"],
+        [
+            [one.at, one.reason, one.snapshot, one.consumer_id or "(all)", key, before, after]
+            for one in found
+            for key, (before, after) in (
+                {"row": ("reported", "withdrawn")} if one.withdrawn else one.changed
+            ).items()
+        ],
+    )
 
 
 def print_status(found: engine.Status) -> None:

@@ -19,6 +19,7 @@ from psycopg import IsolationLevel, sql
 from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
 from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
 from consumer_analytics.engine.plan import Standing
+from consumer_analytics.engine.revisions import flat
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -270,7 +271,7 @@ def _compare(
             told = ("no row", "a row") if kept is None else ("a row", "no row")
             differs(Difference("snapshot", consumer, "row", at, *told))
             continue
-        kept_figures, true_figures = dict(_flat(kept)), dict(_flat(true))
+        kept_figures, true_figures = dict(flat(kept)), dict(flat(true))
         for key in sorted(kept_figures.keys() | true_figures.keys()):
             if kept_figures.get(key) != true_figures.get(key):
                 differs(
@@ -286,14 +287,6 @@ def _stream(connection: Connection, name: str, values: dict[str, Any]) -> Iterat
         cursor.itersize = 1000
         cursor.execute(query(name), values)
         yield from cursor
-
-
-def _flat(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(document, dict):
-        for key, value in document.items():
-            yield from _flat(value, f"{path}.{key}" if path else key)
-    else:
-        yield path, document
 
 
 def _day(instant: dt.datetime) -> dt.date | str:

@@ -1,0 +1,61 @@
+"""What the repairing DAGs' tasks do, with readable logs."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+
+from consumer_analytics.engine import sweep as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import settings
+
+log = logging.getLogger(__name__)
+
+
+def sweep() -> None:
+    """Sweep the trailing days and log what was found."""
+    try:
+        with connected(settings(), "airflow sweep") as connection:
+            found = engine.sweep(connection, settings(), notify=log.info)
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        # The orchestrator prints the traceback; this is the line to read.
+        log.error("sweep failed: %s", " ".join(str(error).split()))  # noqa: TRY400
+        raise
+    log.info(
+        "swept %s to %s: %s days, %s consumers, %s types corrected; %s events found, %s gone",
+        found["since"] or "the beginning",
+        found["processed_through"].isoformat(),
+        *(
+            f"{found[what]:,}"
+            for what in (
+                "days_corrected",
+                "consumers_corrected",
+                "types_corrected",
+                "events_found",
+                "events_vanished",
+            )
+        ),
+    )
+    for one in found["differences"]:
+        log.info(
+            "%s, %s, %s: counted %s, the source has %s",
+            one["day"],
+            one["consumer_id"] or "(no consumer)",
+            one["event_type"],
+            one["counted"],
+            one["source"],
+        )
+    log.info(
+        "customers differed at %s snapshots; %s snapshot rows restated",
+        f"{found['snapshots_with_other_customers']:,}",
+        f"{found['snapshots_restated']:,}",
+    )
+    if found["purged_before"] is not None:
+        log.warning(
+            "rows from before %s are no longer all in the source: %s snapshots can no longer be "
+            "recounted and stay as they were reported",
+            found["purged_before"].isoformat(),
+            f"{found['snapshots_not_recountable']:,}",
+        )

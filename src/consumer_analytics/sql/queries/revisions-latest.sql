@@ -1,0 +1,25 @@
+-- The latest restatements, each with what the row said next: in its next
+-- revision, else now, else nothing where the row was withdrawn.
+select
+    old.reported_until,
+    old.reason,
+    old.consumer_id::text,
+    old.snapshot_timestamp,
+    old.metrics_json,
+    coalesce(
+        (
+            select next.metrics_json
+            from public.consumer_analytics_revisions as next
+            where next.analytics_id = old.analytics_id and next.revision_id > old.revision_id
+            order by next.revision_id
+            limit 1
+        ),
+        (
+            select snapshot.metrics_json
+            from public.consumer_analytics as snapshot
+            where snapshot.analytics_id = old.analytics_id
+        )
+    )
+from public.consumer_analytics_revisions as old
+order by old.revision_id desc
+limit %(limit)s
