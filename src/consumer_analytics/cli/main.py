@@ -15,6 +15,7 @@ from consumer_analytics.cli import (
     capture,
     import_,
     migrate,
+    roles,
     run,
     simulate,
     status,
@@ -38,6 +39,7 @@ app.command("simulate")(simulate.simulate)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("audit")(audit.audit)
+app.command("roles")(roles.roles)
 app.command("status")(status.status)
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(capture.app, name="capture")

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 import consumer_analytics
 from consumer_analytics.engine.database import LOCK_MIGRATE, Connection, connected, scalar
@@ -164,6 +165,18 @@ def _upgrade(connection: Connection) -> None:
         environment.run_migrations()
 
 
+def _become_owner(connection: Connection) -> None:
+    """Work as the role that owns what is there, so that it owns what comes, too."""
+    row = connection.execute(
+        "select rolname from pg_namespace join pg_roles on pg_roles.oid = nspowner "
+        "where nspname = %s and rolname <> current_user "
+        "and pg_has_role(current_user, nspowner, 'member')",
+        [INTERNAL],
+    ).fetchone()
+    if row is not None:
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(row[0])))
+
+
 def migrate(settings: Settings) -> list[Migration]:
     """Bring the database to this version's schema; do nothing where it is there.
 
@@ -181,6 +194,7 @@ def migrate(settings: Settings) -> list[Migration]:
         if not missing:
             return []
         try:
+            _become_owner(connection)
             connection.execute(f"create schema if not exists {INTERNAL}")
             connection.execute(
                 "select set_config('consumer_analytics.source_schema', %s, false)",

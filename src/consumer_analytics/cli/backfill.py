@@ -1,0 +1,160 @@
+"""`consumer-analytics backfill`: the snapshots of a past range, and what was backfilled."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from consumer_analytics.cli.output import (
+    JsonFlag,
+    moment,
+    print_json,
+    print_table,
+    progress,
+    say,
+    warn,
+)
+from consumer_analytics.engine import backfill as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import UsageError
+from consumer_analytics.settings import settings
+
+app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
+
+
+@app.callback(invoke_without_command=True)
+def backfill(
+    context: typer.Context,
+    start_date: Annotated[
+        str | None,
+        typer.Option("--start-date", metavar="DATE", help="First day, such as 2025-10-01."),
+    ] = None,
+    end_date: Annotated[
+        str | None,
+        typer.Option("--end-date", metavar="DATE", help="The day after the last one."),
+    ] = None,
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="daily|weekly", help="Length of a period.")
+    ] = "daily",
+    consumer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--consumer",
+            metavar="ID",
+            help="Only this consumer, and no row of the whole system. May be given several times.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the snapshot at the end of every day or week of a range.
+
+    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
+    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if start_date is None or end_date is None:
+        raise UsageError("give --start-date and --end-date, or `backfill list`")
+    request = engine.request_of(
+        start_date, end_date, interval, who=getpass.getuser(), consumers=consumer
+    )
+    with connected(settings(), "backfill") as connection:
+        outlook = engine.look(connection, settings(), request)
+        if dry_run and as_json:
+            print_json(outlook.as_json(request))
+        if not as_json:
+            print_outlook(outlook, request)
+        if dry_run:
+            return
+        with progress("periods") as show:
+            done = engine.backfill(connection, settings(), request, notify=warn, progress=show)
+    if as_json:
+        print_json(done)
+    else:
+        print_done(done)
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 20,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the backfills that were asked for, with their state and counts."""
+    with connected(settings(), "backfill list") as connection:
+        found = engine.records(connection, limit)
+    if as_json:
+        print_json([asdict(record) for record in found])
+        return
+    if not found:
+        say("no backfill yet")
+        return
+    print_table(
+        [
+            "id",
+            "range",
+            "interval",
+            "consumers",
+            "by",
+            "started",
+            "state",
+            "periods",
+            "written",
+            "untouched",
+            "restated",
+        ],
+        [
+            [
+                record.backfill_id,
+                f"{record.start_date} to {record.end_date}",
+                record.interval,
+                "all" if record.consumers is None else len(record.consumers),
+                f"{record.requested_by} ({record.snapshot_source})",
+                record.started_at,
+                record.state,
+                f"{record.periods_done:,} of {record.periods:,}",
+                record.snapshots_written,
+                record.snapshots_untouched,
+                record.snapshots_restated,
+            ]
+            for record in found
+        ],
+    )
+    for record in found:
+        if error := record.summary.get("error"):
+            say(f"{record.backfill_id}: {error}")
+
+
+def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
+    """Say what a backfill will do."""
+    first, last = outlook.bounds[min(1, outlook.periods)], outlook.bounds[-1]
+    say(
+        f"range      {request.start} to {request.end}, {request.interval}: "
+        f"{outlook.periods:,} periods"
+        + (f", stamped {moment(first)} to {moment(last)}" if outlook.periods else "")
+    )
+    whole = request.consumers is None
+    say(
+        f"snapshots  up to {outlook.snapshots(whole=whole):,} "
+        f"({outlook.consumers:,} consumers"
+        + (" and the whole system)" if whole else "; no row of the whole system)")
+        + (f"; {outlook.there:,} periods have theirs already" if outlook.there else "")
+    )
+    say(
+        f"reads      about {outlook.rows_to_scan:,} events of the source (the planner's estimate); "
+        f"writes about {outlook.bytes_to_write / 1e6:,.0f} MB"
+    )
+
+
+def print_done(done: dict[str, Any]) -> None:
+    """Say what a backfill did."""
+    say(
+        f"done       {done['periods']:,} periods: {done['snapshots_written']:,} snapshots written, "
+        f"{done['snapshots_untouched']:,} untouched, {done['snapshots_restated']:,} restated "
+        f"(backfill {done['backfill_id']})"
+    )

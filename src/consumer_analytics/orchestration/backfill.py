@@ -1,0 +1,109 @@
+"""What the backfill DAG's tasks do: check what was asked for, then do it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from consumer_analytics.engine import backfill as engine
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
+from consumer_analytics.settings import settings
+
+log = logging.getLogger(__name__)
+
+SOURCE = "airflow_backfill"
+PARAMETERS = ("start_date", "end_date", "interval")
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class DagRun(Protocol):
+    """What is needed of the orchestrator's DAG run."""
+
+    run_id: str
+    conf: Mapping[str, Any] | None
+
+
+def request_of(params: Mapping[str, Any], dag_run: DagRun) -> engine.Request:
+    """Make a request of a DAG run's parameters.
+
+    Raises:
+        UsageError: there is one that is unknown, missing or unusable.
+    """
+    given = {**params, **(dag_run.conf or {})}
+    if unknown := sorted(set(given) - set(PARAMETERS)):
+        raise UsageError(f"parameter {unknown[0]!r} is unknown; there are {', '.join(PARAMETERS)}")
+    for name in PARAMETERS:
+        if given.get(name) in (None, ""):
+            raise UsageError(f"parameter {name} is missing")
+    return engine.request_of(
+        *(given[name] for name in PARAMETERS),
+        source=SOURCE,
+        who=str(getattr(dag_run, "triggering_user_name", None) or dag_run.run_id),
+    )
+
+
+def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
+    """Check the parameters and log what will be done; nothing is written.
+
+    Raises:
+        UsageError: they cannot be used; trying again would not help.
+    """
+    try:
+        request = request_of(params, dag_run)
+        with connected(settings(), "airflow backfill check") as connection:
+            outlook = engine.look(connection, settings(), request)
+    except ConsumerAnalyticsError as error:
+        # The orchestrator prints the traceback; this is the line to read.
+        log.error("refused: %s", error)  # noqa: TRY400
+        raise
+    told = outlook.as_json(request)
+    log.info(
+        "%s to %s, %s: %s periods, up to %s snapshots, about %s events to read",
+        request.start,
+        request.end,
+        request.interval,
+        f"{outlook.periods:,}",
+        f"{told['snapshots']:,}",
+        f"{outlook.rows_to_scan:,}",
+    )
+    return {
+        "periods": outlook.periods,
+        "snapshots": told["snapshots"],
+        "rows_to_scan_estimated": outlook.rows_to_scan,
+    }
+
+
+def write(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, int]:
+    """Write the snapshots; a try after one that was stopped goes on where it was."""
+    request = request_of(params, dag_run)
+    try:
+        with connected(settings(), "airflow backfill") as connection:
+            done = engine.backfill(
+                connection, settings(), request, notify=log.warning, progress=_lines()
+            )
+    except ConsumerAnalyticsError as error:
+        log.error("stopped: %s", error)  # noqa: TRY400
+        raise
+    figures = {
+        name: done[name]
+        for name in ("periods", "snapshots_written", "snapshots_untouched", "snapshots_restated")
+    }
+    log.info("%s", ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in figures.items()))
+    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in done["seconds"].items()))
+    return figures
+
+
+def _lines() -> Callable[[int, int], None]:
+    """Return a progress function that logs a line now and then."""
+    said = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if done == total or time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            log.info("periods: %s of %s", f"{done:,}", f"{total:,}")
+
+    return progress
