@@ -241,23 +241,23 @@ def test_a_writer_that_was_before_the_threshold_is_made_good_when_it_ends(
     ]
 
 
-@pytest.mark.parametrize("noted_before", [True, False])
+@pytest.mark.parametrize("case", ["a known day", "a day noted before", "a new day"])
 def test_a_row_that_comes_between_extract_and_load_is_not_forgotten(
-    database: Any, noted_before: bool
+    database: Any, case: str
 ) -> None:
     history(database, 54)
     enable(database)
     late = END - DAY + dt.timedelta(hours=1)
-    newly = END + DAY + dt.timedelta(hours=1)
-    if noted_before:
+    if case == "a day noted before":
         database.execute(LATE, [TENANT, late])
+    if case == "a new day":
+        # Below the instant that the run goes up to, above the one before.
+        late = END + DAY + dt.timedelta(hours=1)
     with database.connect("run", writes_sources=False) as connection:
         opened = run.open_run(connection, database.settings, at=END + 2 * DAY)
         extract.customers(connection, database.settings, opened)
         extract.events(connection, database.settings, opened)
         database.execute(LATE, [TENANT, late])
-        # Below the instant that the run goes up to, above the one before.
-        database.execute(LATE, [TENANT, newly])
         load.load(connection, database.settings, opened)
     go(database, END + 3 * DAY)
     assert wrong(database) == []
