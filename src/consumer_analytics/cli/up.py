@@ -17,7 +17,8 @@ from consumer_analytics.engine.status import Status
 from consumer_analytics.local import up as local
 from consumer_analytics.settings import settings
 
-#: Where there is no terminal: a step that lasts tells again that it does.
+#: Where there is no terminal: a step that lasts tells what has changed, or that nothing has.
+_CHANGE_SECONDS = 2
 _REMIND_SECONDS = 10
 
 
@@ -54,11 +55,11 @@ class _Teller:
 
             def detail(text: str) -> None:
                 nonlocal last, told_at
-                if text == last and time.monotonic() - told_at < _REMIND_SECONDS:
-                    return
-                last, told_at = text, time.monotonic()
-                if text:
+                since = time.monotonic() - told_at
+                if text and since > (_REMIND_SECONDS if text == last else _CHANGE_SECONDS):
+                    told_at = time.monotonic()
                     err.print(f"  {escape(text)} ({took()})")
+                last = text
 
             yield detail
         err.print(

@@ -110,6 +110,12 @@ class AirflowApi:
         )
         return str(run["state"]), (ended - began).total_seconds() if began and ended else None
 
+    def run_ahead(self, dag_id: str) -> str | None:
+        """Return the DAG run that is at work now, which others wait for."""
+        answer = self._call("GET", f"dags/{dag_id}/dagRuns", state="running", limit="1")
+        runs = (answer or {}).get("dag_runs", [])
+        return str(runs[0]["dag_run_id"]) if runs else None
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of each task of a DAG run."""
         answer = self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")

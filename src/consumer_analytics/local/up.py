@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import json
 import shlex
 import signal
 import socket
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psutil
@@ -235,25 +237,39 @@ class _System:
                 self._supervision.stop()
 
     def _await_run(self, api: AirflowApi, run_id: str, detail: Callable[[str], None]) -> None:
+        """Wait for a DAG run to end, and for those before it; a try that failed is told."""
         deadline = time.monotonic() + _RUN_SECONDS
+        told: set[Path] = set()
         while True:
             state, seconds = api.run_state(DAG, run_id)
             if state == "success":
                 detail(f"{seconds:.2f} s from start to end" if seconds is not None else "")
                 return
-            tasks = api.task_states(DAG, run_id)
+            # One run at a time: the schedule's may be at work before ours.
+            at_work = (api.run_ahead(DAG) if state == "queued" else None) or run_id
+            tasks = api.task_states(DAG, at_work)
+            for task, its_state in tasks.items():
+                log = self._task_log(at_work, task)
+                if its_state in ("up_for_retry", "failed") and log is not None and log not in told:
+                    told.add(log)
+                    again = ", it is tried again" if its_state == "up_for_retry" else ""
+                    self._teller.warn(f"{_error_of(log)}{again}; the log is {log}")
             if state == "failed":
-                failed = [name for name, task in tasks.items() if task == "failed"]
-                logs = self._home.airflow / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
-                raise UpError(
-                    f"the run failed in {', '.join(failed) or DAG}; its logs are in {logs}"
-                )
+                raise UpError(f"the run {run_id} of {DAG} failed")
             if time.monotonic() > deadline:
-                raise UpError(f"the run {run_id} is {state} after {_RUN_SECONDS} s; {tasks}")
-            shown = [f"{name} {task}" for name, task in tasks.items() if task != "success"]
-            detail(", ".join(shown) or state)
+                raise UpError(f"the run {run_id} of {DAG} is {state} after {_RUN_SECONDS} s")
+            shown = ", ".join(f"{task} {of}" for task, of in tasks.items() if of != "success")
+            detail(f"after {at_work}: {shown or state}" if at_work != run_id else shown or state)
             self._look()
             time.sleep(0.2)
+
+    def _task_log(self, run_id: str, task: str) -> Path | None:
+        """Return the log of a task's latest try."""
+        folder = self._home.airflow / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+        logs = sorted(
+            (folder / f"task_id={task}").glob("attempt=*.log"), key=lambda log: log.stat().st_mtime
+        )
+        return logs[-1] if logs else None
 
     def _wait(
         self,
@@ -317,6 +333,16 @@ class _System:
         if self._supervision is not None:
             for line in self._supervision.check():
                 self._teller.warn(line)
+
+
+def _error_of(log: Path) -> str:
+    """Return the first error in a task's log, which is one JSON document per line."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("level") in ("error", "critical"):
+                return " ".join(str(entry.get("event")).split())
+    return "a task failed"
 
 
 # -- what is in the way ----------------------------------------------------------

@@ -1,0 +1,248 @@
+"""`up` with the real Airflow: one life of an installation, told in order.
+
+Each test takes the system as the one before has left it; a start of Airflow
+costs too much for one each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from tests.e2e.conftest import Installation, airflow
+
+from consumer_analytics.local.airflow_api import AirflowApi
+from consumer_analytics.local.home import Home
+
+DAG = "consumer_analytics_etl"
+pytestmark = pytest.mark.timeout(600)
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_start(system: Installation) -> str:
+    """Bring the system up; return what it printed."""
+    system.start()
+    return system.await_ready()
+
+
+def ask(system: Installation, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
+    """Query the database as a person does, with the printed login."""
+    with psycopg.connect(system.postgres().url()) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@pytest.fixture
+def api(system: Installation) -> Iterator[AirflowApi]:
+    """Return a session with the running web server."""
+    password = json.loads((system.home / "airflow" / "passwords.json").read_text())["admin"]
+    with AirflowApi(f"http://127.0.0.1:{system.port}", "admin", password) as session:
+        yield session
+
+
+def finish(api: AirflowApi, run_id: str, timeout: float = 120) -> str:
+    """Wait for a DAG run to end; return its state."""
+    deadline = time.monotonic() + timeout
+    while (state := api.run_state(DAG, run_id)[0]) not in {"success", "failed"}:
+        assert time.monotonic() < deadline, f"{run_id} is {state}: {api.task_states(DAG, run_id)}"
+        time.sleep(0.2)
+    return state
+
+
+def test_prints_the_snapshots_and_the_addresses(system: Installation, first_start: str) -> None:
+    assert f"http://localhost:{system.port}" in first_start
+    assert str(system.home) in first_start
+    ((customers, events),) = ask(
+        system,
+        "select metrics_json ->> 'total_customers_all_consumers', "
+        "metrics_json ->> 'total_events_all_consumers' from consumer_analytics "
+        "where consumer_id is null order by snapshot_timestamp desc limit 1",
+    )
+    assert f"{int(customers):,} customers" in first_start
+    assert f"{int(events):,} events" in first_start
+    assert int(events) > 0
+    for (name,) in ask(system, "select name from consumers"):
+        assert name in first_start
+
+
+def test_snapshots_came_from_the_dag(system: Installation) -> None:
+    assert ask(
+        system, "select distinct metrics_json ->> 'snapshot_source' from consumer_analytics"
+    ) == [("airflow_etl",)]
+    assert ask(system, "select last_run_status from etl_job_watermarks") == [("success",)]
+
+
+def test_runs_are_found_by_the_guides_query(system: Installation) -> None:
+    rows = ask(
+        system,
+        "SELECT dag_id, run_id, state, start_date, end_date, "
+        "EXTRACT(EPOCH FROM (end_date - start_date)) AS duration_seconds "
+        "FROM dag_run WHERE dag_id = 'consumer_analytics_etl' ORDER BY start_date DESC LIMIT 10",
+    )
+    # The schedule's latest tick, and the run that `up` triggered.
+    assert [row[2] for row in rows] == ["success", "success"]
+
+
+def test_missed_deadlines_are_found_as_sla_misses(system: Installation) -> None:
+    guide = (
+        "SELECT task_id, dag_id, execution_date, timestamp AS sla_miss_time FROM sla_miss "
+        "WHERE dag_id = 'consumer_analytics_etl' ORDER BY timestamp DESC"
+    )
+    assert ask(system, guide) == []
+    with psycopg.connect(system.postgres().conninfo("airflow_meta")) as connection:
+        run, began, instant = connection.execute(
+            "select id, start_date, coalesce(logical_date, run_after) from dag_run "
+            "where run_id like 'manual%' order by id limit 1"
+        ).fetchone() or (None, None, None)
+        connection.execute(
+            "insert into callback (id, type, fetch_method, priority_weight, created_at, data) "
+            "values (gen_random_uuid(), 'triggerer', 'import_path', 1, now(), '{}')"
+        )
+        connection.execute(
+            "insert into deadline (id, created_at, last_updated_at, dagrun_id, deadline_time, "
+            "missed, callback_id) select gen_random_uuid(), now(), now(), %s, at, missed, id "
+            "from callback, (values (%s::timestamptz, true), (%s, false)) as v (at, missed)",
+            [run, began, began],
+        )
+        connection.commit()
+        try:
+            ((task, dag, execution_date, missed_at),) = ask(system, guide)
+            assert task in {"extract_customer_counts", "extract_event_counts"}
+            assert (dag, execution_date, missed_at) == (DAG, instant, began)
+        finally:
+            connection.execute("delete from callback")
+
+
+def test_the_products_login_reads_airflows_tables_and_writes_none(system: Installation) -> None:
+    with (
+        psycopg.connect(system.postgres().url()) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("update dag_run set state = 'failed'")
+
+
+def test_airflow_itself_never_holds_a_run_back(system: Installation) -> None:
+    assert ask(
+        system,
+        "select count(*) from consumer_analytics_internal.runs where held_back_by <> '[]'",
+    ) == [(0,)]
+
+
+def test_listens_on_this_machine_only_and_on_one_port(system: Installation) -> None:
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in system.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {("127.0.0.1", system.port)}
+
+
+def test_secrets_are_for_the_owner_alone(system: Installation) -> None:
+    home = Home(system.home)
+    for path in (
+        home.secrets_file,
+        home.airflow / "airflow.cfg",
+        home.airflow / "passwords.json",
+    ):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert home.path.stat().st_mode & 0o066 == 0
+    secrets = set(json.loads(home.secrets_file.read_text()).values())
+    assert len(secrets) == 5
+    logs = [path for path in home.path.rglob("*.log*") if path.is_file()]
+    assert {path.stem for path in logs} >= set(COMPONENTS)
+    told = system.told() + "".join(path.read_text(errors="replace") for path in logs)
+    assert [secret for secret in secrets if secret in told] == []
+
+
+def test_a_stranger_is_not_let_in(system: Installation) -> None:
+    url = f"http://127.0.0.1:{system.port}"
+    assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
+    login = {"username": "admin", "password": "admin"}
+    assert httpx.post(f"{url}/auth/token", json=login, trust_env=False).status_code == 401
+
+
+def test_airflows_own_commands_work_beside_it(system: Installation) -> None:
+    done = airflow(system, "dags", "list", "-o", "json")
+    paused = {dag["dag_id"]: dag["is_paused"] for dag in json.loads(done.stdout)}
+    assert paused[DAG] == "False"
+
+
+def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
+    ((summary,),) = ask(
+        system,
+        "select summary from consumer_analytics_internal.runs where state = 'success' "
+        "order by opened_at desc limit 1",
+    )
+    run_id = summary["run_key"].split(":", 2)[2]
+    folder = system.home / "airflow" / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+    (log,) = (folder / "task_id=load_consumer_analytics").glob("attempt=*.log")
+    text = log.read_text()
+    assert f"rows read {summary['rows_read']:,};" in text
+    assert f"snapshots written {summary['snapshots_written']:,}" in text
+
+
+def test_a_killed_scheduler_is_told_started_again_and_leaves_no_workers(
+    system: Installation, api: AirflowApi
+) -> None:
+    (scheduler,) = [
+        process
+        for process in system.processes()
+        if process.cmdline()[-2:] == ["scheduler", "--skip-serve-logs"]
+    ]
+    workers = scheduler.children(recursive=True)
+    assert workers
+    scheduler.kill()
+    system.await_text(system.errors, "warning: scheduler died", 30)
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    (line,) = [line for line in system.errors.read_text().splitlines() if "scheduler died" in line]
+    assert "SIGKILL" in line
+    assert str(system.home / "logs" / "scheduler.log") in line
+    assert finish(api, api.trigger(DAG)) == "success"
+
+
+def test_ctrl_c_stops_every_process(system: Installation) -> None:
+    assert len(system.processes()) > 10
+    began = time.monotonic()
+    assert system.interrupt() == 0
+    assert time.monotonic() - began < 40
+    assert system.processes() == []
+    assert "Traceback" not in system.told()
+
+
+def test_killed_while_it_starts_it_takes_its_components_along(system: Installation) -> None:
+    system.start()
+    system.await_text(system.errors, "starting Airflow", 60)
+    deadline = time.monotonic() + 60
+    while len(started := components(system)) < len(COMPONENTS):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert system.process is not None
+    system.process.kill()
+    system.process.wait()
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+
+
+def components(system: Installation) -> list[psutil.Process]:
+    """Return Airflow's processes: those that run where only they run."""
+    return [one for one in system.processes() if one.cwd() == str(system.home / "run")]
+
+
+def test_a_second_start_finds_its_data_and_clears_up(system: Installation) -> None:
+    passwords = (system.home / "airflow" / "passwords.json").read_text()
+    done = system.run("up", "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "found running" in done.stderr
+    assert "sample data" not in done.stderr
+    assert "they were there" in done.stderr
+    assert (system.home / "airflow" / "passwords.json").read_text() == passwords
+    assert system.processes() == []
+    # Both runs of the first start, the one after the scheduler's death, and this one.
+    assert len(re.findall(r"airflow_etl +success", done.stdout)) == 4
