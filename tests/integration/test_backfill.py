@@ -1,0 +1,414 @@
+"""A backfilled snapshot equals the live one, and a second backfill touches nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from tests.conftest import COMMAND, Cli, Database, command_environment
+from tests.support import oracle, unfold
+from tests.support.history import random_history
+
+from consumer_analytics.engine import backfill as engine
+from consumer_analytics.engine import holdback, periods, run, simulate, sweep
+from consumer_analytics.engine.database import connected
+from consumer_analytics.errors import HeldBackError, UsageError
+
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+ROWS = (
+    "select consumer_id, snapshot_timestamp, "
+    "metrics_json - '{incremental_stats,snapshot_source,etl_job}'::text[] "
+    "from consumer_analytics order by 2, 1"
+)
+VERSIONS = "select analytics_id, ctid, xmin, metrics_json::text from consumer_analytics order by 1"
+
+
+def fill(
+    database: Database, start: str, end: str, interval: str = "daily", **options: Any
+) -> dict[str, Any]:
+    """Backfill as the command does."""
+    request = engine.request_of(start, end, interval, **options)
+    with connected(database.settings, "backfill") as connection:
+        return engine.backfill(connection, database.settings, request)
+
+
+def live(database: Database, at: dt.datetime) -> dict[str, Any]:
+    """Run the ETL as of an instant."""
+    with connected(database.settings, "run") as connection:
+        return run.run(connection, database.settings, at=at)
+
+
+def state(database: Database) -> Any:
+    """Return what no backfill may change."""
+    return database.rows(
+        "select last_processed_timestamp, last_run_status, metadata_json::text, "
+        "processed_through, version from etl_job_watermarks "
+        "join consumer_analytics_internal.state using (job_name)"
+    )
+
+
+def check(database: Database, instants: list[dt.datetime]) -> None:
+    """Hold all snapshots, windows included, to a recount."""
+    with database.connect() as connection:
+        sources = oracle.Sources(connection)
+        for at in instants:
+            (start,) = connection.execute(
+                "select (metrics_json #>> '{incremental_stats,window_start}')::timestamptz "
+                "from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
+                [at],
+            ).fetchone() or (None,)
+            assert oracle.stored(connection, at) == oracle.snapshot(sources, at, start), at
+
+
+# -- periods -------------------------------------------------------------------
+
+
+def test_the_guides_examples() -> None:
+    utc = ZoneInfo("UTC")
+    october = periods.bounds(dt.date(2025, 10, 1), dt.date(2025, 11, 1), "daily", utc)[1:]
+    assert len(october) == 31
+    assert (october[0], october[-1]) == (
+        dt.datetime(2025, 10, 2, tzinfo=dt.UTC),
+        dt.datetime(2025, 11, 1, tzinfo=dt.UTC),
+    )
+    quarter = periods.bounds(dt.date(2025, 1, 1), dt.date(2025, 4, 1), "weekly", utc)[1:]
+    assert len(quarter) == 13
+    assert quarter[-1] - quarter[-2] == 6 * DAY
+    assert quarter[-1] == dt.datetime(2025, 4, 1, tzinfo=dt.UTC)
+
+
+def hours(zone: str, start: str, end: str) -> list[float]:
+    found = periods.bounds(
+        dt.date.fromisoformat(start), dt.date.fromisoformat(end), "daily", ZoneInfo(zone)
+    )
+    return [(b - a) / dt.timedelta(hours=1) for a, b in pairwise(found)]
+
+
+def test_days_of_23_24_and_25_hours() -> None:
+    assert hours("Europe/Berlin", "2025-03-29", "2025-04-01") == [24, 23, 24]
+    assert hours("Europe/Berlin", "2025-10-25", "2025-10-28") == [24, 25, 24]
+    # Clocks that jump at midnight itself, and a zone that left out a whole day.
+    assert hours("America/Sao_Paulo", "2018-11-03", "2018-11-06") == [24, 23, 24]
+    assert hours("Pacific/Apia", "2011-12-28", "2012-01-02") == [24, 24, 24, 24]
+
+
+def test_kathmandus_days_begin_at_a_quarter_past() -> None:
+    found = periods.bounds(
+        dt.date(2025, 3, 1), dt.date(2025, 3, 2), "daily", ZoneInfo("Asia/Kathmandu")
+    )
+    assert [at.isoformat() for at in found] == [
+        "2025-02-28T18:15:00+00:00",
+        "2025-03-01T18:15:00+00:00",
+    ]
+
+
+# -- equality ------------------------------------------------------------------
+
+
+def test_equals_live_runs_while_the_history_unfolded(new_database: Any) -> None:
+    until = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
+    plan = simulate.Plan(until, consumers=6, customers=250, events=5_000, days=95, seed=11)
+    unfolding, at_once = new_database(), new_database()
+    for database in (unfolding, at_once):
+        with connected(database.settings, "simulate", writes_sources=True) as connection:
+            simulate.simulate(connection, database.settings, plan)
+    midnights = [until - n * DAY for n in range(92, -1, -1)]
+    with unfolding.connect() as connection:
+        unfold.stage(connection)
+        with connected(unfolding.settings, "run") as session:
+            for at in midnights:
+                unfold.unfold(connection, at)
+                run.run(session, unfolding.settings, at=at)
+    done = fill(at_once, "2025-02-28", "2025-06-01")
+    assert done["periods"] == len(midnights)
+    assert at_once.rows(ROWS) == unfolding.rows(ROWS)
+
+    # The same by weeks, and over what live runs wrote: nothing is touched.
+    before = unfolding.rows(VERSIONS)
+    done = fill(unfolding, "2025-02-28", "2025-05-23", "weekly")
+    assert done["snapshots_untouched"] > 0
+    assert unfolding.rows(VERSIONS) == before
+    assert {
+        source
+        for (source,) in unfolding.rows(
+            "select distinct metrics_json ->> 'snapshot_source' from consumer_analytics"
+        )
+    } == {"cli_etl"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("most_columns", [40, 1])
+def test_any_range_at_any_standing_equals_a_recount(
+    new_database: Any, monkeypatch: pytest.MonkeyPatch, seed: int, most_columns: int
+) -> None:
+    monkeypatch.setattr("consumer_analytics.engine.figures.MOST_COLUMNS", most_columns)
+    # Several chunks, so that what one ends with starts the next.
+    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 12)
+    rng = random.Random(seed)
+    zone = rng.choice(["UTC", "UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"])
+    database = new_database(timezone=zone)
+    with database.connect() as connection:
+        random_history(connection, rng, BEGIN, END)
+    for _ in range(rng.choice([0, 1, 2])):
+        live(database, BEGIN + dt.timedelta(minutes=37) * rng.randrange(250))
+    before = state(database)
+    first = rng.randrange(0, 6)
+    start = dt.date(2025, 2, 27) + first * DAY
+    end = start + rng.randrange(2, 9) * DAY
+    interval = rng.choice(["daily", "daily", "weekly"])
+    fill(database, str(start), str(end), interval)
+    assert state(database) == before
+    found = periods.bounds(start, end, interval, ZoneInfo(zone))
+    check(database, list(found[1:]))
+    # A run that passes what was backfilled leaves it as it is.
+    rows = {row[:2]: row[2] for row in database.rows(ROWS)}
+    live(database, END + DAY)
+    assert all(row[2] == rows.get(row[:2], row[2]) for row in database.rows(ROWS))
+    check(database, list(found[1:]))
+
+
+def test_equals_live_runs_after_a_sweep(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(21), BEGIN, END)
+        live(database, END)
+        fill(database, "2025-03-01", "2025-03-09")
+        # A row that its application stamped late.
+        connection.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "select gen_random_uuid(), consumer_id, 'login', '2025-03-05 12:00' from consumers"
+        )
+        with connected(database.settings, "sweep") as session:
+            sweep.sweep(session, database.settings, days=30)
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+    before = database.rows(VERSIONS)
+    done = fill(database, "2025-03-01", "2025-03-09")
+    assert done["snapshots_written"] == done["snapshots_restated"] == 0
+    assert database.rows(VERSIONS) == before
+    assert database.rows("select count(*) > 0 from consumer_analytics_revisions") == [(True,)]
+
+
+def test_late_rows_from_beyond_the_last_run_are_made_good_by_the_next(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(22), BEGIN, END)
+        fill(database, "2025-03-01", "2025-03-09")
+        connection.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "select gen_random_uuid(), consumer_id, 'login', '2025-03-05 12:00' from consumers"
+        )
+    live(database, END + DAY)
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
+# -- idempotence ---------------------------------------------------------------
+
+
+def test_a_second_or_overlapping_backfill_touches_no_row(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(31), BEGIN, END)
+    first = fill(database, "2025-03-01", "2025-03-06")
+    before = database.rows(VERSIONS)
+    again = fill(database, "2025-03-01", "2025-03-06")
+    assert database.rows(VERSIONS) == before
+    assert again["snapshots_untouched"] == first["snapshots_written"] == len(before)
+    fill(database, "2025-03-04", "2025-03-09")
+    assert database.rows(VERSIONS)[: len(before)] == before
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
+def test_what_differs_is_restated_and_kept(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(32), BEGIN, END)
+        fill(database, "2025-03-01", "2025-03-06")
+        connection.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "select gen_random_uuid(), consumer_id, 'login', '2025-03-04 12:00' from consumers"
+        )
+    done = fill(database, "2025-03-01", "2025-03-06")
+    assert done["snapshots_restated"] > 0
+    assert database.rows("select distinct reason from consumer_analytics_revisions") == [
+        (f"backfill {done['backfill_id']}",)
+    ]
+    check(database, [BEGIN + n * DAY for n in range(1, 6)])
+
+
+# -- edges ---------------------------------------------------------------------
+
+
+def test_an_empty_database_has_empty_snapshots_of_the_whole_system(database: Database) -> None:
+    done = fill(database, "2025-03-01", "2025-03-04")
+    assert done["snapshots_written"] == 3
+    check(database, [BEGIN + n * DAY for n in range(1, 4)])
+
+
+def test_some_consumers_only(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(41), BEGIN, END)
+        (chosen,) = connection.execute(
+            "select consumer_id from consumers order by 1 limit 1"
+        ).fetchone() or (None,)
+        fill(database, "2025-03-01", "2025-03-09", consumers=[str(chosen)])
+        assert database.rows("select distinct consumer_id from consumer_analytics") == [(chosen,)]
+        last = BEGIN + 8 * DAY
+        expected = oracle.without_window(oracle.snapshot(oracle.Sources(connection), last))
+        assert oracle.without_window(oracle.stored(connection, last)) == {
+            str(chosen): expected[str(chosen)]
+        }
+    fill(database, "2025-03-01", "2025-03-09")
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
+def test_purged_history_is_neither_lost_nor_made_up(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(42), BEGIN, END)
+        sources = oracle.Sources(connection)
+        live(database, END)
+        expected = {
+            at: oracle.without_window(oracle.snapshot(sources, at))
+            for at in (BEGIN + n * DAY for n in range(6, 9))
+        }
+        connection.execute("delete from customer_events where created_at < '2025-03-05'")
+        done = fill(database, "2025-03-01", "2025-03-09")
+        assert done["periods_purged"] >= 4
+        stored = connection.execute(
+            "select min(snapshot_timestamp) from consumer_analytics where consumer_id is null"
+        ).fetchone()
+        assert stored == (BEGIN + 5 * DAY,)
+        for at, figures in expected.items():
+            found = oracle.without_window(oracle.stored(connection, at))
+            for consumer, metrics in figures.items():
+                kind = "total_events" if consumer else "total_events_all_consumers"
+                assert found[consumer][kind] == metrics[kind]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("2025-03-09", "2025-03-01", "daily"), "is not after start_date"),
+        (("2025-03-01", "2025-03-01", "daily"), "is not after start_date"),
+        (("2025-02-30", "2025-03-01", "daily"), "is not a day of the calendar"),
+        (("yesterday", "2025-03-01", "daily"), "is not a date"),
+        (("2025-03-01", "2025-03-02", "hourly"), "it is daily or weekly"),
+        (("2025-03-01", "2999-01-01", "daily"), "lies in the future"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_is_written(
+    database: Database, values: tuple[str, str, str], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        fill(database, *values)
+    assert database.rows("select count(*) from consumer_analytics_internal.backfills") == [(0,)]
+
+
+def test_open_transactions_hold_back_only_the_periods_that_they_may_change(
+    new_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = new_database(holdback_wait=0.3)
+    began = BEGIN + 3 * DAY
+    with database.connect() as connection, database.connect() as other:
+        random_history(connection, random.Random(43), BEGIN, END)
+        # One that began now, after every period's end, holds nothing back.
+        other.execute("begin; select 1")
+        fill(database, "2025-03-01", "2025-03-09")
+        connection.execute("truncate consumer_analytics")
+        (holder, *_) = holdback.observe(connection, dt.datetime.now(dt.UTC), [])
+        other.execute("rollback")
+    monkeypatch.setattr(holdback, "wait_until_settled", lambda *_: [replace(holder, began=began)])
+    with pytest.raises(HeldBackError, match="5 of 8 periods"):
+        fill(database, "2025-03-01", "2025-03-09")
+    assert database.rows("select max(snapshot_timestamp) from consumer_analytics") == [(began,)]
+    assert database.rows(
+        "select state from consumer_analytics_internal.backfills order by backfill_id"
+    ) == [("done",), ("interrupted",)]
+
+
+# -- beside others, stopped, and listed ----------------------------------------
+
+
+def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cli: Cli) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(51), BEGIN, END, consumers=30)
+    command = [str(COMMAND), "backfill", "--start-date", "2020-01-01", "--end-date", "2025-03-09"]
+    environment = command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url})
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not database.rows(
+        "select from consumer_analytics_internal.backfills where state = 'running'"
+    ):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    listed = cli("backfill", "list", "--json").json
+    assert [record["state"] for record in listed] == ["interrupted"]
+    # What there is, is whole.
+    assert database.rows(
+        "select count(*) from (select snapshot_timestamp from consumer_analytics "
+        "group by 1 having count(*) filter (where consumer_id is null) <> 1) as halves"
+    ) == [(0,)]
+    done = cli("backfill", "--start-date", "2025-02-20", "--end-date", "2025-03-09", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.json["periods"] == 17
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
+def test_runs_beside_live_runs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 5)
+    with database.connect() as connection:
+        random_history(connection, random.Random(52), BEGIN, END)
+    failures: list[BaseException] = []
+
+    def runs() -> None:
+        try:
+            for n in range(1, 9):
+                live(database, BEGIN + n * DAY + dt.timedelta(hours=5))
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    thread = threading.Thread(target=runs)
+    thread.start()
+    fill(database, "2025-02-20", "2025-03-09")
+    thread.join()
+    assert not failures
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+    (mark,) = database.rows("select last_processed_timestamp from etl_job_watermarks")
+    assert mark == (BEGIN + 8 * DAY + dt.timedelta(hours=5),)
+
+
+def test_the_command_says_what_it_will_do_and_lists_what_was_done(
+    database: Database, cli: Cli
+) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(53), BEGIN, END)
+    arguments = ("backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-09")
+    dry = cli(*arguments, "--dry-run", "--json").json
+    assert dry["periods"] == 8
+    assert dry["rows_to_scan_estimated"] > 0
+    assert database.rows("select count(*) from consumer_analytics") == [(0,)]
+    assert (
+        "8 periods, stamped 2025-03-02 00:00:00 UTC to 2025-03-09"
+        in cli(*arguments, "--interval", "daily").stdout
+    )
+    (record,) = cli("backfill", "list", "--json").json
+    assert (record["state"], record["periods_done"]) == ("done", 8)
+    assert (
+        record["snapshots_written"]
+        == database.rows(
+            "select count(*) from consumer_analytics where metrics_json ->> 'snapshot_source' = "
+            "'cli_backfill'"
+        )[0][0]
+    )
+    refused = cli("backfill", "--start-date", "2025-03-01", "--end-date", "2025-02-01")
+    assert refused.exit_code == 2
+    assert "is not after start_date" in refused.stderr
