@@ -104,9 +104,12 @@ def test_rows_come_in_as_the_files_say(database: Database, folder: Path) -> None
         "customer_events": (2, 2, 0, 0, 0),
     }
     assert database.rows(
-        "select consumer_id::text, name, status, created_at > now() - interval '1 hour' "
-        "from consumers order by 1"
-    ) == [(SHOP, "Shop", "ACTIVE", True), (BANK, "Bank", "ACTIVE", True)]
+        "select consumer_id::text, name, status, created_at::text from consumers order by 1"
+    ) == [
+        # A consumer of whom the file does not say it was always there.
+        (SHOP, "Shop", "ACTIVE", "1970-01-01 00:00:00+00"),
+        (BANK, "Bank", "ACTIVE", "1970-01-01 00:00:00+00"),
+    ]
     assert database.rows(
         "select customer_id::text, consumer_id::text, status, created_at::text, "
         "updated_at > now() - interval '1 hour' from customers order by 1"
@@ -230,6 +233,20 @@ def test_tables_may_live_elsewhere_and_differ(
     }
 
 
+def test_a_consumer_without_a_date_was_always_there(database: Database, folder: Path) -> None:
+    write(
+        folder,
+        "consumers.csv",
+        f"consumer_id,name,created_at\n{SHOP},Shop,\n{BANK},Bank,2025-02-03T04:05:06Z\n",
+    )
+    for _ in range(2):
+        load(database, folder)
+        assert database.rows("select created_at::text from consumers order by 1") == [
+            ("1970-01-01 00:00:00+00",),
+            ("2025-02-03 04:05:06+00",),
+        ]
+
+
 def test_some_of_the_files_are_enough(database: Database, folder: Path) -> None:
     (folder / "consumers.csv").unlink()
     (folder / "customers.csv").unlink()
@@ -303,6 +320,16 @@ def test_one_id_with_two_contents_is_refused(database: Database, folder: Path) -
     ]
 
 
+def test_lines_are_counted_through_records_of_several_lines(
+    database: Database, folder: Path
+) -> None:
+    text = EVENTS + f'{E3},,,"a\r\nb\n\rc",2025-03-02\n\n{E2},,,logout,2025-03-02\n'
+    write(folder, "customer_events.csv", text)
+    assert told(database, folder) == [
+        f"customer_events.csv:9: event_id: line 3 has the same id with other content: '{E2}'"
+    ]
+
+
 def test_new_rows_among_many_known_ones(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,9 +367,14 @@ VERSION = "select version from consumer_analytics_internal.state"
 @pytest.mark.both_versions
 def test_days_below_what_was_processed_are_noted(database: Database, folder: Path) -> None:
     database.execute(PROCESSED, ["2025-03-02 08:30:00+00"])
-    assert load(database, folder).touched_days == 3
-    # Both customers and Anna's login; Bert's login is still ahead of the runs.
-    assert database.rows(TOUCHED) == [(SHOP, "2025-03-01"), (BANK, "2025-03-02")]
+    assert load(database, folder).touched_days == 5
+    # Consumers, customers and Anna's login; Bert's login is still ahead of the runs.
+    assert database.rows(TOUCHED) == [
+        (SHOP, "1970-01-01"),
+        (SHOP, "2025-03-01"),
+        (BANK, "1970-01-01"),
+        (BANK, "2025-03-02"),
+    ]
 
 
 def test_only_rows_that_came_in_are_noted(database: Database, folder: Path) -> None:
@@ -749,3 +781,15 @@ def test_the_command_tells_bad_rows(cli: Cli, folder: Path) -> None:
         ],
         "total_problems": 2,
     }
+
+
+def test_consumers_without_a_time_are_taken_to_have_always_been_there(
+    cli: Any, database: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "consumers.csv").write_text(f"consumer_id,name\n{uuid.uuid4()},Quiet\n")
+    assert cli("import", tmp_path).exit_code == 0
+    assert cli("run", "--as-of", "2012-01-01").exit_code == 0
+    assert database.rows(
+        "select metrics_json -> 'total_events' from consumer_analytics "
+        "where consumer_id is not null"
+    ) == [(0,)]

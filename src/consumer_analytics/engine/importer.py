@@ -36,6 +36,8 @@ _SLICE_PAGES = 1024
 _LAST_PAGE = 4294967294
 _LAST_LINE = 2**63 - 1
 
+#: When a consumer came whose file does not say when.
+_ALWAYS = "'1970-01-01 00:00:00+00'"
 _REASONS = {
     "uuid": "not a UUID",
     "timestamptz": "not a time such as 2025-10-01T12:00:00Z",
@@ -220,6 +222,9 @@ def _stage_all(
 def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path) -> _Stage:
     """Make the temporary table for a file."""
     taken = table_columns(connection, settings.source_schema, file.table)
+    if file.table == "consumers":
+        # Not now: whoever imports history wants its consumers in the snapshots of the past.
+        taken["created_at"] = (taken["created_at"][0], _ALWAYS)
     stage = _Stage(
         settings.source_schema,
         path,
@@ -237,8 +242,7 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
             value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(default))
         stage.insertable[name] = value
     if file.table == "consumers" and "created_at" not in stage.columns:
-        # Not now: whoever imports history wants its consumers in the snapshots of the past.
-        stage.insertable["created_at"] = sql.SQL("'1970-01-01 00:00:00+00'")
+        stage.insertable["created_at"] = sql.SQL(_ALWAYS)
     _create(connection, stage.name, file, typed=True)
     return stage
 
