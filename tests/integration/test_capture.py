@@ -167,9 +167,36 @@ def test_an_ordinary_change_of_a_customer_restates_nothing(
             for statement, values in pair if event_first else reversed(pair):
                 session.execute(statement, values)
     assert notes(database)[1] == len(rows)
+    with database.connect("run", writes_sources=False) as connection:
+        # Opening a run looks closer, and finds nothing to count anew.
+        run.open_run(connection, database.settings, at=None, run_key="ordinary")
+    assert notes(database) == (0, 0)
     assert now(database)["snapshots_restated"] == 0
     assert notes(database) == (0, 0)
     assert database.rows("select count(*) from consumer_analytics_revisions") == [(0,)]
+    assert wrong(database) == []
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        "update customers set status = 'FIXED' where customer_id = %s",
+        "delete from customers where customer_id = %s",
+        "update customers set created_at = created_at + interval '1 day' where customer_id = %s",
+        "delete from customer_events where event_type like '%%change' and customer_id = %s",
+    ],
+)
+@pytest.mark.both_versions
+def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correction: str) -> None:
+    history(database, 57)
+    enable(database)
+    ((customer,),) = database.rows(
+        "select customer_id from customers join customer_events using (customer_id) "
+        "where event_type = 'customer_status_change' order by customers.created_at limit 1"
+    )
+    database.execute(correction, [customer])
+    assert wrong(database) != []
+    go(database, END + DAY)
     assert wrong(database) == []
 
 

@@ -130,6 +130,10 @@ def test_a_sweep_with_nothing_to_do_touches_no_row(database: Any) -> None:
 
 def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
     history(database, 22)
+    database.execute(
+        "update consumer_analytics set metrics_json = "
+        "jsonb_set(metrics_json, '{snapshot_source}', '\"airflow_etl\"')"
+    )
     tenant = uuid.UUID(int=7)
     at = BEGIN + 6 * DAY + dt.timedelta(hours=1)
     database.execute(
@@ -162,7 +166,34 @@ def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
             [tenant],
         )
     }
-    assert sources == "cli_etl"
+    # The provenance of the snapshot that the row has joined.
+    assert sources == "airflow_etl"
+
+
+def test_a_consumer_that_had_no_part_in_a_snapshot_is_withdrawn_and_kept(
+    database: Any, cli: Any
+) -> None:
+    tenant = uuid.UUID(int=8)
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [tenant, END - 3 * DAY],
+    )
+    history(database, 25)
+    with database.connect() as connection:
+        reported = {key: text for key, text in figures(connection).items() if key[0] == tenant}
+        assert reported
+        connection.execute("delete from customer_events where consumer_id = %s", [tenant])
+        swept(database)
+        assert [key for key in figures(connection) if key[0] == tenant] == []
+        assert wrong_snapshots(connection) == []
+        kept = connection.execute(
+            "select consumer_id, snapshot_timestamp, metrics_json::text "
+            "from consumer_analytics_as_reported where consumer_id = %s",
+            [tenant],
+        ).fetchall()
+    assert {(consumer, at): text for consumer, at, text in kept} == reported
+    assert "withdrawn" in cli("status", "--revisions").stdout
 
 
 def test_days_and_since_say_how_far_back(database: Any, cli: Any) -> None:
@@ -262,9 +293,10 @@ def test_an_emptied_source_goes_on_counting(database: Any) -> None:
         known = connection.execute(
             "select sum(n) from consumer_analytics_internal.event_totals"
         ).fetchone()
-        connection.execute("truncate customer_events")
         last = END - dt.timedelta(hours=5)
-        for hour in (1, 3):
+        for hour in (1, 3, 5):
+            # All that was counted of the day is gone, and something new is there.
+            connection.execute("truncate customer_events")
             connection.execute(
                 "insert into customer_events (event_id, event_type, created_at) "
                 "values (gen_random_uuid(), 'login', %s)",
@@ -278,7 +310,20 @@ def test_an_emptied_source_goes_on_counting(database: Any) -> None:
             "select sum(n) from consumer_analytics_internal.event_totals"
         ).fetchone()
         assert known is not None
-        assert total == (known[0] + 2,)
+        assert total == (known[0] + 3,)
+
+
+def test_a_run_leaves_snapshots_of_purged_times_as_they_were_reported(database: Any) -> None:
+    history(database, 37)
+    with database.connect() as connection:
+        reported = figures(connection)
+        purge(database, BEGIN + 5 * DAY)
+        # Undone no more, the customers of then would look like today's.
+        connection.execute("update customers set status = 'OTHER'")
+        instants = sorted({at for _, at in reported if at < BEGIN + 5 * DAY})
+        for at in (instants[0], instants[-1], instants[0] + dt.timedelta(hours=1)):
+            assert go(database, at)["not_recountable"] == [at.isoformat()]
+        assert figures(connection) == reported
 
 
 def test_accepting_a_purge_lets_counts_go_down(database: Any, cli: Any) -> None:

@@ -275,6 +275,11 @@ def _publish(
 ) -> None:
     processed = _processed_through(connection)
     if until <= processed:
+        # Nothing new is read; those who have ended since are made good all the same.
+        connection.execute(
+            query("capture-settle"),
+            {"writers": sorted(_writers(connection, settings)), "first": None, "last": None},
+        )
         return
     connection.execute(query("capture-publish"), {"until": until})
     # Whoever writes from here on sees it. Those who wrote before may not have.

@@ -414,7 +414,13 @@ def restate_these(
         Snapshot rows restated.
     """
     restated = 0
-    left = sorted(snapshots)
+    reach = scalar(
+        connection,
+        "select processed_through from consumer_analytics_internal.state where job_name = %s",
+        watermark.JOB,
+    )
+    # Later ones a run computes anew when it comes to them.
+    left = sorted(at for at in snapshots if at <= reach)
     while left:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         with connection.transaction():

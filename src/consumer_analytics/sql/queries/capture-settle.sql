@@ -20,3 +20,4 @@ touched as (
 insert into consumer_analytics_internal.capture_unsure (writer, first_day, last_day)
 select writer, %(first)s::date, %(last)s::date
 from unnest(%(writers)s::text[]) as open (writer)
+where %(first)s::date is not null
