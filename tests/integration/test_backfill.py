@@ -155,6 +155,7 @@ def test_any_range_at_any_standing_equals_a_recount(
     monkeypatch.setattr("consumer_analytics.engine.figures.MOST_COLUMNS", most_columns)
     # Several chunks, so that what one ends with starts the next.
     monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 12)
+    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if seed % 2 else 10**9)
     rng = random.Random(seed)
     zone = rng.choice(["UTC", "UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"])
     database = new_database(timezone=zone)
@@ -240,6 +241,29 @@ def test_what_differs_is_restated_and_kept(database: Database) -> None:
         (f"backfill {done['backfill_id']}",)
     ]
     check(database, [BEGIN + n * DAY for n in range(1, 6)])
+
+
+def test_two_at_once_write_each_row_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 5)
+    with database.connect() as connection:
+        random_history(connection, random.Random(33), BEGIN, END)
+    failures: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            fill(database, "2025-03-01", "2025-03-09")
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
 # -- edges ---------------------------------------------------------------------
@@ -365,6 +389,7 @@ def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cl
 
 def test_runs_beside_live_runs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0)
     with database.connect() as connection:
         random_history(connection, random.Random(52), BEGIN, END)
     failures: list[BaseException] = []

@@ -11,6 +11,7 @@ watermark, nor the counts that runs keep.
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,13 @@ from consumer_analytics.engine import (
     sources,
     watermark,
 )
-from consumer_analytics.engine.database import LOCK_BACKFILL, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.database import (
+    LOCK_BACKFILL,
+    MINUS_INFINITY,
+    Connection,
+    connected,
+    scalar,
+)
 from consumer_analytics.engine.figures import Figures, Shape, each, pivot, shape_of
 from consumer_analytics.engine.plan import Plan, Range, Standing
 from consumer_analytics.errors import HeldBackError, UsageError
@@ -50,6 +57,11 @@ _MOST_STRETCHES = 12
 #: Events that are looked at for their types.
 _SAMPLED = 20_000
 _TRIES = 5
+#: From so many rows on, two sessions are worth what the second one reads again.
+_ROWS_FOR_TWO = 60_000
+_SHARE_OF_THE_FIRST = 0.5
+#: How often the first session looks up while it waits for the second one.
+_PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
 _NONE = "(none)"
 #: A row of the table and its indexes, where there is none yet to measure.
@@ -191,12 +203,7 @@ def look(connection: Connection, settings: Settings, request: Request) -> Outloo
             "where consumer_id is null and snapshot_timestamp = any(%s)",
             list(bounds[1:]),
         )
-        consumers = len(request.consumers or ()) or scalar(
-            connection,
-            sql.SQL("select count(*) from {}").format(
-                sql.Identifier(settings.source_schema, "consumers")
-            ),
-        )
+        consumers = _registered(connection, settings, request)
         size = scalar(connection, query("snapshots-size"), _BYTES_OF_A_ROW)
     new = (len(bounds) - 1 - there) * (consumers + (request.consumers is None))
     return Outlook(bounds, consumers, there, rows, round(new * size), purged)
@@ -325,7 +332,9 @@ class _Counts:
     untouched: int = 0
     restated: int = 0
     outdated: bool = False
+    #: By step; of both sessions together, where there are two.
     seconds: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -333,8 +342,11 @@ class _Counts:
         try:
             yield
         finally:
-            took = self.seconds.get(step, 0) + time.monotonic() - started
-            self.seconds[step] = round(took, 3)
+            self.add(step, time.monotonic() - started)
+
+    def add(self, step: str, took: float) -> None:
+        with self.lock:
+            self.seconds[step] = round(self.seconds.get(step, 0) + took, 3)
 
 
 def backfill(
@@ -492,41 +504,123 @@ def _fill_settled(
     notify: Notify,
     progress: Callable[[int], None],
 ) -> None:
-    connection.execute("select set_config('temp_buffers', '64MB', false)")
-    figures = Figures(connection, settings, bounds, request.source, stays=True)
-    # Cells are small numbers; what is not refuses to be one.
-    figures.cell = sql.SQL("int")
+    job = _Job(settings, request, backfill_id, counts, lambda: progress(counts.periods))
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        with counts.timed("read"), connection.transaction():
-            stands = extract.standing(connection, settings)
-            _lay_out(connection, settings, figures, stands, bounds, request, -backfill_id, counts)
-            consumers = scalar(connection, "select count(*) from pg_temp.listed_consumers")
-        step = max(1, _ROWS_AT_ONCE // (consumers + 1))
-        for first in range(1, len(bounds), step):
-            last = min(first + step, len(bounds)) - 1
-            _chunk(
-                connection,
-                settings,
-                request,
-                figures,
-                stands,
-                bounds,
-                (first, last),
-                backfill_id,
-                counts,
-            )
-            progress(counts.periods)
+        if (len(bounds) - 1) * _registered(connection, settings, request) < _ROWS_FOR_TWO:
+            with connection.transaction():
+                figures, stands = job.read(connection, bounds)
+            job.write(connection, bounds, figures, stands)
+        else:
+            _fill_in_two(connection, job, bounds)
         if counts.outdated:
             with counts.timed("restate"), load.job_lock(connection, settings):
                 counts.restated += load.restate(
                     connection, settings, f"backfill {backfill_id}", notify
                 )
     finally:
-        connection.isolation_level = None
         if not connection.broken and not connection.closed:
-            with suppress(psycopg.Error):
-                figures.forget()
+            connection.isolation_level = None
+
+
+def _registered(connection: Connection, settings: Settings, request: Request) -> int:
+    count: int = len(request.consumers or ()) or scalar(
+        connection,
+        sql.SQL("select count(*) from {}").format(
+            sql.Identifier(settings.source_schema, "consumers")
+        ),
+    )
+    return count
+
+
+@dataclass
+class _Job:
+    """A backfill at work, in one session or two."""
+
+    settings: Settings
+    request: Request
+    backfill_id: int
+    counts: _Counts
+    progress: Callable[[], None]
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def read(
+        self, connection: Connection, bounds: tuple[dt.datetime, ...]
+    ) -> tuple[Figures, Standing]:
+        """Lay out the cells of some periods, within the caller's transaction."""
+        connection.execute("select set_config('temp_buffers', '64MB', false)")
+        figures = Figures(connection, self.settings, bounds, self.request.source, stays=True)
+        # Cells are small numbers; what is not refuses to be one.
+        figures.cell = sql.SQL("int")
+        stands = extract.standing(connection, self.settings)
+        with self.counts.timed("read"):
+            _lay_out(connection, self.settings, figures, stands, bounds, self.request, self.counts)
+        return figures, stands
+
+    def write(
+        self,
+        connection: Connection,
+        bounds: tuple[dt.datetime, ...],
+        figures: Figures,
+        stands: Standing,
+    ) -> None:
+        """Write the snapshots of what was laid out, a chunk at a time."""
+        consumers = scalar(connection, "select count(*) from pg_temp.listed_consumers")
+        step = max(1, _ROWS_AT_ONCE // (consumers + 1))
+        for first in range(1, len(bounds), step):
+            if self.stopped.is_set():
+                return
+            span = first, min(first + step, len(bounds)) - 1
+            _chunk(connection, self, figures, stands, bounds, span)
+            self.progress()
+        figures.forget()
+
+
+def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, ...]) -> None:
+    """Fill a long range in two sessions that read the same snapshot: an earlier and a later half.
+
+    Each half is a backfill of its own, with whole instants, so that the two
+    need nothing of each other.
+    """
+    middle = round((len(bounds) - 1) * _SHARE_OF_THE_FIRST)
+    early, late = bounds[: middle + 1], bounds[middle:]
+    with connected(job.settings, "backfill, second session") as second:
+        second.isolation_level = IsolationLevel.REPEATABLE_READ
+        failure: list[BaseException] = []
+        imported = threading.Event()
+
+        def other(snapshot: str) -> None:
+            try:
+                with second.transaction():
+                    second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
+                    imported.set()
+                    figures, stands = job.read(second, late)
+                job.write(second, late, figures, stands)
+            except BaseException as error:  # noqa: BLE001  (raised again by the first session)
+                failure.append(error)
+                job.stopped.set()
+            finally:
+                imported.set()
+
+        thread: threading.Thread | None = None
+        try:
+            with connection.transaction():
+                snapshot = scalar(connection, "select pg_export_snapshot()")
+                thread = threading.Thread(target=other, args=[snapshot], daemon=True)
+                thread.start()
+                figures, stands = job.read(connection, early)
+                # The snapshot is there to be taken as long as this transaction is.
+                imported.wait()
+            job.write(connection, early, figures, stands)
+            while thread.is_alive():
+                thread.join(_PATIENCE)
+        finally:
+            if thread is not None and thread.is_alive():
+                job.stopped.set()
+                second.cancel_safe()
+                thread.join()
+    if failure:
+        raise failure[0]
 
 
 def _settled(
@@ -570,7 +664,6 @@ def _lay_out(
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
     request: Request,
-    run_id: int,
     counts: _Counts,
 ) -> None:
     """Count customers and events into the figures' cells, within the caller's transaction."""
@@ -580,34 +673,30 @@ def _lay_out(
         _count_events(connection, settings, reading, bounds, types, request)
     with counts.timed("read customers"):
         made = Plan(stands, bounds, stands.processed_through, (), ())
-        extract.customers_of(connection, settings, run_id, made)
+        connection.execute(query("backfill-customers"))
+        table = sql.Identifier("pg_temp", "backfill_customers")
+        extract.customers_of(connection, settings, 0, made, table)
+        connection.execute("analyze pg_temp.backfill_customers")
     found: list[str] = scalar(
-        connection,
-        "select array(select distinct status "
-        "from consumer_analytics_internal.extracted_customers where run_id = %s)",
-        run_id,
+        connection, "select array(select distinct status from pg_temp.backfill_customers)"
     )
-    figures.values["run_id"] = run_id
     shape = shape_of(types, found)
     others = scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
     shape = Shape(shape.types, shape.statuses, shape.rest or others)
-    counted = sql.SQL("({})").format(query("backfill-rest"))
     with counts.timed("lay out"):
         figures.lay_out(
             shape,
-            sql.SQL("({})").format(query("customers-moved")),
-            counted,
+            table,
+            sql.SQL("({})").format(query("backfill-rest")),
             event_cells=lambda: _event_cells(connection, shape),
             consumers=request.consumers,
         )
         connection.execute(
             "analyze pg_temp.event_cells (consumer_id, slot); "
             "analyze pg_temp.customer_cells (consumer_id, slot); "
-            "analyze pg_temp.listed_consumers; analyze pg_temp.figures_before (consumer_id)"
-        )
-        connection.execute(
-            "delete from consumer_analytics_internal.extracted_customers where run_id = %s",
-            [run_id],
+            "analyze pg_temp.listed_consumers; analyze pg_temp.figures_before (consumer_id); "
+            "drop table pg_temp.backfill_customers; "
+            "drop table if exists pg_temp.backfill_counted"
         )
 
 
@@ -762,16 +851,14 @@ def _event_cells(connection: Connection, shape: Shape) -> None:
 
 def _chunk(
     connection: Connection,
-    settings: Settings,
-    request: Request,
+    job: _Job,
     figures: Figures,
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
     span: tuple[int, int],
-    backfill_id: int,
-    counts: _Counts,
 ) -> None:
-    """Write the snapshots of some slots, in one transaction, under the job's lock."""
+    """Write the snapshots of some slots, in one transaction."""
+    counts = job.counts
     with counts.timed("sum up"):
         try:
             figures.accumulate(*span)
@@ -782,11 +869,10 @@ def _chunk(
             figures.accumulate(*span)
     for attempt in range(_TRIES):
         try:
-            _write(
-                connection, settings, request, figures, stands, bounds, span, backfill_id, counts
-            )
+            _write(connection, job, figures, stands, bounds, span)
             break
-        except psycopg.errors.SerializationFailure:
+        except (psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
+            # Another backfill has written to the same instants in the meantime.
             if attempt == _TRIES - 1:
                 raise
     with counts.timed("carry"):
@@ -797,35 +883,33 @@ def _chunk(
 
 def _write(
     connection: Connection,
-    settings: Settings,
-    request: Request,
+    job: _Job,
     figures: Figures,
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
     span: tuple[int, int],
-    backfill_id: int,
-    counts: _Counts,
 ) -> None:
+    counts, request = job.counts, job.request
     first, last = span
     consumers, whole, values = figures.rendered(first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
     values |= {
-        "id": backfill_id,
+        "id": job.backfill_id,
         "job": watermark.JOB,
         "known": stands.processed_through,
         "from": bounds[first],
         "until": bounds[last],
         "snapshots": list(bounds[first : last + 1]),
         "recountable_from": stands.purged_before,
-        "reason": f"backfill {backfill_id}",
+        "reason": f"backfill {job.backfill_id}",
     }
     done = {"periods": last - first + 1, "written": 0, "restated": 0, "untouched": 0}
     waited = time.monotonic()
-    with load.job_lock(connection, settings), connection.transaction():
-        waited = time.monotonic() - waited
-        counts.seconds["wait"] = round(counts.seconds.get("wait", 0) + waited, 3)
+    # Runs keep out writers of other instants too, these do not.
+    with load.job_lock(connection, job.settings, shared=True), connection.transaction():
+        counts.add("wait", time.monotonic() - waited)
         outdated = _mark_outdated(connection, values)
         with counts.timed("write"):
             if scalar_of(connection, "backfill-occupied", values):
@@ -834,12 +918,16 @@ def _write(
                 for part in rendered:
                     found = connection.execute(query("backfill-insert", rendered=part), values)
                     done["written"] += found.rowcount
-            connection.execute(query("backfill-advance"), {**values, **done})
-    counts.outdated = counts.outdated or outdated
-    counts.periods += done["periods"]
-    counts.written += done["written"]
-    counts.restated += done["restated"]
-    counts.untouched += done["untouched"]
+    # In a transaction of its own: two sessions may be done at the same time.
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    connection.execute(query("backfill-advance"), {"id": job.backfill_id, **done})
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    with counts.lock:
+        counts.outdated = counts.outdated or outdated
+        counts.periods += done["periods"]
+        counts.written += done["written"]
+        counts.restated += done["restated"]
+        counts.untouched += done["untouched"]
 
 
 def _merge(

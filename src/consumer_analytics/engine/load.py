@@ -35,8 +35,10 @@ _TRIES = 5
 
 
 @contextmanager
-def job_lock(connection: Connection, settings: Settings) -> Iterator[None]:
+def job_lock(connection: Connection, settings: Settings, *, shared: bool = False) -> Iterator[None]:
     """Hold the job's lock for the block: one writer of figures at a time.
+
+    Shared, it keeps out those who hold it alone: what a backfill writes is new.
 
     The lock belongs to the session, so that the transaction inside takes its
     snapshot only after the turn has come, and a killed process leaves none.
@@ -49,17 +51,30 @@ def job_lock(connection: Connection, settings: Settings) -> Iterator[None]:
         [f"{max(1, int(settings.lock_wait * 1000))}"],
     )
     try:
-        connection.execute("select pg_advisory_lock(%s, 0)", [LOCK_JOB])
+        connection.execute(
+            "select pg_advisory_lock_shared(%s, 0)" if shared else "select pg_advisory_lock(%s, 0)",
+            [LOCK_JOB],
+        )
     except psycopg.errors.LockNotAvailable:
-        raise BusyError(
-            f"another run is still at work after {settings.lock_wait:g} s"
-            f"{_who_has_it(connection)}; run again when it is done"
-        ) from None
+        raise busy(connection, settings) from None
     try:
         yield
     finally:
         if not connection.broken:
-            connection.execute("select pg_advisory_unlock(%s, 0)", [LOCK_JOB])
+            connection.execute(
+                "select pg_advisory_unlock_shared(%s, 0)"
+                if shared
+                else "select pg_advisory_unlock(%s, 0)",
+                [LOCK_JOB],
+            )
+
+
+def busy(connection: Connection, settings: Settings) -> BusyError:
+    """Return the error of a run whose turn did not come; it names the one at work."""
+    return BusyError(
+        f"another run is still at work after {settings.lock_wait:g} s"
+        f"{_who_has_it(connection)}; run again when it is done"
+    )
 
 
 def _who_has_it(connection: Connection) -> str:

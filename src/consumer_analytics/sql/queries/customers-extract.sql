@@ -180,8 +180,8 @@ present as materialized (
             else cardinality(%(bounds)s::timestamptz[])
         end as slot,
         status,
-        count(*) as n,
-        count(*) filter (where isfinite(created_at)) as dated,
+        count(*)::int as n,
+        (count(*) filter (where isfinite(created_at)))::int as dated,
         coalesce(
             sum((date_part('epoch', created_at) * 1e6)::bigint) filter (where isfinite(created_at)), 0
         ) as created_us,
