@@ -12,6 +12,7 @@ from rich.markup import escape
 import consumer_analytics
 from consumer_analytics.cli import (
     audit,
+    backfill,
     capture,
     import_,
     migrate,
@@ -41,6 +42,7 @@ app.command("sweep")(sweep.sweep)
 app.command("audit")(audit.audit)
 app.command("roles")(roles.roles)
 app.command("status")(status.status)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(capture.app, name="capture")
 
