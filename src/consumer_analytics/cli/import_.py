@@ -72,7 +72,7 @@ def import_(
 
 def _tell(report: importer.Report) -> None:
     print_table(
-        ("table", "rows read", "inserted", "already there", "different", "repeated", "seconds"),
+        ("table", "read", "inserted", "already there", "different", "repeated", "seconds"),
         [
             (
                 table.table,
