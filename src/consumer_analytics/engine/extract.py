@@ -10,6 +10,7 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.types.json import Jsonb
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from consumer_analytics.engine.run import Run
 
 PARTS = ("customers", "events")
+_TRIES = 5
 EXTRACTED_CUSTOMERS = sql.Identifier("consumer_analytics_internal", "extracted_customers")
 
 
@@ -70,10 +72,18 @@ def events(connection: Connection, settings: Settings, run: Run) -> dict[str, An
 
 
 def _extract(connection: Connection, settings: Settings, run: Run, part: str) -> dict[str, Any]:
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    with connection.transaction():
-        made = plan.for_run(connection, standing(connection, settings), run.reached_at)
-        return extract_part(connection, settings, run.run_id, made, part)
+    """Run one extract in a transaction of its own; after a twin of it, if one was at work."""
+    for attempt in range(_TRIES):
+        try:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            with connection.transaction():
+                made = plan.for_run(connection, standing(connection, settings), run.reached_at)
+                return extract_part(connection, settings, run.run_id, made, part)
+        except psycopg.errors.SerializationFailure:
+            # A try of the same step that was taken for dead, or a load that cleans up.
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def extract_part(

@@ -32,6 +32,8 @@ from consumer_analytics.errors import BusyError, UsageError
 from consumer_analytics.settings import Settings
 
 Notify = Callable[[str], None]
+#: How long a failed run waits to note its failure while another one is at work.
+_FAILURE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,13 @@ def open_run(
         for holder in holders:
             notify(f"held back by {holder.describe()}")
         capture.publish(connection, settings, reached, notify)
-        return _record(connection, key, source, requested, reached, at is not None, holders)
+        try:
+            return _record(
+                connection, settings, key, source, requested, reached, at is not None, holders
+            )
+        except psycopg.errors.LockNotAvailable:
+            # A run at work holds the watermark's row until it ends.
+            raise load.busy(connection, settings) from None
     finally:
         if not connection.broken:
             connection.execute(
@@ -127,8 +135,16 @@ def open_run(
             )
 
 
+def _limit_waiting(connection: Connection, seconds: float) -> None:
+    """Bound how long the current transaction waits for a lock."""
+    connection.execute(
+        "select set_config('lock_timeout', %s, true)", [f"{max(1, int(seconds * 1000))}"]
+    )
+
+
 def _record(
     connection: Connection,
+    settings: Settings,
     key: str,
     source: str,
     requested: dt.datetime,
@@ -138,6 +154,7 @@ def _record(
 ) -> Run:
     told = [holder.as_json() for holder in holders]
     with connection.transaction():
+        _limit_waiting(connection, settings.lock_wait)
         run_id = scalar(
             connection,
             "insert into consumer_analytics_internal.runs "
@@ -193,6 +210,7 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
     """
     message = " ".join(str(error).split())[:2000]
     with connection.transaction():
+        _limit_waiting(connection, _FAILURE_SECONDS)
         if not isinstance(error, BusyError):
             connection.execute(
                 "update public.etl_job_watermarks set last_run_status = 'failed', "
