@@ -93,6 +93,10 @@ def tamper(connection: Any, rng: random.Random, since: dt.datetime) -> None:
 @pytest.mark.both_versions
 def test_what_came_in_late_changed_or_went_is_repaired(database: Any, seed: int) -> None:
     rng = history(database, seed)
+    # Windows that are not from one snapshot to the next.
+    database.execute("update etl_job_watermarks set last_processed_timestamp = '2025-03-03'")
+    go(database, END + dt.timedelta(minutes=1))
+    go(database, END - 2 * DAY - dt.timedelta(minutes=7))
     with database.connect() as connection:
         assert wrong_snapshots(connection) == []
         reported = figures(connection)

@@ -210,12 +210,15 @@ def _audit(
         "to_day": _day(upper),
     }
     notify("recounting the events")
+    # Two sorts or hashes of this size at most; what does not fit goes to disk.
+    connection.execute("select set_config('work_mem', '256MB', true)")
     connection.execute(query("audit-events", settings.source_schema), values)
     if stands.purged_through is not None:
         found.days_not_recountable = scalar(
             connection, query("audit-purged-days"), stands.purged_through
         )
         connection.execute(query("audit-restore-purged"), values)
+    connection.execute("analyze audit_events")
     found.events = scalar(
         connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
     )
@@ -255,6 +258,7 @@ def _compare(
     extract.customers_of(
         connection, settings, _RUN_ID, made, into=sql.Identifier("pg_temp", "audit_customers")
     )
+    connection.execute("analyze audit_customers")
     values = {
         "all_bounds": bounds,
         "bounds": list(made.bounds),

@@ -41,18 +41,20 @@ steps as materialized (
 -- Before each place: all that lies in the steps up to it.
 before as materialized (
     select
-        kinds.consumer_id,
-        kinds.event_type,
-        places.place,
-        sum(steps.n) over (
-            partition by kinds.consumer_id, kinds.event_type order by places.rank
-        ) as n
-    from (select distinct consumer_id, event_type from steps) as kinds
-    cross join places
-    left join steps
-        on steps.rank = places.rank
-            and steps.event_type = kinds.event_type
-            and steps.consumer_id is not distinct from kinds.consumer_id
+        consumer_id,
+        event_type,
+        place,
+        sum(sum(n)) over (partition by consumer_id, event_type order by rank) as n
+    from (
+        select consumer_id, event_type, rank, n
+        from steps
+        union all
+        select consumer_id, event_type, places.rank, 0
+        from (select distinct consumer_id, event_type from steps) as kinds
+        cross join places
+    ) as dense
+    join places using (rank)
+    group by consumer_id, event_type, rank, place
 ),
 
 by_type as materialized (
