@@ -59,7 +59,7 @@ _SAMPLED = 20_000
 _TRIES = 5
 #: From so many rows on, two sessions are worth what the second one reads again.
 _ROWS_FOR_TWO = 60_000
-_SHARE_OF_THE_FIRST = 0.5
+_SHARE_OF_THE_FIRST = 0.54
 #: How often the first session looks up while it waits for the second one.
 _PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
