@@ -43,7 +43,7 @@ from consumer_analytics.engine.database import (
 )
 from consumer_analytics.engine.figures import Figures, Shape, each, pivot, shape_of
 from consumer_analytics.engine.plan import Plan, Range, Standing
-from consumer_analytics.errors import HeldBackError, UsageError
+from consumer_analytics.errors import BusyError, HeldBackError, UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -59,7 +59,8 @@ _SAMPLED = 20_000
 _TRIES = 5
 #: From so many rows on, two sessions are worth what the second one reads again.
 _ROWS_FOR_TWO = 60_000
-_SHARE_OF_THE_FIRST = 0.54
+_BOUNDS_OF_TWO_PERIODS = 3
+_SHARE_OF_THE_FIRST = 0.5
 #: How often the first session looks up while it waits for the second one.
 _PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
@@ -253,7 +254,17 @@ class _Reading:
         purged_cut: a day that the source no longer holds whole and that is cut.
     """
 
-    def __init__(self, stands: Standing, bounds: tuple[dt.datetime, ...]) -> None:
+    def __init__(
+        self, stands: Standing, bounds: tuple[dt.datetime, ...], *, whole: bool = True
+    ) -> None:
+        """Decide it.
+
+        Args:
+            stands: where the job stands.
+            bounds: of the periods.
+            whole: whether what came before the first bound is wanted, too.
+        """
+        self.whole = whole
         known, last = stands.processed_through, bounds[-1]
         self.known = known
         self.first_day = instants.day_of(bounds[0])
@@ -284,6 +295,15 @@ class _Reading:
                 if not any(lower <= day < upper for lower, upper in stretches):
                     self.days.append(day)
                 day += _ONE_DAY
+        if not whole:
+            self.ranges = [
+                Range(max(one.lower, bounds[0]), one.upper)
+                for one in self.ranges
+                if one.upper > bounds[0]
+            ]
+            self.days = [day for day in self.days if instants.start_of(day) >= bounds[0]]
+            if self.purged_cut is not None and instants.start_of(self.purged_cut) < bounds[0]:
+                self.purged_cut = None
 
 
 def _stretches(bounds: Sequence[dt.datetime]) -> list[tuple[int, int]]:
@@ -315,9 +335,9 @@ def _began(bounds: Sequence[dt.datetime]) -> sql.Composable:
         )
         for lower, upper in stretches
     ]
-    return sql.SQL("case when created_at < {}::timestamptz then '-infinity' {} end").format(
-        sql.Literal(bounds[0]), sql.SQL(" ").join(cases)
-    )
+    return sql.SQL(
+        "case when created_at < {}::timestamptz then timestamptz '-infinity' {} end"
+    ).format(sql.Literal(bounds[0]), sql.SQL(" ").join(cases))
 
 
 # -- the backfill itself -------------------------------------------------------
@@ -507,7 +527,8 @@ def _fill_settled(
     job = _Job(settings, request, backfill_id, counts, lambda: progress(counts.periods))
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
-        if (len(bounds) - 1) * _registered(connection, settings, request) < _ROWS_FOR_TWO:
+        rows = (len(bounds) - 1) * _registered(connection, settings, request)
+        if rows < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
             with connection.transaction():
                 figures, stands = job.read(connection, bounds)
             job.write(connection, bounds, figures, stands)
@@ -534,6 +555,21 @@ def _registered(connection: Connection, settings: Settings, request: Request) ->
 
 
 @dataclass
+class _Base:
+    """What the session of the earlier half hands the other one: all that came before the middle.
+
+    Attributes:
+        types: event types with a column; the same in both.
+        rows: consumer_id, type without a column, events, and the columns.
+        ready: set when `rows` is there, or never will be.
+    """
+
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]] | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
 class _Job:
     """A backfill at work, in one session or two."""
 
@@ -545,7 +581,11 @@ class _Job:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def read(
-        self, connection: Connection, bounds: tuple[dt.datetime, ...]
+        self,
+        connection: Connection,
+        bounds: tuple[dt.datetime, ...],
+        gives: _Base | None = None,
+        takes: _Base | None = None,
     ) -> tuple[Figures, Standing]:
         """Lay out the cells of some periods, within the caller's transaction."""
         connection.execute("select set_config('temp_buffers', '64MB', false)")
@@ -554,7 +594,7 @@ class _Job:
         figures.cell = sql.SQL("int")
         stands = extract.standing(connection, self.settings)
         with self.counts.timed("read"):
-            _lay_out(connection, self.settings, figures, stands, bounds, self.request, self.counts)
+            _lay_out(connection, self, figures, stands, bounds, gives, takes)
         return figures, stands
 
     def write(
@@ -579,14 +619,15 @@ class _Job:
 def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, ...]) -> None:
     """Fill a long range in two sessions that read the same snapshot: an earlier and a later half.
 
-    Each half is a backfill of its own, with whole instants, so that the two
-    need nothing of each other.
+    Each half is a backfill of its own, with whole instants; the later one is told
+    by the earlier one what came before it.
     """
     middle = round((len(bounds) - 1) * _SHARE_OF_THE_FIRST)
     early, late = bounds[: middle + 1], bounds[middle:]
     with connected(job.settings, "backfill, second session") as second:
         second.isolation_level = IsolationLevel.REPEATABLE_READ
         failure: list[BaseException] = []
+        base = _Base(_types(connection, job.settings))
         imported = threading.Event()
 
         def other(snapshot: str) -> None:
@@ -594,7 +635,7 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
                 with second.transaction():
                     second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
                     imported.set()
-                    figures, stands = job.read(second, late)
+                    figures, stands = job.read(second, late, takes=base)
                 job.write(second, late, figures, stands)
             except BaseException as error:  # noqa: BLE001  (raised again by the first session)
                 failure.append(error)
@@ -608,13 +649,14 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
                 snapshot = scalar(connection, "select pg_export_snapshot()")
                 thread = threading.Thread(target=other, args=[snapshot], daemon=True)
                 thread.start()
-                figures, stands = job.read(connection, early)
+                figures, stands = job.read(connection, early, gives=base)
                 # The snapshot is there to be taken as long as this transaction is.
                 imported.wait()
             job.write(connection, early, figures, stands)
             while thread.is_alive():
                 thread.join(_PATIENCE)
         finally:
+            base.ready.set()
             if thread is not None and thread.is_alive():
                 job.stopped.set()
                 second.cancel_safe()
@@ -659,24 +701,35 @@ def _settled(
 
 def _lay_out(
     connection: Connection,
-    settings: Settings,
+    job: _Job,
     figures: Figures,
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
-    request: Request,
-    counts: _Counts,
+    gives: _Base | None,
+    takes: _Base | None,
 ) -> None:
     """Count customers and events into the figures' cells, within the caller's transaction."""
-    reading = _Reading(stands, bounds)
-    types = _types(connection, settings)
+    settings, request, counts = job.settings, job.request, job.counts
+    reading = _Reading(stands, bounds, whole=takes is None)
+    given = gives or takes
+    types = given.types if given is not None else _types(connection, settings)
     with counts.timed("read events"):
         _count_events(connection, settings, reading, bounds, types, request)
+        if gives is not None:
+            columns = Shape(types, (), False).event_columns
+            gives.rows = connection.execute(
+                query("backfill-base", summed=each(columns, "sum({0})::bigint")),
+                {"slots": len(bounds)},
+            ).fetchall()
+            gives.ready.set()
     with counts.timed("read customers"):
         made = Plan(stands, bounds, stands.processed_through, (), ())
         connection.execute(query("backfill-customers"))
         table = sql.Identifier("pg_temp", "backfill_customers")
         extract.customers_of(connection, settings, 0, made, table)
         connection.execute("analyze pg_temp.backfill_customers")
+    if takes is not None:
+        _take(connection, takes)
     found: list[str] = scalar(
         connection, "select array(select distinct status from pg_temp.backfill_customers)"
     )
@@ -698,6 +751,20 @@ def _lay_out(
             "drop table pg_temp.backfill_customers; "
             "drop table if exists pg_temp.backfill_counted"
         )
+
+
+def _take(connection: Connection, base: _Base) -> None:
+    """Put what the other session counted before the middle into slot 0."""
+    base.ready.wait()
+    if base.rows is None:
+        raise BusyError("the other session of this backfill failed")
+    columns = Shape(base.types, (), False).event_columns
+    statement = sql.SQL(
+        "copy pg_temp.backfill_counted (slot, consumer_id, rest, events {}) from stdin"
+    ).format(each(columns, "{}"))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in base.rows:
+            copy.write_row((0, *row))
 
 
 def _types(connection: Connection, settings: Settings) -> tuple[str, ...]:
@@ -741,7 +808,8 @@ def _count_events(
             last = sql.Literal(reading.days[-1])
             start = sql.Literal(reading.days[0])
             parts.append(query("backfill-events-days", first=start, last=last, **shared))
-        parts.append(query(_side(connection, reading), first=first, **shared))
+        if reading.whole:
+            parts.append(query(_side(connection, reading), first=first, **shared))
     if reading.purged_cut is not None:
         day = instants.start_of(reading.purged_cut)
         parts.append(
