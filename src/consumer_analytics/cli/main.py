@@ -21,6 +21,7 @@ from consumer_analytics.cli import (
     simulate,
     status,
     sweep,
+    up,
     watermark,
 )
 from consumer_analytics.cli.output import err
@@ -40,8 +41,9 @@ app.command("simulate")(simulate.simulate)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("audit")(audit.audit)
-app.command("roles")(roles.roles)
 app.command("status")(status.status)
+app.command("roles")(roles.roles)
+app.command("up")(up.up)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(watermark.app, name="watermark")
 app.add_typer(capture.app, name="capture")
