@@ -1,7 +1,7 @@
 """Write the generated pages of the reference: the command line and the settings.
 
-    python docs/generate.py            write them
-    python docs/generate.py --check    exit 1 where a page is not what would be written
+python docs/generate.py            write them
+python docs/generate.py --check    exit 1 where a page is not what would be written
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "All settings are environment variables. A variable with the prefix that is none of "
-        "these is refused, so that a slip of the pen does not pass unnoticed.",
+        "All settings are environment variables. A variable with the prefix that is none of these "
+        "is refused, so that a slip of the pen does not pass unnoticed.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
@@ -71,8 +71,7 @@ def main() -> int:
     stale = [
         name
         for name, text in pages.items()
-        if not (REFERENCE / name).exists()
-        or (REFERENCE / name).read_text(encoding="utf-8") != text
+        if not (REFERENCE / name).exists() or (REFERENCE / name).read_text(encoding="utf-8") != text
     ]
     if "--check" in sys.argv[1:]:
         for name in stale:

@@ -12,7 +12,7 @@ PREFIX = "CONSUMER_ANALYTICS_"
 
 def one_line(result: Any) -> str:
     """Return the error line; fail where there is more, or a traceback."""
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    lines: list[str] = [line for line in result.stderr.splitlines() if line.strip()]
     assert result.exit_code not in {0, None}
     assert "Traceback" not in result.stderr
     assert len(lines) == 1, result.stderr
