@@ -15,6 +15,10 @@ from pydantic_core import PydanticUndefined
 
 from consumer_analytics.settings import PREFIX, Settings
 
+_PREAMBLE = (
+    "All settings are environment variables. A variable with the prefix that is none of these "
+    "is refused, so that a slip of the pen does not pass unnoticed."
+)
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -45,8 +49,7 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "All settings are environment variables. A variable with the prefix that is none of these "
-        "is refused, so that a slip of the pen does not pass unnoticed.",
+        _PREAMBLE,
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
