@@ -180,7 +180,7 @@ def test_a_plan_gives_the_same_rows_on_every_server(database: Database) -> None:
     assert digests(database) == [
         "1a98fa7041ff4b78741287db202a0f0c",
         "456352997cb8a1ea5ea4d4ed48cf1376",
-        "4fdcbb6ecea3b091dd1e591069c8f9d6",
+        "c89701b59bd624796aa323e528b4e908",
     ]
 
 
@@ -278,7 +278,7 @@ def test_fewer_events_than_the_customers_histories_have(database: Database) -> N
             ["--until", "1970-01-05", "--days", "5"],
             (
                 "5 days until 1970-01-05T00:00:00+00:00: "
-                "the history must lie between the years 1970 and 9000"
+                "the history must lie between the years 1970 and 6000"
             ),
         ),
     ],

@@ -54,12 +54,14 @@ _EVENT_TYPES = (
 _SLICE_EVENTS = 200_000
 #: Every slice looks at every customer: not more often than it makes events.
 _LOOKS_PER_EVENT = 4
-_TYPE_SLOTS = 16_384
+#: Types are drawn from slots, as few as will do: looked up for every event.
+_LEAST_TYPE_SLOTS = 1_024
+_TYPE_SLOTS_PER_TYPE = 8
 # Identifiers have room for 42 bits behind the seed: the upper half is for the
 # events that customers' own histories consist of.
 _LIFECYCLE_ORDINALS = 2**41
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_LATEST = dt.datetime(9000, 1, 1, tzinfo=dt.UTC)
+_LATEST = dt.datetime(6000, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 #: How much happens in each hour of a weekday, and on each day of the week.
@@ -124,7 +126,7 @@ class Plan:
         if self.until - _EPOCH < dt.timedelta(days=self.days) or self.until > _LATEST:
             raise UsageError(
                 f"{self.days} days until {self.until.isoformat()}: "
-                "the history must lie between the years 1970 and 9000"
+                "the history must lie between the years 1970 and 6000"
             )
         if self.events and not self.customers:
             raise UsageError("--events need --customers to happen to")
@@ -285,15 +287,16 @@ def _slices(plan: Plan) -> Iterator[dict[str, Any]]:
         }
 
 
-def _types(plan: Plan) -> list[str]:
-    """Return the type of each slot: the n-th type has a share of about 1/n."""
+def _event_types(plan: Plan) -> list[str]:
+    """Return the type of each slot, a power of two of them; the n-th has a share of about 1/n."""
     names = [
         _EVENT_TYPES[place] if place < len(_EVENT_TYPES) else f"custom_{place + 1:03d}"
         for place in range(plan.event_types)
     ]
     weights = [1_000_000 // (place + 1) for place in range(len(names))]
+    least = max(_LEAST_TYPE_SLOTS, _TYPE_SLOTS_PER_TYPE * len(names))
     # One slot for each, the others by weight.
-    others = _TYPE_SLOTS - len(names)
+    others = (1 << (least - 1).bit_length()) - len(names)
     slots: list[str] = []
     for place, name in enumerate(names):
         before, until = sum(weights[:place]), sum(weights[: place + 1])
@@ -316,6 +319,7 @@ class _Maker:
             )
             for table, column in (("customers", "status"), ("customer_events", "event_type"))
         }
+        types = _event_types(plan)
         self.values: dict[str, Any] = {
             "consumers": plan.consumers,
             "customers": plan.customers,
@@ -323,10 +327,11 @@ class _Maker:
             "until_us": _microseconds(plan.until),
             "salt": plan.seed * 16,
             "weekly": _weekly(),
-            "types": _types(plan),
+            "types": types,
+            "last_type_slot": len(types) - 1,
             # Version 8 of RFC 9562: 48 bits of time, 12 and 20 bits of the seed,
             # 42 bits that count.
-            "id_middle": f"8{plan.seed >> 20:03x}",
+            "id_middle": 0x8000 | plan.seed >> 20,
             "id_tail": (0b10 << 62) - 2**64 + ((plan.seed & 0xFFFFF) << 42),
             "lifecycle_ordinals": _LIFECYCLE_ORDINALS,
         }

@@ -49,8 +49,8 @@ select
     rank,
     (
         -- Spread over all that a uuid can begin with, for people to tell them apart.
-        lpad(to_hex(dice & 281474976710655), 12, '0')
-        || %(id_middle)s || to_hex(%(id_tail)s + rank)
+        lpad(to_hex(((dice & 281474976710655) << 16) + %(id_middle)s), 16, '0')
+        || to_hex(%(id_tail)s + rank)
     )::uuid as consumer_id,
     customers_before,
     customers_until - customers_before as customers,

@@ -77,7 +77,8 @@ lived as (
 select
     ordinal,
     (
-        lpad(to_hex(created_us / 1000), 12, '0') || %(id_middle)s || to_hex(%(id_tail)s + ordinal)
+        lpad(to_hex((created_us / 1000 << 16) + %(id_middle)s), 16, '0')
+        || to_hex(%(id_tail)s + ordinal)
     )::uuid as customer_id,
     rank,
     consumer_id,

@@ -83,7 +83,7 @@ happened as (
         '{{}}'::jsonb as payload_json
     from kept
     inner join simulated_types
-        on slot = ((hashint8extended(event_ordinal, %(salt)s::bigint + 5) >> 32) & 16383)::int
+        on slot = ((hashint8extended(event_ordinal, %(salt)s::bigint + 5) >> 32) & %(last_type_slot)s)::int
     union all
     select
         at_us,
@@ -101,7 +101,8 @@ insert into {customer_events}
     (event_id, customer_id, consumer_id, event_type, payload_json, created_at)
 select
     (
-        lpad(to_hex(at_us / 1000), 12, '0') || %(id_middle)s || to_hex(%(id_tail)s + event_ordinal)
+        lpad(to_hex((at_us / 1000 << 16) + %(id_middle)s), 16, '0')
+        || to_hex(%(id_tail)s + event_ordinal)
     )::uuid,
     customer_id,
     consumer_id,
