@@ -48,7 +48,7 @@ class Installation:
         return command_environment({**ours, **(changes or {})})
 
     def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 240
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """Run the command and wait for its end."""
         return subprocess.run(
@@ -74,7 +74,7 @@ class Installation:
                 start_new_session=True,
             )
 
-    def await_ready(self, timeout: float = 240) -> str:
+    def await_ready(self, timeout: float = 600) -> str:
         """Wait until it is up; return what it has printed."""
         self.await_text(self.output, READY, timeout)
         return self.output.read_text()
@@ -84,13 +84,21 @@ class Installation:
         deadline = time.monotonic() + timeout
         while text not in path.read_text():
             assert self.process is not None
-            assert self.process.poll() is None, self.told()
-            assert time.monotonic() < deadline, self.told()
+            assert self.process.poll() is None, self.evidence()
+            assert time.monotonic() < deadline, self.evidence()
             time.sleep(0.1)
 
     def told(self) -> str:
-        """Return all that it has printed, for a failed test's message."""
+        """Return all that it has printed."""
         return self.output.read_text() + self.errors.read_text()
+
+    def evidence(self) -> str:
+        """Return what it has printed and the ends of its logs, for a failed test's message."""
+        logs = [
+            f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
+            for path in sorted((self.home / "logs").glob("*.log"))
+        ]
+        return "\n".join([self.told(), *logs])
 
     def interrupt(self, number: int = signal.SIGINT) -> int:
         """Press Ctrl-C: the signal goes to the terminal's whole foreground group."""

@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -31,7 +30,7 @@ from consumer_analytics.local.home import Home, socket_folder
 #: What supervisord may need to end, beyond its most patient component.
 _STOP_SECONDS = 5
 #: A component that dies this often within this time is given up.
-_DEATHS, _WITHIN_SECONDS = 3, 120
+_DEATHS, _WITHIN_SECONDS = 3, 600
 
 
 @dataclass(frozen=True)
@@ -158,14 +157,14 @@ class Supervision:
         if self._process is None or self._process.poll() is not None:
             raise UpError(f"supervisord died; its log is {self.log('supervisord')}")
         told = []
+        died = False
         for state in self._states():
             name, seen = state["name"], self._watched[state["name"]]
             log = self.log(name)
             if state["statename"] == "FATAL":
                 raise UpError(f"{name} does not start; its log is {log}")
             if seen.pid and state["pid"] != seen.pid:
-                # What it started does not end with it.
-                _kill_group(seen.pid)
+                died = True
                 how = self._how_it_ended(name)
                 now = time.monotonic()
                 seen.deaths.append(now)
@@ -174,11 +173,28 @@ class Supervision:
                 if len(seen.deaths) >= _DEATHS:
                     raise UpError(
                         f"{name} keeps dying ({how}; {len(seen.deaths)} times in "
-                        f"{_WITHIN_SECONDS} s); its log is {log}"
+                        f"{_WITHIN_SECONDS // 60} minutes); its log is {log}"
                     )
                 told.append(f"{name} died ({how}), starting it again; its log is {log}")
             seen.pid = state["pid"] or 0
+        if died:
+            # What a component started does not end with it: workers, and their tasks.
+            self._kill_orphans()
         return told
+
+    def _kill_orphans(self) -> None:
+        """End what supervisord has inherited; what it started itself it knows."""
+        while self._process is not None:
+            try:
+                # In this order: one that is started in between is known by the second.
+                children = psutil.Process(self._process.pid).children()
+            except psutil.Error:
+                return
+            known = {state["pid"] for state in self._states()}
+            orphans = [child for child in children if known and child.pid not in known]
+            if not orphans:
+                return
+            _kill(orphans)
 
     def _states(self) -> list[dict[str, Any]]:
         from supervisor.xmlrpc import SupervisorTransport
@@ -230,10 +246,7 @@ def sweep(home: Home, patience: float = 0) -> int:
     # Those that were just being started are seen the next time round.
     while alive:
         killed += len(alive)
-        for process in alive:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(alive, timeout=5)
+        _kill(alive)
         alive = list(_ours(home))
     return killed
 
@@ -251,6 +264,8 @@ def _ours(home: Home) -> Iterator[psutil.Process]:
                 yield process
 
 
-def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
