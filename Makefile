@@ -78,6 +78,9 @@ format: $(STAMP)
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
+# Most tests wait for servers more than they compute; a file's tests stay together.
+WORKERS ?= 2
+
 .PHONY: test
 test: lint
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
