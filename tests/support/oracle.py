@@ -51,7 +51,7 @@ def _in_order(events: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         group = sorted(moments[at], key=lambda event: event[0])
         ordered += [event for event in group if event[3] == "customer_creation"]
         changes = [event for event in group if event[3] == "customer_status_change"]
-        if len(changes) < len(group) or not _cancel_out(changes):
+        if not _cancel_out(changes):
             ordered += _chain(changes)
         ordered += [event for event in group if event[3] == "customer_deletion"]
     return ordered

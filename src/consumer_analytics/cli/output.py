@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -83,17 +84,25 @@ def _cell(value: Any) -> str:
         return moment(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return escape(str(value))
+    return escape(harmless(str(value)))
+
+
+def harmless(text: str) -> str:
+    """Show control characters as what they are: a name must not steer the terminal."""
+    return "".join(
+        char if char == "\n" or unicodedata.category(char) != "Cc" else repr(char)[1:-1]
+        for char in text
+    )
 
 
 def say(text: str) -> None:
     """Print a line to people, markup left alone."""
-    out.print(escape(text))
+    out.print(escape(harmless(text)))
 
 
 def warn(text: str) -> None:
     """Print a warning line to standard error."""
-    err.print(f"[yellow]warning:[/yellow] {escape(text)}")
+    err.print(f"[yellow]warning:[/yellow] {escape(harmless(text))}")
 
 
 @contextmanager

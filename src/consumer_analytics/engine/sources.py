@@ -62,3 +62,13 @@ def require_usable(connection: Connection, source_schema: str) -> None:
                     f"column {source_schema}.{table}.{column} is {kind}; "
                     f"it must be {' or '.join(sorted(allowed))}"
                 )
+    filtered = connection.execute(
+        "select relname, current_user from pg_class where relname = any(%s) "
+        "and relnamespace = to_regnamespace(quote_ident(%s)) and row_security_active(oid)",
+        [list(REQUIRED), source_schema],
+    ).fetchone()
+    if filtered is not None:
+        raise SourceError(
+            f"row-level security hides rows of {source_schema}.{filtered[0]} from login "
+            f"{filtered[1]}, so figures would be too low; give the login BYPASSRLS"
+        )

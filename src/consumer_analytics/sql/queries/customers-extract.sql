@@ -37,14 +37,14 @@ moments as (
         array_agg(old_status order by event_id)
             filter (where event_type = 'customer_status_change') as olds,
         array_agg(new_status order by event_id)
-            filter (where event_type = 'customer_status_change') as news
+            filter (where event_type = 'customer_status_change') as news,
+        -- Changes that lead back to where they began leave what was, whichever came first.
+        array_agg(old_status order by old_status) filter (where event_type = 'customer_status_change')
+        is not distinct from
+        array_agg(new_status order by new_status) filter (where event_type = 'customer_status_change')
+            as changes_nothing
     from later
     group by customer_id, at
-    -- Changes that cancel each other out leave what was, whichever of them came first.
-    having
-        bool_or(event_type <> 'customer_status_change')
-        or array_agg(old_status order by old_status)
-        is distinct from array_agg(new_status order by new_status)
 ),
 
 -- What a customer was from the moment before until this one. Of several changes
@@ -57,6 +57,7 @@ spans as (
         creates,
         case
             when creates then created_as
+            when changes_nothing then deleted_as
             when cardinality(olds) > 1 then (
                 select leaving.status
                 from unnest(olds) with ordinality as leaving (status, place)
@@ -68,8 +69,7 @@ spans as (
                     place
                 limit 1
             )
-            when olds is not null then olds[1]
-            else deleted_as
+            else olds[1]
         end as status,
         coalesce(width_bucket(lag(at) over moment, %(bounds)s::timestamptz[]), 1) as from_slot,
         width_bucket(at, %(bounds)s::timestamptz[]) as until_slot,
@@ -82,6 +82,7 @@ spans as (
             partition by customer_id order by at rows between unbounded preceding and 1 preceding
         ) as created_at
     from moments
+    where creates or deletes or not changes_nothing
     window
         moment as (partition by customer_id order by at),
         later as (partition by customer_id order by at rows between current row and unbounded following)
