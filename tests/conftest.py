@@ -28,6 +28,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
+from tests.support.reaper import Reaper
 
 import consumer_analytics
 from consumer_analytics.engine import schema
@@ -43,6 +44,14 @@ TEST_URL = f"{PREFIX}TEST_DATABASE_URL"
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 NEWEST = 18
 AIRFLOW_HOME = pytest.StashKey[Path]()
+#: Stops a server and removes it, once nobody uses it any more.
+STOP = """
+import pathlib, shutil
+from consumer_analytics.local.embedded_postgres import EmbeddedPostgres
+folder, binaries = map(pathlib.Path, arguments)
+EmbeddedPostgres(folder, binaries=binaries).stop()
+shutil.rmtree(folder)
+"""
 DAGS = Path(consumer_analytics.__file__).with_name("dags")
 
 
@@ -152,7 +161,7 @@ class Servers:
     def __init__(self) -> None:
         """Start nothing yet."""
         self._running: dict[str, Server] = {}
-        self._embedded: list[EmbeddedPostgres] = []
+        self._reapers: list[Reaper] = []
 
     def get(self, name: str) -> Server:
         """Return the server `main` or `other`, prepared."""
@@ -187,7 +196,7 @@ class Servers:
                 "shared_buffers": "256MB",
             },
         )
-        self._embedded.append(embedded)
+        self._reapers.append(Reaper(STOP, folder, embedded.binaries))
         embedded.start()
         return Server(embedded.conninfo(SUPERUSER, "postgres"), origin)
 
@@ -196,9 +205,8 @@ class Servers:
         for server in self._running.values():
             if server.origin == TEST_URL:
                 server.clean()
-        for embedded in self._embedded:
-            embedded.stop()
-            shutil.rmtree(embedded.folder, ignore_errors=True)
+        for reaper in self._reapers:
+            reaper.reap()
 
 
 def oldest_binaries() -> tuple[Path, str]:

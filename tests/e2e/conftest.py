@@ -16,12 +16,19 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.conftest import COMMAND, command_environment
+from tests.support.reaper import Reaper
 
 from consumer_analytics.local.embedded_postgres import EmbeddedPostgres
 from consumer_analytics.settings import PREFIX
 
 #: What the last line of a start says.
 READY = "Ctrl-C stops it"
+#: Ends what a killed test process has left.
+CLOSE = """
+import pathlib
+from tests.e2e.conftest import Installation
+Installation(pathlib.Path(arguments[0])).close()
+"""
 
 
 def free_port() -> int:
@@ -126,9 +133,12 @@ class Installation:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(60)
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        # While some of them are there, they may start others.
+        while left := self.processes():
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(left, timeout=5)
         shutil.rmtree(self.home, ignore_errors=True)
         self.output.unlink(missing_ok=True)
         self.errors.unlink(missing_ok=True)
@@ -139,10 +149,12 @@ def installed() -> Iterator[Installation]:
     """Make a home for a `with` block."""
     # Not below pytest's own folder: as root, the database's user must get through.
     made = Installation(Path(tempfile.mkdtemp(prefix="ca-e2e-")))
+    reaper = Reaper(CLOSE, made.home)
     try:
         yield made
     finally:
         made.close()
+        reaper.reap()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,3 +178,16 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 def test_stopping_what_never_ran_is_nothing(tmp_path: Path) -> None:
     EmbeddedPostgres(tmp_path / "nowhere").stop()
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_stopping_ends_a_creation_of_data_that_nobody_waits_for(make: Make, tmp_path: Path) -> None:
+    server = make()
+    server.folder.mkdir()
+    # What an interrupt leaves that comes before we have taken note of the process.
+    stand_in = tmp_path / "initdb"
+    shutil.copy(shutil.which("sleep") or "", stand_in)
+    with subprocess.Popen([str(stand_in), "600"], cwd=server.folder) as left:
+        assert [process.pid for process in server.processes()] == [left.pid]
+        server.stop()
+        assert left.wait(10) is not None
+    assert server.processes() == []

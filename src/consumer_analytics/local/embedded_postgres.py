@@ -42,6 +42,8 @@ DATABASE = "analytics"
 PORT = 5432
 #: PostgreSQL refuses to run as root; then it runs as this user.
 SYSTEM_USER = "pgserver"
+#: What this module starts, and what that starts.
+_PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl"})
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -140,6 +142,10 @@ class EmbeddedPostgres:
         self._notify = notify
         self._user: pwd.struct_passwd | None = None
 
+    @property
+    def _partial(self) -> Path:
+        return self.folder / "data.partial"
+
     # -- where it is ---------------------------------------------------------
 
     @property
@@ -174,11 +180,12 @@ class EmbeddedPostgres:
         return None
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of this server, the orphans of a killed one included."""
+        """Return every process of this server: also orphans, and one that makes its data."""
+        places = {str(self.data), str(self._partial), str(self.folder)}
         found = []
-        for process in psutil.process_iter():
+        for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error, OSError):
-                if Path(process.cwd()) == self.data:
+                if process.info["name"] in _PROGRAMS and process.cwd() in places:
                     found.append(process)
         return found
 
@@ -251,10 +258,12 @@ class EmbeddedPostgres:
                     if done.returncode == 0 or self.pid is None:
                         break
             # A killed postmaster leaves processes that end by themselves, soon.
-            _, alive = psutil.wait_procs(self.processes(), timeout=5)
-            for process in alive:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+            psutil.wait_procs(self.processes(), timeout=5)
+            while left := self.processes():
+                for process in left:
+                    with contextlib.suppress(psutil.Error):
+                        process.kill()
+                psutil.wait_procs(left, timeout=5)
             (self.folder / "socket").unlink(missing_ok=True)
             if self.socket_dir.parent != self.folder:
                 shutil.rmtree(self.socket_dir, ignore_errors=True)
@@ -316,7 +325,7 @@ class EmbeddedPostgres:
 
     def _init(self) -> None:
         """Make the cluster's data; an interrupted try leaves nothing that counts."""
-        partial = self.folder / "data.partial"
+        partial = self._partial
         shutil.rmtree(partial, ignore_errors=True)
         self._make_private(partial)
         sync = ["--no-sync"] if self._options.get("fsync") == "off" else []
@@ -407,7 +416,8 @@ class EmbeddedPostgres:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=environment,
-                    cwd="/",
+                    # By which it is found if we are interrupted right here.
+                    cwd=self.folder,
                     start_new_session=True,
                     user=self._user.pw_uid if self._user else None,
                     group=self._user.pw_gid if self._user else None,
