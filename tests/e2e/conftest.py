@@ -171,12 +171,14 @@ def system() -> Iterator[Installation]:
         yield made
 
 
-def airflow(system: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Airflow's own command as `up` tells people to: with AIRFLOW_HOME alone."""
+def beside(
+    system: Installation, program: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Airflow's as `up` tells people to: with AIRFLOW_HOME alone."""
     return subprocess.run(
-        [str(COMMAND.with_name("airflow")), *arguments],
+        [str(program), *arguments],
         env={
-            **system.environment(),
+            **command_environment(),
             "AIRFLOW_HOME": str(system.home / "airflow"),
             # Its warnings go to standard output.
             "PYTHONWARNINGS": "ignore",
@@ -185,6 +187,6 @@ def airflow(system: Installation, *arguments: str) -> subprocess.CompletedProces
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import psycopg
 import pytest
-from tests.e2e.conftest import Installation, airflow
+from tests.conftest import COMMAND
+from tests.e2e.conftest import Installation, beside
 
 from consumer_analytics.engine.database import LOCK_JOB
 from consumer_analytics.local.airflow_api import AirflowApi
@@ -166,15 +169,22 @@ def test_secrets_are_for_the_owner_alone(system: Installation) -> None:
 
 def test_a_stranger_is_not_let_in(system: Installation) -> None:
     url = f"http://127.0.0.1:{system.port}"
+    page = httpx.get(url, trust_env=False, follow_redirects=True)
+    assert page.status_code == 200
+    assert "<html" in page.text
     assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
     login = {"username": "admin", "password": "admin"}
     assert httpx.post(f"{url}/auth/token", json=login, trust_env=False).status_code == 401
 
 
 def test_airflows_own_commands_work_beside_it(system: Installation) -> None:
-    done = airflow(system, "dags", "list", "-o", "json")
-    paused = {dag["dag_id"]: dag["is_paused"] for dag in json.loads(done.stdout)}
+    listed = beside(system, COMMAND.with_name("airflow"), "dags", "list", "-o", "json")
+    paused = {dag["dag_id"]: dag["is_paused"] for dag in json.loads(listed.stdout)}
     assert paused[DAG] == "False"
+    # One that runs a task itself finds the same home.
+    code = "import os, airflow; print(os.environ['CONSUMER_ANALYTICS_HOME'])"
+    found = beside(system, Path(sys.executable), "-c", code)
+    assert found.stdout.splitlines()[-1] == str(system.home)
 
 
 def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:

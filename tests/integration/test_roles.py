@@ -234,6 +234,11 @@ def test_the_etl_login_does_all_of_a_runs_work(made: Roles, cli: Any) -> None:
         ["status"],
         ["watermark", "reset", "--yes", "--reason", "test"],
         ["run"],
+        ["sweep", "--since", "2025-03-01"],
+        ["audit"],
+        ["audit", "--repair"],
+        ["backfill", "run", "--start-date", "2025-03-01", "--end-date", "2025-03-03"],
+        ["capture", "status"],
         ["migrate"],
     ):
         done = cli(*command, env=mine)

@@ -29,8 +29,12 @@ HOST = "127.0.0.1"
 _HEADER = "# Written by `consumer-analytics up` at each start: change settings by environment\n"
 _LOCAL_SETTINGS = '''"""Written by `consumer-analytics up` at each start."""
 
+import os
+
 from consumer_analytics.orchestration.preload import preload
 
+# For `airflow` commands that run a task themselves, with AIRFLOW_HOME alone.
+os.environ.setdefault("{prefix}HOME", {home!r})
 preload()
 '''
 
@@ -125,7 +129,9 @@ class AirflowHome:
         write_private(self.passwords_file, json.dumps({USER: self._secrets.admin_password}) + "\n")
         config = self._home.airflow / "config"
         config.mkdir(exist_ok=True)
-        (config / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS, encoding="utf-8")
+        (config / "airflow_local_settings.py").write_text(
+            _LOCAL_SETTINGS.format(prefix=PREFIX, home=str(self._home.path)), encoding="utf-8"
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the environment of Airflow's processes: the user's, without what we set."""
