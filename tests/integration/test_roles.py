@@ -237,7 +237,7 @@ def test_the_etl_login_does_all_of_a_runs_work(made: Roles, cli: Any) -> None:
         ["sweep", "--since", "2025-03-01"],
         ["audit"],
         ["audit", "--repair"],
-        ["backfill", "run", "--start-date", "2025-03-01", "--end-date", "2025-03-03"],
+        ["backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-03"],
         ["capture", "status"],
         ["migrate"],
     ):
