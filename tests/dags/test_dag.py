@@ -88,24 +88,19 @@ def test_days_begin_at_midnight_of_the_configured_zone(parse: Callable[..., Any]
     assert ticks[-1].isoformat() == "2025-03-29T23:00:00+00:00"
 
 
-def test_outlet_names_the_table_but_no_login(parse: Callable[..., Any]) -> None:
-    dag = parse(database_url="postgresql://etl:hunter2@db.example.com:6432/prod").dags[DAG_ID]
-    (asset,) = dag.get_task("load_consumer_analytics").outlets
-    assert asset.name == "consumer_analytics"
-    assert asset.uri == "postgres://db.example.com:6432/prod/public/consumer_analytics"
-
-
 @pytest.mark.parametrize(
     "url",
     [
+        "postgresql://etl:hunter2@db.example.com:6432/prod",
         "postgresql:///analytics?host=/var/run/postgresql",
         "host=/tmp dbname=analytics",
-        "postgresql://a@localhost/analytics",
     ],
 )
-def test_outlet_of_a_socket_or_a_plain_string(parse: Callable[..., Any], url: str) -> None:
+def test_outlet_is_the_same_wherever_the_database_is(parse: Callable[..., Any], url: str) -> None:
+    # Airflow lets no task write an asset whose address changed under its name.
     (asset,) = parse(database_url=url).dags[DAG_ID].get_task("load_consumer_analytics").outlets
-    assert asset.uri == "postgres://localhost:5432/analytics/public/consumer_analytics"
+    assert asset.name == "consumer_analytics"
+    assert asset.uri == "x-consumer-analytics://public/consumer_analytics"
 
 
 def test_bad_setting_is_an_import_error_that_names_it(parse: Callable[..., Any]) -> None:

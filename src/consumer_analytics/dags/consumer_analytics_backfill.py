@@ -77,7 +77,7 @@ with DAG(
             # Trying again would not help.
             raise AirflowFailException(str(error)) from None
 
-    @task(outlets=[assets.consumer_analytics(settings())])
+    @task(outlets=[assets.consumer_analytics()])
     def write_snapshots() -> dict[str, int]:
         """Write the snapshots, a chunk of periods at a time.
 

@@ -70,7 +70,7 @@ with DAG(
         """
         return tasks.extract_event_counts(get_current_context()["dag_run"])
 
-    @task(outlets=[assets.consumer_analytics(settings())])
+    @task(outlets=[assets.consumer_analytics()])
     def load_consumer_analytics() -> str:
         """Fold what was extracted, write all snapshots, move the watermark.
 

@@ -39,7 +39,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
 
-    @task(outlets=[assets.consumer_analytics(settings())])
+    @task(outlets=[assets.consumer_analytics()])
     def sweep() -> None:
         """Recount the trailing days, repair what differs, restate what changes.
 
