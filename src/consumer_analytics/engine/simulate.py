@@ -51,9 +51,10 @@ _EVENT_TYPES = (
     "limit_change",
 )
 #: Events of a slice, about; small enough that it is sorted in memory.
-_SLICE_EVENTS = 200_000
-#: Every slice looks at every customer: not more often than it makes events.
+_SLICE_EVENTS = 400_000
+#: Every slice looks at every customer: so many for each event that it makes.
 _LOOKS_PER_EVENT = 4
+_FIRST_SLICES = 100
 #: Types are drawn from slots, as few as will do: looked up for every event.
 _LEAST_TYPE_SLOTS = 1_024
 _TYPE_SLOTS_PER_TYPE = 8
@@ -237,8 +238,11 @@ def _simulate(
     customers = make("simulate-insert-customers")
     written = 0
     progress(written, plan.events)
-    for bounds in _slices(plan):
-        written += make("simulate-events", **bounds)
+    slices = _Slices(plan)
+    for bounds in slices:
+        added = make("simulate-events", **bounds)
+        slices.adapt(added)
+        written += added
         progress(written, plan.events)
     if written != plan.events:
         raise RuntimeError(f"{written} events came out of a plan of {plan.events}")
@@ -271,20 +275,35 @@ def _microseconds(instant: dt.datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _slices(plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield the slices of time that the events are made in."""
-    number = max(1, -(-plan.events // _SLICE_EVENTS))
-    if plan.customers:
-        number = min(number, max(1, _LOOKS_PER_EVENT * plan.events // plan.customers))
-    first, until = _microseconds(plan.first), _microseconds(plan.until)
-    edges = [first + (until - first) * place // number for place in range(number + 1)]
-    for place in range(number):
-        yield {
-            "from_us": edges[place],
-            "until_us": edges[place + 1],
-            "is_first": place == 0,
-            "is_last": place == number - 1,
-        }
+class _Slices:
+    """Slices of time, one after the other, each about as long as it takes to hold enough events.
+
+    Which slices there are makes no difference to the events.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._at, self._until = _microseconds(plan.first), _microseconds(plan.until)
+        self._wanted = max(_SLICE_EVENTS, plan.customers // _LOOKS_PER_EVENT)
+        self._length = self._until - self._at
+        if plan.events > self._wanted:
+            self._length //= _FIRST_SLICES
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        is_first = True
+        while self._at < self._until:
+            end = min(self._at + self._length, self._until)
+            yield {
+                "from_us": self._at,
+                "until_us": end,
+                "is_first": is_first,
+                "is_last": end == self._until,
+            }
+            self._at, is_first = end, False
+
+    def adapt(self, events: int) -> None:
+        """Make the next slice longer or shorter, from how many events the last one had."""
+        factor = self._wanted / events if events else 2.0
+        self._length = max(1, int(self._length * min(max(factor, 0.25), 4.0)))
 
 
 def _event_types(plan: Plan) -> list[str]:
