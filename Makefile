@@ -83,4 +83,5 @@ WORKERS ?= 2
 
 .PHONY: test
 test: lint
+	@$(BIN)/python -m tests.support.tools
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
