@@ -59,6 +59,7 @@ $(STAMP): pyproject.toml uv.lock Makefile
 	fi; \
 	echo "installing into .venv with $$found"; \
 	"$$uv" sync --quiet --frozen --all-extras --python "$$found"; \
+	$(BIN)/python -m compileall -q src; \
 	touch $@
 
 .PHONY: run
