@@ -422,7 +422,7 @@ def test_the_command_says_what_it_will_do_and_lists_what_was_done(
     assert dry["rows_to_scan_estimated"] > 0
     assert database.rows("select count(*) from consumer_analytics") == [(0,)]
     assert (
-        "8 periods, stamped 2025-03-02 00:00:00 UTC to 2025-03-09"
+        "stamped    2025-03-02 00:00:00 UTC to 2025-03-09 00:00:00 UTC\n"
         in cli(*arguments, "--interval", "daily").stdout
     )
     (record,) = cli("backfill", "list", "--json").json

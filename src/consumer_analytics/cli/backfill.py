@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import (
-    JsonFlag,
-    moment,
-    print_json,
-    print_table,
-    progress,
-    say,
-    warn,
-)
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say, warn
 from consumer_analytics.engine import backfill as engine
 from consumer_analytics.engine.database import connected
 from consumer_analytics.errors import UsageError
@@ -64,16 +57,33 @@ def backfill(
     request = engine.request_of(
         start_date, end_date, interval, who=getpass.getuser(), consumers=consumer
     )
-    with connected(settings(), "backfill") as connection:
-        outlook = engine.look(connection, settings(), request)
-        if dry_run and as_json:
-            print_json(outlook.as_json(request))
-        if not as_json:
-            print_outlook(outlook, request)
-        if dry_run:
-            return
-        with progress("periods") as show:
-            done = engine.backfill(connection, settings(), request, notify=warn, progress=show)
+    reached = periods = 0
+    try:
+        with connected(settings(), "backfill") as connection:
+            outlook = engine.look(connection, settings(), request)
+            periods = outlook.periods
+            if dry_run and as_json:
+                print_json(outlook.as_json(request))
+            if not as_json:
+                print_outlook(outlook, request)
+            if dry_run:
+                return
+            with progress("periods", before="reading the source") as show:
+
+                def shown(count: int, total: int) -> None:
+                    nonlocal reached
+                    reached = count
+                    show(count, total)
+
+                done = engine.backfill(connection, settings(), request, notify=warn, progress=shown)
+    except KeyboardInterrupt:
+        warn(
+            f"stopped after {reached:,} of {periods:,} periods, which are whole; "
+            "the same command goes on from there"
+            if reached
+            else "stopped before anything was written"
+        )
+        raise
     if as_json:
         print_json(done)
     else:
@@ -94,67 +104,55 @@ def list_(
     if not found:
         say("no backfill yet")
         return
-    print_table(
-        [
-            "id",
-            "range",
-            "interval",
-            "consumers",
-            "by",
-            "started",
-            "state",
-            "periods",
-            "written",
-            "untouched",
-            "restated",
-        ],
-        [
-            [
-                record.backfill_id,
-                f"{record.start_date} to {record.end_date}",
-                record.interval,
-                "all" if record.consumers is None else len(record.consumers),
-                f"{record.requested_by} ({record.snapshot_source})",
-                record.started_at,
-                record.state,
-                f"{record.periods_done:,} of {record.periods:,}",
-                record.snapshots_written,
-                record.snapshots_untouched,
-                record.snapshots_restated,
-            ]
-            for record in found
-        ],
-    )
     for record in found:
-        if error := record.summary.get("error"):
-            say(f"{record.backfill_id}: {error}")
+        print_record(record)
+
+
+def print_record(record: engine.Record) -> None:
+    """Tell of one backfill, within the width of a terminal."""
+    asked = record.consumers
+    whose = "all consumers" if asked is None else f"{len(asked):,} consumer{'s'[: len(asked) > 1]}"
+    took = ""
+    if record.finished_at is not None:
+        took = f", {(record.finished_at - record.started_at) / dt.timedelta(seconds=1):,.1f} s"
+    say(
+        f"{record.backfill_id:>4}  {record.state:<11}  "
+        f"{record.start_date} to {record.end_date}, {record.interval}, {whose}"
+    )
+    written, untouched = record.snapshots_written, record.snapshots_untouched
+    details = [
+        f"{record.periods_done:,} of {record.periods:,} periods",
+        f"{written:,} written, {untouched:,} untouched, {record.snapshots_restated:,} restated",
+        f"{moment(record.started_at.replace(microsecond=0))}{took}",
+        f"by {record.requested_by}, {record.snapshot_source}, days of {record.timezone}",
+        record.summary.get("error"),
+    ]
+    for line in filter(None, details):
+        say(f"{'':19}{line}")
 
 
 def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
     """Say what a backfill will do."""
-    first, last = outlook.bounds[min(1, outlook.periods)], outlook.bounds[-1]
     say(
         f"range      {request.start} to {request.end}, {request.interval}: "
         f"{outlook.periods:,} periods"
-        + (f", stamped {moment(first)} to {moment(last)}" if outlook.periods else "")
     )
+    if outlook.periods:
+        say(f"stamped    {moment(outlook.bounds[1])} to {moment(outlook.bounds[-1])}")
     whole = request.consumers is None
     say(
-        f"snapshots  up to {outlook.snapshots(whole=whole):,} "
-        f"({outlook.consumers:,} consumers"
-        + (" and the whole system)" if whole else "; no row of the whole system)")
-        + (f"; {outlook.there:,} periods have theirs already" if outlook.there else "")
+        f"snapshots  about {outlook.snapshots:,}, of {outlook.consumers:,} consumers"
+        + (" and the whole system" if whole else ", none of the whole system")
     )
-    say(
-        f"reads      about {outlook.rows_to_scan:,} events of the source (the planner's estimate); "
-        f"writes about {outlook.bytes_to_write / 1e6:,.0f} MB"
-    )
+    if outlook.there:
+        say(f"there      {outlook.there:,} periods have their snapshots already")
+    say(f"reads      about {outlook.rows_to_scan:,} events of the source, as the planner estimates")
+    say(f"writes     about {outlook.bytes_to_write / 1e6:,.1f} MB to disk, indexes included")
 
 
 def print_done(done: dict[str, Any]) -> None:
     """Say what a backfill did."""
     say(
         f"done       {done['periods']:,} periods: {done['snapshots_written']:,} snapshots written, "
-        f"{done['snapshots_untouched']:,} untouched, {done['snapshots_restated']:,} restated "
-        f"(backfill {done['backfill_id']})"
+        f"{done['snapshots_untouched']:,} untouched, {done['snapshots_restated']:,} restated"
     )

@@ -99,10 +99,15 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, before: str = "") -> Iterator[Callable[[int, int], None]]:
     """Show how far a long job is: a bar with ETA on a terminal, else plain lines.
 
-    Yields a function that takes how much is done and how much there is.
+    Args:
+        label: what is counted.
+        before: what goes on before the first of it is done, where that takes long.
+
+    Yields:
+        A function that takes how much is done and how much there is.
     """
     if not err.is_terminal:
         said = time.monotonic()
@@ -114,6 +119,8 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
                 share = f" ({done / total:.0%})" if total else ""
                 err.print(f"{escape(label)}: {done:,} of {total:,}{share}")
 
+        if before:
+            err.print(escape(before))
         yield lines
         return
     from rich.progress import (
@@ -134,5 +141,16 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         console=err,
         transient=True,
     ) as bar:
-        task = bar.add_task(escape(label), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(escape(before or label), total=None)
+
+        def show(done: int, total: int) -> None:
+            # Until there is something to judge by, the bar says no more than that it lives.
+            known = bool(done) or not before
+            bar.update(
+                task,
+                description=escape(label if known else before),
+                completed=done,
+                total=total if known else None,
+            )
+
+        yield show

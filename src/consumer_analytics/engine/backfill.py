@@ -133,6 +133,8 @@ class Outlook:
     Attributes:
         bounds: where the first period begins, then the end of each.
         consumers: how many are registered, or were asked for.
+        snapshots: rows there will be, by when consumers were registered; one that has
+            customers or events from before has more.
         there: instants of the range that have their snapshot already.
         rows_to_scan: events to be read from the source, as the planner estimates.
         bytes_to_write: disk that the new rows will take, estimated.
@@ -141,6 +143,7 @@ class Outlook:
 
     bounds: tuple[dt.datetime, ...]
     consumers: int
+    snapshots: int
     there: int
     rows_to_scan: int
     bytes_to_write: int
@@ -150,10 +153,6 @@ class Outlook:
     def periods(self) -> int:
         """How many periods there are."""
         return len(self.bounds) - 1
-
-    def snapshots(self, *, whole: bool) -> int:
-        """How many rows there will be at most, as far as consumers are registered."""
-        return self.periods * (self.consumers + whole)
 
     def as_json(self, request: Request) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -167,7 +166,7 @@ class Outlook:
             "periods_there": self.there,
             "periods_purged": self.purged,
             "consumers": self.consumers,
-            "snapshots": self.snapshots(whole=request.consumers is None),
+            "snapshots_estimated": self.snapshots,
             "rows_to_scan_estimated": self.rows_to_scan,
             "bytes_to_write_estimated": self.bytes_to_write,
         }
@@ -191,6 +190,7 @@ def look(connection: Connection, settings: Settings, request: Request) -> Outloo
             f"end_date {request.end} lies in the future; the last one possible is {today}"
         )
     with connection.transaction():
+        _require_known(connection, settings, request)
         stands = extract.standing(connection, settings)
         bounds, purged = _without_purged(bounds, stands)
         reading = _Reading(stands, bounds) if len(bounds) > 1 else None
@@ -198,16 +198,46 @@ def look(connection: Connection, settings: Settings, request: Request) -> Outloo
             _estimate(connection, settings, stretch)
             for stretch in (reading.ranges if reading is not None else ())
         )
-        there = scalar(
-            connection,
-            "select count(*) from public.consumer_analytics "
-            "where consumer_id is null and snapshot_timestamp = any(%s)",
-            list(bounds[1:]),
-        )
         consumers = _registered(connection, settings, request)
+        snapshots, there = _expected(connection, settings, request, bounds[1:])
         size = scalar(connection, query("snapshots-size"), _BYTES_OF_A_ROW)
-    new = (len(bounds) - 1 - there) * (consumers + (request.consumers is None))
-    return Outlook(bounds, consumers, there, rows, round(new * size), purged)
+    missing = 1 - there / max(1, len(bounds) - 1)
+    return Outlook(
+        bounds, consumers, snapshots, there, rows, round(snapshots * missing * size), purged
+    )
+
+
+def _require_known(connection: Connection, settings: Settings, request: Request) -> None:
+    """Refuse consumers that no row tells of: a typing error would else write nothing."""
+    unknown = connection.execute(
+        query("consumers-unknown", settings.source_schema),
+        {"consumers": list(request.consumers or ())},
+    ).fetchone()
+    if unknown is not None:
+        raise UsageError(
+            f"consumer {unknown[0]} is unknown: it is not in consumers, and no customer and no "
+            "event is its own"
+        )
+
+
+def _expected(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    snapshots: tuple[dt.datetime, ...],
+) -> tuple[int, int]:
+    """Count the rows that registered consumers and the system will have, and instants done."""
+    whole = request.consumers is None
+    values = {
+        "instants": list(snapshots),
+        "consumers": None if whole else list(request.consumers or ()),
+    }
+    rows: int = scalar_of(
+        connection, "backfill-expected", values, source_schema=settings.source_schema
+    )
+    whose = sql.SQL("consumer_id is null" if whole else "consumer_id = any(%(consumers)s)")
+    there: int = scalar_of(connection, "backfill-there", values, whose=whose)
+    return rows + len(snapshots) * whole, there
 
 
 def _without_purged(
@@ -452,9 +482,11 @@ def _open(connection: Connection, settings: Settings, request: Request, outlook:
     return backfill_id
 
 
-def scalar_of(connection: Connection, name: LiteralString, values: dict[str, Any]) -> Any:
+def scalar_of(
+    connection: Connection, name: LiteralString, values: dict[str, Any], **parts: Any
+) -> Any:
     """Run a query file that answers one row, and return its first column."""
-    row = connection.execute(query(name), values).fetchone()
+    row = connection.execute(query(name, **parts), values).fetchone()
     return None if row is None else row[0]
 
 
@@ -659,8 +691,10 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
             base.ready.set()
             if thread is not None and thread.is_alive():
                 job.stopped.set()
-                second.cancel_safe()
-                thread.join()
+                # Again until it ends: between two statements there is nothing to cancel.
+                while thread.is_alive():
+                    second.cancel_safe()
+                    thread.join(_PATIENCE)
     if failure:
         raise failure[0]
 

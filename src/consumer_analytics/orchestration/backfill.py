@@ -59,20 +59,21 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
         # The orchestrator prints the traceback; this is the line to read.
         log.error("refused: %s", error)  # noqa: TRY400
         raise
-    told = outlook.as_json(request)
     log.info(
-        "%s to %s, %s: %s periods, up to %s snapshots, about %s events to read",
+        "%s to %s, %s: %s periods, about %s snapshots; reads about %s events, writes about %.0f MB",
         request.start,
         request.end,
         request.interval,
         f"{outlook.periods:,}",
-        f"{told['snapshots']:,}",
+        f"{outlook.snapshots:,}",
         f"{outlook.rows_to_scan:,}",
+        outlook.bytes_to_write / 1e6,
     )
     return {
         "periods": outlook.periods,
-        "snapshots": told["snapshots"],
+        "snapshots_estimated": outlook.snapshots,
         "rows_to_scan_estimated": outlook.rows_to_scan,
+        "bytes_to_write_estimated": outlook.bytes_to_write,
     }
 
 
