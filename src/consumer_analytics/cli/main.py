@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "sweep",
     "audit": "audit",
     "status": "status",
+    "doctor": "doctor",
     "roles": "roles",
     "up": "up",
     "backfill": "backfill",

@@ -343,7 +343,7 @@ def repair(
                 {"since": MINUS_INFINITY, "until": stands.processed_through},
             )
             done["rows_removed"] = (
-                connection.execute(query("snapshots-undouble")).rowcount
+                connection.execute(query("snapshots-undouble"), {"reason": reason}).rowcount
                 if found.doubled_rows
                 else 0
             )

@@ -105,8 +105,7 @@ def _age(length: dt.timedelta) -> str:
 def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str]) -> list[Holder]:
     """Look which transactions that may have begun before an instant are still open.
 
-    Sessions are read before prepared transactions: one that prepares in
-    between is seen twice rather than not at all.
+    What was seen is noted: it bounds when a transaction that is prepared later began.
 
     Args:
         connection: in autocommit and outside of a transaction, within which
@@ -120,6 +119,29 @@ def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str
     Raises:
         HoldbackBlindError: another session's transaction start is hidden from
             this login, or the server is a standby and other sessions are elsewhere.
+    """
+    holders, seen_at, none_open_before = look(connection, before, ignored_roles)
+    connection.execute(
+        query("transactions-observe"),
+        {"observed_at": seen_at, "none_open_before": none_open_before},
+    )
+    return holders
+
+
+def look(
+    connection: Connection, before: dt.datetime, ignored_roles: list[str]
+) -> tuple[list[Holder], dt.datetime, dt.datetime]:
+    """Look as `observe` does, and note nothing.
+
+    Sessions are read before prepared transactions: one that prepares in
+    between is seen twice rather than not at all.
+
+    Returns:
+        The holders, the oldest first; when they were seen; and an instant before
+        which no transaction was open any more.
+
+    Raises:
+        HoldbackBlindError: as `observe` does.
     """
     if connection.info.transaction_status != TransactionStatus.IDLE:
         raise RuntimeError("transactions are looked at from outside of one")
@@ -164,11 +186,11 @@ def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str
     ]
     # Of all sessions, whatever the instant and the login: any of them may be prepared later.
     oldest = min((row[4] for row in rows if row[4] is not None), default=looked_at)
-    connection.execute(
-        query("transactions-observe"),
-        {"observed_at": seen_at, "none_open_before": min(oldest, looked_at - SETTLE)},
+    return (
+        sorted(sessions + prepared, key=lambda holder: holder.began),
+        seen_at,
+        min(oldest, looked_at - SETTLE),
     )
-    return sorted(sessions + prepared, key=lambda holder: holder.began)
 
 
 def _quoted(name: str) -> str:

@@ -273,6 +273,51 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             yield Grant("tenant", one.kind, one.shown, ("execute",))
 
 
+def missing(connection: Connection, settings: Settings) -> list[str]:
+    """Return what this session's login lacks to run the ETL, as the statements that grant it.
+
+    Read-only. Rights that come with ownership or from a group count as well.
+    """
+    objects = _objects(connection)
+    needed = [
+        (grant, privilege)
+        for grant in [*_common(settings), *_rights(objects)]
+        if grant.role == "etl"
+        for privilege in grant.privileges
+    ]
+    by_name = {one.shown: one for one in objects}
+    lacking = connection.execute(
+        query("grants-missing"),
+        {
+            "kinds": [grant.kind for grant, _ in needed],
+            "schemas": [_schema_of(grant, by_name) for grant, _ in needed],
+            "names": [_name_of(grant, by_name) for grant, _ in needed],
+            "privileges": [privilege for _, privilege in needed],
+        },
+    ).fetchall()
+    login = scalar(connection, "select current_user")
+    database = scalar(connection, "select current_database()")
+    return [
+        _statement(
+            Grant("etl", grant.kind, grant.name, (privilege,)), {"etl": login}, by_name, database
+        ).as_string(connection)
+        for (place,) in lacking
+        for grant, privilege in [needed[place - 1]]
+    ]
+
+
+def _schema_of(grant: Grant, objects: dict[str, _Object]) -> str | None:
+    if grant.name in objects:
+        return objects[grant.name].schema
+    return grant.name.split(".", 1)[0] if "." in grant.name else None
+
+
+def _name_of(grant: Grant, objects: dict[str, _Object]) -> str:
+    if grant.name in objects:
+        return objects[grant.name].name
+    return grant.name.split(".", 1)[-1]
+
+
 def _statement(
     grant: Grant, roles: dict[str, str], objects: dict[str, _Object], database: str
 ) -> sql.Composed:

@@ -30,6 +30,17 @@ REQUIRED: dict[str, dict[str, frozenset[str]]] = {
 
 
 def require_usable(connection: Connection, source_schema: str) -> None:
+    """Check that the source tables are there, with the columns we rely on and all their rows.
+
+    Raises:
+        SourceError: a table or column is missing, has another type, or rows are
+            hidden from this login; the message names it.
+    """
+    require_columns(connection, source_schema)
+    require_all_rows(connection, source_schema)
+
+
+def require_columns(connection: Connection, source_schema: str) -> None:
     """Check that the source tables are there, with the columns we rely on.
 
     Raises:
@@ -62,6 +73,14 @@ def require_usable(connection: Connection, source_schema: str) -> None:
                     f"column {source_schema}.{table}.{column} is {kind}; "
                     f"it must be {' or '.join(sorted(allowed))}"
                 )
+
+
+def require_all_rows(connection: Connection, source_schema: str) -> None:
+    """Check that this login sees every row of the source tables.
+
+    Raises:
+        SourceError: row-level security hides some; the message names the table.
+    """
     filtered = connection.execute(
         "select relname, current_user from pg_class where relname = any(%s) "
         "and relnamespace = to_regnamespace(quote_ident(%s)) and row_security_active(oid)",

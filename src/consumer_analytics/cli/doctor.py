@@ -1,0 +1,114 @@
+"""`consumer-analytics doctor`: what is wrong, why, and what makes it good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from consumer_analytics.cli.output import JsonFlag, err, harmless, out, print_json, say
+from consumer_analytics.engine import doctor as engine
+from consumer_analytics.engine.database import connect
+from consumer_analytics.engine.doctor.findings import Context, Examined, Finding, Verdict
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import settings
+
+_COLOURS = {
+    Verdict.OK: "green",
+    Verdict.UNKNOWN: "cyan",
+    Verdict.WARNING: "yellow",
+    Verdict.PROBLEM: "red",
+}
+_EXIT_CODES = {Verdict.OK: 0, Verdict.UNKNOWN: 1, Verdict.WARNING: 1, Verdict.PROBLEM: 2}
+
+
+def doctor(
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Apply the fixes that are safe, and look again."),
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find what commonly breaks: each with verdict, evidence, cause and fix.
+
+    Looks and changes nothing, unless told to fix. Exits 0 where all is well, 1 where there is a
+    warning or a check could not be made, 2 where there is a problem; with --fix, by what is left.
+    """
+    with _context() as context, err.status("looking") as shown:
+        examined = []
+        for one in engine.examine(
+            context, engine.CHECKS, fix=fix, notify=lambda text: shown.update(escape(text))
+        ):
+            examined.append(one)
+            if not as_json:
+                _print(one)
+    worst = max(one.verdict for one in examined)
+    if as_json:
+        print_json(
+            {
+                "verdict": worst.word,
+                "found": sum(one.finding.verdict is not Verdict.OK for one in examined),
+                "checks": [one.as_json() for one in examined],
+            }
+        )
+    else:
+        _sum_up(examined, fix=fix)
+    if code := _EXIT_CODES[worst]:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def _context() -> Iterator[Context]:
+    """Connect where that can be done; where not, the checks that need it will say so."""
+    try:
+        connection = connect(settings(), "doctor", as_admin=True)
+    except ConsumerAnalyticsError as error:
+        yield Context(settings(), refusal=error)
+        return
+    with connection:
+        yield Context(settings(), connection)
+
+
+def _print(one: Examined) -> None:
+    _print_line(one.finding.verdict, one.check.name, one.finding)
+    if one.finding.verdict is Verdict.OK:
+        return
+    for line in one.finding.evidence:
+        _print_detail("", line)
+    if one.finding.cause:
+        _print_detail("cause", one.finding.cause)
+    if one.finding.fix is not None:
+        for place, line in enumerate(one.finding.fix.command.splitlines()):
+            _print_detail("" if place else "fix", line)
+    if one.treatment is not None:
+        _print_detail("done", one.treatment.done)
+        if one.treatment.proof is not None:
+            _print_line(one.treatment.proof.verdict, one.check.name, one.treatment.proof)
+
+
+def _print_line(verdict: Verdict, name: str, finding: Finding) -> None:
+    colour = _COLOURS[verdict]
+    out.print(f"[{colour}]{verdict.word:<8}[/{colour}] {name:<22} {escape(harmless(finding.says))}")
+
+
+def _print_detail(label: str, text: str) -> None:
+    out.print(f"         [dim]{label:>7}[/dim]  {escape(harmless(text))}")
+
+
+def _sum_up(examined: list[Examined], *, fix: bool) -> None:
+    found = [one for one in examined if one.finding.verdict is not Verdict.OK]
+    if not found:
+        say(f"{len(examined)} checks, nothing found")
+        return
+    fixable = sum(
+        one.finding.fix is not None and one.finding.fix.apply is not None for one in found
+    )
+    fixed = sum(one.treatment is not None and one.treatment.worked for one in found)
+    if fix:
+        say(f"{len(examined)} checks, {len(found)} finding(s), {fixed} of them fixed")
+    else:
+        hint = f"; --fix makes {fixable} of them good" if fixable else ""
+        say(f"{len(examined)} checks, {len(found)} finding(s){hint}")

@@ -1,0 +1,9 @@
+-- Whether a session has written to the watermark's table and not committed.
+select exists (
+    select from pg_locks
+    where pid = %(pid)s
+        and locktype = 'relation'
+        and database = (select oid from pg_database where datname = current_database())
+        and relation = 'public.etl_job_watermarks'::regclass
+        and mode in ('RowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+)
