@@ -115,6 +115,55 @@ class Settings(BaseSettings):
         Field(ge=1, le=65535, description="Port of Airflow's web server under `up`."),
     ] = 8081
 
+    dashboard_host: Annotated[
+        str,
+        Field(
+            description="Address that `consumer-analytics serve` listens on. Any other than this "
+            "machine's own (the loopback) needs a password or tokens.",
+        ),
+    ] = "127.0.0.1"
+    dashboard_port: Annotated[
+        int,
+        Field(ge=0, le=65535, description="Port of `consumer-analytics serve`; 0 for a free one."),
+    ] = 8082
+    dashboard_database_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="libpq URL that the dashboard reads through, for a login in the role "
+            "`consumer_analytics_reader`. Without it: the database URL.",
+        ),
+    ] = None
+    dashboard_database_password_file: Annotated[
+        Path | None,
+        Field(description="File whose first line is the password, for a URL without one."),
+    ] = None
+    dashboard_password_file: Annotated[
+        Path | None,
+        Field(description="File whose first line is the password that the dashboard asks for."),
+    ] = None
+    dashboard_tokens_file: Annotated[
+        Path | None,
+        Field(
+            description="File of the dashboard's tokens, kept by `consumer-analytics tokens`.",
+        ),
+    ] = None
+    dashboard_hosts: Annotated[
+        str,
+        Field(
+            description="Names, separated by commas, under which the dashboard is reached, besides "
+            "the address it listens on; requests for other names are refused. With a password or "
+            "tokens, and without names here, any.",
+        ),
+    ] = ""
+    dashboard_session_hours: Annotated[
+        float,
+        Field(gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in anew."),
+    ] = 12.0
+    dashboard_statement_timeout: Annotated[
+        float,
+        Field(gt=0, description="Seconds after which a query of the dashboard is given up."),
+    ] = 10.0
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:

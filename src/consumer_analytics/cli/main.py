@@ -26,6 +26,8 @@ COMMANDS = {
     "status": "status",
     "doctor": "doctor",
     "roles": "roles",
+    "serve": "serve",
+    "tokens": "tokens",
     "up": "up",
     "backfill": "backfill",
     "watermark": "watermark",

@@ -147,30 +147,55 @@ def connect(
         SuperuserError: the login is a superuser and nobody said that it may be.
         UnsupportedDatabaseError: the server is older than PostgreSQL 15.
     """
-    parts = {**_PATIENCE, **conninfo_to_dict(conninfo(settings))}
-    parts["application_name"] = f"{APPLICATION} {purpose}"
     try:
-        connection = psycopg.connect(make_conninfo("", **parts), autocommit=True)
+        connection = psycopg.connect(parameters(settings, purpose), autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"the database cannot be reached: {_one_line(error)}; "
             "check CONSUMER_ANALYTICS_DATABASE_URL"
         ) from None
-    if connection.info.server_version < OLDEST_SERVER * 10_000:
-        version = connection.info.server_version // 10_000
-        connection.close()
-        raise UnsupportedDatabaseError(
-            f"the server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
-        )
     try:
-        _refuse_superuser(connection, settings, as_admin=as_admin)
-        _set_up(connection)
-        if not writes_sources:
-            connection.execute("select pg_advisory_lock_shared(%s, 0)", [LOCK_READER])
+        prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def parameters(settings: Settings, purpose: str) -> str:
+    """Return the connection string of a session of ours; `purpose` is shown in its name.
+
+    Raises:
+        SettingsError: the URL cannot be parsed, or a password file is unreadable.
+        DatabaseUnreachableError: no URL is set and the embedded server is not there.
+    """
+    parts = {**_PATIENCE, **conninfo_to_dict(conninfo(settings))}
+    parts["application_name"] = f"{APPLICATION} {purpose}"
+    return make_conninfo("", **parts)
+
+
+def prepare(
+    connection: Connection,
+    settings: Settings,
+    *,
+    writes_sources: bool = False,
+    as_admin: bool = False,
+) -> None:
+    """Make a new connection, in autocommit, a session of ours; see `connect`.
+
+    Raises:
+        SuperuserError: the login is a superuser and nobody said that it may be.
+        UnsupportedDatabaseError: the server is older than PostgreSQL 15.
+    """
+    if connection.info.server_version < OLDEST_SERVER * 10_000:
+        version = connection.info.server_version // 10_000
+        raise UnsupportedDatabaseError(
+            f"the server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
+        )
+    _refuse_superuser(connection, settings, as_admin=as_admin)
+    _set_up(connection)
+    if not writes_sources:
+        connection.execute("select pg_advisory_lock_shared(%s, 0)", [LOCK_READER])
 
 
 def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: bool) -> None:

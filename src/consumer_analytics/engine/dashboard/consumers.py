@@ -1,0 +1,338 @@
+"""The consumers: a table to search, sort and page through, and who one of them is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+
+from consumer_analytics.engine.dashboard import series
+from consumer_analytics.engine.dashboard.figures import Figure, figure
+from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.errors import UsageError
+from consumer_analytics.sql import query
+
+PAGE = 50
+MOST_ROWS = 200
+#: Points of a row's sparkline.
+SPARKLINE = 30
+
+Sort = Literal["name", "customers", "active", "active_ratio", "events", "new_events", "change"]
+Direction = Literal["asc", "desc"]
+
+_FETCHED_AT_ONCE = 1_000
+#: What PostgreSQL takes as an offset.
+_FURTHEST = 2**62
+
+#: What the table is ordered by, and whether that needs the earlier snapshot.
+_ORDER: dict[str, tuple[str, bool]] = {
+    "name": ("lower(name)", False),
+    "customers": ("customers", False),
+    "active": ("active", False),
+    "active_ratio": ("active::numeric / nullif(customers, 0)", False),
+    "events": ("events", False),
+    "new_events": ("events - coalesce(events_before, 0)", True),
+    "change": ("customers - coalesce(customers_before, 0)", True),
+}
+
+
+@dataclass(frozen=True)
+class ConsumerRow:
+    """A consumer in the table.
+
+    Attributes:
+        consumer_id: as text.
+        name: as `consumers` has it; None where it has none.
+        customers: customers now, and at the instant compared with.
+        active: of those, the ones with status ACTIVE now.
+        inactive: of those, the ones with status INACTIVE now.
+        active_ratio: active ÷ customers, four decimals; 0 without customers.
+        total_events: events before the latest snapshot.
+        new_events: events since the instant compared with; None without one.
+        sparkline: customers at the page's `sparkline_at`; None where it has no snapshot.
+    """
+
+    consumer_id: str
+    name: str | None
+    customers: Figure
+    active: int
+    inactive: int
+    active_ratio: float
+    total_events: int
+    new_events: int | None
+    sparkline: list[int | None]
+
+
+@dataclass(frozen=True)
+class ConsumersPage:
+    """A page of the table.
+
+    Attributes:
+        at: the latest snapshot's instant; None without snapshots.
+        range: the range that the change is over, or `custom`.
+        compared_with: the instant of the snapshot it is compared with; None without one.
+        search: what the rows contain in name or id.
+        sort: what they are ordered by.
+        direction: and how.
+        page: from 1.
+        pages: how many there are, at least 1.
+        size: rows of a page.
+        matching: rows that match the search, on all pages.
+        sparkline_at: the instants of the sparklines.
+        rows: the page's rows.
+    """
+
+    at: dt.datetime | None
+    range: str
+    compared_with: dt.datetime | None
+    search: str
+    sort: Sort
+    direction: Direction
+    page: int
+    pages: int
+    size: int
+    matching: int
+    sparkline_at: list[dt.datetime]
+    rows: list[ConsumerRow]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who a consumer is.
+
+    Attributes:
+        consumer_id: as text.
+        name: as `consumers` has it; None where it has none.
+        registered: whether `consumers` has it.
+        status: as `consumers` has it.
+        created_at: as `consumers` has it.
+    """
+
+    consumer_id: str
+    name: str | None
+    registered: bool
+    status: str | None
+    created_at: dt.datetime | None
+
+
+def find(connection: Connection, source_schema: str, consumer_id: uuid.UUID) -> Consumer | None:
+    """Return who a consumer is; None where nobody has heard of it."""
+    row = connection.execute(
+        query("dashboard-consumer", source_schema), {"consumer": consumer_id}
+    ).fetchone()
+    if row is None:
+        return None
+    name, status, created_at, registered = row
+    return Consumer(str(consumer_id), name, registered, status, created_at)
+
+
+def page(
+    connection: Connection,
+    source_schema: str,
+    span: Range,
+    *,
+    search: str = "",
+    sort: Sort = "customers",
+    direction: Direction = "desc",
+    number: int = 1,
+    size: int = PAGE,
+    only: list[uuid.UUID] | None = None,
+    sparkline: int = SPARKLINE,
+) -> ConsumersPage:
+    """Return a page of the consumers at the latest snapshot.
+
+    Args:
+        connection: to the product's database.
+        source_schema: where `consumers` is, for the names.
+        span: what the change and the sparkline are over.
+        search: text that the name or the id contains, letter case aside.
+        sort: what the rows are ordered by.
+        direction: ascending or descending; rows without the figure come last.
+        number: of the page, from 1; a page after the last one has no rows.
+        size: rows of a page, at most `MOST_ROWS`.
+        only: these consumers alone: a tenant's.
+        sparkline: points of a row's sparkline; 0 for none.
+
+    Raises:
+        UsageError: page or size are out of bounds, or the search holds a NUL.
+    """
+    if not 1 <= size <= MOST_ROWS:
+        raise UsageError(f"a page has 1 to {MOST_ROWS} rows")
+    if number < 1:
+        raise UsageError("pages are numbered from 1")
+    found = series.bounds(connection, None)
+    if found is None:
+        return ConsumersPage(
+            None, span.name, None, search, sort, direction, number, 1, size, 0, [], []
+        )
+    since, until = span.bounds(*found)
+    at, before = _between(connection, since, until)
+    rows = connection.execute(
+        _table(source_schema, sort, direction, compared=_ORDER[sort][1]),
+        _values(search, at, before, only, size, (number - 1) * size),
+    ).fetchall()
+    matching = rows[0][-1] if rows else _matching(connection, source_schema, search, at, only)
+    shown_at = series.instants(connection, since, until, sparkline) if sparkline else []
+    return ConsumersPage(
+        at=at,
+        range=span.name,
+        compared_with=before,
+        search=search,
+        sort=sort,
+        direction=direction,
+        page=number,
+        pages=max(1, -(-matching // size)),
+        size=size,
+        matching=matching,
+        sparkline_at=shown_at,
+        rows=_with_history(connection, rows, before, shown_at),
+    )
+
+
+def every(
+    connection: Connection,
+    source_schema: str,
+    span: Range,
+    *,
+    search: str = "",
+    sort: Sort = "customers",
+    direction: Direction = "desc",
+    only: list[uuid.UUID] | None = None,
+) -> Iterator[ConsumerRow]:
+    """Yield all rows of the table, without sparklines, as the server sends them.
+
+    In a transaction of the caller's: the rows come through a cursor of the server's.
+    """
+    found = series.bounds(connection, None)
+    if found is None:
+        return
+    at, before = _between(connection, *span.bounds(*found))
+    with connection.cursor("dashboard_consumers") as cursor:
+        cursor.itersize = _FETCHED_AT_ONCE
+        cursor.execute(
+            _table(source_schema, sort, direction, compared=True),
+            _values(search, at, before, only, None, 0),
+        )
+        for consumer_id, name, customers, active, inactive, events, old, old_events, _ in cursor:
+            yield _row(
+                (consumer_id, name, customers, active, inactive, events),
+                _before(old, old_events, before),
+                [],
+            )
+
+
+def _between(
+    connection: Connection, since: dt.datetime, until: dt.datetime
+) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Return the instants of the table's snapshot and of the one it is compared with."""
+    row = connection.execute(
+        query("dashboard-between"), {"since": since, "until": until}
+    ).fetchone()
+    at, before = row or (None, None)
+    return at, None if before == at else before
+
+
+def _table(source_schema: str, sort: Sort, direction: Direction, *, compared: bool) -> sql.Composed:
+    return query(
+        "dashboard-consumers",
+        source_schema,
+        compared=query(f"dashboard-consumers-{'before' if compared else 'now'}"),
+        order=sql.SQL(_ORDER[sort][0]),
+        direction=sql.SQL("asc" if direction == "asc" else "desc"),
+    )
+
+
+def _values(
+    search: str,
+    at: dt.datetime | None,
+    before: dt.datetime | None,
+    only: list[uuid.UUID] | None,
+    size: int | None,
+    offset: int,
+) -> dict[str, Any]:
+    if "\x00" in search:
+        raise UsageError("the search holds a NUL, which no name does")
+    escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {
+        "at": at,
+        "before": before,
+        "only": only,
+        "pattern": f"%{escaped}%" if search else None,
+        "size": size,
+        "offset": min(offset, _FURTHEST),
+    }
+
+
+def _matching(
+    connection: Connection,
+    source_schema: str,
+    search: str,
+    at: dt.datetime | None,
+    only: list[uuid.UUID] | None,
+) -> int:
+    """Return how many rows match where the page itself is empty and cannot say."""
+    row = connection.execute(
+        _table(source_schema, "customers", "desc", compared=False),
+        _values(search, at, None, only, 1, 0),
+    ).fetchone()
+    return row[-1] if row else 0
+
+
+def _with_history(
+    connection: Connection,
+    rows: list[tuple[Any, ...]],
+    before: dt.datetime | None,
+    at: list[dt.datetime],
+) -> list[ConsumerRow]:
+    """Add what the page's rows were earlier: at the instant compared with, and along `at`."""
+    wanted = ([before] if before else []) + at
+    history: dict[Any, tuple[list[int | None], list[int | None]]] = {}
+    if rows and wanted:
+        history = {
+            consumer_id: (customers, events)
+            for consumer_id, customers, events in connection.execute(
+                query("dashboard-consumers-beside"),
+                {"page": [row[0] for row in rows], "instants": wanted},
+            )
+        }
+    made = []
+    for consumer_id, name, customers, active, inactive, events, *_ in rows:
+        then, events_then = history.get(consumer_id, ([None] * len(wanted), [None] * len(wanted)))
+        made.append(
+            _row(
+                (consumer_id, name, customers, active, inactive, events),
+                _before(then[0], events_then[0], before) if before else None,
+                then[1:] if before else then,
+            )
+        )
+    return made
+
+
+def _before(
+    customers: int | None, events: int | None, before: dt.datetime | None
+) -> tuple[int, int] | None:
+    """Return what a consumer had at the instant compared with: zeros before it came."""
+    return None if before is None else (customers or 0, events or 0)
+
+
+def _row(
+    now: tuple[Any, ...], before: tuple[int, int] | None, sparkline: list[int | None]
+) -> ConsumerRow:
+    consumer_id, name, customers, active, inactive, events = now
+    customers, active, events = customers or 0, active or 0, events or 0
+    return ConsumerRow(
+        consumer_id=str(consumer_id),
+        name=name,
+        customers=figure(customers, before[0] if before else None),
+        active=active,
+        inactive=inactive or 0,
+        active_ratio=round(active / customers, 4) if customers else 0.0,
+        total_events=events,
+        new_events=events - before[1] if before else None,
+        sparkline=sparkline,
+    )

@@ -1,0 +1,347 @@
+"""Is it fresh, and what went wrong: lag, runs by task, failed runs, backfills."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from consumer_analytics.engine import instants, watermark
+from consumer_analytics.engine.dashboard import ranges
+from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, scalar
+from consumer_analytics.sql import query
+
+ETL = "consumer_analytics_etl"
+POINTS = 200
+RUNS = 30
+BACKFILLS = 20
+#: The engine's own steps, by the task that takes them: where Airflow's tables are elsewhere.
+_STEPS = {
+    "extract_customer_counts": ("extract_customers",),
+    "extract_event_counts": ("extract_events",),
+    "load_consumer_analytics": ("lock", "fold", "render", "write", "finish"),
+}
+_EXTRACTS = ("extract_customer_counts", "extract_event_counts")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task of a run.
+
+    Attributes:
+        task: its id, such as `extract_event_counts`.
+        state: as Airflow tells it; None where the engine tells.
+        began: seconds after the run's beginning.
+        seconds: how long it took; None while it goes on.
+        tries: how often it was tried; None where the engine tells.
+    """
+
+    task: str
+    state: str | None
+    began: float
+    seconds: float | None
+    tries: int | None
+
+
+@dataclass(frozen=True)
+class TimedRun:
+    """A run and its tasks, for a Gantt view.
+
+    Attributes:
+        run: its key, or Airflow's run id.
+        began_at: when it began.
+        state: such as `success`, `failed`, `running`.
+        seconds: how long it took; None while it goes on.
+        steps: its tasks in the order in which they began.
+    """
+
+    run: str
+    began_at: dt.datetime
+    state: str
+    seconds: float | None
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed.
+
+    Attributes:
+        run: its key.
+        source: who ran it, such as `airflow_etl`.
+        opened_at: when it began.
+        finished_at: when it failed.
+        requested_at: the instant it was for.
+        error_type: the exception's type, where it was noted.
+        error: its message.
+    """
+
+    run: str
+    source: str
+    opened_at: dt.datetime
+    finished_at: dt.datetime | None
+    requested_at: dt.datetime
+    error_type: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where the watermark was after a run.
+
+    Attributes:
+        at: when the run ended.
+        watermark: what it had processed up to.
+        lag_seconds: `at` less `watermark`: the watermark's age then, not judged by the schedule.
+        lag_before_seconds: its age a moment before the run ended; None for the first one shown.
+    """
+
+    at: dt.datetime
+    watermark: dt.datetime
+    lag_seconds: float
+    lag_before_seconds: float | None
+
+
+@dataclass(frozen=True)
+class BackfillProgress:
+    """A backfill and how far it is.
+
+    Attributes:
+        backfill_id: its number.
+        start_date: first day, inclusive.
+        end_date: last day, exclusive.
+        period: `daily` or `weekly`.
+        timezone: in which its days are.
+        consumers: how many consumers it is for; None for all and the whole system.
+        state: running, done, failed or interrupted.
+        periods: snapshots' instants it is to write.
+        periods_done: and those it has.
+        percent: the same in per cent, one decimal.
+        snapshots_written: rows it has written.
+        snapshots_restated: rows it found different and restated.
+        requested_by: who asked for it.
+        started_at: when it began.
+        finished_at: when it ended; None while it goes on.
+    """
+
+    backfill_id: int
+    start_date: dt.date
+    end_date: dt.date
+    period: str
+    timezone: str
+    consumers: int | None
+    state: str
+    periods: int
+    periods_done: int
+    percent: float
+    snapshots_written: int
+    snapshots_restated: int
+    requested_by: str
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What the freshness page shows.
+
+    Attributes:
+        now: the server's clock.
+        watermark: what has been processed up to; None before the first run.
+        watermark_age_seconds: its age; None before the first run.
+        last_run_at: when the last run ended or failed.
+        last_run_status: pending, running, success or failed.
+        latest_snapshot: the instant of the latest snapshot.
+        range: the range of `reached` and `failed`, which ends now.
+        since: its beginning.
+        until: its end.
+        timed_by: who timed the runs: `airflow`, or `engine` where Airflow's tables are elsewhere.
+        runs: the latest runs with their tasks, the newest first.
+        failed: the failed runs of the range, the newest first, at most `RUNS`.
+        reached: the watermark over the range, the oldest first.
+        backfills: the latest ones, the newest first.
+    """
+
+    now: dt.datetime
+    watermark: dt.datetime | None
+    watermark_age_seconds: float | None
+    last_run_at: dt.datetime | None
+    last_run_status: str
+    latest_snapshot: dt.datetime | None
+    range: str
+    since: dt.datetime
+    until: dt.datetime
+    timed_by: str
+    runs: list[TimedRun]
+    failed: list[FailedRun]
+    reached: list[Reached]
+    backfills: list[BackfillProgress]
+
+
+def read(connection: Connection, span: Range, points: int = POINTS) -> Freshness:
+    """Return how fresh the figures are, and what the latest runs and backfills did."""
+    now = instants.now(connection)
+    mark = watermark.read(connection)
+    first = scalar(connection, "select min(opened_at) from consumer_analytics_internal.runs")
+    since, until = span.bounds(first or now, now)
+    is_set = mark.last_processed_timestamp > watermark.EPOCH
+    timed_by, runs = _timed_runs(connection)
+    return Freshness(
+        now=now,
+        watermark=mark.last_processed_timestamp if is_set else None,
+        watermark_age_seconds=_seconds(mark.last_processed_timestamp, now) if is_set else None,
+        last_run_at=mark.last_run_at,
+        last_run_status=mark.last_run_status,
+        latest_snapshot=scalar(
+            connection,
+            "select max(snapshot_timestamp) from public.consumer_analytics "
+            "where consumer_id is null",
+        ),
+        range=span.name,
+        since=since,
+        until=until,
+        timed_by=timed_by,
+        runs=runs,
+        failed=_failed(connection, since, until),
+        reached=_reached(connection, since, until, points),
+        backfills=_backfills(connection),
+    )
+
+
+def _seconds(since: dt.datetime, until: dt.datetime) -> float:
+    return round((until - since).total_seconds(), 3)
+
+
+def _timed_runs(connection: Connection) -> tuple[str, list[TimedRun]]:
+    """Return who timed the latest runs, and the runs."""
+    if _sees_airflow(connection) and (runs := _airflow_runs(connection)):
+        return "airflow", runs
+    return "engine", _engine_runs(connection)
+
+
+def _sees_airflow(connection: Connection) -> bool:
+    """Tell whether Airflow's tables are in this database, for this login to read."""
+    return bool(scalar(connection, query("dashboard-sees-airflow")))
+
+
+def _airflow_runs(connection: Connection) -> list[TimedRun]:
+    found: dict[str, TimedRun] = {}
+    for (
+        run,
+        state,
+        began,
+        ended,
+        task,
+        task_state,
+        task_began,
+        task_ended,
+        tries,
+    ) in connection.execute(query("dashboard-airflow-tasks"), {"dag": ETL, "limit": RUNS}):
+        timed = found.setdefault(
+            run, TimedRun(run, began, state, _seconds(began, ended) if ended else None, [])
+        )
+        if task is not None and task_began is not None:
+            timed.steps.append(
+                Step(
+                    task,
+                    task_state,
+                    _seconds(began, task_began),
+                    _seconds(task_began, task_ended) if task_ended else None,
+                    tries,
+                )
+            )
+    return list(found.values())
+
+
+def _engine_runs(connection: Connection) -> list[TimedRun]:
+    rows = connection.execute(
+        query("dashboard-runs"),
+        {"since": "-infinity", "until": "infinity", "failed": False, "limit": RUNS},
+    ).fetchall()
+    return [
+        TimedRun(
+            key,
+            opened,
+            "running" if state == "open" else state,
+            _seconds(opened, finished) if finished else None,
+            _engine_steps(summary.get("seconds") or {}),
+        )
+        for key, _, state, _, _, opened, finished, _, summary in rows
+    ]
+
+
+def _engine_steps(seconds: dict[str, Any]) -> list[Step]:
+    """Return what the engine timed itself; it tells how long, and the order tells when."""
+    took = {
+        task: round(sum(float(seconds.get(step) or 0) for step in steps), 3)
+        for task, steps in _STEPS.items()
+        if any(step in seconds for step in steps)
+    }
+    steps: list[Step] = []
+    began = 0.0
+    for task, duration in took.items():
+        steps.append(Step(task, None, round(began, 3), duration, None))
+        began += duration
+    return steps
+
+
+def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> list[FailedRun]:
+    rows = connection.execute(
+        query("dashboard-runs"), {"since": since, "until": until, "failed": True, "limit": RUNS}
+    ).fetchall()
+    return [
+        FailedRun(
+            key,
+            source,
+            opened,
+            finished,
+            requested,
+            summary.get("error_type"),
+            summary.get("error"),
+        )
+        for key, source, _, requested, _, opened, finished, _, summary in rows
+    ]
+
+
+def _reached(
+    connection: Connection, since: dt.datetime, until: dt.datetime, points: int
+) -> list[Reached]:
+    begins, ends = ranges.slices(since, until, points)
+    made: list[Reached] = []
+    before: dt.datetime | None = None
+    for at, mark in connection.execute(
+        query("dashboard-watermark"), {"begins": begins, "ends": ends}
+    ):
+        made.append(Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None))
+        before = mark
+    return made
+
+
+def _backfills(connection: Connection) -> list[BackfillProgress]:
+    rows = connection.execute(
+        query("backfill-list"), {"lock": LOCK_BACKFILL, "limit": BACKFILLS}
+    ).fetchall()
+    return [
+        BackfillProgress(
+            backfill_id=number,
+            start_date=start,
+            end_date=end,
+            period=period,
+            timezone=zone,
+            consumers=None if consumers is None else len(consumers),
+            state=state,
+            periods=periods,
+            periods_done=done,
+            percent=round(100 * done / periods, 1) if periods else 100.0,
+            snapshots_written=written,
+            snapshots_restated=restated,
+            requested_by=who,
+            started_at=started,
+            finished_at=finished,
+        )
+        for (
+            number, start, end, period, zone, consumers, _, who, state, periods, done, written, _,
+            restated, started, finished, _,
+        ) in rows
+    ]  # fmt: skip

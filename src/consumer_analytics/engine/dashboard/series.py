@@ -1,0 +1,370 @@
+"""Figures over time: of the system, of a consumer, of several side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+
+from consumer_analytics.engine.dashboard import ranges
+from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.errors import UsageError
+from consumer_analytics.sql import query
+
+#: Points of a chart, where nobody says otherwise, and at most.
+POINTS = 200
+MOST_POINTS = 400
+#: Consumers compared at most.
+MOST_COMPARED = 8
+#: Event types, or statuses, told one by one; the rest is summed up as `OTHER`.
+MOST_NAMES = 12
+OTHER = "(other)"
+
+Source = Literal["live", "backfilled"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A snapshot, as a chart shows it.
+
+    Attributes:
+        at: the snapshot's instant.
+        since: the instant of the snapshot shown before it; what `events` counts from. None
+            for the first snapshot of all.
+        source: `live` for one that a run wrote, `backfilled` for one that a backfill wrote.
+        revised: whether it was restated: it said something else before.
+        customers: customers that existed at the instant.
+        active: of those, the ones with status ACTIVE.
+        inactive: of those, the ones with status INACTIVE.
+        active_ratio: active ÷ customers, four decimals; 0 without customers.
+        customers_by_status: every status with its number.
+        consumers: consumers in the system; None for a consumer's own series.
+        average_lifetime_days: mean age of the customers, in days; None for the system's series,
+            and where there are no customers.
+        total_events: events before the instant.
+        events: events since the snapshot shown before; None for the first of all.
+        events_by_type: the same by type.
+    """
+
+    at: dt.datetime
+    since: dt.datetime | None
+    source: Source
+    revised: bool
+    customers: int
+    active: int
+    inactive: int
+    active_ratio: float
+    customers_by_status: dict[str, int]
+    consumers: int | None
+    average_lifetime_days: float | None
+    total_events: int
+    events: int | None
+    events_by_type: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A chart's data.
+
+    Attributes:
+        consumer_id: whose; None for the whole system.
+        range: the range's name, or `custom`.
+        since: where it begins; None without snapshots.
+        until: where it ends; None without snapshots.
+        sampled: whether there are more snapshots than points: each point is then the last
+            snapshot of its slice of the range, and its events are those since the point before.
+        event_types: the types of `events_by_type`, those with most events first.
+        statuses: the statuses of `customers_by_status`, the most frequent first.
+        points: the snapshots, the oldest first.
+    """
+
+    consumer_id: str | None
+    range: str
+    since: dt.datetime | None
+    until: dt.datetime | None
+    sampled: bool
+    event_types: list[str]
+    statuses: list[str]
+    points: list[Point]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A snapshot's row, its figures under one name whether system or consumer."""
+
+    at: dt.datetime
+    metrics: dict[str, Any]
+    revised: bool
+
+    @property
+    def _suffix(self) -> str:
+        return "_all_consumers" if "snapshot_type" in self.metrics else ""
+
+    def count(self, key: str) -> int:
+        """Return a figure such as `total_customers`."""
+        return int(self.metrics.get(key + self._suffix) or 0)
+
+    def counts(self, key: str) -> dict[str, int]:
+        """Return figures by name, such as `events_by_type`."""
+        return {
+            name: int(n or 0) for name, n in (self.metrics.get(key + self._suffix) or {}).items()
+        }
+
+    @property
+    def source(self) -> Source:
+        """Who wrote it."""
+        written_by = str(self.metrics.get("snapshot_source", ""))
+        return "backfilled" if written_by.endswith("backfill") else "live"
+
+    @property
+    def ratio(self) -> float:
+        """Active ÷ customers, four decimals."""
+        customers = self.count("total_customers")
+        return round(self.count("active_customers") / customers, 4) if customers else 0.0
+
+
+def whose(consumer: uuid.UUID | None) -> sql.Composable:
+    """Return the condition that finds a consumer's snapshots, or the system's."""
+    return sql.SQL("consumer_id is null" if consumer is None else "consumer_id = %(consumer)s")
+
+
+def bounds(
+    connection: Connection, consumer: uuid.UUID | None
+) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return the first and the last snapshot's instant, or None without snapshots."""
+    row = connection.execute(
+        query("dashboard-bounds", whose=whose(consumer)), {"consumer": consumer}
+    ).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def system(connection: Connection, span: Range, points: int = POINTS) -> Series:
+    """Return the whole system's figures over a range."""
+    return _series(connection, None, span, points)
+
+
+def consumer(
+    connection: Connection, consumer_id: uuid.UUID, span: Range, points: int = POINTS
+) -> Series:
+    """Return a consumer's figures over a range; the range ends at its own latest snapshot."""
+    return _series(connection, consumer_id, span, points)
+
+
+def _series(
+    connection: Connection, consumer_id: uuid.UUID | None, span: Range, points: int
+) -> Series:
+    shown = None if consumer_id is None else str(consumer_id)
+    found = bounds(connection, consumer_id)
+    if found is None:
+        return Series(shown, span.name, None, None, False, [], [], [])
+    since, until = span.bounds(*found)
+    begins, ends = ranges.slices(since, until, points)
+    documents = [
+        Document(*row)
+        for row in connection.execute(
+            query("dashboard-series", whose=whose(consumer_id)),
+            {
+                "consumer": consumer_id,
+                "since": since,
+                "until": until,
+                "points": points,
+                "begins": begins,
+                "ends": ends,
+            },
+        )
+    ]
+    before = documents.pop(0) if documents and documents[0].at < since else None
+    types = _names(documents, before, "events_by_type")
+    statuses = _names(documents, None, "customers_by_status")
+    made: list[Point] = []
+    for document in documents:
+        made.append(_point(document, before, types, statuses))
+        before = document
+    return Series(
+        shown,
+        span.name,
+        since,
+        until,
+        _is_sampled(connection, consumer_id, since, until, len(made)),
+        types,
+        statuses,
+        made,
+    )
+
+
+def _is_sampled(
+    connection: Connection,
+    consumer_id: uuid.UUID | None,
+    since: dt.datetime,
+    until: dt.datetime,
+    shown: int,
+) -> bool:
+    """Tell whether there are more snapshots than are shown."""
+    return bool(
+        connection.execute(
+            query("dashboard-more", whose=whose(consumer_id)),
+            {"consumer": consumer_id, "since": since, "until": until, "shown": shown},
+        ).fetchone()
+    )
+
+
+def _names(documents: list[Document], before: Document | None, key: str) -> list[str]:
+    """Return the names that a chart tells one by one, those that grew or are most first."""
+    if not documents:
+        return []
+    seen = Counter(documents[-1].counts(key))
+    for document in documents:
+        for name, n in document.counts(key).items():
+            seen[name] = max(seen[name], n)
+    if before is not None:
+        # Of the range's own events, not of all time's.
+        seen.subtract(before.counts(key))
+    names = [name for name, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))]
+    return names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], OTHER]
+
+
+def _folded(counts: dict[str, int], names: list[str]) -> dict[str, int]:
+    """Return the counts of these names, all others summed up where `OTHER` is one of them."""
+    told = {name: counts.get(name, 0) for name in names if name != OTHER}
+    if names and names[-1] == OTHER:
+        told[OTHER] = sum(counts.values()) - sum(told.values())
+    return told
+
+
+def _point(
+    document: Document, before: Document | None, types: list[str], statuses: list[str]
+) -> Point:
+    events = document.count("total_events")
+    by_type = document.counts("events_by_type")
+    if before is not None:
+        earlier = before.counts("events_by_type")
+        new = {
+            name: by_type.get(name, 0) - earlier.get(name, 0) for name in by_type.keys() | earlier
+        }
+    lifetime = document.metrics.get("avg_customer_lifetime_days")
+    return Point(
+        at=document.at,
+        since=before.at if before else None,
+        source=document.source,
+        revised=document.revised,
+        customers=document.count("total_customers"),
+        active=document.count("active_customers"),
+        inactive=document.count("inactive_customers"),
+        active_ratio=document.ratio,
+        customers_by_status=_folded(document.counts("customers_by_status"), statuses),
+        consumers=document.metrics.get("consumers_in_system"),
+        average_lifetime_days=None if lifetime is None else float(lifetime),
+        total_events=events,
+        events=events - before.count("total_events") if before else None,
+        events_by_type=_folded(new, types) if before else {},
+    )
+
+
+@dataclass(frozen=True)
+class ComparedConsumer:
+    """A consumer among those compared; its lists are as long as the comparison's `at`.
+
+    Attributes:
+        consumer_id: as text.
+        name: as `consumers` has it; None where it has none.
+        customers: customers at each instant; None where it has no snapshot.
+        active: of those, the ones with status ACTIVE.
+        total_events: events before each instant.
+        events: events since the instant before; None for the first one.
+    """
+
+    consumer_id: str
+    name: str | None
+    customers: list[int | None]
+    active: list[int | None]
+    total_events: list[int | None]
+    events: list[int | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several consumers at the same instants.
+
+    Attributes:
+        range: the range's name, or `custom`.
+        since: where it begins; None without snapshots.
+        until: where it ends; None without snapshots.
+        at: the instants, the oldest first.
+        consumers: in the order asked for.
+    """
+
+    range: str
+    since: dt.datetime | None
+    until: dt.datetime | None
+    at: list[dt.datetime]
+    consumers: list[ComparedConsumer]
+
+
+def compare(
+    connection: Connection,
+    source_schema: str,
+    consumer_ids: list[uuid.UUID],
+    span: Range,
+    points: int = POINTS,
+) -> Comparison:
+    """Return several consumers' figures over a range, at the system's snapshots.
+
+    Raises:
+        UsageError: none is named, or more than `MOST_COMPARED`.
+    """
+    wanted = list(dict.fromkeys(consumer_ids))
+    if not 1 <= len(wanted) <= MOST_COMPARED:
+        raise UsageError(f"name 1 to {MOST_COMPARED} consumers to compare")
+    names: dict[str, str | None] = dict(
+        connection.execute(
+            query("dashboard-names", source_schema), {"consumers": wanted}
+        ).fetchall()
+    )
+    found = bounds(connection, None)
+    since, until = span.bounds(*found) if found else (None, None)
+    at = instants(connection, since, until, points) if since and until else []
+    rows: dict[str, list[tuple[Any, ...]]] = {str(one): [] for one in wanted}
+    for whom, _, *figures in connection.execute(
+        query("dashboard-compare"), {"consumers": wanted, "instants": at}
+    ):
+        rows[whom].append(tuple(figures))
+    return Comparison(
+        span.name,
+        since,
+        until,
+        at,
+        [
+            ComparedConsumer(
+                whom,
+                names.get(whom),
+                [one[0] for one in figures],
+                [one[1] for one in figures],
+                [one[2] for one in figures],
+                _differences([one[2] for one in figures]),
+            )
+            for whom, figures in rows.items()
+        ],
+    )
+
+
+def _differences(totals: list[int | None]) -> list[int | None]:
+    """Return what each total has over the one before it; None where either is missing."""
+    pairs = zip([None, *totals[:-1]], totals, strict=True) if totals else ()
+    return [None if old is None or new is None else new - old for old, new in pairs]
+
+
+def instants(
+    connection: Connection, since: dt.datetime, until: dt.datetime, points: int
+) -> list[dt.datetime]:
+    """Return the instants of the system's snapshots in a range, at most `points` of them."""
+    begins, ends = ranges.slices(since, until, points)
+    rows = connection.execute(
+        query("dashboard-instants"),
+        {"since": since, "until": until, "points": points, "begins": begins, "ends": ends},
+    )
+    return [at for (at,) in rows]

@@ -1,0 +1,20 @@
+-- How long each task of the latest DAG runs took, as Airflow has it.
+select
+    run.run_id,
+    run.state,
+    run.start_date,
+    run.end_date,
+    task.task_id,
+    task.state,
+    task.start_date,
+    task.end_date,
+    task.try_number
+from (
+    select dag_id, run_id, state, start_date, end_date
+    from airflow.dag_run
+    where dag_id = %(dag)s and start_date is not null and triggered_by::text is distinct from 'TEST'
+    order by start_date desc
+    limit %(limit)s
+) as run
+left join airflow.task_instance as task using (dag_id, run_id)
+order by run.start_date desc, task.start_date nulls last, task.task_id

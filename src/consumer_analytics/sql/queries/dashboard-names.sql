@@ -1,0 +1,3 @@
+select consumer_id::text, name::text
+from {consumers}
+where consumer_id = any (%(consumers)s)

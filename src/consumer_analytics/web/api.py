@@ -1,0 +1,466 @@
+"""The HTTP API: every chart and table of the dashboard, as JSON and as CSV.
+
+Everything is bounded: a page has 200 rows, a chart 400 points, a query its time
+limit. A tenant's token sees its own consumers, and of the others not whether
+they exist.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel, Field
+
+from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.dashboard.consumers import Consumer, ConsumersPage
+from consumer_analytics.engine.dashboard.figures import Standing
+from consumer_analytics.engine.dashboard.freshness import Freshness
+from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.engine.dashboard.series import Comparison, Series
+from consumer_analytics.web.auth import Caller, Principal, require_all
+from consumer_analytics.web.csv_export import CsvResponse, flat
+from consumer_analytics.web.pool import Pool
+
+_LONGEST_SEARCH = 200
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str = Field(description="One line that says what is wrong and what to do.")
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "No valid credentials."},
+    422: {"model": Problem, "description": "A parameter cannot be used."},
+    503: {"model": Problem, "description": "The database is not there, or took too long."},
+}
+_FORBIDDEN: dict[int | str, dict[str, Any]] = {
+    403: {"model": Problem, "description": "The token sees its own consumers only."}
+}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "No such consumer, or not the token's."}
+}
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A CSV file, UTF-8, with a header.",
+        "content": {"text/csv": {"schema": {"type": "string"}}},
+    }
+}
+
+router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
+#: What concerns the whole system: not for tenants.
+whole = APIRouter(dependencies=[Depends(require_all)], responses=_FORBIDDEN)
+
+
+# -- parameters ----------------------------------------------------------------
+
+
+def _pool(request: Request) -> Pool:
+    pool: Pool = request.app.state.pool
+    return pool
+
+
+#: The database, in a route.
+Reading = Annotated[Pool, Depends(_pool)]
+
+
+def _span(
+    pool: Reading,
+    name: Annotated[
+        str | None,
+        Query(
+            alias="range",
+            description="How far back from the latest snapshot; 30d without range, from and to.",
+            json_schema_extra={"enum": list(ranges.NAMED)},
+        ),
+    ] = None,
+    since: Annotated[
+        dt.datetime | None,
+        Query(
+            alias="from",
+            description="Beginning of the range, inclusive; without a zone in the configured one.",
+        ),
+    ] = None,
+    until: Annotated[
+        dt.datetime | None,
+        Query(alias="to", description="End of the range, inclusive."),
+    ] = None,
+) -> Range:
+    return ranges.parse(name, since, until, pool.settings.zone)
+
+
+#: The range asked for, in a route.
+Span = Annotated[Range, Depends(_span)]
+Points = Annotated[
+    int,
+    Query(ge=2, le=series.MOST_POINTS, description="Points of the chart, at most."),
+]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which rows of the consumers' table are asked for, in which order."""
+
+    search: str
+    sort: consumers.Sort
+    direction: consumers.Direction
+
+
+def _wish(
+    search: Annotated[
+        str,
+        Query(
+            max_length=_LONGEST_SEARCH,
+            description="Text that the name or the id contains, letter case aside.",
+        ),
+    ] = "",
+    sort: Annotated[consumers.Sort, Query(description="What the rows are ordered by.")] = (
+        "customers"
+    ),
+    direction: Annotated[consumers.Direction, Query(description="And how.")] = "desc",
+) -> Wish:
+    return Wish(search, sort, direction)
+
+
+#: The table asked for, in a route.
+Wished = Annotated[Wish, Depends(_wish)]
+Compared = Annotated[
+    list[uuid.UUID],
+    Query(
+        alias="consumer",
+        min_length=1,
+        max_length=series.MOST_COMPARED,
+        description="Who is compared; once for each.",
+    ),
+]
+
+
+def visible(caller: Principal, consumer_id: uuid.UUID) -> None:
+    """Refuse a consumer that is not the caller's, as one that does not exist.
+
+    Raises:
+        HTTPException: 404.
+    """
+    if not caller.may_see(consumer_id):
+        raise HTTPException(404, unknown(consumer_id))
+
+
+def unknown(consumer_id: uuid.UUID) -> str:
+    """Say that there is no such consumer."""
+    return f"there is no consumer {consumer_id}"
+
+
+def only(caller: Principal) -> list[uuid.UUID] | None:
+    """Return the consumers that a table is limited to; None for all."""
+    return None if caller.consumers is None else sorted(caller.consumers)
+
+
+# -- system --------------------------------------------------------------------
+
+
+@whole.get("/system", summary="Where the whole system stands, and the change")
+def system(pool: Reading, span: Span) -> Standing:
+    """Return the latest snapshot's figures against those a range earlier."""
+    with pool.read() as connection:
+        return figures.system(connection, span)
+
+
+@whole.get("/system/series", summary="The whole system over time")
+def system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Series:
+    """Return the system's snapshots of a range, or as many of them as a chart shows."""
+    with pool.read() as connection:
+        return series.system(connection, span, points)
+
+
+@whole.get(
+    "/system/series.csv",
+    summary="The whole system over time, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def system_series_csv(pool: Reading, span: Span, points: Points = series.POINTS) -> CsvResponse:
+    """Return the same, a row for each snapshot."""
+    with pool.read() as connection:
+        return _series_csv("system", series.system(connection, span, points))
+
+
+def _series_csv(name: str, found: Series) -> CsvResponse:
+    columns, rows = flat(
+        series.Point,
+        found.points,
+        {"customers_by_status": found.statuses, "events_by_type": found.event_types},
+    )
+    return CsvResponse(f"{name}-{found.range}", columns, rows)
+
+
+# -- consumers -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ConsumerStanding:
+    """Who a consumer is and where it stands."""
+
+    consumer: Consumer
+    standing: Standing
+
+
+@router.get("/consumers", summary="The consumers: a page of the table")
+def consumers_page(
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    wished: Wished,
+    page: Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")] = 1,
+    size: Annotated[
+        int, Query(ge=1, le=consumers.MOST_ROWS, description="Rows of a page.")
+    ] = consumers.PAGE,
+) -> ConsumersPage:
+    """Return a page of the consumers at the latest snapshot, searched and sorted."""
+    with pool.read() as connection:
+        return consumers.page(
+            connection,
+            pool.settings.source_schema,
+            span,
+            search=wished.search,
+            sort=wished.sort,
+            direction=wished.direction,
+            number=page,
+            size=size,
+            only=only(caller),
+        )
+
+
+@router.get(
+    "/consumers.csv",
+    summary="The consumers, all that match, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def consumers_csv(pool: Reading, caller: Caller, span: Span, wished: Wished) -> CsvResponse:
+    """Return all rows of the table, without sparklines."""
+    with pool.read() as connection:
+        rows = consumers.every(
+            connection,
+            pool.settings.source_schema,
+            span,
+            search=wished.search,
+            sort=wished.sort,
+            direction=wished.direction,
+            only=only(caller),
+        )
+        return CsvResponse(
+            f"consumers-{span.name}",
+            [
+                "consumer_id",
+                "name",
+                "customers",
+                "customers_before",
+                "change",
+                "change_percent",
+                "active",
+                "inactive",
+                "active_ratio",
+                "total_events",
+                "new_events",
+            ],
+            (
+                [
+                    row.consumer_id,
+                    row.name,
+                    row.customers.value,
+                    row.customers.before,
+                    row.customers.change,
+                    row.customers.change_percent,
+                    row.active,
+                    row.inactive,
+                    row.active_ratio,
+                    row.total_events,
+                    row.new_events,
+                ]
+                for row in rows
+            ),
+        )
+
+
+@router.get("/consumers/{consumer_id}", summary="A consumer, and the change", responses=_UNKNOWN)
+def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) -> ConsumerStanding:
+    """Return who a consumer is, and its latest figures against those a range earlier."""
+    visible(caller, consumer_id)
+    with pool.read() as connection:
+        found = consumers.find(connection, pool.settings.source_schema, consumer_id)
+        if found is None:
+            raise HTTPException(404, unknown(consumer_id))
+        return ConsumerStanding(found, figures.consumer(connection, consumer_id, span))
+
+
+@router.get("/consumers/{consumer_id}/series", summary="A consumer over time", responses=_UNKNOWN)
+def consumer_series(
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer_id: uuid.UUID,
+    points: Points = series.POINTS,
+) -> Series:
+    """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
+    return _consumer_series(pool, caller, span, consumer_id, points)
+
+
+@router.get(
+    "/consumers/{consumer_id}/series.csv",
+    summary="A consumer over time, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV | _UNKNOWN,
+)
+def consumer_series_csv(
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer_id: uuid.UUID,
+    points: Points = series.POINTS,
+) -> CsvResponse:
+    """Return the same, a row for each snapshot."""
+    found = _consumer_series(pool, caller, span, consumer_id, points)
+    return _series_csv(f"consumer-{consumer_id}", found)
+
+
+def _consumer_series(
+    pool: Pool, caller: Principal, span: Range, consumer_id: uuid.UUID, points: int
+) -> Series:
+    visible(caller, consumer_id)
+    with pool.read() as connection:
+        found = series.consumer(connection, consumer_id, span, points)
+        if not found.points and not consumers.find(
+            connection, pool.settings.source_schema, consumer_id
+        ):
+            raise HTTPException(404, unknown(consumer_id))
+        return found
+
+
+@router.get("/compare", summary="Several consumers at the same instants", responses=_UNKNOWN)
+def compare(
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer_ids: Compared,
+    points: Points = series.POINTS,
+) -> Comparison:
+    """Return the customers and events of several consumers, side by side."""
+    return _compare(pool, caller, span, consumer_ids, points)
+
+
+@router.get(
+    "/compare.csv",
+    summary="Several consumers at the same instants, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV | _UNKNOWN,
+)
+def compare_csv(
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer_ids: Compared,
+    points: Points = series.POINTS,
+) -> CsvResponse:
+    """Return the same, a row for each consumer and instant."""
+    found = _compare(pool, caller, span, consumer_ids, points)
+    return CsvResponse(
+        f"compare-{found.range}",
+        ["consumer_id", "name", "at", "customers", "active", "total_events", "events"],
+        (
+            [one.consumer_id, one.name, *figures]
+            for one in found.consumers
+            for figures in zip(
+                found.at, one.customers, one.active, one.total_events, one.events, strict=True
+            )
+        ),
+    )
+
+
+def _compare(
+    pool: Pool, caller: Principal, span: Range, consumer_ids: list[uuid.UUID], points: int
+) -> Comparison:
+    for consumer_id in consumer_ids:
+        visible(caller, consumer_id)
+    with pool.read() as connection:
+        return series.compare(connection, pool.settings.source_schema, consumer_ids, span, points)
+
+
+# -- freshness -----------------------------------------------------------------
+
+
+@whole.get("/freshness", summary="Lag, runs by task, failed runs, backfills")
+def fresh(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Freshness:
+    """Return how fresh the figures are; the range ends now."""
+    with pool.read() as connection:
+        return freshness.read(connection, span, points)
+
+
+@whole.get(
+    "/freshness/watermark.csv",
+    summary="The watermark over time, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def watermark_csv(pool: Reading, span: Span, points: Points = freshness.POINTS) -> CsvResponse:
+    """Return where the watermark was after each run shown."""
+    with pool.read() as connection:
+        found = freshness.read(connection, span, points)
+    return CsvResponse(f"watermark-{found.range}", *flat(freshness.Reached, found.reached))
+
+
+@whole.get(
+    "/freshness/runs.csv",
+    summary="The latest runs by task, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def runs_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return a row for each task of the latest runs."""
+    with pool.read() as connection:
+        found = freshness.read(connection, span)
+    return CsvResponse(
+        "runs",
+        ["run", "began_at", "state", "seconds", "task", "task_state", "task_began", "task_seconds"],
+        (
+            [run.run, run.began_at, run.state, run.seconds, *task]
+            for run in found.runs
+            for task in (
+                [[step.task, step.state, step.began, step.seconds] for step in run.steps]
+                or [[None, None, None, None]]
+            )
+        ),
+    )
+
+
+@whole.get(
+    "/freshness/failed.csv",
+    summary="The failed runs, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def failed_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return the failed runs of the range."""
+    with pool.read() as connection:
+        found = freshness.read(connection, span)
+    return CsvResponse(f"failed-{found.range}", *flat(freshness.FailedRun, found.failed))
+
+
+@whole.get(
+    "/freshness/backfills.csv",
+    summary="The latest backfills, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def backfills_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return the latest backfills and how far they are."""
+    with pool.read() as connection:
+        found = freshness.read(connection, span)
+    return CsvResponse("backfills", *flat(freshness.BackfillProgress, found.backfills))
+
+
+router.include_router(whole)

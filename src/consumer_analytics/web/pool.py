@@ -1,0 +1,108 @@
+"""The dashboard's sessions with the database: few, kept open, and able to read only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from consumer_analytics.engine import database
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.errors import (
+    ConsumerAnalyticsError,
+    DatabaseUnreachableError,
+)
+from consumer_analytics.settings import Settings
+
+#: As many pages are read at once; more wait their turn.
+_MOST = 8
+#: Seconds that one waits for a session before it is told that there is none.
+_PATIENCE = 3.0
+
+
+class SlowQueryError(ConsumerAnalyticsError):
+    """The query took too long and was given up; choose a shorter range, or try again."""
+
+
+class Pool:
+    """A pool of sessions; each use of one is a read-only transaction on one state of the data."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Describe it; nothing is opened before it is asked for."""
+        self.settings = _for_reading(settings)
+        self._pool: ConnectionPool[Connection] | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Hand out a session for a `with` block, in a transaction.
+
+        Raises:
+            DatabaseUnreachableError: there is none to be had.
+            SlowQueryError: a query ran into the time limit.
+        """
+        try:
+            with self._opened().connection() as connection, connection.transaction():
+                yield connection
+        except PoolTimeout:
+            raise DatabaseUnreachableError(self._why()) from None
+        except psycopg.errors.QueryCanceled:
+            raise SlowQueryError(
+                f"the query took longer than {self.settings.dashboard_statement_timeout:g} s and "
+                "was given up; choose a shorter range"
+            ) from None
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        if self._pool is None:
+            self._pool = ConnectionPool(
+                # Read when a session is opened: an embedded server may have come up since.
+                lambda: database.parameters(self.settings, "dashboard"),
+                kwargs={"autocommit": True},
+                min_size=0,
+                max_size=_MOST,
+                timeout=_PATIENCE,
+                max_idle=300,
+                configure=self._configure,
+                check=ConnectionPool.check_connection,
+                name="dashboard",
+                open=True,
+            )
+        return self._pool
+
+    def _configure(self, connection: Connection) -> None:
+        database.prepare(connection, self.settings)
+        milliseconds = max(1, round(self.settings.dashboard_statement_timeout * 1000))
+        connection.execute(
+            "select set_config('default_transaction_read_only', 'on', false), "
+            "set_config('statement_timeout', %s, false)",
+            [str(milliseconds)],
+        )
+        # All queries of a page see the same rows.
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+    def _why(self) -> str:
+        """Return why no session could be had, by asking for one as the command line does."""
+        try:
+            database.connect(self.settings, "dashboard").close()
+        except ConsumerAnalyticsError as error:
+            return str(error)
+        return f"the dashboard is busy: no session with the database came free in {_PATIENCE:g} s"
+
+    def close(self) -> None:
+        """Close all sessions."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
+def _for_reading(settings: Settings) -> Settings:
+    """Return the settings with the database URL that the dashboard reads through."""
+    if settings.dashboard_database_url is None:
+        return settings
+    return settings.model_copy(
+        update={
+            "database_url": settings.dashboard_database_url,
+            "database_password_file": settings.dashboard_database_password_file,
+        }
+    )
