@@ -11,11 +11,12 @@ import os
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from croniter import croniter
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumer_analytics.errors import SettingsError
@@ -23,6 +24,10 @@ from consumer_analytics.errors import SettingsError
 PREFIX = "CONSUMER_ANALYTICS_"
 #: Variables with our prefix that only the test suite reads.
 TEST_VARIABLES = frozenset({"TEST_DATABASE_URL"})
+#: Airflow's schedules that are no cron expression.
+TIMELESS_SCHEDULES = frozenset({"@once", "@continuous"})
+QUARTERLY = "@quarterly"
+THRESHOLDS = ("warning", "critical")
 
 
 def default_home() -> Path:
@@ -110,6 +115,118 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, description="Seconds between a DAG task's tries."),
     ] = 60.0
+    deadline: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds after which a run of `consumer_analytics_etl` that has not ended "
+            "is late: mailed, and kept in `sla_miss`. 0: no deadline.",
+        ),
+    ] = 600.0
+    monitor_schedule: Annotated[
+        str,
+        Field(description="When `consumer_analytics_monitor` runs: a cron expression or a preset."),
+    ] = "*/5 * * * *"
+    runtime_warning: Annotated[
+        float,
+        Field(gt=0, description="Seconds from which on a DAG run's duration is a warning."),
+    ] = 5.0
+    runtime_critical: Annotated[
+        float,
+        Field(gt=0, description="Seconds beyond which it is critical."),
+    ] = 15.0
+    failed_runs_warning: Annotated[
+        int,
+        Field(ge=1, description="Failed runs within 24 hours from which on they are a warning."),
+    ] = 1
+    failed_runs_critical: Annotated[
+        int,
+        Field(ge=1, description="Failed runs within 24 hours from which on they are critical."),
+    ] = 2
+    lag_warning: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Seconds that the watermark has been behind what the schedule was due to "
+            "reach, from which on that is a warning.",
+        ),
+    ] = 3600.0
+    lag_critical: Annotated[
+        float,
+        Field(gt=0, description="Seconds beyond which it is critical."),
+    ] = 21600.0
+    pending_warning: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Events from before that instant, not processed yet, from which on they "
+            "are a warning.",
+        ),
+    ] = 1
+    pending_critical: Annotated[
+        int,
+        Field(ge=1, description="Pending events beyond which they are critical."),
+    ] = 100
+    alert_recipients: Annotated[
+        str,
+        Field(description="Who gets the mails: addresses, separated by commas. None: no mail."),
+    ] = ""
+    alert_sender: Annotated[
+        str,
+        Field(description="The mails' sender, such as `Analytics <alerts-from@example.com>`."),
+    ] = ""
+    alert_reminder: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds between reminders of an incident that stays open. 0: none.",
+        ),
+    ] = 86400.0
+    smtp_host: Annotated[
+        str,
+        Field(description="Mail server, such as `smtp.gmail.com`."),
+    ] = ""
+    smtp_port: Annotated[
+        int,
+        Field(ge=1, le=65535, description="Its port."),
+    ] = 587
+    smtp_security: Annotated[
+        Literal["starttls", "tls", "none"],
+        Field(
+            description="How the connection is secured: `starttls` (usual on port 587), `tls` from "
+            "the first byte on (465), or `none` for a relay on this machine."
+        ),
+    ] = "starttls"
+    smtp_user: Annotated[
+        str,
+        Field(description="Login at the mail server. None: no login."),
+    ] = ""
+    smtp_password_file: Annotated[
+        Path | None,
+        Field(description="File whose first line is the password of that login."),
+    ] = None
+    smtp_ca_file: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the authority that signed the mail server's certificate, "
+            "where it is a private one."
+        ),
+    ] = None
+    smtp_timeout: Annotated[
+        float,
+        Field(gt=0, description="Seconds that the mail server has for each answer."),
+    ] = 30.0
+    heartbeat_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="URL called after each good pass of the monitor: the dead-man's signal of "
+            "an outside watcher, who is to raise the alarm when it stays away."
+        ),
+    ] = None
+    heartbeat_file: Annotated[
+        Path | None,
+        Field(description="File touched after each good pass of the monitor, for the same."),
+    ] = None
     airflow_port: Annotated[
         int,
         Field(ge=1, le=65535, description="Port of Airflow's web server under `up`."),
@@ -171,6 +288,31 @@ class Settings(BaseSettings):
             raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
         return name
 
+    @field_validator("schedule", "sweep_schedule", "monitor_schedule")
+    @classmethod
+    def _usable_schedule(cls, expression: str) -> str:
+        if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
+            return expression
+        if not croniter.is_valid(expression):
+            raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
+        return expression
+
+    @model_validator(mode="after")
+    def _ordered_thresholds(self) -> Self:
+        for name in ("runtime", "failed_runs", "lag", "pending"):
+            warning, critical = (getattr(self, f"{name}_{limit}") for limit in THRESHOLDS)
+            if warning > critical:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()}_WARNING ({warning:g}) is greater than "
+                    f"{PREFIX}{name.upper()}_CRITICAL ({critical:g})"
+                )
+        return self
+
+    @property
+    def recipients(self) -> list[str]:
+        """The addresses of `alert_recipients`, one by one."""
+        return [address.strip() for address in self.alert_recipients.split(",") if address.strip()]
+
     @property
     def zone(self) -> ZoneInfo:
         """The configured time zone."""
@@ -204,9 +346,10 @@ def load_settings() -> Settings:
         return Settings()  # type: ignore[call-arg]  # home has a factory
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
         reason = str(first["msg"]).removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {reason}") from None
+        # What concerns several of them names them itself.
+        where = f"{PREFIX}{str(first['loc'][0]).upper()}: " if first["loc"] else ""
+        raise SettingsError(f"{where}{reason}") from None
 
 
 @lru_cache(maxsize=1)

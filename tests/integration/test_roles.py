@@ -85,6 +85,11 @@ def made(database: Any) -> Iterator[Roles]:
         connection.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
     with db.connected(database.settings, "test") as connection:
         run.run(connection, database.settings, at=END)
+        connection.execute(
+            "insert into consumer_analytics_internal.deadline_misses "
+            "(dag_id, run_id, execution_date, deadline_at, noticed_at) "
+            "values ('consumer_analytics_etl', 'late', now(), now(), now())"
+        )
     found = Roles(database)
     try:
         found.apply()

@@ -24,6 +24,8 @@ COMMANDS = {
     "sweep": "sweep",
     "audit": "audit",
     "status": "status",
+    "health": "health",
+    "incidents": "incidents",
     "doctor": "doctor",
     "roles": "roles",
     "serve": "serve",

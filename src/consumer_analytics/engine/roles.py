@@ -57,6 +57,10 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "reader": ("execute",),
         "tenant": ("execute",),
     },
+    "sla_miss": {
+        "etl": ("select",),
+        "reader": ("select",),
+    },
     "etl_job_watermarks": {
         "etl": ("select", "insert", "update"),
         "reader": ("select",),

@@ -28,7 +28,7 @@ from consumer_analytics.engine import (
     watermark,
 )
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
-from consumer_analytics.errors import BusyError, UsageError
+from consumer_analytics.errors import BusyError, SchemaError, UsageError
 from consumer_analytics.settings import Settings
 
 Notify = Callable[[str], None]
@@ -264,9 +264,9 @@ def run(
 
 
 def _try_to_record(connection: Connection, opened: Run | None, error: Exception) -> None:
-    if opened is None or connection.broken or connection.closed:
+    if connection.broken or connection.closed or isinstance(error, SchemaError):
         return
     try:
-        record_failure(connection, opened.run_key, error)
+        record_failure(connection, opened.run_key if opened else None, error)
     except psycopg.Error:
         return

@@ -1,0 +1,57 @@
+"""`consumer-analytics health`: the four measures, judged, and the cause."""
+
+from __future__ import annotations
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, moment, out, print_json, print_table, say
+from consumer_analytics.engine import health as engine
+from consumer_analytics.engine import schema
+from consumer_analytics.engine.database import connected
+from consumer_analytics.settings import settings
+
+#: The exit codes that monitoring systems expect. What cannot be known is not well.
+EXIT_CODES = {"normal": 0, "unknown": 1, "warning": 1, "critical": 2}
+_COLOURS = {"normal": "green", "unknown": "yellow", "warning": "yellow", "critical": "red"}
+
+
+def health(as_json: JsonFlag = False) -> None:
+    """Judge the four measures of health and name the cause.
+
+    Exits with 0 where all is normal, 1 at a warning or where a measure cannot be taken, 2 where
+    something is critical. (Where the command itself fails: 1, with one line on standard error.)
+    """
+    with connected(settings(), "health") as connection:
+        schema.require_current(connection)
+        found = engine.read(connection, settings())
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_health(found)
+    raise typer.Exit(EXIT_CODES[found.state])
+
+
+def print_health(found: engine.Health) -> None:
+    """Show health to people."""
+    colour = _COLOURS[found.state]
+    out.print(f"health     [{colour}]{found.state}[/{colour}]")
+    say(f"figures    {found.cause.text}")
+    age = engine.amount(found.watermark_age_seconds, "seconds")
+    say(f"watermark  {moment(found.watermark)}, {age} old; due {moment(found.due)}")
+    say(f"backlog    {found.backlog_events:,} events after the watermark")
+    say(f"next due   {moment(found.next_due)}")
+    print_table(
+        ["measure", "value", "normal", "warning", "critical", "state"],
+        [
+            [
+                one.name,
+                "-" if one.value is None else engine.amount(one.value, one.unit),
+                *one.limits.values(),
+                one.state,
+            ]
+            for one in found.measures
+        ],
+    )
+    for one in found.measures:
+        if one.state != "normal":
+            say(f"{one.name}: {one.cause}")
