@@ -1,31 +1,378 @@
-"""The dashboard's pages."""
+"""The pages: the system, the consumers, a comparison, freshness.
+
+Each is one read-only look at the database and a template. Links are relative and
+carry all that makes up a view, so that a page works under any prefix and its
+address brings back what it shows.
+"""
 
 from __future__ import annotations
 
-from importlib.resources import files
-from typing import Any
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
-from starlette.templating import Jinja2Templates
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-import consumer_analytics
-from consumer_analytics.web.auth import path_below
+from consumer_analytics.engine import health
+from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.engine.database import Connection
+from consumer_analytics.errors import UsageError
+from consumer_analytics.web import charts, rendering, views
+from consumer_analytics.web.api import Reading, only, unknown, visible
+from consumer_analytics.web.auth import Caller, Principal, path_below, require_all
+from consumer_analytics.web.charts import Take
+from consumer_analytics.web.rendering import Parameter, address
 
 router = APIRouter(include_in_schema=False)
-_templates = Jinja2Templates(directory=str(files(__package__) / "templates"))
+
+SIZES = (25, 50, 100, 200)
+_FOUND = 12
+_LONGEST_SEARCH = 200
+_MONTH = dt.timedelta(days=30)
+_A_DAY = len("2025-10-01")
+
+
+# -- rendering -------------------------------------------------------------------
 
 
 def base(request: Request) -> str:
     """Return what leads from a request's address to the dashboard's root: `../` or nothing."""
-    return "../" * path_below(request.scope).removeprefix("/").count("/")
+    return rendering.base(path_below(request.scope))
 
 
 def render(request: Request, template: str, *, status_code: int = 200, **context: Any) -> Response:
-    """Return a page."""
-    return _templates.TemplateResponse(
-        request,
+    """Return a page, with the navigation that its reader may follow."""
+    caller: Principal | None = getattr(request.state, "principal", None)
+    links = _navigation(base(request), caller) if caller else []
+    text = rendering.render(
         template,
-        {"base": base(request), "version": consumer_analytics.__version__, **context},
-        status_code=status_code,
+        base(request),
+        {
+            "pages": links,
+            "current": None,
+            "can_log_out": caller is not None and caller.can_log_out,
+            **context,
+        },
+    )
+    return HTMLResponse(text, status_code)
+
+
+def _navigation(base: str, caller: Principal) -> list[tuple[str, str, str]]:
+    """Return the pages that somebody may see: name, label, address."""
+    own = [("consumers", "Consumers", f"{base}consumers"), ("compare", "Compare", f"{base}compare")]
+    if not caller.sees_all:
+        return own
+    return [
+        ("system", "System", base or "./"),
+        *own,
+        ("freshness", "Freshness", f"{base}freshness"),
+    ]
+
+
+def _empty(request: Request, current: str) -> Response:
+    today = dt.datetime.now(dt.UTC).date()
+    return render(request, "empty.html", current=current, today=today, month_ago=today - _MONTH)
+
+
+# -- what the address asks for ---------------------------------------------------
+
+
+def _span(request: Request, pool: Reading) -> Range:
+    """Return the range of the address: a name, or days or instants as `from` and `to`.
+
+    As the API's, except that a day given as the end is in the range: people mean it so.
+    """
+    given, zone = request.query_params, pool.settings.zone
+    since = _instant("from", given.get("from"), zone)
+    until = _instant("to", given.get("to"), zone, whole_day=True)
+    name = None if since or until else given.get("range") or None
+    return ranges.parse(name, since, until, zone)
+
+
+def _instant(
+    name: str, text: str | None, zone: dt.tzinfo, *, whole_day: bool = False
+) -> dt.datetime | None:
+    """Read an instant; a day is its beginning, or its end where the whole of it is meant."""
+    if not text:
+        return None
+    try:
+        at = dt.datetime.fromisoformat(text)
+        if whole_day and len(text) == _A_DAY:
+            at += dt.timedelta(days=1)
+        return at if at.tzinfo else at.replace(tzinfo=zone)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{name}: {text[:40]!r} is no time; write 2025-10-01 or 2025-10-01T06:00:00Z"
+        ) from None
+
+
+Span = Annotated[Range, Depends(_span)]
+Search = Annotated[str, Query(max_length=_LONGEST_SEARCH)]
+
+
+def _points(connection: Connection, consumer: uuid.UUID | None, span: Range) -> int:
+    """Return how many points the charts of a range have at most."""
+    found = series.bounds(connection, consumer)
+    return charts.points(*span.bounds(*found), series.MOST_POINTS) if found else series.POINTS
+
+
+def _api(request: Request, path: str, parameters: Mapping[str, Parameter]) -> str:
+    """Return an address of the API, relative to the page's own."""
+    return address(f"{base(request)}api/v1/{path}", parameters)
+
+
+# -- the system ------------------------------------------------------------------
+
+
+@router.get("/")
+def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Response:
+    """Show the whole system; to those who may see single consumers, these."""
+    if not caller.sees_all:
+        return RedirectResponse("consumers", 303)
+    with pool.read() as connection:
+        standing = figures.system(connection, span)
+        if standing.at is None:
+            return _empty(request, "system")
+        points = _points(connection, None, span)
+        found = series.system(connection, span, points)
+    view = views.view("./", span, found.since, found.until, {}, pool.settings.zone)
+    fixed = {**views.dates(found.since, found.until), "points": points}
+    return render(
+        request,
+        "system.html",
+        current="system",
+        standing=standing,
+        view=view,
+        charts=views.series_charts(
+            found,
+            Take(
+                _api(request, "system/series.csv", fixed),
+                _api(request, "system/series", fixed),
+                view.pinned,
+            ),
+        ),
+    )
+
+
+# -- consumers -------------------------------------------------------------------
+
+
+@router.get("/consumers")
+def consumers_page(
+    request: Request,
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    search: Search = "",
+    sort: consumers.Sort = "customers",
+    direction: consumers.Direction | None = None,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    size: Annotated[int, Query(ge=1, le=consumers.MOST_ROWS)] = consumers.PAGE,
+) -> Response:
+    """Show the table of the consumers."""
+    order = direction or ("asc" if sort == "name" else "desc")
+    with pool.read() as connection:
+        found = series.bounds(connection, None)
+        if found is None:
+            return _empty(request, "consumers")
+        table = consumers.page(
+            connection,
+            pool.settings.source_schema,
+            span,
+            search=search,
+            sort=sort,
+            direction=order,
+            number=page,
+            size=size,
+            only=only(caller),
+        )
+    ordered: dict[str, Parameter] = {
+        "search": search,
+        "sort": sort,
+        "direction": order,
+        "size": size if size != consumers.PAGE else None,
+    }
+    kept = {**views.asked(span), **ordered}
+    since, until = span.bounds(*found)
+    fixed = views.dates(since, until)
+    numbered = {**ordered, "page": page if page > 1 else None}
+    return render(
+        request,
+        "consumers.html",
+        current="consumers",
+        table=table,
+        rows=views.rows(table, span),
+        columns=views.columns(table, kept),
+        paging=views.paging(table, kept),
+        everyone=address("consumers", {**kept, "search": None}),
+        sizes=sorted({*SIZES, size}),
+        view=views.view("consumers", span, since, until, numbered, pool.settings.zone),
+        asked=views.fields(views.asked(span)),
+        order=views.fields({"sort": sort, "direction": order}),
+        csv=_api(request, "consumers.csv", {**fixed, **ordered, "size": None}),
+        json=_api(request, "consumers", {**fixed, **numbered}),
+    )
+
+
+@router.get("/consumers/{consumer_id}")
+def consumer(
+    request: Request, pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID
+) -> Response:
+    """Show a consumer."""
+    visible(caller, consumer_id)
+    with pool.read() as connection:
+        who = consumers.find(connection, pool.settings.source_schema, consumer_id)
+        if who is None:
+            raise HTTPException(404, unknown(consumer_id))
+        standing = figures.consumer(connection, consumer_id, span)
+        points = _points(connection, consumer_id, span)
+        found = series.consumer(connection, consumer_id, span, points)
+    view = views.view(str(consumer_id), span, found.since, found.until, {}, pool.settings.zone)
+    fixed = {**views.dates(found.since, found.until), "points": points}
+    return render(
+        request,
+        "consumer.html",
+        current="consumers",
+        consumer=who,
+        name=who.name or f"Consumer {who.consumer_id}",
+        standing=standing,
+        view=view,
+        charts=views.series_charts(
+            found,
+            Take(
+                _api(request, f"consumers/{consumer_id}/series.csv", fixed),
+                _api(request, f"consumers/{consumer_id}/series", fixed),
+                view.pinned,
+            ),
+        ),
+        statuses=views.shares(standing.customers_by_status),
+        events=views.shares(standing.events_by_type),
+        compare=address("../compare", {**views.asked(span), "consumer": str(consumer_id)}),
+    )
+
+
+# -- comparison ------------------------------------------------------------------
+
+
+@router.get("/compare")
+def compare(
+    request: Request,
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer: Annotated[list[uuid.UUID] | None, Query()] = None,
+    search: Search = "",
+    by: str = views.FIGURES[0][0],
+    scale: str = views.SCALES[0][0],
+) -> Response:
+    """Show several consumers side by side, and find more of them."""
+    chosen = list(dict.fromkeys(consumer or []))
+    by = by if by in dict(views.FIGURES) else views.FIGURES[0][0]
+    scale = scale if scale in dict(views.SCALES) else views.SCALES[0][0]
+    for one in chosen:
+        visible(caller, one)
+    schema = pool.settings.source_schema
+    comparison = table = None
+    points = series.POINTS
+    with pool.read() as connection:
+        if series.bounds(connection, None) is None:
+            return _empty(request, "compare")
+        if chosen:
+            points = _points(connection, None, span)
+            comparison = series.compare(connection, schema, chosen, span, points)
+        if search:
+            table = consumers.page(
+                connection,
+                schema,
+                span,
+                search=search,
+                size=_FOUND + len(chosen),
+                only=only(caller),
+                sparkline=0,
+            )
+    ids = [str(one) for one in chosen]
+    shown: dict[str, Parameter] = {
+        "by": by if by != views.FIGURES[0][0] else None,
+        "scale": scale if scale != views.SCALES[0][0] else None,
+    }
+    kept = {"consumer": ids, **shown}
+    view = views.view(
+        "compare",
+        span,
+        comparison.since if comparison else span.since,
+        comparison.until if comparison else span.until,
+        kept,
+        pool.settings.zone,
+    )
+    asked = views.asked(span)
+    chart = None
+    if comparison is not None:
+        fixed = {
+            **views.dates(comparison.since, comparison.until),
+            "consumer": ids,
+            "points": points,
+        }
+        chart = views.compared(
+            comparison,
+            by,
+            scale,
+            Take(_api(request, "compare.csv", fixed), _api(request, "compare", fixed), view.pinned),
+        )
+    return render(
+        request,
+        "compare.html",
+        current="compare",
+        view=view,
+        most=series.MOST_COMPARED,
+        chart=chart,
+        chosen=views.side_by_side(comparison, asked, shown) if comparison else [],
+        search=search,
+        found=views.addable(table, chosen, asked, kept)[:_FOUND] if table else [],
+        by=by,
+        scale=scale,
+        figures=views.FIGURES,
+        scales=views.SCALES,
+        kept_by_search=views.fields({**asked, **kept}),
+        kept_by_figure=views.fields({**asked, "consumer": ids}),
+    )
+
+
+# -- freshness -------------------------------------------------------------------
+
+
+@router.get("/freshness", dependencies=[Depends(require_all)])
+def fresh(request: Request, pool: Reading, span: Span) -> Response:
+    """Show whether the figures are as new as they should be, and what went wrong."""
+    with pool.read() as connection:
+        found = freshness.read(connection, span)
+        judged = health.read(connection, pool.settings)
+    view = views.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
+    fixed = views.dates(found.since, found.until)
+    limits = views.limits(judged, "dag_runtime")
+    runs = Take(
+        _api(request, "freshness/runs.csv", fixed),
+        _api(request, "freshness", fixed),
+        view.pinned,
+    )
+    mark = Take(_api(request, "freshness/watermark.csv", fixed), runs.json, view.pinned)
+    return render(
+        request,
+        "freshness.html",
+        current="freshness",
+        view=view,
+        health=judged,
+        measures=views.measures(judged),
+        charts={
+            **views.watermark_charts(found, mark),
+            "durations": views.durations(found.runs, limits, runs),
+        },
+        gantt=views.gantt(found, limits, runs),
+        failed=found.failed,
+        failed_csv=_api(request, "freshness/failed.csv", fixed),
+        incidents=[],
+        backfills=[views.backfill(one) for one in found.backfills],
+        backfills_csv=_api(request, "freshness/backfills.csv", fixed),
     )
