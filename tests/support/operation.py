@@ -94,7 +94,8 @@ def operate(
 
 def _name_one_in_markup(connection: Connection, first: dt.datetime) -> None:
     connection.execute(
-        "insert into consumers (consumer_id, name, status, created_at) values (%s, %s, 'ACTIVE', %s)",
+        "insert into consumers (consumer_id, name, status, created_at) "
+        "values (%s, %s, 'ACTIVE', %s)",
         [MARKUP_CONSUMER, MARKUP_NAME, first],
     )
     connection.execute(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import IsolationLevel, sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from consumer_analytics.engine import holdback, instants, watermark
@@ -184,13 +185,16 @@ def read(connection: Connection, settings: Settings, *, now: dt.datetime | None 
     """Take all measures and judge them.
 
     Args:
-        connection: in autocommit, outside of a transaction.
+        connection: in autocommit; within a transaction it is the caller's whether all of it
+            sees one state of the data.
         settings: for the schedule and the limits.
         now: the instant to judge at; None for the server's clock.
 
     Raises:
         SchemaError: `etl_job_watermarks` lacks the job's row.
     """
+    if connection.info.transaction_status is TransactionStatus.INTRANS:
+        return _read(connection, settings, now)
     # One look: a run may commit between two of these statements.
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:

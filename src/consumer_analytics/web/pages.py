@@ -15,10 +15,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from consumer_analytics.engine import health
+from consumer_analytics.engine import health, incidents
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.database import Connection
+from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.errors import UsageError
 from consumer_analytics.web import charts, rendering, views
 from consumer_analytics.web.api import Reading, only, unknown, visible
@@ -30,6 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 SIZES = (25, 50, 100, 200)
 _FOUND = 12
+_INCIDENTS = 20
 _LONGEST_SEARCH = 200
 _MONTH = dt.timedelta(days=30)
 _A_DAY = len("2025-10-01")
@@ -349,6 +351,7 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
     with pool.read() as connection:
         found = freshness.read(connection, span)
         judged = health.read(connection, pool.settings)
+        told = incidents.latest(connection, _INCIDENTS)
     view = views.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.dates(found.since, found.until)
     limits = views.limits(judged, "dag_runtime")
@@ -366,13 +369,18 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         health=judged,
         measures=views.measures(judged),
         charts={
-            **views.watermark_charts(found, mark),
+            **views.watermark_charts(
+                found,
+                Schedule(pool.settings.schedule, pool.settings.zone),
+                views.limits(judged, "watermark_lag"),
+                mark,
+            ),
             "durations": views.durations(found.runs, limits, runs),
         },
         gantt=views.gantt(found, limits, runs),
         failed=found.failed,
         failed_csv=_api(request, "freshness/failed.csv", fixed),
-        incidents=[],
+        incidents=[views.incident(one) for one in told],
         backfills=[views.backfill(one) for one in found.backfills],
         backfills_csv=_api(request, "freshness/backfills.csv", fixed),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,12 @@ def timed(text: str) -> markupsafe.Markup:
     return made + text[end:]
 
 
+_FILTERS: tuple[Callable[..., Any], ...] = (
+    iso, said, timed, count, signed, percent, percent_signed, points, days, seconds, duration,
+    dash,
+)  # fmt: skip
+
+
 @lru_cache
 def _digest(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:_DIGITS_OF_A_HASH]
@@ -131,10 +137,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for rule in (
-        iso, said, timed, count, signed, percent, percent_signed, points, days, seconds, duration, dash,
-    ):  # fmt: skip
-        made.filters[rule.__name__] = rule
+    made.filters |= {rule.__name__: rule for rule in _FILTERS}
     made.globals |= {
         "version": consumer_analytics.__version__,
         "spark_width": charts.SPARK_WIDTH,

@@ -15,6 +15,8 @@ from consumer_analytics.engine.dashboard.freshness import BackfillProgress, Fres
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import OTHER, Comparison, Series
 from consumer_analytics.engine.health import Health
+from consumer_analytics.engine.incidents import Incident
+from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.web import charts, rendering
 from consumer_analytics.web.charts import (
     Chart,
@@ -29,6 +31,7 @@ from consumer_analytics.web.charts import (
 from consumer_analytics.web.rendering import Parameter, address
 
 HOUR = 3600.0
+_MOMENT = dt.timedelta(milliseconds=1)
 #: Lanes of the Gantt view.
 LANES = 20
 #: Names in a table of shares; the rest is summed up.
@@ -454,60 +457,75 @@ def addable(
 # -- freshness --------------------------------------------------------------------------------
 
 
-def watermark_charts(freshness: Freshness, take: Take) -> dict[str, Chart]:
-    """Return the watermark over time, and its age.
+def watermark_charts(
+    freshness: Freshness, schedule: Schedule, limits: tuple[float, float], take: Take
+) -> dict[str, Chart]:
+    """Return the watermark over time, and how long it lagged behind the schedule.
 
     Args:
         freshness: with `reached`.
+        schedule: says from when on a watermark lags: from the first instant due after it.
+        limits: warning and critical of the lag, in seconds.
         take: what can be taken along.
     """
-    at: list[dt.datetime] = []
-    mark: list[Value] = []
-    clock: list[Value] = []
-    age: list[Value] = []
-    for one in freshness.reached:
-        # Two points for each run: the age that it found, and the one that it left.
-        if one.lag_before_seconds is not None:
-            at.append(one.at - dt.timedelta(milliseconds=1))
-            mark.append(mark[-1])
-            clock.append(one.at.timestamp())
-            age.append(one.lag_before_seconds / HOUR)
-        at.append(one.at)
-        mark.append(one.watermark.timestamp())
-        clock.append(one.at.timestamp())
-        age.append(one.lag_seconds / HOUR)
-    if at and freshness.watermark is not None and freshness.until >= freshness.now:
-        at.append(freshness.now)
-        mark.append(freshness.watermark.timestamp())
-        clock.append(freshness.now.timestamp())
-        age.append((freshness.watermark_age_seconds or 0) / HOUR)
-    age = [None if value is None else round(value, 4) for value in age]
+    steps = [(one.at, one.watermark) for one in freshness.reached]
+    if steps and freshness.watermark is not None and freshness.until >= freshness.now:
+        steps.append((freshness.now, freshness.watermark))
     return {
         "watermark": Chart(
             name="watermark",
             title="Watermark",
-            kind="line",
+            kind="steps",
             unit="instant",
+            at=[at for at, _ in steps],
             lines=[
-                Line("watermark", "Processed up to", mark, 1),
-                Line("clock", "The clock", clock, 8, reference=True),
+                Line("watermark", "Processed up to", [mark.timestamp() for _, mark in steps], 1),
+                Line("clock", "The clock", [at.timestamp() for at, _ in steps], 8, reference=True),
             ],
-            note="How far the figures had come, and when. The distance to the clock is the age.",
-            at=at,
+            note="How far the figures had come, and when. The distance to the clock is their age.",
             take=take,
         ),
-        "lag": Chart(
-            name="lag",
-            title="Age of the watermark",
-            kind="line",
-            unit="hours",
-            lines=[Line("age", "Age", age, 2)],
-            note="Not judged by the schedule: once a day it grows to a day and falls at the run.",
-            zero=True,
-            at=at,
-            take=take,
-        ),
+        "lag": _lag(steps, schedule, limits, take),
     }
+
+
+def _lag(
+    steps: Sequence[tuple[dt.datetime, dt.datetime]],
+    schedule: Schedule,
+    limits: tuple[float, float],
+    take: Take,
+) -> Chart:
+    at: list[dt.datetime] = []
+    lag: list[Value] = []
+
+    def add(when: dt.datetime, due: dt.datetime | None) -> None:
+        if not at or when > at[-1]:
+            at.append(when)
+            lag.append(0.0 if due is None else max(0.0, (when - due).total_seconds()) / HOUR)
+
+    due: dt.datetime | None = None
+    for ended, mark in steps:
+        if due is not None:
+            # It grows from the instant that was due until a run ends, and falls then.
+            add(min(due, ended), due)
+            add(ended - _MOMENT, due)
+        due = None if schedule.timeless else schedule.after(mark)
+        add(ended, due)
+    return Chart(
+        name="lag",
+        title="Watermark lag",
+        kind="line",
+        unit="hours",
+        at=at,
+        lines=[Line("lag", "Lag", [None if one is None else round(one, 4) for one in lag], 2)],
+        limits=[
+            Limit("warning", limits[0] / HOUR, "warning"),
+            Limit("critical", limits[1] / HOUR, "critical"),
+        ],
+        note="For how long the watermark was behind what the schedule was due to reach.",
+        zero=True,
+        take=take,
+    )
 
 
 #: Tasks whatever their order in time, so that each keeps its colour.
@@ -701,3 +719,16 @@ _BACKFILL_STATES = {
 def backfill(one: BackfillProgress) -> dict[str, Any]:
     """Return a backfill as its row shows it."""
     return {**vars(one), "judged": _BACKFILL_STATES.get(one.state, "unknown")}
+
+
+_SUBJECTS = {
+    "freshness": "Freshness",
+    "failures": "Failed runs",
+    "runtime": "DAG runtime",
+    "measuring": "Measuring",
+}
+
+
+def incident(one: Incident) -> dict[str, Any]:
+    """Return an incident as its row shows it."""
+    return {**vars(one), "label": _SUBJECTS.get(one.subject, one.subject)}
