@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.conftest import Database
+from playwright.sync_api import Browser
+from pydantic import SecretStr
+from tests.conftest import Database, Servers
+from tests.support.operation import Operation, operate
+from tests.web import browser as browsing
 
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.app import create_app
@@ -35,3 +40,46 @@ def client() -> Iterator[Client]:
 def empty(database: Database, client: Client) -> TestClient:
     """Return the dashboard of a database without a snapshot."""
     return client(database.settings)
+
+
+# -- a browser's tests -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Operated:
+    """A platform in operation, and its dashboard on a port."""
+
+    database: Database
+    operation: Operation
+    address: str
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium."""
+    with browsing.chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def operated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    """Return a dashboard with a history behind it; its tests change nothing."""
+    server = servers.get("main")
+    name = server.create(server.template)
+    try:
+        settings = Settings(
+            database_url=SecretStr(server.url(name)), home=tmp_path_factory.mktemp("home")
+        )
+        operation = operate(settings)
+        app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
+        with browsing.served(app) as address:
+            yield Operated(Database(server.url(name), settings, server, name), operation, address)
+    finally:
+        server.drop(name)
+
+
+@pytest.fixture
+def visit(browser: Browser, operated: Operated) -> Iterator[browsing.Visit]:
+    """Return a window on it, of a desktop's size."""
+    with browsing.visit(browser, operated.address) as made:
+        yield made
