@@ -130,12 +130,10 @@ def test_the_log_names_who_holds_the_run_back(
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}HOLDBACK_WAIT", "0.1")
     caplog.set_level(logging.INFO)
-    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.1)
     with psycopg.connect(filled.url, application_name="the shop") as other:
         other.execute("select now()")
         pid = other.info.backend_pid
-        while dt.datetime.now(dt.UTC) < now:
-            pass
+        now = dt.datetime.now(dt.UTC)
         for step in STEPS.values():
             step(DagRun(logical_date=now))
     assert "the shop" in caplog.text

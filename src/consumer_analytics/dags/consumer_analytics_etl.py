@@ -13,8 +13,9 @@ watermark, writes one row per consumer and one global row (`consumer_id` NULL) t
 * **Nothing in flight is lost.** A run waits, for a bounded time, for transactions that began before
   its tick; if some stay open it processes only up to the oldest one's start, says in the log which
   process holds it back, and the next run takes in the rest.
-* The tasks hand each other a run key, never figures. What the extracts find waits in the database;
-  the load uses it only if the job still stands where they found it, and extracts again otherwise.
+* The tasks hand each other nothing: each knows the run by its DAG run's names. What the extracts
+  find waits in the database; the load uses it only if the job still stands where they found it,
+  and extracts again otherwise.
 
 The figures of a run are in each task's log, in `etl_job_watermarks.metadata_json`, and in
 `consumer-analytics status`.
@@ -40,6 +41,8 @@ with DAG(
     default_args={
         "retries": settings().retries,
         "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+        # Nobody reads what a task returns: storing it would be a request for each of them.
+        "do_xcom_push": False,
     },
     tags=["consumer-analytics"],
     doc_md=__doc__,

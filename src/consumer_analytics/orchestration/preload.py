@@ -11,13 +11,17 @@ import contextlib
 import importlib
 import sys
 
+from consumer_analytics import sql
+from consumer_analytics.engine import schema
+
 MODULES = (
     "airflow.dag_processing.dagbag",
     "airflow.providers.postgres.assets.postgres",
     "airflow.providers.standard.decorators.python",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
-    "consumer_analytics.orchestration.assets",
+    # With the settings, and all that Airflow imports only when a DAG names it.
+    "consumer_analytics.dags.consumer_analytics_etl",
     "consumer_analytics.orchestration.tasks",
 )
 
@@ -30,3 +34,5 @@ def preload() -> None:
         # Only a saving: a module that moved must not stop the scheduler.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    sql.read_ahead()
+    schema.migrations()

@@ -87,8 +87,11 @@ def _step(
     key = run_key(dag_run)
     try:
         with connected(config, f"airflow {name}") as connection:
-            done = None if reopen else run.find(connection, key, state="success")
-            opened = done or run.open_run(
+            # Most often another task has opened it: then all that opening checks is checked.
+            found = run.find(connection, key, state="open")
+            if found is None and not reopen:
+                found = run.find(connection, key, state="success")
+            opened = found or run.open_run(
                 connection,
                 config,
                 at=instant(dag_run),

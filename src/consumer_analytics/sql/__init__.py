@@ -21,6 +21,12 @@ def _text(name: str) -> str:
     return (files(__name__) / "queries" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
+def read_ahead() -> None:
+    """Read every file now, for processes that will be forked from this one."""
+    for file in (files(__name__) / "queries").iterdir():
+        _text(file.name.removesuffix(".sql"))
+
+
 def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> sql.Composed:
     """Compose the query file `name`.
 
