@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from tests.conftest import COMMAND, Cli, Database, command_environment
-from tests.support import oracle, unfold
+from tests.support import oracle
 from tests.support.history import random_history
 
 from consumer_analytics.engine import backfill as engine
-from consumer_analytics.engine import holdback, periods, run, simulate, sweep
+from consumer_analytics.engine import holdback, periods, run, sweep
 from consumer_analytics.engine.database import connected
 from consumer_analytics.errors import HeldBackError, UsageError
 
@@ -114,37 +114,6 @@ def test_kathmandus_days_begin_at_a_quarter_past() -> None:
 
 
 # -- equality ------------------------------------------------------------------
-
-
-def test_equals_live_runs_while_the_history_unfolded(new_database: Any) -> None:
-    until = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
-    plan = simulate.Plan(until, consumers=6, customers=250, events=5_000, days=95, seed=11)
-    unfolding, at_once = new_database(), new_database()
-    for database in (unfolding, at_once):
-        with connected(database.settings, "simulate", writes_sources=True) as connection:
-            simulate.simulate(connection, database.settings, plan)
-    midnights = [until - n * DAY for n in range(92, -1, -1)]
-    with unfolding.connect() as connection:
-        unfold.stage(connection)
-        with connected(unfolding.settings, "run") as session:
-            for at in midnights:
-                unfold.unfold(connection, at)
-                run.run(session, unfolding.settings, at=at)
-    done = fill(at_once, "2025-02-28", "2025-06-01")
-    assert done["periods"] == len(midnights)
-    assert at_once.rows(ROWS) == unfolding.rows(ROWS)
-
-    # The same by weeks, and over what live runs wrote: nothing is touched.
-    before = unfolding.rows(VERSIONS)
-    done = fill(unfolding, "2025-02-28", "2025-05-23", "weekly")
-    assert done["snapshots_untouched"] > 0
-    assert unfolding.rows(VERSIONS) == before
-    assert {
-        source
-        for (source,) in unfolding.rows(
-            "select distinct metrics_json ->> 'snapshot_source' from consumer_analytics"
-        )
-    } == {"cli_etl"}
 
 
 @pytest.mark.parametrize("seed", range(6))
