@@ -8,19 +8,29 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg.types.json import Jsonb
 from tests.conftest import COMMAND, Cli, Database, command_environment
-from tests.support import oracle
+from tests.support import crashes, oracle
+from tests.support.checks import wrong_snapshots
 from tests.support.history import random_history
+from tests.support.small_backfill import (
+    ONE_SESSION,
+    TWO_SESSIONS,
+    await_parked,
+    await_periods,
+    started,
+)
 
 from consumer_analytics.engine import backfill as engine
 from consumer_analytics.engine import holdback, periods, run, sweep
-from consumer_analytics.engine.database import connected
+from consumer_analytics.engine.database import LOCK_JOB, connected
 from consumer_analytics.errors import HeldBackError, UsageError
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -43,7 +53,7 @@ def fill(
         return engine.backfill(connection, database.settings, request)
 
 
-def live(database: Database, at: dt.datetime) -> dict[str, Any]:
+def live(database: Database, at: dt.datetime | None) -> dict[str, Any]:
     """Run the ETL as of an instant."""
     with connected(database.settings, "run") as connection:
         return run.run(connection, database.settings, at=at)
@@ -196,6 +206,49 @@ def test_a_second_or_overlapping_backfill_touches_no_row(database: Database) -> 
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
+def test_what_live_runs_wrote_stays_theirs(database: Database) -> None:
+    """Midnights that runs have written, among others that they have not, and one restated."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(34), BEGIN, END)
+    for day in (2, 3, 6):
+        live(database, BEGIN + day * DAY)
+    theirs = database.rows(VERSIONS)
+    done = fill(database, "2025-03-01", "2025-03-09")
+    assert done["snapshots_untouched"] == len(theirs)
+    assert database.rows(VERSIONS)[: len(theirs)] == theirs
+    by_day = (
+        "select extract(day from snapshot_timestamp)::int, "
+        "array_agg(distinct metrics_json ->> 'snapshot_source') "
+        "from consumer_analytics group by 1 order by 1"
+    )
+    sources = [(day, ["cli_etl" if day in {3, 4, 7} else "cli_backfill"]) for day in range(2, 10)]
+    assert database.rows(by_day) == sources
+    # What is restated keeps its provenance as well.
+    with database.connect() as connection:
+        connection.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "select gen_random_uuid(), consumer_id, 'login', '2025-03-02 12:00' from consumers"
+        )
+        with connected(database.settings, "sweep") as session:
+            sweep.sweep(session, database.settings, days=30)
+    fill(database, "2025-03-01", "2025-03-09")
+    assert database.rows("select count(*) > 0 from consumer_analytics_revisions") == [(True,)]
+    assert database.rows(by_day) == sources
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
+def test_weeks_over_days_touch_no_row(database: Database) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(35), BEGIN, END)
+    fill(database, "2025-02-20", "2025-03-09")
+    before = database.rows(VERSIONS)
+    done = fill(database, "2025-02-22", "2025-03-09", "weekly")
+    # 1 and 8 March, and the clipped week's end on the 9th.
+    assert done["periods"] == 3
+    assert (done["snapshots_written"], done["snapshots_restated"]) == (0, 0)
+    assert database.rows(VERSIONS) == before
+
+
 def test_what_differs_is_restated_and_kept(database: Database) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(32), BEGIN, END)
@@ -242,6 +295,131 @@ def test_an_empty_database_has_empty_snapshots_of_the_whole_system(database: Dat
     done = fill(database, "2025-03-01", "2025-03-04")
     assert done["snapshots_written"] == 3
     check(database, [BEGIN + n * DAY for n in range(1, 4)])
+
+
+def told(database: Database, consumer: uuid.UUID, *keys: str) -> list[tuple[Any, ...]]:
+    """Return the day and some figures of each of a consumer's snapshots."""
+    columns = ", ".join(f"metrics_json -> '{key}'" for key in keys)
+    return database.rows(
+        f"select extract(day from snapshot_timestamp)::int, {columns} "
+        "from consumer_analytics where consumer_id = %s order by snapshot_timestamp",
+        [consumer],
+    )
+
+
+def registered(database: Database, created: str = "2025-02-01") -> uuid.UUID:
+    """Register a consumer."""
+    consumer = uuid.uuid4()
+    database.execute(
+        "insert into consumers (consumer_id, created_at) values (%s, %s)", [consumer, created]
+    )
+    return consumer
+
+
+def happened(database: Database, consumer: uuid.UUID, *rows: tuple[Any, ...]) -> None:
+    """Insert events of a consumer: time, and then type, customer and payload where they matter."""
+    with database.connect() as connection:
+        for at, kind, customer, payload in ((*row, "login", None, {})[:4] for row in rows):
+            connection.execute(
+                "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+                "payload_json, created_at) values (gen_random_uuid(), %s, %s, %s, %s, %s)",
+                [customer, consumer, kind, Jsonb(payload), at],
+            )
+
+
+@pytest.mark.parametrize("ran", [False, True], ids=["before any run", "after a run"])
+def test_empty_periods_have_their_snapshots(database: Database, ran: bool) -> None:
+    consumer = registered(database)
+    happened(
+        database, consumer, ("2025-03-01 10:00",), ("2025-03-01 11:00",), ("2025-03-05 09:00",)
+    )
+    if ran:
+        live(database, END)
+        database.execute("delete from consumer_analytics")
+    fill(database, "2025-03-01", "2025-03-07")
+    assert told(database, consumer, "total_events", "incremental_stats") == [
+        (
+            day,
+            total,
+            {
+                "window_start": f"2025-03-0{day - 1}T00:00:00+00:00",
+                "window_end": f"2025-03-0{day}T00:00:00+00:00",
+                "new_events_in_window": new,
+                "new_customers_in_window": 0,
+            },
+        )
+        for day, total, new in [(2, 2, 2), (3, 2, 0), (4, 2, 0), (5, 2, 0), (6, 3, 1), (7, 3, 0)]
+    ]
+    assert [
+        row[0]
+        for row in database.rows(
+            "select extract(day from snapshot_timestamp)::int from consumer_analytics "
+            "where consumer_id is null order by 1"
+        )
+    ] == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("ran", [False, True], ids=["before any run", "after a run"])
+def test_consumers_have_no_row_before_they_existed(database: Database, ran: bool) -> None:
+    at_midnight = registered(database, "2025-03-04 00:00")
+    at_noon = registered(database, "2025-03-04 12:00")
+    # Registered after its first event: it exists since that.
+    early = registered(database, "2025-03-06 12:00")
+    happened(database, early, ("2025-03-02 12:00",))
+    if ran:
+        live(database, END)
+        database.execute("delete from consumer_analytics")
+    fill(database, "2025-03-01", "2025-03-09")
+    # Created at an instant it belongs to the next snapshot.
+    assert told(database, at_midnight, "total_events") == [(n, 0) for n in (5, 6, 7, 8, 9)]
+    assert told(database, at_noon, "total_events") == [(n, 0) for n in (5, 6, 7, 8, 9)]
+    assert told(database, early, "total_events") == [(n, 1) for n in range(3, 10)]
+    assert database.rows(
+        "select metrics_json -> 'consumers_in_system' from consumer_analytics "
+        "where consumer_id is null order by snapshot_timestamp"
+    ) == [(n,) for n in (0, 1, 1, 3, 3, 3, 3, 3)]
+
+
+def test_a_consumer_without_customers_has_zeros(database: Database) -> None:
+    consumer = registered(database)
+    fill(database, "2025-03-01", "2025-03-03")
+    keys = (
+        "total_customers",
+        "active_customers",
+        "inactive_customers",
+        "customers_by_status",
+        "avg_customer_lifetime_days",
+        "total_events",
+        "events_by_type",
+    )
+    assert told(database, consumer, *keys) == [(day, 0, 0, 0, {}, None, 0, {}) for day in (2, 3)]
+
+
+def test_customers_deleted_since_existed_then(database: Database) -> None:
+    consumer, customer = registered(database), uuid.uuid4()
+    happened(
+        database,
+        consumer,
+        ("2025-03-02 12:00", "customer_creation", customer, {"status": "PENDING_AML"}),
+        (
+            "2025-03-03 12:00",
+            "customer_status_change",
+            customer,
+            {"old_status": "PENDING_AML", "new_status": "BLOCKED"},
+        ),
+        ("2025-03-05 12:00", "customer_deletion", customer, {"status": "BLOCKED"}),
+    )
+    fill(database, "2025-03-01", "2025-03-07")
+    assert told(
+        database, consumer, "total_customers", "customers_by_status", "avg_customer_lifetime_days"
+    ) == [
+        (2, 0, {}, None),
+        (3, 1, {"PENDING_AML": 1}, 0.5),
+        (4, 1, {"BLOCKED": 1}, 1.5),
+        (5, 1, {"BLOCKED": 1}, 2.5),
+        (6, 0, {}, None),
+        (7, 0, {}, None),
+    ]
 
 
 def test_some_consumers_only(database: Database) -> None:
@@ -356,28 +534,85 @@ def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cl
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
-def test_runs_beside_live_runs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0)
+@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> None:
+    """Another process backfills; here the application writes, and runs follow each other."""
     with database.connect() as connection:
         random_history(connection, random.Random(52), BEGIN, END)
-    failures: list[BaseException] = []
+    met: list[tuple[str, int]] = []
+    # Runs pass what is being backfilled, day by day, and then come to today.
+    instants = [BEGIN + n * DAY + dt.timedelta(hours=5) for n in range(1, 9)]
+    with (
+        database.connect() as application,
+        started(database, rows_for_two, dates=("2024-01-01", "2025-03-09")) as command,
+    ):
+        await_periods(application, 1)
+        while len(met) < len(instants) + 2 or met[-1][0] == "running":
+            application.execute(
+                "insert into customer_events (event_id, consumer_id, event_type) "
+                "select gen_random_uuid(), consumer_id, 'login' from consumers"
+            )
+            summary = live(database, instants[len(met)] if len(met) < len(instants) else None)
+            met += database.rows(
+                "select state, periods_done from consumer_analytics_internal.backfills"
+            )
+        assert command.end() == 0, command.text
+    # Both went on while the other one did.
+    assert len({periods for state, periods in met if state == "running"}) >= 3, met
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+        stored = oracle.stored(connection, dt.datetime.fromisoformat(summary["window_end"]))
+    # The runs' last snapshot has everything that was written meanwhile; the backfill moved nothing.
+    ((events,),) = database.rows(
+        "select count(*) from customer_events where consumer_id is not null"
+    )
+    assert stored[None]["total_events_all_consumers"] == events
+    assert database.rows("select last_processed_timestamp from etl_job_watermarks") == [
+        (dt.datetime.fromisoformat(summary["window_end"]),)
+    ]
+    assert database.rows(
+        "select metrics_json ->> 'snapshot_source', count(*) from consumer_analytics "
+        "where consumer_id is null group by 1 order by 1"
+    ) == [("cli_backfill", 433), ("cli_etl", len(met))]
 
-    def runs() -> None:
-        try:
-            for n in range(1, 9):
-                live(database, BEGIN + n * DAY + dt.timedelta(hours=5))
-        except BaseException as error:  # noqa: BLE001
-            failures.append(error)
 
-    thread = threading.Thread(target=runs)
-    thread.start()
-    fill(database, "2025-02-20", "2025-03-09")
-    thread.join()
-    assert not failures
-    check(database, [BEGIN + n * DAY for n in range(1, 9)])
-    (mark,) = database.rows("select last_processed_timestamp from etl_job_watermarks")
-    assert mark == (BEGIN + 8 * DAY + dt.timedelta(hours=5),)
+@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two: int) -> None:
+    """The turn is the run's before the backfill's next chunk, however many there are to come."""
+    sessions = 2 if rows_for_two == TWO_SESSIONS else 1
+    with database.connect() as connection:
+        random_history(connection, random.Random(54), BEGIN, END)
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        started(database, rows_for_two, dates=("2024-01-01", "2025-03-09")) as command,
+    ):
+        await_periods(watcher, 5)
+        with crashes.locked(database, "consumer_analytics", "access exclusive") as locker:
+            await_parked(watcher, locker, sessions)
+            ((before,),) = watcher.execute(
+                "select snapshots_written from consumer_analytics_internal.backfills"
+            ).fetchall()
+            run_at_work = crashes.Child(
+                database, lambda session, settings: run.run(session, settings, at=END)
+            )
+            crashes.wait_for(
+                watcher,
+                "select pid from pg_locks where locktype = 'advisory' and not granted "
+                "and classid = %s::oid and mode = 'ExclusiveLock'",
+                [LOCK_JOB],
+            )
+        assert run_at_work.join() == 0
+        assert command.end() == 0, command.text
+    # By the order in which their transactions came to write. A chunk is 20 rows at most.
+    ((earlier,),) = database.rows(
+        "select count(*) from consumer_analytics "
+        "where metrics_json ->> 'snapshot_source' = 'cli_backfill' and xmin::text::bigint < "
+        "(select min(xmin::text::bigint) from consumer_analytics "
+        "where metrics_json ->> 'snapshot_source' = 'cli_etl')"
+    )
+    assert before < earlier <= before + 20 * sessions
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
 
 
 def test_the_command_says_what_it_will_do_and_lists_what_was_done(

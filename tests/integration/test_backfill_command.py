@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
-import os
-import pty
 import random
 import re
-import signal
-import subprocess
-import sys
-import termios
-import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.conftest import Cli, Database, command_environment
+from tests.conftest import Cli, Database
 from tests.support import crashes
 from tests.support.checks import wrong_snapshots
 from tests.support.history import random_history
+from tests.support.small_backfill import (
+    ONE_SESSION,
+    TWO_SESSIONS,
+    await_parked,
+    await_periods,
+    started,
+)
 
-from consumer_analytics.engine.database import LOCK_BACKFILL, LOCK_JOB, Connection
+from consumer_analytics.engine.database import LOCK_BACKFILL, LOCK_JOB
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
@@ -34,16 +30,6 @@ MARCH = ("backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-09")
 LONG = ("backfill", "--start-date", "2024-01-01", "--end-date", "2025-03-09")
 LONG_PERIODS = 433
 VERSIONS = "select analytics_id, ctid, xmin, metrics_json::text from consumer_analytics order by 1"
-#: The command itself, in smaller steps than it takes where there is much to do.
-SMALL_STEPS = """
-import sys
-from consumer_analytics.cli.main import main
-from consumer_analytics.engine import backfill
-backfill._ROWS_AT_ONCE = 20
-backfill._ROWS_FOR_TWO = int(sys.argv.pop(1))
-main()
-"""
-ONE_SESSION, TWO_SESSIONS = 10**9, 0
 
 
 def history(database: Database, seed: int) -> None:
@@ -157,101 +143,6 @@ def test_the_list_tells_everything_and_fits_a_terminal(database: Database, cli: 
 # -- stopped ----------------------------------------------------------------------
 
 
-@dataclass
-class Stopped:
-    """A command that was started to be stopped, and all that it printed."""
-
-    process: subprocess.Popen[bytes]
-    #: The terminal's other end, where it runs on one.
-    terminal: int | None = None
-    told: bytearray = field(default_factory=bytearray)
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        if self.terminal is not None:
-            os.write(self.terminal, b"\x03")
-        else:
-            self.process.send_signal(signal.SIGINT)
-
-    def end(self) -> int:
-        """Wait for its end; return the exit code."""
-        if self.terminal is not None:
-            # A terminal whose last process is gone answers with an error.
-            with contextlib.suppress(OSError):
-                while piece := os.read(self.terminal, 65536):
-                    self.told += piece
-        else:
-            self.told += self.process.communicate(timeout=60)[0]
-        return self.process.wait(60)
-
-    @property
-    def text(self) -> str:
-        return self.told.decode()
-
-
-@contextlib.contextmanager
-def started(
-    database: Database,
-    rows_for_two: int,
-    *,
-    on_a_terminal: bool,
-    dates: tuple[str, str] = ("2024-01-01", "2025-03-09"),
-) -> Iterator[Stopped]:
-    """Start a backfill in small steps; it is gone when the block ends."""
-    command = [sys.executable, "-c", SMALL_STEPS, str(rows_for_two), "backfill"]
-    command += ["--start-date", dates[0], "--end-date", dates[1]]
-    environment = command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url})
-    if on_a_terminal:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            command,
-            env={**environment, "TERM": "xterm"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )
-        os.close(theirs)
-        made = Stopped(process, ours)
-    else:
-        made = Stopped(
-            subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-        )
-    try:
-        yield made
-    finally:
-        made.process.kill()
-        made.process.wait()
-        if made.terminal is not None:
-            os.close(made.terminal)
-
-
-def await_periods(watcher: Connection, least: int) -> None:
-    crashes.wait_for(
-        watcher,
-        "select periods_done from consumer_analytics_internal.backfills where periods_done >= %s",
-        [least],
-    )
-
-
-def await_parked(watcher: Connection, locker: Connection, sessions: int) -> None:
-    """Wait until so many sessions of ours wait for what the locker holds."""
-    deadline = time.monotonic() + crashes.PATIENCE
-    while time.monotonic() < deadline:
-        row = watcher.execute(
-            "select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid)) "
-            "and application_name like 'consumer-analytics backfill%%'",
-            [locker.info.backend_pid],
-        ).fetchone()
-        if row is not None and row[0] >= sessions:
-            return
-        time.sleep(0.01)
-    raise TimeoutError("the sessions do not come to that point")
-
-
 def locks(database: Database) -> list[Any]:
     return database.rows(
         "select * from pg_locks where locktype = 'advisory' and classid = any(%s::int[]::oid[]) "
@@ -268,7 +159,9 @@ def test_ctrl_c_while_it_writes(
     history(database, 4)
     sessions = 2 if rows_for_two == TWO_SESSIONS else 1
     with (
-        started(database, rows_for_two, on_a_terminal=on_a_terminal) as command,
+        started(
+            database, rows_for_two, on_a_terminal=on_a_terminal, dates=(LONG[2], LONG[4])
+        ) as command,
         database.connect("watcher", writes_sources=False) as watcher,
     ):
         await_periods(watcher, 12)
@@ -317,7 +210,7 @@ def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) 
         crashes.locked(
             database, "consumer_analytics_internal.deleted_customers", "access exclusive"
         ) as locker,
-        started(database, rows_for_two, on_a_terminal=False) as command,
+        started(database, rows_for_two, dates=(LONG[2], LONG[4])) as command,
     ):
         await_parked(watcher, locker, 2 if rows_for_two == TWO_SESSIONS else 1)
         command.interrupt()
@@ -340,7 +233,6 @@ def test_ctrl_c_while_it_waits_for_a_transaction(database: Database, cli: Cli) -
         with started(
             database,
             ONE_SESSION,
-            on_a_terminal=False,
             dates=(str(today - dt.timedelta(days=9)), str(today)),
         ) as command:
             assert command.process.stdout is not None
