@@ -94,5 +94,13 @@ class LocalServerError(ConsumerAnalyticsError):
     """The embedded PostgreSQL server cannot be used."""
 
 
+class AirflowCommandError(ConsumerAnalyticsError):
+    """A command of Airflow's own failed."""
+
+
+class MaintenanceError(ConsumerAnalyticsError):
+    """A part of the maintenance failed; the others were done."""
+
+
 class UpError(ConsumerAnalyticsError):
     """The local system cannot be brought up, or did not stay up."""

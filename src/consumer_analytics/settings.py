@@ -106,6 +106,51 @@ class Settings(BaseSettings):
         str,
         Field(description="When `consumer_analytics_sweep` runs: a cron expression or a preset."),
     ] = "0 3 * * *"
+    maintenance_schedule: Annotated[
+        str,
+        Field(
+            description="When `consumer_analytics_maintenance` runs: a cron expression or a preset."
+        ),
+    ] = "30 3 * * *"
+    keep_airflow_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Days for which maintenance keeps Airflow's task logs and metadata.",
+        ),
+    ] = 30
+    airflow_database_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="Address of Airflow's metadata as SQLAlchemy takes it, for maintenance in "
+            "a DAG's task, which Airflow itself keeps from it. Without it: what Airflow's "
+            "configuration file says.",
+        ),
+    ] = None
+    keep_state_days: Annotated[
+        int,
+        Field(
+            ge=7,
+            description="Days for which finished runs, backfills, maintenances, incidents and mails "
+            "are remembered.",
+        ),
+    ] = 365
+    keep_snapshots_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Days for which every snapshot is kept; of older ones maintenance keeps "
+            "each day's last. Unset: no snapshot is ever removed.",
+        ),
+    ] = None
+    keep_daily_snapshots_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Days for which each day's last snapshot is kept, where snapshots are "
+            "thinned; of older ones maintenance keeps each week's last. Unset: the day's for ever.",
+        ),
+    ] = None
     start_date: Annotated[
         date,
         Field(description="First day on which the DAGs may run."),
@@ -288,7 +333,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
         return name
 
-    @field_validator("schedule", "sweep_schedule", "monitor_schedule")
+    @field_validator("schedule", "sweep_schedule", "monitor_schedule", "maintenance_schedule")
     @classmethod
     def _usable_schedule(cls, expression: str) -> str:
         if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
@@ -312,6 +357,16 @@ class Settings(BaseSettings):
     def recipients(self) -> list[str]:
         """The addresses of `alert_recipients`, one by one."""
         return [address.strip() for address in self.alert_recipients.split(",") if address.strip()]
+
+    @model_validator(mode="after")
+    def _thinning_in_order(self) -> Self:
+        every, daily = self.keep_snapshots_days, self.keep_daily_snapshots_days
+        if daily is not None and (every is None or daily < every):
+            raise ValueError(
+                f"{PREFIX}KEEP_DAILY_SNAPSHOTS_DAYS is {daily}; {PREFIX}KEEP_SNAPSHOTS_DAYS must "
+                f"be set to that or less, and is {'unset' if every is None else every}"
+            )
+        return self
 
     @property
     def zone(self) -> ZoneInfo:

@@ -27,6 +27,7 @@ COMMANDS = {
     "health": "health",
     "incidents": "incidents",
     "doctor": "doctor",
+    "maintenance": "maintenance",
     "roles": "roles",
     "serve": "serve",
     "tokens": "tokens",

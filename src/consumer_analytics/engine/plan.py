@@ -14,6 +14,7 @@ from typing import Any
 
 from consumer_analytics.engine import instants
 from consumer_analytics.engine.database import MINUS_INFINITY, Connection
+from consumer_analytics.sql import query
 
 #: More separate ranges than this are read as fewer, longer ones.
 _MOST_RANGES = 8
@@ -124,12 +125,11 @@ def _date(day: dt.date) -> str:
 
 
 def previous_snapshot(connection: Connection, before: dt.datetime) -> dt.datetime:
-    """Return the instant of the last snapshot before another; the epoch where there is none."""
-    row = connection.execute(
-        "select max(snapshot_timestamp) from public.consumer_analytics "
-        "where consumer_id is null and snapshot_timestamp < %s",
-        [before],
-    ).fetchone()
+    """Return the instant of the last snapshot before another; the epoch where there is none.
+
+    One that was thinned counts: the window of the next one began at it.
+    """
+    row = connection.execute(query("snapshots-previous"), {"before": before}).fetchone()
     return (row and row[0]) or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 

@@ -38,7 +38,8 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tenant": ("select",),
     },
     "consumer_analytics_revisions": {
-        "etl": ("select", "insert"),
+        # Those of a thinned snapshot go with it.
+        "etl": ("select", "insert", "delete"),
         "reader": ("select",),
         "tenant": ("select",),
     },

@@ -20,6 +20,10 @@ from (
         and summary ->> 'window_end' is not null
         -- Whoever keeps the latest snapshots only misses none.
         and reached_at >= (select min(snapshot_timestamp) from public.consumer_analytics)
+        -- Nor are those missed that maintenance thinned.
+        and reached_at not in (
+            select snapshot_timestamp from consumer_analytics_internal.thinned_snapshots
+        )
 ) as known
 where at >= %(lower)s::timestamptz and at <= %(upper)s::timestamptz
 group by at

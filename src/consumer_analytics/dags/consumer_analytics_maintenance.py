@@ -1,0 +1,46 @@
+"""### Old logs, metadata, snapshots and state, removed every day.
+
+Removes what is older than the settings keep, and says how much room that made:
+
+* **Airflow's task logs and metadata** older than 30 days (`CONSUMER_ANALYTICS_KEEP_AIRFLOW_DAYS`):
+  log files in the configured log folder of the machine that the task runs on, metadata by
+  `airflow db clean`.
+* **Snapshots**, by a thinning policy: every one for some days, then each day's last, then each
+  week's. Off until `CONSUMER_ANALYTICS_KEEP_SNAPSHOTS_DAYS` is set.
+* **Internal state** that nobody needs any more (`CONSUMER_ANALYTICS_KEEP_STATE_DAYS`).
+
+Clearing it and running it again is always safe. `consumer-analytics maintenance --dry-run` tells
+what would go.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import DAG, task
+
+from consumer_analytics.orchestration import maintenance
+from consumer_analytics.settings import settings
+
+with DAG(
+    dag_id="consumer_analytics_maintenance",
+    description="Remove old logs, metadata, snapshots and state; say how much room that made",
+    schedule=settings().maintenance_schedule,
+    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "retries": settings().retries,
+        "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+    },
+    tags=["consumer-analytics"],
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def maintain(dag_run: Any = None) -> dict[str, Any]:
+        """Remove what is old, part by part; the log says what went and how much room it made."""
+        return maintenance.task(dag_run)
+
+    maintain()

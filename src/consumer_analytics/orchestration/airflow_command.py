@@ -1,0 +1,116 @@
+"""Airflow's own command, run beside it: where it is, and with which environment.
+
+Airflow's metadata are cleaned and its DAGs unpaused through the command that
+its own administrators use; nothing here imports Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from consumer_analytics.errors import AirflowCommandError
+from consumer_analytics.settings import PREFIX, Settings
+
+_MINUTES = 30
+#: What Airflow puts into a task's environment to keep it from the metadata.
+_BLOCKED = "airflow-db-not-allowed"
+_CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+#: What it puts there besides, and what a command on its own must not inherit.
+_OF_A_TASK = frozenset({"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "_AIRFLOW_PROCESS_CONTEXT"})
+
+
+class AirflowCommand:
+    """Airflow's command on this machine.
+
+    Attributes:
+        home: its AIRFLOW_HOME; None where Airflow's own default is meant.
+    """
+
+    def __init__(self, program: Path, home: Path | None, settings: Settings) -> None:
+        """Describe it; nothing is run yet."""
+        self._program = program
+        self._settings = settings
+        self.home = home
+
+    @classmethod
+    def find(cls, settings: Settings) -> AirflowCommand | None:
+        """Return the command; None where Airflow is not installed or not set up here.
+
+        Set up is what AIRFLOW_HOME names, else what `consumer-analytics up` has made in our
+        home folder, else Airflow's default in the user's.
+        """
+        beside = Path(sys.executable).with_name("airflow")
+        found = beside if beside.exists() else shutil.which("airflow")
+        if found is None:
+            return None
+        if named := os.environ.get("AIRFLOW_HOME"):
+            return cls(Path(found), Path(named), settings)
+        for home in (settings.home / "airflow", Path("~/airflow").expanduser()):
+            if (home / "airflow.cfg").exists():
+                return cls(Path(found), home, settings)
+        # In its tasks and components it works without either.
+        if any(name.startswith("AIRFLOW__") for name in os.environ):
+            return cls(Path(found), None, settings)
+        return None
+
+    def environment(self) -> dict[str, str]:
+        """Return what the command is run with: as its administrator would, not as a task."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _OF_A_TASK and not (name == _CONNECTION and value.startswith(_BLOCKED))
+        }
+        if self.home is not None:
+            kept["AIRFLOW_HOME"] = str(self.home)
+        if self._settings.airflow_database_url is not None:
+            kept[_CONNECTION] = self._settings.airflow_database_url.get_secret_value()
+        # Its warnings go to standard output, where answers are read.
+        return {**kept, "PYTHONWARNINGS": "ignore", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `airflow …`; return what it printed to standard output.
+
+        Raises:
+            AirflowCommandError: it failed, or took too long; the message has its last line.
+        """
+        try:
+            done = subprocess.run(
+                [str(self._program), *arguments],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_MINUTES * 60,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise AirflowCommandError(
+                f"`airflow {' '.join(arguments[:2])}` did not end within {_MINUTES} minutes"
+            ) from None
+        except OSError as error:
+            raise AirflowCommandError(f"{self._program}: {error.strerror}") from None
+        if done.returncode != 0:
+            raise AirflowCommandError(
+                f"`airflow {' '.join(arguments[:2])}` failed: {self._reason(done)}"
+            )
+        return done.stdout
+
+    @staticmethod
+    def _reason(done: subprocess.CompletedProcess[str]) -> str:
+        text = f"{done.stdout}\n{done.stderr}"
+        if _BLOCKED in text:
+            return (
+                "Airflow keeps tasks from its database; set "
+                f"{PREFIX}AIRFLOW_DATABASE_URL for maintenance"
+            )
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1][:500] if lines else f"exit code {done.returncode}"
+
+    def setting(self, section: str, name: str) -> str:
+        """Return a setting of Airflow's as it takes it itself."""
+        lines = self("config", "get-value", section, name).strip().splitlines()
+        return lines[-1].strip() if lines else ""

@@ -1,0 +1,152 @@
+"""Maintenance: our retention and Airflow's, part by part, with a record of what went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from consumer_analytics.engine import instants, retention, schema
+from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.engine.retention import Part
+from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError
+from consumer_analytics.orchestration import airflow_upkeep
+from consumer_analytics.orchestration.airflow_command import AirflowCommand
+from consumer_analytics.settings import Settings, settings
+
+log = logging.getLogger(__name__)
+
+_KIB = 1024
+_NO_AIRFLOW = "Airflow is not set up on this machine"
+
+
+def maintain(
+    config: Settings,
+    who: str,
+    *,
+    dry_run: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> list[Part]:
+    """Remove what is older than the settings keep, part by part; record what went.
+
+    A part that fails does not keep the others from being done.
+
+    Args:
+        config: how long what is kept.
+        who: asked for it, for the record.
+        dry_run: only tell what would be removed; nothing is written.
+        notify: told what is under way.
+
+    Raises:
+        SchemaError: the schema is not this version's.
+        DatabaseUnreachableError: there is no database.
+    """
+    with connected(config, "maintenance") as connection:
+        schema.require_current(connection)
+        now = instants.now(connection)
+        number = None if dry_run else retention.begin(connection, who)
+        command = AirflowCommand.find(config)
+        parts = []
+        for name, work in _works(connection, config, command, now, dry_run=dry_run, notify=notify):
+            notify(name)
+            parts.append(_guarded(name, work))
+        if number is not None:
+            retention.record(connection, number, parts)
+    return parts
+
+
+def _works(
+    connection: Connection,
+    config: Settings,
+    command: AirflowCommand | None,
+    now: Any,
+    *,
+    dry_run: bool,
+    notify: Callable[[str], None],
+) -> list[tuple[str, Callable[[], Part]]]:
+    ours: list[tuple[str, Callable[[], Part]]] = [
+        (
+            "snapshots",
+            lambda: retention.thin(connection, config, dry_run=dry_run, notify=notify),
+        ),
+        ("internal state", lambda: retention.forget(connection, config, dry_run=dry_run)),
+    ]
+    if command is None:
+        return [
+            *ours,
+            (airflow_upkeep.METADATA, lambda: Part(airflow_upkeep.METADATA, skipped=_NO_AIRFLOW)),
+            (airflow_upkeep.LOGS, lambda: Part(airflow_upkeep.LOGS, skipped=_NO_AIRFLOW)),
+        ]
+    # Logs first: which machines have run tasks is told by the metadata.
+    return [
+        *ours,
+        (
+            airflow_upkeep.LOGS,
+            lambda: airflow_upkeep.logs(command, connection, config, now, dry_run=dry_run),
+        ),
+        (
+            airflow_upkeep.METADATA,
+            lambda: airflow_upkeep.metadata(command, connection, config, now, dry_run=dry_run),
+        ),
+    ]
+
+
+def _guarded(name: str, work: Callable[[], Part]) -> Part:
+    try:
+        return work()
+    except (ConsumerAnalyticsError, psycopg.Error, OSError) as error:
+        return Part(name, failed=" ".join(str(error).split()))
+
+
+def describe(part: Part, *, dry_run: bool = False) -> str:
+    """Say in a line what a part removed, and how much room that made."""
+    if part.failed is not None:
+        return f"{part.name}: failed: {part.failed}"
+    if part.skipped is not None:
+        return f"{part.name}: {part.skipped}"
+    would = "would remove" if dry_run else "removed"
+    text = f"{part.name}: {would} {part.removed:,} {part.unit}"
+    if part.bytes_removed:
+        text += f" of {size(part.bytes_removed)}"
+    if part.bytes_before is not None and part.bytes_after is not None:
+        text += f"; it took {size(part.bytes_before)}"
+        if not dry_run:
+            text += f", and takes {size(part.bytes_after)} now"
+    return text
+
+
+def size(n: float) -> str:
+    """Write a number of bytes as people read it."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(n) < _KIB:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= _KIB
+    return f"{n:.1f} TiB"
+
+
+def require_whole(parts: list[Part]) -> None:
+    """Check that no part failed.
+
+    Raises:
+        MaintenanceError: one did; the message names each with its reason.
+    """
+    if failed := [part for part in parts if part.failed is not None]:
+        raise MaintenanceError("; ".join(f"{part.name}: {part.failed}" for part in failed))
+
+
+def task(dag_run: Any) -> dict[str, Any]:
+    """Do the DAG's task: maintain, log what went and what room that made, return it.
+
+    Raises:
+        MaintenanceError: a part failed; the others were done.
+    """
+    parts = maintain(settings(), f"airflow:{dag_run.dag_id}:{dag_run.run_id}", notify=log.info)
+    for part in parts:
+        level = logging.ERROR if part.failed is not None else logging.INFO
+        log.log(level, "%s", describe(part))
+        for note in part.notes:
+            log.info("  %s", note)
+    require_whole(parts)
+    return {"parts": [part.as_json() for part in parts]}

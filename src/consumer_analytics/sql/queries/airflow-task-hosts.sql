@@ -1,0 +1,4 @@
+select distinct hostname
+from task_instance
+where coalesce(hostname, '') <> '' and start_date > now() - %(days)s * interval '1 day'
+order by hostname
