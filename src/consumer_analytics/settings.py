@@ -131,8 +131,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=7,
-            description="Days for which finished runs, backfills, maintenances, incidents and mails "
-            "are remembered.",
+            description="Days for which finished runs, backfills, maintenances, incidents and "
+            "mails are remembered.",
         ),
     ] = 365
     keep_snapshots_days: Annotated[

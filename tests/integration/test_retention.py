@@ -317,10 +317,12 @@ from (values
 ) as mail (key, sent_at);
 insert into incidents (subject, opened_at, closed_at, state, worst, cause, measures)
 select subject, now() - interval '500 days', closed_at, 'warning', 'warning', '', '{}'
-from (values ('runtime', now() - interval '400 days'), ('freshness', null)) as v (subject, closed_at);
+from (values ('runtime', now() - interval '400 days'), ('freshness', null))
+    as v (subject, closed_at);
 insert into incident_changes (incident_id, at, what, state, cause, measures, mail_id)
 select incident_id, opened_at, 'opened', 'warning', '', '{}', mail_id
-from incidents join mails on key = case subject when 'runtime' then 'over' else 'told' end;
+from incidents
+join mails on key = case incidents.subject when 'runtime' then 'over' else 'told' end;
 insert into task_failures
     (dag_id, run_id, task_id, try_number, failed_at, execution_date, error, mail_id)
 select 'd', 'r', 't', 1, now() - interval '500 days', now(), '', mail_id
@@ -358,8 +360,7 @@ def test_old_state_is_forgotten_and_recent_state_stays(long: Any) -> None:
     part = forgotten(long)
     assert (part.removed, part.notes) == (would.removed, would.notes)
     assert part.removed > runs
-    # A row read is some bytes longer or shorter than the same row deleted.
-    assert part.bytes_removed == pytest.approx(would.bytes_removed, rel=0.01)
+    assert part.bytes_removed == would.bytes_removed > 0
     assert f"{runs} of runs" in part.notes
     assert "1 of backfills" in part.notes
     assert {"2 of mails", "1 of incidents", "1 of task failures"} <= set(part.notes)

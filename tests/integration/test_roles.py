@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tests.support.history import random_history
 
 from consumer_analytics.engine import database as db
-from consumer_analytics.engine import roles, run, schema
+from consumer_analytics.engine import retention, roles, run, schema
 from consumer_analytics.errors import RolesError, SuperuserError
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -269,6 +269,27 @@ REFUSED = [
     "insert into consumer_analytics_internal.migrations values ('9', 'x', 'x')",
     "select * from consumer_analytics_internal.tenants",
 ]
+
+
+def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_others(
+    made: Roles,
+) -> None:
+    url = made.login("etl")
+    count = "select count(*) from public.consumer_analytics_revisions"
+    before = ask(made.database.url, count)
+    assert before != [(0,)]
+    every = "(select array_agg(snapshot_timestamp) from public.consumer_analytics_revisions)"
+    forget = "select removed from consumer_analytics_internal.forget_thinned_revisions"
+    assert ask(url, f"{forget}({every})") == [(0,)]
+    assert ask(made.database.url, count) == before
+    settings = made.settings(url).model_copy(update={"keep_snapshots_days": 1})
+    settings = settings.model_copy(update={"keep_daily_snapshots_days": 1})
+    with db.connected(settings, "maintenance") as connection:
+        part = retention.thin(connection, settings)
+    assert part.removed > 0
+    # It does not own the tables: the server will do the rest when it comes by.
+    assert "autovacuum" in part.notes[-1]
+    assert ask(made.database.url, count) != before
 
 
 def test_the_etl_login_can_do_nothing_else(made: Roles) -> None:

@@ -139,14 +139,11 @@ def thin(
             for begin in range(0, len(chosen), _AT_ONCE):
                 chunk = chosen[begin : begin + _AT_ONCE]
                 notify(f"thinning {len(chunk)} snapshots from {chunk[0].isoformat()} on")
-                found = connection.execute(
-                    query("snapshots-thin"), {"instants": chunk}
-                ).fetchone() or (0, 0, 0)
-                snapshots, revisions, size = (
-                    snapshots + found[0],
-                    revisions + found[1],
-                    size + found[2],
-                )
+                with connection.transaction():
+                    rows = _removed(connection, "snapshots-thin", chunk)
+                    theirs = _removed(connection, "revisions-thin", chunk)
+                snapshots, revisions = snapshots + rows[0], revisions + theirs[0]
+                size += rows[1] + theirs[1]
     notes = [f"{len(chosen):,} instants: {snapshots:,} rows and {revisions:,} revisions of theirs"]
     if not dry_run and snapshots:
         notes += _vacuum(connection, _THINNED)
@@ -158,6 +155,12 @@ def thin(
         bytes_after=before if dry_run else _sizes(connection, _THINNED),
         notes=tuple(notes),
     )
+
+
+def _removed(connection: Connection, statement: str, chosen: list[dt.datetime]) -> tuple[int, int]:
+    """Remove what these instants have; return how many rows, and their size."""
+    row = connection.execute(query(statement), {"instants": chosen}).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
 
 
 def _thinnable(connection: Connection, settings: Settings, policy: Policy) -> list[dt.datetime]:
@@ -213,9 +216,13 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     oldest = instants.now(connection) - dt.timedelta(days=settings.keep_state_days)
     removed: dict[str, int] = {}
     size = 0
-    with load.job_lock(connection, settings), connection.transaction():
+    with (
+        load.job_lock(connection, settings),
+        # What one kind refers to goes only with it: a dry run does it all, and takes it back.
+        connection.transaction(force_rollback=dry_run),
+    ):
         for kind in _STATE:
-            rows, of_them = _remove(connection, kind, oldest, dry_run=dry_run)
+            rows, of_them = _forget(connection, kind, oldest)
             size += of_them
             if rows:
                 removed[kind.table] = rows
@@ -232,11 +239,9 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     )
 
 
-def _remove(
-    connection: Connection, kind: _Kind, oldest: dt.datetime, *, dry_run: bool
-) -> tuple[int, int]:
-    """Remove a kind's old rows, or count them; return how many, and their size."""
-    statement = query("state-count" if dry_run else "state-remove", aged=query(kind.old))
+def _forget(connection: Connection, kind: _Kind, oldest: dt.datetime) -> tuple[int, int]:
+    """Remove a kind's old rows; return how many, and their size."""
+    statement = query("state-remove", aged=query(kind.old))
     row = connection.execute(statement, {"before": oldest}).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 

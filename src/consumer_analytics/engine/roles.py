@@ -38,8 +38,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tenant": ("select",),
     },
     "consumer_analytics_revisions": {
-        # Those of a thinned snapshot go with it.
-        "etl": ("select", "insert", "delete"),
+        "etl": ("select", "insert"),
         "reader": ("select",),
         "tenant": ("select",),
     },
@@ -276,6 +275,8 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             )
         elif one.kind == "function" and one.name == "own_consumers":
             yield Grant("tenant", one.kind, one.shown, ("execute",))
+        elif one.kind == "function" and one.name == "forget_thinned_revisions":
+            yield Grant("etl", one.kind, one.shown, ("execute",))
 
 
 def missing(connection: Connection, settings: Settings) -> list[str]:

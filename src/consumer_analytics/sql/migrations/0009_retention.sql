@@ -16,3 +16,31 @@ create table consumer_analytics_internal.maintenance (
     -- What each part removed, and how much room that made.
     parts jsonb not null default '[]'
 );
+
+-- Revisions are kept from whoever runs the ETL: it may add some and remove none.
+-- Those of a snapshot that was thinned go with it; this removes no others.
+create function consumer_analytics_internal.forget_thinned_revisions(
+    instants timestamptz[], out removed bigint, out bytes bigint
+)
+language sql security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    with gone as (
+        delete from public.consumer_analytics_revisions as revision
+        where revision.snapshot_timestamp = any (instants)
+            and exists (
+                select from consumer_analytics_internal.thinned_snapshots as thinned
+                where thinned.snapshot_timestamp = revision.snapshot_timestamp
+            )
+            and not exists (
+                select from public.consumer_analytics as snapshot
+                where snapshot.consumer_id is null
+                    and snapshot.snapshot_timestamp = revision.snapshot_timestamp
+            )
+        returning pg_column_size(revision.*) as bytes
+    )
+
+    select count(*), coalesce(sum(gone.bytes), 0)::bigint
+    from gone;
+end;
+revoke all on function consumer_analytics_internal.forget_thinned_revisions(timestamptz[]) from public;
