@@ -74,6 +74,24 @@ class ConnectionLostError(ConsumerAnalyticsError):
     """The connection to the database was lost; nothing was half-written, run again."""
 
 
+class MailError(ConsumerAnalyticsError):
+    """The mail could not be sent.
+
+    Attributes:
+        step: where it failed: `settings`, `name`, `connection`, `tls`, `certificate`,
+            `login`, `sender`, `recipient` or `content`.
+    """
+
+    def __init__(self, step: str, message: str) -> None:
+        """Take the step that failed, and what to tell people."""
+        self.step = step
+        super().__init__(message)
+
+
+class HeartbeatError(ConsumerAnalyticsError):
+    """The dead-man's signal could not be given."""
+
+
 class ImportRefusedError(ConsumerAnalyticsError):
     """The files cannot be imported as they are; nothing was.
 

@@ -15,7 +15,6 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-from croniter import croniter
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -338,6 +337,8 @@ class Settings(BaseSettings):
     def _usable_schedule(cls, expression: str) -> str:
         if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
             return expression
+        from croniter import croniter
+
         if not croniter.is_valid(expression):
             raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
         return expression

@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "status",
     "health": "health",
     "incidents": "incidents",
+    "alerts": "alerts",
     "doctor": "doctor",
     "maintenance": "maintenance",
     "roles": "roles",

@@ -25,7 +25,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from consumer_analytics.errors import UsageError
-from consumer_analytics.orchestration import assets, backfill
+from consumer_analytics.orchestration import alerts, assets, backfill
 from consumer_analytics.settings import settings
 
 with DAG(
@@ -37,6 +37,7 @@ with DAG(
     default_args={
         "retries": settings().retries,
         "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+        "on_failure_callback": alerts.task_failed,
     },
     params={
         "start_date": Param(

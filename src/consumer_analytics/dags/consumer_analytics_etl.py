@@ -27,7 +27,7 @@ import datetime as dt
 
 from airflow.sdk import DAG, get_current_context, task
 
-from consumer_analytics.orchestration import assets, tasks
+from consumer_analytics.orchestration import alerts, assets, tasks
 from consumer_analytics.settings import settings
 
 with DAG(
@@ -38,11 +38,13 @@ with DAG(
     start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
     catchup=False,
     max_active_runs=1,
+    deadline=alerts.deadline(),
     default_args={
         "retries": settings().retries,
         "retry_delay": dt.timedelta(seconds=settings().retry_delay),
         # Nobody reads what a task returns: storing it would be a request for each of them.
         "do_xcom_push": False,
+        "on_failure_callback": alerts.task_failed,
     },
     tags=["consumer-analytics"],
     doc_md=__doc__,

@@ -20,7 +20,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from consumer_analytics.orchestration import maintenance
+from consumer_analytics.orchestration import alerts, maintenance
 from consumer_analytics.settings import settings
 
 with DAG(
@@ -33,6 +33,7 @@ with DAG(
     default_args={
         "retries": settings().retries,
         "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+        "on_failure_callback": alerts.task_failed,
     },
     tags=["consumer-analytics"],
     doc_md=__doc__,

@@ -21,7 +21,7 @@ import datetime as dt
 
 from airflow.sdk import DAG, task
 
-from consumer_analytics.orchestration import assets, repairs
+from consumer_analytics.orchestration import alerts, assets, repairs
 from consumer_analytics.settings import settings
 
 with DAG(
@@ -34,6 +34,7 @@ with DAG(
     default_args={
         "retries": settings().retries,
         "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+        "on_failure_callback": alerts.task_failed,
     },
     tags=["consumer-analytics"],
     doc_md=__doc__,

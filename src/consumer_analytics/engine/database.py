@@ -45,6 +45,7 @@ LOCK_READER = 0x0CA0
 LOCK_JOB = 0x0CA1
 LOCK_MIGRATE = 0x0CA2
 LOCK_BACKFILL = 0x0CA3
+LOCK_INCIDENTS = 0x0CA4
 
 
 class _TimestamptzLoader(TimestamptzLoader):

@@ -241,6 +241,13 @@ def _read(connection: Connection, settings: Settings, now: dt.datetime | None) -
     )
 
 
+def judge(one: Measure) -> str:
+    """Return a measure's state by its limits alone, whether or not there is time left."""
+    if one.value is None:
+        return one.state
+    return _judged(one.value, one.warning, one.critical, from_critical=one.unit == "runs")
+
+
 def amount(value: float, unit: str) -> str:
     """Write a measured value as people read it: `4.2 s`, `25 min`, `6 h`, `3 d`, `1,200`."""
     if unit != "seconds":

@@ -2,8 +2,22 @@
 -- which one is at work, and how many failed within the last day. Runs of
 -- `airflow dags test` are nobody's business: their durations mean nothing.
 with runs as (
-    select run_id, state, start_date, end_date, coalesce(logical_date, run_after) as instant, queued_at
-    from {dag_run}
+    select
+        run_id,
+        state,
+        start_date,
+        end_date,
+        coalesce(logical_date, run_after) as instant,
+        queued_at,
+        -- A task of it has failed for good; Airflow has yet to say so of the run.
+        state in ('running', 'queued') and exists (
+            select
+            from consumer_analytics_internal.task_failures as failures
+            where failures.dag_id = dag_run.dag_id
+                and failures.run_id = dag_run.run_id
+                and failures.failed_at >= dag_run.start_date
+        ) as is_lost
+    from {dag_run} as dag_run
     where dag_id = %(dag)s and upper(coalesce(triggered_by::text, '')) <> 'TEST'
 )
 
@@ -21,7 +35,7 @@ select
     (
         select count(*)
         from runs
-        where state = 'failed' and end_date > %(now)s - interval '1 day'
+        where is_lost or (state = 'failed' and end_date > %(now)s - interval '1 day')
     ) as failed
 from (values (1)) as one (row)
 left join lateral (
@@ -34,7 +48,7 @@ left join lateral (
 left join lateral (
     select *
     from runs
-    where state in ('running', 'queued')
+    where state in ('running', 'queued') and not is_lost
     order by state = 'running' desc, instant
     limit 1
 ) as working on true

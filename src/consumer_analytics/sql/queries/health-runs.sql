@@ -1,7 +1,7 @@
 -- What the engine knows of its own runs: the last one for an instant that the watermark
 -- has not reached, the last finished one, and those that failed within the last day. A try
--- of a DAG's task that failed counts once it has had the time to be tried again. One that
--- gave up its turn to another run has lost nothing.
+-- of a DAG's task that failed counts once it was the last, or has had the time to be tried
+-- again. One that gave up its turn to another run has lost nothing.
 with runs as (
     select *
     from consumer_analytics_internal.runs
@@ -16,6 +16,12 @@ failed as (
         and (
             run_key not like 'airflow:%%'
             or finished_at <= %(now)s - %(until_tried_again)s * interval '1 second'
+            or exists (
+                select
+                from consumer_analytics_internal.task_failures as failures
+                where run_key = concat_ws(':', 'airflow', failures.dag_id, failures.run_id)
+                    and failures.failed_at >= runs.opened_at
+            )
         )
 )
 

@@ -1,0 +1,53 @@
+r"""### Whether all is well, looked at every five minutes.
+
+Judges the four measures (DAG runtime, failed runs, watermark lag, pending events), opens and closes
+incidents, and sends the mails that tell of them.
+
+* **One mail when an incident opens or gets worse, one when it is over**, and reminders while it
+  lasts (`CONSUMER_ANALYTICS_ALERT_REMINDER`). What fails together is in one mail.
+* **A mail server that is down** gets them when it is back, once.
+* After each good pass it calls `CONSUMER_ANALYTICS_HEARTBEAT_URL` or touches
+  `CONSUMER_ANALYTICS_HEARTBEAT_FILE`, for an outside watcher: what keeps this DAG itself from
+  running can send no mail.
+* It never waits: what it could not do, the next pass does.
+
+`consumer-analytics health` and `consumer-analytics incidents` tell the same at any time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow.sdk import DAG, task
+
+from consumer_analytics.orchestration import alerts
+from consumer_analytics.settings import settings
+
+with DAG(
+    dag_id="consumer_analytics_monitor",
+    description="Judge health, note incidents, send mails, give the sign of life",
+    schedule=settings().monitor_schedule,
+    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
+    catchup=False,
+    max_active_runs=1,
+    # One that nobody has started would be missed only when it is needed.
+    is_paused_upon_creation=False,
+    default_args={
+        # The next pass comes soon enough.
+        "retries": 0,
+        "on_failure_callback": alerts.task_failed,
+    },
+    tags=["consumer-analytics"],
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def watch() -> str:
+        """Do one pass: judge, note incidents, send what waits, give the sign of life.
+
+        Returns:
+            The state of health.
+        """
+        return alerts.watch()
+
+    watch()

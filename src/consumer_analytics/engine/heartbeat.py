@@ -1,0 +1,63 @@
+"""The dead-man's signal: given after each good pass, so that its absence is the alarm.
+
+What keeps the monitor itself from running (a scheduler that is dead, a DAG that
+cannot be read, a machine that is off) can send no mail. An outside watcher that
+misses the signal can.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+import consumer_analytics
+from consumer_analytics.errors import HeartbeatError
+from consumer_analytics.settings import PREFIX, Settings
+
+_TIMEOUT_SECONDS = 10.0
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Tell whether there is a signal to give."""
+    return settings.heartbeat_url is not None or settings.heartbeat_file is not None
+
+
+def beat(settings: Settings) -> None:
+    """Call the URL and touch the file, whichever of them are set.
+
+    Raises:
+        HeartbeatError: one of them could not be; the other was. The URL, which may hold a
+            key, is not repeated.
+    """
+    problems = [problem for problem in (_touch(settings), _call(settings)) if problem]
+    if problems:
+        raise HeartbeatError("; ".join(problems))
+
+
+def _touch(settings: Settings) -> str | None:
+    if settings.heartbeat_file is None:
+        return None
+    try:
+        settings.heartbeat_file.touch()
+    except OSError as error:
+        return f"{PREFIX}HEARTBEAT_FILE cannot be touched: {error.strerror}: {error.filename}"
+    return None
+
+
+def _call(settings: Settings) -> str | None:
+    if settings.heartbeat_url is None:
+        return None
+    url = settings.heartbeat_url.get_secret_value()
+    if not url.startswith(("http://", "https://")):
+        return f"{PREFIX}HEARTBEAT_URL is no http or https address"
+    request = urllib.request.Request(  # noqa: S310  (the scheme was looked at)
+        url, headers={"User-Agent": f"consumer-analytics/{consumer_analytics.__version__}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        return f"{PREFIX}HEARTBEAT_URL answers {error.code} {error.reason}"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        return f"{PREFIX}HEARTBEAT_URL cannot be called: {reason or type(error).__name__}"

@@ -1,0 +1,196 @@
+"""What DAGs do when something goes wrong: the callbacks, and the monitor's task.
+
+A callback never raises: Airflow would log it and go on, and nobody would be told.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from consumer_analytics.engine import incidents, letters, mail, monitor, outbox
+from consumer_analytics.engine.database import connected
+from consumer_analytics.engine.incidents import MONITOR, Failure, Miss
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import Settings, settings
+
+if TYPE_CHECKING:
+    # Airflow's stubs lack them.
+    from airflow.sdk import DeadlineAlert  # type: ignore[attr-defined]
+
+log = logging.getLogger(__name__)
+
+#: Tasks that fail together get this long to be in one mail.
+_TOGETHER_SECONDS = 2.0
+_LONGEST_ERROR = 4000
+_DEADLINE_CALLBACK = "consumer_analytics.orchestration.alerts.deadline_missed"
+
+
+# -- a task failed -------------------------------------------------------------------
+
+
+def task_failed(context: Mapping[str, Any]) -> None:
+    """Tell, once, that a task has failed after its last try: `on_failure_callback`."""
+    try:
+        _tell(settings(), failure_of(context))
+    except Exception:
+        log.exception("nobody could be told of the failure")
+
+
+def failure_of(context: Mapping[str, Any]) -> Failure:
+    """Make of Airflow's context what there is to tell; a run may have no logical date."""
+    task, dag_run = context["ti"], context["dag_run"]
+    error = context.get("exception")
+    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+    most = getattr(task, "max_tries", None)
+    return Failure(
+        dag_id=task.dag_id,
+        run_id=task.run_id,
+        task_id=task.task_id,
+        try_number=task.try_number,
+        tries=None if most is None else most + 1,
+        execution_date=dag_run.logical_date or dag_run.run_after,
+        has_logical_date=dag_run.logical_date is not None,
+        failed_at=dt.datetime.now(dt.UTC),
+        error=told[:_LONGEST_ERROR],
+        log_url=getattr(task, "log_url", None),
+    )
+
+
+def _tell(config: Settings, failure: Failure) -> None:
+    try:
+        with connected(config, "airflow alert") as connection:
+            if not incidents.task_failed(connection, config, failure):
+                return
+            time.sleep(_TOGETHER_SECONDS)
+            _log(outbox.deliver(connection, config))
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        log.warning("the failure could not be noted in the database: %s", _line(error))
+        _tell_directly(config, failure)
+
+
+def _tell_directly(config: Settings, failure: Failure) -> None:
+    """Send the mail past the database, which cannot be reached, once for each run."""
+    if not mail.is_wanted(config):
+        return
+    # The monitor would tell it every few minutes.
+    subject = MONITOR if failure.dag_id == MONITOR else f"{failure.dag_id} {failure.run_id}"
+    mark = _mark(config, subject)
+    pace = config.alert_reminder or float("inf")
+    if mark.exists() and time.time() - mark.stat().st_mtime < pace:
+        return
+    mark.touch()
+    content = {
+        "kind": "failure",
+        "at": failure.failed_at.isoformat(),
+        "database": "out of reach",
+        "failures": [failure.as_json()],
+        "next": incidents.next_after(failure),
+    }
+    digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
+    message = letters.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
+    mail.send(config, message)
+    log.info("mail sent past the database: %s", message["Subject"])
+
+
+def _mark(config: Settings, subject: str) -> Path:
+    """Return the file that says that somebody was told, on this machine."""
+    database = config.database_url.get_secret_value() if config.database_url else str(config.home)
+    digest = hashlib.sha256(f"{database} {subject}".encode()).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"consumer-analytics-told-{digest}"
+
+
+def _log(delivery: outbox.Delivery) -> None:
+    if delivery.sent:
+        log.info("%s mail(s) sent", delivery.sent)
+    if delivery.error is not None:
+        log.warning("%s mail(s) wait: %s", delivery.waiting, delivery.error)
+    for who, why in delivery.refused.items():
+        log.warning("the mail server refused %s: %s", who, why)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+# -- a deadline passed -----------------------------------------------------------------
+
+
+def deadline() -> DeadlineAlert | None:
+    """Return the deadline of a DAG's runs; None where the setting says that there is none."""
+    from airflow.sdk import (  # type: ignore[attr-defined]
+        DeadlineAlert,
+        DeadlineReference,
+        SyncCallback,
+    )
+
+    seconds = settings().deadline
+    # `airflow dags test` of Airflow 3.3 cannot end a run whose DAG has a deadline.
+    if not seconds or sys.argv[1:3] == ["dags", "test"]:
+        return None
+    return DeadlineAlert(
+        name="consumer-analytics",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=dt.timedelta(seconds=seconds),
+        callback=SyncCallback(_DEADLINE_CALLBACK),
+    )
+
+
+def deadline_missed(context: Mapping[str, Any]) -> None:
+    """Note a missed deadline and tell of it; called by Airflow's executor."""
+    config = settings()
+    miss = miss_of(context)
+    with connected(config, "airflow alert") as connection:
+        if incidents.deadline_missed(connection, config, miss):
+            _log(outbox.deliver(connection, config))
+
+
+def miss_of(context: Mapping[str, Any]) -> Miss:
+    """Make of what Airflow gives a deadline's callback what there is to tell."""
+    dag_run, passed = context["dag_run"], context["deadline"]
+    return Miss(
+        dag_id=dag_run["dag_id"],
+        run_id=dag_run.get("dag_run_id") or dag_run["run_id"],
+        task_id=None,
+        execution_date=_instant(dag_run.get("logical_date") or dag_run["run_after"]),
+        deadline_at=_instant(passed["deadline_time"]),
+    )
+
+
+def _instant(value: Any) -> dt.datetime:
+    found = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    return found.astimezone(dt.UTC)
+
+
+# -- the monitor -----------------------------------------------------------------------
+
+
+def watch() -> str:
+    """Do a pass of the monitor; return the state of health."""
+    config = settings()
+    try:
+        with connected(config, "airflow monitor") as connection:
+            done = monitor.watch(connection, config, warn=log.warning)
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        # The orchestrator prints the traceback; this is the line to read.
+        log.error("the monitor failed: %s", _line(error))  # noqa: TRY400
+        raise
+    found = done.health
+    log.info("health is %s: %s", found.state, found.cause.text)
+    for one in found.measures:
+        log.info(
+            "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""
+        )
+    log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
+    # It works again.
+    _mark(config, MONITOR).unlink(missing_ok=True)
+    return found.state

@@ -1,0 +1,18 @@
+-- A mail to be sent. One with the same key has been told already. Where others wait for the
+-- mail server it waits with them, so that all go out in their order.
+insert into consumer_analytics_internal.mails (key, content, created_at, next_try_at)
+values (
+    %(key)s,
+    %(content)s,
+    %(at)s,
+    greatest(
+        %(at)s,
+        (
+            select min(next_try_at)
+            from consumer_analytics_internal.mails
+            where sent_at is null and attempts > 0
+        )
+    )
+)
+on conflict (key) do nothing
+returning mail_id

@@ -1,0 +1,3 @@
+select count(*), min(created_at)
+from consumer_analytics_internal.mails
+where sent_at is null
