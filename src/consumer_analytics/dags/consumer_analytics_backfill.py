@@ -33,6 +33,8 @@ with DAG(
     description="Snapshots of a past range, by day or by week",
     schedule=None,
     catchup=False,
+    # It runs when it is asked to, and never by itself.
+    is_paused_upon_creation=False,
     max_active_runs=1,
     default_args={
         "retries": settings().retries,
