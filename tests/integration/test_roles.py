@@ -182,7 +182,7 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
     said = made.apply()
     granted: set[tuple[str, str, str]] = set()
     for grant in said.grants:
-        if grant.kind in {"table", "view", "sequence", "function", "schema"}:
+        if grant.kind in {"table", "view", "sequence", "function", "schema", "columns"}:
             for privilege in grant.privileges:
                 if privilege != "owner":
                     granted.add((grant.role, grant.name.replace('"', ""), privilege))
@@ -199,6 +199,18 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
             from pg_proc p join pg_namespace n on n.oid = pronamespace
             union all
             select nspname, nspacl, nspowner from pg_namespace
+            union all
+            select
+                format(
+                    '%%s.%%s (%%s)', nspname, relname, string_agg(attname, ', ' order by attnum)
+                ),
+                attacl::text::aclitem[],
+                relowner
+            from pg_attribute
+            join pg_class c on c.oid = attrelid
+            join pg_namespace n on n.oid = relnamespace
+            where attacl is not null
+            group by nspname, relname, attacl::text, relowner
         ) as object (name, acl, owner)
         cross join lateral aclexplode(object.acl) as acl
         where acl.grantee <> 0 and acl.grantee <> object.owner

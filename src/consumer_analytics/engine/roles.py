@@ -1,10 +1,11 @@
 """Roles with no more rights than their work needs, and row-level security for tenants.
 
-Four roles without a login, which logins are made members of:
+Five roles without a login, which logins are made members of:
 
 * owner: owns the product's objects and migrates them;
 * etl: reads the sources and writes the figures, makes and changes no object;
 * reader: reads all snapshots, their history, and the watermark;
+* dashboard: reads what a reader does, and what became of runs, backfills and incidents;
 * tenant: reads the snapshots of its own consumers, and nothing else.
 
 Applying is idempotent, one transaction, and leaves exactly these rights on the
@@ -27,7 +28,7 @@ from consumer_analytics.errors import BusyError, RolesError, UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import SOURCE_TABLES, query
 
-KINDS = ("owner", "etl", "reader", "tenant")
+KINDS = ("owner", "etl", "reader", "dashboard", "tenant")
 PREFIX = "consumer_analytics"
 
 #: What users read, and what each role may do with it. Everything else is internal.
@@ -66,6 +67,32 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "reader": ("select",),
     },
 }
+#: The snapshots as columns, by grain. The whole system's is nothing for tenants.
+for _view in ("", "_latest", "_system", "_events", "_statuses", "_revisions"):
+    PUBLIC[f"consumer_analytics_flat{_view}"] = {
+        role: ("select",)
+        for role in ("etl", "reader", "tenant")
+        if (role, _view) != ("tenant", "_system")
+    }
+#: What the dashboard shows besides: runs, backfills, incidents, and how fresh it all is.
+_SHOWN = frozenset(
+    {
+        "backfills",
+        "checks",
+        "incident_changes",
+        "incidents",
+        "migrations",
+        "runs",
+        "state",
+        "watermark_changes",
+    }
+)
+#: And of the sources: names, and when events came, to count what waits. Nothing else that a
+#: table of the user's may hold.
+_SOURCE_COLUMNS = {
+    "consumers": ("consumer_id", "name", "status", "created_at"),
+    "customer_events": ("created_at",),
+}
 #: Internal tables that only a migration writes, and the one that says who is who.
 _READ_ONLY = frozenset({"migrations", "alembic_version"})
 _OUT_OF_REACH = frozenset({"tenants"})
@@ -78,9 +105,9 @@ class Grant:
     """A right of a role.
 
     Attributes:
-        role: owner, etl, reader or tenant.
+        role: owner, etl, reader, dashboard or tenant.
         kind: of the object: database, schema, table, view, sequence, function,
-            role (membership in one), or `policy`.
+            `columns` (of a table), role (membership in one), or `policy`.
         name: the object's, with its schema; the database's is left out.
         privileges: in lower case; `owner` for what the role owns.
     """
@@ -138,7 +165,7 @@ def names(prefix: str = PREFIX) -> dict[str, str]:
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", prefix) or prefix.startswith("pg_"):
         raise UsageError(f"{prefix!r} cannot begin a role's name; use lower case, digits and _")
-    if len(prefix) + len("_reader") > _LONGEST_NAME:
+    if len(prefix) + max(len(kind) for kind in KINDS) + 1 > _LONGEST_NAME:
         raise UsageError(f"the prefix {prefix!r} is too long for a role's name")
     return {kind: f"{prefix}_{kind}" for kind in KINDS}
 
@@ -250,6 +277,10 @@ def _common(settings: Settings) -> Iterator[Grant]:
         yield Grant("etl", "schema", settings.source_schema, ("usage",))
     for table in SOURCE_TABLES:
         yield Grant("etl", "table", f"{settings.source_schema}.{table}", ("select",))
+    for table, columns in _SOURCE_COLUMNS.items():
+        name = f"{settings.source_schema}.{table} ({', '.join(columns)})"
+        yield Grant("dashboard", "columns", name, ("select",))
+    yield Grant("dashboard", "role", "reader", ("member",))
     # To see when other sessions' transactions began: rows in flight.
     yield Grant("etl", "role", "pg_read_all_stats", ("member",))
 
@@ -266,6 +297,7 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
                 yield Grant(role, one.kind, one.shown, privileges)
         elif one.kind == "schema":
             yield Grant("etl", one.kind, one.shown, ("usage",))
+            yield Grant("dashboard", one.kind, one.shown, ("usage",))
         elif one.kind == "sequence":
             yield Grant("etl", one.kind, one.shown, ("select", "update"))
         elif one.kind in {"table", "view"} and one.name not in _OUT_OF_REACH:
@@ -273,6 +305,8 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             yield Grant(
                 "etl", one.kind, one.shown, ("select",) if one.name in _READ_ONLY else every
             )
+            if one.name in _SHOWN:
+                yield Grant("dashboard", one.kind, one.shown, ("select",))
         elif one.kind == "function" and one.name == "own_consumers":
             yield Grant("tenant", one.kind, one.shown, ("execute",))
         elif one.kind == "function" and one.name == "forget_thinned_revisions":
@@ -329,7 +363,15 @@ def _statement(
 ) -> sql.Composed:
     to = sql.Identifier(roles[grant.role])
     if grant.kind == "role":
-        return sql.SQL("grant {} to {}").format(sql.Identifier(grant.name), to)
+        role = roles.get(grant.name, grant.name)
+        return sql.SQL("grant {} to {}").format(sql.Identifier(role), to)
+    if grant.kind == "columns":
+        table, _, columns = grant.name.removesuffix(")").partition(" (")
+        return sql.SQL("grant select ({}) on {} to {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))),
+            sql.Identifier(*table.rsplit(".", 1)),
+            to,
+        )
     if grant.kind == "database":
         target: sql.Composable = sql.Identifier(database)
     elif grant.name in objects:
