@@ -6,6 +6,7 @@ costs too much for one each.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -180,6 +181,48 @@ def test_a_stranger_is_not_let_in(system: Installation) -> None:
     assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
     login = {"username": "admin", "password": "admin"}
     assert httpx.post(f"{url}/auth/token", json=login, trust_env=False).status_code == 401
+
+
+def test_the_dashboard_is_a_page_of_airflows_interface(system: Installation) -> None:
+    """Under Airflow's login, and nobody else's; its figures are the database's."""
+    url = f"http://127.0.0.1:{system.port}"
+    password = json.loads((system.home / "airflow" / "passwords.json").read_text())["admin"]
+    login = {"username": "admin", "password": password}
+    ours = f"{url}/consumer-analytics/api/v1/system"
+    with httpx.Client(trust_env=False) as stranger:
+        assert stranger.get(ours).status_code == 401
+        assert stranger.get(f"{url}/consumer-analytics/").status_code == 401
+        assert stranger.get(f"{url}/consumer-analytics/nowhere").status_code == 401
+        token = stranger.post(f"{url}/auth/token", json=login).json()["access_token"]
+        for wrong in (token[:-3] + "AAA", "nonsense", unsigned(token)):
+            refused = stranger.get(ours, headers={"Authorization": f"Bearer {wrong}"})
+            assert refused.status_code == 401, refused.text
+    with httpx.Client(trust_env=False, headers={"Authorization": f"Bearer {token}"}) as user:
+        figures = user.get(ours).json()
+        (page,) = [
+            view
+            for plugin in user.get(f"{url}/api/v2/plugins").json()["plugins"]
+            for view in plugin["external_views"]
+            if view["url_route"] == "consumer-analytics"
+        ]
+    assert page["destination"] == "nav"
+    # As a browser comes, from the page's frame.
+    with httpx.Client(trust_env=False, cookies={"_token": token}) as browser:
+        framed = browser.get(f"{url}/{page['href']}", headers={"Accept": "text/html"})
+        assert framed.status_code == 200, framed.text
+        assert "frame-ancestors 'self'" in framed.headers["content-security-policy"]
+    ((customers,),) = ask(
+        system,
+        "select metrics_json ->> 'total_customers_all_consumers' from consumer_analytics "
+        "where consumer_id is null order by snapshot_timestamp desc limit 1",
+    )
+    assert figures["customers"]["value"] == int(customers)
+
+
+def unsigned(token: str) -> str:
+    """Return a token with the same claims and a header that says it needs no signature."""
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+    return f"{header}.{token.split('.')[1]}."
 
 
 def test_airflows_own_commands_work_beside_it(system: Installation) -> None:
