@@ -26,19 +26,22 @@ Sort = Literal["name", "customers", "active", "active_ratio", "events", "new_eve
 Direction = Literal["asc", "desc"]
 
 _FETCHED_AT_ONCE = 1_000
-#: What PostgreSQL takes as an offset.
-_FURTHEST = 2**62
 
-#: What the table is ordered by, and whether that needs the earlier snapshot.
-_ORDER: dict[str, tuple[str, bool]] = {
-    "name": ("lower(name)", False),
-    "customers": ("customers", False),
-    "active": ("active", False),
-    "active_ratio": ("active::numeric / nullif(customers, 0)", False),
-    "events": ("events", False),
-    "new_events": ("events - coalesce(events_before, 0)", True),
-    "change": ("customers - coalesce(customers_before, 0)", True),
+_CUSTOMERS = "(snapshot.metrics_json ->> 'total_customers')::bigint"
+_ACTIVE = "(snapshot.metrics_json ->> 'active_customers')::bigint"
+_EVENTS = "(snapshot.metrics_json ->> 'total_events')::bigint"
+#: The figure that each order goes by.
+_FIGURES: dict[str, str] = {
+    "name": "lower(known.name::text)",
+    "customers": _CUSTOMERS,
+    "active": _ACTIVE,
+    "active_ratio": f"{_ACTIVE}::float8 / nullif({_CUSTOMERS}, 0)",
+    "events": _EVENTS,
+    "new_events": _EVENTS,
+    "change": _CUSTOMERS,
 }
+#: Those that go by its change.
+_CHANGES = frozenset({"new_events", "change"})
 
 
 @dataclass(frozen=True)
@@ -172,11 +175,18 @@ def page(
         )
     since, until = span.bounds(*found)
     at, before = _between(connection, since, until)
-    rows = connection.execute(
-        _table(source_schema, sort, direction, compared=_ORDER[sort][1]),
-        _values(search, at, before, only, size, (number - 1) * size),
+    values = _values(search, at, before, only)
+    table = _table("dashboard-consumers", source_schema, sort, direction, search)
+    chosen = connection.execute(
+        table, {**values, "size": size, "offset": (number - 1) * size}
     ).fetchall()
-    matching = rows[0][-1] if rows else _matching(connection, source_schema, search, at, only)
+    if chosen:
+        matching = chosen[0][1]
+    else:
+        # The page lies behind the last one; how many there are still has an answer.
+        first = connection.execute(table, {**values, "size": 1, "offset": 0}).fetchone()
+        matching = first[1] if first else 0
+    ids = [row[0] for row in chosen]
     shown_at = series.instants(connection, since, until, sparkline) if sparkline else []
     return ConsumersPage(
         at=at,
@@ -190,7 +200,7 @@ def page(
         size=size,
         matching=matching,
         sparkline_at=shown_at,
-        rows=_with_history(connection, rows, before, shown_at),
+        rows=_rows(connection, source_schema, ids, at, before, shown_at),
     )
 
 
@@ -215,15 +225,11 @@ def every(
     with connection.cursor("dashboard_consumers") as cursor:
         cursor.itersize = _FETCHED_AT_ONCE
         cursor.execute(
-            _table(source_schema, sort, direction, compared=True),
-            _values(search, at, before, only, None, 0),
+            _table("dashboard-consumers-all", source_schema, sort, direction, search),
+            _values(search, at, before, only),
         )
-        for consumer_id, name, customers, active, inactive, events, old, old_events, _ in cursor:
-            yield _row(
-                (consumer_id, name, customers, active, inactive, events),
-                _before(old, old_events, before),
-                [],
-            )
+        for row in cursor:
+            yield _row(row, before, [])
 
 
 def _between(
@@ -237,13 +243,30 @@ def _between(
     return at, None if before == at else before
 
 
-def _table(source_schema: str, sort: Sort, direction: Direction, *, compared: bool) -> sql.Composed:
+def _table(
+    name: str, source_schema: str, sort: Sort, direction: Direction, search: str
+) -> sql.Composed:
+    compared = sort in _CHANGES
     return query(
-        "dashboard-consumers",
+        name,
         source_schema,
-        compared=query(f"dashboard-consumers-{'before' if compared else 'now'}"),
-        order=sql.SQL(_ORDER[sort][0]),
+        figure=sql.SQL(_FIGURES[sort]),
+        # A figure that a consumer did not have yet was 0.
+        ranked=sql.SQL(
+            "standing.figure - coalesce(earlier.figure, 0)" if compared else "standing.figure"
+        ),
+        compared=sql.SQL("left join earlier using (consumer_id)" if compared else ""),
         direction=sql.SQL("asc" if direction == "asc" else "desc"),
+        named=sql.SQL("left join {} as known on known.consumer_id = snapshot.consumer_id").format(
+            sql.Identifier(source_schema, "consumers")
+        )
+        if search or sort == "name"
+        else sql.SQL(""),
+        found=sql.SQL(
+            "(known.name::text ilike %(pattern)s or snapshot.consumer_id::text ilike %(pattern)s)"
+            if search
+            else "true"
+        ),
     )
 
 
@@ -252,87 +275,54 @@ def _values(
     at: dt.datetime | None,
     before: dt.datetime | None,
     only: list[uuid.UUID] | None,
-    size: int | None,
-    offset: int,
 ) -> dict[str, Any]:
     if "\x00" in search:
         raise UsageError("the search holds a NUL, which no name does")
     escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {
-        "at": at,
-        "before": before,
-        "only": only,
-        "pattern": f"%{escaped}%" if search else None,
-        "size": size,
-        "offset": min(offset, _FURTHEST),
-    }
+    return {"at": at, "before": before, "only": only, "pattern": f"%{escaped}%"}
 
 
-def _matching(
+def _rows(
     connection: Connection,
     source_schema: str,
-    search: str,
+    ids: list[uuid.UUID],
     at: dt.datetime | None,
-    only: list[uuid.UUID] | None,
-) -> int:
-    """Return how many rows match where the page itself is empty and cannot say."""
-    row = connection.execute(
-        _table(source_schema, "customers", "desc", compared=False),
-        _values(search, at, None, only, 1, 0),
-    ).fetchone()
-    return row[-1] if row else 0
-
-
-def _with_history(
-    connection: Connection,
-    rows: list[tuple[Any, ...]],
     before: dt.datetime | None,
-    at: list[dt.datetime],
+    shown_at: list[dt.datetime],
 ) -> list[ConsumerRow]:
-    """Add what the page's rows were earlier: at the instant compared with, and along `at`."""
-    wanted = ([before] if before else []) + at
-    history: dict[Any, tuple[list[int | None], list[int | None]]] = {}
-    if rows and wanted:
-        history = {
-            consumer_id: (customers, events)
-            for consumer_id, customers, events in connection.execute(
-                query("dashboard-consumers-beside"),
-                {"page": [row[0] for row in rows], "instants": wanted},
-            )
-        }
-    made = []
-    for consumer_id, name, customers, active, inactive, events, *_ in rows:
-        then, events_then = history.get(consumer_id, ([None] * len(wanted), [None] * len(wanted)))
-        made.append(
-            _row(
-                (consumer_id, name, customers, active, inactive, events),
-                _before(then[0], events_then[0], before) if before else None,
-                then[1:] if before else then,
-            )
+    """Return a page's rows: figures, what they were, and how they came about."""
+    if not ids:
+        return []
+    sparklines: dict[uuid.UUID, list[int | None]] = {}
+    if shown_at:
+        sparklines = dict(
+            connection.execute(
+                query("dashboard-sparklines"), {"page": ids, "instants": shown_at}
+            ).fetchall()
         )
-    return made
-
-
-def _before(
-    customers: int | None, events: int | None, before: dt.datetime | None
-) -> tuple[int, int] | None:
-    """Return what a consumer had at the instant compared with: zeros before it came."""
-    return None if before is None else (customers or 0, events or 0)
+    return [
+        _row(row, before, sparklines.get(row[0], []))
+        for row in connection.execute(
+            query("dashboard-consumers-rows", source_schema),
+            {"page": ids, "at": at, "before": before},
+        )
+    ]
 
 
 def _row(
-    now: tuple[Any, ...], before: tuple[int, int] | None, sparkline: list[int | None]
+    found: tuple[Any, ...], before: dt.datetime | None, sparkline: list[int | None]
 ) -> ConsumerRow:
-    consumer_id, name, customers, active, inactive, events = now
+    consumer_id, name, customers, active, inactive, events, old, old_events = found
     customers, active, events = customers or 0, active or 0, events or 0
     return ConsumerRow(
         consumer_id=str(consumer_id),
         name=name,
-        customers=figure(customers, before[0] if before else None),
+        # One that did not exist yet had none.
+        customers=figure(customers, (old or 0) if before else None),
         active=active,
         inactive=inactive or 0,
         active_ratio=round(active / customers, 4) if customers else 0.0,
         total_events=events,
-        new_events=events - before[1] if before else None,
+        new_events=events - (old_events or 0) if before else None,
         sparkline=sparkline,
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer_analytics.engine import instants, watermark
-from consumer_analytics.engine.dashboard import ranges
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, scalar
 from consumer_analytics.sql import query
@@ -307,11 +306,10 @@ def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> l
 def _reached(
     connection: Connection, since: dt.datetime, until: dt.datetime, points: int
 ) -> list[Reached]:
-    begins, ends = ranges.slices(since, until, points)
     made: list[Reached] = []
     before: dt.datetime | None = None
     for at, mark in connection.execute(
-        query("dashboard-watermark"), {"begins": begins, "ends": ends}
+        query("dashboard-watermark"), {"since": since, "until": until, "points": points}
     ):
         made.append(Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None))
         before = mark

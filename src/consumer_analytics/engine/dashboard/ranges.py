@@ -93,16 +93,3 @@ def _aware(instant: dt.datetime | None, zone: dt.tzinfo) -> dt.datetime | None:
         raise UsageError(
             f"{instant.isoformat()} is out of range; use a year from 1 to 9999"
         ) from None
-
-
-def slices(
-    since: dt.datetime, until: dt.datetime, count: int
-) -> tuple[list[dt.datetime], list[dt.datetime]]:
-    """Cut a range into equal slices: their beginnings, exclusive, and their ends, inclusive.
-
-    The first one begins a microsecond early, so that it holds the range's beginning.
-    """
-    length = until - since
-    ends = [since + length * (i + 1) / count for i in range(count - 1)] + [until]
-    begin = since if since.year == dt.MINYEAR else since - dt.timedelta(microseconds=1)
-    return [begin, *ends[:-1]], ends

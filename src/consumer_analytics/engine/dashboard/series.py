@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from psycopg import sql
 
-from consumer_analytics.engine.dashboard import ranges
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.database import Connection
 from consumer_analytics.errors import UsageError
@@ -93,27 +91,29 @@ class Series:
     points: list[Point]
 
 
-@dataclass(frozen=True)
 class Document:
-    """A snapshot's row, its figures under one name whether system or consumer."""
+    """A snapshot's row, its figures under one name whether system's or consumer's."""
 
-    at: dt.datetime
-    metrics: dict[str, Any]
-    revised: bool
+    def __init__(self, at: dt.datetime, metrics: dict[str, Any], revised: bool) -> None:
+        """Take a row of the snapshots.
 
-    @property
-    def _suffix(self) -> str:
-        return "_all_consumers" if "snapshot_type" in self.metrics else ""
+        Args:
+            at: its instant.
+            metrics: its `metrics_json`.
+            revised: whether it was restated.
+        """
+        self.at = at
+        self.metrics = metrics
+        self.revised = revised
+        self._suffix = "_all_consumers" if "snapshot_type" in metrics else ""
 
     def count(self, key: str) -> int:
         """Return a figure such as `total_customers`."""
-        return int(self.metrics.get(key + self._suffix) or 0)
+        return self.metrics.get(key + self._suffix) or 0
 
     def counts(self, key: str) -> dict[str, int]:
         """Return figures by name, such as `events_by_type`."""
-        return {
-            name: int(n or 0) for name, n in (self.metrics.get(key + self._suffix) or {}).items()
-        }
+        return self.metrics.get(key + self._suffix) or {}
 
     @property
     def source(self) -> Source:
@@ -123,7 +123,7 @@ class Document:
 
     @property
     def ratio(self) -> float:
-        """Active ÷ customers, four decimals."""
+        """Active by customers, four decimals."""
         customers = self.count("total_customers")
         return round(self.count("active_customers") / customers, 4) if customers else 0.0
 
@@ -163,76 +163,65 @@ def _series(
     if found is None:
         return Series(shown, span.name, None, None, False, [], [], [])
     since, until = span.bounds(*found)
-    begins, ends = ranges.slices(since, until, points)
-    documents = [
-        Document(*row)
-        for row in connection.execute(
-            query("dashboard-series", whose=whose(consumer_id)),
-            {
-                "consumer": consumer_id,
-                "since": since,
-                "until": until,
-                "points": points,
-                "begins": begins,
-                "ends": ends,
-            },
-        )
-    ]
+    rows = connection.execute(
+        query("dashboard-series", whose=whose(consumer_id)),
+        {"consumer": consumer_id, "since": since, "until": until, "points": points},
+    ).fetchall()
+    documents = [Document(*row[:3]) for row in rows]
     before = documents.pop(0) if documents and documents[0].at < since else None
-    types = _names(documents, before, "events_by_type")
-    statuses = _names(documents, None, "customers_by_status")
+    types = _types(documents, before)
+    statuses = _statuses(documents)
     made: list[Point] = []
     for document in documents:
         made.append(_point(document, before, types, statuses))
         before = document
-    return Series(
-        shown,
-        span.name,
-        since,
-        until,
-        _is_sampled(connection, consumer_id, since, until, len(made)),
-        types,
-        statuses,
-        made,
-    )
+    return Series(shown, span.name, since, until, bool(rows and rows[0][3]), types, statuses, made)
 
 
-def _is_sampled(
-    connection: Connection,
-    consumer_id: uuid.UUID | None,
-    since: dt.datetime,
-    until: dt.datetime,
-    shown: int,
-) -> bool:
-    """Tell whether there are more snapshots than are shown."""
-    return bool(
-        connection.execute(
-            query("dashboard-more", whose=whose(consumer_id)),
-            {"consumer": consumer_id, "since": since, "until": until, "shown": shown},
-        ).fetchone()
-    )
-
-
-def _names(documents: list[Document], before: Document | None, key: str) -> list[str]:
-    """Return the names that a chart tells one by one, those that grew or are most first."""
+def _types(documents: list[Document], before: Document | None) -> list[str]:
+    """Return the event types that a chart tells one by one, those with most events first."""
     if not documents:
         return []
-    seen = Counter(documents[-1].counts(key))
-    for document in documents:
-        for name, n in document.counts(key).items():
-            seen[name] = max(seen[name], n)
-    if before is not None:
-        # Of the range's own events, not of all time's.
-        seen.subtract(before.counts(key))
-    names = [name for name, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))]
+    key = "events_by_type"
+    earlier = before.counts(key) if before else {}
+    grown = {name: n - earlier.get(name, 0) for name, n in documents[-1].counts(key).items()}
+    # Others may have been there and be gone: what they counted was taken back.
+    for name in set().union(*(document.counts(key) for document in documents)):
+        grown.setdefault(name, 0)
+    return _told(grown)
+
+
+def _statuses(documents: list[Document]) -> list[str]:
+    """Return the statuses that a chart tells one by one, the most frequent first."""
+    if not documents:
+        return []
+    key = "customers_by_status"
+    latest = dict(documents[-1].counts(key))
+    for name in set().union(*(document.counts(key) for document in documents)):
+        latest.setdefault(name, 0)
+    return _told(latest)
+
+
+def _told(counts: dict[str, int]) -> list[str]:
+    names = [name for name, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
     return names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], OTHER]
 
 
-def _folded(counts: dict[str, int], names: list[str]) -> dict[str, int]:
-    """Return the counts of these names, all others summed up where `OTHER` is one of them."""
-    told = {name: counts.get(name, 0) for name in names if name != OTHER}
-    if names and names[-1] == OTHER:
-        told[OTHER] = sum(counts.values()) - sum(told.values())
+def _folded(
+    counts: dict[str, int], names: list[str], earlier: dict[str, int] | None = None
+) -> dict[str, int]:
+    """Return the counts of these names, all others summed up where `OTHER` is the last.
+
+    Args:
+        counts: by name.
+        names: what is told.
+        earlier: what is taken off, by name.
+    """
+    less = earlier or {}
+    if not names or names[-1] != OTHER:
+        return {name: counts.get(name, 0) - less.get(name, 0) for name in names}
+    told = {name: counts.get(name, 0) - less.get(name, 0) for name in names[:-1]}
+    told[OTHER] = sum(counts.values()) - sum(less.values()) - sum(told.values())
     return told
 
 
@@ -241,11 +230,6 @@ def _point(
 ) -> Point:
     events = document.count("total_events")
     by_type = document.counts("events_by_type")
-    if before is not None:
-        earlier = before.counts("events_by_type")
-        new = {
-            name: by_type.get(name, 0) - earlier.get(name, 0) for name in by_type.keys() | earlier
-        }
     lifetime = document.metrics.get("avg_customer_lifetime_days")
     return Point(
         at=document.at,
@@ -258,10 +242,10 @@ def _point(
         active_ratio=document.ratio,
         customers_by_status=_folded(document.counts("customers_by_status"), statuses),
         consumers=document.metrics.get("consumers_in_system"),
-        average_lifetime_days=None if lifetime is None else float(lifetime),
+        average_lifetime_days=lifetime,
         total_events=events,
         events=events - before.count("total_events") if before else None,
-        events_by_type=_folded(new, types) if before else {},
+        events_by_type=_folded(by_type, types, before.counts("events_by_type")) if before else {},
     )
 
 
@@ -362,9 +346,7 @@ def instants(
     connection: Connection, since: dt.datetime, until: dt.datetime, points: int
 ) -> list[dt.datetime]:
     """Return the instants of the system's snapshots in a range, at most `points` of them."""
-    begins, ends = ranges.slices(since, until, points)
     rows = connection.execute(
-        query("dashboard-instants"),
-        {"since": since, "until": until, "points": points, "begins": begins, "ends": ends},
+        query("dashboard-instants"), {"since": since, "until": until, "points": points}
     )
     return [at for (at,) in rows]

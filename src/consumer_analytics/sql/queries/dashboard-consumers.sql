@@ -1,35 +1,27 @@
--- The consumers at an instant, searched and sorted. What is joined brings the earlier
--- snapshot's figures where they are sorted by, or every row is wanted.
-select
-    found.consumer_id,
-    found.name,
-    found.customers,
-    found.active,
-    found.inactive,
-    found.events,
-    customers_before,
-    events_before,
-    count(*) over () as matching
-from (
-    select
-        snapshot.consumer_id,
-        known.name::text as name,
-        (snapshot.metrics_json ->> 'total_customers')::bigint as customers,
-        (snapshot.metrics_json ->> 'active_customers')::bigint as active,
-        (snapshot.metrics_json ->> 'inactive_customers')::bigint as inactive,
-        (snapshot.metrics_json ->> 'total_events')::bigint as events
+-- Which consumers a page of the table shows, and how many match in all. One figure of
+-- each is looked at, to sort by; all others are read for the page's rows alone.
+with standing as materialized (
+    -- Narrow from here on: the documents would fill the memory that sorts.
+    select snapshot.consumer_id, {figure} as figure
     from public.consumer_analytics as snapshot
-    left join {consumers} as known on known.consumer_id = snapshot.consumer_id
+    {named}
     where snapshot.snapshot_timestamp = %(at)s
         and snapshot.consumer_id is not null
         and (%(only)s::uuid[] is null or snapshot.consumer_id = any (%(only)s))
-        and (
-            %(pattern)s::text is null
-            or known.name::text ilike %(pattern)s
-            or snapshot.consumer_id::text ilike %(pattern)s
-        )
-) as found
+        and {found}
+),
+
+-- Read only where the change is what is sorted by.
+earlier as materialized (
+    select snapshot.consumer_id, {figure} as figure
+    from public.consumer_analytics as snapshot
+    {named}
+    where snapshot.snapshot_timestamp = %(before)s and snapshot.consumer_id is not null
+)
+
+select consumer_id, (select count(*) from standing) as matching
+from standing
 {compared}
-order by {order} {direction} nulls last, found.consumer_id
+order by {ranked} {direction} nulls last, consumer_id
 limit %(size)s
 offset %(offset)s

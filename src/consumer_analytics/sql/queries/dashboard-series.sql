@@ -9,15 +9,37 @@ with few as materialized (
     limit %(points)s + 1
 ),
 
-chosen as (
-    select snapshot_timestamp
+how as materialized (
+    select count(*) > %(points)s as sampled
     from few
-    where (select count(*) from few) <= %(points)s
+)
+
+select
+    chosen.snapshot_timestamp,
+    chosen.metrics_json,
+    exists (
+        select
+        from public.consumer_analytics_revisions as old
+        where old.analytics_id = chosen.analytics_id
+    ) as revised,
+    (select sampled from how) as sampled
+from (
+    select analytics_id, snapshot_timestamp, metrics_json
+    from public.consumer_analytics
+    where (select not sampled from how)
+        and {whose}
+        and snapshot_timestamp between %(since)s and %(until)s
     union all
-    select last.snapshot_timestamp
-    from unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) as slice (begins, ends)
+    select last.*
+    from (
+        select
+            %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
+                - interval '1 microsecond' * (i = 1)::int as begins,
+            %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * (i::float8 / %(points)s) as ends
+        from generate_series(1, %(points)s::int) as i
+    ) as slice
     cross join lateral (
-        select snapshot_timestamp
+        select analytics_id, snapshot_timestamp, metrics_json
         from public.consumer_analytics
         where {whose}
             and snapshot_timestamp > slice.begins
@@ -25,29 +47,14 @@ chosen as (
         order by snapshot_timestamp desc
         limit 1
     ) as last
-    where (select count(*) from few) > %(points)s
+    where (select sampled from how)
     union all
     (
-        select snapshot_timestamp
+        select analytics_id, snapshot_timestamp, metrics_json
         from public.consumer_analytics
         where {whose} and snapshot_timestamp < %(since)s
         order by snapshot_timestamp desc
         limit 1
     )
-)
-
-select
-    snapshot.snapshot_timestamp,
-    snapshot.metrics_json,
-    exists (
-        select
-        from public.consumer_analytics_revisions as old
-        where old.analytics_id = snapshot.analytics_id
-    ) as revised
-from chosen
-cross join lateral (
-    select *
-    from public.consumer_analytics
-    where {whose} and snapshot_timestamp = chosen.snapshot_timestamp
-) as snapshot
-order by snapshot.snapshot_timestamp
+) as chosen
+order by chosen.snapshot_timestamp

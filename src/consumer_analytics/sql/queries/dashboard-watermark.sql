@@ -1,6 +1,12 @@
 -- Where the watermark has been: the last good run of each slice of time, an index look-up each.
 select last.finished_at, last.reached_at
-from unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) as slice (begins, ends)
+from (
+    select
+        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
+            - interval '1 microsecond' * (i = 1)::int as begins,
+        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * (i::float8 / %(points)s) as ends
+    from generate_series(1, %(points)s::int) as i
+) as slice
 cross join lateral (
     select opened_at, finished_at, reached_at
     from consumer_analytics_internal.runs
