@@ -15,12 +15,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
+from consumer_analytics.engine import health, incidents
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
 from consumer_analytics.engine.dashboard.consumers import Consumer, ConsumersPage
 from consumer_analytics.engine.dashboard.figures import Standing
 from consumer_analytics.engine.dashboard.freshness import Freshness
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import Comparison, Series
+from consumer_analytics.engine.health import Health
+from consumer_analytics.engine.incidents import Incident
 from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool
@@ -398,6 +401,78 @@ def fresh(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Fresh
     """Return how fresh the figures are; the range ends now."""
     with pool.read() as connection:
         return freshness.read(connection, span, points)
+
+
+@whole.get("/freshness/health", summary="The four measures, judged, and the cause")
+def judged(pool: Reading) -> Health:
+    """Return what `consumer-analytics health` tells."""
+    with pool.read() as connection:
+        return health.read(connection, pool.settings)
+
+
+@whole.get(
+    "/freshness/measures.csv",
+    summary="The four measures, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def measures_csv(pool: Reading) -> CsvResponse:
+    """Return a row for each measure, with its limits."""
+    with pool.read() as connection:
+        found = health.read(connection, pool.settings)
+    return CsvResponse(
+        "measures",
+        ["at", "name", "value", "unit", "state", "warning", "critical", "cause", "source"],
+        (
+            [
+                found.at,
+                one.name,
+                one.value,
+                one.unit,
+                one.state,
+                one.warning,
+                one.critical,
+                one.cause,
+                one.source,
+            ]
+            for one in found.measures
+        ),
+    )
+
+
+Latest = Annotated[
+    int, Query(ge=1, le=consumers.MOST_ROWS, description="How many, the latest first.")
+]
+
+
+@whole.get("/freshness/incidents", summary="The latest incidents, open ones and closed ones")
+def latest_incidents(pool: Reading, limit: Latest = consumers.PAGE) -> list[Incident]:
+    """Return the latest incidents, the newest first."""
+    with pool.read() as connection:
+        return incidents.latest(connection, limit)
+
+
+@whole.get(
+    "/freshness/incidents.csv",
+    summary="The latest incidents, as CSV",
+    response_class=CsvResponse,
+    responses=_CSV,
+)
+def incidents_csv(pool: Reading, limit: Latest = consumers.PAGE) -> CsvResponse:
+    """Return a row for each incident."""
+    with pool.read() as connection:
+        found = incidents.latest(connection, limit)
+    columns = [
+        "incident_id",
+        "subject",
+        "state",
+        "worst",
+        "cause",
+        "opened_at",
+        "closed_at",
+        "told_at",
+    ]
+    return CsvResponse("incidents", columns, [[getattr(one, c) for c in columns] for one in found])
 
 
 @whole.get(

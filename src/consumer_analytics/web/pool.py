@@ -75,11 +75,11 @@ class Pool:
         milliseconds = max(1, round(self.settings.dashboard_statement_timeout * 1000))
         connection.execute(
             "select set_config('default_transaction_read_only', 'on', false), "
+            # All queries of a page see the same rows.
+            "set_config('default_transaction_isolation', 'repeatable read', false), "
             "set_config('statement_timeout', %s, false)",
             [str(milliseconds)],
         )
-        # All queries of a page see the same rows.
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
     def _why(self) -> str:
         """Return why no session could be had, by asking for one as the command line does."""
