@@ -291,7 +291,7 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(
             description="libpq URL that the dashboard reads through, for a login in the role "
-            "`consumer_analytics_reader`. Without it: the database URL.",
+            "`consumer_analytics_dashboard`. Without it: the database URL.",
         ),
     ] = None
     dashboard_database_password_file: Annotated[
