@@ -9,14 +9,13 @@ store them. A real server answers over HTTP; the bare statements run in one open
 turns; medians and their ratios are printed.
 """
 
-# ruff: noqa: INP001
+# ruff: noqa: INP001, E501
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
 import time
-from typing import Any
 
 from pydantic import SecretStr
 
