@@ -11,6 +11,7 @@ const STRIP = 16;
 const HOUR = 3600;
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const brief = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
 const fine = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 /** A value with its unit, as the server writes it. */
@@ -20,7 +21,7 @@ function tell(value, unit) {
     case "percent":
       return `${fine.format(value * 100)} %`;
     case "seconds":
-      return `${number.format(value)} s`;
+      return `${brief.format(value)} s`;
     case "hours":
       return `${number.format(value)} h`;
     case "instant":
@@ -153,6 +154,7 @@ function limits(spec, colours) {
     ctx.save();
     ctx.font = `${11 * ratio}px ${FONT.slice(5)}`;
     ctx.textAlign = "right";
+    ctx.textBaseline = "alphabetic";
     for (const limit of spec.limits ?? []) {
       const y = Math.round(u.valToPos(limit.value, "y", true));
       if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) continue;
@@ -433,6 +435,7 @@ class Chart {
     for (const each of others) url.searchParams.append("hide", each);
     for (const each of this.hidden) url.searchParams.append("hide", `${this.spec.name}.${each}`);
     history.replaceState(null, "", url);
+    carry();
     this.draw();
   }
 
@@ -547,11 +550,26 @@ function trace(root, ctx, left, top) {
   }
 }
 
+/** Put into the links what the server does not know of a view: series hidden, times in UTC. */
+function carry() {
+  const hidden = new URLSearchParams(location.search).getAll("hide");
+  for (const link of document.querySelectorAll("a[data-view]")) {
+    const url = new URL(link.href);
+    url.searchParams.delete("hide");
+    url.searchParams.delete("tz");
+    for (const each of hidden) url.searchParams.append("hide", each);
+    if (zone() === "UTC") url.searchParams.set("tz", "UTC");
+    link.href = url.href;
+  }
+}
+
 // -- the page ------------------------------------------------------------------------------
 
 const charts = [...document.querySelectorAll("figure[data-chart]:has(.plot)")].map((figure) => new Chart(figure));
+carry();
 for (const event of ["themechange", "zonechange"]) {
   document.addEventListener(event, () => {
+    carry();
     for (const chart of charts) {
       chart.draw();
       const details = chart.figure.querySelector("details[data-table]");
