@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
@@ -31,6 +32,11 @@ PHONE = {"width": 375, "height": 740}
 #: Not UTC, with summer time: what forgets about zones shows.
 ZONE = "Europe/Berlin"
 _SERIOUS = {"serious", "critical"}
+
+
+def zone() -> ZoneInfo:
+    """Return the browser's time zone."""
+    return ZoneInfo(ZONE)
 
 
 @contextmanager

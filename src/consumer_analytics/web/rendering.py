@@ -121,9 +121,14 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 
 
-@lru_cache
-def _digest(name: str) -> str:
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:_DIGITS_OF_A_HASH]
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Return the version of what pages load: one for all, as scripts import each other."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:_DIGITS_OF_A_HASH]
 
 
 @lru_cache(maxsize=1)
@@ -165,7 +170,7 @@ def render(template: str, base: str, context: Mapping[str, Any]) -> str:
 
     def static(name: str) -> str:
         # The version in the address lets browsers keep the file until it changes.
-        return f"{base}static/{name}?v={_digest(name)}"
+        return f"{base}static/{name}?v={_version()}"
 
     return (
         environment()

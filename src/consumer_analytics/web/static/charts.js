@@ -1,7 +1,8 @@
 // Charts: uPlot draws, this file says what. A figure carries its data as JSON; the table
 // below it is made of the same when it is opened.
 
-import { say, zone } from "./times.js";
+// The version in this file's address is the version of all of them.
+const { say, zone } = await import(`./times.js${new URL(import.meta.url).search}`);
 
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 4], [1, 3], [6, 2, 1, 2]];
@@ -304,7 +305,7 @@ class Chart {
         cursor: {
           y: false,
           drag: { x: spec.zoom !== false, y: false, setScale: false },
-          sync: spec.sync ? { key: spec.sync, setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } } : undefined,
+          sync: spec.sync ? { key: spec.sync, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } } : undefined,
           points: {
             show: spec.kind !== "stack",
             size: 8,
@@ -375,7 +376,7 @@ class Chart {
       if (to === undefined) return;
       event.preventDefault();
       const place = Math.min(last, Math.max(0, to));
-      this.uplot.setCursor({ left: this.uplot.valToPos(spec.x[place], "x"), top: 20 });
+      this.uplot.setCursor({ left: this.uplot.valToPos(spec.x[place], "x"), top: 20 }, true, true);
     });
     this.buttons.forEach((button, i) => {
       button.disabled = spec.series.length === 1;

@@ -1,6 +1,7 @@
 // What pages do beyond links and forms. All of it works without, a little less conveniently.
 
-import { localize } from "./times.js";
+// The version in this file's address is the version of all of them.
+const { localize } = await import(`./times.js${new URL(import.meta.url).search}`);
 
 // -- a table that follows what is typed ---------------------------------------------
 
@@ -27,6 +28,7 @@ async function refresh(url, { push }) {
       : null;
     results.replaceChildren(...fresh.childNodes);
     history[push ? "pushState" : "replaceState"](null, "", url);
+    document.dispatchEvent(new CustomEvent("swapped"));
     localize(results);
     if (focused) results.querySelector(`[data-keep-focus="${CSS.escape(focused)}"]`)?.focus();
     const told = document.getElementById("told");
@@ -66,7 +68,12 @@ document.addEventListener("click", (event) => {
   refresh(new URL(link.href), { push: true });
 });
 if (document.getElementById("results")) {
-  window.addEventListener("popstate", () => location.reload());
+  // Not where a link within the page was followed: the skip link is one.
+  let shown = location.search;
+  document.addEventListener("swapped", () => (shown = location.search));
+  window.addEventListener("popstate", () => {
+    if (location.search !== shown) location.reload();
+  });
 }
 
 // -- consumers chosen for comparison ---------------------------------------------------

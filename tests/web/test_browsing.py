@@ -1,0 +1,447 @@
+"""The pages by keyboard, by screen reader, on a phone, in the dark, empty, old, below a prefix."""
+
+from __future__ import annotations
+
+import csv
+import re
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from tests.conftest import Servers
+from tests.support.operation import MARKUP_CONSUMER
+from tests.web import browser as browsing
+from tests.web.browser import PHONE, Visit
+from tests.web.conftest import Operated
+
+from consumer_analytics.engine.database import connected
+from consumer_analytics.settings import Settings
+from consumer_analytics.web.app import create_app
+from consumer_analytics.web.auth import authenticator
+
+#: What a page and all that it loads may weigh.
+MOST_BYTES = 500_000
+PAGES = {
+    "system": "?range=all",
+    "consumers": "consumers",
+    "consumer": f"consumers/{MARKUP_CONSUMER}?range=all",
+    "compare": f"compare?consumer={MARKUP_CONSUMER}&search=bank",
+    "freshness": "freshness?range=all",
+}
+every_page = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+
+#: Ten years of days, and of one consumer's; a backfill, and then runs.
+TEN_YEARS = """
+insert into consumers (consumer_id, name, status, created_at)
+values ('00000000-0000-4000-8000-000000000001', 'Old Bank', 'ACTIVE', '2015-01-01');
+insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json)
+select
+    whose, at,
+    jsonb_build_object(
+        'total_customers' || suffix, 100 + day, 'active_customers' || suffix, 50 + day / 2,
+        'inactive_customers' || suffix, 50 + day / 2,
+        'customers_by_status' || suffix, jsonb_build_object('ACTIVE', 50 + day / 2),
+        'total_events' || suffix, 10 * day,
+        'events_by_type' || suffix, jsonb_build_object('login', 7 * day, 'purchase', 3 * day),
+        'snapshot_source', case when day < 3000 then 'cli_backfill' else 'airflow_etl' end)
+    || case when whose is null
+        then '{"snapshot_type": "GLOBAL", "consumers_in_system": 1}'::jsonb else '{}' end
+from generate_series(1, 3653) as day
+cross join lateral
+    (select timestamptz '2016-01-01 00:00+00' + day * interval '1 day') as on_day (at)
+cross join (values (null::uuid, '_all_consumers'),
+    ('00000000-0000-4000-8000-000000000001', '')) as one (whose, suffix)
+"""
+
+
+@pytest.fixture(scope="module")
+def serve(
+    servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., str]]:
+    """Return a function that serves a database of its own, after a statement, below a prefix."""
+    server = servers.get("main")
+    with ExitStack() as stack:
+
+        def start(statement: str = "select", prefix: str = "", **changes: Any) -> str:
+            name = server.create(server.template)
+            stack.callback(server.drop, name)
+            home = tmp_path_factory.mktemp("home")
+            settings = Settings(database_url=SecretStr(server.url(name)), home=home, **changes)
+            with connected(settings, "test", writes_sources=True) as connection:
+                connection.execute(statement)
+            app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
+            whole = Starlette(routes=[Mount(prefix, app)]) if prefix else app
+            return stack.enter_context(browsing.served(whole)) + prefix
+
+        yield start
+
+
+# -- without a mouse, without eyes -----------------------------------------------
+
+
+@every_page
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [("light", browsing.DESKTOP), ("dark", PHONE)],
+    ids=["light desktop", "dark phone"],
+)
+def test_axe_finds_nothing_serious(
+    browser: Browser, operated: Operated, path: str, theme: str, size: dict[str, int]
+) -> None:
+    with browsing.visit(browser, operated.address, color_scheme=theme, viewport=size) as visit:
+        page = visit.open(path)
+        assert page.locator("html").get_attribute("data-theme") == theme
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert visit.inaccessible() == []
+        assert visit.overflow() <= 0, "the page scrolls sideways"
+
+
+@every_page
+def test_everything_can_be_reached_by_keyboard_and_shows_it(visit: Visit, path: str) -> None:
+    page = visit.open(path)
+    wanted = page.evaluate(
+        "[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex]')]"
+        ".filter(e => e.tabIndex >= 0 && !e.disabled && e.type !== 'hidden' "
+        "&& e.checkVisibility()).length"
+    )
+    seen = 0
+    for number in range(wanted + 5):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(
+            "() => { const e = document.activeElement; if (e === document.body) return null;"
+            "const s = getComputedStyle(e); const box = e.getBoundingClientRect();"
+            "return [s.outlineStyle, parseFloat(s.outlineWidth), e.className, box.width > 0] }"
+        )
+        if focus is None:
+            break
+        style, width, name, visible = focus
+        assert (style, width >= 1, visible) == ("solid", True, True), name
+        assert number > 0 or name == "skip", "the first stop skips to the content"
+        seen += 1
+    assert seen == wanted
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_a_chart_is_read_with_the_arrow_keys(visit: Visit) -> None:
+    page = visit.open("?range=7d")
+    rows = visit.table("customers")[1:]
+    chart = page.locator("#customers").get_by_role("slider")
+    chart.focus()
+    places = {"End": 0, "ArrowLeft": 1, "ArrowDown": 2, "ArrowRight": 1, "Home": -1}
+    for key, row in places.items():
+        page.keyboard.press(key)
+        at, customers, active, snapshot = rows[row]
+        said = f"{at} · {snapshot}: Customers {customers}, Active {active}"
+        expect(chart).to_have_attribute("aria-valuetext", said)
+        expect(page.locator("#customers .reading")).to_have_text(f"{at} · {snapshot}")
+        assert visit.texts("#customers .legend output") == [customers, active]
+    # The charts of a page move together.
+    expect(page.locator("#events .reading")).to_have_text(f"{rows[-1][0]} · {rows[-1][3]}")
+    page.keyboard.press("Escape")
+    expect(page.locator("#customers .reading")).to_contain_text("latest")
+
+
+# -- in the dark, in another zone ------------------------------------------------
+
+
+def test_the_theme_is_the_systems_until_another_is_chosen(
+    browser: Browser, operated: Operated
+) -> None:
+    with browsing.visit(browser, operated.address, color_scheme="dark") as visit:
+        page = visit.open()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 19, 24)"
+        dark = page.locator("#customers canvas").screenshot()
+        page.get_by_role("button", name="Switch between light and dark").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(245, 246, 248)"
+        )
+        assert page.locator("#customers canvas").screenshot() != dark, "charts are drawn anew"
+        visit.open("consumers")
+        assert page.locator("html").get_attribute("data-theme") == "light", "it is remembered"
+
+
+def test_times_are_in_the_users_zone_which_is_named(visit: Visit, operated: Operated) -> None:
+    page = visit.open()
+    zone = page.locator("[data-zone-name]")
+    expect(zone).to_have_text(re.compile(r"^Europe/Berlin \(UTC\+0[12]:00\)$"))
+    stamp = page.locator(".head time").first
+    instant = operated.operation.until
+    assert stamp.get_attribute("datetime") == instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert stamp.inner_text() == instant.astimezone(browsing.zone()).strftime("%Y-%m-%d %H:%M")
+    page.get_by_role("button", name="Use UTC").click()
+    expect(zone).to_have_text("UTC")
+    assert stamp.inner_text() == instant.strftime("%Y-%m-%d %H:%M")
+    assert visit.table("customers")[1][0] == instant.strftime("%Y-%m-%d %H:%M")
+    visit.open("freshness")
+    expect(zone).to_have_text("UTC")
+    page.get_by_role("button", name="Use Europe/Berlin").click()
+    expect(zone).to_contain_text("Europe/Berlin")
+
+
+def test_without_scripts_there_is_everything_but_the_charts(
+    browser: Browser, operated: Operated
+) -> None:
+    with browsing.visit(browser, operated.address, java_script_enabled=False) as visit:
+        page = visit.open("consumers")
+        assert page.locator(".head time").first.inner_text().endswith(" UTC")
+        page.get_by_role("searchbox").fill("pay")
+        page.get_by_role("button", name="Search").click()
+        assert "search=pay" in page.url
+        page.get_by_role("link", name="Events", exact=True).click()
+        assert page.locator("th[aria-sort=descending]").inner_text().strip() == "Events"
+        for box in page.locator("input[name=consumer]").all()[:2]:
+            box.check()
+        page.get_by_role("button", name="Compare").click()
+        assert page.locator(".drop").count() == 2
+        page.goto(f"{visit.address}/")
+        assert "needs JavaScript" in page.locator("#customers").inner_text()
+
+
+# -- to take along ---------------------------------------------------------------
+
+
+def test_a_charts_csv_holds_the_charts_figures(
+    visit: Visit, operated: Operated, tmp_path: Path
+) -> None:
+    page = visit.open("?range=7d")
+    with page.expect_download() as download:
+        page.locator("#customers .take").get_by_text("CSV").click()
+    file = tmp_path / "customers.csv"
+    download.value.save_as(file)
+    with file.open(encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    shown = visit.table("customers")[:0:-1]
+    assert [f"{int(row['customers']):,}" for row in rows] == [row[1] for row in shown]
+    assert [f"{int(row['active']):,}" for row in rows] == [row[2] for row in shown]
+    answer = page.request.get(
+        urljoin(page.url, str(page.locator("#customers .take >> text=JSON").get_attribute("href")))
+    )
+    assert [f"{point['customers']:,}" for point in answer.json()["points"]] == [
+        row[1] for row in shown
+    ]
+    assert operated.operation.days > len(shown)
+
+
+@every_page
+def test_every_link_to_take_data_along_answers(visit: Visit, path: str) -> None:
+    page = visit.open(path)
+    links = page.locator(".take a").evaluate_all("links => links.map(link => link.href)")
+    assert links
+    for link in links:
+        answer = page.request.get(link)
+        assert answer.ok, (link, answer.text())
+
+
+@pytest.mark.parametrize(
+    ("path", "chart"), [("?range=7d", "customers"), ("?range=7d", "events"), ("freshness", "gantt")]
+)
+def test_a_chart_can_be_taken_along_as_a_picture(
+    visit: Visit, tmp_path: Path, path: str, chart: str
+) -> None:
+    page = visit.open(path)
+    with page.expect_download() as download:
+        page.locator(f"#{chart}").get_by_role("button", name="PNG").click()
+    assert download.value.suggested_filename == f"{chart}.png"
+    file = tmp_path / "picture.png"
+    download.value.save_as(file)
+    picture = file.read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width > 1500
+    assert height > 400
+    # An empty picture of this size compresses to less than a tenth of this.
+    assert len(picture) > 15_000
+
+
+def test_a_link_brings_back_what_it_was_taken_from(
+    browser: Browser, visit: Visit, operated: Operated
+) -> None:
+    page = visit.open("?range=7d")
+    page.locator("#customers .legend").get_by_text("Active").click()
+    page.get_by_role("button", name="Use UTC").click()
+    before = visit.table("customers")
+    link = page.locator("#customers .take").get_by_text("Link to this view").get_attribute("href")
+    assert link is not None
+    assert "range" not in parse_qs(urlsplit(link).query), "a name means another one tomorrow"
+    with browsing.visit(browser, operated.address) as other:
+        other.page.goto(urljoin(page.url, link))
+        other.wait()
+        assert other.table("customers") == before
+        hidden = other.page.locator("#customers .legend [aria-pressed=false]")
+        assert hidden.count() == 1
+        expect(hidden).to_contain_text("Active")
+
+
+def test_a_stretch_drawn_over_becomes_the_range(visit: Visit) -> None:
+    page = visit.open("?range=30d")
+    box = page.locator("#customers .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 50, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**from=**")
+    visit.wait()
+    assert 5 <= len(visit.table("customers")) - 1 <= 7
+
+
+# -- how much, how little, where -------------------------------------------------
+
+
+@every_page
+def test_no_page_weighs_more_than_half_a_megabyte(visit: Visit, path: str) -> None:
+    visit.open(path)
+    assert sum(visit.bytes.values()) < MOST_BYTES
+    assert len(visit.bytes) >= 5, "scripts and styles count"
+
+
+def test_ten_years_are_one_page(browser: Browser, serve: Callable[..., str]) -> None:
+    with browsing.visit(browser, serve(TEN_YEARS)) as visit:
+        visit.open("?range=all")
+        rows = visit.table("customers")[1:]
+        assert 200 <= len(rows) <= 400, "as many points as can be told apart"
+        assert rows[0][1:] == ["3,753", "1,876", "live"]
+        assert rows[-1][-1] == "backfilled"
+        # Fortnights, give or take the day by which ten years are no whole number of them.
+        bars = [int(row[1].replace(",", "")) for row in visit.table("events")[1:-1]]
+        assert set(bars) <= {7 * 13, 7 * 14, 7 * 15}
+        assert bars.count(7 * 14) > 0.9 * len(bars)
+        assert sum(visit.bytes.values()) < MOST_BYTES
+        visit.open("consumers/00000000-0000-4000-8000-000000000001?range=all")
+        assert visit.texts("dl.tiles dd.figure")[0] == "3,753"
+        assert len(visit.table("statuses")) > 200
+
+
+@pytest.mark.parametrize("path", ["", "consumers", "compare"])
+def test_an_empty_database_says_what_to_do(
+    browser: Browser, serve: Callable[..., str], path: str
+) -> None:
+    with browsing.visit(browser, serve(), viewport=PHONE) as visit:
+        page = visit.open(path)
+        expect(page.locator("h1")).to_have_text("No snapshots yet")
+        commands = visit.texts("pre")
+        assert commands[:2] == ["consumer-analytics simulate", "consumer-analytics run"]
+        assert re.fullmatch(
+            r"consumer-analytics backfill --start-date \S{10} --end-date \S{10}", commands[2]
+        )
+        assert visit.overflow() <= 0
+        assert visit.inaccessible() == []
+
+
+def test_freshness_before_the_first_run(browser: Browser, serve: Callable[..., str]) -> None:
+    with browsing.visit(browser, serve()) as visit:
+        page = visit.open("freshness")
+        assert page.locator("table[aria-labelledby=measures] tbody tr").count() == 4
+        expect(page.locator("#gantt")).to_contain_text("No finished run")
+        assert visit.inaccessible() == []
+
+
+def test_what_is_not_there_or_cannot_be_asked_is_said_on_a_page(
+    browser: Browser, operated: Operated
+) -> None:
+    wrong = {
+        "nowhere": (404, "There is no such page"),
+        "consumers/00000000-0000-4000-8000-000000000404": (404, "there is no consumer"),
+        "?range=2d": (422, "range '2d' is unknown"),
+        "?from=tomorrow": (422, "from: 'tomorrow' is no time"),
+        "?from=2025-02-01&to=2025-01-01": (422, "ends before it begins"),
+        "consumers?page=0": (422, "page"),
+        "consumers?search=%00": (422, "NUL"),
+        "compare?" + "&".join(f"consumer=00000000-0000-4000-8000-{n:012}" for n in range(9)): (
+            422,
+            "1 to 8",
+        ),
+    }
+    with browsing.visit(browser, operated.address) as visit:
+        for path, (status, line) in wrong.items():
+            answer = visit.page.goto(f"{visit.address}/{path}")
+            assert answer is not None
+            assert answer.status == status, path
+            expect(visit.page.locator("main")).to_contain_text(line)
+            visit.page.get_by_role("link", name="Go to the whole system").click()
+            expect(visit.page.locator("h1")).to_have_text("The whole system")
+        # The browser itself tells of the answers' status.
+        assert all("the server responded with a status of 4" in one for one in visit.problems)
+        visit.problems.clear()
+
+
+def test_everything_works_below_a_prefix(
+    browser: Browser, servers: Servers, operated: Operated
+) -> None:
+    app = create_app(
+        operated.database.settings,
+        authenticator=authenticator(operated.database.settings, "127.0.0.1"),
+    )
+    outside: set[str] = set()
+    with (
+        browsing.served(Starlette(routes=[Mount("/plugins/analytics", app)])) as root,
+        browsing.visit(browser, f"{root}/plugins/analytics") as visit,
+    ):
+        visit.page.on("request", lambda request: outside.add(urlsplit(request.url).path))
+        followed: set[str] = set()
+        for path in PAGES.values():
+            page = visit.open(path)
+            for link in page.locator("a[href]").evaluate_all("all => all.map(a => a.href)"):
+                target = link.partition("#")[0]
+                if target not in followed and len(followed) < 150:
+                    followed.add(target)
+                    assert urlsplit(target).path.startswith("/plugins/analytics/"), target
+                    assert page.request.get(target).ok, target
+        assert len(followed) > 60
+    assert all(path.startswith("/plugins/analytics/") for path in outside), outside
+    assert servers.get("main").version
+
+
+def test_a_framed_page_takes_airflows_theme_and_leaves_its_own_name_away(
+    browser: Browser, operated: Operated
+) -> None:
+    with browsing.visit(browser, operated.address) as visit:
+        visit.open("consumers")
+        visit.page.evaluate(
+            "() => { localStorage.setItem('theme', 'dark'); const frame = "
+            "document.createElement('iframe'); frame.src = './'; frame.width = 1000;"
+            "frame.height = 600; document.body.append(frame); }"
+        )
+        frame = visit.page.frame_locator("iframe")
+        expect(frame.locator("h1")).to_have_text("The whole system")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+        expect(frame.locator(".brand")).to_be_hidden()
+
+
+# -- who may see what ------------------------------------------------------------
+
+
+def test_logging_in_and_out(browser: Browser, serve: Callable[..., str], tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse battery\n")
+    address = serve(TEN_YEARS, dashboard_password_file=password)
+    with browsing.visit(browser, address) as visit:
+        page = visit.page
+        page.goto(f"{address}/freshness?range=7d")
+        expect(page.locator("h1")).to_have_text("Log in")
+        assert visit.inaccessible() == []
+        assert page.locator("nav").count() == 0
+        page.get_by_label("Password or token").fill("wrong horse battery")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_contain_text("neither the password nor a valid token")
+        page.get_by_label("Password or token").fill("correct horse battery")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("h1")).to_have_text("Freshness")
+        assert page.url.endswith("/freshness?range=7d"), "back where one wanted to go"
+        page.get_by_role("button", name="Log out").click()
+        expect(page.locator("h1")).to_have_text("Log in")
+        page.goto(f"{address}/")
+        expect(page.locator("h1")).to_have_text("Log in")
+        assert all("401" in one for one in visit.problems)
+        visit.problems.clear()
