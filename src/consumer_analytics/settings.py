@@ -37,7 +37,13 @@ def default_home() -> Path:
 class Settings(BaseSettings):
     """Every setting of the product, with its default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        # Every start would read the list of all time zones, to find UTC in it.
+        validate_default=False,
+    )
 
     database_url: Annotated[
         SecretStr | None,
