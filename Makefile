@@ -20,6 +20,7 @@ help:
 	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make test    lint, types, layer rules, and all tests (ARGS='-k name' chooses)"
+	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make lint    the first three of these"
 	@echo "make format  put the code into the formatter's shape"
 
@@ -86,3 +87,9 @@ WORKERS ?= 2
 test: lint
 	@$(BIN)/python -m tests.support.tools
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
+
+# With the library that draws the picture; peers get environments of their own, below build/.
+.PHONY: bench
+bench: $(STAMP)
+	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group bench --python $(BIN)/python
+	@$(BIN)/python -m benchmarks $(ARGS)

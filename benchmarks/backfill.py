@@ -11,8 +11,6 @@ INSERT … SELECT of the finished rows, in the unique index's order, into a tabl
 indexes. Floors and backfill take turns; medians and the ratios of the rounds are printed.
 """
 
-# ruff: noqa: INP001
-
 from __future__ import annotations
 
 import argparse

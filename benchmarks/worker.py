@@ -1,0 +1,59 @@
+"""A process that works in one session of ours: takes a line of JSON, answers one.
+
+python -m benchmarks.worker URL
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import time
+from typing import Any
+
+from pydantic import SecretStr
+
+from benchmarks.measure import peak_mb
+from benchmarks.systems import loop
+from consumer_analytics.engine import backfill, run
+from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.settings import Settings
+
+
+def _do(
+    connection: Connection, settings: Settings, work: str, values: dict[str, Any]
+) -> dict[str, Any]:
+    if work == "run":
+        at = dt.datetime.fromisoformat(values["at"]) if values.get("at") else None
+        return run.run(connection, settings, at=at)
+    if work == "backfill":
+        request = backfill.request_of(values["start"], values["end"], "daily")
+        return backfill.backfill(connection, settings, request)
+    if work == "loop":
+        loop.periods(
+            connection, dt.date.fromisoformat(values["start"]), dt.date.fromisoformat(values["end"])
+        )
+        return {}
+    raise LookupError(work)
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    settings = Settings(database_url=SecretStr(sys.argv[1]))  # type: ignore[call-arg]
+    with connected(settings, "benchmark") as connection:
+        for line in sys.stdin:
+            values = json.loads(line)
+            work = values.pop("work")
+            began = time.perf_counter()
+            done = _do(connection, settings, work, values)
+            took = time.perf_counter() - began
+            answer = {
+                "seconds": took,
+                "peak_mb": peak_mb(),
+                "detail": done.get("seconds", {}),
+            }
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

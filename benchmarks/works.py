@@ -1,0 +1,345 @@
+"""The works: what is measured, on which histories, by whom, how often."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from benchmarks import busy, dag_runtime
+from benchmarks.results import COMMAND, ENGINE, FLOOR, Work, span
+from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
+from benchmarks.systems import System
+from benchmarks.systems.floor import Floor
+from benchmarks.systems.loop import Loop
+from benchmarks.systems.ours import Command, Engine
+from benchmarks.systems.peers import Dbt, SqlMesh
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large, and how often.
+
+    Attributes:
+        base: the history of the day, the month and the year.
+        new: events of a day.
+        large: the history before the large window, and that window's events.
+        histories: sizes of history for the same window.
+        consumers: few and many consumers, all else equal.
+        customers: few and many customers, and the events that their own histories need.
+        types: the history with very many event types.
+        rounds: of what takes a second or less.
+        backfills: rounds of a backfill, ours and the floor.
+        loop_year: whether the loop fills the year as well.
+        seconds: of each stretch beside the insert load.
+        dag_runs: runs of each DAG.
+        peers: whether dbt and SQLMesh take part.
+    """
+
+    base: History
+    new: int
+    large: tuple[History, int]
+    histories: tuple[History, ...]
+    consumers: tuple[History, ...]
+    customers: tuple[History, ...]
+    types: History
+    rounds: int
+    backfills: int
+    loop_year: bool
+    seconds: int
+    dag_runs: int
+    peers: bool
+
+
+DEFAULT = Scale(
+    base=History(5 * _MILLION),
+    new=14_000,
+    large=(History(10 * _MILLION), _MILLION),
+    histories=(History(_MILLION), History(10 * _MILLION)),
+    consumers=(
+        History(_MILLION, 10, 100_000),
+        History(_MILLION, 1_000, 100_000),
+        History(_MILLION, 10_000, 100_000),
+    ),
+    customers=(
+        History(3 * _MILLION, customers=10_000),
+        History(3 * _MILLION, customers=100_000),
+        History(3 * _MILLION, customers=_MILLION),
+    ),
+    types=History(_MILLION, event_types=500),
+    rounds=5,
+    backfills=3,
+    loop_year=False,
+    seconds=8,
+    dag_runs=20,
+    peers=True,
+)
+FULL = replace(
+    DEFAULT,
+    histories=(*DEFAULT.histories, History(100 * _MILLION)),
+    customers=(*DEFAULT.customers, History(26 * _MILLION, customers=10 * _MILLION)),
+    types=History(5 * _MILLION, event_types=500),
+    loop_year=True,
+    seconds=20,
+)
+#: To see that everything works, not how fast.
+TINY = Scale(
+    base=History(20_000, 20, 2_000),
+    new=300,
+    large=(History(20_000, 20, 2_000), 1_000),
+    histories=(History(20_000, 20, 2_000), History(40_000, 20, 2_000)),
+    consumers=(History(20_000, 5, 2_000), History(20_000, 20, 2_000)),
+    customers=(History(20_000, 20, 1_000), History(20_000, 20, 2_000)),
+    types=History(20_000, 20, 2_000, event_types=100),
+    rounds=1,
+    backfills=1,
+    loop_year=True,
+    seconds=2,
+    dag_runs=2,
+    peers=False,
+)
+
+_SAME = """
+select
+    -- A consumer that did not exist yet has no row of ours.
+    count(*) filter (where coalesce(ours.events, '{{}}') <> coalesce(theirs.events, '{{}}')),
+    count(*)
+from (
+    select consumer_id, snapshot_timestamp, metrics_json -> 'events_by_type' as events
+    from consumer_analytics
+    where consumer_id is not null and snapshot_timestamp > %(from)s and snapshot_timestamp <= %(to)s
+) as ours
+full join (
+    select
+        consumer_id,
+        snapshot_timestamp::timestamptz as snapshot_timestamp,
+        events_by_type as events
+    from {table}
+    where snapshot_timestamp > %(from)s and snapshot_timestamp <= %(to)s
+) as theirs using (consumer_id, snapshot_timestamp)
+"""
+
+
+def _compare(
+    work: Work, system: System, database: Database, lower: dt.date, upper: dt.date, variant: str
+) -> None:
+    """Compare counts by consumer and type with ours, for every snapshot of a range."""
+    row = work.row(system.name, variant)
+    if row is None or system.table is None:
+        return
+    with database.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        different, compared = connection.execute(
+            sql.SQL(_SAME).format(table=sql.Identifier(*str(system.table).split("."))),
+            {"from": instant(lower), "to": instant(upper)},
+        ).fetchone() or (0, 0)
+    row.equal = compared > 0 and different == 0
+    if not row.equal:
+        print(f"  WRONG: {system.name} differs at {different:,} of {compared:,} snapshots")
+
+
+def _describe(work: Work, systems: Sequence[System]) -> None:
+    for row in work.rows:
+        row.less = next((s.less for s in systems if s.name == row.system), "")
+
+
+# -- the day and the large window -------------------------------------------------
+
+
+def _days(
+    work: Work,
+    server: Server,
+    history: History,
+    events: int,
+    rounds: int,
+    others: Sequence[System],
+    others_rounds: int,
+) -> None:
+    """Measure day after day of new events, every system on each, the order turning."""
+    engine, command, floor = Engine(), Command(), Floor()
+    with server.history(history) as database, ExitStack() as stack:
+        systems: list[System] = [engine, floor, *others]
+        for system in systems:
+            system.prepare(database, UNTIL)
+            stack.callback(system.close)
+        for number in range(1 + rounds):
+            day = UNTIL + dt.timedelta(days=number)
+            add_day(database, day, events)
+            # A day can be taken in once: by the engine, then by the command, in turn.
+            ours: System = command if number and number % 2 == 0 else engine
+            taking = [ours, floor, *(others if number <= others_rounds else [])]
+            turned = taking[number % len(taking) :] + taking[: number % len(taking)]
+            for system in turned:
+                measured = system.day(database, day)
+                if number:
+                    work.add(system.name, number, measured)
+            if number == min(rounds, others_rounds):
+                for system in others:
+                    _compare(work, system, database, day, day + dt.timedelta(days=1), "")
+    _describe(work, [*systems, command])
+
+
+def _others(scale: Scale) -> list[System]:
+    return [Loop(), Dbt(), SqlMesh()] if scale.peers else [Loop()]
+
+
+def day(work: Work, server: Server, scale: Scale) -> None:
+    """Take one day of new events in."""
+    _days(work, server, scale.base, scale.new, 2 * scale.rounds, _others(scale), scale.rounds)
+
+
+def million(work: Work, server: Server, scale: Scale) -> None:
+    """Take a large window in."""
+    history, events = scale.large
+    _days(work, server, history, events, max(1, scale.rounds), _others(scale), 2)
+
+
+# -- the same window on other sizes -------------------------------------------------
+
+
+def _sizes(
+    work: Work, server: Server, sizes: dict[str, History], events: int, rounds: int
+) -> dict[str, float]:
+    """Measure the same window on several histories in turn; return the engine's medians."""
+    with ExitStack() as stack:
+        databases = {
+            name: stack.enter_context(server.history(history, f"work_{number}"))
+            for number, (name, history) in enumerate(sizes.items())
+        }
+        systems: dict[str, list[System]] = {name: [Engine(), Floor()] for name in sizes}
+        for name, database in databases.items():
+            for system in systems[name]:
+                system.prepare(database, UNTIL)
+                stack.callback(system.close)
+        for number in range(1 + rounds):
+            day = UNTIL + dt.timedelta(days=number)
+            for database in databases.values():
+                add_day(database, day, events)
+            # In turn, so that what the machine does meanwhile meets all of them.
+            for name, database in list(databases.items())[:: 1 if number % 2 else -1]:
+                for system in systems[name]:
+                    measured = system.day(database, day)
+                    if number:
+                        work.add(system.name, number, measured, variant=name)
+        work.rows.sort(key=lambda row: list(sizes).index(row.variant))
+        _describe(work, next(iter(systems.values())))
+    return {name: row.median for name in sizes if (row := work.row(ENGINE, name))}
+
+
+def history(work: Work, server: Server, scale: Scale) -> None:
+    """Take the same window in on histories of several sizes."""
+    sizes = {f"{size.events:,}": size for size in scale.histories}
+    _sizes(work, server, sizes, scale.new, 2 * scale.rounds)
+    smallest, *larger = (work.row(ENGINE, name) for name in sizes)
+    for row in larger:
+        if smallest is not None and row is not None:
+            work.facts[f"{row.variant} / {smallest.variant} events"] = (
+                f"{row.median / smallest.median:.2f} (rounds {span(row.ratios(smallest))})"
+            )
+
+
+def consumers(work: Work, server: Server, scale: Scale) -> None:
+    """Take the same window in for few and for many consumers."""
+    sizes = {f"{size.consumers:,}": size for size in scale.consumers}
+    medians = _sizes(work, server, sizes, scale.new, scale.rounds)
+    more = scale.consumers[-1].consumers - scale.consumers[0].consumers
+    (least, *_, most) = medians.values()
+    work.facts["each consumer more"] = f"{1000 * (most - least) / more:.3f} ms"
+
+
+def customers(work: Work, server: Server, scale: Scale) -> None:
+    """Take the same window in with few and with many customers."""
+    sizes = {f"{size.customers:,}": size for size in scale.customers}
+    medians = _sizes(work, server, sizes, scale.new, scale.rounds)
+    more = scale.customers[-1].customers - scale.customers[0].customers
+    (least, *_, most) = medians.values()
+    work.facts["each million customers more"] = f"{_MILLION * (most - least) / more:.3f} s"
+
+
+# -- backfills ------------------------------------------------------------------------
+
+
+def _backfill(
+    work: Work,
+    server: Server,
+    source: History,
+    days: int,
+    rounds: int,
+    others: Sequence[System],
+    *,
+    variant: str = "",
+) -> None:
+    start = UNTIL - dt.timedelta(days=days)
+    # What lies before the range has been taken in, where there is anything.
+    known = start if start > FIRST_DAY else None
+    engine, command, floor = Engine(), Command(), Floor()
+    with server.history(source) as database, ExitStack() as stack:
+        systems: list[System] = [engine, floor, *others]
+        for system in systems:
+            system.prepare(database, known)
+            stack.callback(system.close)
+        for number in range(1, 1 + rounds):
+            # The floor inserts what ours has left, so it comes after it.
+            for system in (command, engine, floor, *(others if number == 1 else [])):
+                work.add(
+                    system.name, number, system.backfill(database, start, UNTIL), variant=variant
+                )
+        for system in others:
+            _compare(work, system, database, start, UNTIL, variant)
+    _describe(work, [*systems, command])
+
+
+def month(work: Work, server: Server, scale: Scale) -> None:
+    """Fill the last 31 days, what is before them being known."""
+    _backfill(work, server, scale.base, 31, scale.backfills, _others(scale))
+
+
+def year(work: Work, server: Server, scale: Scale) -> None:
+    """Fill a year from nothing."""
+    others = [one for one in _others(scale) if scale.loop_year or not isinstance(one, Loop)]
+    _backfill(work, server, scale.base, 365, scale.backfills, others)
+
+
+def types(work: Work, server: Server, scale: Scale) -> None:
+    """Fill a year from nothing, with very many event types."""
+    _backfill(work, server, scale.types, 365, min(2, scale.backfills), [])
+
+
+# -- beside others ----------------------------------------------------------------------
+
+
+def beside(work: Work, server: Server, scale: Scale) -> None:
+    """Insert as fast as one can, with and without runs that follow each other."""
+    with server.history(scale.base) as database:
+        engine = Engine()
+        engine.prepare(database, UNTIL)
+        try:
+            busy.measure(work, server, database, engine, scale.seconds, max(2, scale.rounds - 1))
+        finally:
+            engine.close()
+
+
+def dag(work: Work, server: Server, scale: Scale) -> None:  # noqa: ARG001
+    """Run the DAG and an empty one in turn, on the Airflow of `make run`."""
+    dag_runtime.measure(work, scale.dag_runs)
+
+
+WORKS: dict[str, tuple[str, Callable[[Work, Server, Scale], None]]] = {
+    "day": ("a day of {new:,} new events on {base}", day),
+    "million": ("{large[1]:,} new events on {large[0]}", million),
+    "history": ("{new:,} new events, by events of history", history),
+    "consumers": ("{new:,} new events, by consumers", consumers),
+    "customers": ("{new:,} new events, by customers", customers),
+    "month": ("backfill of 31 days on {base}", month),
+    "year": ("backfill of 365 days on {base}", year),
+    "types": ("backfill of 365 days on {types}", types),
+    "busy": ("inserts beside runs that follow each other, on {base}", beside),
+    "dag": ("a DAG run with 3 consumers, and an empty DAG of the same shape", dag),
+}
+
+__all__ = ["COMMAND", "DEFAULT", "FLOOR", "FULL", "TINY", "WORKS", "Scale"]
