@@ -9,7 +9,7 @@ store them. A real server answers over HTTP; the bare statements run in one open
 turns; medians and their ratios are printed.
 """
 
-# ruff: noqa: INP001, E501
+# ruff: noqa: E501
 
 from __future__ import annotations
 
