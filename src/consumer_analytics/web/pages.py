@@ -29,7 +29,7 @@ from consumer_analytics.web.rendering import Parameter, address
 
 router = APIRouter(include_in_schema=False)
 
-SIZES = (25, 50, 100, 200)
+SIZES = (25, 50, 100)
 _FOUND = 12
 _INCIDENTS = 20
 _LONGEST_SEARCH = 200
@@ -355,12 +355,12 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
     view = views.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.dates(found.since, found.until)
     limits = views.limits(judged, "dag_runtime")
-    runs = Take(
-        _api(request, "freshness/runs.csv", fixed),
-        _api(request, "freshness", fixed),
-        view.pinned,
-    )
-    mark = Take(_api(request, "freshness/watermark.csv", fixed), runs.json, view.pinned)
+
+    def take(csv: str, json: str, asked: Mapping[str, Parameter]) -> Take:
+        return Take(_api(request, csv, asked), _api(request, json, asked), view.pinned)
+
+    runs = take("freshness/runs.csv", "freshness", fixed)
+    mark = take("freshness/watermark.csv", "freshness", fixed)
     return render(
         request,
         "freshness.html",
@@ -379,8 +379,12 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         },
         gantt=views.gantt(found, limits, runs),
         failed=found.failed,
-        failed_csv=_api(request, "freshness/failed.csv", fixed),
         incidents=[views.incident(one) for one in told],
         backfills=[views.backfill(one) for one in found.backfills],
-        backfills_csv=_api(request, "freshness/backfills.csv", fixed),
+        taken={
+            "health": take("freshness/measures.csv", "freshness/health", {}),
+            "failed": take("freshness/failed.csv", "freshness", fixed),
+            "incidents": take("freshness/incidents.csv", "freshness/incidents", {}),
+            "backfills": take("freshness/backfills.csv", "freshness", fixed),
+        },
     )

@@ -465,8 +465,7 @@ class Chart {
 // -- pictures ---------------------------------------------------------------------------
 
 /** Save a picture of a chart: title, legend, the chart, and what it shows of whom and when. */
-function compose(spec, colours, width, height, keys, paint) {
-  const scale = Math.max(2, devicePixelRatio);
+function compose(spec, colours, width, height, keys, paint, scale = devicePixelRatio) {
   const pad = 16;
   const picture = document.createElement("canvas");
   const ctx = picture.getContext("2d");
@@ -503,6 +502,7 @@ function compose(spec, colours, width, height, keys, paint) {
     }
   });
   paint(ctx, pad, above, width, height);
+  ctx.font = FONT;
   ctx.fillStyle = colours.muted;
   const from = spec.x?.length ? `${say(new Date(spec.x[0] * 1000))} to ${say(new Date(spec.x.at(-1) * 1000))}, ${zone()}` : zone();
   const marks = spec.marks ? " · below: ■ live □ backfilled ◆ revised" : "";
@@ -520,7 +520,7 @@ function compose(spec, colours, width, height, keys, paint) {
 function trace(root, ctx, left, top) {
   const origin = root.getBoundingClientRect();
   for (const node of root.querySelectorAll("*")) {
-    if (node.closest(".hidden")) continue;
+    if (node.closest(".hidden, title")) continue;
     const box = node.getBoundingClientRect();
     const x = left + box.left - origin.left;
     const y = top + box.top - origin.top;
@@ -536,6 +536,18 @@ function trace(root, ctx, left, top) {
       ctx.lineTo(x, y + box.height);
       ctx.stroke();
       ctx.setLineDash([]);
+    } else if (node.tagName === "circle") {
+      ctx.fillStyle = style.fill;
+      ctx.beginPath();
+      ctx.arc(x + box.width / 2, y + box.height / 2, box.width / 2, 0, 2 * Math.PI);
+      ctx.fill();
+    } else if (node.tagName === "path") {
+      const svg = node.ownerSVGElement.getBoundingClientRect();
+      ctx.save();
+      ctx.translate(left + svg.left - origin.left, top + svg.top - origin.top);
+      ctx.fillStyle = style.fill;
+      ctx.fill(new Path2D(node.getAttribute("d")));
+      ctx.restore();
     }
     for (const child of node.childNodes) {
       if (child.nodeType !== Node.TEXT_NODE || !child.data.trim()) continue;
@@ -584,6 +596,6 @@ for (const figure of document.querySelectorAll("figure[data-traced]")) {
     const { width, height } = body.getBoundingClientRect();
     const spec = { title: figure.dataset.title, file: figure.dataset.file };
     const keys = [...figure.querySelectorAll("[data-key]")].map((key) => ({ label: key.textContent.trim(), colour: getComputedStyle(key.querySelector("rect")).fill }));
-    compose(spec, palette(figure), width, height, keys, (ctx, x, y) => trace(body, ctx, x, y));
+    compose(spec, palette(figure), width, height, keys, (ctx, x, y) => trace(body, ctx, x, y), Math.max(2, devicePixelRatio));
   });
 }
