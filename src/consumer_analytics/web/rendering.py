@@ -80,7 +80,9 @@ def days(value: float | None) -> str:
 
 def seconds(value: float | None) -> str:
     """Return a short duration."""
-    return NOTHING if value is None else f"{value:,.3g} s" if value < 1 else f"{value:,.2f} s"
+    return (
+        NOTHING if value is None else f"{round(value, 3):g} s" if value < 1 else f"{value:,.2f} s"
+    )
 
 
 def duration(value: float) -> str:
