@@ -748,7 +748,7 @@ def _lay_out(
     given = gives or takes
     types = given.types if given is not None else _types(connection, settings)
     with counts.timed("read events"):
-        _count_events(connection, settings, reading, bounds, types, request)
+        once = _count_events(connection, settings, reading, bounds, types, request)
         if gives is not None:
             columns = Shape(types, (), False).event_columns
             gives.rows = connection.execute(
@@ -763,19 +763,19 @@ def _lay_out(
         extract.customers_of(connection, settings, 0, made, table)
         connection.execute("analyze pg_temp.backfill_customers")
     if takes is not None:
-        _take(connection, takes)
+        once = _take(connection, takes) and once
     found: list[str] = scalar(
         connection, "select array(select distinct status from pg_temp.backfill_customers)"
     )
     shape = shape_of(types, found)
-    others = scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
+    others = not once and scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
     shape = Shape(shape.types, shape.statuses, shape.rest or others)
     with counts.timed("lay out"):
         figures.lay_out(
             shape,
             table,
             sql.SQL("({})").format(query("backfill-rest")),
-            event_cells=lambda: _event_cells(connection, shape),
+            event_cells=lambda: _event_cells(connection, shape, once=once),
             consumers=request.consumers,
         )
         connection.execute(
@@ -787,8 +787,12 @@ def _lay_out(
         )
 
 
-def _take(connection: Connection, base: _Base) -> None:
-    """Put what the other session counted before the middle into slot 0."""
+def _take(connection: Connection, base: _Base) -> bool:
+    """Put what the other session counted before the middle into slot 0.
+
+    Returns:
+        Whether it is one row, of types with columns, for each consumer.
+    """
     base.ready.wait()
     if base.rows is None:
         raise BusyError("the other session of this backfill failed")
@@ -799,6 +803,7 @@ def _take(connection: Connection, base: _Base) -> None:
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in base.rows:
             copy.write_row((0, *row))
+    return all(rest is None for _, rest, *_ in base.rows)
 
 
 def _types(connection: Connection, settings: Settings) -> tuple[str, ...]:
@@ -821,7 +826,12 @@ def _count_events(
     bounds: tuple[dt.datetime, ...],
     types: tuple[str, ...],
     request: Request,
-) -> None:
+) -> bool:
+    """Count the events by consumer and slot into `backfill_counted`.
+
+    Returns:
+        Whether it surely has one row, of types with columns, for each of them.
+    """
     shape = Shape(types, (), False)
     pivoted, values = pivot(
         shape.event_columns, types, "(sum(n) filter (where event_type = {}))::bigint", "type"
@@ -833,9 +843,12 @@ def _count_events(
         else "event_type"
     )
     shared: dict[str, Any] = {"wanted": wanted, "rest": rest, "pivoted": pivoted}
+    of_types = [_count_types(settings, one, bounds, wanted) for one in reading.ranges]
     parts: list[sql.Composable] = [
         _count_source(settings, shape, stretch, bounds, wanted) for stretch in reading.ranges
     ]
+    if not types:
+        parts = list(of_types)
     if reading.known > MINUS_INFINITY:
         first = sql.Literal(reading.first_day)
         if reading.days:
@@ -857,19 +870,24 @@ def _count_events(
                 **shared,
             )
         )
+    values |= {
+        "types": list(types),
+        "consumers": list(request.consumers or ()),
+        "began": [MINUS_INFINITY, *bounds[:-1]],
+        "began_slots": list(range(len(bounds))),
+        "days": reading.days,
+        "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in reading.days],
+    }
+    union = sql.SQL("\nunion all\n")
     connection.execute("drop table if exists pg_temp.backfill_counted")
-    connection.execute(
-        query("backfill-events-counted", parts=sql.SQL("\nunion all\n").join(parts)),
-        {
-            **values,
-            "types": list(types),
-            "consumers": list(request.consumers or ()),
-            "began": [MINUS_INFINITY, *bounds[:-1]],
-            "began_slots": list(range(len(bounds))),
-            "days": reading.days,
-            "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in reading.days],
-        },
-    )
+    connection.execute(query("backfill-events-counted", parts=union.join(parts)), values)
+    if types and reading.ranges:
+        named = sql.SQL(" + ").join(shape.event_columns)
+        if scalar(connection, query("backfill-events-overlooked", named=named)):
+            others = query("backfill-events-others", parts=union.join(of_types))
+            connection.execute(others, values)
+            return False
+    return len(parts) == 1 and bool(types)
 
 
 def _count_source(
@@ -879,18 +897,6 @@ def _count_source(
     bounds: tuple[dt.datetime, ...],
     wanted: sql.Composable,
 ) -> sql.Composed:
-    if not shape.types:
-        rest = "coalesce(event_type::text, '(none)')"
-    elif _NONE in shape.types:
-        rest = (
-            "case when event_type is null or event_type::text = any(%(types)s::text[]) then null "
-            "else event_type::text end"
-        )
-    else:
-        rest = (
-            "case when event_type::text = any(%(types)s::text[]) then null "
-            "else coalesce(event_type::text, '(none)') end"
-        )
     pivoted = sql.SQL("").join(
         sql.SQL(", count(*) filter (where event_type::text = {}{}) as {}").format(
             sql.Placeholder(f"type_{place}"),
@@ -905,13 +911,27 @@ def _count_source(
         "backfill-events-source",
         settings.source_schema,
         began=_began(bounds),
-        rest=sql.SQL(rest),
         columns=each(shape.event_columns, "{}"),
         pivoted=pivoted,
-        lower=sql.Literal(stretch.lower),
-        upper=sql.Literal(stretch.upper),
+        **_span_of(stretch),
         wanted=wanted,
     )
+
+
+def _count_types(
+    settings: Settings, stretch: Range, bounds: tuple[dt.datetime, ...], wanted: sql.Composable
+) -> sql.Composed:
+    return query(
+        "backfill-events-types",
+        settings.source_schema,
+        began=_began(bounds),
+        **_span_of(stretch),
+        wanted=wanted,
+    )
+
+
+def _span_of(stretch: Range) -> dict[str, sql.Composable]:
+    return {"lower": sql.Literal(stretch.lower), "upper": sql.Literal(stretch.upper)}
 
 
 def _side(connection: Connection, reading: _Reading) -> LiteralString:
@@ -924,9 +944,9 @@ def _side(connection: Connection, reading: _Reading) -> LiteralString:
     return "backfill-events-before" if before <= after else "backfill-events-not-after"
 
 
-def _event_cells(connection: Connection, shape: Shape) -> None:
+def _event_cells(connection: Connection, shape: Shape, *, once: bool) -> None:
     """Make the events' cells of what was counted: as it is where each has one row already."""
-    once = scalar(
+    once = once or scalar(
         connection,
         "select not exists (select from pg_temp.backfill_counted where rest is not null) and "
         "not exists (select from pg_temp.backfill_counted group by consumer_id, slot "

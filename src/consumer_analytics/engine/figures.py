@@ -293,17 +293,18 @@ class Figures:
             ("by_type", shape.event_columns, shape.types),
             ("by_status", shape.customer_columns, shape.statuses),
         ):
-            pieces: list[sql.Composable] = [sql.SQL("''")]
-            for place, (column, name) in enumerate(zip(columns, names, strict=True), 1):
-                key = f"{kind}_{place}"
-                values[key] = f",{json.dumps(name, ensure_ascii=False)}:"
-                pieces.append(
-                    sql.SQL("case when {0} <> 0 then concat({1}::text, {0}) end").format(
-                        column, sql.Placeholder(key)
-                    )
+            values |= {
+                f"{kind}_{place}": f",{json.dumps(name, ensure_ascii=False)}:"
+                for place, name in enumerate(names, 1)
+            }
+            # concat() passes over NULLs.
+            pieces: list[sql.Composable] = [
+                sql.SQL("case when {0} <> 0 then {1}::text end, nullif({0}, 0)").format(
+                    column, sql.Placeholder(f"{kind}_{place}")
                 )
-            if shape.rest:
-                pieces.append(sql.Identifier("rest", kind))
+                for place, column in enumerate(columns, 1)
+            ]
+            pieces.append(sql.Identifier("rest", kind) if shape.rest else sql.SQL("''"))
             by[kind] = sql.SQL(", ").join(pieces)
         active, inactive = shape.customer_columns[:2]
         rest_of = sql.SQL("left join figures_rest as rest on {}" if shape.rest else "")

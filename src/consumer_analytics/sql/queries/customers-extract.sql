@@ -11,16 +11,39 @@ with later as materialized (
         consumer_id,
         event_id,
         event_type,
-        created_at::timestamptz as at,
-        payload_json ->> 'old_status' as old_status,
-        payload_json ->> 'new_status' as new_status,
-        payload_json ->> 'status' as status
-    from {customer_events}
-    where created_at >= %(first)s::timestamptz
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and customer_id is not null
-        -- A change that does not say what it changed from cannot be undone.
-        and (event_type <> 'customer_status_change' or payload_json ->> 'old_status' is not null)
+        at,
+        status,
+        new_status,
+        width_bucket(at, %(bounds)s::timestamptz[]) as slot,
+        lag(at) over moment as previous_at
+    from (
+        select
+            customer_id,
+            consumer_id,
+            event_id,
+            event_type,
+            created_at::timestamptz as at,
+            -- What the customer was before, except for a creation: there it is what it became.
+            payload_json ->> case event_type when 'customer_status_change' then 'old_status' else 'status' end
+                as status,
+            case event_type when 'customer_status_change' then payload_json ->> 'new_status' end as new_status
+        from {customer_events}
+        where created_at >= %(first)s::timestamptz
+            and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and customer_id is not null
+    ) as event
+    -- A change that does not say what it changed from cannot be undone.
+    where event_type <> 'customer_status_change' or status is not null
+    window moment as (partition by customer_id order by at)
+),
+
+-- Customers whose events have to be looked at together: several in the same
+-- microsecond, one that changes nothing, or a deletion. All others have been
+-- here ever since they came, and each of their events is a moment of its own.
+involved as materialized (
+    select distinct customer_id
+    from later
+    where at = previous_at or status = new_status or event_type = 'customer_deletion'
 ),
 
 -- Everything that happened to a customer in the same microsecond is one moment:
@@ -34,16 +57,18 @@ moments as (
         bool_or(event_type = 'customer_deletion') as deletes,
         min(status) filter (where event_type = 'customer_creation') as created_as,
         min(status) filter (where event_type = 'customer_deletion') as deleted_as,
-        array_agg(old_status order by event_id)
+        array_agg(status order by event_id)
             filter (where event_type = 'customer_status_change') as olds,
         array_agg(new_status order by event_id)
             filter (where event_type = 'customer_status_change') as news,
         -- Changes that lead back to where they began leave what was, whichever came first.
-        array_agg(old_status order by old_status) filter (where event_type = 'customer_status_change')
+        array_agg(status order by status) filter (where event_type = 'customer_status_change')
         is not distinct from
         array_agg(new_status order by new_status) filter (where event_type = 'customer_status_change')
             as changes_nothing
     from later
+    -- In this form it is looked up, not joined: the rows stay in their order.
+    where (customer_id in (select customer_id from involved)) is true
     group by customer_id, at
 ),
 
@@ -101,22 +126,43 @@ undone as (
     where span.from_slot < span.until_slot
 ),
 
--- Customers who are here today, but had another status then.
+-- Customers who are here today, but had another status then: from one slot until
+-- another.
+unlike as (
+    select consumer_id, status, status_today, from_slot, until_slot
+    from (
+        select
+            consumer_today as consumer_id,
+            case when status ~ '\S' then status else '(none)' end as status,
+            case when status_today ~ '\S' then status_today else '(none)' end as status_today,
+            greatest(from_slot, here_from) as from_slot,
+            until_slot
+        from undone
+        where is_here
+        union all
+        select
+            today.consumer_id,
+            case when event.status ~ '\S' then event.status else '(none)' end,
+            case when today.status ~ '\S' then today.status else '(none)' end,
+            greatest(
+                width_bucket(greatest(event.previous_at, today.created_at), %(bounds)s::timestamptz[]), 1
+            ),
+            event.slot
+        from later as event
+        join {customers} as today using (customer_id)
+        where today.created_at < event.at
+            and today.created_at < %(last)s::timestamptz
+            and event.customer_id not in (select customer_id from involved)
+    ) as spans
+    where from_slot < until_slot and status <> status_today
+),
+
 restored as (
-    select
-        consumer_today as consumer_id,
-        change.slot,
-        change.status,
-        change.n
-    from undone
+    select consumer_id, change.slot, change.status, change.n
+    from unlike
     cross join lateral (
-        values
-            (greatest(from_slot, here_from), status, 1),
-            (greatest(from_slot, here_from), status_today, -1),
-            (until_slot, status, -1),
-            (until_slot, status_today, 1)
+        values (from_slot, status, 1), (from_slot, status_today, -1), (until_slot, status, -1), (until_slot, status_today, 1)
     ) as change (slot, status, n)
-    where is_here and greatest(from_slot, here_from) < until_slot
 ),
 
 -- Customers deleted since (or deleted and created anew): undoing the deletion
@@ -158,14 +204,13 @@ returned as (
     select
         gone.consumer_id,
         change.slot,
-        gone.status,
+        case when gone.status ~ '\S' then gone.status else '(none)' end as status,
         change.n,
-        case when isfinite(birth.at) then change.n else 0 end as dated,
-        case when isfinite(birth.at) then change.n * (date_part('epoch', birth.at) * 1e6)::bigint else 0 end
+        case when isfinite(birth.at) then change.n end as dated,
+        case when isfinite(birth.at) then change.n * (tstzrange_subdiff(birth.at, 'epoch') * 1e6)::bigint end
             as created_us,
         case
             when change.n = 1 and width_bucket(birth.at, %(bounds)s::timestamptz[]) = gone.from_slot then 1
-            else 0
         end as born
     from gone
     left join born using (customer_id)
@@ -184,7 +229,7 @@ present as materialized (
         count(*)::int as n,
         (count(*) filter (where isfinite(created_at)))::int as dated,
         coalesce(
-            sum((date_part('epoch', created_at) * 1e6)::bigint) filter (where isfinite(created_at)), 0
+            sum((tstzrange_subdiff(created_at::timestamptz, 'epoch') * 1e6)::bigint) filter (where isfinite(created_at)), 0
         ) as created_us,
         count(*) filter (where created_at > now()) as future
     from {customers}
@@ -192,10 +237,17 @@ present as materialized (
 ),
 
 changes as (
-    select consumer_id, slot, status, n, dated, created_us, case when slot > 0 then n else 0 end as born
+    select
+        consumer_id,
+        slot,
+        case when status ~ '\S' then status else '(none)' end as status,
+        n,
+        dated,
+        created_us,
+        case when slot > 0 then n end as born
     from present
     union all
-    select consumer_id, slot, status, n, 0, 0, 0
+    select consumer_id, slot, status, n, null, null, null
     from restored
     union all
     select consumer_id, slot, status, n, dated, created_us, born
@@ -205,19 +257,21 @@ changes as (
 extracted as (
     insert into {extracted_customers}
         (run_id, consumer_id, slot, status, n, dated, created_us, born)
-    select
-        %(run_id)s,
-        consumer_id,
-        slot,
-        case when status ~ '\S' then status else '(none)' end,
-        sum(n),
-        sum(dated),
-        sum(created_us),
-        sum(born)
-    from changes
-    where slot < cardinality(%(bounds)s::timestamptz[])
-    group by consumer_id, slot, 4
-    having sum(n) <> 0 or sum(dated) <> 0 or sum(created_us) <> 0 or sum(born) <> 0
+    select %(run_id)s, consumer_id, slot, status, n, dated, created_us, born
+    from (
+        select
+            consumer_id,
+            slot,
+            status,
+            sum(n) as n,
+            coalesce(sum(dated), 0) as dated,
+            coalesce(sum(created_us), 0) as created_us,
+            coalesce(sum(born), 0) as born
+        from changes
+        where slot < cardinality(%(bounds)s::timestamptz[])
+        group by consumer_id, slot, status
+    ) as summed
+    where n <> 0 or dated <> 0 or created_us <> 0 or born <> 0
     returning consumer_id, n, born
 )
 

@@ -1,0 +1,1 @@
+select exists (select from backfill_counted where rest is null and events <> {named})

@@ -1,0 +1,15 @@
+-- Events of a stretch of time, read from the source, by consumer, slot and type:
+-- those whose type has no column.
+select counted.consumer_id, slots.slot, counted.rest, counted.events
+from (
+    select
+        consumer_id,
+        {began} as began,
+        coalesce(event_type::text, '(none)') as rest,
+        count(*) as events
+    from {customer_events}
+    where created_at >= {lower}::timestamptz and created_at < {upper}::timestamptz
+        and coalesce(event_type::text, '(none)') <> all (%(types)s::text[]) and {wanted}
+    group by 1, 2, 3
+) as counted
+join unnest(%(began)s::timestamptz[], %(began_slots)s::int[]) as slots (began, slot) using (began)
