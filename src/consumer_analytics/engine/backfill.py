@@ -10,13 +10,16 @@ watermark, nor the counts that runs keep.
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
+import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, LiteralString
 
 import psycopg
@@ -43,7 +46,7 @@ from consumer_analytics.engine.database import (
 )
 from consumer_analytics.engine.figures import Figures, Shape, each, pivot, shape_of
 from consumer_analytics.engine.plan import Plan, Range, Standing
-from consumer_analytics.errors import BusyError, HeldBackError, UsageError
+from consumer_analytics.errors import HeldBackError, UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -57,11 +60,15 @@ _MOST_STRETCHES = 12
 #: Events that are looked at for their types.
 _SAMPLED = 20_000
 _TRIES = 5
-#: From so many rows on, two sessions are worth what the second one reads again.
+#: From so many rows on, two sessions are worth what they have to hand each other.
 _ROWS_FOR_TWO = 60_000
+#: So many events are as much work as a row.
+_EVENTS_PER_ROW = 40
 _BOUNDS_OF_TWO_PERIODS = 3
-_SHARE_OF_THE_FIRST = 0.5
-#: How often the first session looks up while it waits for the second one.
+#: Bytes that one session hands the other at a time, and how many times ahead of it.
+_BLOCK = 64 * 1024
+_BLOCKS_AHEAD = 64
+#: How often a session that waits for the other one looks whether that still works.
 _PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
 _NONE = "(none)"
@@ -284,17 +291,13 @@ class _Reading:
         purged_cut: a day that the source no longer holds whole and that is cut.
     """
 
-    def __init__(
-        self, stands: Standing, bounds: tuple[dt.datetime, ...], *, whole: bool = True
-    ) -> None:
+    def __init__(self, stands: Standing, bounds: tuple[dt.datetime, ...]) -> None:
         """Decide it.
 
         Args:
             stands: where the job stands.
             bounds: of the periods.
-            whole: whether what came before the first bound is wanted, too.
         """
-        self.whole = whole
         known, last = stands.processed_through, bounds[-1]
         self.known = known
         self.first_day = instants.day_of(bounds[0])
@@ -325,15 +328,6 @@ class _Reading:
                 if not any(lower <= day < upper for lower, upper in stretches):
                     self.days.append(day)
                 day += _ONE_DAY
-        if not whole:
-            self.ranges = [
-                Range(max(one.lower, bounds[0]), one.upper)
-                for one in self.ranges
-                if one.upper > bounds[0]
-            ]
-            self.days = [day for day in self.days if instants.start_of(day) >= bounds[0]]
-            if self.purged_cut is not None and instants.start_of(self.purged_cut) < bounds[0]:
-                self.purged_cut = None
 
 
 def _stretches(bounds: Sequence[dt.datetime]) -> list[tuple[int, int]]:
@@ -435,9 +429,7 @@ def backfill(
     counts = _Counts()
     try:
         if outlook.periods:
-            _fill(
-                connection, settings, request, outlook.bounds, backfill_id, counts, notify, progress
-            )
+            _fill(connection, settings, request, outlook, backfill_id, counts, notify, progress)
     except BaseException as error:
         failed = isinstance(error, Exception) and not isinstance(error, HeldBackError)
         _close(connection, backfill_id, "failed" if failed else "interrupted", counts, error)
@@ -522,21 +514,22 @@ def _fill(
     connection: Connection,
     settings: Settings,
     request: Request,
-    bounds: tuple[dt.datetime, ...],
+    outlook: Outlook,
     backfill_id: int,
     counts: _Counts,
     notify: Notify,
     progress: Progress,
 ) -> None:
-    total = len(bounds) - 1
+    total = outlook.periods
     progress(0, total)
-    bounds, held = _settled(connection, settings, bounds, notify)
+    bounds, held = _settled(connection, settings, outlook.bounds, notify)
     if len(bounds) > 1:
         _fill_settled(
             connection,
             settings,
             request,
             bounds,
+            outlook.rows_to_scan,
             backfill_id,
             counts,
             notify,
@@ -551,6 +544,7 @@ def _fill_settled(
     settings: Settings,
     request: Request,
     bounds: tuple[dt.datetime, ...],
+    events: int,
     backfill_id: int,
     counts: _Counts,
     notify: Notify,
@@ -560,10 +554,11 @@ def _fill_settled(
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         rows = (len(bounds) - 1) * _registered(connection, settings, request)
-        if rows < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
+        work = rows + events // _EVENTS_PER_ROW
+        if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
             with connection.transaction():
                 figures, stands = job.read(connection, bounds)
-            job.write(connection, bounds, figures, stands)
+            job.write(connection, bounds, figures, stands, (1, len(bounds) - 1))
         else:
             _fill_in_two(connection, job, bounds)
         if counts.outdated:
@@ -586,19 +581,71 @@ def _registered(connection: Connection, settings: Settings, request: Request) ->
     return count
 
 
-@dataclass
-class _Base:
-    """What the session of the earlier half hands the other one: all that came before the middle.
+class _Pipe:
+    """Hands rows of one session's tables to the other's, some at a time."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        """Make one that ends when `stopped` is set."""
+        self._blocks: queue.Queue[bytes] = queue.Queue(_BLOCKS_AHEAD)
+        self._stopped = stopped
+
+    def give(self, connection: Connection, select: sql.Composable) -> None:
+        """Hand over what a query answers."""
+        block = bytearray()
+        statement = sql.SQL("copy ({}) to stdout (format binary)").format(select)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in copy:
+                block += row
+                if len(block) >= _BLOCK:
+                    self._put(bytes(block))
+                    block.clear()
+        self._put(bytes(block))
+        self._put(b"")
+
+    def take(self, connection: Connection, into: sql.Composable) -> None:
+        """Put what is handed over into a table: `name (column, …)`."""
+        statement = sql.SQL("copy {} from stdin (format binary)").format(into)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            while block := self._get():
+                copy.write(block)
+
+    def _put(self, block: bytes) -> None:
+        while not self._stopped.is_set():
+            with suppress(queue.Full):
+                self._blocks.put(block, timeout=_PATIENCE)
+                return
+        raise _AbandonedError
+
+    def _get(self) -> bytes:
+        while not self._stopped.is_set():
+            with suppress(queue.Empty):
+                return self._blocks.get(timeout=_PATIENCE)
+        raise _AbandonedError
+
+
+class _AbandonedError(Exception):
+    """The other session of this backfill has failed."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one of two sessions does: the first reads the customers, the second the events.
+
+    Each hands the other what that needs to write its half.
 
     Attributes:
+        first: whether it is the first.
+        middle: the last slot of the first one's half.
         types: event types with a column; the same in both.
-        rows: consumer_id, type without a column, events, and the columns.
-        ready: set when `rows` is there, or never will be.
+        events: from the second session to the first.
+        customers: from the first session to the second.
     """
 
+    first: bool
+    middle: int
     types: tuple[str, ...]
-    rows: list[tuple[Any, ...]] | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
+    events: _Pipe
+    customers: _Pipe
 
 
 @dataclass
@@ -613,20 +660,16 @@ class _Job:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def read(
-        self,
-        connection: Connection,
-        bounds: tuple[dt.datetime, ...],
-        gives: _Base | None = None,
-        takes: _Base | None = None,
+        self, connection: Connection, bounds: tuple[dt.datetime, ...], share: _Share | None = None
     ) -> tuple[Figures, Standing]:
-        """Lay out the cells of some periods, within the caller's transaction."""
+        """Lay out the cells of the periods, within the caller's transaction."""
         connection.execute("select set_config('temp_buffers', '64MB', false)")
         figures = Figures(connection, self.settings, bounds, self.request.source, stays=True)
         # Cells are small numbers; what is not refuses to be one.
         figures.cell = sql.SQL("int")
         stands = extract.standing(connection, self.settings)
         with self.counts.timed("read"):
-            _lay_out(connection, self, figures, stands, bounds, gives, takes)
+            _lay_out(connection, self, figures, stands, bounds, share)
         return figures, stands
 
     def write(
@@ -635,31 +678,33 @@ class _Job:
         bounds: tuple[dt.datetime, ...],
         figures: Figures,
         stands: Standing,
+        slots: tuple[int, int],
     ) -> None:
-        """Write the snapshots of what was laid out, a chunk at a time."""
+        """Write the snapshots of some slots of what was laid out, a chunk at a time."""
+        first, last = slots
         consumers = scalar(connection, "select count(*) from pg_temp.listed_consumers")
         step = max(1, _ROWS_AT_ONCE // (consumers + 1))
-        for first in range(1, len(bounds), step):
+        for start in range(first, last + 1, step):
             if self.stopped.is_set():
                 return
-            span = first, min(first + step, len(bounds)) - 1
-            _chunk(connection, self, figures, stands, bounds, span)
+            end = min(start + step - 1, last)
+            _chunk(connection, self, figures, stands, bounds, (start, end), carry=end < last)
             self.progress()
         figures.forget()
 
 
 def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, ...]) -> None:
-    """Fill a long range in two sessions that read the same snapshot: an earlier and a later half.
+    """Fill a long range in two sessions that read the same snapshot.
 
-    Each half is a backfill of its own, with whole instants; the later one is told
-    by the earlier one what came before it.
+    One reads the customers, the other the events; then each has what it lacks
+    from the other, and writes half of the instants.
     """
-    middle = round((len(bounds) - 1) * _SHARE_OF_THE_FIRST)
-    early, late = bounds[: middle + 1], bounds[middle:]
+    middle, last = _middle(connection, job, bounds), len(bounds) - 1
+    pipes = _Pipe(job.stopped), _Pipe(job.stopped)
+    types = _types(connection, job.settings)
+    failure: list[BaseException] = []
     with connected(job.settings, "backfill, second session") as second:
         second.isolation_level = IsolationLevel.REPEATABLE_READ
-        failure: list[BaseException] = []
-        base = _Base(_types(connection, job.settings))
         imported = threading.Event()
 
         def other(snapshot: str) -> None:
@@ -667,8 +712,9 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
                 with second.transaction():
                     second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
                     imported.set()
-                    figures, stands = job.read(second, late, takes=base)
-                job.write(second, late, figures, stands)
+                    share = _Share(False, middle, types, *pipes)
+                    figures, stands = job.read(second, bounds, share)
+                job.write(second, bounds, figures, stands, (middle + 1, last))
             except BaseException as error:  # noqa: BLE001  (raised again by the first session)
                 failure.append(error)
                 job.stopped.set()
@@ -681,14 +727,16 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
                 snapshot = scalar(connection, "select pg_export_snapshot()")
                 thread = threading.Thread(target=other, args=[snapshot], daemon=True)
                 thread.start()
-                figures, stands = job.read(connection, early, gives=base)
+                share = _Share(True, middle, types, *pipes)
+                figures, stands = job.read(connection, bounds, share)
                 # The snapshot is there to be taken as long as this transaction is.
                 imported.wait()
-            job.write(connection, early, figures, stands)
+            job.write(connection, bounds, figures, stands, (1, middle))
             while thread.is_alive():
                 thread.join(_PATIENCE)
+        except _AbandonedError:
+            pass
         finally:
-            base.ready.set()
             if thread is not None and thread.is_alive():
                 job.stopped.set()
                 # Again until it ends: between two statements there is nothing to cancel.
@@ -697,6 +745,22 @@ def _fill_in_two(connection: Connection, job: _Job, bounds: tuple[dt.datetime, .
                     thread.join(_PATIENCE)
     if failure:
         raise failure[0]
+
+
+def _middle(connection: Connection, job: _Job, bounds: tuple[dt.datetime, ...]) -> int:
+    """Return the slot up to which about half of the rows will be."""
+    joined: dict[int, int] = dict(
+        connection.execute(
+            query("backfill-joined", job.settings.source_schema),
+            {"bounds": list(bounds), "consumers": list(job.request.consumers or ()) or None},
+        ).fetchall()
+    )
+    last = len(bounds) - 1
+    there = list(accumulate(joined.get(slot, 0) for slot in range(last + 1)))[1:]
+    rows = list(accumulate(there))
+    if not rows[-1]:
+        return last // 2
+    return min(max(1, bisect.bisect_left(rows, rows[-1] / 2) + 1), last - 1)
 
 
 def _settled(
@@ -739,44 +803,43 @@ def _lay_out(
     figures: Figures,
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
-    gives: _Base | None,
-    takes: _Base | None,
+    share: _Share | None,
 ) -> None:
     """Count customers and events into the figures' cells, within the caller's transaction."""
     settings, request, counts = job.settings, job.request, job.counts
-    reading = _Reading(stands, bounds, whole=takes is None)
-    given = gives or takes
-    types = given.types if given is not None else _types(connection, settings)
-    with counts.timed("read events"):
-        once = _count_events(connection, settings, reading, bounds, types, request)
-        if gives is not None:
-            columns = Shape(types, (), False).event_columns
-            gives.rows = connection.execute(
-                query("backfill-base", summed=each(columns, "sum({0})::bigint")),
-                {"slots": len(bounds)},
-            ).fetchall()
-            gives.ready.set()
-    with counts.timed("read customers"):
-        made = Plan(stands, bounds, stands.processed_through, (), ())
-        connection.execute(query("backfill-customers"))
-        table = sql.Identifier("pg_temp", "backfill_customers")
-        extract.customers_of(connection, settings, 0, made, table)
-        connection.execute("analyze pg_temp.backfill_customers")
-    if takes is not None:
-        once = _take(connection, takes) and once
-    found: list[str] = scalar(
-        connection, "select array(select distinct status from pg_temp.backfill_customers)"
-    )
-    shape = shape_of(types, found)
-    others = not once and scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
-    shape = Shape(shape.types, shape.statuses, shape.rest or others)
+    types = share.types if share is not None else _types(connection, settings)
+    before, after = 0, len(bounds) - 1
+    once = False
+    connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.backfill_customers")
+    connection.execute(query("backfill-customers"))
+    changes = sql.Identifier("pg_temp", "backfill_customers")
+    if share is None or not share.first:
+        with counts.timed("read events"):
+            reading = _Reading(stands, bounds)
+            once = _count_events(connection, settings, reading, bounds, types, request)
+    if share is None or share.first:
+        with counts.timed("read customers"):
+            made = Plan(stands, bounds, stands.processed_through, (), ())
+            extract.customers_of(connection, settings, 0, made, changes)
+    if share is not None:
+        with counts.timed("exchange"):
+            _exchange(connection, share)
+        before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
+        connection.execute("analyze pg_temp.backfill_customers")
+        found: list[str] = scalar(
+            connection, "select array(select distinct status from pg_temp.backfill_customers)"
+        )
+        shape = shape_of(types, found)
+        others = not once and scalar_of(connection, "backfill-rest-exists", {"types": list(types)})
+        shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(
             shape,
-            table,
+            sql.SQL("(select * from {} where slot <= {})").format(changes, after),
             sql.SQL("({})").format(query("backfill-rest")),
             event_cells=lambda: _event_cells(connection, shape, once=once),
             consumers=request.consumers,
+            before=before,
         )
         connection.execute(
             "analyze pg_temp.event_cells (consumer_id, slot); "
@@ -787,23 +850,27 @@ def _lay_out(
         )
 
 
-def _take(connection: Connection, base: _Base) -> bool:
-    """Put what the other session counted before the middle into slot 0.
+def _exchange(connection: Connection, share: _Share) -> None:
+    """Hand the other session what it needs of what this one has read, and have the same of it.
 
-    Returns:
-        Whether it is one row, of types with columns, for each consumer.
+    In this order in both, so that they do not wait for each other.
     """
-    base.ready.wait()
-    if base.rows is None:
-        raise BusyError("the other session of this backfill failed")
-    columns = Shape(base.types, (), False).event_columns
-    statement = sql.SQL(
-        "copy pg_temp.backfill_counted (slot, consumer_id, rest, events {}) from stdin"
-    ).format(each(columns, "{}"))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in base.rows:
-            copy.write_row((0, *row))
-    return all(rest is None for _, rest, *_ in base.rows)
+    counted = sql.SQL("consumer_id, slot, rest, events {}").format(
+        each(Shape(share.types, (), False).event_columns, "{}")
+    )
+    changes = sql.SQL(
+        "pg_temp.backfill_customers (run_id, consumer_id, slot, status, n, dated, created_us, born)"
+    )
+    middle = sql.Literal(share.middle)
+    if share.first:
+        typed = each(Shape(share.types, (), False).event_columns, "{} bigint")
+        connection.execute(query("backfill-events-taken", columns=typed))
+        share.events.take(connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted))
+        share.customers.give(connection, query("backfill-customers-later", middle=middle))
+    else:
+        earlier = sql.SQL("select {} from pg_temp.backfill_counted where slot <= {}")
+        share.events.give(connection, earlier.format(counted, middle))
+        share.customers.take(connection, changes)
 
 
 def _types(connection: Connection, settings: Settings) -> tuple[str, ...]:
@@ -833,7 +900,7 @@ def _count_events(
         Whether it surely has one row, of types with columns, for each of them.
     """
     shape = Shape(types, (), False)
-    pivoted, values = pivot(
+    pivoted, named_types = pivot(
         shape.event_columns, types, "(sum(n) filter (where event_type = {}))::bigint", "type"
     )
     wanted = sql.SQL("true" if request.consumers is None else "consumer_id = any(%(consumers)s)")
@@ -855,8 +922,7 @@ def _count_events(
             last = sql.Literal(reading.days[-1])
             start = sql.Literal(reading.days[0])
             parts.append(query("backfill-events-days", first=start, last=last, **shared))
-        if reading.whole:
-            parts.append(query(_side(connection, reading), first=first, **shared))
+        parts.append(query(_side(connection, reading), first=first, **shared))
     if reading.purged_cut is not None:
         day = instants.start_of(reading.purged_cut)
         parts.append(
@@ -870,7 +936,8 @@ def _count_events(
                 **shared,
             )
         )
-    values |= {
+    values: dict[str, Any] = {
+        **named_types,
         "types": list(types),
         "consumers": list(request.consumers or ()),
         "began": [MINUS_INFINITY, *bounds[:-1]],
@@ -978,8 +1045,10 @@ def _chunk(
     stands: Standing,
     bounds: tuple[dt.datetime, ...],
     span: tuple[int, int],
+    *,
+    carry: bool,
 ) -> None:
-    """Write the snapshots of some slots, in one transaction."""
+    """Write the snapshots of some slots, in one transaction; `carry` where more come after them."""
     counts = job.counts
     with counts.timed("sum up"):
         try:
@@ -998,7 +1067,7 @@ def _chunk(
             if attempt == _TRIES - 1:
                 raise
     with counts.timed("carry"):
-        if span[1] < len(bounds) - 1:
+        if carry:
             figures.carry(*span)
         figures.forget_span()
 

@@ -169,6 +169,7 @@ class Figures:
         *,
         event_cells: Callable[[], None] | None = None,
         consumers: Sequence[Any] | None = None,
+        before: int = 0,
     ) -> None:
         """Make the cells.
 
@@ -179,6 +180,7 @@ class Figures:
                 `event_cells` only what has no column.
             event_cells: makes the events' cells itself, where there is a faster way.
             consumers: only these are to have snapshots; None: all.
+            before: the last slot of which only the sum up to it is wanted.
         """
         self.shape = shape
         if event_cells is None:
@@ -191,7 +193,7 @@ class Figures:
         pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
         self.run("figures-customers", values, pivoted=pivoted, moved=moved_customers)
         if shape.rest:
-            self._lay_out_rest(moved_customers, moved_events)
+            self._lay_out_rest(moved_customers, moved_events, before)
         wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
         self.run("figures-listed", {"consumers": list(consumers or ())}, wanted=wanted)
         self.run(
@@ -199,6 +201,7 @@ class Figures:
             summed=each(shape.columns, "sum({0})::bigint as {0}"),
             event_columns=self._own_columns(shape.event_columns),
             customer_columns=self._own_columns(shape.customer_columns),
+            before=sql.Literal(before),
         )
 
     def _own_columns(self, own: Sequence[sql.Composable]) -> sql.Composed:
@@ -208,24 +211,22 @@ class Figures:
             for column in self.shape.columns
         )
 
-    def _lay_out_rest(self, moved_customers: sql.Composable, moved_events: sql.Composable) -> None:
+    def _lay_out_rest(
+        self, moved_customers: sql.Composable, moved_events: sql.Composable, before: int
+    ) -> None:
         self.run(
             "figures-rest-named",
             {"types": list(self.shape.types), "statuses": list(self.shape.statuses)},
             moved_events=moved_events,
             moved_customers=moved_customers,
         )
-        for name in ("pairs", "cells", "before"):
+        for name, read in (("pairs", "named"), ("cells", "pairs"), ("before", "cells")):
             # Text keys over many rows: without numbers the planner sorts what it could hash.
-            before = "named" if name == "pairs" else "pairs"
             self._connection.execute(
-                sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"rest_{before}"))
+                sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"rest_{read}"))
             )
-            self.run(f"figures-rest-{name}")
-        for name in ("cells", "before"):
-            self._connection.execute(
-                sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"rest_{name}"))
-            )
+            self.run(f"figures-rest-{name}", before=sql.Literal(before))
+        self._connection.execute("analyze pg_temp.rest_before")
 
     def accumulate(self, first: int, last: int) -> None:
         """Sum the cells up for the slots `first` to `last`, into `figures` and `instants`."""

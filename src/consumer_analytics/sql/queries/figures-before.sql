@@ -1,5 +1,6 @@
--- What had come together before the first window, by consumer; the rows
--- without a consumer are the one with consumer NULL.
+-- What had come together by the end of slot {before}, by consumer; the rows without
+-- a consumer are the one with consumer NULL. Slot 0 is what came before the first
+-- window.
 create temporary table figures_before {lifetime} as
 select
     consumer_id,
@@ -11,10 +12,10 @@ select
 from (
     select consumer_id, events, 0 as customers, 0 as dated, 0 as created_us {event_columns}
     from event_cells
-    where slot = 0
+    where slot <= {before}
     union all
     select consumer_id, 0, customers, dated, created_us {customer_columns}
     from customer_cells
-    where slot = 0
+    where slot <= {before}
 ) as cells
 group by consumer_id

@@ -1,4 +1,5 @@
 create temporary table rest_before {lifetime} as
-select pair, n
+select pair, sum(n)::bigint as n
 from rest_cells
-where slot = 0
+where slot <= {before}
+group by pair
