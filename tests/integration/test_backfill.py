@@ -158,6 +158,19 @@ def test_any_range_at_any_standing_equals_a_recount(
     check(database, list(found[1:]))
 
 
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_types_that_the_sample_missed_are_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch, sessions: int
+) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(23), BEGIN, END)
+    known = engine._types
+    monkeypatch.setattr(engine, "_types", lambda *asked: known(*asked)[::2])
+    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if sessions == 2 else 10**9)
+    fill(database, "2025-03-01", "2025-03-09")
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
 def test_equals_live_runs_after_a_sweep(database: Database) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(21), BEGIN, END)

@@ -67,7 +67,7 @@ _EVENTS_PER_ROW = 40
 _BOUNDS_OF_TWO_PERIODS = 3
 #: Bytes that one session hands the other at a time, and how many times ahead of it.
 _BLOCK = 64 * 1024
-_BLOCKS_AHEAD = 64
+_BLOCKS_AHEAD = 512
 #: How often a session that waits for the other one looks whether that still works.
 _PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
