@@ -22,7 +22,7 @@ def test_runs_every_five_minutes_once_at_a_time_and_is_documented(
     assert dag.timetable.expression == "*/5 * * * *"
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
     assert "consumer-analytics incidents" in dag.doc_md
-    assert [(task.task_id, task.retries) for task in dag.tasks] == [("watch", 0)]
+    assert [(task.task_id, task.retries) for task in dag.tasks] == [("watch", 2)]
     assert parse(monitor_schedule="*/2 * * * *").dags[DAG_ID].timetable.expression == "*/2 * * * *"
 
 

@@ -45,6 +45,8 @@ class Installation:
         """Describe it; nothing runs yet."""
         self.home = folder
         self.port = free_port()
+        #: Further settings, as environment variables.
+        self.variables: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
         self.output = folder.with_name(f"{folder.name}.out")
         self.errors = folder.with_name(f"{folder.name}.err")
@@ -52,7 +54,7 @@ class Installation:
     def environment(self, changes: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the command's environment."""
         ours = {f"{PREFIX}HOME": str(self.home), f"{PREFIX}AIRFLOW_PORT": str(self.port)}
-        return command_environment({**ours, **(changes or {})})
+        return command_environment({**ours, **self.variables, **(changes or {})})
 
     def run(
         self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600

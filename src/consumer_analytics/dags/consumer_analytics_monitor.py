@@ -33,8 +33,9 @@ with DAG(
     # One that nobody has started would be missed only when it is needed.
     is_paused_upon_creation=False,
     default_args={
-        # The next pass comes soon enough.
-        "retries": 0,
+        # An Airflow that is just starting cannot run tasks yet.
+        "retries": 2,
+        "retry_delay": dt.timedelta(seconds=30),
         "on_failure_callback": alerts.task_failed,
     },
     tags=["consumer-analytics"],

@@ -17,7 +17,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
@@ -252,7 +252,12 @@ def check(connection: Connection, settings: Settings, *, now: dt.datetime | None
         with connection.transaction():
             _note_checks(connection, found)
             told = _Told(found.at)
-            missed = _misses_of_airflow(connection, airflow, found.at)
+            # Those whose callback did not work.
+            missed = [
+                miss
+                for miss in _misses_of_airflow(connection, airflow)
+                if _put_miss(connection, miss, found.at)
+            ]
             for miss in missed:
                 _join_deadline(connection, told, miss, found)
             _compare(connection, told, found, airflow)
@@ -316,6 +321,10 @@ def deadline_missed(
     with _alone(connection):
         found = health.read(connection, settings, now=now)
         with connection.transaction():
+            # Airflow knows which task the run was at.
+            for known in _misses_of_airflow(connection, Airflow.read(connection, found.at)):
+                if (known.dag_id, known.run_id) == (miss.dag_id, miss.run_id):
+                    miss = replace(miss, task_id=known.task_id)
             if not _put_miss(connection, miss, found.at):
                 return False
             told = _Told(found.at)
@@ -678,13 +687,18 @@ def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None
 
 def next_after(failure: Failure) -> list[dict[str, str]]:
     """Return what to look at next: a text, and a command or nothing, each."""
+    again = "When it is mended, run it again (it counts nothing twice)"
+    if failure.has_logical_date:
+        # Of this run alone, not of every one that ever failed.
+        at = failure.execution_date.isoformat()
+        command = f"airflow tasks clear {failure.dag_id} --only-failed --yes -s {at} -e {at}"
+    else:
+        again += ": clear the task on the page of its log"
+        command = ""
     return [
         {"text": "What is wrong, and what mends it", "code": "consumer-analytics doctor"},
         {"text": "Where the figures stand", "code": "consumer-analytics health"},
-        {
-            "text": "When it is mended, run it again (safe: it counts nothing twice)",
-            "code": f"airflow tasks clear {failure.dag_id} --only-failed --yes",
-        },
+        {"text": again, "code": command},
     ]
 
 
@@ -702,8 +716,8 @@ def _told_miss(settings: Settings, miss: Miss) -> dict[str, Any]:
     }
 
 
-def _misses_of_airflow(connection: Connection, airflow: Airflow, at: dt.datetime) -> list[Miss]:
-    """Keep the missed deadlines that Airflow has and we do not: their callback did not work."""
+def _misses_of_airflow(connection: Connection, airflow: Airflow) -> list[Miss]:
+    """Return the missed deadlines that Airflow has and we have not kept yet."""
     if airflow.schema is None or airflow.reason is not None:
         return []
     tables = {
@@ -711,7 +725,7 @@ def _misses_of_airflow(connection: Connection, airflow: Airflow, at: dt.datetime
         for name in ("deadline", "dag_run", "task_instance")
     }
     rows = connection.execute(query("deadlines-of-airflow", "public", **tables)).fetchall()
-    return [miss for miss in (Miss(*row) for row in rows) if _put_miss(connection, miss, at)]
+    return [Miss(*row) for row in rows]
 
 
 def _join_deadline(connection: Connection, told: _Told, miss: Miss, found: Health) -> None:

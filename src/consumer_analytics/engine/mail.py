@@ -75,7 +75,7 @@ def send(settings: Settings, message: EmailMessage, *, notify: Notify = _silent)
         MailError: at which step it failed, and what to do about it.
     """
     require_settings(settings)
-    password = _password(settings)
+    password = password_of(settings)
     message["From"] = settings.alert_sender
     message["To"] = ", ".join(settings.recipients)
     server = _connect(settings, notify)
@@ -114,7 +114,12 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
 
 
-def _password(settings: Settings) -> str:
+def password_of(settings: Settings) -> str:
+    """Return the password for the mail server; empty where there is none.
+
+    Raises:
+        MailError: its file cannot be read.
+    """
     if settings.smtp_password_file is None:
         return ""
     try:

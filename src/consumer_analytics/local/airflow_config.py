@@ -17,6 +17,7 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
+from consumer_analytics.engine import mail
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, Secrets, write_private
 from consumer_analytics.local.metadata import Metadata
@@ -37,6 +38,10 @@ from consumer_analytics.orchestration.preload import preload
 os.environ.setdefault("{prefix}HOME", {home!r})
 preload()
 '''
+
+
+#: Settings that name files, which may be given from where `up` was called.
+_FILES = ("database_password_file", "smtp_password_file", "smtp_ca_file", "heartbeat_file")
 
 
 class AirflowHome:
@@ -111,7 +116,53 @@ class AirflowHome:
             "workers": {"min_heartbeat_interval": 1},
             "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 10},
             "usage_data_collection": {"enabled": False},
+            **self._mail(),
         }
+
+    def _mail(self) -> dict[str, dict[str, object]]:
+        """Return what Airflow's own mails need: ours go by the settings themselves."""
+        settings = self._settings
+        if not settings.smtp_host:
+            return {}
+        sender = settings.alert_sender or settings.smtp_user
+        return {
+            "email": {"from_email": sender},
+            "smtp": {
+                "smtp_host": settings.smtp_host,
+                "smtp_port": settings.smtp_port,
+                "smtp_starttls": settings.smtp_security == "starttls",
+                "smtp_ssl": settings.smtp_security == "tls",
+                "smtp_mail_from": sender,
+            },
+            "secrets": {
+                "backend": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+                "backend_kwargs": json.dumps({"connections_file_path": str(self._connections)}),
+            },
+        }
+
+    @property
+    def _connections(self) -> Path:
+        return self._home.airflow / "connections.json"
+
+    def _write_connections(self) -> None:
+        """Write the connection `smtp_default`, which operators and notifiers go by."""
+        settings = self._settings
+        if not settings.smtp_host:
+            self._connections.unlink(missing_ok=True)
+            return
+        connection = {
+            "conn_type": "smtp",
+            "host": settings.smtp_host,
+            "port": settings.smtp_port,
+            "login": settings.smtp_user or None,
+            "password": mail.password_of(settings) or None,
+            "extra": {
+                "from_email": settings.alert_sender or settings.smtp_user,
+                "disable_ssl": settings.smtp_security != "tls",
+                "disable_tls": settings.smtp_security != "starttls",
+            },
+        }
+        write_private(self._connections, json.dumps({"smtp_default": connection}) + "\n")
 
     def write(self) -> None:
         """Write the configuration, the login, and what the scheduler imports ahead."""
@@ -127,6 +178,7 @@ class AirflowHome:
         parser.write(text)
         write_private(self._home.airflow / "airflow.cfg", text.getvalue())
         write_private(self.passwords_file, json.dumps({USER: self._secrets.admin_password}) + "\n")
+        self._write_connections()
         config = self._home.airflow / "config"
         config.mkdir(exist_ok=True)
         (config / "airflow_local_settings.py").write_text(
@@ -150,6 +202,12 @@ class AirflowHome:
             **environment,
             "AIRFLOW_HOME": str(self._home.airflow),
             f"{PREFIX}HOME": str(self._home.path),
+            # The components run elsewhere.
+            **{
+                f"{PREFIX}{name.upper()}": str(value.expanduser().resolve())
+                for name in _FILES
+                if (value := getattr(self._settings, name)) is not None
+            },
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             # Tasks talk to the web server; a proxy is not on this machine's inside.
             **_with_no_proxy(environment),
@@ -187,7 +245,6 @@ class AirflowHome:
             raise UpError(
                 f"`airflow db migrate` failed (exit code {done.returncode}); its log is {log}"
             )
-        self._metadata.create_views()
         stamp.write_text(f"{version} {revision}\n", encoding="utf-8")
         return True
 

@@ -20,31 +20,6 @@ SCHEMA = "airflow"
 #: Since PostgreSQL 16 a member of a role is not always one that may become it.
 _SET_OPTION = 16_00_00
 
-#: Airflow 3 keeps missed deadlines of DAG runs; its predecessors had SLA misses of tasks.
-#: The task is the one that the run was at when its deadline passed.
-_SLA_MISS = """
-create or replace view airflow.sla_miss as
-select
-    late.task_id,
-    dag_run.dag_id,
-    coalesce(dag_run.logical_date, dag_run.run_after) as execution_date,
-    deadline.deadline_time as "timestamp"
-from airflow.deadline
-join airflow.dag_run on dag_run.id = deadline.dagrun_id
-left join lateral (
-    select task_instance.task_id
-    from airflow.task_instance
-    where
-        task_instance.dag_id = dag_run.dag_id
-        and task_instance.run_id = dag_run.run_id
-        and (task_instance.end_date is null or task_instance.end_date > deadline.deadline_time)
-    order by task_instance.start_date nulls last, task_instance.task_id
-    limit 1
-) as late on true
-where deadline.missed
-"""
-
-
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -185,15 +160,10 @@ class Metadata:
         return str(row[0]) if row else None
 
     def drop_views(self) -> None:
-        """Drop our views, which would stand in the way of Airflow's migrations."""
+        """Drop the view that earlier versions made here, in the way of Airflow's migrations."""
         with psycopg.connect(self.conninfo) as connection:
             connection.execute("set client_min_messages = warning")
             connection.execute("drop view if exists airflow.sla_miss")
-
-    def create_views(self) -> None:
-        """Make our views over Airflow's tables."""
-        with psycopg.connect(self.conninfo) as connection:
-            connection.execute(_SLA_MISS)
 
 
 def _add_to_search_path(connection: Connection, login: str) -> None:

@@ -1,10 +1,12 @@
 """What DAGs do when something goes wrong: the callbacks, and the monitor's task.
 
 A callback never raises: Airflow would log it and go on, and nobody would be told.
+What it needs is imported when it is called: each DAG file names it, and is read often.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import logging
@@ -17,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from consumer_analytics.engine import incidents, letters, mail, monitor, outbox
 from consumer_analytics.engine.database import connected
-from consumer_analytics.engine.incidents import MONITOR, Failure, Miss
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings, settings
 
@@ -27,11 +27,19 @@ if TYPE_CHECKING:
     # Airflow's stubs lack them.
     from airflow.sdk import DeadlineAlert  # type: ignore[attr-defined]
 
+    from consumer_analytics.engine.incidents import Failure, Miss
+    from consumer_analytics.engine.outbox import Delivery
+
 log = logging.getLogger(__name__)
 
 #: Tasks that fail together get this long to be in one mail.
 _TOGETHER_SECONDS = 2.0
 _LONGEST_ERROR = 4000
+#: Airflow itself says so of a task whose process is gone.
+_NO_ERROR = (
+    "no error was told: the task's process was killed, or could not start; the ends of its log "
+    "and of the scheduler's say more"
+)
 _DEADLINE_CALLBACK = "consumer_analytics.orchestration.alerts.deadline_missed"
 
 
@@ -48,9 +56,11 @@ def task_failed(context: Mapping[str, Any]) -> None:
 
 def failure_of(context: Mapping[str, Any]) -> Failure:
     """Make of Airflow's context what there is to tell; a run may have no logical date."""
+    from consumer_analytics.engine.incidents import Failure
+
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
-    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
     most = getattr(task, "max_tries", None)
     return Failure(
         dag_id=task.dag_id,
@@ -61,12 +71,14 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         execution_date=dag_run.logical_date or dag_run.run_after,
         has_logical_date=dag_run.logical_date is not None,
         failed_at=dt.datetime.now(dt.UTC),
-        error=told[:_LONGEST_ERROR],
+        error=str(told or _NO_ERROR)[:_LONGEST_ERROR],
         log_url=getattr(task, "log_url", None),
     )
 
 
 def _tell(config: Settings, failure: Failure) -> None:
+    from consumer_analytics.engine import incidents, outbox
+
     try:
         with connected(config, "airflow alert") as connection:
             if not incidents.task_failed(connection, config, failure):
@@ -80,15 +92,23 @@ def _tell(config: Settings, failure: Failure) -> None:
 
 def _tell_directly(config: Settings, failure: Failure) -> None:
     """Send the mail past the database, which cannot be reached, once for each run."""
+    from consumer_analytics.engine import incidents, letters, mail
+
     if not mail.is_wanted(config):
         return
     # The monitor would tell it every few minutes.
-    subject = MONITOR if failure.dag_id == MONITOR else f"{failure.dag_id} {failure.run_id}"
+    monitor = incidents.MONITOR
+    subject = monitor if failure.dag_id == monitor else f"{failure.dag_id} {failure.run_id}"
     mark = _mark(config, subject)
     pace = config.alert_reminder or float("inf")
-    if mark.exists() and time.time() - mark.stat().st_mtime < pace:
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - mark.stat().st_mtime >= pace:
+            mark.unlink()
+    try:
+        # Of the run's tasks that fail at the same moment one tells.
+        mark.touch(exist_ok=False)
+    except FileExistsError:
         return
-    mark.touch()
     content = {
         "kind": "failure",
         "at": failure.failed_at.isoformat(),
@@ -98,7 +118,11 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
     }
     digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
     message = letters.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
-    mail.send(config, message)
+    try:
+        mail.send(config, message)
+    except BaseException:
+        mark.unlink(missing_ok=True)
+        raise
     log.info("mail sent past the database: %s", message["Subject"])
 
 
@@ -109,7 +133,7 @@ def _mark(config: Settings, subject: str) -> Path:
     return Path(tempfile.gettempdir()) / f"consumer-analytics-told-{digest}"
 
 
-def _log(delivery: outbox.Delivery) -> None:
+def _log(delivery: Delivery) -> None:
     if delivery.sent:
         log.info("%s mail(s) sent", delivery.sent)
     if delivery.error is not None:
@@ -147,6 +171,8 @@ def deadline() -> DeadlineAlert | None:
 
 def deadline_missed(context: Mapping[str, Any]) -> None:
     """Note a missed deadline and tell of it; called by Airflow's executor."""
+    from consumer_analytics.engine import incidents, outbox
+
     config = settings()
     miss = miss_of(context)
     with connected(config, "airflow alert") as connection:
@@ -156,6 +182,8 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
 
 def miss_of(context: Mapping[str, Any]) -> Miss:
     """Make of what Airflow gives a deadline's callback what there is to tell."""
+    from consumer_analytics.engine.incidents import Miss
+
     dag_run, passed = context["dag_run"], context["deadline"]
     return Miss(
         dag_id=dag_run["dag_id"],
@@ -176,6 +204,8 @@ def _instant(value: Any) -> dt.datetime:
 
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
+    from consumer_analytics.engine import incidents, monitor
+
     config = settings()
     try:
         with connected(config, "airflow monitor") as connection:
@@ -192,5 +222,5 @@ def watch() -> str:
         )
     log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
     # It works again.
-    _mark(config, MONITOR).unlink(missing_ok=True)
+    _mark(config, incidents.MONITOR).unlink(missing_ok=True)
     return found.state

@@ -175,6 +175,7 @@ def _templates() -> Environment:
         "title": title,
         "verb": _verb,
         "length": lambda seconds: health.amount(seconds, "seconds"),
+        "sentence": lambda text: text[:1].upper() + text[1:],
         "one_line": lambda text: " ".join(str(text).split()),
     }
     return templates
