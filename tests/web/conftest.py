@@ -61,7 +61,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def operated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     """Return a dashboard with a history behind it; its tests change nothing."""
     server = servers.get("main")

@@ -328,6 +328,11 @@ def _describe(app: FastAPI) -> None:
                 "token": {"type": "http", "scheme": "bearer"}
             }
             found["security"] = [{"token": []}]
+            for operations in found["paths"].values():
+                for status, answer in operations["get"]["responses"].items():
+                    # FastAPI describes problems in the form of what is asked for.
+                    if status != "200" and "text/csv" in answer["content"]:
+                        answer["content"] = {"application/json": answer["content"]["text/csv"]}
             app.openapi_schema = found
         return app.openapi_schema
 

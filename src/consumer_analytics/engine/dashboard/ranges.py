@@ -38,9 +38,15 @@ class Range:
     until: dt.datetime | None = None
 
     def bounds(self, earliest: dt.datetime, latest: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
-        """Return beginning and end, given the first and the last snapshot."""
+        """Return beginning and end, given the first and the last snapshot.
+
+        Dates are cut to where there is anything, so that a chart from the year 1 on is
+        not one slice with everything in it; a range with nothing in it ends before that.
+        """
         if self.name == "custom":
-            return self.since or earliest, self.until or latest
+            nothing = earliest - dt.timedelta(microseconds=1)
+            until = max(min(self.until or latest, latest), nothing)
+            return min(max(self.since or earliest, earliest), until), until
         length = NAMED[self.name]
         if length is None:
             return earliest, latest
