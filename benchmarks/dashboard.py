@@ -14,9 +14,19 @@ turns; medians and their ratios are printed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
+import os
+import re
+import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 from pydantic import SecretStr
 
 from consumer_analytics.engine import schema
@@ -35,7 +45,7 @@ select
     (array['Beacon', 'Cobalt', 'Delta', 'Ember', 'Fjord', 'Grove', 'Harbour', 'Alder'])[n %% 8 + 1]
         || ' ' || (array['Bank', 'Pay', 'Shop', 'Energy', 'Travel'])[n %% 5 + 1] || ' ' || n,
     'ACTIVE',
-    %(begin)s::timestamptz + interval '1 day' * (case when n %% 10 < 7 then -1 else n %% %(days)s end)
+    %(begin)s::timestamptz + interval '1 day' * (case when n %% 200 > 0 then -1 else n %% %(days)s end)
 from generate_series(1, %(consumers)s) as n
 """
 #: Sizes are skewed (a few large consumers, many small ones), and grow with time.
@@ -152,6 +162,190 @@ def fill(connection: Connection, consumers: int, days: int) -> None:
     connection.execute("analyze consumers, consumer_analytics_internal.runs")
 
 
+# -- the bare statements ---------------------------------------------------------
+
+ROW = "select metrics_json from consumer_analytics where consumer_id is not distinct from %s and snapshot_timestamp = %s"
+ROWS = "select snapshot_timestamp, metrics_json from consumer_analytics where {whose} and snapshot_timestamp = any(%s)"
+INSTANTS = (
+    "select snapshot_timestamp from consumer_analytics where consumer_id is null "
+    "and snapshot_timestamp between %s and %s order by snapshot_timestamp"
+)
+TOP = (
+    "select consumer_id, (metrics_json ->> 'total_customers')::bigint from consumer_analytics "
+    "where snapshot_timestamp = %s and consumer_id is not null order by 2 desc, 1 limit %s"
+)
+TOP_CHANGE = """
+select consumer_id, (now.metrics_json ->> 'total_customers')::bigint - (old.metrics_json ->> 'total_customers')::bigint
+from consumer_analytics as now
+join consumer_analytics as old using (consumer_id)
+where now.snapshot_timestamp = %s and old.snapshot_timestamp = %s and consumer_id is not null
+order by 2 desc, 1
+limit %s
+"""
+SEARCH = """
+select consumer_id, (metrics_json ->> 'total_customers')::bigint
+from consumer_analytics
+join consumers using (consumer_id)
+where snapshot_timestamp = %s and name ilike '%%bank%%'
+order by 2 desc, 1
+limit %s
+"""
+COUNT = "select count(*) from consumer_analytics where snapshot_timestamp = %s and consumer_id is not null"
+FIGURES = (
+    "select consumer_id, name, metrics_json from consumer_analytics join consumers using (consumer_id) "
+    "where consumer_id = any(%s) and snapshot_timestamp = any(%s)"
+)
+CUSTOMERS = (
+    "select consumer_id, (metrics_json ->> 'total_customers')::bigint from consumer_analytics "
+    "where consumer_id = any(%s) and snapshot_timestamp = any(%s)"
+)
+RECENT_RUNS = "select * from consumer_analytics_internal.runs order by opened_at desc limit 30"
+ALL_RUNS = "select opened_at, finished_at, reached_at from consumer_analytics_internal.runs where opened_at > %s"
+
+Bare = list[tuple[str, tuple[Any, ...]]]
+
+
+class Platform:
+    """What is in the database, and the bare statements that each page needs of it."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Look up what the statements name."""
+        self.instants = [
+            at
+            for (at,) in connection.execute(
+                "select snapshot_timestamp from consumer_analytics where consumer_id is null "
+                "order by snapshot_timestamp"
+            )
+        ]
+        self.last = self.instants[-1]
+        top = connection.execute(TOP, (self.last, 200)).fetchall()
+        self.top = [row[0] for row in top]
+        self.middle = self.top[len(self.top) // 2]
+
+    def back(self, days: int) -> Any:
+        """Return the instant so many days before the last one, or the first of all."""
+        return max(self.last - dt.timedelta(days=days), self.instants[0])
+
+    def spread(self, days: int, points: int) -> list[Any]:
+        """Return at most so many instants of the last days."""
+        found = [at for at in self.instants if at >= self.back(days)]
+        step = max(1, -(-len(found) // points))
+        return found[::-step][::-1]
+
+    def series(self, consumer: Any, days: int, points: int) -> Bare:
+        """Return what a page with tiles and charts reads."""
+        whose = "consumer_id is null" if consumer is None else f"consumer_id = '{consumer}'"
+        return [
+            (ROW, (consumer, self.last)),
+            (ROW, (consumer, self.back(days))),
+            (ROW, (consumer, self.back(2 * days))),
+            (ROWS.format(whose=whose), (self.spread(days, points),)),
+        ]
+
+    def table(self, order: Bare, days: int, size: int = 50) -> Bare:
+        """Return what a page of the consumers' table reads."""
+        ids = self.top[:size]
+        return [
+            *order,
+            (COUNT, (self.last,)),
+            (FIGURES, (ids, [self.last, self.back(days)])),
+            (INSTANTS, (self.back(days), self.last)),
+            (CUSTOMERS, (ids, self.spread(days, 30))),
+        ]
+
+    def pages(self) -> dict[str, Bare]:
+        """Return each address, and the least that it has to read."""
+        top, other = self.top[0], self.middle
+        month, ever = 30, len(self.instants)
+        compared: Bare = [
+            (INSTANTS, (self.back(ever), self.last)),
+            (FIGURES, ([top, other], self.spread(ever, 200))),
+        ]
+        fresh: Bare = [(RECENT_RUNS, ()), (ALL_RUNS, (self.back(ever),))]
+        plain = self.table([(TOP, (self.last, 50))], month)
+        return {
+            "api/v1/system": self.series(None, month, 1)[:3],
+            "api/v1/system/series?range=30d": self.series(None, month, 200)[3:],
+            "api/v1/system/series?range=all": self.series(None, ever, 200)[3:],
+            f"api/v1/consumers/{other}/series?range=all": self.series(other, ever, 200)[3:],
+            "api/v1/consumers": plain,
+            "api/v1/consumers?sort=change": self.table(
+                [(TOP_CHANGE, (self.last, self.back(month), 50))], month
+            ),
+            "api/v1/consumers?search=bank": self.table([(SEARCH, (self.last, 50))], month),
+            "api/v1/consumers?size=200&range=all": self.table([(TOP, (self.last, 200))], ever, 200),
+            f"api/v1/compare?range=all&consumer={top}&consumer={other}": compared,
+            "api/v1/freshness?range=all": fresh,
+            "": self.series(None, month, 200),
+            "?range=all": self.series(None, ever, 200),
+            "consumers": plain,
+            "consumers?range=all": self.table([(TOP, (self.last, 50))], ever),
+            f"consumers/{other}?range=all": self.series(other, ever, 200),
+            f"compare?range=all&consumer={top}&consumer={other}": compared,
+            "freshness?range=all": fresh,
+        }
+
+
+# -- measuring ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def served(url: str) -> Iterator[str]:
+    """Serve the dashboard as its users do; yield its address."""
+    command = Path(sys.executable).with_name("consumer-analytics")
+    environment = {**os.environ, "CONSUMER_ANALYTICS_DATABASE_URL": url}
+    with subprocess.Popen(
+        [str(command), "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield (process.stdout or sys.stdin).readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    """Return how long it took."""
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started)
+
+
+def measure(connection: Connection, url: str, rounds: int) -> None:
+    """Print a row for each page: bare SQL, answer, ratio, size."""
+    platform = Platform(connection)
+    (rows, size) = connection.execute(
+        "select count(*), pg_size_pretty(pg_total_relation_size('consumer_analytics')) "
+        "from consumer_analytics"
+    ).fetchone() or (0, "")
+    print(f"{rows:,} snapshots, {size}; medians of {rounds} rounds, ms; size as sent, kB")
+    print(f"{'page':58} {'bare':>7} {'answer':>7} {'ratio':>6} {'first':>7} {'kB':>5}")
+    with served(url) as address, httpx.Client(base_url=address, timeout=60) as client:
+        for page, bare in platform.pages().items():
+            first = milliseconds(lambda page=page: client.get(page))
+            least, answers = [], []
+            kilobytes = 0.0
+
+            def run(bare: Bare = bare) -> None:
+                for statement, values in bare:
+                    connection.execute(statement, values).fetchall()
+
+            def ask(page: str = page) -> None:
+                nonlocal kilobytes
+                answer = client.get(page)
+                answer.raise_for_status()
+                kilobytes = answer.num_bytes_downloaded / 1000
+
+            for _ in range(rounds):
+                least.append(milliseconds(run))
+                answers.append(milliseconds(ask))
+            low, high = statistics.median(least), statistics.median(answers)
+            shown = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", page) or "(the system's page)"
+            print(
+                f"{shown:58} {low:7.1f} {high:7.1f} {high / low:6.1f} {first:7.1f} {kilobytes:5.0f}",
+                flush=True,
+            )
+
+
 def main() -> None:
     """Fill, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,12 +353,15 @@ def main() -> None:
     parser.add_argument("--consumers", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--keep", action="store_true", help="measure with what is there")
+    parser.add_argument("--rounds", type=int, default=11)
     wanted = parser.parse_args()
     settings = Settings(database_url=SecretStr(wanted.url))  # type: ignore[call-arg]
     schema.migrate(settings)
     if not wanted.keep:
         with connected(settings, "benchmark", writes_sources=True) as connection:
             fill(connection, wanted.consumers, wanted.days)
+    with connected(settings, "benchmark") as connection:
+        measure(connection, wanted.url, wanted.rounds)
 
 
 if __name__ == "__main__":
