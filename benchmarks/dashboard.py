@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ select
         'system_wide_active_ratio', 0.6,
         'total_events_all_consumers', sum((metrics_json ->> 'total_events')::bigint),
         'events_by_type_all_consumers', (
-            select jsonb_object_agg('event_type_' || kind, sum((metrics_json ->> 'total_events')::bigint) / 12)
+            select jsonb_object_agg('event_type_' || kind, (sum((metrics_json ->> 'total_events')::bigint) / 12)::bigint)
             from generate_series(1, 12) as kind
         ),
         'unattributed_events', 0,
@@ -164,7 +165,7 @@ def fill(connection: Connection, consumers: int, days: int) -> None:
 
 # -- the bare statements ---------------------------------------------------------
 
-ROW = "select metrics_json from consumer_analytics where consumer_id is not distinct from %s and snapshot_timestamp = %s"
+ROW = "select metrics_json from consumer_analytics where {whose} and snapshot_timestamp = %s"
 ROWS = "select snapshot_timestamp, metrics_json from consumer_analytics where {whose} and snapshot_timestamp = any(%s)"
 INSTANTS = (
     "select snapshot_timestamp from consumer_analytics where consumer_id is null "
@@ -236,9 +237,10 @@ class Platform:
         """Return what a page with tiles and charts reads."""
         whose = "consumer_id is null" if consumer is None else f"consumer_id = '{consumer}'"
         return [
-            (ROW, (consumer, self.last)),
-            (ROW, (consumer, self.back(days))),
-            (ROW, (consumer, self.back(2 * days))),
+            *(
+                (ROW.format(whose=whose), (at,))
+                for at in (self.last, self.back(days), self.back(2 * days))
+            ),
             (ROWS.format(whose=whose), (self.spread(days, points),)),
         ]
 
@@ -321,7 +323,7 @@ def measure(connection: Connection, url: str, rounds: int) -> None:
     print(f"{'page':58} {'bare':>7} {'answer':>7} {'ratio':>6} {'first':>7} {'kB':>5}")
     with served(url) as address, httpx.Client(base_url=address, timeout=60) as client:
         for page, bare in platform.pages().items():
-            first = milliseconds(lambda page=page: client.get(page))
+            first = milliseconds(partial(client.get, page))
             least, answers = [], []
             kilobytes = 0.0
 

@@ -1,4 +1,4 @@
-"""Write the generated pages of the reference: the command line and the settings.
+"""Write the generated pages of the reference: command line, settings, HTTP API.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 where a page is not what would be written
@@ -7,18 +7,40 @@ python docs/generate.py --check    exit 1 where a page is not what would be writ
 from __future__ import annotations
 
 import html
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
 from consumer_analytics.settings import PREFIX, Settings
+from consumer_analytics.web.app import create_app
+from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
     "All settings are environment variables. A variable with the prefix that is none of these "
     "is refused, so that a slip of the pen does not pass unnoticed."
 )
+_API_PREAMBLE = """\
+What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
+at `/api/v1/openapi.json`. Only reads. `Authorization: Bearer ca_…` unless the server asks nobody
+([serve](../how-to/serve.md)); in Airflow, Airflow's own token.
+
+```console
+$ curl -H "Authorization: Bearer $TOKEN" 'http://127.0.0.1:8082/api/v1/system?range=7d'
+$ curl -H "Authorization: Bearer $TOKEN" -OJ 'http://127.0.0.1:8082/api/v1/consumers.csv?search=bank'
+```
+
+Times are ISO 8601, in UTC. A range ends at the latest snapshot (of freshness: now), or is given by
+`from` and `to`. A page has 200 rows at most, a chart 400 points; a range with more snapshots is
+*sampled*: each point is the last snapshot of its slice of the time, with the events since the point
+before. CSV is UTF-8 with a header; text that a spreadsheet would take for a formula begins with an
+apostrophe. What goes wrong is `{"detail": "one line"}`: 401 without valid credentials, 403 for what
+a tenant's token may not see, 404, 422 for a parameter that cannot be used, 503 where the database
+is not there, is busy, or took too long."""
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -68,9 +90,100 @@ def settings() -> str:
     return "\n".join(lines) + "\n"
 
 
+def http_api() -> str:
+    """Return the page of the HTTP API, from its own description."""
+    told = create_app(Settings(home=Path()), authenticator=NoCredentials()).openapi()
+    lines = [
+        "# The HTTP API",
+        "",
+        *_API_PREAMBLE.splitlines(),
+        "",
+        "| address | what |",
+        "|---|---|",
+        *(f"| `{path}` | {one['get']['summary']} |" for path, one in told["paths"].items()),
+        "",
+        "## Parameters",
+        "",
+        "| parameter | of | values | meaning |",
+        "|---|---|---|---|",
+    ]
+    parameters: dict[tuple[str, str, str], list[str]] = {}
+    for path, one in told["paths"].items():
+        for parameter in one["get"].get("parameters", []):
+            key = (
+                parameter["name"],
+                _values(parameter["schema"]),
+                parameter.get("description", "The consumer's id."),
+            )
+            parameters.setdefault(key, []).append(path.removeprefix("/api/v1/"))
+    for (name, values, meaning), paths in parameters.items():
+        of = ", ".join(f"`{path}`" for path in paths if not path.endswith(".csv"))
+        lines.append(f"| `{name}` | {of or ', '.join(paths)} | {values} | {meaning} |")
+    for name, schema in sorted(told["components"]["schemas"].items()):
+        meanings = _meanings(schema.get("description", ""))
+        if not schema.get("properties"):
+            continue
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            meanings[""],
+            "",
+            "| field | type | meaning |",
+            "|---|---|---|",
+        ]
+        for field, kind in schema["properties"].items():
+            meaning = meanings.get(field) or kind.get("description", "")
+            lines.append(f"| `{field}` | {_kind(kind)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    shown = _kind(schema)
+    if "minimum" in schema:
+        shown += f", {schema['minimum']:,} to {schema['maximum']:,}"
+    if schema.get("default") not in {None, ""}:
+        shown += f"; `{schema['default']}`"
+    return shown
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Return a JSON schema's type as people read it."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    if schema.get("type") == "object":
+        values = schema.get("additionalProperties")
+        return f"{_kind(values)} by name" if isinstance(values, dict) else "object"
+    return str(schema.get("format") or schema.get("type", "any"))
+
+
+def _meanings(docstring: str) -> dict[str, str]:
+    """Return a docstring's first line, under "", and what its attributes mean."""
+    head, _, rest = inspect.cleandoc(docstring).partition("Attributes:")
+    found = {"": " ".join(head.split("\n\n")[0].split())}
+    name = ""
+    for line in rest.splitlines():
+        match = re.match(r"    (\w+): (.*)", line)
+        if match:
+            name = match[1]
+            found[name] = match[2]
+        elif line.strip() and name:
+            found[name] += f" {line.strip()}"
+    return found
+
+
 def main() -> int:
     """Write or check the pages."""
-    pages = {"cli.md": command_line(), "settings.md": settings()}
+    pages = {"cli.md": command_line(), "settings.md": settings(), "http-api.md": http_api()}
     stale = [
         name
         for name, text in pages.items()

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from consumer_analytics.engine import instants, watermark
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, scalar
@@ -255,8 +257,8 @@ def _airflow_runs(connection: Connection) -> list[TimedRun]:
 
 def _engine_runs(connection: Connection) -> list[TimedRun]:
     rows = connection.execute(
-        query("dashboard-runs"),
-        {"since": "-infinity", "until": "infinity", "failed": False, "limit": RUNS},
+        query("dashboard-runs", which=sql.SQL("true")),
+        {"since": "-infinity", "until": "infinity", "limit": RUNS},
     ).fetchall()
     return [
         TimedRun(
@@ -287,7 +289,8 @@ def _engine_steps(seconds: dict[str, Any]) -> list[Step]:
 
 def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> list[FailedRun]:
     rows = connection.execute(
-        query("dashboard-runs"), {"since": since, "until": until, "failed": True, "limit": RUNS}
+        query("dashboard-runs", which=sql.SQL("state = 'failed'")),
+        {"since": since, "until": until, "limit": RUNS},
     ).fetchall()
     return [
         FailedRun(

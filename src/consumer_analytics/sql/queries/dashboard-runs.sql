@@ -1,4 +1,4 @@
--- The runs opened in a range, the newest first.
+-- The runs opened in a range, or those of them that failed, the newest first.
 select
     run_key,
     snapshot_source,
@@ -11,6 +11,6 @@ select
     summary
 from consumer_analytics_internal.runs
 where opened_at between %(since)s and %(until)s
-    and (not %(failed)s or state = 'failed')
+    and {which}
 order by opened_at desc
 limit %(limit)s

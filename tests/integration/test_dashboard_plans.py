@@ -1,0 +1,150 @@
+"""The dashboard reads the rows that it shows: judged by the rows that its plans touch."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.conftest import Database
+
+from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.database import Connection
+
+CONSUMERS = 300
+DAYS = 200
+FILL = """
+insert into consumers (consumer_id, name, created_at)
+select md5(n::text)::uuid, 'consumer ' || n, '2024-01-01'
+from generate_series(1, %(consumers)s) as n;
+insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json)
+select
+    consumer_id,
+    at,
+    jsonb_build_object(
+        'total_customers', n, 'active_customers', n / 2, 'inactive_customers', n / 4,
+        'total_events', n * 7, 'events_by_type', jsonb_build_object('login', n * 7),
+        'customers_by_status', jsonb_build_object('ACTIVE', n), 'snapshot_source', 'cli_etl'
+    )
+from consumers, generate_series(1, %(days)s) as n,
+    lateral (select timestamptz '2025-01-01 00:00+00' + n * interval '1 day') as instant (at)
+order by at, consumer_id;
+insert into consumer_analytics (snapshot_timestamp, metrics_json)
+select
+    snapshot_timestamp,
+    jsonb_build_object('snapshot_type', 'GLOBAL', 'consumers_in_system', count(*))
+from consumer_analytics
+group by snapshot_timestamp;
+insert into consumer_analytics_internal.runs (
+    run_key, snapshot_source, state, requested_at, reached_at, named, opened_at, finished_at
+)
+select n::text, 'cli_etl', 'success', at, at, false, at, at
+from generate_series(1, 3000) as n,
+    lateral (select now() - n * interval '1 hour') as instant (at)
+"""
+PLANNED = "explain (analyze, format json, costs off, timing off, summary off) "
+
+
+class Spy:
+    """A connection that remembers what it was asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.asked: list[tuple[Any, Any]] = []
+
+    def execute(self, statement: Any, values: Any = None) -> Any:
+        self.asked.append((statement, values))
+        return self.connection.execute(statement, values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def touched(self, table: str) -> int:
+        """Return how many rows of a table the statements looked at."""
+        total = 0
+        for statement, values in self.asked:
+            text = statement if isinstance(statement, str) else statement.as_string()
+            (row,) = self.connection.execute(PLANNED + text, values).fetchall()
+            for node in nodes(row[0][0]["Plan"]):
+                if node.get("Relation Name") == table:
+                    seen = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+                    seen += node.get("Rows Removed by Index Recheck", 0)
+                    total += round(seen * node["Actual Loops"])
+        return total
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+@pytest.fixture
+def spy(database: Database) -> Iterator[Spy]:
+    """Return a session with 60,000 snapshots behind it."""
+    with database.connect() as connection:
+        for statement in FILL.split(";\n"):
+            connection.execute(statement, {"consumers": CONSUMERS, "days": DAYS})
+        connection.execute("vacuum analyze consumer_analytics, consumers")
+        connection.execute("analyze consumer_analytics_internal.runs")
+        yield Spy(connection)
+
+
+def one(_: int = 0) -> uuid.UUID:
+    return uuid.UUID("c4ca4238a0b923820dcc509a6f75849b")  # md5 of 1
+
+
+EVER, MONTH = ranges.parse("all"), ranges.parse("30d")
+#: What is asked, and how many snapshots it may touch: those shown, one before, a few to see how
+#: many there are.
+PAGES: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "system": (lambda c: figures.system(c, MONTH), 6),
+    "system's month": (lambda c: series.system(c, MONTH), 2 * 31 + 4),
+    "system's history": (lambda c: series.system(c, EVER, 50), 50 + 51 + 4),
+    "consumer": (lambda c: figures.consumer(c, one(), MONTH), 6),
+    "consumer's month": (lambda c: series.consumer(c, one(), MONTH), 2 * 31 + 4),
+    "consumer's history": (lambda c: series.consumer(c, one(), EVER, 50), 50 + 51 + 4),
+    "who a consumer is": (lambda c: consumers.find(c, "public", one()), 1),
+    "comparison": (
+        lambda c: series.compare(c, "public", [one(), uuid.UUID(int=1)], EVER, 50),
+        50 + 51 + 2 * 50 + 4,
+    ),
+    # Each consumer once, to sort; two instants of a page's rows, which the planner may find
+    # among all consumers' at these instants where they are as few as here; their sparklines.
+    "table": (
+        lambda c: consumers.page(c, "public", MONTH, size=20),
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+    ),
+    "table by change": (
+        lambda c: consumers.page(c, "public", MONTH, size=20, sort="change"),
+        4 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+    ),
+    "table searched": (
+        lambda c: consumers.page(c, "public", MONTH, size=20, search="consumer 7"),
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+    ),
+    "table's last page": (
+        lambda c: consumers.page(c, "public", MONTH, size=20, number=15),
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+    ),
+    "freshness": (lambda c: freshness.read(c, EVER, 50), 2),
+}
+
+
+@pytest.mark.both_versions
+def test_no_page_reads_more_snapshots_than_it_shows(spy: Spy) -> None:
+    touched = {}
+    for page, (ask, most) in PAGES.items():
+        spy.asked.clear()
+        assert ask(spy) is not None, page
+        touched[page] = (spy.touched("consumer_analytics"), most)
+    assert {page: two for page, two in touched.items() if two[0] > two[1]} == {}, touched
+
+
+@pytest.mark.both_versions
+def test_runs_are_read_where_they_are_shown(spy: Spy) -> None:
+    found = freshness.read(spy, EVER, 50)  # type: ignore[arg-type]
+    assert len(found.reached) == 50
+    # Those on the chart, those with their tasks, and the first one of all.
+    assert spy.touched("runs") <= 50 + freshness.RUNS + 1 + 5
