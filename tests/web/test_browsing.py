@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import re
 import struct
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.web.conftest import Operated
 
 from consumer_analytics.engine.database import connected
 from consumer_analytics.settings import Settings
+from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import authenticator
 
@@ -420,6 +423,60 @@ def test_a_framed_page_takes_airflows_theme_and_leaves_its_own_name_away(
         expect(frame.locator(".brand")).to_be_hidden()
 
 
+NOT_WELL = """
+insert into consumer_analytics_internal.incidents
+    (subject, opened_at, closed_at, state, worst, cause, measures)
+values
+    ('freshness', now() - interval '1 hour', null, 'warning', 'critical',
+        'run scheduled__2026-11-24T00:00:00+00:00 is missing since 2026-11-24 00:00:00 UTC', '{}'),
+    ('failures', '2026-01-01', '2026-01-02', 'warning', 'warning', '<b>it</b> failed', '{}');
+insert into consumer_analytics_internal.backfills (
+    start_date, end_date, period, timezone, snapshot_source, requested_by, state,
+    periods, periods_done)
+values ('2025-01-01', '2025-01-11', 'daily', 'UTC', 'cli_backfill', 'operator', 'failed', 10, 4);
+insert into consumer_analytics_internal.runs (
+    run_key, snapshot_source, state, requested_at, reached_at, named, opened_at, finished_at,
+    summary)
+select
+    'run ' || seconds, 'airflow_etl', 'success', now(), now(), true,
+    now() - interval '1 minute' * seconds, now() - interval '1 minute' * seconds
+        + interval '1 second' * seconds,
+    jsonb_build_object('seconds', jsonb_build_object('extract_events', seconds / 4, 'write', 1))
+from (values (4), (8), (16)) as took (seconds)
+"""
+
+
+def test_what_is_not_well_is_told_by_word_and_shape(
+    browser: Browser, serve: Callable[..., str]
+) -> None:
+    with browsing.visit(browser, serve(NOT_WELL)) as visit:
+        page = visit.open("freshness")
+        assert visit.texts("table.gantt tbody .state") == [
+            "success",
+            "success, over 5 s",
+            "success, over 15 s",
+        ]
+        shapes = page.locator("table.gantt tbody .state svg").evaluate_all(
+            "icons => icons.map(icon => icon.innerHTML)"
+        )
+        assert len(set(shapes)) == 3
+        limits = page.locator("table.gantt tbody tr").first.locator("line")
+        assert limits.evaluate_all("all => all.map(one => one.getAttribute('class'))") == [
+            "limit warning",
+            "limit critical",
+        ]
+        # 16 s on an axis of 20: the first limit stands at a quarter.
+        assert limits.first.get_attribute("x1") == "25.0%"
+        first, second = visit.texts("table[aria-labelledby=incidents] tbody tr")
+        assert "still open Freshness critical" in first
+        assert "run scheduled__2026-11-24T00:00:00+00:00 is missing since 2026-11-24 01:00" in first
+        assert second.endswith("Failed runs warning <b>it</b> failed")
+        (backfill,) = visit.texts("table[aria-labelledby=backfills] tbody tr")
+        assert "failed" in backfill
+        assert "4 of 10" in backfill
+        assert visit.inaccessible() == []
+
+
 # -- who may see what ------------------------------------------------------------
 
 
@@ -445,4 +502,27 @@ def test_logging_in_and_out(browser: Browser, serve: Callable[..., str], tmp_pat
         page.goto(f"{address}/")
         expect(page.locator("h1")).to_have_text("Log in")
         assert all("401" in one for one in visit.problems)
+        visit.problems.clear()
+
+
+def test_a_tenant_sees_its_own_consumer_alone(
+    browser: Browser, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens.json"
+    own = uuid.UUID("00000000-0000-4000-8000-000000000001")
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    _, token = tokens.create(file, "old bank", consumers=[own], expires_at=tomorrow)
+    address = serve(TEN_YEARS, dashboard_tokens_file=file)
+    headers = {"Authorization": f"Bearer {token}"}
+    with browsing.visit(browser, address, extra_http_headers=headers) as visit:
+        page = visit.open()
+        expect(page.locator("h1")).to_have_text("Consumers")
+        assert visit.texts("nav[aria-label=Pages] li") == ["Consumers", "Compare"]
+        assert visit.texts("#results tbody th a") == ["Old Bank"]
+        page.get_by_role("link", name="Old Bank").click()
+        expect(page.locator("h1")).to_have_text("Old Bank")
+        for path, status in [("freshness", 403), (f"consumers/{MARKUP_CONSUMER}", 404)]:
+            answer = page.goto(f"{address}/{path}")
+            assert answer is not None
+            assert answer.status == status
         visit.problems.clear()

@@ -100,7 +100,10 @@ def dash(line: charts.Line, place: int) -> str:
     return "3 4" if line.reference else charts.DASHES[place % len(charts.DASHES)]
 
 
-_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?(?:\.\d+)?(?: UTC|Z|\+00:00)")
+#: An instant in a sentence, and not one that is part of a run's id.
+_INSTANT = re.compile(
+    r"(?<!\w)(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?(?:\.\d+)?(?: UTC|Z|\+00:00)"
+)
 
 
 def timed(text: str) -> markupsafe.Markup:

@@ -620,7 +620,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> dict
                 "at": run.began_at,
                 "seconds": rendering.seconds(run.seconds),
                 "judged": "critical" if run.state == "failed" else _judged(run.seconds, limits),
-                "state": run.state,
+                "state": _slow(run, limits),
                 "bars": bars,
                 "told": "; ".join(str(bar["told"]) for bar in bars) or "no task was timed",
             }
@@ -652,6 +652,14 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> dict
 def _extent(run: TimedRun) -> float:
     ends = [step.began + (step.seconds or 0.0) for step in run.steps]
     return max([run.seconds or 0.0, *ends])
+
+
+def _slow(run: TimedRun, limits: tuple[float, float]) -> str:
+    """Return a run's state, and which limit it is beyond."""
+    judged = _judged(run.seconds, limits)
+    if judged not in {"warning", "critical"}:
+        return run.state
+    return f"{run.state}, over {limits[judged == 'critical']:g} s"
 
 
 def _beyond(limits: tuple[float, float], end: float) -> str:
