@@ -1,4 +1,4 @@
-"""Write the generated pages of the reference: command line, settings, HTTP API.
+"""Write what is made from the code: the reference, alerting rules and Grafana's dashboard.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 where a page is not what would be written
@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from consumer_analytics.metrics import catalogue, monitoring
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
@@ -41,7 +42,7 @@ before. CSV is UTF-8 with a header; text that a spreadsheet would take for a for
 apostrophe. What goes wrong is `{"detail": "one line"}`: 401 without valid credentials, 403 for what
 a tenant's token may not see, 404, 422 for a parameter that cannot be used, 503 where the database
 is not there, is busy, or took too long."""
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
 
 
 def command_line() -> str:
@@ -181,22 +182,38 @@ def _meanings(docstring: str) -> dict[str, str]:
     return found
 
 
+def metrics() -> str:
+    """Return the page of the metrics."""
+    return (
+        "# Metrics\n\nWhat `consumer-analytics metrics` exposes, and the dashboard at `/metrics`. "
+        "Counters never go down:\nthey are kept in the database.\n\n" + catalogue.table()
+    )
+
+
 def main() -> int:
-    """Write or check the pages."""
-    pages = {"cli.md": command_line(), "settings.md": settings(), "http-api.md": http_api()}
+    """Write or check the files."""
+    defaults = Settings.model_construct()
+    pages = {
+        "docs/reference/cli.md": command_line(),
+        "docs/reference/settings.md": settings(),
+        "docs/reference/http-api.md": http_api(),
+        "docs/reference/metrics.md": metrics(),
+        "monitoring/prometheus/rules.yml": monitoring.rules(defaults),
+        "monitoring/grafana/dashboard.json": monitoring.dashboard(),
+    }
     stale = [
         name
         for name, text in pages.items()
-        if not (REFERENCE / name).exists() or (REFERENCE / name).read_text(encoding="utf-8") != text
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != text
     ]
     if "--check" in sys.argv[1:]:
         for name in stale:
-            print(f"docs/reference/{name} is stale; run `python docs/generate.py`")
+            print(f"{name} is stale; run `python docs/generate.py`")
         return 1 if stale else 0
-    REFERENCE.mkdir(exist_ok=True)
     for name in stale:
-        (REFERENCE / name).write_text(pages[name], encoding="utf-8")
-        print(f"wrote docs/reference/{name}")
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(pages[name], encoding="utf-8")
+        print(f"wrote {name}")
     return 0
 
 

@@ -277,6 +277,41 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File touched after each good pass of the monitor, for the same."),
     ] = None
+    metrics_host: Annotated[
+        str,
+        Field(
+            description="Address that `consumer-analytics metrics --serve` listens on. Any other "
+            "than this machine's own (the loopback) needs a token.",
+        ),
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port of `consumer-analytics metrics --serve`; 0 for a free one.",
+        ),
+    ] = 8083
+    metrics_token_file: Annotated[
+        Path | None,
+        Field(
+            description="File whose first line is the token that Prometheus has to send "
+            "(`authorization: credentials_file`).",
+        ),
+    ] = None
+    metrics_consumers: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="Consumers that have metrics of their own, the largest by events; all "
+            "others are summed up as `other`.",
+        ),
+    ] = 20
+    metrics_timeout: Annotated[
+        float,
+        Field(gt=0, description="Seconds after which reading the metrics is given up."),
+    ] = 5.0
     airflow_port: Annotated[
         int,
         Field(ge=1, le=65535, description="Port of Airflow's web server under `up`."),

@@ -29,6 +29,7 @@ COMMANDS = {
     "alerts": "alerts",
     "doctor": "doctor",
     "maintenance": "maintenance",
+    "metrics": "metrics",
     "roles": "roles",
     "serve": "serve",
     "tokens": "tokens",

@@ -382,7 +382,7 @@ def _moved_by_hand(mark: watermark.Watermark, at: dt.datetime) -> tuple[dt.datet
     return None, ""
 
 
-def _grace(settings: Settings) -> dt.timedelta:
+def grace(settings: Settings) -> dt.timedelta:
     """Return how long a run may take before what it has not done yet is pending."""
     return dt.timedelta(seconds=settings.deadline or _USUAL_DEADLINE) + _MARGIN
 
@@ -439,7 +439,7 @@ def _at_work(
             return None
         what = f"DAG run {airflow.known['working_run_id']} is {airflow.known['working_state']}"
     elif engine["state"] == "open" and (
-        _has_session(connection) or at - engine["opened_at"] < _grace(settings)
+        _has_session(connection) or at - engine["opened_at"] < grace(settings)
     ):
         since = engine["opened_at"]
         what = f"run {engine['run_key']} is at work"
@@ -704,7 +704,7 @@ def _pending(
     state = _judged(pending, *limits)
     text = cause.text if pending else None
     if pending and due.since is not None and cause.kind != "failed":
-        until = due.since + _grace(settings)
+        until = due.since + grace(settings)
         if at < until:
             # They were due a moment ago.
             state = "normal"

@@ -88,6 +88,7 @@ def sweep(
         found["snapshots_restated"] = load.restate(
             connection, settings, reason, notify, accept_purged=accept_purged
         )
+        connection.execute(query("counters-sweep"), found)
     return found
 
 

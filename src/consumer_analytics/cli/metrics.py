@@ -1,0 +1,78 @@
+"""`consumer-analytics metrics`: the metrics for Prometheus, its rules, and Grafana's dashboard."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from consumer_analytics.cli.output import say
+from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
+from consumer_analytics.metrics import exposition, monitoring
+from consumer_analytics.settings import settings
+
+
+class MetricsError(ConsumerAnalyticsError):
+    """The metrics cannot be read from the database; the line above says why."""
+
+
+def metrics(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve them at /metrics until stopped.")
+    ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: CONSUMER_ANALYTICS_METRICS_HOST."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port; 0 for a free one. Default: CONSUMER_ANALYTICS_METRICS_PORT.",
+        ),
+    ] = None,
+    rules: Annotated[
+        bool,
+        typer.Option("--rules", help="Print Prometheus's alerting rules, with the limits as set."),
+    ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Print Grafana's dashboard, to be imported.")
+    ] = False,
+) -> None:
+    """Print the metrics once, or serve them to Prometheus.
+
+    On this machine alone, unless told otherwise: any other address needs
+    CONSUMER_ANALYTICS_METRICS_TOKEN_FILE.
+    """
+    if serve + rules + dashboard > 1:
+        raise UsageError("give one of --serve, --rules, --dashboard")
+    if not serve and (host is not None or port is not None):
+        raise UsageError("--host and --port go with --serve")
+    config = settings()
+    if rules:
+        sys.stdout.write(monitoring.rules(config))
+    elif dashboard:
+        sys.stdout.write(monitoring.dashboard())
+    elif serve:
+        exposition.serve(
+            config,
+            host=config.metrics_host if host is None else host,
+            port=config.metrics_port if port is None else port,
+            say=say,
+        )
+    else:
+        _print()
+
+
+def _print() -> None:
+    """Print them once; where they cannot be read, end as a failure."""
+    found = exposition.Exposition(settings())
+    try:
+        text, _ = found.text()
+    finally:
+        found.close()
+    sys.stdout.write(text.decode())
+    if "\nconsumer_analytics_scrape_success 0.0\n" in text.decode():
+        raise MetricsError

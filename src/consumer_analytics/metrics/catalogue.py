@@ -1,0 +1,280 @@
+"""Every metric there is. What is exposed, documented, alerted on and drawn is looked up here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+PREFIX = "consumer_analytics_"
+#: What a metric is; a `summary` has a `_sum` and a `_count`.
+Kind = Literal["gauge", "counter", "summary"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        name: without the prefix; base units, counters with `_total`.
+        kind: gauge, counter or summary.
+        help: what it means, in a sentence.
+        labels: the names of its labels.
+        counter: the name under which the database counts it; the sum of a summary.
+        count: of a summary, the name of its count.
+        from_the_start: values of the labels that are there before anything was counted, so
+            that the first time is seen as an increase.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    counter: str = ""
+    count: str = ""
+    from_the_start: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """Its name as Prometheus has it."""
+        return PREFIX + self.name
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of its series."""
+        if self.kind == "summary":
+            return (f"{self.full_name}_sum", f"{self.full_name}_count")
+        return (self.full_name,)
+
+
+_SOURCES = ("airflow_etl", "cli_etl")
+_KINDS = (("found",), ("vanished",))
+
+METRICS = (
+    Metric(
+        "build_info",
+        "gauge",
+        "Always 1; the labels tell the product's version and its schema's.",
+        ("version", "schema_version"),
+    ),
+    Metric(
+        "scrape_success",
+        "gauge",
+        "Whether the database could be read for this answer; 0: only what is about the answer "
+        "itself is in it.",
+    ),
+    Metric("scrape_duration_seconds", "gauge", "How long it took to read this answer."),
+    # Freshness.
+    Metric(
+        "watermark_timestamp_seconds",
+        "gauge",
+        "The watermark: the exclusive upper bound of what has been processed.",
+    ),
+    Metric("watermark_age_seconds", "gauge", "How old the watermark is, whatever the schedule."),
+    Metric(
+        "watermark_lag_seconds",
+        "gauge",
+        "How long the watermark has been behind the last instant that the schedule was due to "
+        "reach; 0 where it has reached it.",
+    ),
+    Metric(
+        "pending_events",
+        "gauge",
+        "Events from before the last instant due that are not processed yet.",
+    ),
+    Metric("backlog_events", "gauge", "Events that are not processed yet, whatever the schedule."),
+    Metric(
+        "freshness_cause",
+        "gauge",
+        "1 for the reason why the figures are as fresh as they are, 0 for all others.",
+        ("cause",),
+    ),
+    Metric(
+        "holding_transactions",
+        "gauge",
+        "Open transactions that held the last run back, or that a run waits for.",
+    ),
+    # Runs.
+    Metric("dag_runtime_seconds", "gauge", "How long the last finished run of the ETL's DAG took."),
+    Metric("failed_runs", "gauge", "Runs of the ETL that failed within the last 24 hours."),
+    Metric("last_run_timestamp_seconds", "gauge", "When the last run ended, well or not."),
+    Metric("last_run_success", "gauge", "Whether the last run that ended has ended well."),
+    Metric(
+        "last_run_step_duration_seconds",
+        "gauge",
+        "How long each step of the last successful run took.",
+        ("step",),
+    ),
+    Metric(
+        "runs_total",
+        "counter",
+        "Runs that ended: success, failed, or gave_up (another one was at work).",
+        ("source", "state"),
+        "runs",
+        from_the_start=tuple(product(_SOURCES, ("success", "failed", "gave_up"))),
+    ),
+    Metric(
+        "run_duration_seconds",
+        "summary",
+        "From opening to the end of successful runs, waiting for the DAG's tasks included.",
+        ("source",),
+        "run_seconds",
+        "runs",
+    ),
+    Metric(
+        "run_step_duration_seconds",
+        "summary",
+        "How long the steps of successful runs took.",
+        ("step",),
+        "run_step_seconds",
+        "run_steps",
+    ),
+    Metric("events_read_total", "counter", "Rows that runs read of the events.", (), "events_read"),
+    Metric("new_events_total", "counter", "Events in the windows of runs.", (), "new_events"),
+    Metric(
+        "new_customers_total",
+        "counter",
+        "Customers new in the windows of runs.",
+        (),
+        "new_customers",
+    ),
+    Metric(
+        "corrected_events_total",
+        "counter",
+        "Events on days processed before that runs found, or found gone.",
+        ("kind",),
+        "events_corrected",
+        from_the_start=_KINDS,
+    ),
+    # Snapshots.
+    Metric(
+        "snapshots_written_total",
+        "counter",
+        "Snapshots that were written, by their snapshot_source.",
+        ("source",),
+        "snapshots_written",
+        from_the_start=tuple((one,) for one in (*_SOURCES, "airflow_backfill", "cli_backfill")),
+    ),
+    Metric(
+        "snapshots_restated_total",
+        "counter",
+        "Snapshots whose figures were corrected, by what corrected them.",
+        ("by",),
+        "snapshots_restated",
+        from_the_start=(("run",), ("sweep",), ("backfill",), ("audit",)),
+    ),
+    Metric("snapshot_timestamp_seconds", "gauge", "Instant of the latest snapshot."),
+    Metric("snapshots_size_bytes", "gauge", "Disk that the snapshots take, indexes included."),
+    # Repairs.
+    Metric("sweeps_total", "counter", "Sweeps that were done.", (), "sweeps"),
+    Metric("last_sweep_timestamp_seconds", "gauge", "When the last sweep was done."),
+    Metric(
+        "sweep_repaired_events_total",
+        "counter",
+        "Events that sweeps found, or found gone.",
+        ("kind",),
+        "sweep_events",
+        from_the_start=_KINDS,
+    ),
+    Metric(
+        "sweep_repairs_total",
+        "counter",
+        "Days whose counts sweeps corrected.",
+        (),
+        "sweep_days",
+    ),
+    # Backfills.
+    Metric("backfills_running", "gauge", "Backfills at work now."),
+    Metric("backfill_periods", "gauge", "Periods that the backfills at work were asked for."),
+    Metric("backfill_periods_done", "gauge", "Periods that they have written so far."),
+    Metric(
+        "backfill_periods_total",
+        "counter",
+        "Periods written by backfills.",
+        (),
+        "backfill_periods",
+    ),
+    Metric(
+        "backfills_total",
+        "counter",
+        "Backfills that ended.",
+        ("state",),
+        "backfills",
+        from_the_start=(("done",), ("failed",), ("interrupted",)),
+    ),
+    # What the operator is told.
+    Metric(
+        "health",
+        "gauge",
+        "1 for the state that a measure is in, 0 for the other states.",
+        ("measure", "state"),
+    ),
+    Metric(
+        "health_limit",
+        "gauge",
+        "The configured limits of the measures, in the measure's unit.",
+        ("measure", "severity"),
+    ),
+    Metric(
+        "incidents_open",
+        "gauge",
+        "Incidents that are open, by what is not well.",
+        ("measure", "severity"),
+    ),
+    Metric(
+        "incidents_opened_total",
+        "counter",
+        "Incidents that were opened.",
+        ("subject",),
+        "incidents_opened",
+        from_the_start=(("freshness",), ("failures",), ("runtime",), ("measuring",)),
+    ),
+    Metric(
+        "task_failures_total",
+        "counter",
+        "Tasks of Airflow that failed after their last retry.",
+        ("dag",),
+        "task_failures",
+        from_the_start=(("consumer_analytics_etl",),),
+    ),
+    Metric(
+        "deadline_misses_total",
+        "counter",
+        "DAG runs that had not ended by their deadline.",
+        ("dag",),
+        "deadline_misses",
+        from_the_start=(("consumer_analytics_etl",),),
+    ),
+    Metric("mails_waiting", "gauge", "Mails to the operator that are not sent yet."),
+    # The figures themselves.
+    Metric("consumers", "gauge", "Consumers in the latest snapshot."),
+    Metric("customers", "gauge", "Customers in the latest snapshot, of all consumers."),
+    Metric("active_customers", "gauge", "Of these, those with status ACTIVE."),
+    Metric("inactive_customers", "gauge", "Of these, those with status INACTIVE."),
+    Metric("events", "gauge", "Events in the latest snapshot, of all consumers."),
+    Metric(
+        "consumer_customers",
+        "gauge",
+        "Customers of the consumers with the most events; consumer_id other: of all others.",
+        ("consumer_id", "name"),
+    ),
+    Metric(
+        "consumer_active_customers",
+        "gauge",
+        "Of these, those with status ACTIVE.",
+        ("consumer_id", "name"),
+    ),
+    Metric("consumer_events", "gauge", "Their events.", ("consumer_id", "name")),
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+#: Names of all series that there may be.
+SERIES = frozenset(name for metric in METRICS for name in metric.series)
+
+
+def table() -> str:
+    """Return the metrics as a table in Markdown."""
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+        lines.append(f"| `{metric.full_name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(lines) + "\n"
