@@ -1,11 +1,11 @@
-"""Apply sql/migrations/0010_counters.sql."""
+"""Apply sql/migrations/0011_counters.sql."""
 
 from consumer_analytics.engine.schema import apply_file
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
     """Run the file, in the revision's own transaction."""
-    apply_file("0010_counters")
+    apply_file("0011_counters")

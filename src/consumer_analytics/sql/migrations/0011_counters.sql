@@ -26,51 +26,55 @@ end;
 create function consumer_analytics_internal.count_run(
     run consumer_analytics_internal.runs
 ) returns void
-language plpgsql security definer
+language sql security definer
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-    ending text := case
-        when run.state = 'failed' and run.summary ->> 'error_type' = 'BusyError' then 'gave_up'
-        else run.state
-    end;
-    step record;
-begin
-    perform consumer_analytics_internal.count_up('runs', array[run.snapshot_source, ending], 1);
-    if run.state <> 'success' then
-        return;
-    end if;
-    perform consumer_analytics_internal.count_up(
-        'run_seconds', array[run.snapshot_source],
-        extract(epoch from run.finished_at - run.opened_at)::double precision
-    );
-    perform consumer_analytics_internal.count_up(
-        'snapshots_written', array[run.snapshot_source],
-        coalesce((run.summary ->> 'snapshots_written')::double precision, 0)
-    );
-    perform consumer_analytics_internal.count_up(
-        'events_read', '{}', coalesce((run.summary ->> 'rows_read')::double precision, 0)
-    );
-    perform consumer_analytics_internal.count_up(
-        'new_events', '{}', coalesce((run.summary ->> 'new_events')::double precision, 0)
-    );
-    perform consumer_analytics_internal.count_up(
-        'new_customers', '{}', coalesce((run.summary ->> 'new_customers')::double precision, 0)
-    );
-    perform consumer_analytics_internal.count_up(
-        'events_corrected', array[kind],
-        coalesce((run.summary -> 'corrections' ->> kind)::double precision, 0)
-    )
-    from unnest(array['found', 'vanished']) as kind;
-    for step in
-        select key, value::double precision as seconds
-        from jsonb_each_text(coalesce(run.summary -> 'seconds', '{}'))
-    loop
-        perform consumer_analytics_internal.count_up('run_step_seconds', array[step.key], step.seconds);
-        perform consumer_analytics_internal.count_up('run_steps', array[step.key], 1);
-    end loop;
+begin atomic
+    insert into consumer_analytics_internal.counters (name, labels, n)
+    select name, labels, n
+    from (
+        select
+            'runs' as name,
+            array[
+                run.snapshot_source,
+                case
+                    when run.state = 'failed' and run.summary ->> 'error_type' = 'BusyError'
+                        then 'gave_up'
+                    else run.state
+                end
+            ] as labels,
+            1::double precision as n
+        union all
+        select told.name, told.labels, told.n
+        from (
+            values
+            (
+                'run_seconds',
+                array[run.snapshot_source],
+                extract(epoch from run.finished_at - run.opened_at)::double precision
+            ),
+            (
+                'snapshots_written',
+                array[run.snapshot_source],
+                (run.summary ->> 'snapshots_written')::double precision
+            ),
+            ('events_read', '{}'::text[], (run.summary ->> 'rows_read')::double precision),
+            ('new_events', '{}', (run.summary ->> 'new_events')::double precision),
+            ('new_customers', '{}', (run.summary ->> 'new_customers')::double precision),
+            ('events_corrected', '{found}', (run.summary #>> '{corrections,found}')::double precision),
+            ('events_corrected', '{vanished}', (run.summary #>> '{corrections,vanished}')::double precision)
+        ) as told (name, labels, n)
+        where run.state = 'success'
+        union all
+        select counter.name, array[step.key], case counter.name when 'run_steps' then 1 else step.value::double precision end
+        from jsonb_each_text(coalesce(run.summary -> 'seconds', '{}')) as step
+        cross join (values ('run_step_seconds'), ('run_steps')) as counter (name)
+        where run.state = 'success'
+    ) as added
+    -- A step that took no time has been done all the same.
+    where n > 0 or name = 'run_step_seconds'
+    on conflict (name, labels) do update
+    set n = counters.n + excluded.n, changed_at = clock_timestamp();
 end;
-$$;
 
 create function consumer_analytics_internal.run_ended() returns trigger
 language plpgsql security definer
