@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import FastAPI, Form, HTTPException, Request
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.datastructures import MutableHeaders
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import consumer_analytics
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
+from consumer_analytics.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import api, pages
 from consumer_analytics.web.auth import (
@@ -35,6 +36,7 @@ from consumer_analytics.web.auth import (
     Refused,
     is_from_elsewhere,
     path_below,
+    require_all,
 )
 from consumer_analytics.web.pool import Pool
 
@@ -103,11 +105,13 @@ def create_app(
             credentials names its own, so that no other site's name can be made to mean it.
     """
     pool = Pool(settings)
+    exposition = Exposition(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         pool.close()
+        exposition.close()
 
     app = FastAPI(
         title="consumer-analytics",
@@ -128,6 +132,7 @@ def create_app(
     if isinstance(authenticator, OwnCredentials):
         _add_login(app, authenticator)
     app.add_api_route("/healthz", _alive, include_in_schema=False)
+    _add_metrics(app, exposition)
     app.mount("/static", StaticFiles(directory=str(files(__package__) / "static")), name="static")
     _handle_errors(app)
     _describe(app)
@@ -148,6 +153,13 @@ snapshot's instant is exclusive: it counts what happened before it.
 
 async def _alive() -> Response:
     return Response("ok\n", media_type="text/plain")
+
+
+def _add_metrics(app: FastAPI, exposition: Exposition) -> None:
+    @app.get("/metrics", include_in_schema=False, dependencies=[Depends(require_all)])
+    def metrics(request: Request) -> Response:
+        text, content_type = exposition.text(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
 
 # -- login ---------------------------------------------------------------------

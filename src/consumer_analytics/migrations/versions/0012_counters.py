@@ -1,11 +1,11 @@
-"""Apply sql/migrations/0011_counters.sql."""
+"""Apply sql/migrations/0012_counters.sql."""
 
 from consumer_analytics.engine.schema import apply_file
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
     """Run the file, in the revision's own transaction."""
-    apply_file("0011_counters")
+    apply_file("0012_counters")
