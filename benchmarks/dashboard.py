@@ -343,7 +343,7 @@ def measure(connection: Connection, url: str, rounds: int) -> None:
             low, high = statistics.median(least), statistics.median(answers)
             shown = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", page) or "(the system's page)"
             print(
-                f"{shown:58} {low:7.1f} {high:7.1f} {high / low:6.1f} {first:7.1f} {kilobytes:5.0f}",
+                f"{shown:58} {low:7.1f} {high:7.1f} {high / low:6.1f} {first:7.1f} {kilobytes:5.1f}",
                 flush=True,
             )
 

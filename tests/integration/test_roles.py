@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
@@ -19,6 +21,8 @@ from tests.support.history import random_history
 from consumer_analytics.engine import database as db
 from consumer_analytics.engine import retention, roles, run, schema
 from consumer_analytics.errors import RolesError, SuperuserError
+from consumer_analytics.web.app import create_app
+from consumer_analytics.web.auth import NoCredentials
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -236,6 +240,47 @@ def page_rows(said: roles.Applied) -> list[str]:
         # Objects are owned by one role; that is said once.
         if grant.privileges != ("owner",)
     ]
+
+
+# -- dashboard -----------------------------------------------------------------
+
+
+@pytest.mark.both_versions
+def test_the_dashboard_login_serves_every_page(made: Roles, consumers: list[uuid.UUID]) -> None:
+    settings = made.database.settings.model_copy(
+        update={"dashboard_database_url": SecretStr(made.login("dashboard"))}
+    )
+    app = create_app(settings, authenticator=NoCredentials())
+    with TestClient(app) as browser:
+        asked = 0
+        for route in app.routes:
+            path = str(getattr(route, "path", "")).replace("{consumer_id}", str(consumers[0]))
+            if isinstance(route, APIRoute) and "GET" in route.methods:
+                answer = browser.get(path, params={"consumer": str(consumers[0])})
+                assert answer.status_code == 200, (path, answer.text)
+                asked += 1
+        assert asked > 20
+        assert browser.get("/api/v1/consumers").json()["matching"] == len(consumers)
+
+
+def test_a_dashboard_login_reads_nothing_else_and_writes_nothing(made: Roles) -> None:
+    url = made.login("dashboard")
+    assert ask(url, "select count(*) from consumer_analytics")[0][0] > 0
+    assert ask(url, "select consumer_id, name from consumers")
+    assert ask(url, "select count(created_at) from customer_events")[0][0] > 0
+    for statement in (
+        "select payload_json from customer_events",
+        "select customer_id from customer_events",
+        "select * from customers",
+        "select * from consumer_analytics_internal.tenants",
+        "select * from consumer_analytics_internal.mails",
+        "update consumer_analytics set metrics_json = '{}'",
+        "delete from consumer_analytics_internal.runs",
+        "update etl_job_watermarks set last_processed_timestamp = now()",
+        "create table public.mine ()",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ask(url, statement)
 
 
 # -- owner and etl -------------------------------------------------------------

@@ -79,11 +79,13 @@ _SHOWN = frozenset(
     {
         "backfills",
         "checks",
+        "deadline_misses",
         "incident_changes",
         "incidents",
         "migrations",
         "runs",
         "state",
+        "task_failures",
         "watermark_changes",
     }
 )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
+from starlette.responses import Response
 
 from consumer_analytics.engine import health, incidents
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
@@ -143,6 +144,17 @@ Compared = Annotated[
 ]
 
 
+_WRITERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind)
+    for kind in (Standing, Series, ConsumersPage, Comparison, Freshness, Health)
+}
+
+
+def _json(found: Any) -> Response:
+    """Return a dataclass as JSON, written at once: FastAPI would copy and check it first."""
+    return Response(_WRITERS[type(found)].dump_json(found), media_type="application/json")
+
+
 def visible(caller: Principal, consumer_id: uuid.UUID) -> None:
     """Refuse a consumer that is not the caller's, as one that does not exist.
 
@@ -166,18 +178,20 @@ def only(caller: Principal) -> list[uuid.UUID] | None:
 # -- system --------------------------------------------------------------------
 
 
-@whole.get("/system", summary="Where the whole system stands, and the change")
-def system(pool: Reading, span: Span) -> Standing:
+@whole.get(
+    "/system", summary="Where the whole system stands, and the change", response_model=Standing
+)
+def system(pool: Reading, span: Span) -> Response:
     """Return the latest snapshot's figures against those a range earlier."""
     with pool.read() as connection:
-        return figures.system(connection, span)
+        return _json(figures.system(connection, span))
 
 
-@whole.get("/system/series", summary="The whole system over time")
-def system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Series:
+@whole.get("/system/series", summary="The whole system over time", response_model=Series)
+def system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Response:
     """Return the system's snapshots of a range, or as many of them as a chart shows."""
     with pool.read() as connection:
-        return series.system(connection, span, points)
+        return _json(series.system(connection, span, points))
 
 
 @whole.get(
@@ -212,7 +226,9 @@ class ConsumerStanding:
     standing: Standing
 
 
-@router.get("/consumers", summary="The consumers: a page of the table")
+@router.get(
+    "/consumers", summary="The consumers: a page of the table", response_model=ConsumersPage
+)
 def consumers_page(
     pool: Reading,
     caller: Caller,
@@ -222,10 +238,10 @@ def consumers_page(
     size: Annotated[
         int, Query(ge=1, le=consumers.MOST_ROWS, description="Rows of a page.")
     ] = consumers.PAGE,
-) -> ConsumersPage:
+) -> Response:
     """Return a page of the consumers at the latest snapshot, searched and sorted."""
     with pool.read() as connection:
-        return consumers.page(
+        found = consumers.page(
             connection,
             pool.settings.source_schema,
             span,
@@ -236,6 +252,7 @@ def consumers_page(
             size=size,
             only=only(caller),
         )
+    return _json(found)
 
 
 @router.get(
@@ -301,16 +318,21 @@ def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) 
         return ConsumerStanding(found, figures.consumer(connection, consumer_id, span))
 
 
-@router.get("/consumers/{consumer_id}/series", summary="A consumer over time", responses=_UNKNOWN)
+@router.get(
+    "/consumers/{consumer_id}/series",
+    summary="A consumer over time",
+    responses=_UNKNOWN,
+    response_model=Series,
+)
 def consumer_series(
     pool: Reading,
     caller: Caller,
     span: Span,
     consumer_id: uuid.UUID,
     points: Points = series.POINTS,
-) -> Series:
+) -> Response:
     """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
-    return _consumer_series(pool, caller, span, consumer_id, points)
+    return _json(_consumer_series(pool, caller, span, consumer_id, points))
 
 
 @router.get(
@@ -344,16 +366,21 @@ def _consumer_series(
         return found
 
 
-@router.get("/compare", summary="Several consumers at the same instants", responses=_UNKNOWN)
+@router.get(
+    "/compare",
+    summary="Several consumers at the same instants",
+    responses=_UNKNOWN,
+    response_model=Comparison,
+)
 def compare(
     pool: Reading,
     caller: Caller,
     span: Span,
     consumer_ids: Compared,
     points: Points = series.POINTS,
-) -> Comparison:
+) -> Response:
     """Return the customers and events of several consumers, side by side."""
-    return _compare(pool, caller, span, consumer_ids, points)
+    return _json(_compare(pool, caller, span, consumer_ids, points))
 
 
 @router.get(
@@ -396,18 +423,22 @@ def _compare(
 # -- freshness -----------------------------------------------------------------
 
 
-@whole.get("/freshness", summary="Lag, runs by task, failed runs, backfills")
-def fresh(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Freshness:
+@whole.get(
+    "/freshness", summary="Lag, runs by task, failed runs, backfills", response_model=Freshness
+)
+def fresh(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Response:
     """Return how fresh the figures are; the range ends now."""
     with pool.read() as connection:
-        return freshness.read(connection, span, points)
+        return _json(freshness.read(connection, span, points))
 
 
-@whole.get("/freshness/health", summary="The four measures, judged, and the cause")
-def judged(pool: Reading) -> Health:
+@whole.get(
+    "/freshness/health", summary="The four measures, judged, and the cause", response_model=Health
+)
+def judged(pool: Reading) -> Response:
     """Return what `consumer-analytics health` tells."""
     with pool.read() as connection:
-        return health.read(connection, pool.settings)
+        return _json(health.read(connection, pool.settings))
 
 
 @whole.get(

@@ -285,7 +285,7 @@ def _handle_errors(app: FastAPI) -> None:
             request,
             503,
             f"the dashboard's login may not read what it needs ({error.diag.message_primary}); run "
-            "`consumer-analytics roles`, and make the login a member of the reader's role",
+            "`consumer-analytics roles`, and make the login a member of the dashboard's role",
         )
 
     @app.exception_handler(psycopg.errors.UndefinedTable)

@@ -85,6 +85,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        # Who comes before it answers waits, rather than being turned away.
+        listening.listen()
     except OSError as error:
         listening.close()
         reason = (
