@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 import time
 import unicodedata
@@ -14,6 +15,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from consumer_analytics.errors import UsageError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -91,6 +94,19 @@ def harmless(text: str) -> str:
 def say(text: str) -> None:
     """Print a line to people, markup left alone."""
     out.print(escape(harmless(text)))
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes: `500000`, `40GiB`, `40 GB` (of 1,000 each), `1.5T`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?", text.strip())
+    if found is None:
+        raise UsageError(f"{text!r} is not a size; write it like 40GiB or 500GB")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
 
 
 def warn(text: str) -> None:

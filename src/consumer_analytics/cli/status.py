@@ -1,16 +1,25 @@
-"""`consumer-analytics status`: watermark, last runs, latest snapshots."""
+"""`consumer-analytics status`: watermark, last runs, latest snapshots, storage."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
-from consumer_analytics.engine import revisions, schema
+from consumer_analytics.cli.output import (
+    JsonFlag,
+    moment,
+    parse_size,
+    print_json,
+    print_table,
+    say,
+)
+from consumer_analytics.engine import revisions, schema, storage
 from consumer_analytics.engine import status as engine
 from consumer_analytics.engine.database import connected
+from consumer_analytics.engine.storage import size
 from consumer_analytics.settings import settings
 
 _REVISIONS = 20
@@ -25,15 +34,25 @@ def status(
         bool,
         typer.Option("--revisions", help="Show the latest restatements instead: what, when, why."),
     ] = False,
+    disk_free: Annotated[
+        str | None,
+        typer.Option(
+            "--disk-free",
+            metavar="SIZE",
+            help="Room on the server's disk, such as 40GiB: say when it is used up.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the watermark, the latest runs and the latest snapshots."""
+    """Show the watermark, the latest runs and snapshots, and what storage is needed."""
+    free = None if disk_free is None else parse_size(disk_free)
     if show_revisions:
         _revisions(as_json=as_json)
         return
     with connected(settings(), "status") as connection:
         schema.require_current(connection)
         found = engine.read(connection, settings().source_schema, consumers=consumers)
+        stored = storage.measure(connection, settings())
     if as_json:
         print_json(
             {
@@ -42,10 +61,55 @@ def status(
                 "system": found.system,
                 "consumers": [asdict(one) for one in found.consumers],
                 "runs": found.runs,
+                "storage": stored.as_json() | _full_as_json(stored, free),
             }
         )
         return
     print_status(found)
+    _print_storage(stored, free)
+
+
+def _full_as_json(stored: storage.Storage, free: int | None) -> dict[str, Any]:
+    if free is None:
+        return {}
+    days = stored.days_until_grown_by(free)
+    return {"disk_free_bytes": free, "disk_full_in_days": days}
+
+
+def _print_storage(stored: storage.Storage, free: int | None) -> None:
+    """Show people what is there, what it grows by, and how large it will be."""
+    growth = sum(
+        n
+        for kind, n in stored.growth_by_kind.items()
+        if kind in ("snapshots", "revisions", "counts")
+    )
+    kinds = ", ".join(
+        f"{kind} {size(stored.bytes_by_kind[kind])}"
+        for kind in ("snapshots", "revisions", "counts", "state")
+        if stored.bytes_by_kind.get(kind)
+    )
+    say("")
+    say(f"storage    {size(stored.ours)} ({kinds}), grows by {size(growth)} a day")
+    thinning = stored.policy.every_days is not None
+    print_table(
+        ["in", "ours", *(["without thinning"] if thinning else []), "the whole database"],
+        [
+            [
+                f"{days} days",
+                size(stored.ours_in(days)),
+                *([size(stored.ours_in(days, thinning=False))] if thinning else []),
+                size(stored.database_in(days)),
+            ]
+            for days in storage.HORIZONS
+        ],
+    )
+    if free is not None:
+        days_left = stored.days_until_grown_by(free)
+        if days_left is None:
+            say(f"disk       {size(free)} free last for more than ten years")
+        else:
+            day = stored.at + dt.timedelta(days=days_left)
+            say(f"disk       {size(free)} free last for {days_left:,} days, until {day:%Y-%m-%d}")
 
 
 def _revisions(*, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import psycopg
 from consumer_analytics.engine import instants, retention, schema
 from consumer_analytics.engine.database import Connection, connected
 from consumer_analytics.engine.retention import Part
+from consumer_analytics.engine.storage import size
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError
 from consumer_analytics.orchestration import airflow_upkeep
 from consumer_analytics.orchestration.airflow_command import AirflowCommand
@@ -18,7 +19,6 @@ from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
-_KIB = 1024
 _NO_AIRFLOW = "Airflow is not set up on this machine"
 
 
@@ -115,15 +115,6 @@ def describe(part: Part, *, dry_run: bool = False) -> str:
         if not dry_run:
             text += f", and takes {size(part.bytes_after)} now"
     return text
-
-
-def size(n: float) -> str:
-    """Write a number of bytes as people read it."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(n) < _KIB:
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= _KIB
-    return f"{n:.1f} TiB"
 
 
 def require_whole(parts: list[Part]) -> None:

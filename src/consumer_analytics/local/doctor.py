@@ -1,0 +1,169 @@
+"""The doctor's checks of this machine: its disks, and what `up` runs here."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import shutil
+import xmlrpc.client
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from consumer_analytics.engine import storage
+from consumer_analytics.engine.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.engine.storage import size
+from consumer_analytics.errors import UpError
+from consumer_analytics.local.home import Home, socket_folder
+from consumer_analytics.settings import Settings
+
+#: A disk is nearly full where little is free, as a share and in bytes.
+_WARNING = (0.10, 20 << 30)
+_PROBLEM = (0.03, 2 << 30)
+_SOON_DAYS = 14
+_SECONDS = 10
+
+
+def disks(context: Context) -> Finding:
+    """Tell whether a disk that we write to is nearly full, or will be soon."""
+    told, worst, full = [], Verdict.OK, None
+    for what, folder in _folders(context):
+        usage = shutil.disk_usage(folder)
+        told.append(f"{what}: {size(usage.free)} of {size(usage.total)} free ({folder})")
+        verdict = _verdict(usage.free, usage.total)
+        days = _days_left(context, usage.free) if what == "database" else None
+        if days is not None and days <= _SOON_DAYS:
+            verdict = max(verdict, Verdict.WARNING)
+            told.append(f"database: at what it grows by the disk is full in {days} days")
+        if verdict > worst:
+            worst, full = verdict, what
+    if full is None:
+        return ok("no disk is nearly full", *told)
+    return Finding(
+        worst,
+        f"the disk of {full} is nearly full",
+        tuple(told),
+        "logs, metadata and snapshots grow until something removes them; a full disk stops "
+        "PostgreSQL and Airflow",
+        # It deletes, by settings that a person has to look at first.
+        Fix("consumer-analytics maintenance --dry-run   # then without --dry-run"),
+    )
+
+
+def _verdict(free: int, total: int) -> Verdict:
+    for verdict, (share, least) in ((Verdict.PROBLEM, _PROBLEM), (Verdict.WARNING, _WARNING)):
+        if free < share * total and free < least:
+            return verdict
+    return Verdict.OK
+
+
+def _folders(context: Context) -> Iterator[tuple[str, Path]]:
+    """Yield what is on this machine's disks, and where."""
+    home = Home(context.settings.home).path
+    yield "home", next(path for path in (home, *home.parents) if path.exists())
+    if context.connection is None or context.connection.info.hostaddr:
+        return
+    # Reached by a socket: the server is here. Where its data are not every login may know.
+    with suppress(psycopg.Error, OSError):
+        row = context.database.execute("select current_setting('data_directory')").fetchone()
+        if row is not None and Path(row[0]).is_dir():
+            yield "database", Path(row[0])
+            return
+    if context.settings.database_url is None and (home / "postgres").exists():
+        yield "database", home / "postgres"
+
+
+def _days_left(context: Context, free: int) -> int | None:
+    with suppress(psycopg.Error):
+        return storage.measure(context.database, context.settings).days_until_grown_by(free)
+    return None
+
+
+def system(context: Context) -> Finding:
+    """Tell whether what `up` has set up here runs, and its web server answers."""
+    home = Home(context.settings.home)
+    if not (home.airflow / "airflow.cfg").exists():
+        return ok("Airflow is not set up by `consumer-analytics up` here: not looked at")
+    if not _is_up(home):
+        return Finding(
+            Verdict.PROBLEM,
+            f"`consumer-analytics up` is not running on {home.path}",
+            (f"its logs are in {home.logs}",),
+            "it was stopped or killed, or the machine was started anew: nothing runs on schedule",
+            Fix("consumer-analytics up"),
+        )
+    url = f"http://127.0.0.1:{context.settings.airflow_port}/api/v2/monitor/health"
+    try:
+        answer = httpx.get(url, timeout=_SECONDS, trust_env=False)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        return Finding(
+            Verdict.PROBLEM,
+            f"Airflow's web server does not answer on port {context.settings.airflow_port}",
+            (f"{type(error).__name__}: {error}", f"its log is {home.logs / 'api-server.log'}"),
+            "it hangs, is just starting, or listens on another port; tasks cannot report to it, so "
+            "runs stand still",
+            Fix("consumer-analytics doctor --fix", _restart_web),
+        )
+    return ok(f"`up` runs, and Airflow's web server answers on port {context.settings.airflow_port}")
+
+
+def _is_up(home: Home) -> bool:
+    """Tell whether an `up` holds the home."""
+    try:
+        with (home.path / "up.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _restart_web(context: Context) -> str:
+    return restarts(context.settings)(["api-server"])
+
+
+def restarter(settings: Settings) -> Callable[[Sequence[str]], str] | None:
+    """Return what restarts Airflow's components here; None where `up` does not run them."""
+    home = Home(settings.home)
+    if not ((socket_folder(home.run) / "supervisor.sock").exists() and _is_up(home)):
+        return None
+    return restarts(settings)
+
+
+def restarts(settings: Settings) -> Callable[[Sequence[str]], str]:
+    """Return a function that restarts components and waits until Airflow hears of them."""
+    home = Home(settings.home)
+
+    def restart(names: Sequence[str]) -> str:
+        from supervisor.xmlrpc import SupervisorTransport
+
+        transport = SupervisorTransport(
+            None, None, f"unix://{socket_folder(home.run) / 'supervisor.sock'}"
+        )
+        proxy = xmlrpc.client.ServerProxy("http://supervisor", transport=transport)
+        try:
+            for name in names:
+                # One that has ended by itself cannot be stopped.
+                with suppress(xmlrpc.client.Fault):
+                    proxy.supervisor.stopProcess(f"airflow:{name}")
+                with suppress(xmlrpc.client.Fault):
+                    proxy.supervisor.startProcess(f"airflow:{name}")
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise UpError(f"supervisord does not answer: {error}") from None
+        finally:
+            transport.close()
+        _await(names, settings)
+        return f"restarted {', '.join(names)}"
+
+    return restart
+
+
+CHECKS = (
+    Check("machine-disks", "is a disk nearly full?", disks),
+    Check("machine-system", "does what `up` has set up here run?", system),
+)

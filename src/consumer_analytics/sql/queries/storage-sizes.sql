@@ -1,0 +1,27 @@
+-- What our tables take, by kind, indexes and all, and about how many rows they have.
+select
+    case
+        when class.relname = 'consumer_analytics' then 'snapshots'
+        when class.relname = 'consumer_analytics_revisions' then 'revisions'
+        when class.relname in ('event_days', 'event_totals') then 'counts'
+        when class.relnamespace = to_regnamespace(quote_ident(%(source_schema)s))
+            and class.relname in ('consumers', 'customers', 'customer_events')
+            then 'sources'
+        when class.relnamespace = (select relnamespace from pg_class where oid = to_regclass('dag_run'))
+            and class.relnamespace <> 'public'::regnamespace
+            then 'airflow'
+        else 'state'
+    end as kind,
+    sum(pg_total_relation_size(class.oid))::bigint as bytes
+from pg_class as class
+where class.relkind in ('r', 'm')
+    and (
+        class.relnamespace = 'consumer_analytics_internal'::regnamespace
+        or class.relnamespace = 'public'::regnamespace
+        and class.relname in ('consumer_analytics', 'consumer_analytics_revisions', 'etl_job_watermarks')
+        or class.relnamespace = to_regnamespace(quote_ident(%(source_schema)s))
+        and class.relname in ('consumers', 'customers', 'customer_events')
+        or class.relnamespace = (select relnamespace from pg_class where oid = to_regclass('dag_run'))
+        and class.relnamespace <> 'public'::regnamespace
+    )
+group by kind
