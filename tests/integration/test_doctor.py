@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
+import os
 import random
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,14 +23,20 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
+from tests.conftest import COMMAND, command_environment
+from tests.support import airflow_tables
 from tests.support.checks import touched_rows
 from tests.support.history import random_history
+from tests.support.mail_server import mail_server
+from tests.support.tools import require
 
 from consumer_analytics.engine import database as db
 from consumer_analytics.engine import doctor, extract, roles, run, schema
 from consumer_analytics.engine.database import LOCK_JOB
+from consumer_analytics.engine.doctor.airflow import DAGS, ETL
 from consumer_analytics.engine.doctor.findings import Context, Examined, Verdict
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.local import doctor as local
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -651,3 +661,198 @@ def test_what_is_never_touched_unasked(healthy: Any) -> None:
     before = everything(healthy)
     assert set(found(healthy)) == {"source-index", "snapshots-once"}
     assert everything(healthy) == before
+
+
+# -- Airflow, as its own tables tell ---------------------------------------------
+
+
+@pytest.fixture
+def with_airflow(healthy: Any) -> Any:
+    """Return the database with Airflow's tables: all components alive, all DAGs known."""
+    airflow_tables.create(healthy, *(dag for dag in DAGS if dag != ETL))
+    heartbeat(healthy)
+    return healthy
+
+
+def heartbeat(database: Any) -> None:
+    database.execute(
+        "delete from airflow.job; insert into airflow.job (job_type, state, hostname, "
+        "start_date, latest_heartbeat) select kind, 'running', 'airflow.example.com', now(), now() "
+        "from unnest(array['SchedulerJob', 'DagProcessorJob', 'TriggererJob']) as kind"
+    )
+
+
+def test_airflow_that_is_well_has_no_finding(with_airflow: Any) -> None:
+    assert found(with_airflow) == {}
+    assert "schema airflow" in examined(with_airflow)["airflow-metadata"].finding.says
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "told"),
+    [
+        (
+            (
+                "update airflow.job set latest_heartbeat = now() - interval '5 min' "
+                "where job_type = 'SchedulerJob'"
+            ),
+            Verdict.PROBLEM,
+            "scheduler on airflow.example.com was last heard of at",
+        ),
+        (
+            "update airflow.job set state = 'success' where job_type = 'DagProcessorJob'",
+            Verdict.PROBLEM,
+            "dag-processor on airflow.example.com was last heard of at",
+        ),
+        (
+            "delete from airflow.job where job_type = 'TriggererJob'",
+            Verdict.WARNING,
+            "triggerer was never seen",
+        ),
+    ],
+)
+def test_a_component_without_heartbeat(
+    with_airflow: Any, fault: str, verdict: Verdict, told: str
+) -> None:
+    with_airflow.execute(fault)
+    one = only(with_airflow, "airflow-components", fix=True)
+    assert one.finding.verdict is verdict
+    assert one.finding.evidence[0].startswith(told)
+    # They run elsewhere: nothing here can start them.
+    assert one.treatment is None
+    heartbeat(with_airflow)
+    assert found(with_airflow) == {}
+
+
+def test_a_dag_that_airflow_does_not_know(with_airflow: Any) -> None:
+    with_airflow.execute(f"update airflow.dag set is_stale = true where dag_id = '{ETL}'")
+    one = only(with_airflow, "airflow-dags")
+    assert one.finding.verdict is Verdict.PROBLEM
+    assert one.finding.says == f"Airflow does not know {ETL}"
+
+
+def test_a_run_that_was_not_made(with_airflow: Any) -> None:
+    overdue = "update airflow.dag set next_dagrun_create_after = now() - interval '{}'"
+    with_airflow.execute(overdue.format("1 min"))
+    assert found(with_airflow) == {}
+    with_airflow.execute(overdue.format("1 hour") + f" where dag_id = '{ETL}'")
+    one = only(with_airflow, "airflow-schedule")
+    assert one.finding.says == f"not on schedule: {ETL}"
+    assert "has not been made" in one.finding.evidence[0]
+
+
+def test_a_run_that_stands_in_the_way_and_one_that_failed(with_airflow: Any) -> None:
+    now = dt.datetime.now(dt.UTC)
+    airflow_tables.add_run(with_airflow, now - 2 * DAY, state="running", seconds=None)
+    one = only(with_airflow, "airflow-schedule")
+    assert "has been running since" in one.finding.evidence[0]
+    with_airflow.execute("delete from airflow.dag_run")
+    airflow_tables.add_run(with_airflow, now - DAY, state="failed")
+    one = only(with_airflow, "airflow-schedule")
+    assert one.finding.says == f"the last run failed: {ETL}"
+    assert f"airflow tasks clear --only-failed --yes {ETL}" in (
+        one.finding.fix.command if one.finding.fix else ""
+    )
+    airflow_tables.add_run(with_airflow, now)
+    assert found(with_airflow) == {}
+
+
+def test_import_errors_of_others_are_theirs(with_airflow: Any) -> None:
+    broken = (
+        "insert into airflow.import_error (timestamp, filename, bundle_name, stacktrace) "
+        "values (now(), %s, 'dags', E'Traceback\\n  line 1\\nSyntaxError: invalid syntax\\n')"
+    )
+    with_airflow.execute(broken, ["others.py"])
+    assert found(with_airflow) == {}
+    with_airflow.execute(broken, ["consumer_analytics_etl.py"])
+    one = only(with_airflow, "airflow-import-errors")
+    assert one.finding.evidence == ("consumer_analytics_etl.py: SyntaxError: invalid syntax",)
+
+
+def test_metadata_that_this_login_may_not_read(with_airflow: Any) -> None:
+    with runner(with_airflow) as (_, seen):
+        those = found(seen)
+        assert those["airflow-metadata"].finding.verdict is Verdict.PROBLEM
+        assert those["airflow-components"].finding.verdict is Verdict.UNKNOWN
+        command = those["airflow-metadata"].finding.fix
+        assert command is not None
+        with_airflow.execute(command.command)
+        assert found(seen) == {}
+
+
+# -- mails -----------------------------------------------------------------------
+
+
+def test_a_mail_server_that_lets_us_in_and_one_that_does_not(healthy: Any, tmp_path: Any) -> None:
+    with mail_server(tmp_path) as server:
+        settings = {**server.settings}
+        assert found(healthy, **settings) == {}
+        # Asked, not used: the doctor sends nothing.
+        assert server.mails == []
+        wrong = tmp_path / "wrong"
+        wrong.write_text("not it\n")
+        one = only(healthy, "mail-server", **{**settings, "smtp_password_file": wrong})
+        assert one.finding.says == "no mail can be sent: it fails at login"
+    one = only(healthy, "mail-server", **settings)
+    assert one.finding.verdict is Verdict.PROBLEM
+    assert one.finding.says == "no mail can be sent: it fails at connection"
+    assert "alerts test" in (one.finding.fix.command if one.finding.fix else "")
+
+
+def test_mails_that_wait(healthy: Any) -> None:
+    healthy.execute(
+        "insert into consumer_analytics_internal.mails "
+        "(key, content, created_at, attempts, next_try_at, last_error) "
+        "values ('k', '{}', now() - interval '1 hour', 3, now(), 'connection refused')"
+    )
+    one = only(healthy, "mail-waiting")
+    assert one.finding.verdict is Verdict.WARNING
+    assert one.finding.evidence == ("the last try: connection refused",)
+    healthy.execute("update consumer_analytics_internal.mails set sent_at = now()")
+    assert found(healthy) == {}
+
+
+# -- this machine ------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(
+    ("offset", "verdict", "told"),
+    [("+90s", "problem", "s behind this machine's"), ("-20s", "warning", "s ahead of this")],
+)
+def test_clocks_that_differ(database: Any, offset: str, verdict: str, told: str) -> None:
+    done = subprocess.run(
+        [str(require("faketime")), "-f", offset, str(COMMAND), "doctor", "--json"],
+        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (one,) = [one for one in json.loads(done.stdout)["checks"] if one["verdict"] != "ok"]
+    assert (one["check"], one["verdict"]) == ("database-clock", verdict)
+    assert told in one["says"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+def test_a_disk_that_is_nearly_full(healthy: Any, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=10m", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        settings = healthy.settings.model_copy(update={"home": disk})
+        with healthy.connect("doctor", writes_sources=False) as connection:
+            context = Context(settings, connection)
+            assert local.disks(context).verdict is Verdict.OK
+            (disk / "logs").write_bytes(b"x" * (9_300 << 10))
+            assert local.disks(context).verdict is Verdict.WARNING
+            (disk / "more").write_bytes(b"x" * (600 << 10))
+            finding = local.disks(context)
+            assert finding.verdict is Verdict.PROBLEM
+            assert finding.says == "the disk of home is nearly full"
+            assert f"of 10.0 MiB free ({disk})" in finding.evidence[0]
+    finally:
+        subprocess.run(["umount", disk], check=True)

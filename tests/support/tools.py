@@ -1,8 +1,8 @@
-"""Programs that tests use and no Python package carries: Chromium, Prometheus.
+"""Programs that tests use and no Python package carries: Chromium, faketime, Prometheus.
 
     python -m tests.support.tools     # installs what is missing, where that can be done
 
-Both are Debian packages. Prometheus is unpacked below build/tools, so that no service is
+All are Debian packages. Prometheus is unpacked below build/tools, so that no service is
 installed with it and nobody has to be root; Chromium is installed with all it depends on, which
 takes root. Where that cannot be done the tests that need them are skipped and say so; where CI is
 set they fail.
@@ -22,7 +22,12 @@ import pytest
 
 UNPACKED = Path(__file__).parents[2] / "build" / "tools"
 #: Program to Debian package.
-PACKAGES = {"chromium": "chromium", "prometheus": "prometheus", "promtool": "prometheus"}
+PACKAGES = {
+    "chromium": "chromium",
+    "faketime": "faketime",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
 #: These run from wherever they were unpacked.
 _SELF_CONTAINED = {"prometheus"}
 _MINUTES = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,8 @@ from consumer_analytics.engine import doctor as engine
 from consumer_analytics.engine.database import connect
 from consumer_analytics.engine.doctor.findings import Context, Examined, Finding, Verdict
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.local import doctor as local
+from consumer_analytics.orchestration.airflow_command import AirflowCommand
 from consumer_analytics.settings import settings
 
 _COLOURS = {
@@ -40,7 +42,10 @@ def doctor(
     with _context() as context, err.status("looking") as shown:
         examined = []
         for one in engine.examine(
-            context, engine.CHECKS, fix=fix, notify=lambda text: shown.update(escape(text))
+            context,
+            (*engine.CHECKS, *local.CHECKS),
+            fix=fix,
+            notify=lambda text: shown.update(escape(text)),
         ):
             examined.append(one)
             if not as_json:
@@ -63,13 +68,17 @@ def doctor(
 @contextmanager
 def _context() -> Iterator[Context]:
     """Connect where that can be done; where not, the checks that need it will say so."""
+    here: dict[str, Any] = {
+        "airflow": AirflowCommand.find(settings()),
+        "restart": local.restarter(settings()),
+    }
     try:
         connection = connect(settings(), "doctor", as_admin=True)
     except ConsumerAnalyticsError as error:
-        yield Context(settings(), refusal=error)
+        yield Context(settings(), refusal=error, **here)
         return
     with connection:
-        yield Context(settings(), connection)
+        yield Context(settings(), connection, **here)
 
 
 def _print(one: Examined) -> None:

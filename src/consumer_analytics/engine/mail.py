@@ -94,6 +94,19 @@ def send(settings: Settings, message: EmailMessage, *, notify: Notify = _silent)
             server.quit()
 
 
+def reach(settings: Settings, *, notify: Notify = _silent) -> None:
+    """Do all that comes before a mail, up to the login, and send none.
+
+    Raises:
+        MailError: a step failed; the message says which, and why.
+    """
+    require_settings(settings)
+    password = _password(settings)
+    with _connect(settings, notify) as server:
+        _secure(settings, server, notify)
+        _log_in(settings, server, password, notify)
+
+
 def _place(settings: Settings) -> str:
     return f"{settings.smtp_host} port {settings.smtp_port}"
 

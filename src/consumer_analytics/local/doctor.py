@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import shutil
+import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ _WARNING = (0.10, 20 << 30)
 _PROBLEM = (0.03, 2 << 30)
 _SOON_DAYS = 14
 _SECONDS = 10
+_RESTART_SECONDS, _POLL_SECONDS = 120, 0.5
 
 
 def disks(context: Context) -> Finding:
@@ -108,7 +110,9 @@ def system(context: Context) -> Finding:
             "runs stand still",
             Fix("consumer-analytics doctor --fix", _restart_web),
         )
-    return ok(f"`up` runs, and Airflow's web server answers on port {context.settings.airflow_port}")
+    return ok(
+        f"`up` runs, and Airflow's web server answers on port {context.settings.airflow_port}"
+    )
 
 
 def _is_up(home: Home) -> bool:
@@ -161,6 +165,23 @@ def restarts(settings: Settings) -> Callable[[Sequence[str]], str]:
         return f"restarted {', '.join(names)}"
 
     return restart
+
+
+def _await(names: Sequence[str], settings: Settings) -> None:
+    """Wait until Airflow has heard of components that were restarted.
+
+    Raises:
+        UpError: it has not for long.
+    """
+    from consumer_analytics.local.airflow_api import AirflowApi
+
+    wanted = {"api-server", *(name.replace("-", "_") for name in names)}
+    deadline = time.monotonic() + _RESTART_SECONDS
+    with AirflowApi(f"http://127.0.0.1:{settings.airflow_port}", "", "") as api:
+        while missing := sorted(wanted & set(api.unhealthy())):
+            if time.monotonic() > deadline:
+                raise UpError(f"{', '.join(missing)} did not become healthy after the restart")
+            time.sleep(_POLL_SECONDS)
 
 
 CHECKS = (

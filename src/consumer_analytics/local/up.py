@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from consumer_analytics.local.airflow_api import AirflowApi
 
 DAG = "consumer_analytics_etl"
+DAG_FILES = Path(__file__).parents[1] / "dags"
 _POLL_SECONDS = 0.5
 # A busy machine takes its time; what has died is noticed long before.
 _START_SECONDS = 600
@@ -231,6 +232,21 @@ class _System:
             with self._teller.step(f"running the DAG {DAG}") as detail:
                 api.unpause(DAG)
                 self._await_run(api, api.trigger(DAG), detail)
+            if not self._wishes.once:
+                self._unpause_others(api)
+
+    def _unpause_others(self, api: AirflowApi) -> None:
+        """Let our other DAGs run as well: new ones are paused."""
+        others = sorted(path.stem for path in DAG_FILES.glob("consumer_analytics_*.py"))
+        with self._teller.step("letting the other DAGs run") as detail:
+            self._wait(
+                lambda: [dag for dag in others if not api.has_dag(dag)],
+                _START_SECONDS,
+                detail,
+                "Airflow did not read the DAGs",
+            )
+            for dag in others:
+                api.unpause(dag)
 
     def _stop_airflow(self) -> None:
         if self._supervision is not None:

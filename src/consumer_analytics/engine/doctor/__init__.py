@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 import psycopg
 
 from consumer_analytics.engine.database import Connection
-from consumer_analytics.engine.doctor import database, schema, snapshots, sources, watermark
+from consumer_analytics.engine.doctor import (
+    airflow,
+    database,
+    mail,
+    schema,
+    snapshots,
+    sources,
+    watermark,
+)
 from consumer_analytics.engine.doctor.findings import (
     Check,
     Context,
@@ -31,6 +39,8 @@ CHECKS: tuple[Check, ...] = (
     *sources.CHECKS,
     *watermark.CHECKS,
     *snapshots.CHECKS,
+    *airflow.CHECKS,
+    *mail.CHECKS,
 )
 
 #: A lock that somebody holds, or a table without an index, must not keep the doctor.

@@ -26,6 +26,7 @@ DAGS = (
     "consumer_analytics_sweep",
     "consumer_analytics_maintenance",
     "consumer_analytics_backfill",
+    "consumer_analytics_monitor",
 )
 #: Airflow itself calls a component unhealthy after 30 s, the DAG processor after 60.
 _SILENT_SECONDS = 60
@@ -55,7 +56,10 @@ def metadata(context: Context) -> Finding:
         sql.SQL(text)
         .format(sql.Identifier(schema), sql.Identifier(login))
         .as_string(context.database)
-        for text in ("GRANT USAGE ON SCHEMA {} TO {};", "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {};")
+        for text in (
+            "GRANT USAGE ON SCHEMA {} TO {};",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {};",
+        )
     ]
     return Finding(
         Verdict.PROBLEM,
@@ -87,7 +91,9 @@ def components(context: Context) -> Finding:
     tables = _tables(context, "job")
     if tables is None:
         return ok(_ELSEWHERE)
-    rows = context.database.execute(query("doctor-airflow-components", **tables)).fetchall()
+    rows = context.database.execute(
+        query("doctor-airflow-components", "public", **tables)
+    ).fetchall()
     silent = [
         (_COMPONENTS[kind], host, seen)
         for kind, host, seen, age in rows
@@ -124,10 +130,10 @@ def components(context: Context) -> Finding:
 
 def _restart(context: Context) -> str:
     tables = _tables(context, "job") or {}
-    rows = context.database.execute(query("doctor-airflow-components", **tables)).fetchall()
-    names = [
-        _COMPONENTS[kind] for kind, *_, age in rows if age is None or age > _SILENT_SECONDS
-    ]
+    rows = context.database.execute(
+        query("doctor-airflow-components", "public", **tables)
+    ).fetchall()
+    names = [_COMPONENTS[kind] for kind, *_, age in rows if age is None or age > _SILENT_SECONDS]
     if context.restart is None:
         raise UnexaminableError("the components do not run on this machine")
     return context.restart(names)
@@ -138,7 +144,7 @@ def import_errors(context: Context) -> Finding:
     tables = _tables(context, "import_error")
     if tables is None:
         return ok(_ELSEWHERE)
-    rows = context.database.execute(query("doctor-airflow-errors", **tables)).fetchall()
+    rows = context.database.execute(query("doctor-airflow-errors", "public", **tables)).fetchall()
     ours = [(file, error) for file, error, is_ours in rows if is_ours]
     if not ours:
         return ok(
@@ -161,7 +167,7 @@ def dags(context: Context) -> Finding:
     if tables is None:
         return ok(_ELSEWHERE)
     rows = context.database.execute(
-        query("doctor-airflow-dags", **tables), {"dags": list(DAGS), "grace": _GRACE}
+        query("doctor-airflow-dags", "public", **tables), {"dags": list(DAGS), "grace": _GRACE}
     ).fetchall()
     missing = [dag for dag, known, *_ in rows if not known]
     paused = [dag for dag, known, is_paused, *_ in rows if known and is_paused]
@@ -192,7 +198,7 @@ def dags(context: Context) -> Finding:
 def _unpause(context: Context) -> str:
     tables = _tables(context, "dag") or {}
     rows = context.database.execute(
-        query("doctor-airflow-dags", **tables), {"dags": list(DAGS), "grace": _GRACE}
+        query("doctor-airflow-dags", "public", **tables), {"dags": list(DAGS), "grace": _GRACE}
     ).fetchall()
     paused = [dag for dag, _, is_paused, *_ in rows if is_paused]
     command: Commands = _command(context)
@@ -218,7 +224,7 @@ def schedule(context: Context) -> Finding:
     ).fetchall()
     late = [(dag, at) for dag, _, paused, at, is_late in known if is_late and not paused]
     rows = context.database.execute(
-        query("doctor-airflow-runs", **tables), {"dags": ours, "long": _LONG}
+        query("doctor-airflow-runs", "public", **tables), {"dags": ours, "long": _LONG}
     ).fetchall()
     stuck = [row for row in rows if row[0] != "failed"]
     failed = [row for row in rows if row[0] == "failed"]
@@ -227,7 +233,10 @@ def schedule(context: Context) -> Finding:
             Verdict.PROBLEM,
             f"not on schedule: {', '.join(sorted({*(dag for dag, _ in late), *_names(stuck)}))}",
             (
-                *(f"{dag}: the run of {at:%Y-%m-%d %H:%M} UTC has not been made" for dag, at in late),
+                *(
+                    f"{dag}: the run of {at:%Y-%m-%d %H:%M} UTC has not been made"
+                    for dag, at in late
+                ),
                 *(
                     f"{dag}: run {run} has been {state} since {at:%Y-%m-%d %H:%M} UTC"
                     for state, dag, run, at, _ in stuck

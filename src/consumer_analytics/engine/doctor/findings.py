@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
@@ -49,12 +49,15 @@ class Context:
         connection: a session in autocommit; None where there is none.
         refusal: why there is none.
         airflow: Airflow's command; None where it is not on this machine.
+        restart: restarts Airflow's components by their names and waits for them; returns in a
+            line what it did. None where they do not run here.
     """
 
     settings: Settings
     connection: Connection | None = None
     refusal: ConsumerAnalyticsError | None = None
     airflow: Commands | None = None
+    restart: Callable[[Sequence[str]], str] | None = None
 
     @property
     def database(self) -> Connection:
