@@ -52,6 +52,8 @@ def up(system: Installation, own_dags: Path) -> None:
             {"name": "own", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(own_dags)}},
         ]
     )
+    # Its runs would fall into the faults that are made here, and be findings of their own.
+    system.extra["CONSUMER_ANALYTICS_MONITOR_SCHEDULE"] = "@daily"
     system.start()
     system.await_ready()
 
@@ -202,8 +204,8 @@ def test_maintenance_in_a_live_task(system: Installation, api: AirflowApi) -> No
     with psycopg.connect(system.postgres().url()) as connection:
         connection.execute(
             "insert into consumer_analytics_internal.runs "
-            "(run_key, snapshot_source, state, requested_at, reached_at, named, opened_at) "
-            "values ('long ago', 'cli_etl', 'failed', now(), now(), true, now() - interval '2 y')"
+            "(run_id, run_key, snapshot_source, state, requested_at, reached_at, named, opened_at) "
+            "overriding system value values (-1, 'long ago', 'cli_etl', 'failed', now(), now(), true, now() - interval '2 y')"
         )
     run = api.trigger(MAINTENANCE)
     wait(lambda: api.run_state(MAINTENANCE, run)[0] in {"success", "failed"}, 240)
@@ -250,7 +252,7 @@ def test_every_command_of_the_runbook(
 ) -> None:
     kinds = [language for language, _ in blocks()]
     assert set(kinds) == {"bash", "sql"}
-    assert min(kinds.count("bash"), kinds.count("sql")) >= 8
+    assert min(kinds.count("bash"), kinds.count("sql")) >= 7
     # What it shows is told of: nothing that looks like a command stands outside of a block.
     assert not re.search(r"^\s*\$ ", RUNBOOK.read_text(), re.MULTILINE)
     with mail_server(tmp_path) as mails:
