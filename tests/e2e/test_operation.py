@@ -205,7 +205,8 @@ def test_maintenance_in_a_live_task(system: Installation, api: AirflowApi) -> No
         connection.execute(
             "insert into consumer_analytics_internal.runs "
             "(run_id, run_key, snapshot_source, state, requested_at, reached_at, named, opened_at) "
-            "overriding system value values (-1, 'long ago', 'cli_etl', 'failed', now(), now(), true, now() - interval '2 y')"
+            "overriding system value values (-1, 'long ago', 'cli_etl', 'failed', now(), now(), "
+            "true, now() - interval '2 years')"
         )
     run = api.trigger(MAINTENANCE)
     wait(lambda: api.run_state(MAINTENANCE, run)[0] in {"success", "failed"}, 240)
