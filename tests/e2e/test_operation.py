@@ -53,7 +53,7 @@ def up(system: Installation, own_dags: Path) -> None:
         ]
     )
     # Its runs would fall into the faults that are made here, and be findings of their own.
-    system.extra["CONSUMER_ANALYTICS_MONITOR_SCHEDULE"] = "@daily"
+    system.variables["CONSUMER_ANALYTICS_MONITOR_SCHEDULE"] = "@daily"
     system.start()
     system.await_ready()
 
