@@ -10,8 +10,8 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
@@ -78,20 +78,8 @@ def send(settings: Settings, message: EmailMessage, *, notify: Notify = _silent)
     password = password_of(settings)
     message["From"] = settings.alert_sender
     message["To"] = ", ".join(settings.recipients)
-    server = _connect(settings, notify)
-    try:
-        _secure(settings, server, notify)
-        _log_in(settings, server, password, notify)
+    with _logged_in(settings, password, notify) as server:
         return _hand_over(settings, server, message, notify)
-    except (smtplib.SMTPServerDisconnected, TimeoutError, ConnectionError) as error:
-        raise MailError(
-            "connection",
-            f"{_place(settings)} broke the connection off: {_reason(error)}; "
-            "it may be overloaded, or not welcome this machine",
-        ) from None
-    finally:
-        with suppress(smtplib.SMTPException, OSError):
-            server.quit()
 
 
 def reach(settings: Settings, *, notify: Notify = _silent) -> None:
@@ -101,10 +89,27 @@ def reach(settings: Settings, *, notify: Notify = _silent) -> None:
         MailError: a step failed; the message says which, and why.
     """
     require_settings(settings)
-    password = _password(settings)
-    with _connect(settings, notify) as server:
+    with _logged_in(settings, password_of(settings), notify):
+        return
+
+
+@contextmanager
+def _logged_in(settings: Settings, password: str, notify: Notify) -> Iterator[smtplib.SMTP]:
+    """Have a server that knows us, for a `with` block."""
+    server = _connect(settings, notify)
+    try:
         _secure(settings, server, notify)
         _log_in(settings, server, password, notify)
+        yield server
+    except (smtplib.SMTPServerDisconnected, TimeoutError, ConnectionError) as error:
+        raise MailError(
+            "connection",
+            f"{_place(settings)} broke the connection off: {_reason(error)}; "
+            "it may be overloaded, or not welcome this machine",
+        ) from None
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            server.quit()
 
 
 def _place(settings: Settings) -> str:
