@@ -144,6 +144,8 @@ class Server:
         try:
             if made is None:
                 _simulate(database)
+            # One that was kept may be from before our latest migration.
+            schema.migrate(database.settings)
             yield database
         finally:
             with self._admin() as admin:
