@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
         help=f"one of {', '.join(works.WORKS)}; the others' results stay. May be given several "
         "times.",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, help="of what takes a second or less")
+    parser.add_argument("--rounds", type=int, help="of every work, at most")
     parser.add_argument(
         "--peers", action=argparse.BooleanOptionalAction, help="whether dbt and SQLMesh take part"
     )
@@ -43,7 +43,9 @@ def _arguments() -> argparse.Namespace:
         "--folder", type=Path, default=BUILD, help="of the server and its histories"
     )
     parser.add_argument(
-        "--results", type=Path, default=BUILD / "results", help="where results are written"
+        "--results",
+        type=Path,
+        help="where results are written; build/benchmark/results, or results-tiny beside it",
     )
     parser.add_argument(
         "--report", action="store_true", help="measure nothing, write what was found before anew"
@@ -66,12 +68,14 @@ def main() -> int:
     wanted = _arguments()
     scale = _SCALES[wanted.scale or "default"]
     if wanted.rounds:
-        scale = replace(scale, rounds=wanted.rounds)
+        fewer = min(wanted.rounds, scale.backfills)
+        scale = replace(scale, rounds=wanted.rounds, backfills=fewer)
     if wanted.peers is not None:
         scale = replace(scale, peers=wanted.peers)
-    path = wanted.results / "results.json"
+    folder = wanted.results or BUILD / ("results-tiny" if wanted.scale == "tiny" else "results")
+    path = folder / "results.json"
     if wanted.report:
-        _tell(Results.read(path), wanted.results)
+        _tell(Results.read(path), folder)
         return 0
     with Server(wanted.folder) as server:
         described = machine.describe(server)
@@ -89,7 +93,7 @@ def main() -> int:
             # In the order of the list, whichever was measured last.
             results.works = {n: results.works[n] for n in works.WORKS if n in results.works}
             results.write(path)
-    _tell(results, wanted.results)
+    _tell(results, folder)
     if wrong := results.wrong():
         print(f"counts differ from ours: {'; '.join(wrong)}", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import COMMAND, ENGINE, FLOOR, Results, Row, Work, span
+from benchmarks.results import COMMAND, ENGINE, FLOOR, Results, Row, Work
 
 _COLUMNS = ("", "runs", "median", "least to most", "times floor", "times ours", "peak", "counts")
 #: The works in the picture, and the order of their bars.
@@ -24,10 +24,30 @@ _SYSTEMS = {
 }
 
 
+def _unit(value: float) -> tuple[float, str]:
+    return (1000.0, "ms") if value < 1 else (1.0, "s")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
 def _seconds(value: float) -> str:
-    if value < 1:
-        return f"{value * 1000:.3g} ms" if value < 0.01 else f"{value * 1000:.0f} ms"
-    return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
+    factor, unit = _unit(value)
+    return f"{_number(value * factor)} {unit}"
+
+
+def _range(values: list[float]) -> str:
+    """Write the least and the most in one unit."""
+    factor, unit = _unit(max(values))
+    return f"{_number(min(values) * factor)} to {_number(max(values) * factor)} {unit}"
+
+
+def _ratio(values: list[float]) -> str:
+    """Write the median of some ratios, and where there are several the least and the most."""
+    median = _number(statistics.median(values))
+    spread = f" ({_number(min(values))} to {_number(max(values))})" if len(values) > 1 else ""
+    return median + spread
 
 
 def _cells(work: Work, row: Row) -> list[str]:
@@ -39,9 +59,8 @@ def _cells(work: Work, row: Row) -> list[str]:
         f"{row.system}{f', {row.variant}' if row.variant else ''}",
         str(len(took)),
         _seconds(row.median),
-        f"{_seconds(min(took))} to {_seconds(max(took))}" if len(took) > 1 else "",
-        f"{statistics.median(ratios):.2f} ({span(ratios)})" if len(ratios) > 1
-        else f"{ratios[0]:.2f}" if ratios else "",
+        _range(took) if len(took) > 1 else "",
+        _ratio(ratios) if ratios else "",
         f"{ours:.1f}" if ours is not None else "",
         f"{row.peak_mb} MB" if row.peak_mb is not None else "",
         {True: "equal", False: "WRONG", None: ""}[row.equal],

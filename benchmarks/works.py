@@ -285,7 +285,8 @@ def _backfill(
             stack.callback(system.close)
         for number in range(1, 1 + rounds):
             # The floor inserts what ours has left, so it comes after it.
-            for system in (command, engine, floor, *(others if number == 1 else [])):
+            both = (engine, command) if number % 2 else (command, engine)
+            for system in (*both, floor, *(others if number == 1 else [])):
                 work.add(
                     system.name, number, system.backfill(database, start, UNTIL), variant=variant
                 )
