@@ -8,6 +8,7 @@ python -m benchmarks --only day --only year
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -77,6 +78,8 @@ def main() -> int:
     if wanted.report:
         _tell(Results.read(path), folder)
         return 0
+    # The server is stopped whatever ends us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Server(wanted.folder) as server:
         described = machine.describe(server)
         known = Results.read(path).works if wanted.only and path.exists() else {}
