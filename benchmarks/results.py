@@ -13,6 +13,8 @@ from typing import Any
 from benchmarks.measure import Measured
 
 FLOOR, ENGINE, COMMAND = "floor", "ours, engine", "ours, command"
+#: In which the tables list them.
+ORDER = (FLOOR, ENGINE, COMMAND, "loop", "SQLMesh", "dbt")
 
 
 @dataclass
@@ -88,7 +90,10 @@ class Work:
         return list(dict.fromkeys(row.variant for row in self.rows))
 
     def finish(self, took: float) -> None:
-        """Note the end."""
+        """Note the end, and bring the systems into the order of the tables."""
+        variants = self.variants()
+        order = {system: place for place, system in enumerate(ORDER)}
+        self.rows.sort(key=lambda row: (variants.index(row.variant), order.get(row.system, 0)))
         self.took = round(took, 1)
         self.measured_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
