@@ -113,6 +113,13 @@ def test_a_task_that_was_killed_is_told_without_an_error() -> None:
     assert found.error.startswith("no error was told: the task's process was killed")
 
 
+@pytest.mark.usefixtures("out_of_reach")
+def test_a_run_that_failed_before_its_deadline_has_not_missed_it(mails: MailServer) -> None:
+    # With the database out of reach, anything that looked there would raise.
+    alerts.deadline_missed({"dag_run": {"state": "failed"}, "deadline": {}})
+    assert mails.mails == []
+
+
 def test_what_airflow_gives_a_deadlines_callback_is_understood() -> None:
     miss = alerts.miss_of(
         {

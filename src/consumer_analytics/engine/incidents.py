@@ -687,7 +687,10 @@ def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None
 
 def next_after(failure: Failure) -> list[dict[str, str]]:
     """Return what to look at next: a text, and a command or nothing, each."""
-    again = "When it is mended, run it again (it counts nothing twice)"
+    again = (
+        "When it is mended, run it again (it counts nothing twice; Airflow 3.3 cannot clear a "
+        "failed run before its deadline has passed)"
+    )
     if failure.has_logical_date:
         # Of this run alone, not of every one that ever failed.
         at = failure.execution_date.isoformat()

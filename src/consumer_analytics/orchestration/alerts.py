@@ -40,6 +40,7 @@ _NO_ERROR = (
     "no error was told: the task's process was killed, or could not start; the ends of its log "
     "and of the scheduler's say more"
 )
+_ENDED = frozenset({"success", "failed"})
 _DEADLINE_CALLBACK = "consumer_analytics.orchestration.alerts.deadline_missed"
 
 
@@ -173,6 +174,9 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
     """Note a missed deadline and tell of it; called by Airflow's executor."""
     from consumer_analytics.engine import incidents, outbox
 
+    if context["dag_run"].get("state") in _ENDED:
+        # It failed before its deadline, which Airflow lets pass all the same.
+        return
     config = settings()
     miss = miss_of(context)
     with connected(config, "airflow alert") as connection:

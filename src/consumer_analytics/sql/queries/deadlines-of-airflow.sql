@@ -19,6 +19,8 @@ left join lateral (
     limit 1
 ) as late on true
 where deadline.missed
+    -- Airflow keeps the deadline of a run that failed before it, and lets it pass.
+    and (dag_run.end_date is null or dag_run.end_date > deadline.deadline_time)
     and dag_run.dag_id like 'consumer\_analytics\_%%'
     and not exists (
         select
