@@ -233,7 +233,7 @@ def test_maintenance_in_a_live_task(system: Installation, api: AirflowApi) -> No
     )
     assert by_name["Airflow's metadata"]["removed"] >= 1
     assert by_name["Airflow's metadata"]["bytes_before"] > 0
-    assert by_name["internal state"]["removed"] == 1
+    assert by_name["internal state"]["removed"] >= 1
     assert "Airflow's logs: removed 1 files of 1000 B" in text
     assert "Airflow's metadata: removed" in text
     precious.unlink()
@@ -259,6 +259,9 @@ def test_every_command_of_the_runbook(
     with mail_server(tmp_path) as mails:
         environment = {
             **system.environment(mails.environment),
+            # How fast this machine is is not the runbook's business.
+            "CONSUMER_ANALYTICS_RUNTIME_WARNING": "600",
+            "CONSUMER_ANALYTICS_RUNTIME_CRITICAL": "900",
             "AIRFLOW_HOME": str(system.home / "airflow"),
             "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
         }
