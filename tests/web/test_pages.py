@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.support.operation import LATE_DAYS_AGO, MARKUP_CONSUMER, MARKUP_NAME
 from tests.web.browser import ZONE, Visit
-from tests.web.conftest import Operated
+from tests.web.conftest import Client, Operated
 
 from consumer_analytics.engine import health
 
@@ -518,3 +518,32 @@ def test_freshness_shows_backfills_and_incidents(visit: Visit, operated: Operate
     bar = row.locator("progress")
     assert bar.get_attribute("max") == bar.get_attribute("value") == str(done)
     expect(page.locator("section:has(#incidents)")).to_contain_text("None so far.")
+
+
+# -- whatever is asked -----------------------------------------------------------
+
+TIMES = ("", "0001-01-01", "9999-12-31", "0001-01-01T00:00:00+14:00", "2026-W10", "\0")
+ODD = (
+    {"range": "\0"},
+    {"search": "\0"},
+    {"search": "%_\\'\"<>"},
+    {"search": b"\xff\xed\xa0\x80"},
+    {"sort": "__class__"},
+    {"page": "9" * 30},
+    {"size": "-1"},
+    {"by": "__class__", "scale": "\0"},
+    {"consumer": "nobody"},
+)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_nothing_that_is_asked_makes_a_page_fail(
+    operated: Operated, client: Client, zone: str
+) -> None:
+    asking = client(operated.database.settings.model_copy(update={"timezone": zone}))
+    given = [{"from": since, "to": until} for since in TIMES for until in TIMES]
+    for path in ("", "consumers", f"consumers/{MARKUP_CONSUMER}", "compare", "freshness"):
+        for parameters in (*given, *ODD):
+            answer = asking.get(f"/{path}", params=parameters, headers={"Accept": "text/html"})
+            assert answer.status_code in {200, 422}, (path, parameters, answer.text)
+            assert answer.headers["content-type"].startswith("text/html")
