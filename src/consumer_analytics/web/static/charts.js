@@ -194,6 +194,13 @@ function span(spec) {
   };
 }
 
+/** How instants are written on an axis that spans so many seconds. */
+function dated(length) {
+  const day = { day: "numeric", month: "short" };
+  if (length > 300 * 24 * HOUR) return { ...day, year: "numeric" };
+  return length < 72 * HOUR ? { ...day, hour: "2-digit", minute: "2-digit" } : day;
+}
+
 function axes(spec, colours) {
   const common = { stroke: colours.muted, font: FONT, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false } };
   const clock = (at, options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hourCycle: "h23", ...options }).format(at);
@@ -208,12 +215,13 @@ function axes(spec, colours) {
       values: (u, splits, axis, space, step) => {
         let before = "";
         return splits.map((split) => {
-          const at = new Date(split * 1000);
+          // uPlot's days begin an hour off where the clocks have changed between them.
+          const at = new Date((split + (step < 24 * HOUR ? 0 : 2 * HOUR)) * 1000);
           const year = clock(at, { year: "numeric" });
           const day = clock(at, { day: "numeric", month: "short" });
           const second = before.endsWith(year) ? "" : year;
           if (step < 24 * HOUR) {
-            const label = clock(at, { hour: "2-digit", minute: "2-digit" });
+            const label = clock(at, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
             const under = before.startsWith(day) ? "" : day;
             before = `${day} ${year}`;
             return under ? `${label}\n${under}` : label;
@@ -240,7 +248,7 @@ function axes(spec, colours) {
       incrs: spec.unit === "instant" ? [HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR, 2160 * HOUR, 8760 * HOUR, 43800 * HOUR] : undefined,
       values: (u, splits) =>
         splits.map((split) => {
-          if (spec.unit === "instant") return clock(new Date(split * 1000), { day: "numeric", month: "short", ...(u.scales.y.max - u.scales.y.min > 300 * 24 * HOUR ? { year: "numeric" } : {}) });
+          if (spec.unit === "instant") return clock(new Date(split * 1000), dated(u.scales.y.max - u.scales.y.min));
           if (spec.unit === "percent") return `${number.format(Math.round(split * 10000) / 100)} %`;
           if (spec.unit === "count" && !Number.isInteger(split)) return "";
           return tell(split, spec.unit);
@@ -249,9 +257,31 @@ function axes(spec, colours) {
   ];
 }
 
+/**
+ * Bars as wide as points usually lie apart, and narrower where a neighbour is nearer: uPlot's own
+ * are all as narrow as the two nearest points ask for.
+ */
+function bars(u, index, from, to) {
+  const ratio = devicePixelRatio;
+  const at = u.data[0].map((x) => u.valToPos(x, "x", true));
+  const apart = at.slice(1).map((x, i) => x - at[i]);
+  const usual = [...apart].sort((a, b) => a - b)[apart.length >> 1] ?? Infinity;
+  const zero = Math.round(u.valToPos(0, "y", true));
+  const path = new Path2D();
+  for (let i = from; i <= to; i += 1) {
+    const value = u.data[index][i];
+    if (!value) continue;
+    const near = Math.min(usual, apart[i - 1] ?? Infinity, apart[i] ?? Infinity);
+    const half = Math.max(ratio, Math.min(26 * ratio, 0.86 * near)) / 2;
+    const left = Math.round(at[i] - half);
+    const top = Math.round(u.valToPos(value, "y", true));
+    path.rect(left, top, Math.max(1, Math.round(at[i] + half) - left), zero - top);
+  }
+  return { stroke: null, fill: path, clip: null, band: null, gaps: null, flags: 1 };
+}
+
 /** uPlot's series, in the order that they are drawn: of a stack the highest sum first. */
 function series(spec, colours) {
-  const bars = uPlot.paths.bars({ size: [0.86, 26], gap: 0 });
   const stepped = uPlot.paths.stepped({ align: 1 });
   return spec.series.map((one, index) => {
     const colour = colourOf(colours, one.style);
