@@ -89,13 +89,19 @@ def main() -> int:
             work = Work(name, title.format(**vars(scale)))
             print(f"{name}: {work.title}", flush=True)
             began = time.monotonic()
-            measure(work, server, scale)
-            work.finish(time.monotonic() - began)
+            try:
+                measure(work, server, scale)
+            except KeyboardInterrupt:
+                work.facts["interrupted"] = "not all was measured, and no counts were compared"
+                raise
+            finally:
+                if work.rows:
+                    work.finish(time.monotonic() - began)
+                    results.works[name] = work
+                # In the order of the list, whichever was measured last.
+                results.works = {n: results.works[n] for n in works.WORKS if n in results.works}
+                results.write(path)
             print(f"  {work.took:.0f} s in all", flush=True)
-            results.works[name] = work
-            # In the order of the list, whichever was measured last.
-            results.works = {n: results.works[n] for n in works.WORKS if n in results.works}
-            results.write(path)
     _tell(results, folder)
     if wrong := results.wrong():
         print(f"counts differ from ours: {'; '.join(wrong)}", file=sys.stderr)
