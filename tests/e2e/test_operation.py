@@ -56,6 +56,8 @@ def up(system: Installation, own_dags: Path) -> None:
     system.variables["CONSUMER_ANALYTICS_MONITOR_SCHEDULE"] = "@daily"
     system.start()
     system.await_ready()
+    # Unpausing gave each DAG a run of its own.
+    await_settled(system)
 
 
 @pytest.fixture
@@ -101,6 +103,12 @@ def wait(until: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
+def await_settled(system: Installation) -> None:
+    """Wait until no DAG run is queued or running."""
+    settled = "select count(*) from dag_run where state in ('queued', 'running')"
+    wait(lambda: ask(system, settled) == [(0,)], 240)
+
+
 def component(system: Installation, *ending: str) -> psutil.Process:
     """Return a component's main process."""
     of_airflow = [
@@ -120,8 +128,6 @@ def stop(process: psutil.Process) -> None:
 
 
 def test_a_healthy_system_has_no_finding_and_fix_changes_nothing(system: Installation) -> None:
-    settled = "select count(*) from dag_run where state in ('queued', 'running')"
-    wait(lambda: ask(system, settled) == [(0,)], 240)
     before = ask(system, "select dag_id, is_paused from dag order by 1")
     assert [paused for _, paused in before] == [False] * 5
     assert_healthy(system, "--fix")
@@ -288,8 +294,7 @@ def test_every_command_of_the_runbook(
                 failed.append(f"{text}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}")
     assert failed == [], "\n\n".join(failed)
     assert len(mails.mails) >= 1
-    settled = "select count(*) from dag_run where state in ('queued', 'running')"
-    wait(lambda: ask(system, settled) == [(0,)], 240)
+    await_settled(system)
     failures = "select dag_id, run_id from dag_run where state = 'failed'"
     assert ask(system, failures) == []
     # Whatever was reset on the way: the next run is exact.
