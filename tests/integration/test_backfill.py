@@ -587,6 +587,12 @@ def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> 
         "select metrics_json ->> 'snapshot_source', count(*) from consumer_analytics "
         "where consumer_id is null group by 1 order by 1"
     ) == [("cli_backfill", 433), ("cli_etl", len(met))]
+    # Its record has what it restated, at its end too.
+    assert database.rows(
+        "select snapshots_restated from consumer_analytics_internal.backfills"
+    ) == database.rows(
+        "select count(*) from consumer_analytics_revisions where reason like 'backfill %'"
+    )
 
 
 @pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])

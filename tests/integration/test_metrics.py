@@ -28,7 +28,7 @@ from tests.support.small_backfill import (
 )
 from tests.support.tools import require
 
-from consumer_analytics.engine import backfill, health, retention, run, sweep
+from consumer_analytics.engine import backfill, health, retention, run, schema, sweep
 from consumer_analytics.engine.database import LOCK_JOB, connected
 from consumer_analytics.errors import BusyError
 from consumer_analytics.metrics.catalogue import METRICS, SERIES
@@ -229,6 +229,23 @@ def test_counters_never_go_down(database: Database, cli: Cli) -> None:
         ]
         == 3
     )
+
+
+def test_what_was_there_before_is_counted_when_counting_begins(database: Database) -> None:
+    """Run the migration's end over a history: it counts what the triggers have counted."""
+    history(database, 11)
+    live(database, BEGIN + 3 * DAY)
+    live(database, END)
+    fill(database)
+    counters = "select name, labels, n from consumer_analytics_internal.counters order by 1, 2"
+    expected = database.rows(counters)
+    assert len(expected) > 10
+    database.execute("truncate consumer_analytics_internal.counters")
+    (migration,) = (one for one in schema.migrations() if one.name.endswith("_counters"))
+    _, begin, end = migration.text.partition("-- What there was before counting began")
+    assert begin
+    database.execute(begin + end)
+    assert database.rows(counters) == expected
 
 
 @pytest.mark.parametrize(("limit", "series"), [(0, 1), (2, 3), (4, 4), (50, 4)])

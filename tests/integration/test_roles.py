@@ -301,6 +301,7 @@ def test_the_etl_login_does_all_of_a_runs_work(made: Roles, cli: Any) -> None:
         ["audit", "--repair"],
         ["backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-03"],
         ["capture", "status"],
+        ["metrics"],
         ["migrate"],
     ):
         done = cli(*command, env=mine)

@@ -40,7 +40,7 @@ def sweep(
     """Find rows that came in late, were changed or deleted, and make the figures right.
 
     Recounts the trailing days against the source and restates exactly the snapshots that
-    change; what they said before is kept. With nothing to do it writes nothing.
+    change; what they said before is kept. With nothing to do it changes nothing.
     """
     if days is not None and since is not None:
         raise UsageError("give --days or --since, not both")

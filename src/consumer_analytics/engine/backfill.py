@@ -563,9 +563,10 @@ def _fill_settled(
             _fill_in_two(connection, job, bounds)
         if counts.outdated:
             with counts.timed("restate"), load.job_lock(connection, settings):
-                counts.restated += load.restate(
-                    connection, settings, f"backfill {backfill_id}", notify
-                )
+                restated = load.restate(connection, settings, f"backfill {backfill_id}", notify)
+                counts.restated += restated
+                done = {"periods": 0, "written": 0, "restated": restated, "untouched": 0}
+                connection.execute(query("backfill-advance"), {"id": backfill_id, **done})
     finally:
         if not connection.broken and not connection.closed:
             connection.isolation_level = None
