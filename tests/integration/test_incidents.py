@@ -103,7 +103,7 @@ def test_one_mail_when_it_opens_one_when_it_is_over(watched: Any, mails: MailSer
     assert subjects(mails) == ["CRITICAL: figures are behind"]
     _, text, html = mails.parts(0)
     for part in (text, html):
-        assert "the run of 2025-03-06 00:00:00 UTC has not happened" in part
+        assert "The run of 2025-03-06 00:00:00 UTC has not happened" in part
         assert "consumer-analytics doctor" in part
     catch_up(watched, due)
     for minutes in range(0, 60, 5):
