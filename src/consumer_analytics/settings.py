@@ -234,7 +234,7 @@ class Settings(BaseSettings):
     ] = 86400.0
     smtp_host: Annotated[
         str,
-        Field(description="Mail server, such as `smtp.gmail.com`."),
+        Field(description="Mail server, such as `smtp.example.com`."),
     ] = ""
     smtp_port: Annotated[
         int,
