@@ -345,6 +345,38 @@ def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
     assert database.rows(f"select count(*) from {INTERNAL}.extracts") == [(0,)]
 
 
+def test_a_try_taken_for_dead_and_the_load_that_clears_its_extract_do_not_block_each_other(
+    database: Any,
+) -> None:
+    filled(database)
+    with connected(database.settings, "test") as connection:
+        opened = run.open_run(connection, database.settings, at=END, source="cli_etl")
+        extract.customers(connection, database.settings, opened)
+        extract.events(connection, database.settings, opened)
+    waiting = (
+        "select pid from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0 "
+        "and application_name = 'consumer-analytics child' and query like '%%delete from%%'"
+    )
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        # It has dropped what it extracted before, and waits to read the sources again.
+        Stopped(
+            database, watcher, [("customers", READ)], lambda c, s: extract.customers(c, s, opened)
+        ) as twin,
+    ):
+
+        def clear(connection: Connection, settings: Any) -> None:
+            with connection.transaction():
+                load.forget_extracts(connection, opened.run_id)
+
+        clearing = Child(database, clear)
+        wait_for(watcher, waiting, [])
+        twin.locker.execute("rollback")
+        assert [twin.child.join(), clearing.join()] == [0, 0]
+    go(database, END)
+    require_exact(database)
+
+
 @pytest.mark.both_versions
 def test_two_dag_runs_their_twin_and_the_command_line_at_once_give_one_figure(
     database: Any, cli: Any

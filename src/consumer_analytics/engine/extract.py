@@ -91,6 +91,12 @@ def extract_part(
 ) -> dict[str, Any]:
     """Run one extract for a plan, within the caller's transaction."""
     started = time.monotonic()
+    # The extract's row first, then what it stands for: as the load does that clears
+    # them, so that one waits for the other and never both.
+    connection.execute(
+        "delete from consumer_analytics_internal.extracts where run_id = %s and part = %s",
+        [run_id, part],
+    )
     table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
     figures = (

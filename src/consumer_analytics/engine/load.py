@@ -340,7 +340,10 @@ def _events_in_windows(connection: Connection, made: Plan) -> int:
 
 
 def forget_extracts(connection: Connection, run_id: int) -> None:
-    """Drop what was extracted for a run, and what given-up runs left behind."""
+    """Drop what was extracted for a run, and what given-up runs left behind.
+
+    The extracts' own rows come first: see `extract.extract_part`.
+    """
     stale = connection.execute(query("extracts-stale"), {"run_id": run_id}).fetchall()
     ids = sorted({run_id, *(one for (one,) in stale)})
     for table in ("extracts", "extracted_events", "extracted_customers"):

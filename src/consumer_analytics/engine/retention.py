@@ -188,10 +188,10 @@ class _Kind:
 
 
 _STATE = (
-    # Under the job's lock nobody's extracts are in use.
+    # Under the job's lock nobody's extracts are in use; but in this order, as everywhere.
+    _Kind("extracts", "state-old-extracts"),
     _Kind("extracted_events", "state-old-extracted-events"),
     _Kind("extracted_customers", "state-old-extracted-customers"),
-    _Kind("extracts", "state-old-extracts"),
     _Kind("runs", "state-old-runs"),
     _Kind("backfills", "state-old-backfills"),
     _Kind("maintenance", "state-old-maintenance"),
