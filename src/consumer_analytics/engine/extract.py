@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel, sql
@@ -16,12 +16,10 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import instants, plan, watermark
 from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan, Range, Standing, slot_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
-
-if TYPE_CHECKING:
-    from consumer_analytics.engine.run import Run
 
 PARTS = ("customers", "events")
 _TRIES = 5

@@ -11,7 +11,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
@@ -20,13 +20,11 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.engine import capture, extract, instants, plan, watermark
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
 from consumer_analytics.engine.figures import render
+from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan
 from consumer_analytics.errors import BusyError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
-
-if TYPE_CHECKING:
-    from consumer_analytics.engine.run import Run
 
 #: Snapshots restated together; the SQL's cost grows with the square of it.
 _RESTATED_AT_ONCE = 16

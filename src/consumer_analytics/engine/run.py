@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -28,36 +27,13 @@ from consumer_analytics.engine import (
     watermark,
 )
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
+from consumer_analytics.engine.opened import Run
 from consumer_analytics.errors import BusyError, SchemaError, UsageError
 from consumer_analytics.settings import Settings
 
 Notify = Callable[[str], None]
 #: How long a failed run waits to note its failure while another one is at work.
 _FAILURE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Run:
-    """An opened run.
-
-    Attributes:
-        run_id: its number in this database.
-        run_key: what its steps hand each other; the same for every try.
-        snapshot_source: provenance, such as `airflow_etl` or `cli_etl`.
-        requested_at: the instant asked for.
-        reached_at: the instant it may process up to; less than the one asked
-            for where a transaction held it back.
-        named: whether somebody named the instant, so that its snapshot is owed.
-        held_back_by: who held it back, as `metadata_json` tells it.
-    """
-
-    run_id: int
-    run_key: str
-    snapshot_source: str
-    requested_at: dt.datetime
-    reached_at: dt.datetime
-    named: bool
-    held_back_by: tuple[dict[str, Any], ...]
 
 
 def _silent(_: str) -> None:

@@ -17,6 +17,7 @@ import psycopg
 
 from consumer_analytics.engine import extract, load, run
 from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.engine.opened import Run
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings, settings
 
@@ -64,7 +65,7 @@ def load_consumer_analytics(dag_run: DagRun) -> str:
 def _extract(
     dag_run: DagRun,
     name: str,
-    count: Callable[[Connection, Settings, run.Run], Mapping[str, Any]],
+    count: Callable[[Connection, Settings, Run], Mapping[str, Any]],
 ) -> str:
     with _step(dag_run, name, reopen=False) as (connection, config, opened):
         found = dict(count(connection, config, opened))
@@ -77,7 +78,7 @@ def _extract(
 @contextmanager
 def _step(
     dag_run: DagRun, name: str, *, reopen: bool
-) -> Iterator[tuple[Connection, Settings, run.Run]]:
+) -> Iterator[tuple[Connection, Settings, Run]]:
     """Open the DAG run's run, or find it open; note a failure where one comes.
 
     A run that ended well is opened anew for its load only: an extract that is
