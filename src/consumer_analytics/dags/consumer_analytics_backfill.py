@@ -18,29 +18,20 @@ What was backfilled is listed by `consumer-analytics backfill list`.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from consumer_analytics.errors import UsageError
-from consumer_analytics.orchestration import alerts, assets, backfill
-from consumer_analytics.settings import settings
+from consumer_analytics.orchestration import assets, backfill, dag_arguments
 
 with DAG(
     dag_id="consumer_analytics_backfill",
     description="Snapshots of a past range, by day or by week",
     schedule=None,
-    catchup=False,
     # It runs when it is asked to, and never by itself.
     is_paused_upon_creation=False,
-    max_active_runs=1,
-    default_args={
-        "retries": settings().retries,
-        "retry_delay": dt.timedelta(seconds=settings().retry_delay),
-        "on_failure_callback": alerts.task_failed,
-    },
     params={
         "start_date": Param(
             type="string",
@@ -62,8 +53,8 @@ with DAG(
             description="A snapshot at the end of every day, or of every week.",
         ),
     },
-    tags=["consumer-analytics"],
     doc_md=__doc__,
+    **dag_arguments.shared(),
 ) as dag:
 
     @task(retries=0)

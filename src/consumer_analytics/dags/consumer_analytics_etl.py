@@ -23,31 +23,22 @@ The figures of a run are in each task's log, in `etl_job_watermarks.metadata_jso
 
 from __future__ import annotations
 
-import datetime as dt
-
 from airflow.sdk import DAG, get_current_context, task
 
-from consumer_analytics.orchestration import alerts, assets, tasks
+from consumer_analytics.orchestration import alerts, assets, dag_arguments, tasks
 from consumer_analytics.settings import settings
 
 with DAG(
     dag_id="consumer_analytics_etl",
     description="Incremental snapshots of customers and events per consumer",
     schedule=settings().schedule,
-    # The zone in which the schedule's days begin.
-    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
-    catchup=False,
-    max_active_runs=1,
+    start_date=dag_arguments.start_date(),
     deadline=alerts.deadline(),
-    default_args={
-        "retries": settings().retries,
-        "retry_delay": dt.timedelta(seconds=settings().retry_delay),
-        # Nobody reads what a task returns: storing it would be a request for each of them.
-        "do_xcom_push": False,
-        "on_failure_callback": alerts.task_failed,
-    },
-    tags=["consumer-analytics"],
     doc_md=__doc__,
+    **dag_arguments.shared(
+        # Nobody reads what a task returns: storing it would be a request for each of them.
+        do_xcom_push=False,
+    ),
 ) as dag:
 
     @task

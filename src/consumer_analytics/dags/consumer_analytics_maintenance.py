@@ -15,28 +15,20 @@ what would go.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from airflow.sdk import DAG, task
 
-from consumer_analytics.orchestration import alerts, maintenance
+from consumer_analytics.orchestration import dag_arguments, maintenance
 from consumer_analytics.settings import settings
 
 with DAG(
     dag_id="consumer_analytics_maintenance",
     description="Remove old logs, metadata, snapshots and state; say how much room that made",
     schedule=settings().maintenance_schedule,
-    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
-    catchup=False,
-    max_active_runs=1,
-    default_args={
-        "retries": settings().retries,
-        "retry_delay": dt.timedelta(seconds=settings().retry_delay),
-        "on_failure_callback": alerts.task_failed,
-    },
-    tags=["consumer-analytics"],
+    start_date=dag_arguments.start_date(),
     doc_md=__doc__,
+    **dag_arguments.shared(),
 ) as dag:
 
     @task

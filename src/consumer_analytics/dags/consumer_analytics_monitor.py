@@ -20,26 +20,22 @@ import datetime as dt
 
 from airflow.sdk import DAG, task
 
-from consumer_analytics.orchestration import alerts
+from consumer_analytics.orchestration import alerts, dag_arguments
 from consumer_analytics.settings import settings
 
 with DAG(
     dag_id="consumer_analytics_monitor",
     description="Judge health, note incidents, send mails, give the sign of life",
     schedule=settings().monitor_schedule,
-    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
-    catchup=False,
-    max_active_runs=1,
+    start_date=dag_arguments.start_date(),
     # One that nobody has started would be missed only when it is needed.
     is_paused_upon_creation=False,
-    default_args={
-        # An Airflow that is just starting cannot run tasks yet.
-        "retries": 2,
-        "retry_delay": dt.timedelta(seconds=30),
-        "on_failure_callback": alerts.task_failed,
-    },
-    tags=["consumer-analytics"],
     doc_md=__doc__,
+    **dag_arguments.shared(
+        # An Airflow that is just starting cannot run tasks yet.
+        retries=2,
+        retry_delay=dt.timedelta(seconds=30),
+    ),
 ) as dag:
 
     @task

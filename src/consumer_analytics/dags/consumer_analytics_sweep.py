@@ -17,27 +17,18 @@ lifetimes stay exact after the source is purged.
 
 from __future__ import annotations
 
-import datetime as dt
-
 from airflow.sdk import DAG, task
 
-from consumer_analytics.orchestration import alerts, assets, repairs
+from consumer_analytics.orchestration import assets, dag_arguments, repairs
 from consumer_analytics.settings import settings
 
 with DAG(
     dag_id="consumer_analytics_sweep",
     description="Recount the trailing days, repair and restate what differs",
     schedule=settings().sweep_schedule,
-    start_date=dt.datetime.combine(settings().start_date, dt.time(), settings().zone),
-    catchup=False,
-    max_active_runs=1,
-    default_args={
-        "retries": settings().retries,
-        "retry_delay": dt.timedelta(seconds=settings().retry_delay),
-        "on_failure_callback": alerts.task_failed,
-    },
-    tags=["consumer-analytics"],
+    start_date=dag_arguments.start_date(),
     doc_md=__doc__,
+    **dag_arguments.shared(),
 ) as dag:
 
     @task(outlets=[assets.consumer_analytics()])
