@@ -365,7 +365,7 @@ def test_a_try_taken_for_dead_and_the_load_that_clears_its_extract_do_not_block_
         ) as twin,
     ):
 
-        def clear(connection: Connection, settings: Any) -> None:
+        def clear(connection: Connection, _: Any) -> None:
             with connection.transaction():
                 load.forget_extracts(connection, opened.run_id)
 
