@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.cli.address import host_option, port_option
 from consumer_analytics.cli.output import say
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
 from consumer_analytics.metrics import exposition, monitoring
@@ -21,18 +22,8 @@ def metrics(
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve them at /metrics until stopped.")
     ] = False,
-    host: Annotated[
-        str | None,
-        typer.Option(help="Address to listen on. Default: CONSUMER_ANALYTICS_METRICS_HOST."),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port; 0 for a free one. Default: CONSUMER_ANALYTICS_METRICS_PORT.",
-        ),
-    ] = None,
+    host: Annotated[str | None, host_option("CONSUMER_ANALYTICS_METRICS_HOST")] = None,
+    port: Annotated[int | None, port_option("CONSUMER_ANALYTICS_METRICS_PORT")] = None,
     rules: Annotated[
         bool,
         typer.Option("--rules", help="Print Prometheus's alerting rules, with the limits as set."),

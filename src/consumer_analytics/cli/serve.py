@@ -7,23 +7,14 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.cli.address import host_option, port_option
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 
 
 def serve(
-    host: Annotated[
-        str | None,
-        typer.Option(help="Address to listen on. Default: CONSUMER_ANALYTICS_DASHBOARD_HOST."),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port; 0 for a free one. Default: CONSUMER_ANALYTICS_DASHBOARD_PORT.",
-        ),
-    ] = None,
+    host: Annotated[str | None, host_option("CONSUMER_ANALYTICS_DASHBOARD_HOST")] = None,
+    port: Annotated[int | None, port_option("CONSUMER_ANALYTICS_DASHBOARD_PORT")] = None,
     certificate: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file, for https.")
     ] = None,

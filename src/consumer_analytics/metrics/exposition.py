@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -15,7 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import choose_encoder
 
-from consumer_analytics.errors import SettingsError, UsageError
+from consumer_analytics.errors import SettingsError
+from consumer_analytics.listening import in_url, is_loopback, listen
 from consumer_analytics.metrics.collector import StateCollector
 from consumer_analytics.settings import Settings
 
@@ -79,16 +79,6 @@ def token_of(settings: Settings) -> str | None:
     return token
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own and no one else reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def application(exposition: Exposition, token: str | None) -> WSGIApplication:
     """Make an application of the metrics: one address, for who has the token."""
     metrics: WSGIApplication = make_wsgi_app(exposition.registry)
@@ -123,17 +113,26 @@ def _refuse(
     return [f"{text}\n".encode()]
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread: one that is refused waits for no scrape."""
-
-    daemon_threads = True
-
-
 class _Quiet(WSGIRequestHandler):
     """Keeps scrapes, which come all the time, out of the output."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name there
         log.debug(format, *args)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread: one that is refused waits for no scrape."""
+
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket) -> None:
+        host, port, *_ = listening.getsockname()
+        super().__init__((host, port), _Quiet, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        # What binding would have set, without asking the name service for this machine's name.
+        self.server_name, self.server_port = host, port
+        self.setup_environ()
 
 
 def serve(settings: Settings, *, host: str, port: int, say: Callable[[str], None]) -> None:
@@ -157,21 +156,9 @@ def serve(settings: Settings, *, host: str, port: int, say: Callable[[str], None
         )
     exposition = Exposition(settings)
     try:
-        with _listening(host, port) as server:
+        with _Server(listen(host, port)) as server:
             server.set_app(application(exposition, token))
-            shown = f"[{host}]" if ":" in host else host
-            say(f"metrics  http://{shown}:{server.server_port}{PATH}")
+            say(f"metrics  http://{in_url(host)}:{server.server_port}{PATH}")
             server.serve_forever()
     finally:
         exposition.close()
-
-
-def _listening(host: str, port: int) -> _Server:
-    try:
-        (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        kind = type("Server", (_Server,), {"address_family": family})
-        server: _Server = kind((host, port), _Quiet)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{host}:{port} cannot be listened on: {reason}") from None
-    return server

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import threading
 import time
@@ -29,6 +28,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer_analytics.errors import SettingsError
+from consumer_analytics.listening import is_loopback
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.tokens import Token, TokensFile
 
@@ -94,16 +94,6 @@ class Authenticator(Protocol):
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | Refused:
         """Return who sent a request, or why they do not get in."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own and no one else reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class NoCredentials:

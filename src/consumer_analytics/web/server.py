@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
-from consumer_analytics.errors import SettingsError, UsageError
+from consumer_analytics.errors import UsageError
+from consumer_analytics.listening import in_url, is_loopback, listen
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.app import create_app
-from consumer_analytics.web.auth import NoCredentials, authenticator, is_loopback
+from consumer_analytics.web.auth import NoCredentials, authenticator
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 #: Requests that are still being answered when it is stopped have so many seconds.
@@ -47,12 +46,12 @@ def serve(
     who = authenticator(settings, host)
     names = tuple(name.strip() for name in settings.dashboard_hosts.split(",") if name.strip())
     if isinstance(who, NoCredentials) or names:
-        names = (*_LOOPBACK_NAMES, _in_url(host), *names)
+        names = (*_LOOPBACK_NAMES, in_url(host), *names)
     scheme = "https" if certificate else "http"
     if not is_loopback(host) and certificate is None:
         warn("passwords and tokens are sent in the clear unless something before this adds TLS")
-    listening = _listen(host, port)
-    say(f"dashboard  {scheme}://{_in_url(host)}:{listening.getsockname()[1]}/")
+    listening = listen(host, port)
+    say(f"dashboard  {scheme}://{in_url(host)}:{listening.getsockname()[1]}/")
     config = uvicorn.Config(
         create_app(settings, authenticator=who, hosts=names or ("*",)),
         log_level="warning",
@@ -67,33 +66,3 @@ def serve(
         raise UsageError(f"certificate or key cannot be used: {error}") from None
     finally:
         listening.close()
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is said, so that what is said is true."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError):
-        raise SettingsError(f"{host!r} is no address of this machine") from None
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        # Who comes before it answers waits, rather than being turned away.
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        reason = (
-            "is in use; choose another one with --port"
-            if error.errno == errno.EADDRINUSE
-            else f"cannot be listened on: {error.strerror}"
-        )
-        raise UsageError(f"port {port} of {host} {reason}") from None
-    listening.set_inheritable(True)
-    return listening
