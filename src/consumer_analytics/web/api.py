@@ -29,8 +29,6 @@ from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool
 
-_LONGEST_SEARCH = 200
-
 
 class Problem(BaseModel):
     """Why there is no answer."""
@@ -49,16 +47,23 @@ _FORBIDDEN: dict[int | str, dict[str, Any]] = {
 _UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such consumer, or not the token's."}
 }
-_CSV: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "A CSV file, UTF-8, with a header.",
-        "content": {"text/csv": {"schema": {"type": "string"}}},
-    }
-}
 
 router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
 #: What concerns the whole system: not for tenants.
 whole = APIRouter(dependencies=[Depends(require_all)], responses=_FORBIDDEN)
+#: What names its consumers: for those who may see them.
+single = APIRouter(responses=_UNKNOWN)
+
+#: What a route that answers a CSV file says of itself.
+_CSV: dict[str, Any] = {
+    "response_class": CsvResponse,
+    "responses": {
+        200: {
+            "description": "A CSV file, UTF-8, with a header.",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        }
+    },
+}
 
 
 # -- parameters ----------------------------------------------------------------
@@ -104,6 +109,15 @@ Points = Annotated[
     int,
     Query(ge=2, le=series.MOST_POINTS, description="Points of the chart, at most."),
 ]
+Search = Annotated[
+    str,
+    Query(max_length=200, description="Text that the name or the id contains, letter case aside."),
+]
+Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
+Size = Annotated[int, Query(ge=1, le=consumers.MOST_ROWS, description="Rows of a page.")]
+Latest = Annotated[
+    int, Query(ge=1, le=consumers.MOST_ROWS, description="How many, the latest first.")
+]
 
 
 @dataclass(frozen=True)
@@ -116,13 +130,7 @@ class Wish:
 
 
 def _wish(
-    search: Annotated[
-        str,
-        Query(
-            max_length=_LONGEST_SEARCH,
-            description="Text that the name or the id contains, letter case aside.",
-        ),
-    ] = "",
+    search: Search = "",
     sort: Annotated[consumers.Sort, Query(description="What the rows are ordered by.")] = (
         "customers"
     ),
@@ -133,16 +141,6 @@ def _wish(
 
 #: The table asked for, in a route.
 Wished = Annotated[Wish, Depends(_wish)]
-Compared = Annotated[
-    list[uuid.UUID],
-    Query(
-        alias="consumer",
-        min_length=1,
-        max_length=series.MOST_COMPARED,
-        description="Who is compared; once for each.",
-    ),
-]
-
 
 _WRITERS: dict[type, TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
@@ -187,23 +185,24 @@ def system(pool: Reading, span: Span) -> Response:
         return _json(figures.system(connection, span))
 
 
+def _system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Series:
+    with pool.read() as connection:
+        return series.system(connection, span, points)
+
+
+SystemSeries = Annotated[Series, Depends(_system_series)]
+
+
 @whole.get("/system/series", summary="The whole system over time", response_model=Series)
-def system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Response:
+def system_series(found: SystemSeries) -> Response:
     """Return the system's snapshots of a range, or as many of them as a chart shows."""
-    with pool.read() as connection:
-        return _json(series.system(connection, span, points))
+    return _json(found)
 
 
-@whole.get(
-    "/system/series.csv",
-    summary="The whole system over time, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def system_series_csv(pool: Reading, span: Span, points: Points = series.POINTS) -> CsvResponse:
+@whole.get("/system/series.csv", summary="The whole system over time, as CSV", **_CSV)
+def system_series_csv(found: SystemSeries) -> CsvResponse:
     """Return the same, a row for each snapshot."""
-    with pool.read() as connection:
-        return _series_csv("system", series.system(connection, span, points))
+    return _series_csv("system", found)
 
 
 def _series_csv(name: str, found: Series) -> CsvResponse:
@@ -234,10 +233,8 @@ def consumers_page(
     caller: Caller,
     span: Span,
     wished: Wished,
-    page: Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")] = 1,
-    size: Annotated[
-        int, Query(ge=1, le=consumers.MOST_ROWS, description="Rows of a page.")
-    ] = consumers.PAGE,
+    page: Page = 1,
+    size: Size = consumers.PAGE,
 ) -> Response:
     """Return a page of the consumers at the latest snapshot, searched and sorted."""
     with pool.read() as connection:
@@ -255,12 +252,7 @@ def consumers_page(
     return _json(found)
 
 
-@router.get(
-    "/consumers.csv",
-    summary="The consumers, all that match, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
+@router.get("/consumers.csv", summary="The consumers, all that match, as CSV", **_CSV)
 def consumers_csv(pool: Reading, caller: Caller, span: Span, wished: Wished) -> CsvResponse:
     """Return all rows of the table, without sparklines."""
     with pool.read() as connection:
@@ -307,7 +299,7 @@ def consumers_csv(pool: Reading, caller: Caller, span: Span, wished: Wished) -> 
         )
 
 
-@router.get("/consumers/{consumer_id}", summary="A consumer, and the change", responses=_UNKNOWN)
+@single.get("/consumers/{consumer_id}", summary="A consumer, and the change")
 def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) -> ConsumerStanding:
     """Return who a consumer is, and its latest figures against those a range earlier."""
     visible(caller, consumer_id)
@@ -318,43 +310,12 @@ def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) 
         return ConsumerStanding(found, figures.consumer(connection, consumer_id, span))
 
 
-@router.get(
-    "/consumers/{consumer_id}/series",
-    summary="A consumer over time",
-    responses=_UNKNOWN,
-    response_model=Series,
-)
-def consumer_series(
-    pool: Reading,
-    caller: Caller,
-    span: Span,
-    consumer_id: uuid.UUID,
-    points: Points = series.POINTS,
-) -> Response:
-    """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
-    return _json(_consumer_series(pool, caller, span, consumer_id, points))
-
-
-@router.get(
-    "/consumers/{consumer_id}/series.csv",
-    summary="A consumer over time, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV | _UNKNOWN,
-)
-def consumer_series_csv(
-    pool: Reading,
-    caller: Caller,
-    span: Span,
-    consumer_id: uuid.UUID,
-    points: Points = series.POINTS,
-) -> CsvResponse:
-    """Return the same, a row for each snapshot."""
-    found = _consumer_series(pool, caller, span, consumer_id, points)
-    return _series_csv(f"consumer-{consumer_id}", found)
-
-
 def _consumer_series(
-    pool: Pool, caller: Principal, span: Range, consumer_id: uuid.UUID, points: int
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer_id: uuid.UUID,
+    points: Points = series.POINTS,
 ) -> Series:
     visible(caller, consumer_id)
     with pool.read() as connection:
@@ -366,38 +327,58 @@ def _consumer_series(
         return found
 
 
-@router.get(
-    "/compare",
-    summary="Several consumers at the same instants",
-    responses=_UNKNOWN,
-    response_model=Comparison,
+ConsumerSeries = Annotated[Series, Depends(_consumer_series)]
+
+
+@single.get(
+    "/consumers/{consumer_id}/series",  # noqa: FAST003  # what it depends on takes it
+    summary="A consumer over time",
+    response_model=Series,
 )
-def compare(
+def consumer_series(found: ConsumerSeries) -> Response:
+    """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
+    return _json(found)
+
+
+@single.get("/consumers/{consumer_id}/series.csv", summary="A consumer over time, as CSV", **_CSV)
+def consumer_series_csv(consumer_id: uuid.UUID, found: ConsumerSeries) -> CsvResponse:
+    """Return the same, a row for each snapshot."""
+    return _series_csv(f"consumer-{consumer_id}", found)
+
+
+def _compare(
     pool: Reading,
     caller: Caller,
     span: Span,
-    consumer_ids: Compared,
+    consumer_ids: Annotated[
+        list[uuid.UUID],
+        Query(
+            alias="consumer",
+            min_length=1,
+            max_length=series.MOST_COMPARED,
+            description="Who is compared; once for each.",
+        ),
+    ],
     points: Points = series.POINTS,
-) -> Response:
+) -> Comparison:
+    for consumer_id in consumer_ids:
+        visible(caller, consumer_id)
+    with pool.read() as connection:
+        return series.compare(connection, pool.settings.source_schema, consumer_ids, span, points)
+
+
+Compared = Annotated[Comparison, Depends(_compare)]
+
+
+@single.get("/compare", summary="Several consumers at the same instants", response_model=Comparison)
+def compare(found: Compared) -> Response:
     """Return the customers and events of several consumers, side by side."""
-    return _json(_compare(pool, caller, span, consumer_ids, points))
+    return _json(found)
 
 
-@router.get(
-    "/compare.csv",
-    summary="Several consumers at the same instants, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV | _UNKNOWN,
-)
-def compare_csv(
-    pool: Reading,
-    caller: Caller,
-    span: Span,
-    consumer_ids: Compared,
-    points: Points = series.POINTS,
-) -> CsvResponse:
+@single.get("/compare.csv", summary="Several consumers at the same instants, as CSV", **_CSV)
+def compare_csv(found: Compared) -> CsvResponse:
     """Return the same, a row for each consumer and instant."""
-    found = _compare(pool, caller, span, consumer_ids, points)
     return CsvResponse(
         f"compare-{found.range}",
         ["consumer_id", "name", "at", "customers", "active", "total_events", "events"],
@@ -411,46 +392,54 @@ def compare_csv(
     )
 
 
-def _compare(
-    pool: Pool, caller: Principal, span: Range, consumer_ids: list[uuid.UUID], points: int
-) -> Comparison:
-    for consumer_id in consumer_ids:
-        visible(caller, consumer_id)
-    with pool.read() as connection:
-        return series.compare(connection, pool.settings.source_schema, consumer_ids, span, points)
-
-
 # -- freshness -----------------------------------------------------------------
+
+
+def _freshness(pool: Reading, span: Span) -> Freshness:
+    with pool.read() as connection:
+        return freshness.read(connection, span)
+
+
+def _charted_freshness(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Freshness:
+    with pool.read() as connection:
+        return freshness.read(connection, span, points)
+
+
+def _health(pool: Reading) -> Health:
+    with pool.read() as connection:
+        return health.read(connection, pool.settings)
+
+
+def _incidents(pool: Reading, limit: Latest = consumers.PAGE) -> list[Incident]:
+    with pool.read() as connection:
+        return incidents.latest(connection, limit)
+
+
+Fresh = Annotated[Freshness, Depends(_freshness)]
+ChartedFreshness = Annotated[Freshness, Depends(_charted_freshness)]
+Judged = Annotated[Health, Depends(_health)]
+LatestIncidents = Annotated[list[Incident], Depends(_incidents)]
 
 
 @whole.get(
     "/freshness", summary="Lag, runs by task, failed runs, backfills", response_model=Freshness
 )
-def fresh(pool: Reading, span: Span, points: Points = freshness.POINTS) -> Response:
+def fresh(found: ChartedFreshness) -> Response:
     """Return how fresh the figures are; the range ends now."""
-    with pool.read() as connection:
-        return _json(freshness.read(connection, span, points))
+    return _json(found)
 
 
 @whole.get(
     "/freshness/health", summary="The four measures, judged, and the cause", response_model=Health
 )
-def judged(pool: Reading) -> Response:
+def judged(found: Judged) -> Response:
     """Return what `consumer-analytics health` tells."""
-    with pool.read() as connection:
-        return _json(health.read(connection, pool.settings))
+    return _json(found)
 
 
-@whole.get(
-    "/freshness/measures.csv",
-    summary="The four measures, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def measures_csv(pool: Reading) -> CsvResponse:
+@whole.get("/freshness/measures.csv", summary="The four measures, as CSV", **_CSV)
+def measures_csv(found: Judged) -> CsvResponse:
     """Return a row for each measure, with its limits."""
-    with pool.read() as connection:
-        found = health.read(connection, pool.settings)
     return CsvResponse(
         "measures",
         ["at", "name", "value", "unit", "state", "warning", "critical", "cause", "source"],
@@ -471,28 +460,15 @@ def measures_csv(pool: Reading) -> CsvResponse:
     )
 
 
-Latest = Annotated[
-    int, Query(ge=1, le=consumers.MOST_ROWS, description="How many, the latest first.")
-]
-
-
 @whole.get("/freshness/incidents", summary="The latest incidents, open ones and closed ones")
-def latest_incidents(pool: Reading, limit: Latest = consumers.PAGE) -> list[Incident]:
+def latest_incidents(found: LatestIncidents) -> list[Incident]:
     """Return the latest incidents, the newest first."""
-    with pool.read() as connection:
-        return incidents.latest(connection, limit)
+    return found
 
 
-@whole.get(
-    "/freshness/incidents.csv",
-    summary="The latest incidents, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def incidents_csv(pool: Reading, limit: Latest = consumers.PAGE) -> CsvResponse:
+@whole.get("/freshness/incidents.csv", summary="The latest incidents, as CSV", **_CSV)
+def incidents_csv(found: LatestIncidents) -> CsvResponse:
     """Return a row for each incident."""
-    with pool.read() as connection:
-        found = incidents.latest(connection, limit)
     columns = [
         "incident_id",
         "subject",
@@ -506,29 +482,15 @@ def incidents_csv(pool: Reading, limit: Latest = consumers.PAGE) -> CsvResponse:
     return CsvResponse("incidents", columns, [[getattr(one, c) for c in columns] for one in found])
 
 
-@whole.get(
-    "/freshness/watermark.csv",
-    summary="The watermark over time, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def watermark_csv(pool: Reading, span: Span, points: Points = freshness.POINTS) -> CsvResponse:
+@whole.get("/freshness/watermark.csv", summary="The watermark over time, as CSV", **_CSV)
+def watermark_csv(found: ChartedFreshness) -> CsvResponse:
     """Return where the watermark was after each run shown."""
-    with pool.read() as connection:
-        found = freshness.read(connection, span, points)
     return CsvResponse(f"watermark-{found.range}", *flat(freshness.Reached, found.reached))
 
 
-@whole.get(
-    "/freshness/runs.csv",
-    summary="The latest runs by task, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def runs_csv(pool: Reading, span: Span) -> CsvResponse:
+@whole.get("/freshness/runs.csv", summary="The latest runs by task, as CSV", **_CSV)
+def runs_csv(found: Fresh) -> CsvResponse:
     """Return a row for each task of the latest runs."""
-    with pool.read() as connection:
-        found = freshness.read(connection, span)
     return CsvResponse(
         "runs",
         ["run", "began_at", "state", "seconds", "task", "task_state", "task_began", "task_seconds"],
@@ -543,30 +505,17 @@ def runs_csv(pool: Reading, span: Span) -> CsvResponse:
     )
 
 
-@whole.get(
-    "/freshness/failed.csv",
-    summary="The failed runs, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def failed_csv(pool: Reading, span: Span) -> CsvResponse:
+@whole.get("/freshness/failed.csv", summary="The failed runs, as CSV", **_CSV)
+def failed_csv(found: Fresh) -> CsvResponse:
     """Return the failed runs of the range."""
-    with pool.read() as connection:
-        found = freshness.read(connection, span)
     return CsvResponse(f"failed-{found.range}", *flat(freshness.FailedRun, found.failed))
 
 
-@whole.get(
-    "/freshness/backfills.csv",
-    summary="The latest backfills, as CSV",
-    response_class=CsvResponse,
-    responses=_CSV,
-)
-def backfills_csv(pool: Reading, span: Span) -> CsvResponse:
+@whole.get("/freshness/backfills.csv", summary="The latest backfills, as CSV", **_CSV)
+def backfills_csv(found: Fresh) -> CsvResponse:
     """Return the latest backfills and how far they are."""
-    with pool.read() as connection:
-        found = freshness.read(connection, span)
     return CsvResponse("backfills", *flat(freshness.BackfillProgress, found.backfills))
 
 
+router.include_router(single)
 router.include_router(whole)

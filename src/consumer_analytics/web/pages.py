@@ -22,7 +22,7 @@ from consumer_analytics.engine.database import Connection
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.errors import UsageError
 from consumer_analytics.web import charts, rendering, views
-from consumer_analytics.web.api import Reading, only, unknown, visible
+from consumer_analytics.web.api import Page, Reading, Search, Size, only, unknown, visible
 from consumer_analytics.web.auth import Caller, Principal, path_below, require_all
 from consumer_analytics.web.charts import Take
 from consumer_analytics.web.rendering import Parameter, address
@@ -32,7 +32,6 @@ router = APIRouter(include_in_schema=False)
 SIZES = (25, 50, 100)
 _FOUND = 12
 _INCIDENTS = 20
-_LONGEST_SEARCH = 200
 _MONTH = dt.timedelta(days=30)
 _A_DAY = len("2025-10-01")
 
@@ -112,7 +111,6 @@ def _instant(
 
 
 Span = Annotated[Range, Depends(_span)]
-Search = Annotated[str, Query(max_length=_LONGEST_SEARCH)]
 
 
 def _points(connection: Connection, consumer: uuid.UUID | None, span: Range) -> int:
@@ -171,8 +169,8 @@ def consumers_page(
     search: Search = "",
     sort: consumers.Sort = "customers",
     direction: consumers.Direction | None = None,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    size: Annotated[int, Query(ge=1, le=consumers.MOST_ROWS)] = consumers.PAGE,
+    page: Page = 1,
+    size: Size = consumers.PAGE,
 ) -> Response:
     """Show the table of the consumers."""
     order = direction or ("asc" if sort == "name" else "desc")
