@@ -11,6 +11,11 @@ import inspect
 from collections.abc import Sequence
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says as one line; PostgreSQL's and libpq's messages have several."""
+    return " ".join(str(error).split())
+
+
 class ConsumerAnalyticsError(Exception):
     """Something went wrong in consumer-analytics."""
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 import consumer_analytics
 from consumer_analytics.cli.output import err
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 
 #: Each command's module. It has a Typer `app` of subcommands, or a function of its own name.
 COMMANDS = {
@@ -100,7 +100,7 @@ def main() -> None:
         err.print(f"[red]error:[/red] {escape(str(error))}")
         sys.exit(error.exit_code)
     except psycopg.Error as error:
-        text = error.diag.message_primary or " ".join(str(error).split())
+        text = error.diag.message_primary or one_line(error)
         err.print(f"[red]error:[/red] database: {escape(text)}")
         sys.exit(1)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from consumer_analytics.errors import (
     SettingsError,
     SuperuserError,
     UnsupportedDatabaseError,
+    one_line,
 )
 from consumer_analytics.settings import Settings
 
@@ -126,10 +127,6 @@ def _looks_torn(url: str) -> bool:
     return authority.count("@") > 1 or "@" in path
 
 
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
-
-
 def connect(
     settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
 ) -> Connection:
@@ -152,7 +149,7 @@ def connect(
         connection = psycopg.connect(parameters(settings, purpose), autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
-            f"the database cannot be reached: {_one_line(error)}; "
+            f"the database cannot be reached: {one_line(error)}; "
             "check CONSUMER_ANALYTICS_DATABASE_URL"
         ) from None
     try:
@@ -254,7 +251,7 @@ def connected(
     except psycopg.OperationalError as error:
         if connection.broken or connection.closed:
             raise ConnectionLostError(
-                f"the connection to the database was lost: {_one_line(error)}; "
+                f"the connection to the database was lost: {one_line(error)}; "
                 "nothing was half-written, run again"
             ) from error
         raise

@@ -28,7 +28,7 @@ from consumer_analytics.engine import (
 )
 from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
 from consumer_analytics.engine.opened import Run
-from consumer_analytics.errors import BusyError, SchemaError, UsageError
+from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
 from consumer_analytics.settings import Settings
 
 Notify = Callable[[str], None]
@@ -184,7 +184,7 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
     A run that gave up its turn is noted among the runs only: the watermark's
     row tells of the run that has it.
     """
-    message = " ".join(str(error).split())[:2000]
+    message = one_line(error)[:2000]
     with connection.transaction():
         _limit_waiting(connection, _FAILURE_SECONDS)
         if not isinstance(error, BusyError):

@@ -29,7 +29,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from consumer_analytics.errors import LocalServerError
+from consumer_analytics.errors import LocalServerError, one_line
 from consumer_analytics.local.home import socket_folder
 
 #: The PostgreSQL that new data is made with.
@@ -469,7 +469,7 @@ class EmbeddedPostgres:
                 )
             except psycopg.OperationalError as error:
                 if self.pid is None or time.monotonic() > deadline:
-                    reason = " ".join(str(error).split())
+                    reason = one_line(error)
                     raise LocalServerError(
                         f"the embedded PostgreSQL does not answer: {reason}; "
                         f"see {self.data / 'log'}"

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 import consumer_analytics
 from consumer_analytics.engine import health, schema, watermark
 from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, connect
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.metrics.catalogue import METRICS, Metric
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -92,7 +92,7 @@ class StateCollector(Collector):
             with _Deadline(self._connected(), self._settings.metrics_timeout) as connection:
                 samples, counters, schema_version = read(connection, self._settings)
         except (psycopg.Error, ConsumerAnalyticsError) as error:
-            log.warning("metrics cannot be read: %s", " ".join(str(error).split()))
+            log.warning("metrics cannot be read: %s", one_line(error))
             self._drop()
             return {
                 "scrape_success": [((), 0)],

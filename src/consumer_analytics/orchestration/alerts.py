@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from consumer_analytics.engine.database import connected
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ConsumerAnalyticsError, one_line
+from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _tell(config: Settings, failure: Failure) -> None:
             time.sleep(_TOGETHER_SECONDS)
             _log(outbox.deliver(connection, config))
     except (ConsumerAnalyticsError, psycopg.Error) as error:
-        log.warning("the failure could not be noted in the database: %s", _line(error))
+        log.warning("the failure could not be noted in the database: %s", one_line(error))
         _tell_directly(config, failure)
 
 
@@ -141,10 +142,6 @@ def _log(delivery: Delivery) -> None:
         log.warning("%s mail(s) wait: %s", delivery.waiting, delivery.error)
     for who, why in delivery.refused.items():
         log.warning("the mail server refused %s: %s", who, why)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 # -- a deadline passed -----------------------------------------------------------------
@@ -211,13 +208,8 @@ def watch() -> str:
     from consumer_analytics.engine import incidents, monitor
 
     config = settings()
-    try:
-        with connected(config, "airflow monitor") as connection:
-            done = monitor.watch(connection, config, warn=log.warning)
-    except (ConsumerAnalyticsError, psycopg.Error) as error:
-        # The orchestrator prints the traceback; this is the line to read.
-        log.error("the monitor failed: %s", _line(error))  # noqa: TRY400
-        raise
+    with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
+        done = monitor.watch(connection, config, warn=log.warning)
     found = done.health
     log.info("health is %s: %s", found.state, found.cause.text)
     for one in found.measures:

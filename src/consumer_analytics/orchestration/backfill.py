@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from consumer_analytics.engine import backfill as engine
 from consumer_analytics.engine.database import connected
-from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
+from consumer_analytics.errors import UsageError
+from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings
 
 log = logging.getLogger(__name__)
@@ -51,14 +52,10 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
     Raises:
         UsageError: they cannot be used; trying again would not help.
     """
-    try:
+    with in_a_line("refused"):
         request = request_of(params, dag_run)
         with connected(settings(), "airflow backfill check") as connection:
             outlook = engine.look(connection, settings(), request)
-    except ConsumerAnalyticsError as error:
-        # The orchestrator prints the traceback; this is the line to read.
-        log.error("refused: %s", error)  # noqa: TRY400
-        raise
     log.info(
         "%s to %s, %s: %s periods, about %s snapshots; reads about %s events, writes about %.0f MB",
         request.start,
@@ -80,14 +77,10 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
 def write(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
-    try:
-        with connected(settings(), "airflow backfill") as connection:
-            done = engine.backfill(
-                connection, settings(), request, notify=log.warning, progress=_lines()
-            )
-    except ConsumerAnalyticsError as error:
-        log.error("stopped: %s", error)  # noqa: TRY400
-        raise
+    with in_a_line("stopped"), connected(settings(), "airflow backfill") as connection:
+        done = engine.backfill(
+            connection, settings(), request, notify=log.warning, progress=_lines()
+        )
     figures = {
         name: done[name]
         for name in ("periods", "snapshots_written", "snapshots_untouched", "snapshots_restated")

@@ -12,7 +12,7 @@ from consumer_analytics.engine import instants, retention, schema
 from consumer_analytics.engine.database import Connection, connected
 from consumer_analytics.engine.retention import Part
 from consumer_analytics.engine.storage import size
-from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError
+from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.orchestration import airflow_upkeep
 from consumer_analytics.orchestration.airflow_command import AirflowCommand
 from consumer_analytics.settings import Settings, settings
@@ -97,7 +97,7 @@ def _guarded(name: str, work: Callable[[], Part]) -> Part:
     try:
         return work()
     except (ConsumerAnalyticsError, psycopg.Error, OSError) as error:
-        return Part(name, failed=" ".join(str(error).split()))
+        return Part(name, failed=one_line(error))
 
 
 def describe(part: Part, *, dry_run: bool = False) -> str:

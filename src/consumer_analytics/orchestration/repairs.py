@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 
-import psycopg
-
 from consumer_analytics.engine import sweep as engine
 from consumer_analytics.engine.database import connected
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings
 
 log = logging.getLogger(__name__)
@@ -16,13 +14,8 @@ log = logging.getLogger(__name__)
 
 def sweep() -> None:
     """Sweep the trailing days and log what was found."""
-    try:
-        with connected(settings(), "airflow sweep") as connection:
-            found = engine.sweep(connection, settings(), notify=log.info)
-    except (ConsumerAnalyticsError, psycopg.Error) as error:
-        # The orchestrator prints the traceback; this is the line to read.
-        log.error("sweep failed: %s", " ".join(str(error).split()))  # noqa: TRY400
-        raise
+    with in_a_line("sweep failed"), connected(settings(), "airflow sweep") as connection:
+        found = engine.sweep(connection, settings(), notify=log.info)
     log.info(
         "swept %s to %s: %s days, %s consumers, %s types corrected; %s events found, %s gone",
         found["since"] or "the beginning",

@@ -19,6 +19,7 @@ from consumer_analytics.engine import extract, load, run
 from consumer_analytics.engine.database import Connection, connected
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def _step(
     config = settings()
     key = run_key(dag_run)
     try:
-        with connected(config, f"airflow {name}") as connection:
+        with in_a_line(f"{name} failed"), connected(config, f"airflow {name}") as connection:
             # Most often another task has opened it: then all that opening checks is checked.
             found = run.find(connection, key, state="open")
             if found is None and not reopen:
@@ -108,8 +109,6 @@ def _step(
             )
             yield connection, config, opened
     except (ConsumerAnalyticsError, psycopg.Error) as error:
-        # The orchestrator prints the traceback; this is the line to read.
-        log.error("%s failed: %s", name, " ".join(str(error).split()))  # noqa: TRY400
         _note_failure(config, key, error)
         raise
 

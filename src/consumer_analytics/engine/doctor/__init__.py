@@ -31,7 +31,7 @@ from consumer_analytics.engine.doctor.findings import (
     Treatment,
     Verdict,
 )
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 
 CHECKS: tuple[Check, ...] = (
     *database.CHECKS,
@@ -87,7 +87,7 @@ def look(check: Check, context: Context) -> Finding:
     except psycopg.errors.LockNotAvailable:
         reason = "another session has locked a table: see watermark-locks"
     except psycopg.Error as error:
-        reason = error.diag.message_primary or " ".join(str(error).split())
+        reason = error.diag.message_primary or one_line(error)
     except ConsumerAnalyticsError as error:
         reason = str(error)
     except OSError as error:
@@ -101,7 +101,7 @@ def _treat(check: Check, context: Context, apply: Callable[[Context], str]) -> T
             _be_patient(context.connection, context.settings.lock_wait, 0)
         done = apply(context)
     except psycopg.Error as error:
-        text = error.diag.message_primary or " ".join(str(error).split())
+        text = error.diag.message_primary or one_line(error)
         return Treatment(f"failed: {text}", None)
     except (ConsumerAnalyticsError, OSError) as error:
         return Treatment(f"failed: {' '.join(str(error).split())}", None)
