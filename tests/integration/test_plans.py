@@ -65,7 +65,13 @@ def test_a_days_run_looks_at_the_days_rows(
     with monkeypatch.context() as patched:
         plans = Plans(patched)
         go(database, UNTIL)
-    hot = {"events-extract", "customers-extract", "events-fold", "snapshots-render"}
+    hot = {
+        "events-extract",
+        "customers-present-apart",
+        "customers-extract",
+        "events-fold",
+        "snapshots-render",
+    }
     assert hot <= set(plans.explained)
 
     # The window's events once; the source's oldest one each time where the job stands is read.

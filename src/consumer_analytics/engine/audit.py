@@ -256,7 +256,12 @@ def _compare(
     made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
     connection.execute("delete from audit_customers")
     extract.customers_of(
-        connection, settings, _RUN_ID, made, into=sql.Identifier("pg_temp", "audit_customers")
+        connection,
+        settings,
+        _RUN_ID,
+        made,
+        into=sql.Identifier("pg_temp", "audit_customers"),
+        read_only=True,
     )
     connection.execute("analyze audit_customers")
     values = {

@@ -23,6 +23,7 @@ from consumer_analytics.sql import query
 
 PARTS = ("customers", "events")
 _TRIES = 5
+_ONE_DAY = dt.timedelta(days=1)
 EXTRACTED_CUSTOMERS = sql.Identifier("consumer_analytics_internal", "extracted_customers")
 
 
@@ -118,31 +119,49 @@ def customers_of(
     run_id: int,
     made: Plan,
     into: sql.Identifier = EXTRACTED_CUSTOMERS,
+    *,
+    read_only: bool = False,
 ) -> dict[str, Any]:
-    """Count the customers at a plan's instants, within the caller's transaction."""
+    """Count the customers at a plan's instants, within the caller's transaction.
+
+    Args:
+        connection: in a transaction.
+        settings: for the source's schema.
+        run_id: whose the changes are.
+        made: the plan.
+        into: where they go.
+        read_only: whether the transaction may make no table, not even a temporary one.
+    """
     if not made.snapshots:
         return {"customers": 0}
-    single = len(made.snapshots) == 1
-    slot = (
-        sql.SQL("case when created_at >= {}::timestamptz then 1 else 0 end").format(made.bounds[0])
-        if single
+    # For one instant the groups are consumers and statuses: few, as the planner can tell.
+    slot: sql.Composable = (
+        sql.SQL("1")
+        if len(made.snapshots) == 1
         else sql.SQL("width_bucket(created_at::timestamptz, {}::timestamptz[])").format(
             list(made.bounds)
         )
     )
+    values = {
+        "run_id": run_id,
+        "bounds": list(made.bounds),
+        "start": made.bounds[0],
+        "first": made.snapshots[0],
+        "last": made.snapshots[-1],
+    }
+    present = query("customers-present", settings.source_schema, slot_of_customer=slot)
+    if not read_only:
+        connection.execute("drop table if exists pg_temp.present_customers")
+        connection.execute(query("customers-present-apart", present=present), values)
+        present = sql.SQL("select * from pg_temp.present_customers").format()
     found = connection.execute(
         query(
             "customers-extract",
             settings.source_schema,
-            slot_of_customer=slot,
+            present=present,
             extracted_customers=into,
         ),
-        {
-            "run_id": run_id,
-            "bounds": list(made.bounds),
-            "first": made.snapshots[0],
-            "last": made.snapshots[-1],
-        },
+        values,
     ).fetchone()
     names = ("customers", "new_customers", "unattributed_customers", "future_customers")
     return dict(zip(names, found or (0, 0, 0, 0), strict=True))
@@ -189,12 +208,12 @@ def _count_range(
 ) -> sql.Composed:
     inside = [bound for bound in bounds if stretch.lower < bound < stretch.upper]
     buckets = sql.SQL("{}::timestamptz[]").format(list(bounds))
-    row, day = sql.SQL("null::int"), sql.SQL("slot_of_row")
+    row, slot = sql.SQL("null::int"), sql.SQL("slot_of_row")
     if not inside:
-        day = sql.SQL("{}").format(slot_of(stretch.lower, bounds))  # type: ignore[assignment]
+        slot = sql.SQL("{}").format(slot_of(stretch.lower, bounds))  # type: ignore[assignment]
     elif all(instants.is_midnight(bound) for bound in inside):
         # Whole days: the slot follows from the day, once per group, not per row.
-        day = sql.SQL("width_bucket(greatest(day::timestamptz, {}), {})").format(  # type: ignore[assignment]
+        slot = sql.SQL("width_bucket(greatest(day::timestamptz, {}), {})").format(  # type: ignore[assignment]
             stretch.lower, buckets
         )
     else:
@@ -202,8 +221,18 @@ def _count_range(
     return query(
         "events-count-range",
         settings.source_schema,
+        day=_day_of_row(stretch),
         slot_of_row=row,
-        slot_of_day=day,
+        slot_of_day=slot,
         lower=sql.Literal(stretch.lower),
         upper=sql.Literal(min(INFINITY, stretch.upper)),
     )
+
+
+def _day_of_row(stretch: Range) -> sql.Composable:
+    """Return the UTC day of an event: known without looking where the stretch has but one."""
+    first = instants.day_of(stretch.lower)
+    if stretch.lower > MINUS_INFINITY and stretch.upper <= instants.start_of(first) + _ONE_DAY:
+        return sql.SQL("{}::date").format(sql.Literal(first))
+    # Binning is a fifth of the price of created_at::date, which looks the time zone up.
+    return sql.SQL("date_bin('1 day', created_at, '2000-01-01')")

@@ -4,7 +4,7 @@
 -- bounds is the start of the window, then the instants, ascending. Slot j holds
 -- what happened from bound j-1 until bound j, slot 0 what came before; the rows
 -- written here are changes, and the figures at instant j are the sum of slots
--- 0 to j.
+-- 0 to j. Where there is one instant alone, slot 1 holds what came before as well.
 with later as materialized (
     select
         customer_id,
@@ -218,23 +218,7 @@ returned as (
     cross join lateral (values (gone.from_slot, 1), (gone.until_slot, -1)) as change (slot, n)
 ),
 
-present as materialized (
-    select
-        consumer_id,
-        case
-            when created_at < %(last)s::timestamptz then {slot_of_customer}
-            else cardinality(%(bounds)s::timestamptz[])
-        end as slot,
-        status,
-        count(*)::int as n,
-        (count(*) filter (where isfinite(created_at)))::int as dated,
-        coalesce(
-            sum((tstzrange_subdiff(created_at::timestamptz, 'epoch') * 1e6)::bigint) filter (where isfinite(created_at)), 0
-        ) as created_us,
-        count(*) filter (where created_at > now()) as future
-    from {customers}
-    group by consumer_id, slot, status
-),
+present as materialized ({present}),
 
 changes as (
     select
@@ -244,7 +228,7 @@ changes as (
         n,
         dated,
         created_us,
-        case when slot > 0 then n end as born
+        born
     from present
     union all
     select consumer_id, slot, status, n, null, null, null

@@ -1,0 +1,19 @@
+-- Today's customers from before the last instant, by consumer, slot and status; each
+-- slot's new ones are those from within the windows.
+select
+    consumer_id,
+    {slot_of_customer} as slot,
+    status,
+    (count(*) filter (where created_at < %(last)s::timestamptz))::int as n,
+    (count(*) filter (where created_at < %(last)s::timestamptz and isfinite(created_at)))::int as dated,
+    coalesce(
+        sum((tstzrange_subdiff(created_at::timestamptz, 'epoch') * 1e6)::bigint)
+            filter (where created_at < %(last)s::timestamptz and isfinite(created_at)),
+        0
+    ) as created_us,
+    (
+        count(*) filter (where created_at >= %(start)s::timestamptz and created_at < %(last)s::timestamptz)
+    )::int as born,
+    count(*) filter (where created_at > now()) as future
+from {customers}
+group by consumer_id, slot, status
