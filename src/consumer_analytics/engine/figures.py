@@ -144,6 +144,8 @@ class Figures:
             "job": watermark.JOB,
         }
         self.shape = shape_of((), ())
+        #: The events' column of what is new in a slot.
+        self._fresh = sql.Identifier("events")
         self.forget()
 
     def forget(self) -> None:
@@ -176,13 +178,14 @@ class Figures:
         Args:
             shape: what has a column.
             moved_customers: relation of consumer_id, slot, status, n, dated, created_us, born.
-            moved_events: relation of consumer_id, slot, event_type, n; with
-                `event_cells` only what has no column.
+            moved_events: relation of consumer_id, slot, event_type, n, fresh; with
+                `event_cells` only what has no column, and no `fresh`.
             event_cells: makes the events' cells itself, where there is a faster way.
             consumers: only these are to have snapshots; None: all.
             before: the last slot of which only the sum up to it is wanted.
         """
         self.shape = shape
+        self._fresh = sql.Identifier("fresh" if event_cells is None else "events")
         if event_cells is None:
             template = "(sum(n) filter (where event_type = {}))::bigint"
             pivoted, values = pivot(shape.event_columns, shape.types, template, "type")
@@ -234,6 +237,7 @@ class Figures:
         parts = {**_span(first, last), "cell": self.cell}
         self.run(
             "figures-accumulate",
+            fresh=self._fresh,
             accumulated=each(
                 shape.event_columns, "sum(event_cell.{0}::{1}) over so_far as {0}", self.cell
             )
@@ -338,10 +342,13 @@ def _span(first: int, last: int) -> dict[str, Any]:
 
 def render(
     connection: Connection, settings: Settings, run_id: int, made: Plan, snapshot_source: str
-) -> None:
+) -> int:
     """Leave the snapshots of a plan in `rendered_snapshots`; `event_slots` is there.
 
     Within the caller's transaction.
+
+    Returns:
+        How many they are.
     """
     made_of = Figures(connection, settings, made.bounds, snapshot_source)
     made_of.values["run_id"] = run_id
@@ -357,5 +364,8 @@ def render(
     )
     made_of.accumulate(1, last)
     consumers, whole, values = made_of.rendered(1)
-    connection.execute(query("snapshots-render", consumers=consumers, whole=whole), values)
+    rendered = connection.execute(
+        query("snapshots-render", consumers=consumers, whole=whole), values
+    ).rowcount
     made_of.forget()
+    return rendered

@@ -147,7 +147,7 @@ def _load(
         connection, settings, run.run_id, made, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with _timed(seconds, "finish"):
-        bad_rows = _bad_rows(connection, settings, figures["customers"])
+        bad_rows = _bad_rows(connection, settings, run.run_id, figures["customers"])
         summary = {
             "run_key": run.run_key,
             "window_start": made.bounds[0].isoformat() if made.snapshots else None,
@@ -192,6 +192,7 @@ def write(
         "recount": made.recount_multirange,
         "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
         "processed_day": _day_or_infinite(made.standing.processed_through),
+        "unseen_from": _unseen_from(made.standing.processed_through),
         "advances": made.until > made.standing.processed_through,
         "snapshot_source": snapshot_source,
         "job": watermark.JOB,
@@ -212,14 +213,15 @@ def write(
         capture.catch_up(connection, made.standing.processed_through, made.until)
     if made.snapshots:
         with _timed(seconds, "render"):
-            render(connection, settings, run_id, made, snapshot_source)
+            rendered = render(connection, settings, run_id, made, snapshot_source)
         with _timed(seconds, "write"):
             if not_recountable(made):
-                connection.execute(query("snapshots-spare-purged"), values)
-            restated = connection.execute(query("snapshots-restate"), values).rowcount
-            if scalar(connection, query("snapshots-are-there"), values["snapshots"]):
-                restated += connection.execute(query("snapshots-withdraw"), values).rowcount
+                rendered -= connection.execute(query("snapshots-spare-purged"), values).rowcount
             written = connection.execute(query("snapshots-insert")).rowcount
+            if written < rendered:
+                # Some were there: only then is there anything to compare.
+                restated = connection.execute(query("snapshots-restate"), values).rowcount
+                restated += connection.execute(query("snapshots-withdraw"), values).rowcount
     return (
         written,
         restated,
@@ -233,6 +235,14 @@ def write(
 
 def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
     return "-infinity" if instant.year == dt.MINYEAR else instants.day_of(instant)
+
+
+def _unseen_from(processed_through: dt.datetime) -> dt.date | str:
+    """Return the first day of which nothing was counted before this instant."""
+    day = _day_or_infinite(processed_through)
+    if isinstance(day, str) or instants.is_midnight(processed_through):
+        return day
+    return day + dt.timedelta(days=1)
 
 
 def not_recountable(made: Plan) -> list[dt.datetime]:
@@ -351,10 +361,12 @@ def forget_extracts(connection: Connection, run_id: int) -> None:
 
 
 def _bad_rows(
-    connection: Connection, settings: Settings, customers: dict[str, Any]
+    connection: Connection, settings: Settings, run_id: int, customers: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the kinds of rows that the contract tolerates but wants told, where there are any."""
-    row = connection.execute(query("rows-bad", settings.source_schema)).fetchone()
+    row = connection.execute(
+        query("rows-bad", settings.source_schema), {"run_id": run_id}
+    ).fetchone()
     names = ("unattributed_events", "untyped_events", "future_events", "unknown_consumers")
     found = dict(zip(names, row or (), strict=False))
     found["unattributed_customers"] = customers.get("unattributed_customers", 0)

@@ -1,7 +1,8 @@
 -- Events at or after the start of the window, by slot: what was extracted, and
--- from the days that were not read again what is known of them.
+-- from the days that were not read again what is known of them. Of slot 1 only the
+-- number is wanted: by type it is part of the totals.
 create temporary table event_slots on commit drop as
-select consumer_id, slot, event_type, sum(n)::bigint as n
+select consumer_id, slot, case when slot > 1 then event_type end as event_type, sum(n)::bigint as n
 from (
     select consumer_id, slot, event_type, n
     from consumer_analytics_internal.extracted_events
@@ -12,4 +13,4 @@ from (
     where day >= %(start_day)s::date and not day <@ %(recount)s::datemultirange
 ) as rows
 where slot > 0
-group by consumer_id, slot, event_type
+group by consumer_id, slot, 3

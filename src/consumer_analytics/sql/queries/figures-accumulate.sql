@@ -10,7 +10,7 @@ with moved as (
         sum(customer_cell.customers::{cell}) over so_far as customers,
         sum(customer_cell.dated::{cell}) over so_far as dated,
         sum(customer_cell.created_us) over so_far as created_us,
-        coalesce(event_cell.events, 0) as new_events,
+        coalesce(event_cell.{fresh}, 0) as new_events,
         coalesce(customer_cell.born, 0) as new_customers
         {accumulated}
     from listed_consumers as listed

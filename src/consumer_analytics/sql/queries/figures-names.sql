@@ -1,11 +1,8 @@
 -- The event types and the statuses that come up in a plan's snapshots.
 select
     array(
-        select event_type
+        select distinct event_type
         from consumer_analytics_internal.event_totals
-        union
-        select event_type
-        from event_slots
     ) as types,
     array(
         select distinct status

@@ -12,13 +12,14 @@ select
     ) as untyped_events,
     (select count(*) from {customer_events} where created_at > now()) as future_events,
     (
-        select array_agg(consumer_id::text order by consumer_id)
+        select array_agg(distinct consumer_id::text order by consumer_id::text)
         from (
             select consumer_id
             from consumer_analytics_internal.event_totals
-            union
+            union all
             select consumer_id
             from consumer_analytics_internal.extracted_customers
+            where run_id = %(run_id)s
         ) as mentioned
         where consumer_id is not null
             and not exists (select from {consumers} as known where known.consumer_id = mentioned.consumer_id)

@@ -21,10 +21,14 @@ select
     end
 from rendered_snapshots as new
 left join there using (snapshot_timestamp)
-where not exists (
-    select from public.consumer_analytics as old
-    where old.consumer_id = new.consumer_id and old.snapshot_timestamp = new.snapshot_timestamp
-)
-and (new.consumer_id is not null or there.snapshot_timestamp is null)
+-- A snapshot is there with its global row; then its rows are looked up, one by one.
+where there.snapshot_timestamp is null
+    or (
+        new.consumer_id is not null
+        and not exists (
+            select from public.consumer_analytics as old
+            where old.consumer_id = new.consumer_id and old.snapshot_timestamp = new.snapshot_timestamp
+        )
+    )
 order by new.consumer_id, new.snapshot_timestamp
 on conflict do nothing
