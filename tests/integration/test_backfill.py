@@ -171,6 +171,19 @@ def test_types_that_the_sample_missed_are_counted(
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_statuses_that_the_sample_missed_are_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch, sessions: int
+) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(24), BEGIN, END)
+    known = engine._statuses
+    monkeypatch.setattr(engine, "_statuses", lambda *asked: sorted(known(*asked))[:1])
+    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if sessions == 2 else 10**9)
+    fill(database, "2025-03-01", "2025-03-09")
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
 def test_equals_live_runs_after_a_sweep(database: Database) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(21), BEGIN, END)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import json
 import queue
 import threading
 import time
@@ -72,6 +73,7 @@ _BLOCKS_AHEAD = 512
 _PATIENCE = 0.2
 _ONE_DAY = dt.timedelta(days=1)
 _NONE = "(none)"
+_CHANGES = sql.Identifier("pg_temp", "backfill_customers")
 #: A row of the table and its indexes, where there is none yet to measure.
 _BYTES_OF_A_ROW = 900
 
@@ -610,6 +612,14 @@ class _Pipe:
             while block := self._get():
                 copy.write(block)
 
+    def tell(self, value: Any) -> None:
+        """Hand over a value that JSON knows, before or after rows."""
+        self._put(json.dumps(value).encode())
+
+    def told(self) -> Any:
+        """Return the value that is handed over."""
+        return json.loads(self._get())
+
     def _put(self, block: bytes) -> None:
         while not self._stopped.is_set():
             with suppress(queue.Full):
@@ -810,25 +820,23 @@ def _lay_out(
     settings, request, counts = job.settings, job.request, job.counts
     types = share.types if share is not None else _types(connection, settings)
     before, after = 0, len(bounds) - 1
-    once = False
+    once, statuses = False, None
     connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.backfill_customers")
     connection.execute(query("backfill-customers"))
-    changes = sql.Identifier("pg_temp", "backfill_customers")
     if share is None or not share.first:
         with counts.timed("read events"):
             reading = _Reading(stands, bounds)
             once = _count_events(connection, settings, reading, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
-            made = Plan(stands, bounds, stands.processed_through, (), ())
-            extract.customers_of(connection, settings, 0, made, changes)
+            statuses = _count_customers(connection, settings, stands, bounds)
     if share is not None:
         with counts.timed("exchange"):
-            _exchange(connection, share)
+            statuses = _exchange(connection, share, statuses)
         before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
         connection.execute("analyze pg_temp.backfill_customers")
-        found: list[str] = scalar(
+        found: Sequence[str] = statuses or scalar(
             connection, "select array(select distinct status from pg_temp.backfill_customers)"
         )
         shape = shape_of(types, found)
@@ -836,9 +844,10 @@ def _lay_out(
         shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(
             shape,
-            sql.SQL("(select * from {} where slot <= {})").format(changes, after),
+            sql.SQL("(select * from {} where slot <= {})").format(_CHANGES, after),
             sql.SQL("({})").format(query("backfill-rest")),
             event_cells=lambda: _event_cells(connection, shape, once=once),
+            with_customer_cells=statuses is not None,
             consumers=request.consumers,
             before=before,
         )
@@ -851,40 +860,127 @@ def _lay_out(
         )
 
 
-def _exchange(connection: Connection, share: _Share) -> None:
+def _count_customers(
+    connection: Connection,
+    settings: Settings,
+    stands: Standing,
+    bounds: tuple[dt.datetime, ...],
+) -> tuple[str, ...] | None:
+    """Count the customers' changes by consumer and slot into `customer_cells`.
+
+    Returns:
+        The statuses, each with a column; None where there are too many, or one
+        that nobody thought of: then `backfill_customers` has a row for each.
+    """
+    shape = shape_of((), _statuses(connection, settings))
+    if not shape.rest:
+        values = extract.instants_of(bounds)
+        # What is blank is not told apart row by row where nothing is.
+        blank = " or {{0}} = '(none)' and {} !~ '\\S'" if _NONE in shape.statuses else ""
+        template = " - ".join(
+            f"count(*) filter (where {side} = {{0}}{blank.format(side)})"
+            for side in ("gained", "lost")
+        )
+        pivoted, named = pivot(shape.customer_columns, shape.statuses, template, "status")
+        connection.execute(
+            query(
+                "backfill-customers-cells",
+                settings.source_schema,
+                undone=query("customers-undone", settings.source_schema),
+                pivoted=pivoted,
+            ),
+            values | named,
+        )
+        named_sum = sql.SQL(" + ").join(shape.customer_columns)
+        if not scalar(connection, query("backfill-customers-overlooked", named=named_sum)):
+            return shape.statuses
+        connection.execute("drop table pg_temp.customer_cells")
+    made = Plan(stands, bounds, stands.processed_through, (), ())
+    extract.customers_of(connection, settings, 0, made, _CHANGES)
+    return None
+
+
+def _exchange(
+    connection: Connection, share: _Share, statuses: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
     """Hand the other session what it needs of what this one has read, and have the same of it.
 
     In this order in both, so that they do not wait for each other.
+
+    Returns:
+        The statuses that have a column, as the first session has found them.
     """
+    if share.first:
+        share.customers.tell(statuses)
+        share.customers.give(connection, _customers_later(share, statuses))
+        typed = each(Shape(share.types, (), False).event_columns, "{} bigint")
+        connection.execute(query("backfill-events-taken", columns=typed))
+    else:
+        told = share.customers.told()
+        statuses = tuple(told) if told is not None else None
+        share.customers.take(connection, _customers_taken(connection, statuses))
     counted = sql.SQL("consumer_id, slot, rest, events {}").format(
         each(Shape(share.types, (), False).event_columns, "{}")
     )
-    changes = sql.SQL(
-        "pg_temp.backfill_customers (run_id, consumer_id, slot, status, n, dated, created_us, born)"
-    )
-    middle = sql.Literal(share.middle)
     if share.first:
-        typed = each(Shape(share.types, (), False).event_columns, "{} bigint")
-        connection.execute(query("backfill-events-taken", columns=typed))
         share.events.take(connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted))
-        share.customers.give(connection, query("backfill-customers-later", middle=middle))
     else:
         earlier = sql.SQL("select {} from pg_temp.backfill_counted where slot <= {}")
-        share.events.give(connection, earlier.format(counted, middle))
-        share.customers.take(connection, changes)
+        share.events.give(connection, earlier.format(counted, share.middle))
+    return statuses
+
+
+def _customers_later(share: _Share, statuses: tuple[str, ...] | None) -> sql.Composed:
+    """Compose what the second session needs of the customers' changes: its half, and a start."""
+    middle = sql.Literal(share.middle)
+    if statuses is None:
+        return query("backfill-customers-later", middle=middle)
+    columns = Shape((), statuses, False).customer_columns
+    return query(
+        "backfill-customers-cells-later",
+        middle=middle,
+        columns=each(columns, "{}"),
+        summed=each(columns, "sum({})::bigint"),
+    )
+
+
+def _customers_taken(connection: Connection, statuses: tuple[str, ...] | None) -> sql.Composed:
+    """Make the place for what the first session hands over, and compose what COPY calls it."""
+    if statuses is None:
+        return sql.SQL("{} (run_id, consumer_id, slot, status, n, dated, created_us, born)").format(
+            _CHANGES
+        )
+    columns = Shape((), statuses, False).customer_columns
+    typed = each(columns, "{} bigint not null")
+    connection.execute(query("backfill-customers-cells-taken", columns=typed))
+    return sql.SQL(
+        "pg_temp.customer_cells (consumer_id, slot, customers, dated, created_us, born {})"
+    ).format(each(columns, "{}"))
 
 
 def _types(connection: Connection, settings: Settings) -> tuple[str, ...]:
     """Return the event types that get a column: those known and seen, where they are few."""
+    sampled = _sample(connection, settings)
+    found = connection.execute(query("backfill-types", settings.source_schema, sample=sampled))
+    return shape_of((name for (name,) in found), ()).types
+
+
+def _statuses(connection: Connection, settings: Settings) -> list[str]:
+    """Return the statuses known and seen."""
+    sampled = _sample(connection, settings)
+    found = connection.execute(query("backfill-statuses", settings.source_schema, sample=sampled))
+    return [status for (status,) in found]
+
+
+def _sample(connection: Connection, settings: Settings) -> sql.Composable:
+    """Compose what takes some of the events, where there are many."""
     table = sql.Identifier(settings.source_schema, "customer_events").as_string(connection)
-    sampled: sql.Composable = sql.SQL("")
     row = connection.execute(
         "select relkind::text, reltuples::float8 from pg_class where oid = to_regclass(%s)", [table]
     ).fetchone()
     if row is not None and row[0] in "rpm" and row[1] > _SAMPLED:
-        sampled = sql.SQL("tablesample system ({})").format(100 * _SAMPLED / row[1])
-    found = connection.execute(query("backfill-types", settings.source_schema, sample=sampled))
-    return shape_of((name for (name,) in found), ()).types
+        return sql.SQL("tablesample system ({})").format(100 * _SAMPLED / row[1])
+    return sql.SQL("")
 
 
 def _count_events(

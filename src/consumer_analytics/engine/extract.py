@@ -142,13 +142,7 @@ def customers_of(
             list(made.bounds)
         )
     )
-    values = {
-        "run_id": run_id,
-        "bounds": list(made.bounds),
-        "start": made.bounds[0],
-        "first": made.snapshots[0],
-        "last": made.snapshots[-1],
-    }
+    values = {"run_id": run_id, "start": made.bounds[0], **instants_of(made.bounds)}
     present = query("customers-present", settings.source_schema, slot_of_customer=slot)
     if not read_only:
         connection.execute("drop table if exists pg_temp.present_customers")
@@ -158,6 +152,7 @@ def customers_of(
         query(
             "customers-extract",
             settings.source_schema,
+            undone=query("customers-undone", settings.source_schema),
             present=present,
             extracted_customers=into,
         ),
@@ -165,6 +160,11 @@ def customers_of(
     ).fetchone()
     names = ("customers", "new_customers", "unattributed_customers", "future_customers")
     return dict(zip(names, found or (0, 0, 0, 0), strict=True))
+
+
+def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
+    """Return the values of `customers-undone`, for a window's start and the instants after it."""
+    return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}
 
 
 def _events(connection: Connection, settings: Settings, run_id: int, made: Plan) -> dict[str, Any]:

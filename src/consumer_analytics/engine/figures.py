@@ -105,7 +105,7 @@ def pivot(
     """Write a template once for each column and value; the values are bound by name."""
     names = [f"{prefix}_{place}" for place in range(1, len(values) + 1)]
     parts = [
-        sql.SQL(", " + template + " as {}").format(sql.Placeholder(name), column)
+        sql.SQL(", " + template + " as {column}").format(sql.Placeholder(name), column=column)
         for name, column in zip(names, columns, strict=True)
     ]
     return sql.SQL("\n    ").join(parts), dict(zip(names, values, strict=True))
@@ -170,6 +170,7 @@ class Figures:
         moved_events: sql.Composable,
         *,
         event_cells: Callable[[], None] | None = None,
+        with_customer_cells: bool = False,
         consumers: Sequence[Any] | None = None,
         before: int = 0,
     ) -> None:
@@ -181,6 +182,7 @@ class Figures:
             moved_events: relation of consumer_id, slot, event_type, n, fresh; with
                 `event_cells` only what has no column, and no `fresh`.
             event_cells: makes the events' cells itself, where there is a faster way.
+            with_customer_cells: whether the customers' cells are there already.
             consumers: only these are to have snapshots; None: all.
             before: the last slot of which only the sum up to it is wanted.
         """
@@ -192,9 +194,10 @@ class Figures:
             self.run("figures-events", values, pivoted=pivoted, moved=moved_events)
         else:
             event_cells()
-        template = "(sum(n) filter (where status = {}))::bigint"
-        pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
-        self.run("figures-customers", values, pivoted=pivoted, moved=moved_customers)
+        if not with_customer_cells:
+            template = "(sum(n) filter (where status = {}))::bigint"
+            pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
+            self.run("figures-customers", values, pivoted=pivoted, moved=moved_customers)
         if shape.rest:
             self._lay_out_rest(moved_customers, moved_events, before)
         wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
