@@ -19,7 +19,7 @@ from psycopg import IsolationLevel, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from consumer_analytics.engine import holdback, instants, watermark
+from consumer_analytics.engine import holdback, watermark
 from consumer_analytics.engine.database import LOCK_READER, Connection, scalar
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.settings import Settings
@@ -205,8 +205,8 @@ def read(connection: Connection, settings: Settings, *, now: dt.datetime | None 
 
 
 def _read(connection: Connection, settings: Settings, now: dt.datetime | None) -> Health:
-    at = now or instants.now(connection)
     mark = watermark.read(connection)
+    at = now or mark.read_at
     engine = _row(
         connection,
         query("health-runs"),
@@ -217,9 +217,9 @@ def _read(connection: Connection, settings: Settings, now: dt.datetime | None) -
     airflow = Airflow.read(connection, at)
     due = _due(settings, mark, engine["installed_at"], at)
     cause = _freshness(connection, settings, mark, due, engine, airflow, at)
-    upper = due.instant if due.instant is not None and due.since is not None else None
-    pending = _events(connection, settings, mark, upper) if upper else 0
-    backlog = _events(connection, settings, mark, at)
+    pending, backlog = _events(
+        connection, settings, mark, due.instant if due.since is not None else None, at
+    )
     measures = (
         _runtime(settings, engine, airflow),
         _failed(settings, mark, engine, airflow),
@@ -724,18 +724,20 @@ def _pending(
 
 
 def _events(
-    connection: Connection, settings: Settings, mark: watermark.Watermark, upper: dt.datetime
-) -> int:
-    """Count the events that wait, from before an instant.
-
-    A watermark set ahead hides none: a run reads from where the counts have come to.
-    """
+    connection: Connection,
+    settings: Settings,
+    mark: watermark.Watermark,
+    due: dt.datetime | None,
+    at: dt.datetime,
+) -> tuple[int, int]:
+    """Count the events that wait: from before what was due, if anything was, and before now."""
     counted = _row(
         connection,
         query("health-events-pending", settings.source_schema),
         job=watermark.JOB,
         watermark=mark.last_processed_timestamp,
-        upper=upper,
+        due=due,
+        now=at,
         limit=MOST_EVENTS,
     )
-    return int(counted["count"])
+    return counted["pending"], counted["backlog"]

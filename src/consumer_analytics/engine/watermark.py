@@ -27,6 +27,7 @@ class Watermark:
         last_run_status: pending, running, success or failed.
         records_processed: events and customers new in the last run's window.
         metadata: what the last run, or the last person, noted.
+        read_at: the server's clock when it was read.
     """
 
     last_processed_timestamp: dt.datetime
@@ -34,6 +35,7 @@ class Watermark:
     last_run_status: str
     records_processed: int
     metadata: dict[str, Any]
+    read_at: dt.datetime
 
     def as_json(self) -> dict[str, Any]:
         """Return the row under its columns' names."""

@@ -2,7 +2,7 @@
 -- has not reached, the last finished one, and those that failed within the last day. A try
 -- of a DAG's task that failed counts once it was the last, or has had the time to be tried
 -- again. One that gave up its turn to another run has lost nothing.
-with runs as (
+with runs as not materialized (
     select *
     from consumer_analytics_internal.runs
     where (summary ->> 'error_type') is distinct from 'BusyError'

@@ -1,0 +1,11 @@
+"""Apply sql/migrations/0013_health.sql."""
+
+from consumer_analytics.engine.schema import apply_file
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Run the file, in the revision's own transaction."""
+    apply_file("0013_health")
