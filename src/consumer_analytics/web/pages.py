@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from consumer_analytics.engine import health, incidents
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
 from consumer_analytics.engine.dashboard.ranges import Range
-from consumer_analytics.engine.database import Connection
+from consumer_analytics.engine.dashboard.series import Bounds
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.errors import UsageError
 from consumer_analytics.web import charts, rendering, views
@@ -81,7 +81,7 @@ def _empty(request: Request, current: str) -> Response:
 # -- what the address asks for ---------------------------------------------------
 
 
-def _span(request: Request, pool: Reading) -> Range:
+async def _span(request: Request, pool: Reading) -> Range:
     """Return the range of the address: a name, or days or instants as `from` and `to`.
 
     As the API's, except that a day given as the end is in the range: people mean it so.
@@ -113,10 +113,9 @@ def _instant(
 Span = Annotated[Range, Depends(_span)]
 
 
-def _points(connection: Connection, consumer: uuid.UUID | None, span: Range) -> int:
+def _points(span: Range, known: Bounds) -> int:
     """Return how many points the charts of a range have at most."""
-    found = series.bounds(connection, consumer)
-    return charts.points(*span.bounds(*found), series.MOST_POINTS) if found else series.POINTS
+    return charts.points(*span.bounds(*known), series.MOST_POINTS)
 
 
 def _api(request: Request, path: str, parameters: Mapping[str, Parameter]) -> str:
@@ -133,11 +132,12 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
     if not caller.sees_all:
         return RedirectResponse("consumers", 303)
     with pool.read() as connection:
-        standing = figures.system(connection, span)
-        if standing.at is None:
+        known = series.bounds(connection, None)
+        standing = figures.system(connection, span, known=known)
+        if known is None or standing.at is None:
             return _empty(request, "system")
-        points = _points(connection, None, span)
-        found = series.system(connection, span, points)
+        points = _points(span, known)
+        found = series.system(connection, span, points, known=known)
     view = views.view("./", span, found.since, found.until, {}, pool.settings.zone)
     fixed = {**views.dates(found.since, found.until), "points": points}
     return render(
@@ -175,8 +175,8 @@ def consumers_page(
     """Show the table of the consumers."""
     order = direction or ("asc" if sort == "name" else "desc")
     with pool.read() as connection:
-        found = series.bounds(connection, None)
-        if found is None:
+        known = series.bounds(connection, None)
+        if known is None:
             return _empty(request, "consumers")
         table = consumers.page(
             connection,
@@ -188,6 +188,7 @@ def consumers_page(
             number=page,
             size=size,
             only=only(caller),
+            known=known,
         )
     ordered: dict[str, Parameter] = {
         "search": search,
@@ -196,7 +197,7 @@ def consumers_page(
         "size": size if size != consumers.PAGE else None,
     }
     kept = {**views.asked(span), **ordered}
-    since, until = span.bounds(*found)
+    since, until = span.bounds(*known)
     fixed = views.dates(since, until)
     numbered = {**ordered, "page": page if page > 1 else None}
     return render(
@@ -227,9 +228,10 @@ def consumer(
         who = consumers.find(connection, pool.settings.source_schema, consumer_id)
         if who is None:
             raise HTTPException(404, unknown(consumer_id))
-        standing = figures.consumer(connection, consumer_id, span)
-        points = _points(connection, consumer_id, span)
-        found = series.consumer(connection, consumer_id, span, points)
+        known = series.bounds(connection, consumer_id)
+        standing = figures.consumer(connection, consumer_id, span, known=known)
+        points = _points(span, known) if known else series.POINTS
+        found = series.consumer(connection, consumer_id, span, points, known=known)
     view = views.view(str(consumer_id), span, found.since, found.until, {}, pool.settings.zone)
     fixed = {**views.dates(found.since, found.until), "points": points}
     return render(
@@ -278,11 +280,12 @@ def compare(
     comparison = table = None
     points = series.POINTS
     with pool.read() as connection:
-        if series.bounds(connection, None) is None:
+        known = series.bounds(connection, None)
+        if known is None:
             return _empty(request, "compare")
         if chosen:
-            points = _points(connection, None, span)
-            comparison = series.compare(connection, schema, chosen, span, points)
+            points = _points(span, known)
+            comparison = series.compare(connection, schema, chosen, span, points, known=known)
         if search:
             table = consumers.page(
                 connection,
@@ -292,6 +295,7 @@ def compare(
                 size=_FOUND + len(chosen),
                 only=only(caller),
                 sparkline=0,
+                known=known,
             )
     ids = [str(one) for one in chosen]
     shown: dict[str, Parameter] = {

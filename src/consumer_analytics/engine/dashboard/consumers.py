@@ -146,6 +146,7 @@ def page(
     size: int = PAGE,
     only: list[uuid.UUID] | None = None,
     sparkline: int = SPARKLINE,
+    known: series.Bounds | None = None,
 ) -> ConsumersPage:
     """Return a page of the consumers at the latest snapshot.
 
@@ -160,6 +161,7 @@ def page(
         size: rows of a page, at most `MOST_ROWS`.
         only: these consumers alone: a tenant's.
         sparkline: points of a row's sparkline; 0 for none.
+        known: the system's `bounds`, where the transaction has asked for them already.
 
     Raises:
         UsageError: page or size are out of bounds, or the search holds a NUL.
@@ -168,7 +170,7 @@ def page(
         raise UsageError(f"a page has 1 to {MOST_ROWS} rows")
     if number < 1:
         raise UsageError("pages are numbered from 1")
-    found = series.bounds(connection, None)
+    found = known or series.bounds(connection, None)
     if found is None:
         return ConsumersPage(
             None, span.name, None, search, sort, direction, number, 1, size, 0, [], []

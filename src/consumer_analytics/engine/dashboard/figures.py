@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import (
+    Bounds,
     Document,
     Source,
     bounds,
@@ -88,19 +89,29 @@ def figure(value: float, before: float | None, digits: int = 0) -> Figure:
     return Figure(value, before, change, round(100 * change / before, 1) if before else None)
 
 
-def system(connection: Connection, span: Range) -> Standing:
-    """Return where the whole system stands."""
-    return _standing(connection, None, span)
+def system(connection: Connection, span: Range, *, known: Bounds | None = None) -> Standing:
+    """Return where the whole system stands.
+
+    Args:
+        connection: to the product's database.
+        span: what the change is over.
+        known: the system's `bounds`, where the transaction has asked for them already.
+    """
+    return _standing(connection, None, span, known)
 
 
-def consumer(connection: Connection, consumer_id: uuid.UUID, span: Range) -> Standing:
-    """Return where a consumer stands, as of its own latest snapshot."""
-    return _standing(connection, consumer_id, span)
+def consumer(
+    connection: Connection, consumer_id: uuid.UUID, span: Range, *, known: Bounds | None = None
+) -> Standing:
+    """Return where a consumer stands, as `system`; as of its own latest snapshot."""
+    return _standing(connection, consumer_id, span, known)
 
 
-def _standing(connection: Connection, consumer_id: uuid.UUID | None, span: Range) -> Standing:
+def _standing(
+    connection: Connection, consumer_id: uuid.UUID | None, span: Range, known: Bounds | None
+) -> Standing:
     shown = None if consumer_id is None else str(consumer_id)
-    found = bounds(connection, consumer_id)
+    found = known or bounds(connection, consumer_id)
     since, until = span.bounds(*found) if found else (None, None)
     documents: dict[int, Document] = {}
     if since is not None and until is not None:

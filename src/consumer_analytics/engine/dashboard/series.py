@@ -24,6 +24,8 @@ MOST_NAMES = 12
 OTHER = "(other)"
 
 Source = Literal["live", "backfilled"]
+#: The instants of the first and of the last snapshot.
+Bounds = tuple[dt.datetime, dt.datetime]
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,7 @@ def whose(consumer: uuid.UUID | None) -> sql.Composable:
     return sql.SQL("consumer_id is null" if consumer is None else "consumer_id = %(consumer)s")
 
 
-def bounds(
-    connection: Connection, consumer: uuid.UUID | None
-) -> tuple[dt.datetime, dt.datetime] | None:
+def bounds(connection: Connection, consumer: uuid.UUID | None) -> Bounds | None:
     """Return the first and the last snapshot's instant, or None without snapshots."""
     row = connection.execute(
         query("dashboard-bounds", whose=whose(consumer)), {"consumer": consumer}
@@ -143,23 +143,41 @@ def bounds(
     return None if row is None or row[0] is None else (row[0], row[1])
 
 
-def system(connection: Connection, span: Range, points: int = POINTS) -> Series:
-    """Return the whole system's figures over a range."""
-    return _series(connection, None, span, points)
+def system(
+    connection: Connection, span: Range, points: int = POINTS, *, known: Bounds | None = None
+) -> Series:
+    """Return the whole system's figures over a range.
+
+    Args:
+        connection: to the product's database.
+        span: the range.
+        points: points of the chart, at most.
+        known: the `bounds`, where the transaction has asked for them already.
+    """
+    return _series(connection, None, span, points, known)
 
 
 def consumer(
-    connection: Connection, consumer_id: uuid.UUID, span: Range, points: int = POINTS
+    connection: Connection,
+    consumer_id: uuid.UUID,
+    span: Range,
+    points: int = POINTS,
+    *,
+    known: Bounds | None = None,
 ) -> Series:
-    """Return a consumer's figures over a range; the range ends at its own latest snapshot."""
-    return _series(connection, consumer_id, span, points)
+    """Return a consumer's figures over a range, as `system`; it ends at its own latest snapshot."""
+    return _series(connection, consumer_id, span, points, known)
 
 
 def _series(
-    connection: Connection, consumer_id: uuid.UUID | None, span: Range, points: int
+    connection: Connection,
+    consumer_id: uuid.UUID | None,
+    span: Range,
+    points: int,
+    known: Bounds | None,
 ) -> Series:
     shown = None if consumer_id is None else str(consumer_id)
-    found = bounds(connection, consumer_id)
+    found = known or bounds(connection, consumer_id)
     if found is None:
         return Series(shown, span.name, None, None, False, [], [], [])
     since, until = span.bounds(*found)
@@ -295,8 +313,18 @@ def compare(
     consumer_ids: list[uuid.UUID],
     span: Range,
     points: int = POINTS,
+    *,
+    known: Bounds | None = None,
 ) -> Comparison:
     """Return several consumers' figures over a range, at the system's snapshots.
+
+    Args:
+        connection: to the product's database.
+        source_schema: where `consumers` is, for the names.
+        consumer_ids: who is compared.
+        span: the range.
+        points: instants, at most.
+        known: the system's `bounds`, where the transaction has asked for them already.
 
     Raises:
         UsageError: none is named, or more than `MOST_COMPARED`.
@@ -309,7 +337,7 @@ def compare(
             query("dashboard-names", source_schema), {"consumers": wanted}
         ).fetchall()
     )
-    found = bounds(connection, None)
+    found = known or bounds(connection, None)
     since, until = span.bounds(*found) if found else (None, None)
     at = instants(connection, since, until, points) if since and until else []
     rows: dict[str, list[tuple[Any, ...]]] = {str(one): [] for one in wanted}
