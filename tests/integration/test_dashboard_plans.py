@@ -1,16 +1,24 @@
-"""The dashboard reads the rows that it shows: judged by the rows that its plans touch."""
+"""The dashboard reads the rows that it shows: judged by the rows that its plans touch.
+
+Its sessions plan a statement once, without knowing the values; so do these.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg import sql
 from tests.conftest import Database
 
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
 from consumer_analytics.engine.database import Connection
+from consumer_analytics.engine.schedule import Schedule
+from consumer_analytics.web import views
+from consumer_analytics.web.charts import Take
 
 CONSUMERS = 300
 DAYS = 200
@@ -64,14 +72,26 @@ class Spy:
         """Return how many rows of a table the statements looked at."""
         total = 0
         for statement, values in self.asked:
-            text = statement if isinstance(statement, str) else statement.as_string()
-            (row,) = self.connection.execute(PLANNED + text, values).fetchall()
+            (row,) = self.explained(statement, values or {})
             for node in nodes(row[0][0]["Plan"]):
                 if node.get("Relation Name") == table:
                     seen = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
                     seen += node.get("Rows Removed by Index Recheck", 0)
                     total += round(seen * node["Actual Loops"])
         return total
+
+    def explained(self, statement: Any, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement under the plan that it has whatever its values; return that plan."""
+        text = statement if isinstance(statement, str) else statement.as_string()
+        named = {name: value for name, value in values.items() if f"%({name})s" in text}
+        for place, name in enumerate(named, 1):
+            text = text.replace(f"%({name})s", f"${place}")
+        self.connection.execute(sql.SQL("prepare asked as {}").format(sql.SQL(text)))
+        given = sql.SQL(", ").join(map(sql.Literal, named.values()))
+        call = sql.SQL("execute asked ({})" if named else "execute asked").format(given)
+        rows = self.connection.execute(sql.SQL(PLANNED) + call).fetchall()
+        self.connection.execute("deallocate asked")
+        return rows
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -88,6 +108,7 @@ def spy(database: Database) -> Iterator[Spy]:
             connection.execute(statement, {"consumers": CONSUMERS, "days": DAYS})
         connection.execute("vacuum analyze consumer_analytics, consumers")
         connection.execute("analyze consumer_analytics_internal.runs")
+        connection.execute("set plan_cache_mode = force_generic_plan")
         yield Spy(connection)
 
 
@@ -146,5 +167,21 @@ def test_no_page_reads_more_snapshots_than_it_shows(spy: Spy) -> None:
 def test_runs_are_read_where_they_are_shown(spy: Spy) -> None:
     found = freshness.read(spy, EVER, 50)  # type: ignore[arg-type]
     assert len(found.reached) == 50
-    # Those on the chart, those with their tasks, and the first one of all.
-    assert spy.touched("runs") <= 50 + freshness.RUNS + 1 + 5
+    # Those on the chart and the ones before them, those with their tasks, and the first one of all.
+    assert spy.touched("runs") <= 2 * 50 + freshness.RUNS + 1 + 5
+
+
+def test_a_run_is_compared_with_the_one_before_it_and_not_with_the_one_shown_before(
+    spy: Spy,
+) -> None:
+    # 3,000 runs, an hour apart: none ended with a watermark older than the hour before.
+    reached = freshness.read(spy, EVER, 50).reached  # type: ignore[arg-type]
+    assert {one.lag_before_seconds for one in reached} <= {3600, None}
+    lag = views.watermark_charts(
+        freshness.read(spy, EVER, 50),  # type: ignore[arg-type]
+        Schedule("0 * * * *", ZoneInfo("UTC")),
+        (3600, 6 * 3600),
+        Take("", "", ""),
+    )["lag"]
+    # The last point is now, and the last run was within the last hour.
+    assert max(value for value in lag.lines[0].values if value is not None) < 1.01

@@ -468,19 +468,21 @@ def watermark_charts(
         limits: warning and critical of the lag, in seconds.
         take: what can be taken along.
     """
-    steps = [(one.at, one.watermark) for one in freshness.reached]
+    steps = [(one.at, one.watermark, one.watermark_before) for one in freshness.reached]
     if steps and freshness.watermark is not None and freshness.until >= freshness.now:
-        steps.append((freshness.now, freshness.watermark))
+        steps.append((freshness.now, freshness.watermark, freshness.watermark))
     return {
         "watermark": Chart(
             name="watermark",
             title="Watermark",
             kind="steps",
             unit="instant",
-            at=[at for at, _ in steps],
+            at=[at for at, _, _ in steps],
             lines=[
-                Line("watermark", "Processed up to", [mark.timestamp() for _, mark in steps], 1),
-                Line("clock", "The clock", [at.timestamp() for at, _ in steps], 8, reference=True),
+                Line("watermark", "Processed up to", [mark.timestamp() for _, mark, _ in steps], 1),
+                Line(
+                    "clock", "The clock", [at.timestamp() for at, _, _ in steps], 8, reference=True
+                ),
             ],
             note="How far the figures had come, and when. The distance to the clock is their age.",
             take=take,
@@ -490,7 +492,7 @@ def watermark_charts(
 
 
 def _lag(
-    steps: Sequence[tuple[dt.datetime, dt.datetime]],
+    steps: Sequence[tuple[dt.datetime, dt.datetime, dt.datetime | None]],
     schedule: Schedule,
     limits: tuple[float, float],
     take: Take,
@@ -503,14 +505,13 @@ def _lag(
             at.append(when)
             lag.append(0.0 if due is None else max(0.0, (when - due).total_seconds()) / HOUR)
 
-    due: dt.datetime | None = None
-    for ended, mark in steps:
-        if due is not None:
+    for ended, mark, before in steps:
+        if at and before is not None and not schedule.timeless:
             # It grows from the instant that was due until a run ends, and falls then.
+            due = schedule.after(before)
             add(min(due, ended), due)
             add(ended - _MOMENT, due)
-        due = None if schedule.timeless else schedule.after(mark)
-        add(ended, due)
+        add(ended, None if schedule.timeless else schedule.after(mark))
     return Chart(
         name="lag",
         title="Watermark lag",

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.engine import instants, watermark
+from consumer_analytics.engine import watermark
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, scalar
 from consumer_analytics.sql import query
@@ -95,13 +95,15 @@ class Reached:
         at: when the run ended.
         watermark: what it had processed up to.
         lag_seconds: `at` less `watermark`: the watermark's age then, not judged by the schedule.
-        lag_before_seconds: its age a moment before the run ended; None for the first one shown.
+        lag_before_seconds: its age a moment before the run ended; None for the first run of all.
+        watermark_before: what the run before it had processed up to, whether that is shown or not.
     """
 
     at: dt.datetime
     watermark: dt.datetime
     lag_seconds: float
     lag_before_seconds: float | None
+    watermark_before: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -182,9 +184,9 @@ class Freshness:
 
 def read(connection: Connection, span: Range, points: int = POINTS) -> Freshness:
     """Return how fresh the figures are, and what the latest runs and backfills did."""
-    now = instants.now(connection)
     mark = watermark.read(connection)
-    first = scalar(connection, "select min(opened_at) from consumer_analytics_internal.runs")
+    now = mark.read_at
+    first, latest = connection.execute(query("dashboard-ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)
     is_set = mark.last_processed_timestamp > watermark.EPOCH
     timed_by, runs = _timed_runs(connection)
@@ -194,11 +196,7 @@ def read(connection: Connection, span: Range, points: int = POINTS) -> Freshness
         watermark_age_seconds=_seconds(mark.last_processed_timestamp, now) if is_set else None,
         last_run_at=mark.last_run_at,
         last_run_status=mark.last_run_status,
-        latest_snapshot=scalar(
-            connection,
-            "select max(snapshot_timestamp) from public.consumer_analytics "
-            "where consumer_id is null",
-        ),
+        latest_snapshot=latest,
         range=span.name,
         since=since,
         until=until,
@@ -309,14 +307,12 @@ def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> l
 def _reached(
     connection: Connection, since: dt.datetime, until: dt.datetime, points: int
 ) -> list[Reached]:
-    made: list[Reached] = []
-    before: dt.datetime | None = None
-    for at, mark in connection.execute(
-        query("dashboard-watermark"), {"since": since, "until": until, "points": points}
-    ):
-        made.append(Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None))
-        before = mark
-    return made
+    return [
+        Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None, before)
+        for at, mark, before in connection.execute(
+            query("dashboard-watermark"), {"since": since, "until": until, "points": points}
+        )
+    ]
 
 
 def _backfills(connection: Connection) -> list[BackfillProgress]:

@@ -1,5 +1,6 @@
--- Where the watermark has been: the last good run of each slice of time, an index look-up each.
-select last.finished_at, last.reached_at
+-- Where the watermark has been: the last good run of each slice of time, and where the one before
+-- that had come to, shown or not; an index look-up each.
+select last.finished_at, last.reached_at, before.reached_at
 from (
     select
         %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
@@ -14,4 +15,11 @@ cross join lateral (
     order by opened_at desc
     limit 1
 ) as last
+left join lateral (
+    select reached_at
+    from consumer_analytics_internal.runs
+    where opened_at < last.opened_at and state = 'success'
+    order by opened_at desc
+    limit 1
+) as before on true
 order by last.opened_at
