@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
+from pydantic_core import from_json
 
 from consumer_analytics.engine import database
 from consumer_analytics.engine.database import Connection
@@ -43,7 +45,7 @@ class Pool:
             SlowQueryError: a query ran into the time limit.
         """
         try:
-            with self._opened().connection() as connection, connection.transaction():
+            with self._opened().connection() as connection:
                 yield connection
         except PoolTimeout:
             raise DatabaseUnreachableError(self._why()) from None
@@ -64,7 +66,7 @@ class Pool:
                 timeout=_PATIENCE,
                 max_idle=300,
                 configure=self._configure,
-                check=ConnectionPool.check_connection,
+                check=_begin,
                 name="dashboard",
                 open=True,
             )
@@ -72,12 +74,17 @@ class Pool:
 
     def _configure(self, connection: Connection) -> None:
         database.prepare(connection, self.settings)
+        # Twice as fast as the standard library's: a chart is two hundred documents.
+        set_json_loads(from_json, connection)
         milliseconds = max(1, round(self.settings.dashboard_statement_timeout * 1000))
         connection.execute(
             "select set_config('default_transaction_read_only', 'on', false), "
             # All queries of a page see the same rows.
             "set_config('default_transaction_isolation', 'repeatable read', false), "
-            "set_config('statement_timeout', %s, false)",
+            "set_config('statement_timeout', %s, false), "
+            # They find their rows by an index whatever the values: working that out for each
+            # value takes longer than reading the rows.
+            "set_config('plan_cache_mode', 'force_generic_plan', false)",
             [str(milliseconds)],
         )
 
@@ -94,6 +101,14 @@ class Pool:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction; a session that cannot is gone, and the pool hands out another one.
+
+    The pool ends the transaction when it takes the session back.
+    """
+    connection.execute("begin", prepare=False)
 
 
 def _for_reading(settings: Settings) -> Settings:
