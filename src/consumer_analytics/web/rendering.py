@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import jinja2
 import markupsafe
+from pydantic_core import to_json
 
 import consumer_analytics
 from consumer_analytics.web import charts
@@ -100,6 +101,15 @@ def dash(line: charts.Line, place: int) -> str:
     return "3 4" if line.reference else charts.DASHES[place % len(charts.DASHES)]
 
 
+def moment(at: dt.datetime | None, seconds: bool = False) -> str:
+    """Return an instant marked as such, so that it is told in its reader's zone."""
+    if at is None:
+        return NOTHING
+    return markupsafe.Markup('<time datetime="{}"{}>{} UTC</time>').format(
+        iso(at), markupsafe.Markup(" data-seconds") if seconds else "", said(at, seconds)
+    )
+
+
 #: An instant in a sentence, and not one that is part of a run's id.
 _INSTANT = re.compile(
     r"(?<!\w)(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?(?:\.\d+)?(?: UTC|Z|\+00:00)"
@@ -121,9 +131,12 @@ def timed(text: str) -> markupsafe.Markup:
 
 
 _FILTERS: tuple[Callable[..., Any], ...] = (
-    iso, said, timed, count, signed, percent, percent_signed, points, days, seconds, duration,
-    dash,
+    moment, timed, count, signed, percent, percent_signed, points, days, seconds, duration, dash,
 )  # fmt: skip
+
+
+def _json(value: Any, **_: Any) -> str:
+    return to_json(value).decode()
 
 
 @lru_cache(maxsize=1)
@@ -147,6 +160,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    # In a third of the standard library's time.
+    made.policies["json.dumps_function"] = _json
     made.filters |= {rule.__name__: rule for rule in _FILTERS}
     made.globals |= {
         "version": consumer_analytics.__version__,

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer_analytics.engine.dashboard import ranges
 from consumer_analytics.engine.dashboard.consumers import ConsumerRow, ConsumersPage
@@ -588,6 +588,26 @@ def _judged(seconds: float | None, limits: tuple[float, float]) -> str:
     return "warning" if seconds >= limits[0] else "normal"
 
 
+class Bar(NamedTuple):
+    """A task of a run, in its lane.
+
+    Attributes:
+        left: where it begins, in per cent of the axis.
+        width: how long it is, in the same.
+        top: its upper edge in the lane, in pixels.
+        height: its height in pixels.
+        style: its colour.
+        told: what it is, in words.
+    """
+
+    left: float
+    width: float
+    top: int
+    height: int
+    style: int
+    told: str
+
+
 def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> dict[str, Any]:
     """Return the latest runs, a lane each, on one axis of seconds."""
     runs = freshness.runs[:LANES]
@@ -606,15 +626,15 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> dict
             took = step.seconds
             told = f"{step.task}: {rendering.seconds(took)} from {rendering.seconds(step.began)} on"
             bars.append(
-                {
-                    "left": share(step.began),
-                    "width": max(share(took or 0.0), _SLIVER),
+                Bar(
+                    share(step.began),
+                    max(share(took or 0.0), _SLIVER),
                     # The two extracts run side by side, and so they are drawn.
-                    "y": 8 if step.task == "extract_event_counts" else 0,
-                    "height": 8 if step.task.startswith("extract_") else 16,
-                    "style": styles[step.task],
-                    "told": told,
-                }
+                    8 if step.task == "extract_event_counts" else 0,
+                    8 if step.task.startswith("extract_") else 16,
+                    styles[step.task],
+                    told,
+                )
             )
         lanes.append(
             {
@@ -623,7 +643,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> dict
                 "judged": "critical" if run.state == "failed" else _judged(run.seconds, limits),
                 "state": _slow(run, limits),
                 "bars": bars,
-                "told": "; ".join(str(bar["told"]) for bar in bars) or "no task was timed",
+                "told": "; ".join(bar.told for bar in bars) or "no task was timed",
             }
         )
     shown = [
