@@ -67,9 +67,12 @@ _CSV: dict[str, Any] = {
 
 
 # -- parameters ----------------------------------------------------------------
+#
+# What only looks at the request, or only writes JSON, is `async`: that saves handing it to
+# another thread. What reads the database is not.
 
 
-def _pool(request: Request) -> Pool:
+async def _pool(request: Request) -> Pool:
     pool: Pool = request.app.state.pool
     return pool
 
@@ -78,7 +81,7 @@ def _pool(request: Request) -> Pool:
 Reading = Annotated[Pool, Depends(_pool)]
 
 
-def _span(
+async def _span(
     pool: Reading,
     name: Annotated[
         str | None,
@@ -129,7 +132,7 @@ class Wish:
     direction: consumers.Direction
 
 
-def _wish(
+async def _wish(
     search: Search = "",
     sort: Annotated[consumers.Sort, Query(description="What the rows are ordered by.")] = (
         "customers"
@@ -194,7 +197,7 @@ SystemSeries = Annotated[Series, Depends(_system_series)]
 
 
 @whole.get("/system/series", summary="The whole system over time", response_model=Series)
-def system_series(found: SystemSeries) -> Response:
+async def system_series(found: SystemSeries) -> Response:
     """Return the system's snapshots of a range, or as many of them as a chart shows."""
     return _json(found)
 
@@ -335,7 +338,7 @@ ConsumerSeries = Annotated[Series, Depends(_consumer_series)]
     summary="A consumer over time",
     response_model=Series,
 )
-def consumer_series(found: ConsumerSeries) -> Response:
+async def consumer_series(found: ConsumerSeries) -> Response:
     """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
     return _json(found)
 
@@ -371,7 +374,7 @@ Compared = Annotated[Comparison, Depends(_compare)]
 
 
 @single.get("/compare", summary="Several consumers at the same instants", response_model=Comparison)
-def compare(found: Compared) -> Response:
+async def compare(found: Compared) -> Response:
     """Return the customers and events of several consumers, side by side."""
     return _json(found)
 
@@ -424,7 +427,7 @@ LatestIncidents = Annotated[list[Incident], Depends(_incidents)]
 @whole.get(
     "/freshness", summary="Lag, runs by task, failed runs, backfills", response_model=Freshness
 )
-def fresh(found: ChartedFreshness) -> Response:
+async def fresh(found: ChartedFreshness) -> Response:
     """Return how fresh the figures are; the range ends now."""
     return _json(found)
 
@@ -432,7 +435,7 @@ def fresh(found: ChartedFreshness) -> Response:
 @whole.get(
     "/freshness/health", summary="The four measures, judged, and the cause", response_model=Health
 )
-def judged(found: Judged) -> Response:
+async def judged(found: Judged) -> Response:
     """Return what `consumer-analytics health` tells."""
     return _json(found)
 

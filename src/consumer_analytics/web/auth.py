@@ -327,7 +327,7 @@ def is_from_elsewhere(request: Request) -> bool:
     return origin is not None and origin.partition("://")[2] != request.headers.get("host")
 
 
-def _caller(request: Request) -> Principal:
+async def _caller(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 
@@ -336,7 +336,7 @@ def _caller(request: Request) -> Principal:
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-def require_all(caller: Caller) -> None:
+async def require_all(caller: Caller) -> None:
     """Refuse whoever may see single consumers only.
 
     Raises:
