@@ -15,6 +15,10 @@ from benchmarks.server import Database, Server
 from benchmarks.systems.ours import Engine
 
 _CLIENTS = 2
+#: Of what the clients insert when nothing holds them: a database that is busy, not overrun.
+_PACE = 0.5
+_ALONE, _BESIDE = "inserts alone", "inserts beside runs"
+_PACED, _PACED_BESIDE = "paced inserts alone", "paced inserts beside runs"
 _ACTORS = """
 create table busy_actors as
     select row_number() over () as n, customer_id, consumer_id from customers limit 10000;
@@ -83,13 +87,16 @@ class _Watch:
         self._thread.join()
 
 
-def _insert(server: Server, database: Database, script: Path, seconds: int) -> float:
-    """Insert as fast as one can; return transactions a second."""
+def _insert(
+    server: Server, database: Database, script: Path, seconds: int, rate: float | None = None
+) -> float:
+    """Insert as fast as one can, or at a rate; return transactions a second."""
+    pace = [] if rate is None else [f"--rate={rate:.0f}"]
     done = subprocess.run(
         [
             server.binaries / "pgbench", "--host", database.socket, "--username", "analytics",
             "--no-vacuum", f"--client={_CLIENTS}", "--jobs=1", f"--time={seconds}",
-            f"--file={script}", database.name,
+            *pace, f"--file={script}", database.name,
         ],
         env=environment({}),
         capture_output=True,
@@ -105,7 +112,7 @@ def _insert(server: Server, database: Database, script: Path, seconds: int) -> f
 def measure(
     work: Work, server: Server, database: Database, engine: Engine, seconds: int, rounds: int
 ) -> None:
-    """Insert with and without runs in turn; note throughput, loss, and locks seen."""
+    """Insert with and without runs in turn, at full speed and paced; note losses and locks seen."""
     with database.connect() as connection:
         connection.execute(_ACTORS)
         (actors,) = connection.execute("select count(*) from busy_actors").fetchone() or (0,)
@@ -113,35 +120,52 @@ def measure(
         connection.execute(f"alter database {database.name} set synchronous_commit = on")
     watch = _Watch(database)
     took: list[float] = []
-    rates: dict[str, list[float]] = {"inserts alone": [], "inserts beside runs": []}
+    rates: dict[str, list[float]] = {}
+
+    def insert(name: str, number: int, rate: float | None = None) -> None:
+        runs = _Runs(engine) if name in (_BESIDE, _PACED_BESIDE) else None
+        try:
+            reached = _insert(server, database, script, seconds, rate)
+        finally:
+            if runs is not None:
+                runs.end()
+                took.extend(runs.seconds)
+        rates.setdefault(name, []).append(reached)
+        work.add(name, number, Measured(1 / reached, detail={"per second": round(reached)}))
+        time.sleep(1)
+
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "insert.sql"
         script.write_text(_SCRIPT.format(actors=actors))
         _insert(server, database, script, 2)
         try:
             for number in range(1, 1 + rounds):
-                for name in list(rates)[:: 1 if number % 2 else -1]:
-                    runs = _Runs(engine) if name == "inserts beside runs" else None
-                    rate = _insert(server, database, script, seconds)
-                    if runs is not None:
-                        runs.end()
-                        took.extend(runs.seconds)
-                    rates[name].append(rate)
-                    work.add(name, number, Measured(1 / rate, detail={"per second": round(rate)}))
-                    time.sleep(1)
+                turn = 1 if number % 2 else -1
+                for name in (_ALONE, _BESIDE)[::turn]:
+                    insert(name, number)
+                pace = _PACE * rates[_ALONE][-1]
+                for name in (_PACED, _PACED_BESIDE)[::turn]:
+                    insert(name, number, pace)
         finally:
             watch.end()
-    alone, beside = (spread(found) for found in rates.values())
-    losses = [1 - b / a for a, b in zip(*rates.values(), strict=True)]
     work.facts = {
-        "inserts a second alone": f"{alone[0]:,.0f} ({alone[1]:,.0f} to {alone[2]:,.0f})",
-        "inserts a second beside runs": f"{beside[0]:,.0f} ({beside[1]:,.0f} to {beside[2]:,.0f})",
-        "loss": f"{1 - beside[0] / alone[0]:.1%} (rounds {min(losses):.1%} to {max(losses):.1%})",
+        "as fast as they can, a second": _told(rates[_ALONE], rates[_BESIDE]),
+        f"at {_PACE:.0%} of that, a second": _told(rates[_PACED], rates[_PACED_BESIDE]),
         "runs meanwhile": f"{len(took)}, each {spread(took)[0]:.3f} s in the median",
         "locks held on the application's tables": ", ".join(sorted(watch.held)) or "none seen",
         "inserting sessions seen waiting for a table's lock": str(watch.waiting),
     }
     worker = engine.now()
-    row = work.row("inserts beside runs")
+    row = work.row(_BESIDE)
     if row is not None:
         row.peak_mb = worker.peak_mb
+
+
+def _told(alone: list[float], beside: list[float]) -> str:
+    """Say what was reached alone and beside runs, and what that loses."""
+    losses = [1 - b / a for a, b in zip(alone, beside, strict=True)]
+    loss = 1 - spread(beside)[0] / spread(alone)[0]
+    return (
+        f"{spread(alone)[0]:,.0f} alone, {spread(beside)[0]:,.0f} beside runs: "
+        f"{loss:.1%} lost (rounds {min(losses):.1%} to {max(losses):.1%})"
+    )
