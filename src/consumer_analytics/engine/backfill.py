@@ -675,6 +675,8 @@ class _Job:
     ) -> tuple[Figures, Standing]:
         """Lay out the cells of the periods, within the caller's transaction."""
         connection.execute("select set_config('temp_buffers', '64MB', false)")
+        # Of the cells only sizes and widths matter.
+        connection.execute("select set_config('default_statistics_target', '10', false)")
         figures = Figures(connection, self.settings, bounds, self.request.source, stays=True)
         # Cells are small numbers; what is not refuses to be one.
         figures.cell = sql.SQL("int")
@@ -832,7 +834,7 @@ def _lay_out(
             statuses = _count_customers(connection, settings, stands, bounds)
     if share is not None:
         with counts.timed("exchange"):
-            statuses = _exchange(connection, share, statuses)
+            statuses, once = _exchange(connection, share, statuses, once=once)
         before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
         connection.execute("analyze pg_temp.backfill_customers")
@@ -901,14 +903,15 @@ def _count_customers(
 
 
 def _exchange(
-    connection: Connection, share: _Share, statuses: tuple[str, ...] | None
-) -> tuple[str, ...] | None:
+    connection: Connection, share: _Share, statuses: tuple[str, ...] | None, *, once: bool
+) -> tuple[tuple[str, ...] | None, bool]:
     """Hand the other session what it needs of what this one has read, and have the same of it.
 
     In this order in both, so that they do not wait for each other.
 
     Returns:
-        The statuses that have a column, as the first session has found them.
+        The statuses that have a column, as the first session has found them, and
+        whether the events have one row for each cell, as the second has.
     """
     if share.first:
         share.customers.tell(statuses)
@@ -923,11 +926,13 @@ def _exchange(
         each(Shape(share.types, (), False).event_columns, "{}")
     )
     if share.first:
+        once = share.events.told()
         share.events.take(connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted))
     else:
+        share.events.tell(once)
         earlier = sql.SQL("select {} from pg_temp.backfill_counted where slot <= {}")
         share.events.give(connection, earlier.format(counted, share.middle))
-    return statuses
+    return statuses, once
 
 
 def _customers_later(share: _Share, statuses: tuple[str, ...] | None) -> sql.Composed:

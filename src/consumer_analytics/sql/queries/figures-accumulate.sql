@@ -15,8 +15,8 @@ with moved as (
         {accumulated}
     from listed_consumers as listed
     cross join generate_series({first}, {last}) as slot
-    left join event_cells as event_cell using (consumer_id, slot)
-    left join customer_cells as customer_cell using (consumer_id, slot)
+    left join (select * from event_cells where slot between {first} and {last}) as event_cell using (consumer_id, slot)
+    left join (select * from customer_cells where slot between {first} and {last}) as customer_cell using (consumer_id, slot)
     where listed.begins <= slot
     window so_far as (partition by consumer_id order by slot rows unbounded preceding)
 )
