@@ -200,7 +200,9 @@ def _count(
         ranges = sql.SQL("\nunion all\n").join(
             _count_range(settings, stretch, made.bounds) for stretch in stretches
         )
-        connection.execute(query("events-extract", ranges=ranges), {"run_id": run_id})
+        connection.execute("drop table if exists pg_temp.counted_events")
+        connection.execute(query("events-counted", ranges=ranges))
+        connection.execute(query("events-extract"), {"run_id": run_id})
 
 
 def _count_range(

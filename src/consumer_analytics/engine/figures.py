@@ -144,8 +144,8 @@ class Figures:
             "job": watermark.JOB,
         }
         self.shape = shape_of((), ())
-        #: The events' column of what is new in a slot.
-        self._fresh = sql.Identifier("events")
+        #: Whether slot 1 holds what came before as well, and cells tell apart what is new.
+        self._from_the_start = False
         self.forget()
 
     def forget(self) -> None:
@@ -187,7 +187,7 @@ class Figures:
             before: the last slot of which only the sum up to it is wanted.
         """
         self.shape = shape
-        self._fresh = sql.Identifier("fresh" if event_cells is None else "events")
+        self._from_the_start = event_cells is None
         if event_cells is None:
             template = "(sum(n) filter (where event_type = {}))::bigint"
             pivoted, values = pivot(shape.event_columns, shape.types, template, "type")
@@ -202,13 +202,14 @@ class Figures:
             self._lay_out_rest(moved_customers, moved_events, before)
         wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
         self.run("figures-listed", {"consumers": list(consumers or ())}, wanted=wanted)
-        self.run(
-            "figures-before",
-            summed=each(shape.columns, "sum({0})::bigint as {0}"),
-            event_columns=self._own_columns(shape.event_columns),
-            customer_columns=self._own_columns(shape.customer_columns),
-            before=sql.Literal(before),
-        )
+        if not self._from_the_start:
+            self.run(
+                "figures-before",
+                summed=each(shape.columns, "sum({0})::bigint as {0}"),
+                event_columns=self._own_columns(shape.event_columns),
+                customer_columns=self._own_columns(shape.customer_columns),
+                before=sql.Literal(before),
+            )
 
     def _own_columns(self, own: Sequence[sql.Composable]) -> sql.Composed:
         """Write all columns, those that the cells at hand do not have as NULL."""
@@ -238,16 +239,34 @@ class Figures:
         """Sum the cells up for the slots `first` to `last`, into `figures` and `instants`."""
         shape = self.shape
         parts = {**_span(first, last), "cell": self.cell}
+        events = [sql.Identifier("events"), *shape.event_columns]
+        customers = [*map(sql.Identifier, ("customers", "dated")), *shape.customer_columns]
+        # Too large for a cell's type.
+        moments = [sql.Identifier("created_us")]
+        if self._from_the_start and first == last:
+            # One slot is its own sum.
+            accumulated = each(events, "event_cell.{0}") + each(
+                customers + moments, "customer_cell.{0}"
+            )
+        else:
+            accumulated = (
+                each(events, "sum(event_cell.{0}::{1}) over so_far as {0}", self.cell)
+                + each(customers, "sum(customer_cell.{0}::{1}) over so_far as {0}", self.cell)
+                + each(moments, "sum(customer_cell.{0}) over so_far as {0}")
+            )
+        everything = events + customers + moments
+        if self._from_the_start:
+            fresh, before = "fresh", ""
+            added = each(everything, "coalesce(moved.{0}, 0) as {0}")
+        else:
+            fresh, before = "events", "left join figures_before as before using (consumer_id)"
+            added = each(everything, "coalesce(moved.{0}, 0) + coalesce(before.{0}, 0) as {0}")
         self.run(
             "figures-accumulate",
-            fresh=self._fresh,
-            accumulated=each(
-                shape.event_columns, "sum(event_cell.{0}::{1}) over so_far as {0}", self.cell
-            )
-            + each(
-                shape.customer_columns, "sum(customer_cell.{0}::{1}) over so_far as {0}", self.cell
-            ),
-            added=each(shape.columns, "coalesce(moved.{0}, 0) + coalesce(before.{0}, 0) as {0}"),
+            accumulated=accumulated,
+            added=added,
+            before=sql.SQL(before),
+            fresh=sql.Identifier(fresh),
             **parts,
         )
         if shape.rest:
@@ -331,6 +350,12 @@ class Figures:
             inactive=inactive,
             summed=each(shape.columns, "coalesce(sum({0}), 0)::bigint as {0}"),
             first=sql.Literal(first),
+            stray_before=sql.SQL(
+                ""
+                if self._from_the_start
+                else "select 0 as slot, events, customers from figures_before "
+                "where consumer_id is null union all"
+            ),
             joined=rest_of.format(
                 sql.SQL("rest.consumer_id is null and rest.slot = instants.slot")
             ),

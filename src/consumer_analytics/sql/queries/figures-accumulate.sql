@@ -6,10 +6,6 @@ with moved as (
         consumer_id,
         slot,
         coalesce(listed.since <= slot, false) as registered,
-        sum(event_cell.events::{cell}) over so_far as events,
-        sum(customer_cell.customers::{cell}) over so_far as customers,
-        sum(customer_cell.dated::{cell}) over so_far as dated,
-        sum(customer_cell.created_us) over so_far as created_us,
         coalesce(event_cell.{fresh}, 0) as new_events,
         coalesce(customer_cell.born, 0) as new_customers
         {accumulated}
@@ -25,12 +21,8 @@ select
     moved.consumer_id,
     moved.slot,
     moved.registered,
-    coalesce(moved.events, 0) + coalesce(before.events, 0) as events,
-    coalesce(moved.customers, 0) + coalesce(before.customers, 0) as customers,
-    coalesce(moved.dated, 0) + coalesce(before.dated, 0) as dated,
-    coalesce(moved.created_us, 0) + coalesce(before.created_us, 0) as created_us,
     moved.new_events,
     moved.new_customers
     {added}
 from moved
-left join figures_before as before using (consumer_id)
+{before}

@@ -46,11 +46,8 @@ join (
         coalesce(sum(stray.customers), 0)::bigint as stray_customers
     from instants
     left join (
-        select 0 as slot, events, customers
-        from figures_before
-        where consumer_id is null
-        union all
-        select slot, events, 0
+        {stray_before}
+        select slot, events, 0 as customers
         from event_cells
         where consumer_id is null and slot >= {first}
         union all

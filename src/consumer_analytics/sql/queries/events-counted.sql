@@ -1,0 +1,12 @@
+-- Events of the ranges that the run reads, by consumer, UTC day, slot and type; in
+-- a table of their own, for which PostgreSQL reads them in parallel where they are
+-- many.
+create temporary table counted_events on commit drop as
+select
+    consumer_id,
+    day,
+    slot,
+    case when event_type ~ '\S' then event_type else '(none)' end as event_type,
+    sum(n)::bigint as n
+from ({ranges}) as counted
+group by consumer_id, day, slot, 4
