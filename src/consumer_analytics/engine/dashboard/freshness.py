@@ -307,11 +307,12 @@ def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> l
 def _reached(
     connection: Connection, since: dt.datetime, until: dt.datetime, points: int
 ) -> list[Reached]:
+    rows = connection.execute(
+        query("dashboard-watermark"), {"since": since, "until": until, "points": points}
+    ).fetchall()
     return [
         Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None, before)
-        for at, mark, before in connection.execute(
-            query("dashboard-watermark"), {"since": since, "until": until, "points": points}
-        )
+        for at, mark, before in rows
     ]
 
 

@@ -1,6 +1,27 @@
 -- Where the watermark has been: the last good run of each slice of time, and where the one before
--- that had come to, shown or not; an index look-up each.
-select last.finished_at, last.reached_at, before.reached_at
+-- that had come to, shown or not; an index look-up each. The one before is looked for nearby
+-- first: without a bound half a page of the index would be gone through for each.
+select
+    last.finished_at,
+    last.reached_at,
+    coalesce(
+        (
+            select reached_at
+            from consumer_analytics_internal.runs
+            where opened_at < last.opened_at
+                and opened_at > slice.begins - (slice.ends - slice.begins)
+                and state = 'success'
+            order by opened_at desc
+            limit 1
+        ),
+        (
+            select reached_at
+            from consumer_analytics_internal.runs
+            where opened_at < last.opened_at and state = 'success'
+            order by opened_at desc
+            limit 1
+        )
+    ) as before
 from (
     select
         %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
@@ -15,11 +36,4 @@ cross join lateral (
     order by opened_at desc
     limit 1
 ) as last
-left join lateral (
-    select reached_at
-    from consumer_analytics_internal.runs
-    where opened_at < last.opened_at and state = 'success'
-    order by opened_at desc
-    limit 1
-) as before on true
 order by last.opened_at
