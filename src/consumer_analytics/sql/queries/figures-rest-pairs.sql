@@ -5,7 +5,7 @@ select
     kind,
     consumer_id,
     name,
-    (row_number() over ())::int as pair,
+    (row_number() over (order by octet_length(name), name collate "C"))::int as pair,
     concat(',', to_json(name), ':') as key,
     min(slot) as begins
 from rest_named

@@ -1,22 +1,49 @@
 -- The figures of types and statuses without a column at the slots {first} to
--- {last}, as they stand in the snapshots' JSON.
+-- {last}, as they stand in the snapshots' JSON. A figure is summed up and written
+-- as text where it changes, and stands until it changes again; pairs are numbered
+-- in the order of jsonb's keys, and stay in it.
 create temporary table figures_rest {lifetime} as
-with moved as (
-    select pair, slot, sum(rest_cells.n::{cell}) over (partition by pair order by slot) as n
-    from rest_pairs
-    cross join generate_series({first}, {last}) as slot
-    left join rest_cells using (pair, slot)
-    where begins <= slot
+with changes as (
+    select pair, slot, sum(n) as n
+    from (
+        select pair, {first} as slot, n
+        from rest_before
+        union all
+        select pair, slot, n
+        from rest_cells
+        where slot between {first} and {last}
+    ) as cells
+    group by pair, slot
+),
+
+stretches as (
+    select
+        pair,
+        slot,
+        lead(slot, 1, {last} + 1) over moved as until,
+        sum(n) over moved as total
+    from changes
+    window moved as (partition by pair order by slot)
+),
+
+pieces as (
+    select
+        consumer_id,
+        slot,
+        until,
+        case when kind = 'event_type' then concat(key, total) end as type_piece,
+        case when kind = 'status' then concat(key, total) end as status_piece
+    from stretches
+    join rest_pairs using (pair)
+    where total <> 0
+    order by pair
 )
 
 select
     consumer_id,
-    slot,
-    string_agg(concat(key, total), '') filter (where kind = 'event_type') as by_type,
-    string_agg(concat(key, total), '') filter (where kind = 'status') as by_status
-from moved
-join rest_pairs using (pair)
-left join rest_before as before using (pair)
-cross join lateral (select coalesce(moved.n, 0) + coalesce(before.n, 0)) as summed (total)
-where total <> 0
-group by consumer_id, slot
+    at.slot,
+    string_agg(type_piece, '') as by_type,
+    string_agg(status_piece, '') as by_status
+from pieces
+cross join lateral generate_series(pieces.slot, until - 1) as at (slot)
+group by consumer_id, at.slot
