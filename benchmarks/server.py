@@ -219,6 +219,9 @@ from (
 def add_day(database: Database, day: dt.date, events: int) -> None:
     """Add one day of new events, as many as wanted, and let the server settle."""
     with database.connect() as connection:
+        # Only rows whose commit has been flushed does the vacuum mark as such; else the first
+        # to read them does, whoever it is, and writes an image of each page for it.
+        connection.execute("set synchronous_commit = on")
         added = connection.execute(
             _NEW_EVENTS, {"day": day, "events": events, "until": instant(UNTIL)}
         ).rowcount
