@@ -88,7 +88,6 @@ def _default_options() -> dict[str, str]:
         "shared_buffers": f"{max(128, min(1024, memory // 2**20 // 8))}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
-        "wal_compression": "on",
         "random_page_cost": "1.1",
         "maintenance_work_mem": "256MB",
         "timezone": "UTC",
