@@ -30,6 +30,7 @@ from tests.support.small_backfill import (
 
 from consumer_analytics.engine import backfill as engine
 from consumer_analytics.engine import holdback, periods, run, sweep
+from consumer_analytics.engine.backfill import columns, sessions, writing
 from consumer_analytics.engine.database import LOCK_JOB, connected
 from consumer_analytics.errors import HeldBackError, UsageError
 
@@ -133,8 +134,8 @@ def test_any_range_at_any_standing_equals_a_recount(
 ) -> None:
     monkeypatch.setattr("consumer_analytics.engine.figures.MOST_COLUMNS", most_columns)
     # Several chunks, so that what one ends with starts the next.
-    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 12)
-    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if seed % 2 else 10**9)
+    monkeypatch.setattr(writing, "_ROWS_AT_ONCE", 12)
+    monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", TWO_SESSIONS if seed % 2 else ONE_SESSION)
     rng = random.Random(seed)
     zone = rng.choice(["UTC", "UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"])
     database = new_database(timezone=zone)
@@ -158,28 +159,28 @@ def test_any_range_at_any_standing_equals_a_recount(
     check(database, list(found[1:]))
 
 
-@pytest.mark.parametrize("sessions", [1, 2])
+@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
 def test_types_that_the_sample_missed_are_counted(
-    database: Database, monkeypatch: pytest.MonkeyPatch, sessions: int
+    database: Database, monkeypatch: pytest.MonkeyPatch, rows_for_two: int
 ) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(23), BEGIN, END)
-    known = engine._types
-    monkeypatch.setattr(engine, "_types", lambda *asked: known(*asked)[::2])
-    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if sessions == 2 else 10**9)
+    known = columns.types
+    monkeypatch.setattr(columns, "types", lambda *asked: known(*asked)[::2])
+    monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", rows_for_two)
     fill(database, "2025-03-01", "2025-03-09")
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
-@pytest.mark.parametrize("sessions", [1, 2])
+@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
 def test_statuses_that_the_sample_missed_are_counted(
-    database: Database, monkeypatch: pytest.MonkeyPatch, sessions: int
+    database: Database, monkeypatch: pytest.MonkeyPatch, rows_for_two: int
 ) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(24), BEGIN, END)
-    known = engine._statuses
-    monkeypatch.setattr(engine, "_statuses", lambda *asked: sorted(known(*asked))[:1])
-    monkeypatch.setattr(engine, "_ROWS_FOR_TWO", 0 if sessions == 2 else 10**9)
+    known = columns.statuses
+    monkeypatch.setattr(columns, "statuses", lambda *asked: sorted(known(*asked))[:1])
+    monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", rows_for_two)
     fill(database, "2025-03-01", "2025-03-09")
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
@@ -294,7 +295,7 @@ def test_what_differs_is_restated_and_kept(database: Database) -> None:
 def test_two_at_once_write_each_row_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(writing, "_ROWS_AT_ONCE", 5)
     with database.connect() as connection:
         random_history(connection, random.Random(33), BEGIN, END)
     failures: list[BaseException] = []
@@ -325,9 +326,9 @@ def test_an_empty_database_has_empty_snapshots_of_the_whole_system(database: Dat
 
 def told(database: Database, consumer: uuid.UUID, *keys: str) -> list[tuple[Any, ...]]:
     """Return the day and some figures of each of a consumer's snapshots."""
-    columns = ", ".join(f"metrics_json -> '{key}'" for key in keys)
+    figures = ", ".join(f"metrics_json -> '{key}'" for key in keys)
     return database.rows(
-        f"select extract(day from snapshot_timestamp)::int, {columns} "
+        f"select extract(day from snapshot_timestamp)::int, {figures} "
         "from consumer_analytics where consumer_id = %s order by snapshot_timestamp",
         [consumer],
     )
@@ -611,7 +612,7 @@ def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> 
 @pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
 def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two: int) -> None:
     """The turn is the run's before the backfill's next chunk, however many there are to come."""
-    sessions = 2 if rows_for_two == TWO_SESSIONS else 1
+    at_work = 2 if rows_for_two == TWO_SESSIONS else 1
     with database.connect() as connection:
         random_history(connection, random.Random(54), BEGIN, END)
     # There from the beginning, so that both sessions have as much to write.
@@ -622,7 +623,7 @@ def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two:
     ):
         await_periods(watcher, 5)
         with crashes.locked(database, "consumer_analytics", "access exclusive") as locker:
-            await_parked(watcher, locker, sessions)
+            await_parked(watcher, locker, at_work)
             ((before,),) = watcher.execute(
                 "select snapshots_written from consumer_analytics_internal.backfills"
             ).fetchall()
@@ -644,7 +645,7 @@ def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two:
         "(select min(xmin::text::bigint) from consumer_analytics "
         "where metrics_json ->> 'snapshot_source' = 'cli_etl')"
     )
-    assert before < earlier <= before + 20 * sessions
+    assert before < earlier <= before + 20 * at_work
     with database.connect() as connection:
         assert wrong_snapshots(connection) == []
 

@@ -12,6 +12,7 @@ from tests.conftest import Database
 from tests.support.plans import Plans
 
 from consumer_analytics.engine import backfill, extract, load, run, simulate
+from consumer_analytics.engine.backfill import columns, reading, writing
 from consumer_analytics.engine.database import connected
 
 UNTIL = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -149,7 +150,7 @@ def test_a_backfill_of_known_days_reads_the_counts_instead_of_the_events(
     read = [scan for scan in plans.of("customer_events") if scan.statement not in SAMPLES]
     assert sum(scan.rows for scan in read) <= since + 10, plans.told("customer_events")
     # Samples tell the types and the statuses.
-    assert plans.rows("customer_events") <= since + 10 + 2 * 1.5 * backfill._SAMPLED
+    assert plans.rows("customer_events") <= since + 10 + 2 * 1.5 * columns._SAMPLED
 
 
 # -- locks ---------------------------------------------------------------------
@@ -209,7 +210,7 @@ def at_the_end_of(
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(extract, "extract_part"), (load, "_finish"), (backfill, "_mark_outdated")],
+    [(extract, "extract_part"), (load, "_finish"), (writing, "_mark_outdated")],
 )
 def test_no_lock_makes_the_application_wait(
     database: Database, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
@@ -225,9 +226,9 @@ def test_no_lock_makes_the_application_wait(
         looked.append(step)
 
     at_the_end_of(monkeypatch, module, step, look)
-    if module is backfill:
+    if module is writing:
         # Within the transaction that has read: what it writes with comes after.
-        at_the_end_of(monkeypatch, backfill, "_lay_out", look)
+        at_the_end_of(monkeypatch, reading, "_lay_out", look)
         fill(database, 5)
     else:
         go(database, UNTIL - DAY)

@@ -23,9 +23,9 @@ from consumer_analytics.engine.database import Connection
 SMALL_STEPS = """
 import sys
 from consumer_analytics.cli.main import main
-from consumer_analytics.engine import backfill
-backfill._ROWS_AT_ONCE = 20
-backfill._ROWS_FOR_TWO = int(sys.argv.pop(1))
+from consumer_analytics.engine.backfill import sessions, writing
+writing._ROWS_AT_ONCE = 20
+sessions._ROWS_FOR_TWO = int(sys.argv.pop(1))
 main()
 """
 ONE_SESSION, TWO_SESSIONS = 10**9, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -24,6 +24,7 @@ from consumer_analytics.errors import (
     one_line,
 )
 from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -283,3 +284,11 @@ def scalar(connection: Connection, statement: sql.Composable | str, *values: Any
     if row is None:
         raise LookupError("the statement answered no row")
     return row[0]
+
+
+def scalar_of(
+    connection: Connection, name: LiteralString, values: dict[str, Any], **parts: Any
+) -> Any:
+    """Run a query file that answers one row, and return its first column."""
+    row = connection.execute(query(name, **parts), values).fetchone()
+    return None if row is None else row[0]
