@@ -184,7 +184,8 @@ def test_one_mail_after_the_last_try_with_everything(
             failed_run,
             "2 of 2",
             "UndefinedColumn: column ",
-            "metrics_json does not exist",
+            "metrics_json",
+            "does not exist",
             "consumer-analytics doctor",
         ):
             assert wanted in part, (wanted, part)
