@@ -238,7 +238,7 @@ class Figures:
     def accumulate(self, first: int, last: int) -> None:
         """Sum the cells up for the slots `first` to `last`, into `figures` and `instants`."""
         shape = self.shape
-        parts = {**_span(first, last), "cell": self.cell}
+        parts = _span(first, last)
         events = [sql.Identifier("events"), *shape.event_columns]
         customers = [*map(sql.Identifier, ("customers", "dated")), *shape.customer_columns]
         # Too large for a cell's type.

@@ -109,18 +109,17 @@ def exchange(
         The statuses that have a column, as the first session has found them, and
         whether the events have one row for each cell, as the second has.
     """
+    columns = Shape(share.types, (), False).event_columns
     if share.first:
         share.customers.tell(statuses)
         share.customers.give(connection, _customers_later(share, statuses))
-        typed = each(Shape(share.types, (), False).event_columns, "{} bigint")
+        typed = each(columns, "{} bigint")
         connection.execute(query("backfill-events-taken", columns=typed))
     else:
         told = share.customers.told()
         statuses = tuple(told) if told is not None else None
         share.customers.take(connection, _customers_taken(connection, statuses))
-    counted = sql.SQL("consumer_id, slot, rest, events {}").format(
-        each(Shape(share.types, (), False).event_columns, "{}")
-    )
+    counted = sql.SQL("consumer_id, slot, rest, events {}").format(each(columns, "{}"))
     if share.first:
         once = share.events.told()
         share.events.take(connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted))
