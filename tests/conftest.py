@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -77,12 +76,12 @@ class Server:
     template: str = ""
     made: list[str] = field(default_factory=list)
 
-    def connect_admin(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+    def connect_admin(self, database: str | None = None) -> Connection:
         """Connect as admin, in autocommit."""
         info = (
             self.admin_url if database is None else make_conninfo(self.admin_url, dbname=database)
         )
-        return psycopg.connect(info, autocommit=True)
+        return Connection.connect(info, autocommit=True)
 
     @property
     def version(self) -> int:

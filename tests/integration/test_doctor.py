@@ -32,7 +32,7 @@ from tests.support.tools import require
 
 from consumer_analytics.engine import database as db
 from consumer_analytics.engine import doctor, extract, roles, run, schema
-from consumer_analytics.engine.database import LOCK_JOB
+from consumer_analytics.engine.database import LOCK_JOB, Connection
 from consumer_analytics.engine.doctor.airflow import DAGS, ETL
 from consumer_analytics.engine.doctor.findings import Context, Examined, Verdict
 from consumer_analytics.errors import ConsumerAnalyticsError
@@ -293,7 +293,7 @@ def runner(database: Any) -> Iterator[tuple[str, Any]]:
         try:
             url = make_conninfo(database.url, user=name, password="")
             settings = database.settings.model_copy(update={"database_url": SecretStr(url)})
-            with psycopg.connect(url, autocommit=True) as session:
+            with Connection.connect(url, autocommit=True) as session:
                 lacking = roles.missing(session, settings)
             for statement in lacking:
                 admin.execute(statement)

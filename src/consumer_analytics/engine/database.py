@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from psycopg import sql
-from psycopg.abc import AdaptContext, Buffer
+from psycopg import sql, waiting
+from psycopg.abc import AdaptContext, Buffer, PQGen
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Format
+from psycopg.generators import fetch_many
+from psycopg.pq import Format, TransactionStatus
 from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
 
 from consumer_analytics.errors import (
@@ -26,7 +27,7 @@ from consumer_analytics.errors import (
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+_T = TypeVar("_T")
 
 #: UNIQUE NULLS NOT DISTINCT came with PostgreSQL 15.
 OLDEST_SERVER = 15
@@ -45,12 +46,42 @@ _PATIENCE: dict[str, Any] = {
     "keepalives_count": 3,
 }
 
+#: How long a cancelled statement may take to end before its session is closed.
+_SECONDS_TO_END = 5.0
+
 #: Advisory lock classes (the first of two keys), so that they meet no one else's.
 LOCK_READER = 0x0CA0
 LOCK_JOB = 0x0CA1
 LOCK_MIGRATE = 0x0CA2
 LOCK_BACKFILL = 0x0CA3
 LOCK_INCIDENTS = 0x0CA4
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A session whose statement ends with the interrupt that ends the wait for it."""
+
+    def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
+        """Wait as psycopg does, and leave no statement at work behind an interrupt.
+
+        psycopg cancels the statement and reads on where it was; it cannot where the interrupt
+        came while it was not waiting but looking at an answer. Whoever ends the transaction
+        would then fail with "another command is already in progress".
+        """
+        try:
+            return super().wait(gen, *args, **kwargs)
+        except (KeyboardInterrupt, SystemExit):
+            if self.info.transaction_status is TransactionStatus.ACTIVE:
+                self._end_statement()
+            raise
+
+    def _end_statement(self) -> None:
+        """Cancel what is at work and read its answer to the end; a COPY is its block's to end."""
+        try:
+            self.cancel_safe(timeout=_SECONDS_TO_END)
+            waiting.wait(fetch_many(self.pgconn), self.pgconn.socket, timeout=_SECONDS_TO_END)
+        except psycopg.Error:
+            # In an unknown state; the server rolls back.
+            self.close()
 
 
 #: Psycopg's own, in C where that is installed. A subclass of the one in `psycopg.types` would not
@@ -165,7 +196,7 @@ def connect(
         UnsupportedDatabaseError: the server is older than PostgreSQL 15.
     """
     try:
-        connection = psycopg.connect(parameters(settings, purpose), autocommit=True)
+        connection = Connection.connect(parameters(settings, purpose), autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"the database cannot be reached: {one_line(error)}; "

@@ -60,6 +60,7 @@ class Pool:
             self._pool = ConnectionPool(
                 # Read when a session is opened: an embedded server may have come up since.
                 lambda: database.parameters(self.settings, "dashboard"),
+                connection_class=Connection,
                 kwargs={"autocommit": True},
                 min_size=0,
                 max_size=_MOST,
