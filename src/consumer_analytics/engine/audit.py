@@ -14,10 +14,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 
 from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
-from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.database import (
+    INFINITY,
+    MINUS_INFINITY,
+    Connection,
+    consistent,
+    scalar,
+)
 from consumer_analytics.engine.plan import Standing
 from consumer_analytics.engine.revisions import flat
 from consumer_analytics.settings import Settings
@@ -152,10 +158,9 @@ def audit(
     sources.require_usable(connection, settings.source_schema)
     # A read-only transaction may fill temporary tables, but not make them.
     connection.execute(query("audit-tables"))
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     try:
-        with connection.transaction():
+        with consistent(connection):
             return _audit(
                 connection,
                 settings,
@@ -168,7 +173,6 @@ def audit(
     finally:
         if not connection.broken:
             connection.read_only = None
-            connection.isolation_level = None
             connection.execute(query("audit-forget"))
 
 
@@ -324,8 +328,7 @@ def repair(
     with load.job_lock(connection, settings):
         reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
         done = {"events_found": 0, "events_vanished": 0}
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        with connection.transaction():
+        with consistent(connection):
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             made = plan.for_recounting(stands, dt.date.min)
             extract.extract_part(connection, settings, _RUN_ID, made, "events")

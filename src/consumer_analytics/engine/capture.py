@@ -18,10 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 
 from consumer_analytics.engine import instants, watermark
-from consumer_analytics.engine.database import LOCK_JOB, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.database import (
+    LOCK_JOB,
+    MINUS_INFINITY,
+    Connection,
+    consistent,
+    scalar,
+)
 from consumer_analytics.errors import BusyError, SourceError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import SOURCE_TABLES, query
@@ -314,18 +320,11 @@ def _writers(connection: Connection, settings: Settings) -> set[str]:
 
 
 def _resolve(connection: Connection, settings: Settings) -> None:
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        with connection.transaction():
-            connection.execute(
-                query("capture-resolve", settings.source_schema),
-                {
-                    "processed_through": _processed_through(connection),
-                    "job": watermark.JOB,
-                },
-            )
-    finally:
-        connection.isolation_level = None
+    with consistent(connection):
+        connection.execute(
+            query("capture-resolve", settings.source_schema),
+            {"processed_through": _processed_through(connection), "job": watermark.JOB},
+        )
 
 
 def catch_up(connection: Connection, known: dt.datetime, until: dt.datetime) -> None:

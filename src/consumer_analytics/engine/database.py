@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from psycopg import sql, waiting
+from psycopg import IsolationLevel, sql, waiting
 from psycopg.abc import AdaptContext, Buffer, PQGen
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -307,6 +307,22 @@ def connected(
         raise
     finally:
         connection.close()
+
+
+@contextmanager
+def consistent(connection: Connection) -> Iterator[None]:
+    """Begin a transaction for a `with` block, all of whose statements see the same rows.
+
+    Args:
+        connection: in autocommit, and in no transaction.
+    """
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
 
 
 def scalar(connection: Connection, statement: sql.Composable | str, *values: Any) -> Any:

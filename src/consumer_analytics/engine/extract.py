@@ -11,11 +11,17 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import instants, plan, watermark
-from consumer_analytics.engine.database import INFINITY, MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.database import (
+    INFINITY,
+    MINUS_INFINITY,
+    Connection,
+    consistent,
+    scalar,
+)
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan, Range, Standing, slot_of
 from consumer_analytics.settings import Settings
@@ -74,8 +80,7 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
     """Run one extract in a transaction of its own; after a twin of it, if one was at work."""
     for attempt in range(_TRIES):
         try:
-            connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            with connection.transaction():
+            with consistent(connection):
                 made = plan.for_run(connection, standing(connection, settings), run.reached_at)
                 return extract_part(connection, settings, run.run_id, made, part)
         except psycopg.errors.SerializationFailure:

@@ -15,12 +15,12 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from consumer_analytics.engine import holdback, watermark
-from consumer_analytics.engine.database import LOCK_READER, Connection, scalar
+from consumer_analytics.engine.database import LOCK_READER, Connection, consistent, scalar
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -196,12 +196,8 @@ def read(connection: Connection, settings: Settings, *, now: dt.datetime | None 
     if connection.info.transaction_status is TransactionStatus.INTRANS:
         return _read(connection, settings, now)
     # One look: a run may commit between two of these statements.
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        with connection.transaction():
-            return _read(connection, settings, now)
-    finally:
-        connection.isolation_level = None
+    with consistent(connection):
+        return _read(connection, settings, now)
 
 
 def _read(connection: Connection, settings: Settings, now: dt.datetime | None) -> Health:

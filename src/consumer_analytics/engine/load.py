@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import capture, extract, instants, plan, watermark
-from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
+from consumer_analytics.engine.database import LOCK_JOB, Connection, consistent, scalar
 from consumer_analytics.engine.figures import render
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan
@@ -102,8 +101,7 @@ def load(
     with job_lock(connection, settings):
         for attempt in range(_TRIES):
             try:
-                connection.isolation_level = IsolationLevel.REPEATABLE_READ
-                with connection.transaction():
+                with consistent(connection):
                     summary = _load(connection, settings, run, notify)
                 break
             except psycopg.errors.SerializationFailure:
@@ -393,8 +391,7 @@ def restate(
     """
     restated = 0
     while True:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        with connection.transaction():
+        with consistent(connection):
             after = connection.execute(
                 "select restate_after from consumer_analytics_internal.state where job_name = %s",
                 [watermark.JOB],
@@ -450,8 +447,7 @@ def restate_these(
     # Later ones a run computes anew when it comes to them.
     left = sorted(at for at in snapshots if at <= reach)
     while left:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        with connection.transaction():
+        with consistent(connection):
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             windows = connection.execute(
                 query("snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}

@@ -11,10 +11,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from psycopg import IsolationLevel
-
 from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
-from consumer_analytics.engine.database import MINUS_INFINITY, Connection
+from consumer_analytics.engine.database import MINUS_INFINITY, Connection, consistent
 from consumer_analytics.engine.plan import Standing
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -63,8 +61,7 @@ def sweep(
     sources.require_usable(connection, settings.source_schema)
     with load.job_lock(connection, settings):
         reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        with connection.transaction():
+        with consistent(connection):
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             first = _first_day(stands, settings, days, since, everything=accept_purged)
             found = {
@@ -81,7 +78,7 @@ def sweep(
                         "until": stands.processed_through,
                     },
                 )
-        with connection.transaction():
+        with consistent(connection):
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             found |= _customers(connection, settings, stands, first)
             found |= _out_of_reach(connection, stands, first)

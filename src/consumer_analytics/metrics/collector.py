@@ -16,12 +16,11 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
-from psycopg import IsolationLevel
 from psycopg.rows import dict_row
 
 import consumer_analytics
 from consumer_analytics.engine import health, schema, watermark
-from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, connect
+from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, connect, consistent
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.metrics.catalogue import METRICS, Metric
 from consumer_analytics.settings import Settings
@@ -161,28 +160,23 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
     Raises:
         SchemaError: the schema is not this version's.
     """
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        with connection.transaction():
-            schema.require_current(connection)
-            found = health.read(connection, settings)
-            with connection.cursor(row_factory=dict_row) as cursor:
-                state = cursor.execute(query("metrics-state"), {"lock": LOCK_BACKFILL}).fetchone()
-                shown = cursor.execute(
-                    query("metrics-consumers", settings.source_schema),
-                    {
-                        "at": state["snapshot_timestamp"] if state else None,
-                        "limit": settings.metrics_consumers,
-                    },
-                ).fetchall()
-            incidents = connection.execute(query("metrics-incidents")).fetchall()
-            counters: Counters = {}
-            for name, labels, n, changed_at in connection.execute(query("metrics-counters")):
-                counters.setdefault(name, {})[tuple(labels)] = (n, changed_at)
-            mark = watermark.read(connection)
-    finally:
-        if not connection.closed:
-            connection.isolation_level = None
+    with consistent(connection):
+        schema.require_current(connection)
+        found = health.read(connection, settings)
+        with connection.cursor(row_factory=dict_row) as cursor:
+            state = cursor.execute(query("metrics-state"), {"lock": LOCK_BACKFILL}).fetchone()
+            shown = cursor.execute(
+                query("metrics-consumers", settings.source_schema),
+                {
+                    "at": state["snapshot_timestamp"] if state else None,
+                    "limit": settings.metrics_consumers,
+                },
+            ).fetchall()
+        incidents = connection.execute(query("metrics-incidents")).fetchall()
+        counters: Counters = {}
+        for name, labels, n, changed_at in connection.execute(query("metrics-counters")):
+            counters.setdefault(name, {})[tuple(labels)] = (n, changed_at)
+        mark = watermark.read(connection)
     assert state is not None  # noqa: S101  (the statement answers one row)
     samples = {
         **_freshness(found),

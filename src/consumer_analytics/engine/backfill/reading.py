@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -18,12 +19,27 @@ from consumer_analytics.engine.plan import Standing
 from consumer_analytics.sql import query
 
 
+@dataclass(frozen=True)
+class Read:
+    """What has been read of a range, and is to be written.
+
+    Attributes:
+        figures: laid out in the temporary tables of the session that has read them.
+        stands: where the job stood then.
+        bounds: of the periods.
+    """
+
+    figures: Figures
+    stands: Standing
+    bounds: tuple[dt.datetime, ...]
+
+
 def read(
     connection: Connection,
     job: Job,
     bounds: tuple[dt.datetime, ...],
     share: Share | None = None,
-) -> tuple[Figures, Standing]:
+) -> Read:
     """Lay out the cells of the periods, within the caller's transaction.
 
     Args:
@@ -33,7 +49,7 @@ def read(
         share: this session's, where there are two.
 
     Returns:
-        The figures, to be written, and where the job stood when they were read.
+        What is to be written.
     """
     connection.execute("select set_config('temp_buffers', '64MB', false)")
     # Of the cells only sizes and widths matter.
@@ -44,7 +60,7 @@ def read(
     stands = extract.standing(connection, job.settings)
     with job.counts.timed("read"):
         _lay_out(connection, job, figures, stands, bounds, share)
-    return figures, stands
+    return Read(figures, stands, bounds)
 
 
 def _lay_out(

@@ -7,14 +7,14 @@ import datetime as dt
 import threading
 from itertools import accumulate
 
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 
 from consumer_analytics.engine.backfill import columns, outlook
 from consumer_analytics.engine.backfill.exchange import PATIENCE, AbandonedError, Pipe, Share
 from consumer_analytics.engine.backfill.job import Job
 from consumer_analytics.engine.backfill.reading import read
 from consumer_analytics.engine.backfill.writing import restate, write
-from consumer_analytics.engine.database import Connection, connected, scalar
+from consumer_analytics.engine.database import Connection, connected, consistent, scalar
 from consumer_analytics.sql import query
 
 #: From so many rows on, two sessions are worth what they have to hand each other.
@@ -33,25 +33,20 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
         bounds: of the periods.
         events: to be read from the source, as estimated.
     """
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        rows = (len(bounds) - 1) * outlook.registered(connection, job.settings, job.request)
-        work = rows + events // _EVENTS_PER_ROW
-        if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
-            _fill_in_one(connection, job, bounds)
-        else:
-            _fill_in_two(connection, job, bounds)
-        if job.counts.outdated:
-            restate(connection, job)
-    finally:
-        if not connection.broken and not connection.closed:
-            connection.isolation_level = None
+    rows = (len(bounds) - 1) * outlook.registered(connection, job.settings, job.request)
+    work = rows + events // _EVENTS_PER_ROW
+    if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
+        _fill_in_one(connection, job, bounds)
+    else:
+        _fill_in_two(connection, job, bounds)
+    if job.counts.outdated:
+        restate(connection, job)
 
 
 def _fill_in_one(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
-    with connection.transaction():
-        figures, stands = read(connection, job, bounds)
-    write(connection, job, figures, stands, bounds, (1, len(bounds) - 1))
+    with consistent(connection):
+        found = read(connection, job, bounds)
+    write(connection, job, found, (1, len(bounds) - 1))
 
 
 def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
@@ -65,17 +60,16 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
     types = columns.types(connection, job.settings)
     failure: list[BaseException] = []
     with connected(job.settings, "backfill, second session") as second:
-        second.isolation_level = IsolationLevel.REPEATABLE_READ
         imported = threading.Event()
 
         def other(snapshot: str) -> None:
             try:
-                with second.transaction():
+                with consistent(second):
                     second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
                     imported.set()
                     share = Share(False, middle, types, *pipes)
-                    figures, stands = read(second, job, bounds, share)
-                write(second, job, figures, stands, bounds, (middle + 1, last))
+                    found = read(second, job, bounds, share)
+                write(second, job, found, (middle + 1, last))
             except BaseException as error:  # noqa: BLE001  (raised again by the first session)
                 failure.append(error)
                 job.stopped.set()
@@ -84,15 +78,15 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
 
         thread: threading.Thread | None = None
         try:
-            with connection.transaction():
+            with consistent(connection):
                 snapshot = scalar(connection, "select pg_export_snapshot()")
                 thread = threading.Thread(target=other, args=[snapshot], daemon=True)
                 thread.start()
                 share = Share(True, middle, types, *pipes)
-                figures, stands = read(connection, job, bounds, share)
+                found = read(connection, job, bounds, share)
                 # The snapshot is there to be taken as long as this transaction is.
                 imported.wait()
-            write(connection, job, figures, stands, bounds, (1, middle))
+            write(connection, job, found, (1, middle))
             while thread.is_alive():
                 thread.join(PATIENCE)
         except AbandonedError:

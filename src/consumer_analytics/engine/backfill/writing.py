@@ -7,14 +7,13 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel, sql
+from psycopg import sql
 
 from consumer_analytics.engine import load, watermark
 from consumer_analytics.engine.backfill import record
 from consumer_analytics.engine.backfill.job import Job
-from consumer_analytics.engine.database import Connection, scalar, scalar_of
-from consumer_analytics.engine.figures import Figures
-from consumer_analytics.engine.plan import Standing
+from consumer_analytics.engine.backfill.reading import Read
+from consumer_analytics.engine.database import Connection, consistent, scalar, scalar_of
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -22,22 +21,13 @@ _ROWS_AT_ONCE = 100_000
 _TRIES = 5
 
 
-def write(
-    connection: Connection,
-    job: Job,
-    figures: Figures,
-    stands: Standing,
-    bounds: tuple[dt.datetime, ...],
-    slots: tuple[int, int],
-) -> None:
+def write(connection: Connection, job: Job, found: Read, slots: tuple[int, int]) -> None:
     """Write the snapshots of some slots of what was laid out, a chunk at a time.
 
     Args:
         connection: the session that has read them.
         job: the backfill at work.
-        figures: what was laid out.
-        stands: where the job stood then.
-        bounds: of the periods.
+        found: what they are written from.
         slots: the first and the last.
     """
     first, last = slots
@@ -47,9 +37,9 @@ def write(
         if job.stopped.is_set():
             return
         end = min(start + step - 1, last)
-        _chunk(connection, job, figures, stands, bounds, (start, end), carry=end < last)
+        _chunk(connection, job, found, (start, end), carry=end < last)
         job.progress(job.counts.periods)
-    figures.forget()
+    found.figures.forget()
 
 
 def restate(connection: Connection, job: Job) -> None:
@@ -64,17 +54,10 @@ def restate(connection: Connection, job: Job) -> None:
 
 
 def _chunk(
-    connection: Connection,
-    job: Job,
-    figures: Figures,
-    stands: Standing,
-    bounds: tuple[dt.datetime, ...],
-    span: tuple[int, int],
-    *,
-    carry: bool,
+    connection: Connection, job: Job, found: Read, span: tuple[int, int], *, carry: bool
 ) -> None:
     """Write the snapshots of some slots, in one transaction; `carry` where more come after them."""
-    counts = job.counts
+    counts, figures = job.counts, found.figures
     with counts.timed("sum up"):
         try:
             figures.accumulate(*span)
@@ -85,7 +68,7 @@ def _chunk(
             figures.accumulate(*span)
     for attempt in range(_TRIES):
         try:
-            _write_chunk(connection, job, figures, stands, bounds, span)
+            _write_chunk(connection, job, found, span)
             break
         except (psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
             # Another backfill has written to the same instants in the meantime.
@@ -97,17 +80,11 @@ def _chunk(
         figures.forget_span()
 
 
-def _write_chunk(
-    connection: Connection,
-    job: Job,
-    figures: Figures,
-    stands: Standing,
-    bounds: tuple[dt.datetime, ...],
-    span: tuple[int, int],
-) -> None:
+def _write_chunk(connection: Connection, job: Job, found: Read, span: tuple[int, int]) -> None:
     counts, request = job.counts, job.request
     first, last = span
-    consumers, whole, values = figures.rendered(first)
+    stands, bounds = found.stands, found.bounds
+    consumers, whole, values = found.figures.rendered(first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
@@ -124,7 +101,7 @@ def _write_chunk(
     done = {"periods": last - first + 1, "written": 0, "restated": 0, "untouched": 0}
     waited = time.monotonic()
     # Runs keep out writers of other instants too, these do not.
-    with load.job_lock(connection, job.settings, shared=True), connection.transaction():
+    with load.job_lock(connection, job.settings, shared=True), consistent(connection):
         counts.add("wait", time.monotonic() - waited)
         outdated = _mark_outdated(connection, values)
         with counts.timed("write"):
@@ -132,12 +109,10 @@ def _write_chunk(
                 _merge(connection, rendered, values, done, whole=request.consumers is None)
             else:
                 for part in rendered:
-                    found = connection.execute(query("backfill-insert", rendered=part), values)
-                    done["written"] += found.rowcount
+                    inserted = connection.execute(query("backfill-insert", rendered=part), values)
+                    done["written"] += inserted.rowcount
     # In a transaction of its own: two sessions may be done at the same time.
-    connection.isolation_level = IsolationLevel.READ_COMMITTED
     record.advance(connection, job.backfill_id, **done)
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with counts.lock:
         counts.outdated = counts.outdated or outdated
         counts.periods += done["periods"]
