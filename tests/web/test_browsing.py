@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -286,17 +286,34 @@ def test_a_link_brings_back_what_it_was_taken_from(
         expect(hidden).to_contain_text("Active")
 
 
-def test_a_stretch_drawn_over_becomes_the_range(visit: Visit) -> None:
-    page = visit.open("?range=30d")
-    box = page.locator("#customers .u-over").bounding_box()
+def draw_over(page: Page, chart: str, begin: float, end: float) -> None:
+    """Draw over a stretch of a chart, given as shares of its width, and await the page of it."""
+    box = page.locator(f"{chart} .u-over").bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
+    page.mouse.move(box["x"] + box["width"] * begin, box["y"] + 50)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 50, steps=5)
+    page.mouse.move(box["x"] + box["width"] * end, box["y"] + 50, steps=5)
     page.mouse.up()
     page.wait_for_url("**from=**")
+
+
+def test_a_stretch_drawn_over_becomes_the_range(visit: Visit) -> None:
+    page = visit.open("?range=30d")
+    draw_over(page, "#customers", 0.5, 0.7)
     visit.wait()
     assert 5 <= len(visit.table("customers")) - 1 <= 7
+
+
+def test_a_single_point_stands_in_the_middle_of_its_day(
+    browser: Browser, serve: Callable[..., str]
+) -> None:
+    one = TEN_YEARS.replace("generate_series(1, 3653)", "generate_series(1, 1)")
+    with browsing.visit(browser, serve(one)) as visit:
+        page = visit.open("?range=all")
+        draw_over(page, "#customers", 0.4, 0.6)
+        drawn = parse_qs(urlsplit(page.url).query)
+        assert drawn["from"][0] < "2016-01-02T00:00:00Z" < drawn["to"][0]
+        assert (drawn["from"][0][:10], drawn["to"][0][:10]) == ("2016-01-01", "2016-01-02")
 
 
 # -- how much, how little, where -------------------------------------------------

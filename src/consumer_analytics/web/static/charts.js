@@ -172,6 +172,14 @@ function limits(spec, colours) {
   };
 }
 
+/** What the x axis spans: half a bar more on either side, and a day around a single instant. */
+function reach(spec, low, high) {
+  // For one point uPlot answers an end of its own, years later.
+  if (spec.x.length < 2) return [low - 12 * HOUR, low + 12 * HOUR];
+  const room = spec.kind === "stack" ? (high - low) / (2 * spec.x.length) : 0;
+  return [low - room, high + room];
+}
+
 /** What the y axis spans: bars from zero, and a limit only where the figures come near it. */
 function span(spec) {
   return (u, low, high) => {
@@ -345,7 +353,7 @@ class Chart {
           },
         },
         scales: {
-          x: { time: true, range: (u, low, high) => (low === high ? [low - 12 * HOUR, high + 12 * HOUR] : spec.kind === "stack" ? [low - (high - low) / (2 * spec.x.length), high + (high - low) / (2 * spec.x.length)] : [low, high]) },
+          x: { time: true, range: (u, low, high) => reach(spec, low, high) },
           y: { range: span(spec) },
         },
         axes: axes(spec, this.colours),
