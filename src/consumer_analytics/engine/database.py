@@ -14,6 +14,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.generators import fetch_many
 from psycopg.pq import Format, TransactionStatus
+from psycopg.rows import dict_row
 from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
 
 from consumer_analytics.errors import (
@@ -339,3 +340,12 @@ def scalar_of(
     """Run a query file that answers one row, and return its first column."""
     row = connection.execute(query(name, **parts), values).fetchone()
     return None if row is None else row[0]
+
+
+def named_row(connection: Connection, statement: sql.Composed, **values: Any) -> dict[str, Any]:
+    """Run a statement that answers one row, and return it by its columns' names."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement, values).fetchone()
+    if row is None:
+        raise LookupError("the statement answered no row")
+    return row
