@@ -15,8 +15,9 @@ import pytest
 from tests.support import airflow_tables
 from tests.support.mail_server import MailServer, mail_server
 
-from consumer_analytics.engine import incidents, monitor, outbox, run
-from consumer_analytics.engine.incidents import Failure, Miss
+from consumer_analytics.engine import run
+from consumer_analytics.engine.alerts import incidents, monitor, outbox
+from consumer_analytics.engine.alerts.incidents import Failure, Miss
 
 MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

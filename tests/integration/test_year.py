@@ -23,9 +23,10 @@ from tests.support.checks import wrong_snapshots
 from tests.support.fake_clock import FakeClock
 from tests.support.mail_server import MailServer, mail_server
 
-from consumer_analytics.engine import incidents, monitor, outbox, run
+from consumer_analytics.engine import run
+from consumer_analytics.engine.alerts import incidents, monitor, outbox
+from consumer_analytics.engine.alerts.incidents import Failure, Miss
 from consumer_analytics.engine.database import connect
-from consumer_analytics.engine.incidents import Failure, Miss
 from consumer_analytics.errors import SourceError
 
 ZONE = ZoneInfo("Europe/Berlin")

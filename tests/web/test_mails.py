@@ -14,8 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from tests.web.browser import chromium
 
-from consumer_analytics.engine import incidents, letters
-from consumer_analytics.engine.incidents import Failure
+from consumer_analytics.engine.alerts import incidents, letters
+from consumer_analytics.engine.alerts.incidents import Failure
 from consumer_analytics.settings import Settings
 
 AT = dt.datetime(2026, 3, 5, 0, 3, 7, tzinfo=dt.UTC)

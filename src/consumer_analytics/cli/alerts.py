@@ -8,7 +8,8 @@ import secrets
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
-from consumer_analytics.engine import letters, mail, monitor, schema
+from consumer_analytics.engine import schema
+from consumer_analytics.engine.alerts import letters, mail, monitor
 from consumer_analytics.engine.database import connected
 from consumer_analytics.errors import MailError
 from consumer_analytics.settings import settings

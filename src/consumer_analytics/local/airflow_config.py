@@ -17,7 +17,7 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
-from consumer_analytics.engine import mail
+from consumer_analytics.engine.alerts import mail
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, Secrets, write_private
 from consumer_analytics.local.metadata import Metadata

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     # Airflow's stubs lack them.
     from airflow.sdk import DeadlineAlert  # type: ignore[attr-defined]
 
-    from consumer_analytics.engine.incidents import Failure, Miss
-    from consumer_analytics.engine.outbox import Delivery
+    from consumer_analytics.engine.alerts.incidents import Failure, Miss
+    from consumer_analytics.engine.alerts.outbox import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def task_failed(context: Mapping[str, Any]) -> None:
 
 def failure_of(context: Mapping[str, Any]) -> Failure:
     """Make of Airflow's context what there is to tell; a run may have no logical date."""
-    from consumer_analytics.engine.incidents import Failure
+    from consumer_analytics.engine.alerts.incidents import Failure
 
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
@@ -79,7 +79,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
 
 
 def _tell(config: Settings, failure: Failure) -> None:
-    from consumer_analytics.engine import incidents, outbox
+    from consumer_analytics.engine.alerts import incidents, outbox
 
     try:
         with connected(config, "airflow alert") as connection:
@@ -94,7 +94,7 @@ def _tell(config: Settings, failure: Failure) -> None:
 
 def _tell_directly(config: Settings, failure: Failure) -> None:
     """Send the mail past the database, which cannot be reached, once for each run."""
-    from consumer_analytics.engine import incidents, letters, mail
+    from consumer_analytics.engine.alerts import incidents, letters, mail
 
     if not mail.is_wanted(config):
         return
@@ -169,7 +169,7 @@ def deadline() -> DeadlineAlert | None:
 
 def deadline_missed(context: Mapping[str, Any]) -> None:
     """Note a missed deadline and tell of it; called by Airflow's executor."""
-    from consumer_analytics.engine import incidents, outbox
+    from consumer_analytics.engine.alerts import incidents, outbox
 
     if context["dag_run"].get("state") in _ENDED:
         # It failed before its deadline, which Airflow lets pass all the same.
@@ -183,7 +183,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
 
 def miss_of(context: Mapping[str, Any]) -> Miss:
     """Make of what Airflow gives a deadline's callback what there is to tell."""
-    from consumer_analytics.engine.incidents import Miss
+    from consumer_analytics.engine.alerts.incidents import Miss
 
     dag_run, passed = context["dag_run"], context["deadline"]
     return Miss(
@@ -205,7 +205,7 @@ def _instant(value: Any) -> dt.datetime:
 
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
-    from consumer_analytics.engine import incidents, monitor
+    from consumer_analytics.engine.alerts import incidents, monitor
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:

@@ -16,7 +16,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field, TypeAdapter
 from starlette.responses import Response
 
-from consumer_analytics.engine import health, incidents
+from consumer_analytics.engine import health
+from consumer_analytics.engine.alerts import incidents
+from consumer_analytics.engine.alerts.incidents import Incident
 from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
 from consumer_analytics.engine.dashboard.consumers import Consumer, ConsumersPage
 from consumer_analytics.engine.dashboard.figures import Standing
@@ -24,7 +26,6 @@ from consumer_analytics.engine.dashboard.freshness import Freshness
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import Comparison, Series
 from consumer_analytics.engine.health import Health
-from consumer_analytics.engine.incidents import Incident
 from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool

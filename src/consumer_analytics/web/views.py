@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from consumer_analytics.engine.alerts.incidents import Incident
 from consumer_analytics.engine.dashboard import ranges
 from consumer_analytics.engine.dashboard.consumers import ConsumerRow, ConsumersPage
 from consumer_analytics.engine.dashboard.figures import figure
@@ -15,7 +16,6 @@ from consumer_analytics.engine.dashboard.freshness import BackfillProgress, Fres
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import OTHER, Comparison, Series
 from consumer_analytics.engine.health import Health
-from consumer_analytics.engine.incidents import Incident
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.web import charts, rendering
 from consumer_analytics.web.charts import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from consumer_analytics.engine import instants, mail
+from consumer_analytics.engine import instants
+from consumer_analytics.engine.alerts import mail
 from consumer_analytics.engine.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.errors import MailError
 from consumer_analytics.sql import query

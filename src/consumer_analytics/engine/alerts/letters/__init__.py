@@ -160,7 +160,7 @@ def _state_of(content: Mapping[str, Any]) -> str:
 
 def _templates() -> Environment:
     templates = Environment(
-        loader=PackageLoader("consumer_analytics.engine.letters", "templates"),
+        loader=PackageLoader("consumer_analytics.engine.alerts.letters", "templates"),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

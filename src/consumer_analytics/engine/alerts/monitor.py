@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer_analytics.engine import heartbeat, incidents, mail, outbox
+from consumer_analytics.engine.alerts import heartbeat, incidents, mail, outbox
 from consumer_analytics.engine.database import Connection
 from consumer_analytics.engine.health import Health
 from consumer_analytics.errors import HeartbeatError

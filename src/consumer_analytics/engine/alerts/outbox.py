@@ -14,7 +14,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.engine import instants, letters, mail
+from consumer_analytics.engine import instants
+from consumer_analytics.engine.alerts import letters, mail
 from consumer_analytics.engine.database import Connection, scalar
 from consumer_analytics.errors import MailError
 from consumer_analytics.settings import Settings
