@@ -171,7 +171,7 @@ def audit(
                 notify=notify,
             )
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.read_only = None
             connection.execute(query("audit-forget"))
 

@@ -361,5 +361,5 @@ def _alone(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute("select pg_advisory_unlock(%s, 0)", [key])

@@ -300,7 +300,7 @@ def connected(
     try:
         yield connection
     except psycopg.OperationalError as error:
-        if connection.broken or connection.closed:
+        if connection.closed:
             raise ConnectionLostError(
                 f"the connection to the database was lost: {one_line(error)}; "
                 "nothing was half-written, run again"

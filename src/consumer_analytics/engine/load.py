@@ -57,7 +57,7 @@ def job_lock(connection: Connection, settings: Settings, *, shared: bool = False
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute(
                 "select pg_advisory_unlock_shared(%s, 0)"
                 if shared

@@ -105,7 +105,7 @@ def open_run(
             # A run at work holds the watermark's row until it ends.
             raise load.busy(connection, settings) from None
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute(
                 "select pg_advisory_unlock(%s, hashtext(%s))", [LOCK_JOB + 0x100, lock]
             )
@@ -240,7 +240,7 @@ def run(
 
 
 def _try_to_record(connection: Connection, opened: Run | None, error: Exception) -> None:
-    if connection.broken or connection.closed or isinstance(error, SchemaError):
+    if connection.closed or isinstance(error, SchemaError):
         return
     try:
         record_failure(connection, opened.run_key if opened else None, error)

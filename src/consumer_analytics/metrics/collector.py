@@ -103,7 +103,7 @@ class StateCollector(Collector):
 
     def _connected(self) -> Connection:
         session = self._session
-        if session is None or session.closed or session.broken:
+        if session is None or session.closed:
             session = connect(self._settings, "metrics")
             milliseconds = max(1, round(self._settings.metrics_timeout * 1000))
             session.execute(

@@ -116,7 +116,7 @@ def _fill(connection: Connection, job: Job, outlook: Outlook) -> None:
 
 def _tidy(connection: Connection, backfill_id: int) -> None:
     """Leave nothing in the session, where that still works."""
-    if connection.closed or connection.broken:
+    if connection.closed:
         return
     with suppress(psycopg.Error):
         record.unlock(connection, backfill_id)

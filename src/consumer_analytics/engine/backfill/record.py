@@ -75,7 +75,7 @@ def close(
         seconds: by step.
         error: what ended it, where something did.
     """
-    if connection.closed or connection.broken:
+    if connection.closed:
         return
     summary: dict[str, Any] = {"seconds": seconds}
     if error is not None:

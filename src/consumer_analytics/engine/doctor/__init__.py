@@ -77,7 +77,7 @@ def examine(
 def look(check: Check, context: Context) -> Finding:
     """Ask a check; where it cannot be made, or not soon, the finding says so."""
     try:
-        if context.connection is not None and not context.connection.broken:
+        if context.connection is not None and not context.connection.closed:
             _be_patient(context.connection, _LOCK_SECONDS, _STATEMENT_SECONDS)
         return check.look(context)
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):

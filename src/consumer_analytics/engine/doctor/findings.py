@@ -66,7 +66,7 @@ class Context:
         Raises:
             UnexaminableError: there is none.
         """
-        if self.connection is None or self.connection.broken:
+        if self.connection is None or self.connection.closed:
             raise UnexaminableError("it needs the database, which cannot be reached")
         return self.connection
 

@@ -68,7 +68,7 @@ def alone(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute("select pg_advisory_unlock(%s, 0)", [LOCK_INCIDENTS])
             connection.execute("select set_config('lock_timeout', '0', false)")
 
