@@ -177,7 +177,7 @@ def test_a_run_is_compared_with_the_one_before_it_and_not_with_the_one_shown_bef
     # 3,000 runs, an hour apart: none ended with a watermark older than the hour before.
     reached = freshness.read(spy, EVER, 50).reached  # type: ignore[arg-type]
     assert {one.lag_before_seconds for one in reached} <= {3600, None}
-    lag = views.watermark_charts(
+    lag = views.freshness.watermark_charts(
         freshness.read(spy, EVER, 50),  # type: ignore[arg-type]
         Schedule("0 * * * *", ZoneInfo("UTC")),
         (3600, 6 * 3600),

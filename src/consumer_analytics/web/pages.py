@@ -139,15 +139,15 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
             return _empty(request, "system")
         points = _points(span, known)
         found = series.system(connection, span, points, known=known)
-    view = views.view("./", span, found.since, found.until, {}, pool.settings.zone)
-    fixed = {**views.dates(found.since, found.until), "points": points}
+    view = views.ranges.view("./", span, found.since, found.until, {}, pool.settings.zone)
+    fixed = {**views.ranges.dates(found.since, found.until), "points": points}
     return render(
         request,
         "system.html",
         current="system",
         standing=standing,
         view=view,
-        charts=views.series_charts(
+        charts=views.snapshots.series_charts(
             found,
             Take(
                 _api(request, "system/series.csv", fixed),
@@ -197,23 +197,23 @@ def consumers_page(
         "direction": order,
         "size": size if size != consumers.PAGE else None,
     }
-    kept = {**views.asked(span), **ordered}
+    kept = {**views.ranges.asked(span), **ordered}
     since, until = span.bounds(*known)
-    fixed = views.dates(since, until)
+    fixed = views.ranges.dates(since, until)
     numbered = {**ordered, "page": page if page > 1 else None}
     return render(
         request,
         "consumers.html",
         current="consumers",
         table=table,
-        rows=views.rows(table, span),
-        columns=views.columns(table, kept),
-        paging=views.paging(table, kept),
+        rows=views.consumers.rows(table, span),
+        columns=views.consumers.columns(table, kept),
+        paging=views.consumers.paging(table, kept),
         everyone=address("consumers", {**kept, "search": None}),
         sizes=sorted({*SIZES, size}),
-        view=views.view("consumers", span, since, until, numbered, pool.settings.zone),
-        asked=views.fields(views.asked(span)),
-        order=views.fields({"sort": sort, "direction": order}),
+        view=views.ranges.view("consumers", span, since, until, numbered, pool.settings.zone),
+        asked=views.ranges.fields(views.ranges.asked(span)),
+        order=views.ranges.fields({"sort": sort, "direction": order}),
         csv=_api(request, "consumers.csv", {**fixed, **ordered, "size": None}),
         json=_api(request, "consumers", {**fixed, **numbered}),
     )
@@ -233,8 +233,10 @@ def consumer(
         standing = figures.consumer(connection, consumer_id, span, known=known)
         points = _points(span, known) if known else series.POINTS
         found = series.consumer(connection, consumer_id, span, points, known=known)
-    view = views.view(str(consumer_id), span, found.since, found.until, {}, pool.settings.zone)
-    fixed = {**views.dates(found.since, found.until), "points": points}
+    view = views.ranges.view(
+        str(consumer_id), span, found.since, found.until, {}, pool.settings.zone
+    )
+    fixed = {**views.ranges.dates(found.since, found.until), "points": points}
     return render(
         request,
         "consumer.html",
@@ -243,7 +245,7 @@ def consumer(
         name=who.name or f"Consumer {who.consumer_id}",
         standing=standing,
         view=view,
-        charts=views.series_charts(
+        charts=views.snapshots.series_charts(
             found,
             Take(
                 _api(request, f"consumers/{consumer_id}/series.csv", fixed),
@@ -251,9 +253,9 @@ def consumer(
                 view.pinned,
             ),
         ),
-        statuses=views.shares(standing.customers_by_status),
-        events=views.shares(standing.events_by_type),
-        compare=address("../compare", {**views.asked(span), "consumer": str(consumer_id)}),
+        statuses=views.snapshots.shares(standing.customers_by_status),
+        events=views.snapshots.shares(standing.events_by_type),
+        compare=address("../compare", {**views.ranges.asked(span), "consumer": str(consumer_id)}),
     )
 
 
@@ -268,13 +270,13 @@ def compare(
     span: Span,
     consumer: Annotated[list[uuid.UUID] | None, Query()] = None,
     search: Search = "",
-    by: str = views.FIGURES[0][0],
-    scale: str = views.SCALES[0][0],
+    by: str = views.comparison.FIGURES[0][0],
+    scale: str = views.comparison.SCALES[0][0],
 ) -> Response:
     """Show several consumers side by side, and find more of them."""
     chosen = list(dict.fromkeys(consumer or []))
-    by = by if by in dict(views.FIGURES) else views.FIGURES[0][0]
-    scale = scale if scale in dict(views.SCALES) else views.SCALES[0][0]
+    by = by if by in dict(views.comparison.FIGURES) else views.comparison.FIGURES[0][0]
+    scale = scale if scale in dict(views.comparison.SCALES) else views.comparison.SCALES[0][0]
     for one in chosen:
         visible(caller, one)
     schema = pool.settings.source_schema
@@ -300,11 +302,11 @@ def compare(
             )
     ids = [str(one) for one in chosen]
     shown: dict[str, Parameter] = {
-        "by": by if by != views.FIGURES[0][0] else None,
-        "scale": scale if scale != views.SCALES[0][0] else None,
+        "by": by if by != views.comparison.FIGURES[0][0] else None,
+        "scale": scale if scale != views.comparison.SCALES[0][0] else None,
     }
     kept = {"consumer": ids, **shown}
-    view = views.view(
+    view = views.ranges.view(
         "compare",
         span,
         comparison.since if comparison else span.since,
@@ -312,15 +314,15 @@ def compare(
         kept,
         pool.settings.zone,
     )
-    asked = views.asked(span)
+    asked = views.ranges.asked(span)
     chart = None
     if comparison is not None:
         fixed = {
-            **views.dates(comparison.since, comparison.until),
+            **views.ranges.dates(comparison.since, comparison.until),
             "consumer": ids,
             "points": points,
         }
-        chart = views.compared(
+        chart = views.comparison.compared(
             comparison,
             by,
             scale,
@@ -333,15 +335,15 @@ def compare(
         view=view,
         most=series.MOST_COMPARED,
         chart=chart,
-        chosen=views.side_by_side(comparison, asked, shown) if comparison else [],
+        chosen=views.comparison.side_by_side(comparison, asked, shown) if comparison else [],
         search=search,
-        found=views.addable(table, chosen, asked, kept)[:_FOUND] if table else [],
+        found=views.comparison.addable(table, chosen, asked, kept)[:_FOUND] if table else [],
         by=by,
         scale=scale,
-        figures=views.FIGURES,
-        scales=views.SCALES,
-        kept_by_search=views.fields({**asked, **kept}),
-        kept_by_figure=views.fields({**asked, "consumer": ids}),
+        figures=views.comparison.FIGURES,
+        scales=views.comparison.SCALES,
+        kept_by_search=views.ranges.fields({**asked, **kept}),
+        kept_by_figure=views.ranges.fields({**asked, "consumer": ids}),
     )
 
 
@@ -355,9 +357,9 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         found = freshness.read(connection, span)
         judged = health.read(connection, pool.settings)
         told = incidents.latest(connection, _INCIDENTS)
-    view = views.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
-    fixed = views.dates(found.since, found.until)
-    limits = views.limits(judged, "dag_runtime")
+    view = views.ranges.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
+    fixed = views.ranges.dates(found.since, found.until)
+    limits = views.freshness.limits(judged, "dag_runtime")
 
     def take(csv: str, json: str, asked: Mapping[str, Parameter]) -> Take:
         return Take(_api(request, csv, asked), _api(request, json, asked), view.pinned)
@@ -370,20 +372,20 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         current="freshness",
         view=view,
         health=judged,
-        measures=views.measures(judged),
+        measures=views.freshness.measures(judged),
         charts={
-            **views.watermark_charts(
+            **views.freshness.watermark_charts(
                 found,
                 Schedule(pool.settings.schedule, pool.settings.zone),
-                views.limits(judged, "watermark_lag"),
+                views.freshness.limits(judged, "watermark_lag"),
                 mark,
             ),
-            "durations": views.durations(found.runs, limits, runs),
+            "durations": views.freshness.durations(found.runs, limits, runs),
         },
-        gantt=views.gantt(found, limits, runs),
+        gantt=views.freshness.gantt(found, limits, runs),
         failed=found.failed,
-        incidents=[views.incident(one) for one in told],
-        backfills=[views.backfill(one) for one in found.backfills],
+        incidents=[views.freshness.incident(one) for one in told],
+        backfills=[views.freshness.backfill(one) for one in found.backfills],
         taken={
             "health": take("freshness/measures.csv", "freshness/health", {}),
             "failed": take("freshness/failed.csv", "freshness", fixed),
