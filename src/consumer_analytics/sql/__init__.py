@@ -2,7 +2,8 @@
 
 A query names bound values as `%(name)s` and identifiers as `{name}`; the three
 source tables are always there as `{consumers}`, `{customers}` and
-`{customer_events}`. Every statement carries its file's name as a comment, so
+`{customer_events}`, and what several queries have in common as the name of its
+file in `fragments/`. Every statement carries its file's name as a comment, so
 that `pg_stat_activity` and the server's log say what is running.
 """
 
@@ -17,14 +18,25 @@ SOURCE_TABLES = ("consumers", "customers", "customer_events")
 
 
 @cache
-def _text(name: str) -> str:
-    return (files(__name__) / "queries" / f"{name}.sql").read_text(encoding="utf-8").strip()
+def _text(name: str, folder: str = "queries") -> str:
+    return (files(__name__) / folder / f"{name}.sql").read_text(encoding="utf-8").strip()
+
+
+@cache
+def _fragments(name: str) -> dict[str, sql.Composable]:
+    """Return the fragments that a query names, by their names."""
+    names = (file.name.removesuffix(".sql") for file in (files(__name__) / "fragments").iterdir())
+    return {
+        fragment: sql.SQL(_text(fragment, "fragments"))
+        for fragment in names
+        if f"{{{fragment}}}" in _text(name)
+    }
 
 
 def read_ahead() -> None:
     """Read every file now, for processes that will be forked from this one."""
     for file in (files(__name__) / "queries").iterdir():
-        _text(file.name.removesuffix(".sql"))
+        _fragments(file.name.removesuffix(".sql"))
 
 
 def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> sql.Composed:
@@ -41,5 +53,5 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
     tables: dict[str, sql.Composable] = {
         table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES
     }
-    body = sql.SQL(_text(name)).format(**(tables | parts))
+    body = sql.SQL(_text(name)).format(**(tables | _fragments(name) | parts))
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body

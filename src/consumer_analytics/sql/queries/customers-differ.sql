@@ -1,24 +1,6 @@
 -- Instants whose snapshot says other customers than there were, lacks a
 -- consumer's row or has one too many. Slots are as in customers-extract.
-with recursive owners (consumer_id) as (
-    (
-        select consumer_id
-        from public.consumer_analytics
-        where consumer_id is not null
-        order by consumer_id
-        limit 1
-    )
-    union all
-    select (
-        select next.consumer_id
-        from public.consumer_analytics as next
-        where next.consumer_id > owners.consumer_id
-        order by next.consumer_id
-        limit 1
-    )
-    from owners
-    where owners.consumer_id is not null
-),
+with recursive {owners},
 
 instants as materialized (
     select slot::int as slot, at, extract(epoch from at) * 1000000 as at_us

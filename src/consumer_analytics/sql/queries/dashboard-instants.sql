@@ -13,13 +13,7 @@ from few
 where (select count(*) from few) <= %(points)s
 union all
 select last.snapshot_timestamp
-from (
-    select
-        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
-            - interval '1 microsecond' * (i = 1)::int as begins,
-        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * (i::float8 / %(points)s) as ends
-    from generate_series(1, %(points)s::int) as i
-) as slice
+from {slices} as slice
 cross join lateral (
     select snapshot_timestamp
     from public.consumer_analytics

@@ -31,13 +31,7 @@ from (
         and snapshot_timestamp between %(since)s and %(until)s
     union all
     select last.*
-    from (
-        select
-            %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
-                - interval '1 microsecond' * (i = 1)::int as begins,
-            %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * (i::float8 / %(points)s) as ends
-        from generate_series(1, %(points)s::int) as i
-    ) as slice
+    from {slices} as slice
     cross join lateral (
         select analytics_id, snapshot_timestamp, metrics_json
         from public.consumer_analytics

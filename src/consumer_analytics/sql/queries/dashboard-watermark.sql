@@ -22,13 +22,7 @@ select
             limit 1
         )
     ) as before
-from (
-    select
-        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * ((i - 1)::float8 / %(points)s)
-            - interval '1 microsecond' * (i = 1)::int as begins,
-        %(since)s::timestamptz + (%(until)s::timestamptz - %(since)s) * (i::float8 / %(points)s) as ends
-    from generate_series(1, %(points)s::int) as i
-) as slice
+from {slices} as slice
 cross join lateral (
     select opened_at, finished_at, reached_at
     from consumer_analytics_internal.runs

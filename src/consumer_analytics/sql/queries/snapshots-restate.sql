@@ -25,24 +25,9 @@ changed as (
 ),
 
 kept as (
-    insert into public.consumer_analytics_revisions
-        (analytics_id, consumer_id, snapshot_timestamp, metrics_json, reported_from, reason)
-    select
-        analytics_id,
-        consumer_id,
-        snapshot_timestamp,
-        metrics_json,
-        coalesce(
-            (
-                select max(earlier.reported_until)
-                from public.consumer_analytics_revisions as earlier
-                where earlier.analytics_id = snapshot.analytics_id
-            ),
-            created_at
-        ),
-        %(reason)s
+    {keep_reported}
     from changed
-    join public.consumer_analytics as snapshot using (analytics_id)
+    join public.consumer_analytics as old using (analytics_id)
 )
 
 update public.consumer_analytics as snapshot

@@ -1,25 +1,7 @@
 -- Rows of consumers that, as is known now, had no part in a snapshot: what was
 -- reported is kept, the row goes. The unique index is walked consumer by
 -- consumer; no index begins with the instant.
-with recursive owners (consumer_id) as (
-    (
-        select consumer_id
-        from public.consumer_analytics
-        where consumer_id is not null
-        order by consumer_id
-        limit 1
-    )
-    union all
-    select (
-        select next.consumer_id
-        from public.consumer_analytics as next
-        where next.consumer_id > owners.consumer_id
-        order by next.consumer_id
-        limit 1
-    )
-    from owners
-    where owners.consumer_id is not null
-),
+with recursive {owners},
 
 -- Only instants that were written before and are rendered now.
 there as materialized (
@@ -43,23 +25,8 @@ strangers as materialized (
 ),
 
 kept as (
-    insert into public.consumer_analytics_revisions
-        (analytics_id, consumer_id, snapshot_timestamp, metrics_json, reported_from, reason)
-    select
-        analytics_id,
-        consumer_id,
-        snapshot_timestamp,
-        metrics_json,
-        coalesce(
-            (
-                select max(earlier.reported_until)
-                from public.consumer_analytics_revisions as earlier
-                where earlier.analytics_id = strangers.analytics_id
-            ),
-            created_at
-        ),
-        %(reason)s
-    from strangers
+    {keep_reported}
+    from strangers as old
 )
 
 delete from public.consumer_analytics
