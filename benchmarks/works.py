@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from psycopg import sql
 
@@ -243,22 +244,29 @@ def history(work: Work, server: Server, scale: Scale) -> None:
             )
 
 
+def _each_more(
+    work: Work,
+    server: Server,
+    scale: Scale,
+    histories: Sequence[History],
+    counted: Callable[[History], int],
+) -> float:
+    """Take the same window in for few and for many; return the seconds for each one more."""
+    sizes = {f"{counted(size):,}": size for size in histories}
+    (least, *_, most) = _sizes(work, server, sizes, scale.new, scale.rounds).values()
+    return (most - least) / (counted(histories[-1]) - counted(histories[0]))
+
+
 def consumers(work: Work, server: Server, scale: Scale) -> None:
     """Take the same window in for few and for many consumers."""
-    sizes = {f"{size.consumers:,}": size for size in scale.consumers}
-    medians = _sizes(work, server, sizes, scale.new, scale.rounds)
-    more = scale.consumers[-1].consumers - scale.consumers[0].consumers
-    (least, *_, most) = medians.values()
-    work.facts["each consumer more"] = f"{1000 * (most - least) / more:.3f} ms"
+    each = _each_more(work, server, scale, scale.consumers, attrgetter("consumers"))
+    work.facts["each consumer more"] = f"{1000 * each:.3f} ms"
 
 
 def customers(work: Work, server: Server, scale: Scale) -> None:
     """Take the same window in with few and with many customers."""
-    sizes = {f"{size.customers:,}": size for size in scale.customers}
-    medians = _sizes(work, server, sizes, scale.new, scale.rounds)
-    more = scale.customers[-1].customers - scale.customers[0].customers
-    (least, *_, most) = medians.values()
-    work.facts["each million customers more"] = f"{_MILLION * (most - least) / more:.3f} s"
+    each = _each_more(work, server, scale, scale.customers, attrgetter("customers"))
+    work.facts["each million customers more"] = f"{_MILLION * each:.3f} s"
 
 
 # -- backfills ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from consumer_analytics.errors import UpError
+from consumer_analytics.errors import UpError, one_line
 
 ROLE = "airflow_meta"
 SCHEMA = "airflow"
@@ -83,7 +83,7 @@ class Metadata:
             return psycopg.connect(self.conninfo)
         except psycopg.OperationalError as error:
             raise UpError(
-                f"the database login {ROLE} cannot connect: {' '.join(str(error).split())}; its "
+                f"the database login {ROLE} cannot connect: {one_line(error)}; its "
                 "password is metadata_password in secrets.json of the home folder"
             ) from None
 

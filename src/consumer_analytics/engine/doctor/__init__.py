@@ -104,7 +104,7 @@ def _treat(check: Check, context: Context, apply: Callable[[Context], str]) -> T
         text = error.diag.message_primary or one_line(error)
         return Treatment(f"failed: {text}", None)
     except (ConsumerAnalyticsError, OSError) as error:
-        return Treatment(f"failed: {' '.join(str(error).split())}", None)
+        return Treatment(f"failed: {one_line(error)}", None)
     return Treatment(done, look(check, context))
 
 
