@@ -340,12 +340,7 @@ def repair(
             done["events_vanished"] = correction["vanished"]
             done["totals_corrected"] = scalar(connection, query("totals-rebuild"))
             if done["totals_corrected"]:
-                # Extracts made before are stale.
-                connection.execute(
-                    "update consumer_analytics_internal.state set version = version + 1 "
-                    "where job_name = %s",
-                    [watermark.JOB],
-                )
+                connection.execute(query("extracts-outdate"), {"job": watermark.JOB})
             connection.execute(
                 query("deletions-remember", settings.source_schema),
                 {"since": MINUS_INFINITY, "until": stands.processed_through},

@@ -27,6 +27,7 @@ from consumer_analytics.engine.database import (
     Connection,
     consistent,
     scalar,
+    scalar_of,
 )
 from consumer_analytics.errors import BusyError, SourceError
 from consumer_analytics.settings import Settings
@@ -150,7 +151,9 @@ def enable(connection: Connection, settings: Settings) -> None:
                     sql.Identifier(trigger.name),
                 )
             )
-        connection.execute(query("capture-publish"), {"until": _processed_through(connection)})
+        connection.execute(
+            query("capture-publish"), {"until": watermark.processed_through(connection)}
+        )
 
 
 def disable(connection: Connection, settings: Settings) -> None:
@@ -198,13 +201,7 @@ def _ddl(connection: Connection, what: str) -> Iterator[None]:
 
 def _require_tables(connection: Connection, source_schema: str) -> None:
     for table in SOURCE_TABLES:
-        kind = scalar(
-            connection,
-            "select (select relkind::text from pg_class "
-            "where oid = to_regclass(format('%%I.%%I', %s::text, %s::text)))",
-            source_schema,
-            table,
-        )
+        kind = scalar_of(connection, "relation-kind", {"schema": source_schema, "table": table})
         if kind not in ("r", "p"):
             raise SourceError(
                 f"{source_schema}.{table} is no table, so no trigger can watch its rows; "
@@ -279,7 +276,7 @@ def _publish(
     until: dt.datetime,
     notify: Callable[[str], None],
 ) -> None:
-    processed = _processed_through(connection)
+    processed = watermark.processed_through(connection)
     if until <= processed:
         # Nothing new is read; those who have ended since are made good all the same.
         connection.execute(
@@ -323,7 +320,7 @@ def _resolve(connection: Connection, settings: Settings) -> None:
     with consistent(connection):
         connection.execute(
             query("capture-resolve", settings.source_schema),
-            {"processed_through": _processed_through(connection), "job": watermark.JOB},
+            {"processed_through": watermark.processed_through(connection), "job": watermark.JOB},
         )
 
 
@@ -343,15 +340,6 @@ def catch_up(connection: Connection, known: dt.datetime, until: dt.datetime) -> 
 
 def _day(instant: dt.datetime) -> dt.date | str:
     return "-infinity" if instant == MINUS_INFINITY else instants.day_of(instant)
-
-
-def _processed_through(connection: Connection) -> dt.datetime:
-    value: dt.datetime = scalar(
-        connection,
-        "select processed_through from consumer_analytics_internal.state where job_name = %s",
-        watermark.JOB,
-    )
-    return value
 
 
 @contextmanager

@@ -548,7 +548,7 @@ def invalidate_extracts(connection: Connection) -> dt.datetime:
     Returns:
         How far runs have processed. Rows from before need `touch_days`.
     """
-    row = connection.execute(query("import-invalidate-extracts"), {"job": watermark.JOB}).fetchone()
+    row = connection.execute(query("extracts-outdate"), {"job": watermark.JOB}).fetchone()
     return row[0] if row else MINUS_INFINITY
 
 

@@ -135,11 +135,7 @@ def previous_snapshot(connection: Connection, before: dt.datetime) -> dt.datetim
 
 def owed_snapshots(connection: Connection, until: dt.datetime) -> list[dt.datetime]:
     """Return instants before `until` whose snapshots earlier runs were held back from."""
-    rows = connection.execute(
-        "select snapshot_timestamp from consumer_analytics_internal.owed_snapshots "
-        "where snapshot_timestamp < %s order by 1",
-        [until],
-    )
+    rows = connection.execute(query("snapshots-owed"), {"until": until})
     return [instant for (instant,) in rows]
 
 

@@ -18,7 +18,7 @@ from psycopg.errors import Diagnostic
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import instants, load, schema, watermark
-from consumer_analytics.engine.database import MINUS_INFINITY, Connection, scalar
+from consumer_analytics.engine.database import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -248,12 +248,7 @@ def _forget(connection: Connection, kind: _Kind, oldest: dt.datetime) -> tuple[i
 
 def _sizes(connection: Connection, tables: Sequence[str]) -> int:
     """Return what tables take on disk, indexes and all."""
-    size: int = scalar(
-        connection,
-        "select coalesce(sum(pg_total_relation_size(name::regclass)), 0)::bigint "
-        "from unnest(%s::text[]) as name",
-        list(tables),
-    )
+    size: int = scalar_of(connection, "tables-size", {"tables": list(tables)})
     return size
 
 
@@ -279,19 +274,13 @@ def _vacuum(connection: Connection, tables: Sequence[str]) -> list[str]:
 
 def begin(connection: Connection, who: str) -> int:
     """Record that a maintenance begins; return its number."""
-    number: int = scalar(
-        connection,
-        "insert into consumer_analytics_internal.maintenance (requested_by) values (%s) "
-        "returning maintenance_id",
-        who,
-    )
+    number: int = scalar_of(connection, "maintenance-open", {"who": who})
     return number
 
 
 def record(connection: Connection, number: int, parts: Sequence[Part]) -> None:
     """Record what a maintenance did."""
     connection.execute(
-        "update consumer_analytics_internal.maintenance "
-        "set finished_at = clock_timestamp(), parts = %s where maintenance_id = %s",
-        [Jsonb([part.as_json() for part in parts]), number],
+        query("maintenance-close"),
+        {"id": number, "parts": Jsonb([part.as_json() for part in parts])},
     )

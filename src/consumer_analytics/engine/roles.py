@@ -442,20 +442,16 @@ def _guard(connection: Connection, table: str, tenant: str) -> None:
     """Limit the tenants' role to its own rows, whatever else it may be granted."""
     name = f"only_own_{tenant}"[:_LONGEST_NAME]
     if connection.execute(
-        "select 1 from pg_policies where schemaname = 'public' and tablename = %s "
-        "and policyname = %s and roles = array[%s::name]",
-        [table, name, tenant],
+        query("tenants-policy-there"), {"table": table, "name": name, "tenant": tenant}
     ).fetchone():
         return
     connection.execute(
-        sql.SQL(
-            "create policy {} on {} as restrictive to {} "
-            "using (consumer_id = any ((select {}())::uuid[])) with check (false)"
-        ).format(
-            sql.Identifier(name),
-            sql.Identifier("public", table),
-            sql.Identifier(tenant),
-            sql.Identifier(INTERNAL, "own_consumers"),
+        query(
+            "tenants-policy",
+            policy=sql.Identifier(name),
+            table=sql.Identifier("public", table),
+            tenant=sql.Identifier(tenant),
+            own_consumers=sql.Identifier(INTERNAL, "own_consumers"),
         )
     )
 
@@ -469,20 +465,12 @@ def _set_tenants(
     role = sql.Identifier(tenant)
     for login in remove:
         _require_login(connection, login)
-        connection.execute(
-            "delete from consumer_analytics_internal.tenants using pg_roles "
-            "where rolname = %s and login::oid = pg_roles.oid",
-            [login],
-        )
+        connection.execute(query("tenants-remove"), {"login": login})
         connection.execute(sql.SQL("revoke {} from {}").format(role, sql.Identifier(login)))
     for login, consumer in add:
         _require_login(connection, login)
         connection.execute(sql.SQL("grant {} to {}").format(role, sql.Identifier(login)))
-        connection.execute(
-            "insert into consumer_analytics_internal.tenants (login, consumer_id) "
-            "select oid::regrole, %s from pg_roles where rolname = %s on conflict do nothing",
-            [consumer, login],
-        )
+        connection.execute(query("tenants-add"), {"login": login, "consumer": consumer})
 
 
 def _require_login(connection: Connection, login: str) -> None:
@@ -496,9 +484,6 @@ def _require_login(connection: Connection, login: str) -> None:
 def _tenants(connection: Connection) -> dict[str, list[str]]:
     """Return the tenants' logins and their consumers."""
     found: dict[str, list[str]] = {}
-    for login, consumer in connection.execute(
-        "select rolname::text, consumer_id::text from consumer_analytics_internal.tenants "
-        "join pg_roles on pg_roles.oid = login::oid order by 1, 2"
-    ):
+    for login, consumer in connection.execute(query("tenants-list")):
         found.setdefault(login, []).append(consumer)
     return found

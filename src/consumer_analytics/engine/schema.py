@@ -20,6 +20,7 @@ import consumer_analytics
 from consumer_analytics.engine.database import LOCK_MIGRATE, Connection, connected, scalar
 from consumer_analytics.errors import BusyError, SchemaError
 from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
 
 INTERNAL = "consumer_analytics_internal"
 
@@ -129,9 +130,13 @@ def _record(**event: Any) -> None:
     version = event["step"].up_revision_id
     migration = next(one for one in migrations() if one.version == version)
     _driver(event["ctx"].connection).execute(
-        "insert into consumer_analytics_internal.migrations "
-        "(version, name, checksum, product_version) values (%s, %s, %s, %s)",
-        [version, migration.name, migration.checksum, consumer_analytics.__version__],
+        query("migrations-record"),
+        {
+            "version": version,
+            "name": migration.name,
+            "checksum": migration.checksum,
+            "product": consumer_analytics.__version__,
+        },
     )
 
 
@@ -167,12 +172,7 @@ def _upgrade(connection: Connection) -> None:
 
 def _become_owner(connection: Connection) -> None:
     """Work as the role that owns what is there, so that it owns what comes, too."""
-    row = connection.execute(
-        "select rolname from pg_namespace join pg_roles on pg_roles.oid = nspowner "
-        "where nspname = %s and rolname <> current_user "
-        "and pg_has_role(current_user, nspowner, 'member')",
-        [INTERNAL],
-    ).fetchone()
+    row = connection.execute(query("schema-owner"), {"schema": INTERNAL}).fetchone()
     if row is not None:
         connection.execute(sql.SQL("set role {}").format(sql.Identifier(row[0])))
 

@@ -82,9 +82,7 @@ def require_all_rows(connection: Connection, source_schema: str) -> None:
         SourceError: row-level security hides some; the message names the table.
     """
     filtered = connection.execute(
-        "select relname, current_user from pg_class where relname = any(%s) "
-        "and relnamespace = to_regnamespace(quote_ident(%s)) and row_security_active(oid)",
-        [list(REQUIRED), source_schema],
+        query("sources-filtered"), {"tables": list(REQUIRED), "schema": source_schema}
     ).fetchone()
     if filtered is not None:
         raise SourceError(

@@ -60,10 +60,7 @@ def read(connection: Connection, source_schema: str, *, consumers: int, runs: in
         consumers: how many consumers to return, the largest first.
         runs: how many runs to return.
     """
-    latest = connection.execute(
-        "select snapshot_timestamp, metrics_json from public.consumer_analytics "
-        "where consumer_id is null order by snapshot_timestamp desc limit 1"
-    ).fetchone()
+    latest = connection.execute(query("snapshots-latest")).fetchone()
     rows = connection.execute(
         query("snapshots-largest", source_schema),
         {"at": latest[0] if latest else None, "limit": consumers},

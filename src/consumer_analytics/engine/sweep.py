@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
-from consumer_analytics.engine.database import MINUS_INFINITY, Connection, consistent
+from consumer_analytics.engine.database import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.engine.plan import Standing
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -200,9 +200,8 @@ def _customers(
         earliest = min(found, default=earliest)
     if earliest is not None:
         connection.execute(
-            "update consumer_analytics_internal.state "
-            "set restate_after = least(restate_after, %s::timestamptz) where job_name = %s",
-            [earliest - _ONE_MICROSECOND, watermark.JOB],
+            query("state-restate-after"),
+            {"after": earliest - _ONE_MICROSECOND, "job": watermark.JOB},
         )
     return {"snapshots_with_other_customers": differing}
 
@@ -236,9 +235,9 @@ def _out_of_reach(connection: Connection, stands: Standing, first: dt.date) -> d
     horizon = stands.purged_before
     if horizon is None or instants.start_of(first) >= horizon:
         return {}
-    row = connection.execute(
-        "select count(*) from public.consumer_analytics where consumer_id is null "
-        "and snapshot_timestamp >= %s and snapshot_timestamp < %s",
-        [instants.start_of(first), horizon],
-    ).fetchone()
-    return {"purged_before": horizon, "snapshots_not_recountable": row[0] if row else 0}
+    left = scalar_of(
+        connection,
+        "snapshots-count-between",
+        {"from": instants.start_of(first), "until": horizon},
+    )
+    return {"purged_before": horizon, "snapshots_not_recountable": left}

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.engine.database import Connection
+from consumer_analytics.engine.database import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.sql import query
 
@@ -64,6 +64,12 @@ def read(connection: Connection, *, for_update: bool = False) -> Watermark:
     return Watermark(*row)
 
 
+def processed_through(connection: Connection) -> dt.datetime:
+    """Return how far the counts themselves reach, wherever the watermark is."""
+    through: dt.datetime | None = scalar_of(connection, "state-processed-through", {"job": JOB})
+    return MINUS_INFINITY if through is None else through
+
+
 def move(
     connection: Connection, to: dt.datetime, *, who: str, reason: str
 ) -> tuple[dt.datetime, dt.datetime]:
@@ -76,19 +82,10 @@ def move(
         The watermark before and after.
     """
     with connection.transaction():
-        row = connection.execute(
-            "select last_processed_timestamp from public.etl_job_watermarks "
-            "where job_name = %s for update",
-            [JOB],
-        ).fetchone()
+        row = connection.execute(query("watermark-lock"), {"job": JOB}).fetchone()
         before: dt.datetime = row[0] if row else EPOCH
         connection.execute(
-            "insert into public.etl_job_watermarks "
-            "(job_name, last_processed_timestamp, last_run_status, metadata_json) "
-            "values (%(job)s, %(to)s, 'pending', %(metadata)s) "
-            "on conflict (job_name) do update set "
-            "last_processed_timestamp = excluded.last_processed_timestamp, "
-            "last_run_status = excluded.last_run_status, metadata_json = excluded.metadata_json",
+            query("watermark-move"),
             {
                 "job": JOB,
                 "to": to,
@@ -104,10 +101,8 @@ def move(
             },
         )
         connection.execute(
-            "insert into consumer_analytics_internal.watermark_changes "
-            "(job_name, changed_by, from_timestamp, to_timestamp, reason) "
-            "values (%s, %s || ' (' || current_user || ')', %s, %s, %s)",
-            [JOB, who, before, to, reason],
+            query("watermark-changes-put"),
+            {"job": JOB, "who": who, "from": before, "to": to, "reason": reason},
         )
     return before, to
 
@@ -143,10 +138,5 @@ class Change:
 
 def changes(connection: Connection, limit: int = 10) -> list[Change]:
     """Return the latest moves by our command, the newest first."""
-    rows = connection.execute(
-        "select changed_at, changed_by, from_timestamp, to_timestamp, reason "
-        "from consumer_analytics_internal.watermark_changes where job_name = %s "
-        "order by change_id desc limit %s",
-        [JOB, limit],
-    )
+    rows = connection.execute(query("watermark-changes-list"), {"job": JOB, "limit": limit})
     return [Change(*row) for row in rows]

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from consumer_analytics.engine import holdback, watermark
-from consumer_analytics.engine.database import Connection, scalar
+from consumer_analytics.engine.database import Connection
 from consumer_analytics.errors import HeldBackError
 from consumer_analytics.settings import Settings
 
@@ -18,11 +18,7 @@ def settled(
     notify: Callable[[str], None],
 ) -> tuple[tuple[dt.datetime, ...], HeldBackError | None]:
     """Wait for transactions that may still commit rows of the range; leave out what stays open."""
-    known: dt.datetime = scalar(
-        connection,
-        "select processed_through from consumer_analytics_internal.state where job_name = %s",
-        watermark.JOB,
-    )
+    known = watermark.processed_through(connection)
     if bounds[-1] <= known:
         return bounds, None
     holders = holdback.wait_until_settled(connection, bounds[-1], settings, notify)

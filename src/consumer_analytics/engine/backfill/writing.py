@@ -148,9 +148,5 @@ def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:
     after: dt.datetime | None = scalar_of(connection, "backfill-outdated", values)
     if after is None or after >= values["until"]:
         return False
-    connection.execute(
-        "update consumer_analytics_internal.state "
-        "set restate_after = least(restate_after, %s) where job_name = %s",
-        [after, watermark.JOB],
-    )
+    connection.execute(query("state-restate-after"), {"after": after, "job": watermark.JOB})
     return True

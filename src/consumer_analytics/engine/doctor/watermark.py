@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.engine import holdback, instants, load, watermark
-from consumer_analytics.engine.database import LOCK_JOB, MINUS_INFINITY, scalar
+from consumer_analytics.engine.database import LOCK_JOB, scalar
 from consumer_analytics.engine.doctor.findings import (
     Check,
     Context,
@@ -118,12 +118,7 @@ def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Fin
 
 
 def _processed_through(context: Context) -> dt.datetime:
-    row = context.database.execute(
-        "select processed_through from consumer_analytics_internal.state where job_name = %s",
-        [watermark.JOB],
-    ).fetchone()
-    through: dt.datetime = row[0] if row else MINUS_INFINITY
-    return max(through, watermark.EPOCH)
+    return max(watermark.processed_through(context.database), watermark.EPOCH)
 
 
 def _put_back(context: Context) -> str:

@@ -1,0 +1,7 @@
+-- The role that owns a schema, where it is another one that this login may become.
+select rolname
+from pg_namespace
+join pg_roles on pg_roles.oid = nspowner
+where nspname = %(schema)s
+    and rolname <> current_user
+    and pg_has_role(current_user, nspowner, 'member')

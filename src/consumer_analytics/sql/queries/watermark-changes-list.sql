@@ -1,0 +1,5 @@
+select changed_at, changed_by, from_timestamp, to_timestamp, reason
+from consumer_analytics_internal.watermark_changes
+where job_name = %(job)s
+order by change_id desc
+limit %(limit)s
