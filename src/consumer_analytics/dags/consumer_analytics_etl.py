@@ -79,3 +79,7 @@ with DAG(
         return tasks.load_consumer_analytics(get_current_context()["dag_run"])
 
     [extract_customer_counts(), extract_event_counts()] >> load_consumer_analytics()
+
+    for step in dag.tasks:
+        # Nothing in them is a template: storing what was rendered would be a request each.
+        step.template_fields = ()

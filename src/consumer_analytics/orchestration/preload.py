@@ -15,14 +15,18 @@ from consumer_analytics import sql
 from consumer_analytics.engine import schema
 
 MODULES = (
+    "airflow.dag_processing.bundles.local",
     "airflow.dag_processing.dagbag",
     "airflow.providers.postgres.assets.postgres",
     "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.version",
     # With the settings, and all that Airflow imports only when a DAG names it.
     "consumer_analytics.dags.consumer_analytics_etl",
     "consumer_analytics.orchestration.tasks",
+    "jinja2.ext",
 )
 
 
@@ -34,5 +38,8 @@ def preload() -> None:
         # Only a saving: a module that moved must not stop the scheduler.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    # With the plugins, which each task would look for among all that is installed.
+    with contextlib.suppress(Exception):
+        importlib.import_module("airflow.sdk.listener").get_listener_manager()
     sql.read_ahead()
     schema.migrations()
