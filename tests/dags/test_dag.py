@@ -138,6 +138,21 @@ def test_a_run_writes_the_snapshot_of_its_own_tick(
     ) == [("airflow_etl",)]
 
 
+def test_a_run_has_airflow_store_nothing_that_nobody_reads(
+    filled: Any,  # noqa: ARG001  (what the run reads)
+    run_dag: Callable[..., Any],
+) -> None:
+    # Each would be a request of a task to the web server.
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    run = run_dag(dt.datetime(2025, 3, 5, tzinfo=dt.UTC))
+    with create_session() as session:
+        for model in (RenderedTaskInstanceFields, XComModel):
+            assert not session.query(model).filter(model.run_id == run.run_id).count()
+
+
 def test_a_run_without_a_logical_date_takes_the_moment_it_was_triggered(
     filled: Any, run_dag: Callable[..., Any]
 ) -> None:
