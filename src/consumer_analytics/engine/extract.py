@@ -148,20 +148,19 @@ def customers_of(
         )
     )
     values = {"run_id": run_id, "start": made.bounds[0], **instants_of(made.bounds)}
-    present = query("customers-present", settings.source_schema, slot_of_customer=slot)
+    source = settings.source_schema
+    present = query("customers-present", source, slot_of_customer=slot)
     if not read_only:
         connection.execute("drop table if exists pg_temp.present_customers")
         connection.execute(query("customers-present-apart", present=present), values)
         present = sql.SQL("select * from pg_temp.present_customers").format()
+    if connection.execute(query("customers-moved-since", source), values).fetchone() == (False,):
+        changes = query("customers-unchanged", present=present)
+    else:
+        undone = query("customers-undone", source)
+        changes = query("customers-changed", undone=undone, present=present)
     found = connection.execute(
-        query(
-            "customers-extract",
-            settings.source_schema,
-            undone=query("customers-undone", settings.source_schema),
-            present=present,
-            extracted_customers=into,
-        ),
-        values,
+        query("customers-extract", changes=changes, extracted_customers=into), values
     ).fetchone()
     names = ("customers", "new_customers", "unattributed_customers", "future_customers")
     return dict(zip(names, found or (0, 0, 0, 0), strict=True))

@@ -1,0 +1,46 @@
+-- Today's customers with the lifecycle events from an instant on undone: the beginning of
+-- a statement, for customers-extract.
+{undone},
+
+restored as (
+    select
+        consumer_id,
+        change.slot,
+        case when change.status ~ '\S' then change.status else '(none)' end as status,
+        change.n
+    from unlike
+    cross join lateral (
+        values (from_slot, status, 1), (from_slot, status_today, -1), (until_slot, status, -1), (until_slot, status_today, 1)
+    ) as change (slot, status, n)
+),
+
+present as materialized ({present}),
+
+changes as (
+    select
+        consumer_id,
+        slot,
+        status,
+        sum(n) as n,
+        coalesce(sum(dated), 0) as dated,
+        coalesce(sum(created_us), 0) as created_us,
+        coalesce(sum(born), 0) as born
+    from (
+        select
+            consumer_id,
+            slot,
+            case when status ~ '\S' then status else '(none)' end as status,
+            n,
+            dated,
+            created_us,
+            born
+        from present
+        union all
+        select consumer_id, slot, status, n, null, null, null
+        from restored
+        union all
+        select consumer_id, slot, status, n, dated, created_us, born
+        from returned
+    ) as rows
+    group by consumer_id, slot, status
+)
