@@ -54,6 +54,9 @@ def read(
     connection.execute("select set_config('temp_buffers', '64MB', false)")
     # Of the cells only sizes and widths matter.
     connection.execute("select set_config('default_statistics_target', '10', false)")
+    if share is not None:
+        # A worker of the one session would take its core from the other, which has more to read.
+        connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
     # Cells are small numbers; what is not refuses to be one.
     figures.cell = sql.SQL("int")
