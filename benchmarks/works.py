@@ -77,7 +77,7 @@ DEFAULT = Scale(
     backfills=3,
     loop_year=False,
     seconds=8,
-    dag_runs=20,
+    dag_runs=30,
     peers=True,
 )
 FULL = replace(
