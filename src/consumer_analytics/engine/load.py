@@ -145,7 +145,7 @@ def _load(
         connection, settings, run.run_id, made, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with _timed(seconds, "finish"):
-        bad_rows = _bad_rows(connection, settings, run.run_id, figures["customers"])
+        bad_rows = _bad_rows(connection, settings, made, figures["customers"])
         summary = {
             "run_key": run.run_key,
             "window_start": made.bounds[0].isoformat() if made.snapshots else None,
@@ -359,14 +359,19 @@ def forget_extracts(connection: Connection, run_id: int) -> None:
 
 
 def _bad_rows(
-    connection: Connection, settings: Settings, run_id: int, customers: dict[str, Any]
+    connection: Connection, settings: Settings, made: Plan, customers: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the kinds of rows that the contract tolerates but wants told, where there are any."""
-    row = connection.execute(
-        query("rows-bad", settings.source_schema), {"run_id": run_id}
-    ).fetchone()
-    names = ("unattributed_events", "untyped_events", "future_events", "unknown_consumers")
+    """Return the kinds of rows that the contract tolerates but wants told, where there are any.
+
+    `write` has left the plan's snapshots.
+    """
+    row = connection.execute(query("rows-bad", settings.source_schema)).fetchone()
+    names = ("unattributed_events", "untyped_events", "future_events")
     found = dict(zip(names, row or (), strict=False))
+    if made.snapshots:
+        found["unknown_consumers"] = scalar(
+            connection, query("rows-unknown-consumers", settings.source_schema)
+        )
     found["unattributed_customers"] = customers.get("unattributed_customers", 0)
     found["future_customers"] = customers.get("future_customers", 0)
     return {name: value for name, value in found.items() if value}
