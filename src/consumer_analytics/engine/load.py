@@ -199,12 +199,18 @@ def write(
         "snapshots": list(made.snapshots),
     }
     written = restated = 0
-    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.rendered_snapshots")
+    connection.execute(
+        "drop table if exists pg_temp.event_slots, pg_temp.event_changes, "
+        "pg_temp.rendered_snapshots"
+    )
     with _timed(seconds, "fold"):
         connection.execute(query("events-slots"), values)
+        connection.execute(query("events-changes"), values)
         corrected_from, found, vanished = connection.execute(
             query("events-fold"), values
         ).fetchone() or (None, 0, 0)
+        connection.execute(query("events-fold-totals"))
+        connection.execute(query("events-fold-stray"))
         if vanished:
             connection.execute(query("events-forget-zeros"))
         _advance(connection, made, corrected_from)

@@ -1,0 +1,18 @@
+-- What a run changes in the counts by day: days counted anew are compared with what
+-- was known of them, the rest is new. In a table of its own, whose size tells the
+-- planner how many they are: where they are many, it hashes the totals.
+create temporary table event_changes on commit drop as
+select consumer_id, day, event_type, sum(n)::bigint as n
+from (
+    select consumer_id, day, event_type, n
+    from consumer_analytics_internal.extracted_events
+    where run_id = %(run_id)s
+    union all
+    select consumer_id, day, event_type, -n
+    from consumer_analytics_internal.event_days
+    where day >= lower(%(recount)s::datemultirange)
+        and day < upper(%(recount)s::datemultirange)
+        and day <@ %(recount)s::datemultirange
+) as rows
+group by consumer_id, day, event_type
+having sum(n) <> 0

@@ -1,0 +1,12 @@
+-- Add what events-changes found to its consumers' totals: one look for both the
+-- totals that are there, nearly all, and those that are not.
+merge into consumer_analytics_internal.event_totals as known
+using (
+    select consumer_id, event_type, sum(n)::bigint as n
+    from pg_temp.event_changes
+    where consumer_id is not null
+    group by consumer_id, event_type
+) as change
+    on known.consumer_id = change.consumer_id and known.event_type = change.event_type
+when matched then update set n = known.n + change.n
+when not matched then insert (consumer_id, event_type, n) values (change.consumer_id, change.event_type, change.n)
