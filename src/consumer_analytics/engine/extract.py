@@ -20,7 +20,7 @@ from consumer_analytics.engine.database import (
     MINUS_INFINITY,
     Connection,
     consistent,
-    scalar,
+    scalar_of,
 )
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan, Range, Standing, slot_of
@@ -97,10 +97,7 @@ def extract_part(
     started = time.monotonic()
     # The extract's row first, then what it stands for: as the load does that clears
     # them, so that one waits for the other and never both.
-    connection.execute(
-        "delete from consumer_analytics_internal.extracts where run_id = %s and part = %s",
-        [run_id, part],
-    )
+    connection.execute(query("extracts-remove"), {"run_id": run_id, "part": part})
     table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
     figures = (
@@ -110,10 +107,13 @@ def extract_part(
     )
     figures["seconds"] = round(time.monotonic() - started, 3)
     connection.execute(
-        "insert into consumer_analytics_internal.extracts (run_id, part, plan, figures) "
-        "values (%s, %s, %s, %s) on conflict (run_id, part) "
-        "do update set plan = excluded.plan, figures = excluded.figures",
-        [run_id, part, Jsonb(made.as_json()), Jsonb(figures)],
+        query("extracts-put"),
+        {
+            "run_id": run_id,
+            "part": part,
+            "plan": Jsonb(made.as_json()),
+            "figures": Jsonb(figures),
+        },
     )
     return figures
 
@@ -188,13 +188,7 @@ def _events(connection: Connection, settings: Settings, run_id: int, made: Plan)
             },
         )
         _count(connection, settings, run_id, made, fresh)
-    read: int = scalar(
-        connection,
-        "select coalesce(sum(n), 0)::bigint "
-        "from consumer_analytics_internal.extracted_events where run_id = %s",
-        run_id,
-    )
-    return {"rows_read": read}
+    return {"rows_read": scalar_of(connection, "events-extracted", {"run_id": run_id})}
 
 
 def _count(

@@ -26,10 +26,11 @@ from consumer_analytics.engine import (
     sources,
     watermark,
 )
-from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar
+from consumer_analytics.engine.database import LOCK_JOB, Connection, scalar_of
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
 from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
 
 Notify = Callable[[str], None]
 #: How long a failed run waits to note its failure while another one is at work.
@@ -84,11 +85,7 @@ def open_run(
         found = find(connection, key, state="open")
         if found is not None:
             return found
-        processed: dt.datetime = scalar(
-            connection,
-            "select processed_through from consumer_analytics_internal.state where job_name = %s",
-            watermark.JOB,
-        )
+        processed = watermark.processed_through(connection)
         holders: list[holdback.Holder] = []
         if requested > processed:
             holders = holdback.wait_until_settled(connection, requested, settings, notify)
@@ -131,36 +128,25 @@ def _record(
     told = [holder.as_json() for holder in holders]
     with connection.transaction():
         _limit_waiting(connection, settings.lock_wait)
-        run_id = scalar(
+        run_id = scalar_of(
             connection,
-            "insert into consumer_analytics_internal.runs "
-            "(run_key, snapshot_source, state, requested_at, reached_at, named, held_back_by) "
-            "values (%s, %s, 'open', %s, %s, %s, %s) on conflict (run_key) do update set "
-            "snapshot_source = excluded.snapshot_source, state = 'open', "
-            "requested_at = excluded.requested_at, reached_at = excluded.reached_at, "
-            "named = excluded.named, held_back_by = excluded.held_back_by, "
-            "opened_at = clock_timestamp(), finished_at = null returning run_id",
-            key,
-            source,
-            requested,
-            reached,
-            named,
-            Jsonb(told),
+            "runs-open",
+            {
+                "key": key,
+                "source": source,
+                "requested": requested,
+                "reached": reached,
+                "named": named,
+                "held_back_by": Jsonb(told),
+            },
         )
-        connection.execute(
-            "update public.etl_job_watermarks set last_run_status = 'running' where job_name = %s",
-            [watermark.JOB],
-        )
+        connection.execute(query("watermark-status"), {"status": "running", "job": watermark.JOB})
     return Run(run_id, key, source, requested, reached, named, tuple(told))
 
 
 def find(connection: Connection, run_key: str, *, state: str | None = None) -> Run | None:
     """Return the run with this key, in this state where one is named; None without."""
-    row = connection.execute(
-        "select run_id, run_key, snapshot_source, requested_at, reached_at, named, held_back_by "
-        "from consumer_analytics_internal.runs where run_key = %s and state = coalesce(%s, state)",
-        [run_key, state],
-    ).fetchone()
+    row = connection.execute(query("runs-find"), {"key": run_key, "state": state}).fetchone()
     if row is None:
         return None
     columns: list[Any] = list(row)
@@ -170,11 +156,7 @@ def find(connection: Connection, run_key: str, *, state: str | None = None) -> R
 
 def summary_of(connection: Connection, run_key: str) -> dict[str, Any]:
     """Return what a finished run reported."""
-    summary: dict[str, Any] = scalar(
-        connection,
-        "select summary from consumer_analytics_internal.runs where run_key = %s",
-        run_key,
-    )
+    summary: dict[str, Any] = scalar_of(connection, "runs-summary", {"key": run_key})
     return summary
 
 
@@ -184,25 +166,15 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
     A run that gave up its turn is noted among the runs only: the watermark's
     row tells of the run that has it.
     """
-    message = one_line(error)[:2000]
+    told = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
     with connection.transaction():
         _limit_waiting(connection, _FAILURE_SECONDS)
         if not isinstance(error, BusyError):
             connection.execute(
-                "update public.etl_job_watermarks set last_run_status = 'failed', "
-                "last_run_at = clock_timestamp(), metadata_json = %s where job_name = %s",
-                [
-                    Jsonb(
-                        {"run_key": run_key, "error_type": type(error).__name__, "error": message}
-                    ),
-                    watermark.JOB,
-                ],
+                query("watermark-failed"),
+                {"told": Jsonb({"run_key": run_key, **told}), "job": watermark.JOB},
             )
-        connection.execute(
-            "update consumer_analytics_internal.runs set state = 'failed', "
-            "finished_at = clock_timestamp(), summary = %s where run_key = %s",
-            [Jsonb({"error_type": type(error).__name__, "error": message}), run_key],
-        )
+        connection.execute(query("runs-failed"), {"told": Jsonb(told), "key": run_key})
 
 
 def run(

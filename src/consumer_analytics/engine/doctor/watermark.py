@@ -160,10 +160,7 @@ def _give_up(context: Context) -> str:
         context.database, row[0], UnexaminableError("the run's process is gone: found by doctor")
     )
     # Its failure is told; that the next run succeeds is no longer in doubt.
-    context.database.execute(
-        "update public.etl_job_watermarks set last_run_status = 'pending' where job_name = %s",
-        [watermark.JOB],
-    )
+    context.database.execute(query("watermark-status"), {"status": "pending", "job": watermark.JOB})
     return f"noted the run {row[0]} as failed, and the job as waiting for its next run"
 
 

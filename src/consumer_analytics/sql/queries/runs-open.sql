@@ -1,0 +1,14 @@
+-- A run that was tried before is opened again under its key.
+insert into consumer_analytics_internal.runs
+    (run_key, snapshot_source, state, requested_at, reached_at, named, held_back_by)
+values (%(key)s, %(source)s, 'open', %(requested)s, %(reached)s, %(named)s, %(held_back_by)s)
+on conflict (run_key) do update set
+    snapshot_source = excluded.snapshot_source,
+    state = 'open',
+    requested_at = excluded.requested_at,
+    reached_at = excluded.reached_at,
+    named = excluded.named,
+    held_back_by = excluded.held_back_by,
+    opened_at = clock_timestamp(),
+    finished_at = null
+returning run_id

@@ -1,0 +1,3 @@
+select summary
+from consumer_analytics_internal.runs
+where run_key = %(key)s
