@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import capture, extract, instants, plan, watermark
-from consumer_analytics.engine.database import LOCK_JOB, Connection, consistent, scalar
+from consumer_analytics.engine.database import LOCK_JOB, Connection, consistent, scalar, scalar_of
 from consumer_analytics.engine.figures import render
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan
@@ -75,12 +75,7 @@ def busy(connection: Connection, settings: Settings) -> BusyError:
 
 
 def _who_has_it(connection: Connection) -> str:
-    row = connection.execute(
-        "select a.pid, a.application_name from pg_locks l join pg_stat_activity a using (pid) "
-        "where l.locktype = 'advisory' and l.classid = %s::oid and l.granted "
-        "and l.database = (select oid from pg_database where datname = current_database())",
-        [LOCK_JOB],
-    ).fetchone()
+    row = connection.execute(query("job-lock-holder"), {"lock": LOCK_JOB}).fetchone()
     return f" (pid {row[0]}, {row[1]})" if row else ""
 
 
@@ -129,9 +124,8 @@ def _load(
     figures: dict[str, Any] = {}
     for part in extract.PARTS:
         found = connection.execute(
-            "select figures, plan = %s from consumer_analytics_internal.extracts "
-            "where run_id = %s and part = %s",
-            [Jsonb(made.as_json()), run.run_id, part],
+            query("extracts-find"),
+            {"plan": Jsonb(made.as_json()), "run_id": run.run_id, "part": part},
         ).fetchone()
         if found is None or not found[1]:
             if found is not None:
@@ -276,14 +270,8 @@ def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None)
     if made.until > stands.processed_through and _passes_snapshots(connection, made):
         # Backfilled from rows that no run had taken in; some may have come since.
         changed.append(stands.processed_through)
-    # Where nothing changes the version stays, and with it the extracts made before.
     connection.execute(
-        "update consumer_analytics_internal.state set processed_through = %(until)s, "
-        "purged_before = %(purged)s, "
-        "restate_after = least(restate_after, %(after)s::timestamptz), version = version + 1 "
-        "where job_name = %(job)s and (%(touched)s or %(after)s::timestamptz is not null or "
-        "(processed_through, purged_before) is distinct from "
-        "(%(until)s::timestamptz, %(purged)s::timestamptz))",
+        query("state-advance"),
         {
             "until": made.until,
             "purged": stands.purged_before,
@@ -294,11 +282,7 @@ def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None)
     )
     if changed:
         connection.execute(query("backfill-changed"), {"after": min(changed)})
-    # Notes of later days stay: this run may have read before they were made.
-    connection.execute(
-        "delete from consumer_analytics_internal.touched_days where day < %s",
-        [stands.processed_through],
-    )
+    connection.execute(query("days-settle"), {"processed_through": stands.processed_through})
 
 
 def _finish(
@@ -309,45 +293,28 @@ def _finish(
     summary: dict[str, Any],
 ) -> None:
     if made.snapshots:
-        connection.execute(
-            "delete from consumer_analytics_internal.owed_snapshots "
-            "where snapshot_timestamp = any(%s)",
-            [list(made.snapshots)],
-        )
+        connection.execute(query("snapshots-settle"), {"snapshots": list(made.snapshots)})
     if run.named and run.reached_at < run.requested_at:
         connection.execute(
-            "insert into consumer_analytics_internal.owed_snapshots "
-            "(snapshot_timestamp, run_key, snapshot_source) values (%s, %s, %s) "
-            "on conflict do nothing",
-            [run.requested_at, run.run_key, run.snapshot_source],
+            query("snapshots-owe"),
+            {"at": run.requested_at, "key": run.run_key, "source": run.snapshot_source},
         )
-    moved_to = max(mark.last_processed_timestamp, run.reached_at)
     connection.execute(
-        "update public.etl_job_watermarks set last_processed_timestamp = %s, "
-        "last_run_at = clock_timestamp(), last_run_status = 'success', records_processed = %s, "
-        "metadata_json = %s where job_name = %s",
-        [
-            moved_to,
-            summary["new_events"] + summary["new_customers"],
-            Jsonb(summary),
-            watermark.JOB,
-        ],
+        query("watermark-advance"),
+        {
+            "to": max(mark.last_processed_timestamp, run.reached_at),
+            "records": summary["new_events"] + summary["new_customers"],
+            "summary": Jsonb(summary),
+            "job": watermark.JOB,
+        },
     )
-    connection.execute(
-        "update consumer_analytics_internal.runs set state = 'success', "
-        "finished_at = clock_timestamp(), summary = %s where run_id = %s",
-        [Jsonb(summary), run.run_id],
-    )
+    connection.execute(query("runs-finish"), {"summary": Jsonb(summary), "run_id": run.run_id})
     forget_extracts(connection, run.run_id)
 
 
 def _events_in_windows(connection: Connection, made: Plan) -> int:
     """Return how many events the run's windows hold; `write` has left them by slot."""
-    count: int = scalar(
-        connection,
-        "select coalesce(sum(n), 0)::bigint from event_slots where slot <= %s",
-        len(made.snapshots),
-    )
+    count: int = scalar_of(connection, "events-in-windows", {"last": len(made.snapshots)})
     return count
 
 
@@ -403,17 +370,14 @@ def restate(
     restated = 0
     while True:
         with consistent(connection):
-            after = connection.execute(
-                "select restate_after from consumer_analytics_internal.state where job_name = %s",
-                [watermark.JOB],
-            ).fetchone()
-            if after is None or after[0] is None:
+            after = scalar_of(connection, "state-restate-from", {"job": watermark.JOB})
+            if after is None:
                 return restated
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             found = connection.execute(
                 query("snapshots-outgrown"),
                 {
-                    "after": after[0],
+                    "after": after,
                     "recountable_from": stands.purged_before,
                     "until": stands.processed_through,
                     "limit": _RESTATED_AT_ONCE,
@@ -423,9 +387,8 @@ def restate(
             more = len(found) == _RESTATED_AT_ONCE or len(chunk) < len(found)
             # First, so that what the recount below may find moves it back again.
             connection.execute(
-                "update consumer_analytics_internal.state set restate_after = %s "
-                "where job_name = %s",
-                [chunk[-1][0] if more else None, watermark.JOB],
+                query("state-restated"),
+                {"after": chunk[-1][0] if more else None, "job": watermark.JOB},
             )
             if chunk:
                 notify(f"restating {len(chunk)} snapshots from {chunk[0][0].isoformat()} on")
@@ -450,11 +413,7 @@ def restate_these(
         Snapshot rows restated.
     """
     restated = 0
-    reach = scalar(
-        connection,
-        "select processed_through from consumer_analytics_internal.state where job_name = %s",
-        watermark.JOB,
-    )
+    reach = watermark.processed_through(connection)
     # Later ones a run computes anew when it comes to them.
     left = sorted(at for at in snapshots if at <= reach)
     while left:
