@@ -76,7 +76,7 @@ DEFAULT = Scale(
     rounds=5,
     backfills=3,
     loop_year=False,
-    seconds=8,
+    seconds=6,
     dag_runs=30,
     peers=True,
 )
@@ -316,7 +316,7 @@ def year(work: Work, server: Server, scale: Scale) -> None:
 
 def types(work: Work, server: Server, scale: Scale) -> None:
     """Fill a year from nothing, with very many event types."""
-    _backfill(work, server, scale.types, 365, min(2, scale.backfills), [])
+    _backfill(work, server, scale.types, 365, 1, [])
 
 
 # -- beside others ----------------------------------------------------------------------
