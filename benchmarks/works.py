@@ -328,7 +328,7 @@ def beside(work: Work, server: Server, scale: Scale) -> None:
         engine = Engine()
         engine.prepare(database, UNTIL)
         try:
-            busy.measure(work, server, database, engine, scale.seconds, max(2, scale.rounds - 1))
+            busy.measure(work, server, database, engine, scale.seconds, max(2, scale.rounds - 2))
         finally:
             engine.close()
 
