@@ -154,11 +154,11 @@ def customers_of(
         connection.execute("drop table if exists pg_temp.present_customers")
         connection.execute(query("customers-present-apart", present=present), values)
         present = sql.SQL("select * from pg_temp.present_customers").format()
-    if connection.execute(query("customers-moved-since", source), values).fetchone() == (False,):
-        changes = query("customers-unchanged", present=present)
-    else:
+    if scalar_of(connection, "customers-moved-since", values, source_schema=source):
         undone = query("customers-undone", source)
         changes = query("customers-changed", undone=undone, present=present)
+    else:
+        changes = query("customers-unchanged", present=present)
     found = connection.execute(
         query("customers-extract", changes=changes, extracted_customers=into), values
     ).fetchone()

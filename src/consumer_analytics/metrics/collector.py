@@ -20,7 +20,13 @@ from psycopg.rows import dict_row
 
 import consumer_analytics
 from consumer_analytics.engine import health, schema, watermark
-from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, connect, consistent
+from consumer_analytics.engine.database import (
+    LOCK_BACKFILL,
+    Connection,
+    connect,
+    consistent,
+    named_row,
+)
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.metrics.catalogue import METRICS, Metric
 from consumer_analytics.settings import Settings
@@ -163,12 +169,12 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
     with consistent(connection):
         schema.require_current(connection)
         found = health.read(connection, settings)
+        state = named_row(connection, query("metrics-state"), lock=LOCK_BACKFILL)
         with connection.cursor(row_factory=dict_row) as cursor:
-            state = cursor.execute(query("metrics-state"), {"lock": LOCK_BACKFILL}).fetchone()
             shown = cursor.execute(
                 query("metrics-consumers", settings.source_schema),
                 {
-                    "at": state["snapshot_timestamp"] if state else None,
+                    "at": state["snapshot_timestamp"],
                     "limit": settings.metrics_consumers,
                 },
             ).fetchall()
@@ -177,7 +183,6 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
         for name, labels, n, changed_at in connection.execute(query("metrics-counters")):
             counters.setdefault(name, {})[tuple(labels)] = (n, changed_at)
         mark = watermark.read(connection)
-    assert state is not None  # noqa: S101  (the statement answers one row)
     samples = {
         **_freshness(found),
         **_runs(found, mark, state),

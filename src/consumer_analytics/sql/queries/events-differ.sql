@@ -7,10 +7,7 @@ from (
     where run_id = %(run_id)s
     union all
     select consumer_id, day, event_type, n, 0
-    from consumer_analytics_internal.event_days
-    where day >= lower(%(recount)s::datemultirange)
-        and day < upper(%(recount)s::datemultirange)
-        and day <@ %(recount)s::datemultirange
+    {recounted_days}
 ) as rows
 group by consumer_id, day, event_type
 having sum(known) <> sum(counted)

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -115,20 +116,17 @@ def open_anew(
     at: dt.datetime,
 ) -> Incident:
     """Put an incident that opens, in the caller's transaction."""
-    with connection.cursor(row_factory=class_row(Incident)) as cursor:
-        row = cursor.execute(
-            query("incidents-open"),
-            {
-                "subject": subject,
-                "state": state,
-                "cause": cause,
-                "measures": Jsonb(measures),
-                "at": at,
-            },
-        ).fetchone()
-    if row is None:
-        raise LookupError("the statement answered no row")
-    return row
+    return _put(
+        connection,
+        query("incidents-open"),
+        {
+            "subject": subject,
+            "state": state,
+            "cause": cause,
+            "measures": Jsonb(measures),
+            "at": at,
+        },
+    )
 
 
 def update(
@@ -141,17 +139,22 @@ def update(
     closed_at: dt.datetime | None = None,
 ) -> Incident:
     """Put what has changed of an incident, in the caller's transaction; what is None stays."""
+    return _put(
+        connection,
+        query("incidents-update"),
+        {
+            "incident_id": one.incident_id,
+            "state": state or one.state,
+            "cause": cause or one.cause,
+            "measures": Jsonb(measures),
+            "closed_at": closed_at,
+        },
+    )
+
+
+def _put(connection: Connection, statement: sql.Composed, values: dict[str, Any]) -> Incident:
     with connection.cursor(row_factory=class_row(Incident)) as cursor:
-        row = cursor.execute(
-            query("incidents-update"),
-            {
-                "incident_id": one.incident_id,
-                "state": state or one.state,
-                "cause": cause or one.cause,
-                "measures": Jsonb(measures),
-                "closed_at": closed_at,
-            },
-        ).fetchone()
+        row = cursor.execute(statement, values).fetchone()
     if row is None:
         raise LookupError("the statement answered no row")
     return row
