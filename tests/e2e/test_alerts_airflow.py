@@ -30,6 +30,15 @@ from consumer_analytics.settings import PREFIX
 
 DAG = "consumer_analytics_etl"
 MONITOR = "consumer_analytics_monitor"
+#: How much later the web server comes than the other components: longer than a task that cannot
+#: report to it goes on trying.
+LATE_SECONDS = 20
+#: A plugin of Airflow's, which the web server loads before it listens.
+LATE = f"""
+import sys, time
+if sys.argv[1:2] == ["api-server"]:
+    time.sleep({LATE_SECONDS})
+"""
 #: Long, for a busy machine's sake: the test that wants it missed moves it.
 DEADLINE = 300
 TICK = dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
@@ -49,7 +58,10 @@ def mails(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
 
 @pytest.fixture(scope="module", autouse=True)
 def started(system: Installation, mails: MailServer) -> None:
-    """Bring the system up, with somebody to get mail."""
+    """Bring the system up as a slow machine does, with somebody to get mail."""
+    plugins = system.home / "airflow" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "late.py").write_text(LATE)
     settings = {
         "retries": 1,
         "retry_delay": 1,
@@ -129,6 +141,21 @@ def let_clear(system: Installation) -> None:
 def rows(system: Installation, statement: str) -> list[tuple[Any, ...]]:
     with database(system) as connection:
         return connection.execute(statement).fetchall()
+
+
+# -- a slow start ------------------------------------------------------------------
+
+
+def test_a_slow_start_is_no_failure(system: Installation, mails: MailServer) -> None:
+    """The monitor's DAG is never paused: its first run is there before the web server is."""
+    assert "waiting for api-server" in system.told()
+    # A task that could not report to it has failed, and is tried again; or nobody would be told.
+    assert rows(
+        system, "select dag_id, state, try_number from task_instance where task_id = 'watch'"
+    ) == [(MONITOR, "success", 1)]
+    assert rows(system, "select dag_id, event from log where event = 'state mismatch'") == []
+    assert rows(system, "select * from consumer_analytics_internal.incidents") == []
+    assert mails.mails == []
 
 
 # -- a failing task ----------------------------------------------------------------

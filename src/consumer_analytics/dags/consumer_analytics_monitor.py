@@ -32,7 +32,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=__doc__,
     **dag_arguments.shared(
-        # An Airflow that is just starting cannot run tasks yet.
+        # What of Airflow is being restarted is back within a minute.
         retries=2,
         retry_delay=dt.timedelta(seconds=30),
     ),

@@ -33,10 +33,12 @@ _LOCAL_SETTINGS = '''"""Written by `consumer-analytics up` at each start."""
 import os
 
 from consumer_analytics.orchestration.preload import preload
+from consumer_analytics.orchestration.readiness import await_web_server
 
 # For `airflow` commands that run a task themselves, with AIRFLOW_HOME alone.
 os.environ.setdefault("{prefix}HOME", {home!r})
 preload()
+await_web_server({url!r})
 '''
 
 
@@ -182,7 +184,8 @@ class AirflowHome:
         config = self._home.airflow / "config"
         config.mkdir(exist_ok=True)
         (config / "airflow_local_settings.py").write_text(
-            _LOCAL_SETTINGS.format(prefix=PREFIX, home=str(self._home.path)), encoding="utf-8"
+            _LOCAL_SETTINGS.format(prefix=PREFIX, home=str(self._home.path), url=self.api_url),
+            encoding="utf-8",
         )
 
     def environment(self) -> dict[str, str]:
