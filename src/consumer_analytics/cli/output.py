@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import sys
 import time
@@ -18,20 +19,40 @@ from rich.markup import escape
 
 from consumer_analytics.errors import UsageError
 
-out = Console(highlight=False, soft_wrap=True)
+#: A file or another program gets each row on one line, to be searched.
+_ENDLESS = 10_000
+
+
+def _width() -> int | None:
+    """Return how wide tables may be; None: as the terminal is."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return None if terminal or os.environ.get("COLUMNS") else _ENDLESS
+
+
+out = Console(highlight=False, soft_wrap=True, width=_width())
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 #: What takes less is not worth a line; what takes long says so this often.
 _SECONDS_BETWEEN_LINES = 2.0
 #: Cells up to this long stay on one line.
-_SHORT = 24
+_SHORT = 20
+#: Words up to this long stay whole.
+_LONG_WORD = 24
+#: Longer ones are broken no shorter than this: an id after its third group.
+_PART_OF_WORD = 19
+_GAP = 2
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
+def print_text(text: str) -> None:
+    """Print `text` for machines, as it is."""
+    out.file.write(text)
+
+
 def print_json(value: Any) -> None:
     """Print `value` as one JSON document; times as ISO 8601."""
-    sys.stdout.write(json.dumps(value, indent=2, default=_jsonable) + "\n")
+    print_text(json.dumps(value, indent=2, default=_jsonable) + "\n")
 
 
 def _jsonable(value: Any) -> Any:
@@ -52,24 +73,43 @@ def moment(value: dt.datetime | None) -> str:
     return text + " UTC"
 
 
+def second(value: dt.datetime) -> str:
+    """Write an instant to the second: when somebody did something, not what was counted up to."""
+    return moment(value.replace(microsecond=0))
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table that fits the terminal; numbers to the right."""
+    """Print a table that fits the terminal; numbers to the right.
+
+    Long cells go on in the next line. Where the terminal is too narrow even so, the table is
+    wider than it: Rich would leave out whole columns.
+    """
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    needed = -_GAP
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(
             isinstance(row[index], (int, float)) or row[index] is None for row in rows
         )
-        widest = max((len(_cell(row[index])) for row in rows), default=0)
+        cells = [_cell(row[index]) for row in rows]
+        widest = max(map(len, cells), default=0)
+        short = widest <= _SHORT
+        if not short:
+            widest = max(len(word) for cell in cells for word in cell.split())
+        least = max(len(column), widest if widest <= _LONG_WORD else _PART_OF_WORD)
+        needed += least + _GAP
         table.add_column(
             column,
             justify="right" if numeric else "left",
             overflow="fold",
-            no_wrap=widest <= _SHORT,
+            no_wrap=short,
+            min_width=least,
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
+    if needed > out.width:
+        table.width = needed
     out.print(table)
 
 

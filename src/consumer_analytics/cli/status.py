@@ -15,6 +15,7 @@ from consumer_analytics.cli.output import (
     print_json,
     print_table,
     say,
+    second,
 )
 from consumer_analytics.engine import revisions, schema, storage
 from consumer_analytics.engine import status as engine
@@ -125,7 +126,15 @@ def _revisions(*, as_json: bool) -> None:
     print_table(
         ["restated at", "why", "snapshot", "consumer", "figure", "reported", "known now"],
         [
-            [one.at, one.reason, one.snapshot, one.consumer_id or "(all)", key, before, after]
+            [
+                second(one.at),
+                one.reason,
+                one.snapshot,
+                one.consumer_id or "(all)",
+                key,
+                before,
+                after,
+            ]
             for one in found
             for key, (before, after) in (
                 {"row": ("reported", "withdrawn")} if one.withdrawn else one.changed
@@ -168,7 +177,7 @@ def print_status(found: engine.Status) -> None:
         ["run opened", "source", "state", "processed up to", "events", "snapshots"],
         [
             [
-                run["opened_at"],
+                second(run["opened_at"]),
                 run["snapshot_source"],
                 run["state"],
                 run["reached_at"],

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, second
 from consumer_analytics.engine import instants, schema
 from consumer_analytics.engine import watermark as engine
 from consumer_analytics.engine.database import connected
@@ -40,7 +40,7 @@ def show(as_json: JsonFlag = False) -> None:
         print_table(
             ["moved at", "by", "from", "to", "reason"],
             [
-                [change.at, change.who, change.before, change.after, change.reason]
+                [second(change.at), change.who, change.before, change.after, change.reason]
                 for change in changes
             ],
         )
