@@ -52,7 +52,7 @@ def command_line() -> str:
             sys.executable,
             "-m",
             "typer",
-            "consumer_analytics.cli.main",
+            "consumer_analytics.cli.commands",
             "utils",
             "docs",
             "--name",

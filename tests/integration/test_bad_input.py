@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import COMMAND, command_environment
 
 PREFIX = "CONSUMER_ANALYTICS_"
 
@@ -171,3 +174,18 @@ def test_a_failed_run_leaves_the_watermark_and_says_why(cli: Any, database: Any)
     assert database.rows(
         "select last_processed_timestamp = '2025-02-01', last_run_status from etl_job_watermarks"
     ) == [(True, "success")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_output_that_finds_no_room(database: Any, flags: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, "status", *flags],
+            env=command_environment({PREFIX + "DATABASE_URL": database.url}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")

@@ -174,6 +174,10 @@ def test_a_login_that_may_not_is_told_so(made: Roles, cli: Any) -> None:
     done = cli("roles", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login("etl")})
     assert done.exit_code == 1
     assert "run it as a superuser" in done.stderr
+    done = cli("status", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login()})
+    assert done.exit_code == 1
+    assert "permission denied" in done.stderr
+    assert "`consumer-analytics doctor` lists the rights" in done.stderr
     done = cli("roles", "--tenant", "nobody")
     assert done.exit_code == 2
     with pytest.raises(RolesError, match="does not exist"):

@@ -62,11 +62,11 @@ def imported_by(database: Database, *arguments: str) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "modules"),
     [
-        (["run", "--as-of", "2025-06-01"], {"main", "output", "run"}),
-        (["status"], {"main", "output", "status"}),
+        (["run", "--as-of", "2025-06-01"], {"main", "commands", "output", "run"}),
+        (["status"], {"main", "commands", "output", "status"}),
         (
             ["backfill", "--start-date", "2025-05-01", "--end-date", "2025-05-02"],
-            {"main", "output", "backfill"},
+            {"main", "commands", "output", "backfill"},
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

@@ -1,108 +1,55 @@
-"""The command `consumer-analytics`: its commands, and how errors end it."""
+"""The entry point of `consumer-analytics`: how errors end it."""
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
-from importlib import import_module
-from typing import Annotated, Any
-
-import psycopg
-import typer
-from rich.markup import escape
-from typer.core import TyperGroup
-
-import consumer_analytics
-from consumer_analytics.cli.output import err
-from consumer_analytics.errors import ConsumerAnalyticsError, one_line
-
-#: Each command's module. It has a Typer `app` of subcommands, or a function of its own name.
-COMMANDS = {
-    "migrate": "migrate",
-    "import": "import_",
-    "simulate": "simulate",
-    "run": "run",
-    "sweep": "sweep",
-    "audit": "audit",
-    "status": "status",
-    "health": "health",
-    "incidents": "incidents",
-    "alerts": "alerts",
-    "doctor": "doctor",
-    "maintenance": "maintenance",
-    "metrics": "metrics",
-    "roles": "roles",
-    "serve": "serve",
-    "tokens": "tokens",
-    "up": "up",
-    "backfill": "backfill",
-    "watermark": "watermark",
-    "capture": "capture",
-}
-
-
-class _Commands(TyperGroup):
-    """Imports a command's module when it is asked for: a run starts with what a run needs."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        # One that is unknown is compared with all, to suggest what was meant.
-        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
-            if name not in self.commands:
-                self.add_command(_command(name), name)
-        return self.commands.get(cmd_name)
-
-
-def _command(name: str) -> Any:
-    module = import_module(f"consumer_analytics.cli.{COMMANDS[name]}")
-    if hasattr(module, "app"):
-        group = typer.main.get_group(module.app)
-        group.name = name
-        return group
-    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name)(getattr(module, COMMANDS[name]))
-    return typer.main.get_command(alone)
-
-
-app = typer.Typer(
-    name="consumer-analytics",
-    cls=_Commands,
-    help="Exact customer and event snapshots per consumer, on PostgreSQL and Airflow.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(consumer_analytics.__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    pass
 
 
 def main() -> None:
     """Run the command line; errors meant for people end it with one line."""
     try:
-        app()
-    except ConsumerAnalyticsError as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}")
-        sys.exit(error.exit_code)
-    except psycopg.Error as error:
-        text = error.diag.message_primary or one_line(error)
-        err.print(f"[red]error:[/red] database: {escape(text)}")
-        sys.exit(1)
+        _run()
     except KeyboardInterrupt:
-        err.print("stopped")
+        # Before a command is at work: while modules are being read.
+        sys.stderr.write("stopped\n")
         sys.exit(130)
+
+
+def _run() -> None:
+    import psycopg
+    from rich.markup import escape
+
+    from consumer_analytics.cli.commands import app
+    from consumer_analytics.cli.output import err
+    from consumer_analytics.errors import ConsumerAnalyticsError, one_line
+
+    def fail(text: str, exit_code: int = 1) -> None:
+        err.print(f"[red]error:[/red] {escape(text)}")
+        sys.exit(exit_code)
+
+    # That it met a second error while it ended a COPY after the first, which is told.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    try:
+        try:
+            app()
+        finally:
+            # Output that finds no room is an error of the command, not of Python's end.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except ConsumerAnalyticsError as error:
+        fail(str(error), error.exit_code)
+    except psycopg.errors.InsufficientPrivilege as error:
+        fail(
+            f"database: {error.diag.message_primary}; `consumer-analytics doctor` lists the "
+            "rights that a run needs and this login lacks"
+        )
+    except psycopg.Error as error:
+        fail(f"database: {error.diag.message_primary or one_line(error)}")
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        where = f": {error.filename}" if error.filename else ""
+        fail(f"{error.strerror or one_line(error)}{where}")

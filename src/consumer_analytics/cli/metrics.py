@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from consumer_analytics.cli.address import host_option, port_option
-from consumer_analytics.cli.output import say
+from consumer_analytics.cli.output import print_text, say
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
 from consumer_analytics.metrics import exposition, monitoring
 from consumer_analytics.settings import settings
@@ -43,9 +42,9 @@ def metrics(
         raise UsageError("--host and --port go with --serve")
     config = settings()
     if rules:
-        sys.stdout.write(monitoring.rules(config))
+        print_text(monitoring.rules(config))
     elif dashboard:
-        sys.stdout.write(monitoring.dashboard())
+        print_text(monitoring.dashboard())
     elif serve:
         exposition.serve(
             config,
@@ -64,6 +63,6 @@ def _print() -> None:
         text, _ = found.text()
     finally:
         found.close()
-    sys.stdout.write(text.decode())
+    print_text(text.decode())
     if "\nconsumer_analytics_scrape_success 0.0\n" in text.decode():
         raise MetricsError
