@@ -10,7 +10,7 @@ import pytest
 from tests.integration.test_sweep import BEGIN, DAY, END, go, history, purge, swept, tamper
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 
-from consumer_analytics.engine import audit
+from consumer_analytics.engine import audit, backfill
 
 TENANT = uuid.UUID(int=5)
 AT = BEGIN + 4 * DAY
@@ -169,7 +169,7 @@ def test_the_command_says_it_and_its_exit_code_too(database: Any, cli: Any) -> N
     small(database)
     clean = cli("audit")
     assert clean.exit_code == 0
-    assert "0 missing, 0 double" in clean.stdout
+    assert "0 missing, 0 double\nnothing differs\n" in clean.stdout
     database.execute(
         "insert into customer_events (event_id, consumer_id, event_type, created_at) "
         "values (gen_random_uuid(), %s, 'login', %s)",
@@ -194,9 +194,39 @@ def test_the_command_says_it_and_its_exit_code_too(database: Any, cli: Any) -> N
     assert answer.json["differences"] > 2
     repaired = cli("audit", "--repair")
     assert repaired.exit_code == 0
-    assert repaired.stdout.rstrip().endswith("0 missing, 0 double")
+    assert repaired.stdout.endswith("0 missing, 0 double\nnothing differs\n")
     assert "1 events found" in repaired.stdout
     assert cli("audit", "--repair", "--json").json["clean"] is True
+
+
+def test_rows_of_chosen_consumers_are_no_torn_snapshots(database: Any) -> None:
+    history(database, 90, snapshots=1)
+    go(database, END)
+    chosen = str(
+        database.rows("select consumer_id from consumers order by created_at limit 1")[0][0]
+    )
+    with database.connect("backfill", writes_sources=False) as connection:
+        for interval, consumers in (("weekly", None), ("daily", [chosen])):
+            request = backfill.request_of("2025-03-01", "2025-03-10", interval, consumers=consumers)
+            backfill.backfill(connection, database.settings, request)
+    found = audited(database)
+    assert found.listed == []
+    # Those that are there are compared all the same;
+    database.execute(
+        "update consumer_analytics "
+        "set metrics_json = jsonb_set(metrics_json, '{total_events}', '-1') "
+        "where snapshot_timestamp = '2025-03-05'"
+    )
+    assert [one.figure for one in audited(database).listed] == ["total_events"]
+    # what everybody's backfill wrote, whole; and so is what a run wrote.
+    for at in (BEGIN + 7 * DAY, END):
+        database.execute(
+            "delete from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
+            [at],
+        )
+        assert (None, "row") in {
+            (one.consumer_id, one.figure) for one in audited(database, lower=at, upper=at).listed
+        }
 
 
 def test_a_range_leaves_the_rest_out(database: Any, cli: Any) -> None:

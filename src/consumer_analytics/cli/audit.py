@@ -82,8 +82,10 @@ def _print(found: engine.Audit) -> None:
         f"audited    {found.events:,} events before {moment(found.processed_through)}, "
         f"{found.snapshots:,} snapshots of {found.rows:,} rows"
     )
-    say(f"{found.missing:,} missing, {found.double:,} double")
-    if found.differences:
+    say(f"counts     {found.missing:,} missing, {found.double:,} double")
+    if found.clean:
+        say("nothing differs")
+    else:
         print_table(
             ["where", "consumer", "figure", "at", "kept", "recounted"],
             [

@@ -202,13 +202,14 @@ def _audit(
         query("audit-instants"),
         {"lower": lower, "upper": upper, "recountable_from": stands.purged_before},
     ).fetchall()
-    snapshots = [(at, start) for at, start, recountable in marks if recountable]
+    snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
     found.snapshots_not_recountable = len(marks) - len(snapshots)
     bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
     values = {
         "bounds": bounds,
         "processed_through": stands.processed_through,
         "until": max([stands.processed_through, *bounds]),
+        "partial": [at for at, _, _, partial in marks if partial],
         "purged_through": stands.purged_through,
         "from_day": _day(lower),
         "to_day": _day(upper),
@@ -242,7 +243,7 @@ def _audit(
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
         notify(f"comparing snapshots from {chunk[0][0].isoformat()} on")
-        _compare(connection, settings, stands, bounds, chunk, found, differs)
+        _compare(connection, settings, stands, values, chunk, found, differs)
     found.wrong_snapshots = sorted(set(found.wrong_snapshots))
     return found
 
@@ -251,7 +252,7 @@ def _compare(
     connection: Connection,
     settings: Settings,
     stands: Standing,
-    bounds: list[dt.datetime],
+    known: dict[str, Any],
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     found: Audit,
     differs: Callable[[Difference], None],
@@ -269,13 +270,14 @@ def _compare(
     )
     connection.execute("analyze audit_customers")
     values = {
-        "all_bounds": bounds,
+        "all_bounds": known["bounds"],
         "bounds": list(made.bounds),
         "snapshots": list(made.snapshots),
         "window_starts": [start for _, start in chunk],
     }
     connection.execute("delete from audit_figures")
     connection.execute(query("audit-figures", settings.source_schema), values)
+    connection.execute(query("audit-partial"), {"partial": known["partial"]})
     found.snapshots += len(chunk)
     found.rows += scalar(connection, "select count(*) from audit_figures")
     for consumer, at, kept, true in _stream(connection, "audit-compare", values):

@@ -1,5 +1,18 @@
 -- Snapshots to compare, those that a run wrote and that are gone too, with the
--- start of their windows and whether the source can still tell them.
+-- start of their windows, whether the source can still tell them, and whether
+-- they are rows of chosen consumers alone, as a backfill of these writes them.
+with backfilled as (
+    select least(period_end::date, end_date)::timestamp at time zone timezone as at
+    from (
+        select start_date, end_date, timezone, case period when 'weekly' then 7 else 1 end as days
+        from consumer_analytics_internal.backfills
+        where consumers is null and state = 'done'
+    ) as whole
+    cross join lateral generate_series(
+        start_date + days, end_date + days - 1, make_interval(days => days)
+    ) as period_end
+)
+
 select
     at,
     max(
@@ -7,14 +20,17 @@ select
             when start ~ '^-infinity$|^\d{{4,}}-\d\d-\d\dT[0-9:.]+[+-][0-9:]+$' then start::timestamptz
         end
     ) as window_start,
-    at >= coalesce(%(recountable_from)s::timestamptz, '-infinity') as recountable
+    at >= coalesce(%(recountable_from)s::timestamptz, '-infinity') as recountable,
+    not bool_or(is_whole) and at not in (select backfilled.at from backfilled) as partial
 from (
     select
         snapshot_timestamp as at,
-        case when consumer_id is null then metrics_json #>> '{{incremental_stats,window_start}}' end as start
+        case when consumer_id is null then metrics_json #>> '{{incremental_stats,window_start}}' end as start,
+        consumer_id is null
+        or coalesce(metrics_json ->> 'snapshot_source', '') not like '%%\_backfill' as is_whole
     from public.consumer_analytics
     union all
-    select reached_at, null
+    select reached_at, null, true
     from consumer_analytics_internal.runs
     where state = 'success'
         and summary ->> 'window_end' is not null
