@@ -514,6 +514,10 @@ HEADERS: list[tuple[str | bytes, str]] = [
         "customers.csv:1: the header names status twice",
     ),
     (
+        CUSTOMERS.encode("utf-16"),
+        "customers.csv:1: the header is not UTF-8; save the file as UTF-8",
+    ),
+    (
         gzip.compress(CUSTOMERS.encode()),
         "customers.csv: is gzip; name it customers.csv.gz",
     ),

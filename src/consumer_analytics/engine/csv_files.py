@@ -214,6 +214,8 @@ class CsvFile:
         if missing:
             names = ", ".join(shown(name) for name in header)
             hint = ""
+            if re.search("[\0\udc80-\udcff]", "".join(header)):
+                raise self._refused("the header is not UTF-8; save the file as UTF-8", 1)
             if len(header) == 1 and re.search(r"[;\t|]", header[0]):
                 hint = "; fields must be separated by commas"
             raise self._refused(f"no column {', '.join(missing)}; the header has {names}{hint}", 1)
