@@ -213,6 +213,9 @@ def test_days_and_since_say_how_far_back(database: Any, cli: Any) -> None:
     refused = cli("sweep", "--days", "2", "--since", "2025-03-01")
     assert refused.exit_code == 2
     assert "not both" in refused.stderr
+    refused = cli("sweep", "--since", "2025-03-11")
+    assert refused.exit_code == 2
+    assert "2025-03-11 lies after 2025-03-10" in refused.stderr
     with database.connect() as connection:
         assert wrong_snapshots(connection) == []
 

@@ -14,6 +14,7 @@ from typing import Any
 from consumer_analytics.engine import extract, instants, load, plan, schema, sources, watermark
 from consumer_analytics.engine.database import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.engine.plan import Standing
+from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -55,6 +56,7 @@ def sweep(
     Raises:
         SchemaError: the schema is not this version's.
         SourceError: a source table is missing or lacks a column.
+        UsageError: the first day lies after all that was counted.
         BusyError: a run would not end.
     """
     schema.require_current(connection)
@@ -113,6 +115,11 @@ def _first_day(
     everything: bool,
 ) -> dt.date:
     if since is not None:
+        if since > instants.day_of(stands.processed_through) > dt.date.min:
+            raise UsageError(
+                f"{since} lies after {instants.day_of(stands.processed_through)}, the last day "
+                "that runs have counted: there is nothing to sweep"
+            )
         return since
     if days is None:
         if everything:
