@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
@@ -435,18 +436,21 @@ def load_settings() -> Settings:
 
     Raises:
         SettingsError: a variable is unknown or its value cannot be used; the
-            message names the variable and the reason, never the value of a
-            secret.
+            message names each that is wrong and the reason, never the value of
+            a secret.
     """
     _refuse_unknown(dict(os.environ))
     try:
         return Settings()  # type: ignore[call-arg]  # home has a factory
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        # What concerns several of them names them itself.
-        where = f"{PREFIX}{str(first['loc'][0]).upper()}: " if first["loc"] else ""
-        raise SettingsError(f"{where}{reason}") from None
+        raise SettingsError("; ".join(map(_told, error.errors()))) from None
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    # What concerns several of them names them itself.
+    where = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+    return f"{where}{reason}"
 
 
 @lru_cache(maxsize=1)
