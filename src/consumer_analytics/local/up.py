@@ -15,6 +15,7 @@ import json
 import shlex
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -156,7 +157,7 @@ class _System:
                     detail("found running")
         with self._teller.step("bringing the schema up to date") as detail:
             applied = schema.migrate(self._settings)
-            detail(f"{len(applied)} migrations" if applied else "it was")
+            detail(f"{len(applied)} migrations" if applied else "it was already")
 
     def _stop_server(self) -> None:
         if self._server is not None:
@@ -322,7 +323,11 @@ class _System:
                 f"user {USER}, password in {self._home.airflow / 'passwords.json'}"
             )
             self._teller.say(
-                f"          AIRFLOW_HOME={shlex.quote(str(self._home.airflow))} airflow dags list"
+                f"          AIRFLOW_HOME={shlex.quote(str(self._home.airflow))} "
+                f"{shlex.quote(str(Path(sys.executable).with_name('airflow')))} dags list"
+            )
+            self._teller.say(
+                f"dashboard http://localhost:{self._settings.airflow_port}/plugin/consumer-analytics"
             )
         if self._server is not None:
             psql = shlex.quote(str(self._server.binaries / "psql"))
