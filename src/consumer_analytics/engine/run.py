@@ -154,12 +154,6 @@ def find(connection: Connection, run_key: str, *, state: str | None = None) -> R
     return Run(*columns)
 
 
-def summary_of(connection: Connection, run_key: str) -> dict[str, Any]:
-    """Return what a finished run reported."""
-    summary: dict[str, Any] = scalar_of(connection, "runs-summary", {"key": run_key})
-    return summary
-
-
 def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
     """Note that a run failed: status and the error's type and message; nothing else moves.
 

@@ -266,7 +266,6 @@ METRICS = (
     ),
     Metric("consumer_events", "gauge", "Their events.", ("consumer_id", "name")),
 )
-BY_NAME = {metric.name: metric for metric in METRICS}
 #: Names of all series that there may be.
 SERIES = frozenset(name for metric in METRICS for name in metric.series)
 

@@ -1,3 +1,0 @@
-select summary
-from consumer_analytics_internal.runs
-where run_key = %(key)s
