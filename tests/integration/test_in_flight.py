@@ -153,6 +153,16 @@ def holders(summaries: list[Any]) -> set[str]:
     return {holder["kind"] for summary in summaries for holder in summary["held_back_by"]}
 
 
+def test_nobody_is_looked_for_before_the_instant_has_settled(database: Any) -> None:
+    # A transaction's start is fixed a moment before others can see it.
+    go(database)
+    ((waited,),) = database.rows(
+        "select max(observed_at) - (select max(reached_at) from consumer_analytics_internal.runs) "
+        "from consumer_analytics_internal.transaction_horizons"
+    )
+    assert waited >= dt.timedelta(milliseconds=200)
+
+
 @pytest.mark.both_versions
 def test_every_snapshot_beside_sixteen_writers_equals_a_recount(database: Any) -> None:
     def hard(summaries: list[Any]) -> bool:
