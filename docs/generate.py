@@ -23,7 +23,7 @@ from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
     "All settings are environment variables. A variable with the prefix that is none of these "
-    "is refused, so that a slip of the pen does not pass unnoticed."
+    "is refused, so that a typo does not go unnoticed."
 )
 _API_PREAMBLE = """\
 What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
