@@ -41,14 +41,14 @@ def due_of(
     schedule = Schedule(settings.schedule, settings.zone)
     if schedule.timeless:
         return Due(None, None)
-    following = schedule.after(at)
+    instant = schedule.last(at)
+    following = schedule.after(instant)
     # The first day is due itself.
     start = dt.datetime.combine(settings.start_date, dt.time(), settings.zone)
     floor = start.astimezone(dt.UTC) - dt.timedelta(microseconds=1)
     if mark.last_run_at is None and mark.last_processed_timestamp == watermark.EPOCH:
         # It has never run, and nothing was due before there was anything to run.
         floor = max(floor, installed if installed is not None and installed <= at else floor)
-    instant = schedule.last(at)
     if instant <= floor:
         return Due(None, following)
     if mark.last_processed_timestamp >= instant:
