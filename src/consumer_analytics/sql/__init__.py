@@ -9,6 +9,7 @@ that `pg_stat_activity` and the server's log say what is running.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -50,8 +51,17 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
     Returns:
         The statement, ready for `execute` with its values bound.
     """
+    return _composed(name, source_schema, parts) if parts else _composed_alone(name, source_schema)
+
+
+def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
     tables: dict[str, sql.Composable] = {
         table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES
     }
-    body = sql.SQL(_text(name)).format(**(tables | _fragments(name) | parts))
+    body = sql.SQL(_text(name)).format(**{**tables, **_fragments(name), **parts})
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body
+
+
+@cache
+def _composed_alone(name: str, source_schema: str) -> sql.Composed:
+    return _composed(name, source_schema, {})
