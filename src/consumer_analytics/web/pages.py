@@ -354,8 +354,9 @@ def compare(
 def fresh(request: Request, pool: Reading, span: Span) -> Response:
     """Show whether the figures are as new as they should be, and what went wrong."""
     with pool.read() as connection:
-        found = freshness.read(connection, span)
-        judged = health.read(connection, pool.settings)
+        look = health.Look.take(connection, pool.settings)
+        judged = health.of(look)
+        found = freshness.read(connection, span, look=look)
         told = incidents.latest(connection, _INCIDENTS)
     view = views.ranges.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.ranges.dates(found.since, found.until)

@@ -6,14 +6,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from consumer_analytics.engine import watermark
+from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.dashboard.ranges import Range
-from consumer_analytics.engine.database import LOCK_BACKFILL, Connection, scalar
+from consumer_analytics.engine.database import LOCK_BACKFILL, Connection
+from consumer_analytics.engine.health import DAG, Look
 from consumer_analytics.sql import query
 
-ETL = "consumer_analytics_etl"
 POINTS = 200
 RUNS = 30
 BACKFILLS = 20
@@ -182,14 +181,24 @@ class Freshness:
     backfills: list[BackfillProgress]
 
 
-def read(connection: Connection, span: Range, points: int = POINTS) -> Freshness:
-    """Return how fresh the figures are, and what the latest runs and backfills did."""
-    mark = watermark.read(connection)
+def read(
+    connection: Connection, span: Range, points: int = POINTS, *, look: Look | None = None
+) -> Freshness:
+    """Return how fresh the figures are, and what the latest runs and backfills did.
+
+    Args:
+        connection: in a transaction, where all of it is to see one state of the data.
+        span: the range, which ends now.
+        points: of `reached`, at most.
+        look: health's in the same transaction, if there was one: what it saw is not read twice.
+    """
+    mark = look.mark if look else watermark.read(connection)
+    tables = look.airflow.tables if look else AirflowTables.find(connection)
     now = mark.read_at
     first, latest = connection.execute(query("dashboard-ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)
     is_set = mark.last_processed_timestamp > watermark.EPOCH
-    timed_by, runs = _timed_runs(connection)
+    timed_by, runs = _timed_runs(connection, tables)
     return Freshness(
         now=now,
         watermark=mark.last_processed_timestamp if is_set else None,
@@ -212,19 +221,17 @@ def _seconds(since: dt.datetime, until: dt.datetime) -> float:
     return round((until - since).total_seconds(), 3)
 
 
-def _timed_runs(connection: Connection) -> tuple[str, list[TimedRun]]:
+def _timed_runs(connection: Connection, tables: AirflowTables | None) -> tuple[str, list[TimedRun]]:
     """Return who timed the latest runs, and the runs."""
-    if _sees_airflow(connection) and (runs := _airflow_runs(connection)):
+    if tables is not None and tables.readable and (runs := _airflow_runs(connection, tables)):
         return "airflow", runs
     return "engine", _engine_runs(connection)
 
 
-def _sees_airflow(connection: Connection) -> bool:
-    """Tell whether Airflow's tables are in this database, for this login to read."""
-    return bool(scalar(connection, query("dashboard-sees-airflow")))
-
-
-def _airflow_runs(connection: Connection) -> list[TimedRun]:
+def _airflow_runs(connection: Connection, tables: AirflowTables) -> list[TimedRun]:
+    statement = query(
+        "dashboard-airflow-tasks", "public", **tables.named("dag_run", "task_instance")
+    )
     found: dict[str, TimedRun] = {}
     for (
         run,
@@ -236,7 +243,7 @@ def _airflow_runs(connection: Connection) -> list[TimedRun]:
         task_began,
         task_ended,
         tries,
-    ) in connection.execute(query("dashboard-airflow-tasks"), {"dag": ETL, "limit": RUNS}):
+    ) in connection.execute(statement, {"dag": DAG, "limit": RUNS}):
         timed = found.setdefault(
             run, TimedRun(run, began, state, _seconds(began, ended) if ended else None, [])
         )
@@ -254,19 +261,16 @@ def _airflow_runs(connection: Connection) -> list[TimedRun]:
 
 
 def _engine_runs(connection: Connection) -> list[TimedRun]:
-    rows = connection.execute(
-        query("dashboard-runs", which=sql.SQL("true")),
-        {"since": "-infinity", "until": "infinity", "limit": RUNS},
-    ).fetchall()
+    rows = connection.execute(query("dashboard-runs-timed"), {"limit": RUNS}).fetchall()
     return [
         TimedRun(
             key,
             opened,
             "running" if state == "open" else state,
             _seconds(opened, finished) if finished else None,
-            _engine_steps(summary.get("seconds") or {}),
+            _engine_steps(seconds or {}),
         )
-        for key, _, state, _, _, opened, finished, _, summary in rows
+        for key, state, opened, finished, seconds in rows
     ]
 
 
@@ -287,21 +291,9 @@ def _engine_steps(seconds: dict[str, Any]) -> list[Step]:
 
 def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> list[FailedRun]:
     rows = connection.execute(
-        query("dashboard-runs", which=sql.SQL("state = 'failed'")),
-        {"since": since, "until": until, "limit": RUNS},
+        query("dashboard-runs-failed"), {"since": since, "until": until, "limit": RUNS}
     ).fetchall()
-    return [
-        FailedRun(
-            key,
-            source,
-            opened,
-            finished,
-            requested,
-            summary.get("error_type"),
-            summary.get("error"),
-        )
-        for key, source, _, requested, _, opened, finished, _, summary in rows
-    ]
+    return [FailedRun(*row) for row in rows]
 
 
 def _reached(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
+from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.database import scalar
 from consumer_analytics.engine.doctor.findings import (
     Check,
@@ -45,11 +46,11 @@ _LISTED = 5
 
 def metadata(context: Context) -> Finding:
     """Tell whether Airflow's metadata can be read, where this database has them."""
-    found = context.database.execute(query("health-airflow-tables")).fetchone()
+    found = AirflowTables.find(context.database)
     if found is None:
         return ok(_ELSEWHERE)
-    schema, readable = found
-    if readable:
+    schema = found.schema
+    if found.readable:
         return ok(f"Airflow's metadata are in schema {schema}")
     login = scalar(context.database, "select current_user")
     statements = [
@@ -77,13 +78,12 @@ def _tables(context: Context, *names: str) -> dict[str, sql.Composable] | None:
     Raises:
         UnexaminableError: they are here, and this login may not read them.
     """
-    found = context.database.execute(query("health-airflow-tables")).fetchone()
+    found = AirflowTables.find(context.database)
     if found is None:
         return None
-    schema, readable = found
-    if not readable:
+    if not found.readable:
         raise UnexaminableError("Airflow's metadata cannot be read: see airflow-metadata")
-    return {name: sql.Identifier(schema, name) for name in names}
+    return found.named(*names)
 
 
 def components(context: Context) -> Finding:

@@ -51,10 +51,12 @@ __all__ = [
     "Airflow",
     "Cause",
     "Health",
+    "Look",
     "Measure",
     "amount",
     "grace",
     "judge",
+    "of",
     "read",
     "worst",
 ]
@@ -73,13 +75,14 @@ def read(connection: Connection, settings: Settings, *, now: dt.datetime | None 
         SchemaError: `etl_job_watermarks` lacks the job's row.
     """
     if connection.info.transaction_status is TransactionStatus.INTRANS:
-        return _judged(Look.take(connection, settings, now))
+        return of(Look.take(connection, settings, now))
     # One look: a run may commit between two of these statements.
     with consistent(connection):
-        return _judged(Look.take(connection, settings, now))
+        return of(Look.take(connection, settings, now))
 
 
-def _judged(look: Look) -> Health:
+def of(look: Look) -> Health:
+    """Judge what a look sees; in the transaction that it was taken in."""
     cause = freshness(look)
     waiting = measures.waiting(look)
     taken = (

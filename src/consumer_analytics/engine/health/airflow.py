@@ -6,8 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
+from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.database import Connection, named_row, scalar
 from consumer_analytics.sql import query
 
@@ -20,33 +19,31 @@ class Airflow:
     """Airflow's metadata, where this database has it.
 
     Attributes:
-        schema: where; None where it is elsewhere.
+        tables: where; None where it is elsewhere, or cannot be read.
         reason: why it cannot be read, though it is here.
         known: what it says of the DAG (`health-dag-runs.sql`); empty where unreadable.
     """
 
-    schema: str | None
+    tables: AirflowTables | None
     reason: str | None
     known: dict[str, Any]
 
     @classmethod
     def read(cls, connection: Connection, at: dt.datetime, dag: str = DAG) -> Airflow:
         """Find Airflow's tables and read what they say of a DAG."""
-        found = connection.execute(query("health-airflow-tables")).fetchone()
-        if found is None:
+        tables = AirflowTables.find(connection)
+        if tables is None:
             return cls(None, None, {})
-        schema, readable = found
-        if not readable:
+        if not tables.readable:
             login = scalar(connection, "select current_user")
             return cls(
-                schema,
-                f"login {login} may not read Airflow's tables: GRANT USAGE ON SCHEMA {schema} and "
-                f"SELECT ON ALL TABLES IN SCHEMA {schema} TO it",
+                None,
+                f"login {login} may not read Airflow's tables: GRANT USAGE ON SCHEMA "
+                f"{tables.schema} and SELECT ON ALL TABLES IN SCHEMA {tables.schema} TO it",
                 {},
             )
-        tables = {name: sql.Identifier(schema, name) for name in ("dag_run", "dag", "job")}
-        known = named_row(connection, query("health-dag-runs", "public", **tables), dag=dag, now=at)
-        return cls(schema, None, known)
+        statement = query("health-dag-runs", "public", **tables.named("dag_run", "dag", "job"))
+        return cls(tables, None, named_row(connection, statement, dag=dag, now=at))
 
     def is_silent(self, at: dt.datetime) -> bool:
         """Tell whether the scheduler has not been heard of for a while."""

@@ -40,7 +40,9 @@ class Look:
     due: Due
 
     @classmethod
-    def take(cls, connection: Connection, settings: Settings, now: dt.datetime | None) -> Look:
+    def take(
+        cls, connection: Connection, settings: Settings, now: dt.datetime | None = None
+    ) -> Look:
         """Look at `now`; None for the server's clock."""
         mark = watermark.read(connection)
         at = now or mark.read_at

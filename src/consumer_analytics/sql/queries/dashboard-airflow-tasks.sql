@@ -11,10 +11,10 @@ select
     task.try_number
 from (
     select dag_id, run_id, state, start_date, end_date
-    from airflow.dag_run
+    from {dag_run}
     where dag_id = %(dag)s and start_date is not null and triggered_by::text is distinct from 'TEST'
     order by start_date desc
     limit %(limit)s
 ) as run
-left join airflow.task_instance as task using (dag_id, run_id)
+left join {task_instance} as task using (dag_id, run_id)
 order by run.start_date desc, task.start_date nulls last, task.task_id

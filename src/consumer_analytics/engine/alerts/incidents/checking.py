@@ -6,9 +6,8 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from psycopg import sql
-
 from consumer_analytics.engine import health
+from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.alerts.incidents.deadlines import join, kept, misses_of_airflow
 from consumer_analytics.engine.alerts.incidents.failures import MONITOR
 from consumer_analytics.engine.alerts.incidents.grouping import cause_of, groups, settle
@@ -102,8 +101,8 @@ def _lasting(
         since = dt.datetime.fromisoformat(entry["since"])
         # That the monitor works again, this very look shows.
         over: bool | None = True if entry["dag_id"] == MONITOR else None
-        if over is None and airflow.schema is not None and airflow.reason is None:
-            over = _is_over(connection, airflow.schema, name, entry)
+        if over is None and airflow.tables is not None:
+            over = _is_over(connection, airflow.tables, name, entry)
         if over is None:
             over = at - since > _LONGEST_UNKNOWN
         if not over:
@@ -111,10 +110,12 @@ def _lasting(
     return lasting
 
 
-def _is_over(connection: Connection, schema: str, name: str, entry: dict[str, Any]) -> bool:
+def _is_over(
+    connection: Connection, tables: AirflowTables, name: str, entry: dict[str, Any]
+) -> bool:
     """Tell whether a late run has ended, or a failing DAG has worked again."""
     row = connection.execute(
-        query("incidents-dag-run-over", "public", dag_run=sql.Identifier(schema, "dag_run")),
+        query("incidents-dag-run-over", "public", **tables.named("dag_run")),
         {
             "dag": entry["dag_id"],
             "run": entry["run_id"],

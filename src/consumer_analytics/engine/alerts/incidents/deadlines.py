@@ -6,8 +6,6 @@ import datetime as dt
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from psycopg import sql
-
 from consumer_analytics.engine import health
 from consumer_analytics.engine.alerts.incidents.grouping import entry_of, settle
 from consumer_analytics.engine.alerts.incidents.ledger import of_subject
@@ -80,12 +78,9 @@ def kept(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
 
 def misses_of_airflow(connection: Connection, airflow: Airflow) -> list[Miss]:
     """Return the missed deadlines that Airflow has and we have not kept yet."""
-    if airflow.schema is None or airflow.reason is not None:
+    if airflow.tables is None:
         return []
-    tables = {
-        name: sql.Identifier(airflow.schema, name)
-        for name in ("deadline", "dag_run", "task_instance")
-    }
+    tables = airflow.tables.named("deadline", "dag_run", "task_instance")
     rows = connection.execute(query("deadlines-of-airflow", "public", **tables)).fetchall()
     return [Miss(*row) for row in rows]
 

@@ -1,5 +1,5 @@
 -- The schema of Airflow's metadata in this database, and whether this login may
--- read what health is taken from. Airflow's `dag_run` is known by its columns.
+-- read what is taken from them. Airflow's `dag_run` is known by its columns.
 select
     namespace.nspname::text as schema,
     has_schema_privilege(namespace.oid, 'usage')
