@@ -105,10 +105,10 @@ def moment(at: dt.datetime | None, seconds: bool = False) -> str:
     """Return an instant marked as such, so that it is told in its reader's zone."""
     if at is None:
         return NOTHING
+    marked = " data-seconds" if seconds else ""
     # Nothing in it needs escaping, and a page has dozens of them.
     return markupsafe.Markup(  # noqa: S704
-        f'<time datetime="{iso(at)}"{" data-seconds" if seconds else ""}>{said(at, seconds)} UTC'
-        "</time>"
+        f'<time datetime="{iso(at)}"{marked}>{said(at, seconds)} UTC</time>'
     )
 
 

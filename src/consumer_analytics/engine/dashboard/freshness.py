@@ -276,17 +276,15 @@ def _engine_runs(connection: Connection) -> list[TimedRun]:
 
 def _engine_steps(seconds: dict[str, Any]) -> list[Step]:
     """Return what the engine timed itself; it tells how long, and the order tells when."""
-    took = {
-        task: round(sum(float(seconds.get(step) or 0) for step in steps), 3)
-        for task, steps in _STEPS.items()
-        if any(step in seconds for step in steps)
-    }
-    steps: list[Step] = []
+    found: list[Step] = []
     began = 0.0
-    for task, duration in took.items():
-        steps.append(Step(task, None, round(began, 3), duration, None))
-        began += duration
-    return steps
+    for task, steps in _STEPS.items():
+        timed = [float(seconds[step] or 0) for step in steps if step in seconds]
+        if timed:
+            took = round(sum(timed), 3)
+            found.append(Step(task, None, round(began, 3), took, None))
+            began += took
+    return found
 
 
 def _failed(connection: Connection, since: dt.datetime, until: dt.datetime) -> list[FailedRun]:
