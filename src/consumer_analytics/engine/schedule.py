@@ -44,20 +44,12 @@ class Schedule:
 
     def last(self, instant: dt.datetime) -> dt.datetime:
         """Return the last instant at or before this one, in UTC."""
-        found = self._before(instant)
+        # From the hour on: health is asked for every few seconds, and this is remembered.
+        hour = instant.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        found = _before(self._cron, self._zone, hour)
         while (following := self.after(found)) <= instant:
             found = following
         return found
-
-    def _before(self, instant: dt.datetime) -> dt.datetime:
-        """Return some instant of the schedule that is not after this one, and not long before."""
-        wall = instant.astimezone(self._zone).replace(tzinfo=None) + _MICROSECOND
-        cron = _times(self._cron, wall)
-        while True:
-            # On a wall clock that is set back, what was earlier may come later.
-            found = _instant(cron.get_prev(dt.datetime), self._zone)
-            if found <= instant:
-                return found
 
 
 @cache
@@ -82,6 +74,18 @@ def _after(cron: str, zone: ZoneInfo, instant: dt.datetime) -> dt.datetime:
         # Every hour: those that the clocks pass twice are due twice.
         return instant + (found - wall)
     return _instant(found, zone)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _before(cron: str, zone: ZoneInfo, instant: dt.datetime) -> dt.datetime:
+    """Return some instant of the schedule that is not after this one, and not long before."""
+    wall = instant.astimezone(zone).replace(tzinfo=None) + _MICROSECOND
+    times = _times(cron, wall)
+    while True:
+        # On a wall clock that is set back, what was earlier may come later.
+        found = _instant(times.get_prev(dt.datetime), zone)
+        if found <= instant:
+            return found
 
 
 def _instant(wall: dt.datetime, zone: ZoneInfo) -> dt.datetime:

@@ -105,11 +105,10 @@ def moment(at: dt.datetime | None, seconds: bool = False) -> str:
     """Return an instant marked as such, so that it is told in its reader's zone."""
     if at is None:
         return NOTHING
-    marked = " data-seconds" if seconds else ""
     # Nothing in it needs escaping, and a page has dozens of them.
-    return markupsafe.Markup(  # noqa: S704
-        f'<time datetime="{iso(at)}"{marked}>{said(at, seconds)} UTC</time>'
-    )
+    marked = " data-seconds" if seconds else ""
+    text = f'<time datetime="{iso(at)}"{marked}>{said(at, seconds)} UTC</time>'
+    return markupsafe.Markup(text)  # noqa: S704
 
 
 #: An instant in a sentence, and not one that is part of a run's id.
