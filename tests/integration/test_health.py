@@ -12,6 +12,7 @@ import pytest
 from tests.support import airflow_tables
 
 from consumer_analytics.engine import health, run, watermark
+from consumer_analytics.engine.dashboard import freshness, ranges
 from consumer_analytics.engine.health import Health
 from consumer_analytics.errors import SourceError
 
@@ -298,6 +299,20 @@ def test_without_airflows_tables_the_engines_own_record_is_taken(caught_up: Any)
     )
     found = read(caught_up, MIDNIGHT + HOUR).measure("dag_runtime")
     assert (found.value, found.state, found.source) == (15.5, "critical", "runs")
+
+
+def test_the_dashboard_times_runs_as_airflow_does_in_whichever_schema(with_airflow: Any) -> None:
+    run_id = airflow_tables.add_run(with_airflow, MIDNIGHT, seconds=4.5)
+    with with_airflow.connect_admin() as connection:
+        connection.execute("alter schema airflow rename to elsewhere")
+    with with_airflow.connect() as connection:
+        found = freshness.read(connection, ranges.parse("all"))
+        look = health.Look.take(connection, with_airflow.settings, MIDNIGHT + HOUR)
+        assert look.airflow.known["run_id"] == run_id
+        # What health saw is not looked for again, and is the same.
+        assert freshness.read(connection, ranges.parse("all"), look=look).runs == found.runs
+    assert found.timed_by == "airflow"
+    assert [(one.run, one.state, one.seconds) for one in found.runs] == [(run_id, "success", 4.5)]
 
 
 def test_it_writes_nothing(caught_up: Any) -> None:

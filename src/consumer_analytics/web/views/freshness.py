@@ -60,21 +60,21 @@ def _lag(
     at: list[dt.datetime] = []
     lag: list[Value] = []
 
-    def add(when: dt.datetime, due: dt.datetime) -> None:
+    def add(when: dt.datetime, hours: float) -> None:
         if not at or when > at[-1]:
             at.append(when)
-            behind = (when - due).total_seconds()
-            lag.append(round(behind / HOUR, 4) if behind > 0 else 0.0)
+            lag.append(hours)
 
     for ended, mark, before in steps:
         if schedule.timeless:
-            add(ended, ended)
+            add(ended, 0.0)
             continue
         if at and before is not None and (due := schedule.after(before)) < ended:
             # It grows from the instant that was due until a run ends, and falls then.
-            add(due, due)
-            add(ended - _MOMENT, due)
-        add(ended, schedule.after(mark))
+            add(due, 0.0)
+            add(ended - _MOMENT, _hours(due, ended))
+        due = schedule.after(mark)
+        add(ended, _hours(due, ended) if due < ended else 0.0)
     return Chart(
         name="lag",
         title="Watermark lag",
@@ -90,6 +90,10 @@ def _lag(
         zero=True,
         take=take,
     )
+
+
+def _hours(since: dt.datetime, until: dt.datetime) -> float:
+    return round((until - since).total_seconds() / HOUR, 4)
 
 
 _MEASURES = {
