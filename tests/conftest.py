@@ -382,13 +382,17 @@ COMMAND = Path(sys.executable).with_name("consumer-analytics")
 
 
 def command_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a plain environment for the command: no colours, no terminal's width."""
+    """Return a plain environment for the command: no colours, no terminal's width.
+
+    How full this machine's disks are is no finding.
+    """
     environment = {
         name: value
         for name, value in os.environ.items()
         if not re.match(rf"{PREFIX}|AIRFLOW|PG|FORCE_COLOR|COLUMNS|PYTHONWARNINGS", name)
     }
-    return {**environment, "NO_COLOR": "1", "COLUMNS": "200", **(changes or {})}
+    ours = {"NO_COLOR": "1", "COLUMNS": "200", f"{PREFIX}DISK_WARNING": "0"}
+    return {**environment, **ours, **(changes or {})}
 
 
 class Cli:

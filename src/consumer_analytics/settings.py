@@ -218,6 +218,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Pending events beyond which they are critical."),
     ] = 100
+    disk_warning: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="GiB of free space below which the doctor warns of a disk, where that is "
+            "less than 10 % of it, too; a tenth of it, and 3 %, are a problem. 0: never.",
+        ),
+    ] = 20.0
     alert_recipients: Annotated[
         str,
         Field(description="Who gets the mails: addresses, separated by commas. None: no mail."),

@@ -21,9 +21,8 @@ from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, socket_folder
 from consumer_analytics.settings import Settings
 
-#: A disk is nearly full where little is free, as a share and in bytes.
-_WARNING = (0.10, 20 << 30)
-_PROBLEM = (0.03, 2 << 30)
+#: A disk is nearly full where little of it is free, and little by the setting: as shares of both.
+_LIMITS = ((Verdict.PROBLEM, 0.03, 0.1), (Verdict.WARNING, 0.10, 1.0))
 _SOON_DAYS = 14
 _SECONDS = 10
 _RESTART_SECONDS, _POLL_SECONDS = 120, 0.5
@@ -35,7 +34,7 @@ def disks(context: Context) -> Finding:
     for what, folder in _folders(context):
         usage = shutil.disk_usage(folder)
         told.append(f"{what}: {size(usage.free)} of {size(usage.total)} free ({folder})")
-        verdict = _verdict(usage.free, usage.total)
+        verdict = _verdict(usage.free, usage.total, context.settings.disk_warning * 2**30)
         days = _days_left(context, usage.free) if what == "database" else None
         if days is not None and days <= _SOON_DAYS:
             verdict = max(verdict, Verdict.WARNING)
@@ -55,9 +54,9 @@ def disks(context: Context) -> Finding:
     )
 
 
-def _verdict(free: int, total: int) -> Verdict:
-    for verdict, (share, least) in ((Verdict.PROBLEM, _PROBLEM), (Verdict.WARNING, _WARNING)):
-        if free < share * total and free < least:
+def _verdict(free: int, total: int, limit: float) -> Verdict:
+    for verdict, of_the_disk, of_the_limit in _LIMITS:
+        if free < of_the_disk * total and free < of_the_limit * limit:
             return verdict
     return Verdict.OK
 
