@@ -5,6 +5,7 @@ One life of an installation, told in order: each test leaves it healthy for the 
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from consumer_analytics.local.airflow_api import AirflowApi
 
 pytestmark = pytest.mark.timeout(900)
 ETL, MAINTENANCE = "consumer_analytics_etl", "consumer_analytics_maintenance"
+MONITOR, SWEEP = "consumer_analytics_monitor", "consumer_analytics_sweep"
 AIRFLOW = COMMAND.with_name("airflow")
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
@@ -134,13 +136,32 @@ def test_a_healthy_system_has_no_finding_and_fix_changes_nothing(system: Install
     assert ask(system, "select dag_id, is_paused from dag order by 1") == before
 
 
-def test_a_triggerer_that_hangs_and_a_paused_dag(system: Installation) -> None:
+def pause(api: AirflowApi, dag: str) -> None:
+    """Pause a DAG as its page does."""
+    api._call("PATCH", f"dags/{dag}", {"is_paused": True}, update_mask="is_paused")
+
+
+def test_a_triggerer_that_hangs_and_paused_dags(system: Installation, api: AirflowApi) -> None:
     stop(component(system, "triggerer", "--skip-serve-logs"))
+    api._call(
+        "PATCH", "dags", {"is_paused": True}, update_mask="is_paused", dag_id_pattern="analytics_m"
+    )
     beside(system, AIRFLOW, "dags", "pause", ETL)
+    pause(api, SWEEP)
     code, found = doctor(system)
     assert code == 2
-    assert found["airflow-dags"]["verdict"] == "problem"
-    assert found["airflow-dags"]["says"] == f"paused: {ETL}"
+    assert found["airflow-paused"]["verdict"] == "problem"
+    assert found["airflow-paused"]["says"] == f"paused: {ETL}, {SWEEP}, {MAINTENANCE}, {MONITOR}"
+    told = [
+        re.sub(r" at [-0-9]+ [0-9:]+ UTC", " at …", line)
+        for line in found["airflow-paused"]["evidence"]
+    ]
+    assert told == [
+        f"{ETL}: paused by {getpass.getuser()} at …, with `airflow dags pause`",
+        f"{SWEEP}: paused by admin at …, in the web interface or through the API",
+        f"{MAINTENANCE}: paused by admin at …, through the API, with others",
+        f"{MONITOR}: paused by admin at …, through the API, with others",
+    ]
 
     def silent() -> bool:
         age = "select now() - max(latest_heartbeat) > interval '61 s' from job where job_type = %s"
@@ -148,15 +169,38 @@ def test_a_triggerer_that_hangs_and_a_paused_dag(system: Installation) -> None:
 
     wait(silent, 120)
     code, found = doctor(system)
-    assert set(found) == {"airflow-components", "airflow-dags"}
+    assert set(found) == {"airflow-components", "airflow-paused"}
     assert found["airflow-components"]["says"] == "no heartbeat: triggerer"
     assert "was last heard of at" in found["airflow-components"]["evidence"][0]
 
     code, found = doctor(system, "--fix")
-    assert code == 0, found
+    assert code == 2
     assert found["airflow-components"]["treatment"]["done"] == "restarted triggerer"
     assert found["airflow-components"]["treatment"]["worked"]
-    assert found["airflow-dags"]["treatment"]["done"] == f"unpaused {ETL}"
+    # What people decided is left to them.
+    assert found["airflow-paused"]["treatment"] is None
+    paused = "select dag_id from dag where is_paused order by 1"
+    assert ask(system, paused) == [(ETL,), (MAINTENANCE,), (MONITOR,), (SWEEP,)]
+    commands = found["airflow-paused"]["fix"]["command"].splitlines()
+    assert [line.split("  ")[0] for line in commands] == [
+        f"airflow dags unpause {dag}" for dag in (ETL, SWEEP, MAINTENANCE, MONITOR)
+    ]
+    every = ("--treat-dag-id-as-regex", "--yes", "consumer_analytics_.*")
+    beside(system, AIRFLOW, "dags", "unpause", *every)
+    assert_healthy(system)
+
+
+def test_a_dag_that_airflow_sees_for_the_first_time(system: Installation) -> None:
+    beside(system, AIRFLOW, "dags", "delete", "--yes", SWEEP)
+    paused = "select is_paused from dag where dag_id = %s and not is_stale"
+    wait(lambda: ask(system, paused, [SWEEP]) == [(True,)], 90)
+    code, found = doctor(system, "--fix")
+    assert code == 0, found
+    assert found["airflow-dags"]["says"] == f"never let run: {SWEEP}"
+    assert "paused since Airflow first saw it at " in found["airflow-dags"]["evidence"][0]
+    assert found["airflow-dags"]["treatment"]["done"] == f"unpaused {SWEEP}"
+    assert ask(system, paused, [SWEEP]) == [(False,)]
+    await_settled(system)
     assert_healthy(system)
 
 
@@ -304,10 +348,21 @@ def test_every_command_of_the_runbook(
     del api
 
 
-def test_everything_stopped(system: Installation) -> None:
+def test_everything_stopped(system: Installation, api: AirflowApi) -> None:
+    pause(api, ETL)
     assert system.interrupt() == 0
     code, found = doctor(system)
     assert code == 2
     assert found["database"]["cause"] == "the embedded server is not running"
     assert "`consumer-analytics up` is not running" in found["machine-system"]["says"]
     assert found["machine-system"]["fix"]["command"] == "consumer-analytics up"
+
+
+def test_a_start_leaves_a_paused_dag_to_who_paused_it(system: Installation) -> None:
+    done = system.run("up", "--once")
+    assert done.returncode == 1
+    told = " ".join(done.stderr.split())
+    assert f"{ETL} was paused by admin at " in told
+    assert f"and stays so; `airflow dags unpause {ETL}` lets it run" in told
+    assert f"error: the DAG {ETL} is paused: nothing can be run" in told
+    assert system.processes() == []

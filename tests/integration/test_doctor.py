@@ -731,6 +731,147 @@ def test_a_dag_that_airflow_does_not_know(with_airflow: Any) -> None:
     assert one.finding.says == f"Airflow does not know {ETL}"
 
 
+FIRST_SEEN = "2025-03-10 06:00:00 UTC"
+LET_RUN = ("2025-03-10 07:00", "patch_dag", ETL, "ops", '{"is_paused": false, "method": "PATCH"}')
+BY_API = ("2025-03-11 07:00", "patch_dag", ETL, "ana", '{"is_paused": true, "method": "PATCH"}')
+
+
+@pytest.fixture
+def paused(with_airflow: Any) -> Any:
+    """Return the database with the ETL paused, which Airflow saw first when its log had begun."""
+    with_airflow.execute("update airflow.dag set is_paused = true where dag_id = %s", [ETL])
+    with_airflow.execute(
+        "insert into airflow.dag_version "
+        "(id, dag_id, version_number, bundle_name, created_at, last_updated) "
+        "values (gen_random_uuid(), %s, 1, 'dags', %s, now())",
+        [ETL, FIRST_SEEN],
+    )
+    log(with_airflow, ("2025-03-10 05:59", "cli_scheduler", None, "root", "{}"))
+    return with_airflow
+
+
+def log(database: Any, *rows: tuple[str, str, str | None, str, str]) -> None:
+    """Add to Airflow's log, as it writes it."""
+    for at, event, dag_id, owner, extra in rows:
+        database.execute(
+            "insert into airflow.log (dttm, event, dag_id, owner, extra) "
+            "values (%s, %s, %s, %s, %s)",
+            [f"{at} UTC", event, dag_id, owner, extra],
+        )
+
+
+def test_a_dag_that_nobody_has_let_run(paused: Any) -> None:
+    # What others were told is not its own.
+    log(
+        paused,
+        ("2025-03-10 05:59", "cli_dag_pause", ".*", "root", '["--treat-dag-id-as-regex"]'),
+        ("2025-03-11 07:00", "patch_dag", "other", "ana", '{"is_paused": true}'),
+        ("2025-03-11 07:00", "patch_dag", ETL, "ana", '{"update_mask": "description"}'),
+    )
+    one = only(paused, "airflow-dags")
+    assert one.finding.verdict is Verdict.PROBLEM
+    assert one.finding.says == f"never let run: {ETL}"
+    assert one.finding.evidence == (f"{ETL}: paused since Airflow first saw it at {FIRST_SEEN}",)
+
+
+def test_a_dag_that_was_deleted_and_is_seen_anew(paused: Any) -> None:
+    log(paused, ("2025-03-10 05:59:30", *LET_RUN[1:]))
+    only(paused, "airflow-dags")
+    log(paused, ("2025-03-10 05:59:40", *BY_API[1:]))
+    only(paused, "airflow-paused")
+    log(paused, ("2025-03-10 05:59:50", "patch_dags", None, "ana", '{"is_paused": false}'))
+    only(paused, "airflow-dags")
+
+
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        (
+            [LET_RUN, BY_API],
+            "by ana at 2025-03-11 07:00:00 UTC, in the web interface or through the API",
+        ),
+        (
+            [BY_API, ("2025-03-12 08:00", "cli_dag_pause", ETL, "root", "{}")],
+            "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`",
+        ),
+        (
+            [LET_RUN, ("2025-03-12 08:00", "paused", ETL, "scheduler", "[('is_paused', True)]")],
+            "by scheduler at 2025-03-12 08:00:00 UTC, since its runs kept failing",
+        ),
+        (
+            [LET_RUN, ("2025-03-12 08:00", "patch_dags", None, "ana", '{"is_paused": true}')],
+            "by ana at 2025-03-12 08:00:00 UTC, through the API, with others",
+        ),
+        (
+            [
+                (
+                    "2025-03-12 08:00",
+                    "cli_dag_pause",
+                    "consumer.*",
+                    "root",
+                    "['airflow', 'dags', 'pause', '--treat-dag-id-as-regex', 'consumer.*']",
+                )
+            ],
+            "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`, with others",
+        ),
+        # Before it was deleted, and seen anew: still a decision.
+        (
+            [("2025-03-10 05:59:30", *BY_API[1:])],
+            "by ana at 2025-03-10 05:59:30 UTC, in the web interface or through the API",
+        ),
+        # Past the log, such as by SQL.
+        (
+            [BY_API, ("2025-03-12 08:00", "cli_dag_unpause", ETL, "root", "{}")],
+            (
+                "by whom is not known; last let run by root at 2025-03-12 08:00:00 UTC, "
+                "with `airflow dags unpause`"
+            ),
+        ),
+    ],
+)
+def test_a_dag_that_somebody_has_paused(
+    paused: Any, history: list[tuple[str, str, str | None, str, str]], told: str
+) -> None:
+    log(paused, *history)
+    one = only(paused, "airflow-paused", fix=True)
+    assert one.finding.verdict is Verdict.PROBLEM
+    assert one.finding.says == f"paused: {ETL}"
+    assert one.finding.evidence == (f"{ETL}: paused {told}",)
+    assert one.finding.fix is not None
+    assert one.finding.fix.command.startswith(f"airflow dags unpause {ETL}")
+    assert one.finding.fix.apply is None
+
+
+def test_a_pause_that_airflows_log_does_not_reach_back_to(paused: Any) -> None:
+    """Its clean-up removes what is old: that nobody is named is no proof that nobody was."""
+    paused.execute("update airflow.log set dttm = '2025-04-01 UTC'")
+    one = only(paused, "airflow-paused")
+    assert one.finding.evidence[0].endswith(
+        "Airflow's log, which begins at 2025-04-01 00:00:00 UTC, does not tell"
+    )
+    paused.execute("update airflow.log set dttm = '2025-03-10 05:59 UTC'")
+    only(paused, "airflow-dags")
+    paused.execute("update airflow.dag_version set version_number = 2")
+    only(paused, "airflow-paused")
+    paused.execute("delete from airflow.log")
+    one = only(paused, "airflow-paused")
+    assert one.finding.evidence[0].endswith("Airflow's log is empty")
+
+
+def test_a_log_that_this_login_may_not_read(paused: Any) -> None:
+    with runner(paused) as (name, seen):
+        paused.execute(
+            f"grant usage on schema airflow to {name}; "
+            f"grant select on all tables in schema airflow to {name}; "
+            f"revoke select on airflow.log from {name}"
+        )
+        one = found(seen)["airflow-paused"]
+    assert one.finding.verdict is Verdict.UNKNOWN
+    assert "permission denied for table log: grant SELECT on all tables in schema airflow" in (
+        one.finding.says
+    )
+
+
 def test_a_run_that_was_not_made(with_airflow: Any) -> None:
     overdue = "update airflow.dag set next_dagrun_create_after = now() - interval '{}'"
     with_airflow.execute(overdue.format("1 min"))
@@ -857,6 +998,8 @@ def test_a_disk_that_is_nearly_full(healthy: Any, tmp_path: Path) -> None:
             assert local.disks(context).verdict is Verdict.OK
             (disk / "logs").write_bytes(b"x" * (9_300 << 10))
             assert local.disks(context).verdict is Verdict.WARNING
+            unasked = settings.model_copy(update={"disk_warning": 0})
+            assert local.disks(Context(unasked, connection)).verdict is Verdict.OK
             (disk / "more").write_bytes(b"x" * (700 << 10))
             finding = local.disks(context)
             assert finding.verdict is Verdict.PROBLEM

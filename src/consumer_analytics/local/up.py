@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
-from consumer_analytics.engine import instants, run, schema, simulate, status
+from consumer_analytics.engine import instants, pauses, run, schema, simulate, status
+from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.database import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
 from consumer_analytics.local.embedded_postgres import (
@@ -231,14 +232,38 @@ class _System:
                     "Airflow did not read the DAG",
                 )
             with self._teller.step(f"running the DAG {DAG}") as detail:
-                api.unpause(DAG)
-                self._await_run(api, api.trigger(DAG), detail)
+                if self._let_run(api, [DAG]):
+                    self._await_run(api, api.trigger(DAG), detail)
+                elif self._wishes.once:
+                    raise UpError(f"the DAG {DAG} is paused: nothing can be run")
+                else:
+                    detail("it is paused")
             if not self._wishes.once:
-                self._unpause_others(api)
+                self._let_others_run(api)
 
-    def _unpause_others(self, api: AirflowApi) -> None:
+    def _let_run(self, api: AirflowApi, dags: Sequence[str]) -> bool:
+        """Let DAGs run that are paused for being new; tell of those that somebody has paused.
+
+        Returns:
+            Whether all of them may run.
+        """
+        with connected(self._settings, "up") as connection:
+            tables = AirflowTables.find(connection)
+            paused = pauses.read(connection, tables, dags) if tables is not None else []
+        decided = [pause for pause in paused if not pause.is_new]
+        for pause in paused:
+            if pause.is_new:
+                api.unpause(pause.dag_id)
+        for pause in decided:
+            self._teller.warn(
+                f"{pause.dag_id} was paused {pause.describe()}, and stays so; "
+                f"`{pause.command}` lets it run"
+            )
+        return not decided
+
+    def _let_others_run(self, api: AirflowApi) -> None:
         """Let our other DAGs run as well: new ones are paused."""
-        others = sorted(path.stem for path in DAG_FILES.glob("consumer_analytics_*.py"))
+        others = sorted({path.stem for path in DAG_FILES.glob("consumer_analytics_*.py")} - {DAG})
         with self._teller.step("letting the other DAGs run") as detail:
             self._wait(
                 lambda: [dag for dag in others if not api.has_dag(dag)],
@@ -246,8 +271,7 @@ class _System:
                 detail,
                 "Airflow did not read the DAGs",
             )
-            for dag in others:
-                api.unpause(dag)
+            self._let_run(api, others)
 
     def _stop_airflow(self) -> None:
         if self._supervision is not None:

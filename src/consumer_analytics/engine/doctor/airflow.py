@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import psycopg
 from psycopg import sql
 
+from consumer_analytics.engine import pauses
 from consumer_analytics.engine.airflow_tables import AirflowTables
 from consumer_analytics.engine.database import scalar
 from consumer_analytics.engine.doctor.findings import (
     Check,
-    Commands,
     Context,
     Finding,
     Fix,
@@ -19,6 +20,7 @@ from consumer_analytics.engine.doctor.findings import (
     Verdict,
     ok,
 )
+from consumer_analytics.engine.pauses import Pause
 from consumer_analytics.sql import query
 
 ETL = "consumer_analytics_etl"
@@ -78,12 +80,20 @@ def _tables(context: Context, *names: str) -> dict[str, sql.Composable] | None:
     Raises:
         UnexaminableError: they are here, and this login may not read them.
     """
+    found = _airflow(context)
+    return None if found is None else found.named(*names)
+
+
+def _airflow(context: Context) -> AirflowTables | None:
+    """Return where Airflow's tables are; None where they are elsewhere.
+
+    Raises:
+        UnexaminableError: they are here, and this login may not read them.
+    """
     found = AirflowTables.find(context.database)
-    if found is None:
-        return None
-    if not found.readable:
+    if found is not None and not found.readable:
         raise UnexaminableError("Airflow's metadata cannot be read: see airflow-metadata")
-    return found.named(*names)
+    return found
 
 
 def components(context: Context) -> Finding:
@@ -162,7 +172,7 @@ def import_errors(context: Context) -> Finding:
 
 
 def dags(context: Context) -> Finding:
-    """Tell whether our DAGs are known and may run."""
+    """Tell whether our DAGs are known, and were ever let run."""
     tables = _tables(context, "dag")
     if tables is None:
         return ok(_ELSEWHERE)
@@ -170,7 +180,6 @@ def dags(context: Context) -> Finding:
         query("doctor-airflow-dags", "public", **tables), {"dags": list(DAGS), "grace": _GRACE}
     ).fetchall()
     missing = [dag for dag, known, *_ in rows if not known]
-    paused = [dag for dag, known, is_paused, *_ in rows if known and is_paused]
     if missing:
         return Finding(
             Verdict.PROBLEM if ETL in missing else Verdict.WARNING,
@@ -180,37 +189,72 @@ def dags(context: Context) -> Finding:
             "read (see airflow-import-errors), or no DAG processor runs",
             Fix("airflow dags reserialize && airflow dags list"),
         )
-    if paused:
-        return Finding(
-            Verdict.PROBLEM if ETL in paused else Verdict.WARNING,
-            f"paused: {', '.join(paused)}",
-            (),
-            "somebody paused it, or it is new: Airflow pauses DAGs that it sees for the first "
-            "time; nothing runs on schedule, and what is triggered waits",
+    new = [pause for pause in _pauses(context) if pause.is_new]
+    if new:
+        return _paused(
+            new,
+            "never let run",
+            "Airflow pauses DAGs that it sees for the first time, and nobody has let it run: "
+            "nothing runs on schedule, and what is triggered waits",
             Fix(
-                "\n".join(f"airflow dags unpause {dag}" for dag in paused),
+                "\n".join(pause.command for pause in new),
                 None if context.airflow is None else _unpause,
             ),
         )
-    return ok(f"Airflow knows our {len(rows)} DAGs, and none is paused")
+    return ok(f"Airflow knows our {len(rows)} DAGs")
+
+
+def paused(context: Context) -> Finding:
+    """Tell which of our DAGs somebody has paused; that is theirs to take back."""
+    if _airflow(context) is None:
+        return ok(_ELSEWHERE)
+    decided = [pause for pause in _pauses(context) if not pause.is_new]
+    if not decided:
+        return ok("nobody has paused a DAG of ours")
+    return _paused(
+        decided,
+        "paused",
+        "somebody stopped it, and it has not been let run since: nothing runs on schedule, and "
+        "what is triggered waits",
+        Fix("\n".join(f"{pause.command}   # once whoever paused it agrees" for pause in decided)),
+    )
+
+
+def _paused(those: Sequence[Pause], what: str, cause: str, fix: Fix) -> Finding:
+    names = [pause.dag_id for pause in those]
+    return Finding(
+        Verdict.PROBLEM if ETL in names else Verdict.WARNING,
+        f"{what}: {', '.join(names)}",
+        tuple(f"{pause.dag_id}: paused {pause.describe()}" for pause in those),
+        cause,
+        fix,
+    )
+
+
+def _pauses(context: Context) -> list[Pause]:
+    """Return those of our DAGs that are paused.
+
+    Raises:
+        UnexaminableError: this login may not read who paused them.
+    """
+    tables = _airflow(context)
+    if tables is None:
+        return []
+    try:
+        return pauses.read(context.database, tables, DAGS)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UnexaminableError(
+            f"{error.diag.message_primary}: grant SELECT on all tables in schema {tables.schema}"
+        ) from None
 
 
 def _unpause(context: Context) -> str:
-    tables = _tables(context, "dag") or {}
-    rows = context.database.execute(
-        query("doctor-airflow-dags", "public", **tables), {"dags": list(DAGS), "grace": _GRACE}
-    ).fetchall()
-    paused = [dag for dag, _, is_paused, *_ in rows if is_paused]
-    command: Commands = _command(context)
-    for dag in paused:
-        command("dags", "unpause", dag)
-    return f"unpaused {', '.join(paused)}"
-
-
-def _command(context: Context) -> Commands:
     if context.airflow is None:
         raise UnexaminableError("Airflow's command is not on this machine")
-    return context.airflow
+    new = [pause.dag_id for pause in _pauses(context) if pause.is_new]
+    for dag in new:
+        context.airflow("dags", "unpause", dag)
+    return f"unpaused {', '.join(new)}"
 
 
 def schedule(context: Context) -> Finding:
@@ -269,6 +313,7 @@ CHECKS = (
     Check("airflow-metadata", "can Airflow's metadata be read?", metadata),
     Check("airflow-components", "do Airflow's components live?", components),
     Check("airflow-import-errors", "can Airflow read our DAG files?", import_errors),
-    Check("airflow-dags", "does Airflow know our DAGs, and may they run?", dags),
+    Check("airflow-dags", "does Airflow know our DAGs, and were they ever let run?", dags),
+    Check("airflow-paused", "has somebody paused a DAG of ours?", paused),
     Check("airflow-schedule", "do our DAGs run on schedule?", schedule),
 )

@@ -86,9 +86,7 @@ def _some(n: int) -> str:
 
 
 def _at(instant: dt.datetime | None) -> str:
-    if instant is None:
-        return "-"
-    return instant.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "-" if instant is None else instants.moment(instant)
 
 
 def _held(one: dict[str, Any]) -> str:

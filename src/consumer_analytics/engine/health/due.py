@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from consumer_analytics.engine import watermark
-from consumer_analytics.engine.health.wording import moment
+from consumer_analytics.engine.instants import moment
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.settings import Settings
 

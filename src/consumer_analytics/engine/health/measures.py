@@ -11,7 +11,8 @@ from consumer_analytics.engine.health.airflow import DAG
 from consumer_analytics.engine.health.due import grace
 from consumer_analytics.engine.health.look import Look
 from consumer_analytics.engine.health.verdicts import MOST_EVENTS, Cause, Measure, judged
-from consumer_analytics.engine.health.wording import amount, error, moment, seconds
+from consumer_analytics.engine.health.wording import amount, error, seconds
+from consumer_analytics.engine.instants import moment
 from consumer_analytics.sql import query
 
 #: Steps named where a run took long.

@@ -1,4 +1,4 @@
-"""How measured values and instants are written in a sentence."""
+"""How measured values are written in a sentence."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ def between(low: str, high: str) -> str:
         return low
     (number, _, unit), (_, _, other) = low.partition(" "), high.partition(" ")
     return f"{number}-{high}" if unit == other else f"{low} - {high}"
-
-
-def moment(value: dt.datetime) -> str:
-    """Write an instant, in UTC."""
-    return value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def seconds(length: dt.timedelta) -> float:
