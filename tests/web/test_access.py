@@ -488,7 +488,7 @@ def test_tokens_are_made_listed_and_revoked(cli: Cli, tmp_path: Path) -> None:
     [
         (["create", "a", "--consumer", "acme"], "UUID"),
         (["create", "a", "--expires", "2020-01-01"], "expired already"),
-        (["create", "a", "--expires", "soon"], "is not a time"),
+        (["create", "a", "--expires", "soon"], "is neither a length like 30d"),
         (["create", "a", "--expires", "99999y"], "calendar"),
         (["create", " "], "printable"),
         (["create", "a\nb"], "printable"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, working
 from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.engine import audit as engine
 from consumer_analytics.engine import instants
@@ -50,14 +50,16 @@ def audit(
     }
     repaired: dict[str, int] | None = None
     with connected(settings(), "audit") as connection:
-        found = engine.audit(connection, settings(), **options)
+        with working() as notify:
+            found = engine.audit(connection, settings(), **options, notify=notify)
         if repair and not found.clean:
             if not as_json:
                 _print(found)
-            repaired = engine.repair(
-                connection, settings(), found, accept_purged=accept_purged, notify=warn
-            )
-            found = engine.audit(connection, settings(), **options)
+            with working() as notify:
+                repaired = engine.repair(
+                    connection, settings(), found, accept_purged=accept_purged, notify=notify
+                )
+                found = engine.audit(connection, settings(), **options, notify=notify)
     if as_json:
         print_json(found.as_json() | ({"repaired": repaired} if repaired is not None else {}))
     else:

@@ -141,7 +141,8 @@ def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
         say(f"stamped    {moment(outlook.bounds[1])} to {moment(outlook.bounds[-1])}")
     whole = request.consumers is None
     say(
-        f"snapshots  about {outlook.snapshots:,}, of {outlook.consumers:,} consumers"
+        f"snapshots  about {outlook.snapshots:,}, "
+        f"of {outlook.consumers:,} consumer{'s'[: outlook.consumers != 1]}"
         + (" and the whole system" if whole else ", none of the whole system")
     )
     if outlook.there:

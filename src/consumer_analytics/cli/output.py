@@ -149,6 +149,26 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
 
 
+def note(text: str) -> None:
+    """Print a line about what is under way to standard error."""
+    err.print(escape(harmless(text)))
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Show what a job is at that cannot tell how long it will take.
+
+    Yields:
+        A function that takes what it is at: one line that comes and goes on a terminal, else a
+        line for each.
+    """
+    if not err.is_terminal:
+        yield note
+        return
+    with err.status("") as status:
+        yield lambda text: status.update(escape(harmless(text)))
+
+
 def warn(text: str) -> None:
     """Print a warning line to standard error."""
     err.print(f"[yellow]warning:[/yellow] {escape(harmless(text))}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, moment, note, print_json, print_table, say
 from consumer_analytics.engine import instants
 from consumer_analytics.engine import sweep as engine
 from consumer_analytics.engine.database import connected
@@ -52,7 +52,7 @@ def sweep(
             days=days,
             since=first,
             accept_purged=accept_purged,
-            notify=warn,
+            notify=note,
         )
     if as_json:
         print_json(found)

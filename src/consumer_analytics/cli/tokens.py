@@ -113,7 +113,10 @@ def _consumer(text: str) -> uuid.UUID:
 def _expiry(text: str) -> dt.datetime:
     match = _LENGTH.fullmatch(text.strip())
     if match is None:
-        return instants.parse(text, settings().zone)
+        try:
+            return instants.parse(text, settings().zone)
+        except UsageError:
+            raise UsageError(f"{text!r} is neither a length like 30d or 1y nor a date") from None
     try:
         return dt.datetime.now(dt.UTC) + dt.timedelta(hours=int(match[1]) * _HOURS[match[2]])
     except OverflowError:
