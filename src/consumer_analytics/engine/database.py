@@ -47,8 +47,10 @@ _PATIENCE: dict[str, Any] = {
     "keepalives_count": 3,
 }
 
-#: How long a cancelled statement may take to end before its session is closed.
-_SECONDS_TO_END = 5.0
+#: How long a cancelled statement may take to end before its session is closed: it is asked to this
+#: often, as one that the server has not begun yet does not hear it.
+_TIMES_TO_ASK = 10
+_SECONDS_TO_END = 0.5
 
 #: Advisory lock classes (the first of two keys), so that they meet no one else's.
 LOCK_READER = 0x0CA0
@@ -77,12 +79,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def _end_statement(self) -> None:
         """Cancel what is at work and read its answer to the end; a COPY is its block's to end."""
-        try:
-            self.cancel_safe(timeout=_SECONDS_TO_END)
-            waiting.wait(fetch_many(self.pgconn), self.pgconn.socket, timeout=_SECONDS_TO_END)
-        except psycopg.Error:
-            # In an unknown state; the server rolls back.
-            self.close()
+        for _ in range(_TIMES_TO_ASK):
+            with suppress(psycopg.Error):
+                self.cancel_safe(timeout=_SECONDS_TO_END)
+                waiting.wait(fetch_many(self.pgconn), self.pgconn.socket, timeout=_SECONDS_TO_END)
+                return
+        # In an unknown state; the server rolls back.
+        self.close()
 
 
 #: Psycopg's own, in C where that is installed. A subclass of the one in `psycopg.types` would not
