@@ -33,16 +33,19 @@ def address(path: str, parameters: Mapping[str, Parameter]) -> str:
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
+def _utc(at: dt.datetime) -> dt.datetime:
+    return at.astimezone(dt.UTC).replace(tzinfo=None)
+
+
 def iso(at: dt.datetime) -> str:
     """Return an instant as a machine reads it."""
-    return at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    return f"{_utc(at).isoformat()}Z"
 
 
 def said(at: dt.datetime, seconds: bool = False) -> str:
     """Return an instant as a person reads it, in UTC."""
-    utc = at.astimezone(dt.UTC)
     # strftime writes years before 1000 with fewer than four digits.
-    return utc.replace(tzinfo=None).isoformat(" ", "seconds" if seconds else "minutes")
+    return _utc(at).isoformat(" ", "seconds" if seconds else "minutes")
 
 
 def _minus(text: str) -> str:
@@ -119,16 +122,12 @@ _INSTANT = re.compile(
 
 def timed(text: str) -> markupsafe.Markup:
     """Return a sentence whose instants are marked as such, so that each is told in one zone."""
-    made = markupsafe.Markup("")
-    end = 0
-    for found in _INSTANT.finditer(text):
-        day, minute, second = found.group(1), found.group(2), found.group(3) or ":00"
-        made += text[end : found.start()]
-        made += markupsafe.Markup('<time datetime="{}T{}{}Z" data-seconds>{}</time>').format(
-            day, minute, second, found.group(0)
-        )
-        end = found.end()
-    return made + text[end:]
+    return markupsafe.Markup(_INSTANT.sub(_timed, markupsafe.escape(text)))  # noqa: S704
+
+
+def _timed(found: re.Match[str]) -> str:
+    day, minute, second = found.groups(":00")
+    return f'<time datetime="{day}T{minute}{second}Z" data-seconds>{found.group()}</time>'
 
 
 _FILTERS: tuple[Callable[..., Any], ...] = (
