@@ -217,6 +217,29 @@ def test_late_rows_from_beyond_the_last_run_are_made_good_by_the_next(database: 
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
+def test_counts_that_change_between_reading_and_writing_are_written_as_they_became(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connect() as connection:
+        random_history(connection, random.Random(23), BEGIN, END)
+    live(database, END)
+
+    def late(connection: Any, *rest: Any) -> None:
+        """Let a late row come, and a sweep find it, when the counts have been read."""
+        monkeypatch.undo()
+        database.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "select gen_random_uuid(), consumer_id, 'login', '2025-03-03 12:00' from consumers"
+        )
+        with connected(database.settings, "sweep") as other:
+            assert sweep.sweep(other, database.settings, days=30)["events_found"] > 0
+        writing.write(connection, *rest)
+
+    monkeypatch.setattr(sessions, "write", late)
+    assert fill(database, "2025-03-01", "2025-03-09")["snapshots_restated"] > 0
+    check(database, [BEGIN + n * DAY for n in range(1, 9)])
+
+
 # -- idempotence ---------------------------------------------------------------
 
 
