@@ -127,6 +127,17 @@ def test_one_row_per_consumer_and_instant_null_included(cli: Any, filled: Any) -
             )
 
 
+def test_the_window_begins_at_the_snapshot_before_where_the_watermark_is_no_earlier(
+    cli: Any, filled: Any
+) -> None:
+    for day in ("2025-03-04", "2025-03-07"):
+        assert cli("run", "--as-of", day).exit_code == 0
+    filled.execute("delete from consumer_analytics where snapshot_timestamp = '2025-03-07'")
+    again = cli("run", "--as-of", "2025-03-07", "--json").json
+    assert again["window_start"].startswith("2025-03-04T00:00:00")
+    assert again["new_events"] > 0
+
+
 def test_moving_the_watermark_by_sql_and_by_command(cli: Any, filled: Any) -> None:
     cli("run")
     total = (
