@@ -14,7 +14,14 @@ import pytest
 from psycopg import sql
 from tests.conftest import Database
 
-from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.dashboard import (
+    comparison,
+    consumers,
+    figures,
+    freshness,
+    ranges,
+    series,
+)
 from consumer_analytics.engine.database import Connection
 from consumer_analytics.engine.schedule import Schedule
 from consumer_analytics.web import views
@@ -128,7 +135,7 @@ PAGES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "consumer's history": (lambda c: series.consumer(c, one(), EVER, 50), 50 + 51 + 4),
     "who a consumer is": (lambda c: consumers.find(c, "public", one()), 1),
     "comparison": (
-        lambda c: series.compare(c, "public", [one(), uuid.UUID(int=1)], EVER, 50),
+        lambda c: comparison.compare(c, "public", [one(), uuid.UUID(int=1)], EVER, 50),
         50 + 51 + 2 * 50 + 4,
     ),
     # Each consumer once, to sort; two instants of a page's rows, which the planner may find

@@ -19,12 +19,20 @@ from starlette.responses import Response
 from consumer_analytics.engine import health
 from consumer_analytics.engine.alerts import incidents
 from consumer_analytics.engine.alerts.incidents import Incident
-from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.dashboard import (
+    comparison,
+    consumers,
+    figures,
+    freshness,
+    ranges,
+    series,
+)
+from consumer_analytics.engine.dashboard.comparison import Comparison
 from consumer_analytics.engine.dashboard.consumers import Consumer, ConsumersPage
 from consumer_analytics.engine.dashboard.figures import Standing
 from consumer_analytics.engine.dashboard.freshness import Freshness
 from consumer_analytics.engine.dashboard.ranges import Range
-from consumer_analytics.engine.dashboard.series import Comparison, Series
+from consumer_analytics.engine.dashboard.series import Series
 from consumer_analytics.engine.health import Health
 from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
@@ -359,7 +367,7 @@ def _compare(
         Query(
             alias="consumer",
             min_length=1,
-            max_length=series.MOST_COMPARED,
+            max_length=comparison.MOST_COMPARED,
             description="Who is compared; once for each.",
         ),
     ],
@@ -368,7 +376,9 @@ def _compare(
     for consumer_id in consumer_ids:
         visible(caller, consumer_id)
     with pool.read() as connection:
-        return series.compare(connection, pool.settings.source_schema, consumer_ids, span, points)
+        return comparison.compare(
+            connection, pool.settings.source_schema, consumer_ids, span, points
+        )
 
 
 Compared = Annotated[Comparison, Depends(_compare)]

@@ -17,7 +17,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from consumer_analytics.engine import health
 from consumer_analytics.engine.alerts import incidents
-from consumer_analytics.engine.dashboard import consumers, figures, freshness, ranges, series
+from consumer_analytics.engine.dashboard import (
+    comparison,
+    consumers,
+    figures,
+    freshness,
+    ranges,
+    series,
+)
 from consumer_analytics.engine.dashboard.ranges import Range
 from consumer_analytics.engine.dashboard.series import Bounds
 from consumer_analytics.engine.schedule import Schedule
@@ -280,7 +287,7 @@ def compare(
     for one in chosen:
         visible(caller, one)
     schema = pool.settings.source_schema
-    comparison = table = None
+    compared = table = None
     points = series.POINTS
     with pool.read() as connection:
         known = series.bounds(connection, None)
@@ -288,7 +295,7 @@ def compare(
             return _empty(request, "compare")
         if chosen:
             points = _points(span, known)
-            comparison = series.compare(connection, schema, chosen, span, points, known=known)
+            compared = comparison.compare(connection, schema, chosen, span, points, known=known)
         if search:
             table = consumers.page(
                 connection,
@@ -309,21 +316,21 @@ def compare(
     view = views.ranges.view(
         "compare",
         span,
-        comparison.since if comparison else span.since,
-        comparison.until if comparison else span.until,
+        compared.since if compared else span.since,
+        compared.until if compared else span.until,
         kept,
         pool.settings.zone,
     )
     asked = views.ranges.asked(span)
     chart = None
-    if comparison is not None:
+    if compared is not None:
         fixed = {
-            **views.ranges.dates(comparison.since, comparison.until),
+            **views.ranges.dates(compared.since, compared.until),
             "consumer": ids,
             "points": points,
         }
         chart = views.comparison.compared(
-            comparison,
+            compared,
             by,
             scale,
             Take(_api(request, "compare.csv", fixed), _api(request, "compare", fixed), view.pinned),
@@ -333,9 +340,9 @@ def compare(
         "compare.html",
         current="compare",
         view=view,
-        most=series.MOST_COMPARED,
+        most=comparison.MOST_COMPARED,
         chart=chart,
-        chosen=views.comparison.side_by_side(comparison, asked, shown) if comparison else [],
+        chosen=views.comparison.side_by_side(compared, asked, shown) if compared else [],
         search=search,
         found=views.comparison.addable(table, chosen, asked, kept)[:_FOUND] if table else [],
         by=by,

@@ -1,7 +1,8 @@
 """What the dashboard and its API ask: paged, bounded, and read from as few rows as are shown.
 
 * `ranges`: which stretch of time is looked at, and what it is compared with;
-* `series`: figures over time, of the system, of a consumer, of several;
+* `series`: figures over time, of the system, of a consumer;
+* `comparison`: figures over time of several consumers, side by side;
 * `figures`: where things stand now, and the change against the period before;
 * `consumers`: the searchable, sortable table, and who a consumer is;
 * `freshness`: measures, lag, runs, incidents, backfills.
