@@ -136,6 +136,10 @@ def test_the_window_begins_at_the_snapshot_before_where_the_watermark_is_no_earl
     again = cli("run", "--as-of", "2025-03-07", "--json").json
     assert again["window_start"].startswith("2025-03-04T00:00:00")
     assert again["new_events"] > 0
+    # And an earlier instant does not take the watermark back.
+    assert cli("run", "--as-of", "2025-03-05").exit_code == 0
+    mark = cli("watermark", "show", "--json").json["last_processed_timestamp"]
+    assert mark.startswith("2025-03-07T00:00:00")
 
 
 def test_moving_the_watermark_by_sql_and_by_command(cli: Any, filled: Any) -> None:
