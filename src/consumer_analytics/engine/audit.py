@@ -334,12 +334,10 @@ def repair(
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             made = plan.for_recounting(stands, dt.date.min)
             extract.extract_part(connection, settings, _RUN_ID, made, "events")
-            _, _, correction = load.write(
-                connection, settings, _RUN_ID, made, "cli_etl", reason, {}
-            )
+            written = load.write(connection, settings, _RUN_ID, made, "cli_etl", reason, {})
             load.forget_extracts(connection, _RUN_ID)
-            done["events_found"] = correction["found"]
-            done["events_vanished"] = correction["vanished"]
+            done["events_found"] = written.corrections["found"]
+            done["events_vanished"] = written.corrections["vanished"]
             done["totals_corrected"] = scalar(connection, query("totals-rebuild"))
             if done["totals_corrected"]:
                 connection.execute(query("extracts-outdate"), {"job": watermark.JOB})

@@ -7,6 +7,10 @@ figures, and the figures are rendered as text that is cast to JSON once.
 
 Types and statuses beyond a number of columns are kept as one row each and
 join the JSON in the end: what has hundreds of them would not fit a row.
+
+Each step leaves a temporary table, where several stretches of slots are written
+from what was laid out once. A run has only one: there the steps are the parts of
+a single statement, and only its answer is stored.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ from consumer_analytics.sql import query
 
 #: More event types, or statuses, than this get rows instead of columns.
 MOST_COLUMNS = 40
+#: The sum of a bigint as one: see migration 14.
+TOTAL: LiteralString = "consumer_analytics_internal.total"
 #: Without these two there is no snapshot.
 _ALWAYS = ("ACTIVE", "INACTIVE")
 _TABLES = (
@@ -112,7 +118,7 @@ def pivot(
 
 
 class Figures:
-    """The cells of some instants, and what is made of them, in temporary tables."""
+    """The cells of some instants, and what is made of them."""
 
     def __init__(
         self,
@@ -135,8 +141,6 @@ class Figures:
         self._connection = connection
         self._settings = settings
         self._lifetime = sql.SQL("" if stays else "on commit drop")
-        #: Cells are summed as this type: int4 sums are the fastest, and refuse what overflows.
-        self.cell = sql.SQL("bigint")
         self.values: dict[str, Any] = {
             "bounds": list(bounds),
             "last": bounds[-1],
@@ -146,6 +150,8 @@ class Figures:
         self.shape = shape_of((), ())
         #: Whether slot 1 holds what came before as well, and cells tell apart what is new.
         self._from_the_start = False
+        #: The steps so far, where they are parts of one statement.
+        self._parts: list[sql.Composable] = []
         self.forget()
 
     def forget(self) -> None:
@@ -156,12 +162,34 @@ class Figures:
             )
         )
 
-    def run(self, name: str, values: dict[str, Any] | None = None, **parts: sql.Composable) -> None:
-        """Run a query file with the values and parts that all of them share."""
+    def _make(self, table: str, name: str, **parts: sql.Composable) -> None:
+        """Make a table of what a query file answers, with the values that all of them share."""
         self._connection.execute(
-            query(name, self._settings.source_schema, lifetime=self._lifetime, **parts),
-            self.values | (values or {}),
+            sql.SQL("create temporary table {} {} as\n{}").format(
+                sql.Identifier(table),
+                self._lifetime,
+                query(name, self._settings.source_schema, **parts),
+            ),
+            self.values,
         )
+
+    def _add(self, table: str, name: str, **parts: sql.Composable) -> None:
+        """Make what is read like a table: a part of the one statement, where there is but one."""
+        if not self._as_parts:
+            self._make(table, name, **parts)
+            return
+        body = query(name, self._settings.source_schema, **parts)
+        self._parts.append(
+            sql.SQL("{} as materialized (\n{}\n)").format(sql.Identifier(table), body)
+        )
+
+    @property
+    def _as_parts(self) -> bool:
+        """Whether the steps are parts of one statement.
+
+        What has no column is joined by names: only numbers from ANALYZE tell how.
+        """
+        return self._from_the_start and not self.shape.rest
 
     def lay_out(
         self,
@@ -189,23 +217,30 @@ class Figures:
         self.shape = shape
         self._from_the_start = event_cells is None
         if event_cells is None:
-            template = "(sum(n) filter (where event_type = {}))::bigint"
+            template = TOTAL + "(n) filter (where event_type = {})"
             pivoted, values = pivot(shape.event_columns, shape.types, template, "type")
-            self.run("figures-events", values, pivoted=pivoted, moved=moved_events)
+            self.values |= values
+            self._add("event_cells", "figures-events", pivoted=pivoted, moved=moved_events)
         else:
             event_cells()
         if not with_customer_cells:
-            template = "(sum(n) filter (where status = {}))::bigint"
+            template = TOTAL + "(n) filter (where status = {})"
             pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
-            self.run("figures-customers", values, pivoted=pivoted, moved=moved_customers)
+            self.values |= values
+            # A table in any case: the planner knows its size, but nothing of a run's extract.
+            self._make(
+                "customer_cells", "figures-customers", pivoted=pivoted, moved=moved_customers
+            )
         if shape.rest:
             self._lay_out_rest(moved_customers, moved_events, before)
         wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
-        self.run("figures-listed", {"consumers": list(consumers or ())}, wanted=wanted)
+        self.values["consumers"] = list(consumers or ())
+        self._add("listed_consumers", "figures-listed", wanted=wanted)
         if not self._from_the_start:
-            self.run(
+            self._make(
+                "figures_before",
                 "figures-before",
-                summed=each(shape.columns, "sum({0})::bigint as {0}"),
+                summed=each(shape.columns, TOTAL + "({0}) as {0}"),
                 event_columns=self._own_columns(shape.event_columns),
                 customer_columns=self._own_columns(shape.customer_columns),
                 before=sql.Literal(before),
@@ -221,9 +256,10 @@ class Figures:
     def _lay_out_rest(
         self, moved_customers: sql.Composable, moved_events: sql.Composable, before: int
     ) -> None:
-        self.run(
+        self.values |= {"types": list(self.shape.types), "statuses": list(self.shape.statuses)}
+        self._make(
+            "rest_named",
             "figures-rest-named",
-            {"types": list(self.shape.types), "statuses": list(self.shape.statuses)},
             moved_events=moved_events,
             moved_customers=moved_customers,
         )
@@ -232,7 +268,7 @@ class Figures:
             self._connection.execute(
                 sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"rest_{read}"))
             )
-            self.run(f"figures-rest-{name}", before=sql.Literal(before))
+            self._make(f"rest_{name}", f"figures-rest-{name}", before=sql.Literal(before))
         self._connection.execute("analyze pg_temp.rest_before")
 
     def accumulate(self, first: int, last: int) -> None:
@@ -241,7 +277,7 @@ class Figures:
         parts = _span(first, last)
         events = [sql.Identifier("events"), *shape.event_columns]
         customers = [*map(sql.Identifier, ("customers", "dated")), *shape.customer_columns]
-        # Too large for a cell's type.
+        # Their sum is too large for a bigint.
         moments = [sql.Identifier("created_us")]
         if self._from_the_start and first == last:
             # One slot is its own sum.
@@ -250,8 +286,8 @@ class Figures:
             )
         else:
             accumulated = (
-                each(events, "sum(event_cell.{0}::{1}) over so_far as {0}", self.cell)
-                + each(customers, "sum(customer_cell.{0}::{1}) over so_far as {0}", self.cell)
+                each(events, TOTAL + "(event_cell.{0}) over so_far as {0}")
+                + each(customers, TOTAL + "(customer_cell.{0}) over so_far as {0}")
                 + each(moments, "sum(customer_cell.{0}) over so_far as {0}")
             )
         everything = events + customers + moments
@@ -261,7 +297,8 @@ class Figures:
         else:
             fresh, before = "events", "left join figures_before as before using (consumer_id)"
             added = each(everything, "coalesce(moved.{0}, 0) + coalesce(before.{0}, 0) as {0}")
-        self.run(
+        self._add(
+            "figures",
             "figures-accumulate",
             accumulated=accumulated,
             added=added,
@@ -270,23 +307,24 @@ class Figures:
             **parts,
         )
         if shape.rest:
-            self.run("figures-rest", **parts)
-        self.run("snapshots-instants", **parts)
+            self._make("figures_rest", "figures-rest", **parts)
+        self._add("instants", "snapshots-instants", **parts)
 
     def carry(self, first: int, last: int) -> None:
         """Make the end of the slots `first` to `last` the start for those after them."""
         columns = self.shape.columns
-        self.run(
+        self._make(
+            "figures_carried",
             "figures-carry",
             columns=each(columns, "{0}"),
-            summed=each(columns, "sum({0})"),
+            summed=each(columns, TOTAL + "({0})"),
             event_columns=self._own_columns(self.shape.event_columns),
             customer_columns=self._own_columns(self.shape.customer_columns),
             **_span(first, last),
         )
         self._replace("figures_before", "figures_carried")
         if self.shape.rest:
-            self.run("figures-rest-carry", **_span(first, last))
+            self._make("rest_carried", "figures-rest-carry", **_span(first, last))
             self._replace("rest_before", "rest_carried")
 
     def _replace(self, table: str, by: str) -> None:
@@ -303,6 +341,13 @@ class Figures:
         self._connection.execute(
             "drop table if exists pg_temp.figures, pg_temp.instants, pg_temp.figures_rest"
         )
+
+    @property
+    def parts(self) -> sql.Composable:
+        """What stands before a query that reads the steps, where they are parts of it."""
+        if not self._parts:
+            return sql.SQL("")
+        return sql.SQL("with {}\n").format(sql.SQL(",\n\n").join(self._parts))
 
     def rendered(self, first: int) -> tuple[sql.Composed, sql.Composed, dict[str, Any]]:
         """Compose what answers the accumulated slots' snapshots.
@@ -368,32 +413,30 @@ def _span(first: int, last: int) -> dict[str, Any]:
     return {"first": sql.Literal(first), "last": sql.Literal(last)}
 
 
-def render(
+def of_run(
     connection: Connection, settings: Settings, run_id: int, made: Plan, snapshot_source: str
-) -> int:
-    """Leave the snapshots of a plan in `rendered_snapshots`; `event_slots` is there.
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """Compose what answers the snapshots of a plan, the system's last; `event_slots` is there.
 
     Within the caller's transaction.
 
     Returns:
-        How many they are.
+        The query, and its values.
     """
-    made_of = Figures(connection, settings, made.bounds, snapshot_source)
-    made_of.values["run_id"] = run_id
+    figures = Figures(connection, settings, made.bounds, snapshot_source)
+    figures.values["run_id"] = run_id
     types, statuses = connection.execute(query("figures-names"), {"run_id": run_id}).fetchone() or (
         None,
         None,
     )
     last = len(made.snapshots)
-    made_of.lay_out(
+    figures.lay_out(
         shape_of(types or (), statuses or ()),
         sql.SQL("({})").format(query("customers-moved")),
         sql.SQL("({})").format(query("events-moved", last=sql.Literal(last))),
     )
-    made_of.accumulate(1, last)
-    consumers, whole, values = made_of.rendered(1)
-    rendered = connection.execute(
-        query("snapshots-render", consumers=consumers, whole=whole), values
-    ).rowcount
-    made_of.forget()
-    return rendered
+    figures.accumulate(1, last)
+    consumers, whole, values = figures.rendered(1)
+    return sql.SQL("{}{}\nunion all\n{}").format(
+        figures.parts, consumers, whole
+    ), figures.values | values

@@ -11,14 +11,15 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.engine import capture, extract, instants, plan, watermark
+from consumer_analytics.engine import capture, extract, figures, instants, plan, watermark
 from consumer_analytics.engine.database import LOCK_JOB, Connection, consistent, scalar, scalar_of
-from consumer_analytics.engine.figures import render
 from consumer_analytics.engine.opened import Run
 from consumer_analytics.engine.plan import Plan
 from consumer_analytics.errors import BusyError
@@ -29,6 +30,24 @@ from consumer_analytics.sql import query
 _RESTATED_AT_ONCE = 16
 #: Someone may set the watermark by hand in the very moment; then look again.
 _TRIES = 5
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a plan has changed.
+
+    Attributes:
+        inserted: snapshot rows that were not there yet.
+        restated: rows that said something else, or should not be there.
+        unknown_consumers: who has a snapshot and is not registered.
+        corrections: what the recounted days brought to light: `from` (the first day
+            corrected, or None), `found` and `vanished` events.
+    """
+
+    inserted: int = 0
+    restated: int = 0
+    unknown_consumers: tuple[str, ...] = ()
+    corrections: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -121,7 +140,7 @@ def _load(
         mark = watermark.read(connection, for_update=True)
         stands = extract.standing(connection, settings)
         made = plan.for_run(connection, stands, run.reached_at)
-    figures: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     for part in extract.PARTS:
         found = connection.execute(
             query("extracts-find"),
@@ -130,28 +149,28 @@ def _load(
         if found is None or not found[1]:
             if found is not None:
                 notify(f"the extract of {part} is stale, extracting again")
-            figures[part] = extract.extract_part(connection, settings, run.run_id, made, part)
+            told[part] = extract.extract_part(connection, settings, run.run_id, made, part)
         else:
-            figures[part] = found[0]
-        seconds[f"extract_{part}"] = figures[part]["seconds"]
+            told[part] = found[0]
+        seconds[f"extract_{part}"] = told[part]["seconds"]
 
-    written, restated, correction = write(
+    done = write(
         connection, settings, run.run_id, made, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with _timed(seconds, "finish"):
-        bad_rows = _bad_rows(connection, settings, made, figures["customers"])
+        bad_rows = _bad_rows(connection, settings, done, told["customers"])
         summary = {
             "run_key": run.run_key,
             "window_start": made.bounds[0].isoformat() if made.snapshots else None,
             "window_end": run.reached_at.isoformat() if made.snapshots else None,
             "requested": run.requested_at.isoformat(),
-            "rows_read": figures["events"]["rows_read"],
+            "rows_read": told["events"]["rows_read"],
             "new_events": _events_in_windows(connection, made),
-            "new_customers": figures["customers"].get("new_customers", 0),
-            "snapshots_written": written,
-            "snapshots_restated": restated,
+            "new_customers": told["customers"].get("new_customers", 0),
+            "snapshots_written": done.inserted,
+            "snapshots_restated": done.restated,
             "held_back_by": list(run.held_back_by),
-            "corrections": correction,
+            "corrections": done.corrections,
             "not_recountable": [at.isoformat() for at in not_recountable(made)],
             "bad_rows": bad_rows,
             "seconds": seconds,
@@ -168,15 +187,10 @@ def write(
     snapshot_source: str,
     reason: str,
     seconds: dict[str, float],
-) -> tuple[int, int, dict[str, Any]]:
+) -> Written:
     """Fold what was extracted for a plan and write the plan's snapshots.
 
     Within the caller's transaction, under the job's lock.
-
-    Returns:
-        Snapshot rows inserted, rows restated, and what the recounted days
-        brought to light: `from` (the first day corrected, or None), `found` and
-        `vanished` events.
     """
     values = {
         "run_id": run_id,
@@ -192,11 +206,7 @@ def write(
         "recountable_from": made.standing.purged_before,
         "snapshots": list(made.snapshots),
     }
-    written = restated = 0
-    connection.execute(
-        "drop table if exists pg_temp.event_slots, pg_temp.event_changes, "
-        "pg_temp.rendered_snapshots"
-    )
+    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
     with _timed(seconds, "fold"):
         connection.execute(query("events-slots"), values)
         connection.execute(query("events-changes"), values)
@@ -209,26 +219,54 @@ def write(
             connection.execute(query("events-forget-zeros"))
         _advance(connection, made, corrected_from)
         capture.catch_up(connection, made.standing.processed_through, made.until)
+    done = Written()
     if made.snapshots:
-        with _timed(seconds, "render"):
-            rendered = render(connection, settings, run_id, made, snapshot_source)
         with _timed(seconds, "write"):
-            if not_recountable(made):
-                rendered -= connection.execute(query("snapshots-spare-purged"), values).rowcount
-            written = connection.execute(query("snapshots-insert")).rowcount
-            if written < rendered:
-                # Some were there: only then is there anything to compare.
-                restated = connection.execute(query("snapshots-restate"), values).rowcount
-                restated += connection.execute(query("snapshots-withdraw"), values).rowcount
-    return (
-        written,
-        restated,
-        {
+            snapshots = figures.of_run(connection, settings, run_id, made, snapshot_source)
+            done = _write_snapshots(connection, settings, made, values, snapshots)
+    return replace(
+        done,
+        corrections={
             "from": corrected_from.isoformat() if corrected_from else None,
             "found": found,
             "vanished": vanished,
         },
     )
+
+
+def _write_snapshots(
+    connection: Connection,
+    settings: Settings,
+    made: Plan,
+    values: dict[str, Any],
+    snapshots: tuple[sql.Composable, dict[str, Any]],
+) -> Written:
+    """Insert a plan's snapshots; where some are there, restate those that say something else."""
+
+    def unknown_in(rendered: sql.Composable) -> sql.Composed:
+        return query("rows-unknown-consumers", settings.source_schema, rendered=rendered)
+
+    rendered, bound = snapshots
+    inserted = 0
+    spared = bool(not_recountable(made))
+    if not spared and not scalar_of(connection, "snapshots-are-there", values):
+        new = query(
+            "snapshots-insert-new",
+            rendered=rendered,
+            unknown_consumers=unknown_in(sql.SQL("rendered")),
+        )
+        rows, inserted, unknown = connection.execute(new, bound).fetchone() or (0, 0, None)
+        if inserted == rows:
+            return Written(inserted, 0, tuple(unknown or ()))
+    connection.execute("drop table if exists pg_temp.rendered_snapshots")
+    connection.execute(query("snapshots-rendered", rendered=rendered), bound)
+    if spared:
+        connection.execute(query("snapshots-spare-purged"), values)
+    inserted += connection.execute(query("snapshots-insert")).rowcount
+    restated = connection.execute(query("snapshots-restate"), values).rowcount
+    restated += connection.execute(query("snapshots-withdraw"), values).rowcount
+    unknown = scalar(connection, unknown_in(sql.Identifier("pg_temp", "rendered_snapshots")))
+    return Written(inserted, restated, tuple(unknown or ()))
 
 
 def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
@@ -326,25 +364,17 @@ def forget_extracts(connection: Connection, run_id: int) -> None:
     stale = connection.execute(query("extracts-stale"), {"run_id": run_id}).fetchall()
     ids = sorted({run_id, *(one for (one,) in stale)})
     for table in ("extracts", "extracted_events", "extracted_customers"):
-        connection.execute(
-            query("extracts-forget", table=psycopg.sql.Identifier(table)), {"run_ids": ids}
-        )
+        connection.execute(query("extracts-forget", table=sql.Identifier(table)), {"run_ids": ids})
 
 
 def _bad_rows(
-    connection: Connection, settings: Settings, made: Plan, customers: dict[str, Any]
+    connection: Connection, settings: Settings, done: Written, customers: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the kinds of rows that the contract tolerates but wants told, where there are any.
-
-    `write` has left the plan's snapshots.
-    """
+    """Return the kinds of rows that the contract tolerates but wants told, where there are any."""
     row = connection.execute(query("rows-bad", settings.source_schema)).fetchone()
     names = ("unattributed_events", "untyped_events", "future_events")
-    found = dict(zip(names, row or (), strict=False))
-    if made.snapshots:
-        found["unknown_consumers"] = scalar(
-            connection, query("rows-unknown-consumers", settings.source_schema)
-        )
+    found: dict[str, Any] = dict(zip(names, row or (), strict=False))
+    found["unknown_consumers"] = list(done.unknown_consumers)
     found["unattributed_customers"] = customers.get("unattributed_customers", 0)
     found["future_customers"] = customers.get("future_customers", 0)
     return {name: value for name, value in found.items() if value}
@@ -453,9 +483,9 @@ def _restate_chunk(
     for part in extract.PARTS:
         extract.extract_part(connection, settings, run_id, made, part)
     # Rows that come in now take their provenance from the snapshot's global row.
-    written, restated, _ = write(connection, settings, run_id, made, "cli_etl", reason, {})
+    done = write(connection, settings, run_id, made, "cli_etl", reason, {})
     forget_extracts(connection, run_id)
-    return written + restated
+    return done.inserted + done.restated
 
 
 @contextmanager

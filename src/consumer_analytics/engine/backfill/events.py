@@ -13,7 +13,7 @@ from consumer_analytics.engine.backfill.columns import UNNAMED
 from consumer_analytics.engine.backfill.origins import Origins
 from consumer_analytics.engine.backfill.request import Request
 from consumer_analytics.engine.database import MINUS_INFINITY, Connection, scalar
-from consumer_analytics.engine.figures import Shape, each, pivot
+from consumer_analytics.engine.figures import TOTAL, Shape, each, pivot
 from consumer_analytics.engine.plan import Range
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -38,7 +38,7 @@ def count(
     """
     shape = Shape(types, (), False)
     pivoted, named_types = pivot(
-        shape.event_columns, types, "(sum(n) filter (where event_type = {}))::bigint", "type"
+        shape.event_columns, types, TOTAL + "(n) filter (where event_type = {})", "type"
     )
     wanted = sql.SQL("true" if request.consumers is None else "consumer_id = any(%(consumers)s)")
     rest = sql.SQL(
@@ -195,9 +195,9 @@ def cells(connection: Connection, shape: Shape, *, once: bool) -> None:
         return
     parts = [
         sql.SQL(
-            ", (coalesce(sum({0}), 0) + coalesce(sum(events) filter (where named = {1}), 0))"
-            "::bigint as {0}"
-        ).format(column, sql.Placeholder(f"type_{place}"))
+            ", coalesce({total}({0}), 0) + coalesce({total}(events) filter (where named = {1}), 0)"
+            " as {0}"
+        ).format(column, sql.Placeholder(f"type_{place}"), total=sql.SQL(TOTAL))
         for place, column in enumerate(shape.event_columns, 1)
     ]
     connection.execute(

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from consumer_analytics.engine.backfill.customers import CHANGES
 from consumer_analytics.engine.database import Connection
-from consumer_analytics.engine.figures import Shape, each
+from consumer_analytics.engine.figures import TOTAL, Shape, each
 from consumer_analytics.sql import query
 
 #: Bytes that one session hands the other at a time, and how many times ahead of it.
@@ -140,7 +140,7 @@ def _customers_later(share: Share, statuses: tuple[str, ...] | None) -> sql.Comp
         "backfill-customers-cells-later",
         middle=middle,
         columns=each(columns, "{}"),
-        summed=each(columns, "sum({})::bigint"),
+        summed=each(columns, TOTAL + "({})"),
     )
 
 

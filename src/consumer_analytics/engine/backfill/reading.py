@@ -58,8 +58,6 @@ def read(
         # A worker of the one session would take its core from the other, which has more to read.
         connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
-    # Cells are small numbers; what is not refuses to be one.
-    figures.cell = sql.SQL("int")
     stands = extract.standing(connection, job.settings)
     with job.counts.timed("read"):
         _lay_out(connection, job, figures, stands, bounds, share)

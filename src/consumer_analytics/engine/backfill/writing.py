@@ -59,13 +59,7 @@ def _chunk(
     """Write the snapshots of some slots, in one transaction; `carry` where more come after them."""
     counts, figures = job.counts, found.figures
     with counts.timed("sum up"):
-        try:
-            figures.accumulate(*span)
-        except psycopg.errors.NumericValueOutOfRange:
-            # A consumer with more than two thousand million events in a period.
-            figures.cell = sql.SQL("bigint")
-            figures.forget_span()
-            figures.accumulate(*span)
+        figures.accumulate(*span)
     for attempt in range(_TRIES):
         try:
             _write_chunk(connection, job, found, span)
@@ -132,12 +126,12 @@ def _merge(
     """Write to a range that has snapshots: insert what is missing, restate what differs."""
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     union = sql.SQL("\nunion all\n").join(rendered)
-    connection.execute(query("backfill-rendered", rendered=union), values)
+    connection.execute(query("snapshots-rendered", rendered=union), values)
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("snapshots-restate"), values).rowcount
     done["restated"] = restated
-    if whole and scalar(connection, query("snapshots-are-there"), values["snapshots"]):
+    if whole and scalar_of(connection, "snapshots-are-there", values):
         done["restated"] += connection.execute(query("snapshots-withdraw"), values).rowcount
     done["written"] = connection.execute(query("snapshots-insert"), values).rowcount
     done["untouched"] = rows - restated - done["written"]

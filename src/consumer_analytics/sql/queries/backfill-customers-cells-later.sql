@@ -6,8 +6,8 @@ union all
 select
     consumer_id,
     {middle},
-    sum(customers)::bigint,
-    sum(dated)::bigint,
+    consumer_analytics_internal.total(customers),
+    consumer_analytics_internal.total(dated),
     sum(created_us),
     0
     {summed}

@@ -8,8 +8,8 @@ select
     consumer_id,
     {middle},
     status,
-    sum(n)::bigint,
-    sum(dated)::bigint,
+    consumer_analytics_internal.total(n),
+    consumer_analytics_internal.total(dated),
     sum(created_us),
     0
 from backfill_customers

@@ -1,7 +1,7 @@
 -- One row per consumer and slot out of several parts, and out of types that turn
 -- out to have a column under another spelling.
 create temporary table event_cells as
-select consumer_id, slot, sum(events)::bigint as events
+select consumer_id, slot, consumer_analytics_internal.total(events) as events
     {summed}
 from (
     select *, case when rest ~ '\S' then rest when rest is not null then '(none)' end as named

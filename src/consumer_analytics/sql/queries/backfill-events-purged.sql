@@ -1,6 +1,6 @@
 -- A day that the source no longer holds whole and that an instant cuts: what was
 -- counted once and is missing now is taken to have come first in the day.
-select known.consumer_id, {slot} as slot, {rest} as rest, sum(known.n)::bigint as events
+select known.consumer_id, {slot} as slot, {rest} as rest, consumer_analytics_internal.total(known.n) as events
     {pivoted}
 from (
     select known.consumer_id, known.event_type, known.n - coalesce(counted.n, 0) as n

@@ -2,7 +2,7 @@
 -- was known of them, the rest is new. In a table of its own, whose size tells the
 -- planner how many they are: where they are many, it hashes the totals.
 create temporary table event_changes on commit drop as
-select consumer_id, day, event_type, sum(n)::bigint as n
+select consumer_id, day, event_type, consumer_analytics_internal.total(n) as n
 from (
     select consumer_id, day, event_type, n
     from consumer_analytics_internal.extracted_events
@@ -12,4 +12,4 @@ from (
     {recounted_days}
 ) as rows
 group by consumer_id, day, event_type
-having sum(n) <> 0
+having consumer_analytics_internal.total(n) <> 0

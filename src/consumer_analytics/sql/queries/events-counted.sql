@@ -7,6 +7,6 @@ select
     day,
     slot,
     case when event_type ~ '\S' then event_type else '(none)' end as event_type,
-    sum(n)::bigint as n
+    consumer_analytics_internal.total(n) as n
 from ({ranges}) as counted
 group by consumer_id, day, slot, 4

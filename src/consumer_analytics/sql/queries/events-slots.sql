@@ -2,7 +2,11 @@
 -- from the days that were not read again what is known of them. Of slot 1 only the
 -- number is wanted: by type it is part of the totals.
 create temporary table event_slots on commit drop as
-select consumer_id, slot, case when slot > 1 then event_type end as event_type, sum(n)::bigint as n
+select
+    consumer_id,
+    slot,
+    case when slot > 1 then event_type end as event_type,
+    consumer_analytics_internal.total(n) as n
 from (
     select consumer_id, slot, event_type, n
     from consumer_analytics_internal.extracted_events

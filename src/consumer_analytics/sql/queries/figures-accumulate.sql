@@ -1,6 +1,5 @@
 -- Every consumer's figures at the instants of the slots {first} to {last}: a
 -- dense grid of consumers and slots, summed up along the slots, in that order.
-create temporary table figures {lifetime} as
 with moved as (
     select
         consumer_id,

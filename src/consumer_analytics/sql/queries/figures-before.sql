@@ -1,12 +1,11 @@
 -- What had come together by the end of slot {before}, by consumer; the rows without
 -- a consumer are the one with consumer NULL. Slot 0 is what came before the first
 -- window.
-create temporary table figures_before {lifetime} as
 select
     consumer_id,
-    sum(events)::bigint as events,
-    sum(customers)::bigint as customers,
-    sum(dated)::bigint as dated,
+    consumer_analytics_internal.total(events) as events,
+    consumer_analytics_internal.total(customers) as customers,
+    consumer_analytics_internal.total(dated) as dated,
     sum(created_us) as created_us
     {summed}
 from (

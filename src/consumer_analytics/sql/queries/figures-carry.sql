@@ -1,6 +1,5 @@
 -- What has come together at the end of slot {last}: the start for the slots
 -- after it.
-create temporary table figures_carried as
 select consumer_id, events, customers, dated, created_us {columns}
 from figures
 where slot = {last}
@@ -8,9 +7,9 @@ union all
 -- The rows without a consumer are in no grid.
 select
     null,
-    sum(events)::bigint,
-    sum(customers)::bigint,
-    sum(dated)::bigint,
+    consumer_analytics_internal.total(events),
+    consumer_analytics_internal.total(customers),
+    consumer_analytics_internal.total(dated),
     sum(created_us)
     {summed}
 from (

@@ -1,13 +1,12 @@
 -- Changes of the customers by consumer and slot, one column for each status
 -- that has one.
-create temporary table customer_cells {lifetime} as
 select
     consumer_id,
     slot,
-    sum(n)::bigint as customers,
-    sum(dated)::bigint as dated,
+    consumer_analytics_internal.total(n) as customers,
+    consumer_analytics_internal.total(dated) as dated,
     sum(created_us) as created_us,
-    sum(born)::bigint as born
+    consumer_analytics_internal.total(born) as born
     {pivoted}
 from {moved} as moved
 group by consumer_id, slot

@@ -1,6 +1,5 @@
 -- The consumers that may have a row: `since` is the slot in which one was
 -- registered, `begins` the first in which there is anything to say of it.
-create temporary table listed_consumers {lifetime} as
 select consumer_id, min(since) as since, min(slot) as begins
 from (
     select

@@ -1,5 +1,4 @@
-create temporary table rest_before {lifetime} as
-select pair, sum(n)::bigint as n
+select pair, consumer_analytics_internal.total(n) as n
 from rest_cells
 where slot <= {before}
 group by pair

@@ -1,5 +1,4 @@
-create temporary table rest_carried as
-select pair, sum(n)::bigint as n
+select pair, consumer_analytics_internal.total(n) as n
 from (
     select pair, n
     from rest_before

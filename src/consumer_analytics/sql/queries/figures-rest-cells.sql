@@ -1,9 +1,8 @@
-create temporary table rest_cells {lifetime} as
 select pair, slot, n
 from rest_named
 join rest_pairs using (kind, consumer_id, name)
 union all
-select pair, slot, sum(n)::bigint
+select pair, slot, consumer_analytics_internal.total(n)
 from rest_named
 join rest_pairs
     on rest_pairs.consumer_id is null

@@ -1,6 +1,5 @@
 -- Events and customers under types and statuses that have no column of their own.
-create temporary table rest_named {lifetime} as
-select kind, consumer_id, slot, name, sum(n)::bigint as n
+select kind, consumer_id, slot, name, consumer_analytics_internal.total(n) as n
 from (
     select 'event_type' as kind, consumer_id, slot, event_type as name, n
     from {moved_events} as moved

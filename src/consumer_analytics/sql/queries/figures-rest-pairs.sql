@@ -1,6 +1,5 @@
 -- Each of them, for each consumer that has it and for the whole system (the
 -- consumer NULL), with its key as the snapshots' JSON has it.
-create temporary table rest_pairs {lifetime} as
 select
     kind,
     consumer_id,

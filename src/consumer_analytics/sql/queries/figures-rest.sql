@@ -2,7 +2,6 @@
 -- {last}, as they stand in the snapshots' JSON. A figure is summed up and written
 -- as text where it changes, and stands until it changes again; pairs are numbered
 -- in the order of jsonb's keys, and stay in it.
-create temporary table figures_rest {lifetime} as
 with changes as (
     select pair, slot, sum(n) as n
     from (

@@ -1,5 +1,5 @@
 select exists (
     select
     from public.consumer_analytics
-    where consumer_id is null and snapshot_timestamp = any(%s::timestamptz[])
+    where consumer_id is null and snapshot_timestamp = any(%(snapshots)s::timestamptz[])
 )

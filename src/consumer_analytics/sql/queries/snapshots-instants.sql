@@ -1,6 +1,5 @@
 -- The instants of the slots {first} to {last}, and what all snapshots of one
 -- have in common.
-create temporary table instants {lifetime} as
 select
     slot,
     at,

@@ -1,6 +1,6 @@
 -- Make the totals the sum of the days again.
 with sums as (
-    select consumer_id, event_type, sum(n)::bigint as n
+    select consumer_id, event_type, consumer_analytics_internal.total(n) as n
     from consumer_analytics_internal.event_days
     group by consumer_id, event_type
 ),

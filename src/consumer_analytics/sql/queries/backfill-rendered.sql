@@ -1,2 +1,0 @@
-create temporary table rendered_snapshots on commit drop as
-{rendered}
