@@ -210,10 +210,11 @@ def write(
     with _timed(seconds, "fold"):
         connection.execute(query("events-slots"), values)
         connection.execute(query("events-changes"), values)
-        corrected_from, found, vanished = connection.execute(
+        corrected_from, found, vanished, of_many_days = connection.execute(
             query("events-fold"), values
-        ).fetchone() or (None, 0, 0)
-        connection.execute(query("events-fold-totals"))
+        ).fetchone() or (None, 0, 0, False)
+        changes = query("events-changes-of-days" if of_many_days else "events-changes-of-a-day")
+        connection.execute(query("events-fold-totals", changes=changes))
         connection.execute(query("events-fold-stray"))
         if vanished:
             connection.execute(query("events-forget-zeros"))

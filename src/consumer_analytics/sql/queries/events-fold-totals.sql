@@ -2,10 +2,7 @@
 -- totals that are there, nearly all, and those that are not.
 merge into consumer_analytics_internal.event_totals as known
 using (
-    select consumer_id, event_type, consumer_analytics_internal.total(n) as n
-    from pg_temp.event_changes
-    where consumer_id is not null
-    group by consumer_id, event_type
+    {changes}
 ) as change
     on known.consumer_id = change.consumer_id and known.event_type = change.event_type
 when matched then update set n = known.n + change.n

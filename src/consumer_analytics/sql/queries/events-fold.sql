@@ -31,5 +31,6 @@ select
         ),
         0
     )::bigint as found,
-    coalesce(-sum(n) filter (where n < 0), 0)::bigint as vanished
+    coalesce(-sum(n) filter (where n < 0), 0)::bigint as vanished,
+    min(day) is distinct from max(day) as of_many_days
 from pg_temp.event_changes

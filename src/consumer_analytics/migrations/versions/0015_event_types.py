@@ -1,0 +1,11 @@
+"""Apply sql/migrations/0015_event_types.sql."""
+
+from consumer_analytics.engine.schema import apply_file
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    """Run the file, in the revision's own transaction."""
+    apply_file("0015_event_types")
