@@ -82,7 +82,20 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
         try:
             with consistent(connection):
                 made = plan.for_run(connection, standing(connection, settings), run.reached_at)
-                return extract_part(connection, settings, run.run_id, made, part)
+                # The extract's row first, then what it stands for: as the load does that
+                # clears them, so that one waits for the other and never both.
+                forget(connection, run.run_id, part)
+                figures = extract_part(connection, settings, run.run_id, made, part)
+                connection.execute(
+                    query("extracts-put"),
+                    {
+                        "run_id": run.run_id,
+                        "part": part,
+                        "plan": Jsonb(made.as_json()),
+                        "figures": Jsonb(figures),
+                    },
+                )
+                return figures
         except psycopg.errors.SerializationFailure:
             # A try of the same step that was taken for dead, or a load that cleans up.
             if attempt == _TRIES - 1:
@@ -93,29 +106,21 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
 def extract_part(
     connection: Connection, settings: Settings, run_id: int, made: Plan, part: str
 ) -> dict[str, Any]:
-    """Run one extract for a plan, within the caller's transaction."""
+    """Count one part of what a plan needs, within the caller's transaction."""
     started = time.monotonic()
-    # The extract's row first, then what it stands for: as the load does that clears
-    # them, so that one waits for the other and never both.
-    connection.execute(query("extracts-remove"), {"run_id": run_id, "part": part})
-    table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
-    connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
     figures = (
         customers_of(connection, settings, run_id, made)
         if part == "customers"
         else _events(connection, settings, run_id, made)
     )
-    figures["seconds"] = round(time.monotonic() - started, 3)
-    connection.execute(
-        query("extracts-put"),
-        {
-            "run_id": run_id,
-            "part": part,
-            "plan": Jsonb(made.as_json()),
-            "figures": Jsonb(figures),
-        },
-    )
-    return figures
+    return figures | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def forget(connection: Connection, run_id: int, part: str) -> None:
+    """Drop what an extract has left, if it has, within the caller's transaction."""
+    connection.execute(query("extracts-remove"), {"run_id": run_id, "part": part})
+    table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
+    connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
 
 
 def customers_of(

@@ -1,8 +1,9 @@
 """The load: fold what was extracted, write the snapshots, move the watermark.
 
 All of it is one transaction, under the job's lock. The extracts count only if
-the job still stands where they found it; otherwise they are made again inside
-the load, so that figures never depend on the order in which things happened.
+the job still stands where they found it; otherwise, or where nobody made them,
+they are made inside the load, so that figures never depend on the order in which
+things happened.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ def _load(
         if found is None or not found[1]:
             if found is not None:
                 notify(f"the extract of {part} is stale, extracting again")
+                extract.forget(connection, run.run_id, part)
             told[part] = extract.extract_part(connection, settings, run.run_id, made, part)
         else:
             told[part] = found[0]
@@ -360,7 +362,7 @@ def _events_in_windows(connection: Connection, made: Plan) -> int:
 def forget_extracts(connection: Connection, run_id: int) -> None:
     """Drop what was extracted for a run, and what given-up runs left behind.
 
-    The extracts' own rows come first: see `extract.extract_part`.
+    The extracts' own rows come first, as where an extract begins.
     """
     stale = connection.execute(query("extracts-stale"), {"run_id": run_id}).fetchall()
     ids = sorted({run_id, *(one for (one,) in stale)})

@@ -18,7 +18,6 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.engine import (
     capture,
-    extract,
     holdback,
     instants,
     load,
@@ -180,7 +179,7 @@ def run(
     source: str = "cli_etl",
     notify: Notify = _silent,
 ) -> dict[str, Any]:
-    """Do a whole run in this session.
+    """Do a whole run in this session: without steps to share it, the load extracts.
 
     Returns:
         Its summary: window, rows read, snapshots written and restated, who held
@@ -195,8 +194,6 @@ def run(
         opened = open_run(
             connection, settings, at=at, run_key=run_key, source=source, notify=notify
         )
-        extract.customers(connection, settings, opened)
-        extract.events(connection, settings, opened)
         return load.load(connection, settings, opened, notify)
     except UsageError:
         raise
