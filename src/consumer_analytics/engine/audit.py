@@ -31,7 +31,6 @@ from consumer_analytics.sql import query
 
 #: Snapshots put together at once: what bounds the space on disk.
 _SNAPSHOTS_AT_ONCE = 64
-_RUN_ID = 0
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,6 @@ def _compare(
     extract.customers_of(
         connection,
         settings,
-        _RUN_ID,
         made,
         into=sql.Identifier("pg_temp", "audit_customers"),
         read_only=True,
@@ -333,9 +331,8 @@ def repair(
         with consistent(connection):
             stands = extract.standing(connection, settings, accept_purged=accept_purged)
             made = plan.for_recounting(stands, dt.date.min)
-            extract.extract_part(connection, settings, _RUN_ID, made, "events")
-            written = load.write(connection, settings, _RUN_ID, made, "cli_etl", reason, {})
-            load.forget_extracts(connection, _RUN_ID)
+            extract.extract_part(connection, settings, made, "events")
+            written = load.write(connection, settings, extract.OWN, made, "cli_etl", reason, {})
             done["events_found"] = written.corrections["found"]
             done["events_vanished"] = written.corrections["vanished"]
             done["totals_corrected"] = scalar(connection, query("totals-rebuild"))

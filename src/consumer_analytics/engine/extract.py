@@ -1,13 +1,15 @@
 """The two extracts: what the sources say, left in the database for the load.
 
-Each runs in one read snapshot of its own. What it finds waits in unlogged
-tables under the run's id, beside the plan it was made for.
+Each counts into a temporary table. Where it is a step of its own, in one read
+snapshot, what it finds waits for the load in an unlogged table under the run's id,
+beside the plan it was made for.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -30,7 +32,36 @@ from consumer_analytics.sql import query
 PARTS = ("customers", "events")
 _TRIES = 5
 _ONE_DAY = dt.timedelta(days=1)
-EXTRACTED_CUSTOMERS = sql.Identifier("consumer_analytics_internal", "extracted_customers")
+
+
+@dataclass(frozen=True)
+class Extracts:
+    """Where a plan's extracts are: relations that can stand in a FROM clause.
+
+    Attributes:
+        customers: consumer_id, slot, status, n, dated, created_us, born.
+        events: consumer_id, day, slot, event_type, n.
+    """
+
+    customers: sql.Composable
+    events: sql.Composable
+
+
+#: Those that this transaction has made.
+OWN = Extracts(
+    sql.Identifier("pg_temp", "extracted_customers"), sql.Identifier("pg_temp", "extracted_events")
+)
+
+
+def left_for(run_id: int) -> Extracts:
+    """Return the extracts that the steps have left for a run's load."""
+    customers, events = (
+        sql.SQL("(select * from consumer_analytics_internal.{} where run_id = {})").format(
+            sql.Identifier(f"extracted_{part}"), run_id
+        )
+        for part in PARTS
+    )
+    return Extracts(customers, events)
 
 
 def standing(
@@ -85,7 +116,8 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
                 # The extract's row first, then what it stands for: as the load does that
                 # clears them, so that one waits for the other and never both.
                 forget(connection, run.run_id, part)
-                figures = extract_part(connection, settings, run.run_id, made, part)
+                figures = extract_part(connection, settings, made, part)
+                connection.execute(query(f"{part}-hand-over"), {"run_id": run.run_id})
                 connection.execute(
                     query("extracts-put"),
                     {
@@ -104,14 +136,17 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
 
 
 def extract_part(
-    connection: Connection, settings: Settings, run_id: int, made: Plan, part: str
+    connection: Connection, settings: Settings, made: Plan, part: str
 ) -> dict[str, Any]:
-    """Count one part of what a plan needs, within the caller's transaction."""
+    """Make one of this transaction's own extracts for a plan."""
     started = time.monotonic()
+    connection.execute(
+        sql.SQL("drop table if exists {}").format(sql.Identifier("pg_temp", f"extracted_{part}"))
+    )
     figures = (
-        customers_of(connection, settings, run_id, made)
+        _customers(connection, settings, made)
         if part == "customers"
-        else _events(connection, settings, run_id, made)
+        else _events(connection, settings, made)
     )
     return figures | {"seconds": round(time.monotonic() - started, 3)}
 
@@ -123,12 +158,20 @@ def forget(connection: Connection, run_id: int, part: str) -> None:
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
 
 
+def _customers(connection: Connection, settings: Settings, made: Plan) -> dict[str, Any]:
+    table = sql.Identifier("extracted_customers")
+    changes = query("customers-changes", table=table, lifetime=sql.SQL("on commit drop"))
+    connection.execute(changes)
+    return customers_of(
+        connection, settings, made, sql.Identifier("pg_temp", "extracted_customers")
+    )
+
+
 def customers_of(
     connection: Connection,
     settings: Settings,
-    run_id: int,
     made: Plan,
-    into: sql.Identifier = EXTRACTED_CUSTOMERS,
+    into: sql.Identifier,
     *,
     read_only: bool = False,
 ) -> dict[str, Any]:
@@ -137,9 +180,8 @@ def customers_of(
     Args:
         connection: in a transaction.
         settings: for the source's schema.
-        run_id: whose the changes are.
         made: the plan.
-        into: where they go.
+        into: where the changes go.
         read_only: whether the transaction may make no table, not even a temporary one.
     """
     if not made.snapshots:
@@ -152,7 +194,7 @@ def customers_of(
             list(made.bounds)
         )
     )
-    values = {"run_id": run_id, "start": made.bounds[0], **instants_of(made.bounds)}
+    values = {"start": made.bounds[0], **instants_of(made.bounds)}
     source = settings.source_schema
     present = query("customers-present", source, slot_of_customer=slot)
     if not read_only:
@@ -176,36 +218,37 @@ def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
     return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}
 
 
-def _events(connection: Connection, settings: Settings, run_id: int, made: Plan) -> dict[str, Any]:
+def _events(connection: Connection, settings: Settings, made: Plan) -> dict[str, Any]:
     known = made.standing.processed_through
     purged = made.recount and made.standing.purged_through is not None
     # What the source lost can be told only from rows that were counted before.
     fresh = [stretch for stretch in made.ranges if purged and stretch.lower >= known]
-    _count(connection, settings, run_id, made, [one for one in made.ranges if one not in fresh])
+    before = [stretch for stretch in made.ranges if stretch not in fresh]
+    if before:
+        counted = _counted(settings, before, made.bounds)
+        connection.execute(query("events-extract", counted=counted))
+    else:
+        connection.execute(query("events-extract-nothing"))
     if purged:
         connection.execute(
             query("events-restore-purged"),
             {
-                "run_id": run_id,
                 "bounds": list(made.bounds),
                 "purged_through": made.standing.purged_through,
                 "recount": made.recount_multirange,
             },
         )
-        _count(connection, settings, run_id, made, fresh)
-    return {"rows_read": scalar_of(connection, "events-extracted", {"run_id": run_id})}
+    if fresh:
+        counted = _counted(settings, fresh, made.bounds)
+        connection.execute(query("events-extract-more", counted=counted))
+    return {"rows_read": scalar_of(connection, "events-extracted", {})}
 
 
-def _count(
-    connection: Connection, settings: Settings, run_id: int, made: Plan, stretches: list[Range]
-) -> None:
-    if stretches:
-        ranges = sql.SQL("\nunion all\n").join(
-            _count_range(settings, stretch, made.bounds) for stretch in stretches
-        )
-        connection.execute("drop table if exists pg_temp.counted_events")
-        connection.execute(query("events-counted", ranges=ranges))
-        connection.execute(query("events-extract"), {"run_id": run_id})
+def _counted(
+    settings: Settings, stretches: list[Range], bounds: tuple[dt.datetime, ...]
+) -> sql.Composed:
+    ranges = [_count_range(settings, stretch, bounds) for stretch in stretches]
+    return query("events-counted", ranges=sql.SQL("\nunion all\n").join(ranges))
 
 
 def _count_range(

@@ -413,8 +413,12 @@ def _span(first: int, last: int) -> dict[str, Any]:
     return {"first": sql.Literal(first), "last": sql.Literal(last)}
 
 
-def of_run(
-    connection: Connection, settings: Settings, run_id: int, made: Plan, snapshot_source: str
+def of_plan(
+    connection: Connection,
+    settings: Settings,
+    extracted_customers: sql.Composable,
+    made: Plan,
+    snapshot_source: str,
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """Compose what answers the snapshots of a plan, the system's last; `event_slots` is there.
 
@@ -424,15 +428,13 @@ def of_run(
         The query, and its values.
     """
     figures = Figures(connection, settings, made.bounds, snapshot_source)
-    figures.values["run_id"] = run_id
-    types, statuses = connection.execute(query("figures-names"), {"run_id": run_id}).fetchone() or (
-        None,
-        None,
-    )
+    types, statuses = connection.execute(
+        query("figures-names", extracted_customers=extracted_customers)
+    ).fetchone() or (None, None)
     last = len(made.snapshots)
     figures.lay_out(
         shape_of(types or (), statuses or ()),
-        sql.SQL("({})").format(query("customers-moved")),
+        sql.SQL("({})").format(query("customers-moved", extracted_customers=extracted_customers)),
         sql.SQL("({})").format(query("events-moved", last=sql.Literal(last))),
     )
     figures.accumulate(1, last)

@@ -141,6 +141,7 @@ def _load(
         mark = watermark.read(connection, for_update=True)
         stands = extract.standing(connection, settings)
         made = plan.for_run(connection, stands, run.reached_at)
+    extracts = extract.left_for(run.run_id)
     told: dict[str, Any] = {}
     for part in extract.PARTS:
         found = connection.execute(
@@ -151,13 +152,14 @@ def _load(
             if found is not None:
                 notify(f"the extract of {part} is stale, extracting again")
                 extract.forget(connection, run.run_id, part)
-            told[part] = extract.extract_part(connection, settings, run.run_id, made, part)
+            told[part] = extract.extract_part(connection, settings, made, part)
+            extracts = replace(extracts, **{part: getattr(extract.OWN, part)})
         else:
             told[part] = found[0]
         seconds[f"extract_{part}"] = told[part]["seconds"]
 
     done = write(
-        connection, settings, run.run_id, made, run.snapshot_source, f"run {run.run_key}", seconds
+        connection, settings, extracts, made, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with _timed(seconds, "finish"):
         bad_rows = _bad_rows(connection, settings, done, told["customers"])
@@ -184,7 +186,7 @@ def _load(
 def write(
     connection: Connection,
     settings: Settings,
-    run_id: int,
+    extracts: extract.Extracts,
     made: Plan,
     snapshot_source: str,
     reason: str,
@@ -195,7 +197,6 @@ def write(
     Within the caller's transaction, under the job's lock.
     """
     values = {
-        "run_id": run_id,
         "bounds": list(made.bounds),
         "recount": made.recount_multirange,
         "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
@@ -210,8 +211,8 @@ def write(
     }
     connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
     with _timed(seconds, "fold"):
-        connection.execute(query("events-slots"), values)
-        connection.execute(query("events-changes"), values)
+        for name in ("events-slots", "events-changes"):
+            connection.execute(query(name, extracted_events=extracts.events), values)
         corrected_from, found, vanished, of_many_days = connection.execute(
             query("events-fold"), values
         ).fetchone() or (None, 0, 0, False)
@@ -225,7 +226,9 @@ def write(
     done = Written()
     if made.snapshots:
         with _timed(seconds, "write"):
-            snapshots = figures.of_run(connection, settings, run_id, made, snapshot_source)
+            snapshots = figures.of_plan(
+                connection, settings, extracts.customers, made, snapshot_source
+            )
             done = _write_snapshots(connection, settings, made, values, snapshots)
     return replace(
         done,
@@ -365,7 +368,9 @@ def forget_extracts(connection: Connection, run_id: int) -> None:
     The extracts' own rows come first, as where an extract begins.
     """
     stale = connection.execute(query("extracts-stale"), {"run_id": run_id}).fetchall()
-    ids = sorted({run_id, *(one for (one,) in stale)})
+    if not stale:
+        return
+    ids = sorted(one for (one,) in stale)
     for table in ("extracts", "extracted_events", "extracted_customers"):
         connection.execute(query("extracts-forget", table=sql.Identifier(table)), {"run_ids": ids})
 
@@ -482,12 +487,10 @@ def _restate_chunk(
     reason: str,
 ) -> int:
     made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
-    run_id = 0
     for part in extract.PARTS:
-        extract.extract_part(connection, settings, run_id, made, part)
+        extract.extract_part(connection, settings, made, part)
     # Rows that come in now take their provenance from the snapshot's global row.
-    done = write(connection, settings, run_id, made, "cli_etl", reason, {})
-    forget_extracts(connection, run_id)
+    done = write(connection, settings, extract.OWN, made, "cli_etl", reason, {})
     return done.inserted + done.restated
 
 

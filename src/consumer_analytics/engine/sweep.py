@@ -18,8 +18,6 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-#: What the sweep extracts is its own, under no run's id.
-_RUN_ID = 0
 #: Differences listed; all are counted.
 _LISTED = 20
 #: Snapshots looked at together for the customers of their instants.
@@ -136,11 +134,10 @@ def _events(
 ) -> dict[str, Any]:
     """Count the days anew, and fold only where something differs."""
     made = plan.for_recounting(stands, first)
-    extract.extract_part(connection, settings, _RUN_ID, made, "events")
+    extract.extract_part(connection, settings, made, "events")
     connection.execute("drop table if exists pg_temp.differing_events")
-    connection.execute(
-        query("events-differ"), {"run_id": _RUN_ID, "recount": made.recount_multirange}
-    )
+    differing = query("events-differ", extracted_events=extract.OWN.events)
+    connection.execute(differing, {"recount": made.recount_multirange})
     row = connection.execute(query("events-differ-sum")).fetchone()
     found = dict(
         zip(
@@ -160,8 +157,7 @@ def _events(
         for one in connection.execute(query("events-differ-list"), {"limit": _LISTED})
     ]
     if found["days_corrected"] or stands.touched_notes:
-        load.write(connection, settings, _RUN_ID, made, "cli_etl", reason, {})
-    load.forget_extracts(connection, _RUN_ID)
+        load.write(connection, settings, extract.OWN, made, "cli_etl", reason, {})
     return found
 
 
@@ -225,16 +221,9 @@ def differing_customers(
         snapshots: their instants, ascending.
     """
     made = plan.for_restating(connection, stands, snapshots)
-    extract.extract_part(connection, settings, _RUN_ID, made, "customers")
-    found = [
-        at
-        for (at,) in connection.execute(
-            query("customers-differ", settings.source_schema),
-            {"run_id": _RUN_ID, "bounds": list(made.bounds)},
-        )
-    ]
-    load.forget_extracts(connection, _RUN_ID)
-    return found
+    extract.extract_part(connection, settings, made, "customers")
+    differing = query("customers-differ", settings.source_schema)
+    return [at for (at,) in connection.execute(differing, {"bounds": list(made.bounds)})]
 
 
 def _out_of_reach(connection: Connection, stands: Standing, first: dt.date) -> dict[str, Any]:

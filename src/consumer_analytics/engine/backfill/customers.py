@@ -54,5 +54,5 @@ def count(
             return shape.statuses
         connection.execute("drop table pg_temp.customer_cells")
     made = Plan(stands, bounds, stands.processed_through, (), ())
-    extract.customers_of(connection, settings, 0, made, CHANGES)
+    extract.customers_of(connection, settings, made, CHANGES)
     return None

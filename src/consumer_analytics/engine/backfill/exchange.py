@@ -147,9 +147,7 @@ def _customers_later(share: Share, statuses: tuple[str, ...] | None) -> sql.Comp
 def _customers_taken(connection: Connection, statuses: tuple[str, ...] | None) -> sql.Composed:
     """Make the place for what the first session hands over, and compose what COPY calls it."""
     if statuses is None:
-        return sql.SQL("{} (run_id, consumer_id, slot, status, n, dated, created_us, born)").format(
-            CHANGES
-        )
+        return sql.SQL("{} (consumer_id, slot, status, n, dated, created_us, born)").format(CHANGES)
     columns = Shape((), statuses, False).customer_columns
     typed = each(columns, "{} bigint not null")
     connection.execute(query("backfill-customers-cells-taken", columns=typed))

@@ -8,7 +8,6 @@ create temporary table if not exists audit_events (
     counted boolean not null
 );
 create temporary table if not exists audit_customers (
-    run_id bigint not null,
     consumer_id uuid,
     slot int not null,
     status text not null,

@@ -1,10 +1,9 @@
 -- The customers' changes after slot {middle}, and the sum of those until then.
-select 0::bigint as run_id, consumer_id, slot, status, n, dated, created_us, born
+select consumer_id, slot, status, n, dated, created_us, born
 from backfill_customers
 where slot > {middle}
 union all
 select
-    0,
     consumer_id,
     {middle},
     status,

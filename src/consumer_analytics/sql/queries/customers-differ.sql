@@ -9,9 +9,8 @@ instants as materialized (
 
 by_status as (
     select changes.consumer_id, instants.slot, changes.status, sum(n) as n, sum(dated) as dated, sum(created_us) as us
-    from consumer_analytics_internal.extracted_customers as changes
+    from pg_temp.extracted_customers as changes
     join instants on changes.slot <= instants.slot
-    where changes.run_id = %(run_id)s
     group by changes.consumer_id, instants.slot, changes.status
 ),
 

@@ -5,8 +5,8 @@ with {changes},
 
 extracted as (
     insert into {extracted_customers}
-        (run_id, consumer_id, slot, status, n, dated, created_us, born)
-    select %(run_id)s, consumer_id, slot, status, n, dated, created_us, born
+        (consumer_id, slot, status, n, dated, created_us, born)
+    select consumer_id, slot, status, n, dated, created_us, born
     from changes
     where slot < cardinality(%(bounds)s::timestamptz[])
         and (n <> 0 or dated <> 0 or created_us <> 0 or born <> 0)

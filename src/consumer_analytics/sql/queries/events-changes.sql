@@ -5,8 +5,7 @@ create temporary table event_changes on commit drop as
 select consumer_id, day, event_type, consumer_analytics_internal.total(n) as n
 from (
     select consumer_id, day, event_type, n
-    from consumer_analytics_internal.extracted_events
-    where run_id = %(run_id)s
+    from {extracted_events} as extracted
     union all
     select consumer_id, day, event_type, -n
     {recounted_days}

@@ -1,7 +1,4 @@
--- Events of the ranges that the run reads, by consumer, UTC day, slot and type; in
--- a table of their own, for which PostgreSQL reads them in parallel where they are
--- many.
-create temporary table counted_events on commit drop as
+-- Events of the ranges that the run reads, by consumer, UTC day, slot and type.
 select
     consumer_id,
     day,

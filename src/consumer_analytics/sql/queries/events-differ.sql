@@ -3,8 +3,7 @@ create temporary table differing_events on commit drop as
 select consumer_id, day, event_type, sum(known)::bigint as known, sum(counted)::bigint as counted
 from (
     select consumer_id, day, event_type, 0 as known, n as counted
-    from consumer_analytics_internal.extracted_events
-    where run_id = %(run_id)s
+    from {extracted_events} as extracted
     union all
     select consumer_id, day, event_type, n, 0
     {recounted_days}

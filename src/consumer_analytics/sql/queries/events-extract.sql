@@ -1,5 +1,4 @@
--- What events-counted found, where the load reads it.
-insert into consumer_analytics_internal.extracted_events
-    (run_id, consumer_id, day, slot, event_type, n)
-select %(run_id)s, consumer_id, day, slot, event_type, n
-from pg_temp.counted_events
+-- The extract of the events, in a table of this session, for which PostgreSQL reads
+-- them in parallel where they are many.
+create temporary table extracted_events on commit drop as
+{counted}

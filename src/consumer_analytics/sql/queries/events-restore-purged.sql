@@ -1,9 +1,8 @@
 -- Days that the source no longer holds whole: what was counted then still
 -- counts. The missing rows are taken to have come first in their day.
-insert into consumer_analytics_internal.extracted_events
-    (run_id, consumer_id, day, slot, event_type, n)
+insert into pg_temp.extracted_events
+    (consumer_id, day, slot, event_type, n)
 select
-    %(run_id)s,
     consumer_id,
     day,
     width_bucket(day::timestamptz, %(bounds)s::timestamptz[]),
@@ -15,8 +14,8 @@ from (
     where day <= %(purged_through)s::date and day <@ %(recount)s::datemultirange
     union all
     select consumer_id, day, event_type, 0, n
-    from consumer_analytics_internal.extracted_events
-    where run_id = %(run_id)s and day <= %(purged_through)s::date
+    from pg_temp.extracted_events
+    where day <= %(purged_through)s::date
 ) as rows
 group by consumer_id, day, event_type
 having sum(known) > sum(found)

@@ -9,8 +9,7 @@ select
     consumer_analytics_internal.total(n) as n
 from (
     select consumer_id, slot, event_type, n
-    from consumer_analytics_internal.extracted_events
-    where run_id = %(run_id)s
+    from {extracted_events} as extracted
     union all
     select consumer_id, width_bucket(day::timestamptz, %(bounds)s::timestamptz[]), event_type, n
     from consumer_analytics_internal.event_days

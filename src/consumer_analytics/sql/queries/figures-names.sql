@@ -21,6 +21,5 @@ select
     ) as types,
     array(
         select distinct status
-        from consumer_analytics_internal.extracted_customers
-        where run_id = %(run_id)s
+        from {extracted_customers} as extracted
     ) as statuses

@@ -1,6 +1,5 @@
--- Where the customers' changes wait to become cells.
-create temporary table backfill_customers (
-    run_id bigint not null,
+-- Where the customers' changes wait, one row for each consumer, slot and status.
+create temporary table {table} (
     consumer_id uuid,
     slot int not null,
     status text not null,
@@ -8,4 +7,4 @@ create temporary table backfill_customers (
     dated bigint not null,
     created_us numeric not null,
     born bigint not null
-)
+) {lifetime}
