@@ -125,7 +125,7 @@ insert into consumer_analytics_internal.runs
 select
     'benchmark:' || at, 'airflow_etl', case when extract(day from at) = 13 then 'failed' else 'success' end,
     at, at, true, at + interval '1 second', at + interval '3 seconds',
-    '{"seconds": {"lock": 0, "extract_customers": 0.2, "extract_events": 0.3, "fold": 0.2, "render": 0.4, "write": 0.6, "finish": 0.1}}'
+    '{"seconds": {"lock": 0, "extract_customers": 0.2, "extract_events": 0.3, "fold": 0.2, "write": 1.0, "finish": 0.1}}'
 from generate_series(%(begin)s::timestamptz, %(end)s::timestamptz, interval '1 day') as at
 """
 

@@ -126,7 +126,7 @@ def test_they_are_what_the_database_holds(database: Database) -> None:
             "select summary -> 'seconds' from consumer_analytics_internal.runs order by run_id"
         )
     )
-    assert {"extract_customers", "extract_events", "fold", "render", "write"} <= later.keys()
+    assert {"extract_customers", "extract_events", "fold", "write"} <= later.keys()
     for step in later:
         assert found("run_step_duration_seconds_sum", step=step) == pytest.approx(
             earlier[step] + later[step]

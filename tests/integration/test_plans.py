@@ -71,12 +71,12 @@ def test_a_days_run_looks_at_the_days_rows(
         plans = Plans(patched)
         go(database, UNTIL)
     hot = {
-        "events-counted",
         "events-extract",
         "customers-present-apart",
         "customers-extract",
         "events-fold",
-        "snapshots-render",
+        "figures-customers",
+        "snapshots-insert-new",
     }
     assert hot <= set(plans.explained)
 

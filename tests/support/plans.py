@@ -53,7 +53,7 @@ class Plans:
                 statement, sql.Composable
             ):
                 text = statement.as_string(connection)
-                if (found := _NAME.match(text)) and _explainable(text):
+                if (found := _NAME.search(text)) and _explainable(text):
                     execute(connection, "savepoint explained")
                     row = execute(
                         connection,
@@ -82,9 +82,7 @@ class Plans:
 
 
 def _explainable(text: str) -> bool:
-    lines = text.splitlines()[1:]
-    while lines and lines[0].startswith("--"):
-        del lines[0]
+    lines = [line for line in text.splitlines() if not line.startswith(("--", "/*"))]
     return _EXPLAINED.match("\n".join(lines)) is not None
 
 

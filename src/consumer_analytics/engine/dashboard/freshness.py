@@ -23,7 +23,7 @@ BACKFILLS = 20
 _STEPS = {
     "extract_customer_counts": ("extract_customers",),
     "extract_event_counts": ("extract_events",),
-    "load_consumer_analytics": ("lock", "fold", "render", "write", "finish"),
+    "load_consumer_analytics": ("lock", "fold", "write", "finish"),
 }
 
 #: The answer to a statement, which may still be on its way.
