@@ -20,6 +20,7 @@ from consumer_analytics.engine.doctor.findings import (
     Verdict,
     ok,
 )
+from consumer_analytics.engine.instants import moment
 from consumer_analytics.engine.pauses import Pause
 from consumer_analytics.sql import query
 
@@ -98,19 +99,12 @@ def _airflow(context: Context) -> AirflowTables | None:
 
 def components(context: Context) -> Finding:
     """Tell which of Airflow's components have not been heard of for long."""
-    tables = _tables(context, "job")
-    if tables is None:
+    if _airflow(context) is None:
         return ok(_ELSEWHERE)
-    rows = context.database.execute(
-        query("doctor-airflow-components", "public", **tables)
-    ).fetchall()
-    silent = [
-        (_COMPONENTS[kind], host, seen)
-        for kind, host, seen, age in rows
-        if age is None or age > _SILENT_SECONDS
-    ]
+    heard_of = _heard_of(context)
+    silent = [one for one in heard_of if _is_silent(one[-1])]
     if not silent:
-        oldest = max(age for *_, age in rows)
+        oldest = max(age for *_, age in heard_of if age is not None)
         return ok(f"scheduler, dag-processor and triggerer live: heard of {oldest:.0f} s ago")
     names = [name for name, *_ in silent]
     without = {
@@ -124,10 +118,10 @@ def components(context: Context) -> Finding:
         tuple(
             f"{name} was never seen"
             if seen is None
-            else f"{name} on {host} was last heard of at {seen:%Y-%m-%d %H:%M:%S} UTC"
-            for name, host, seen in silent
+            else f"{name} on {host} was last heard of at {moment(seen)}"
+            for name, host, seen, _ in silent
         ),
-        "it is not running, hangs, or cannot reach its database; "
+        "it is not running, hangs, cannot reach its database, or waits for the web server; "
         + "; ".join(without[name] for name in names),
         Fix(
             "\n".join(f"airflow {name}   # or restart its service" for name in names)
@@ -138,15 +132,23 @@ def components(context: Context) -> Finding:
     )
 
 
-def _restart(context: Context) -> str:
+def _heard_of(context: Context) -> list[tuple[str, str | None, dt.datetime | None, float | None]]:
+    """Return the components: name, host, when and how many seconds ago they were heard of."""
     tables = _tables(context, "job") or {}
     rows = context.database.execute(
         query("doctor-airflow-components", "public", **tables)
     ).fetchall()
-    names = [_COMPONENTS[kind] for kind, *_, age in rows if age is None or age > _SILENT_SECONDS]
+    return [(_COMPONENTS[kind], host, seen, age) for kind, host, seen, age in rows]
+
+
+def _is_silent(age: float | None) -> bool:
+    return age is None or age > _SILENT_SECONDS
+
+
+def _restart(context: Context) -> str:
     if context.restart is None:
         raise UnexaminableError("the components do not run on this machine")
-    return context.restart(names)
+    return context.restart([name for name, *_, age in _heard_of(context) if _is_silent(age)])
 
 
 def import_errors(context: Context) -> Finding:
@@ -295,7 +297,7 @@ def schedule(context: Context) -> Finding:
             Verdict.PROBLEM if ETL in _names(failed) else Verdict.WARNING,
             f"the last run failed: {', '.join(_names(failed))}",
             tuple(
-                f"{dag}: run {run} at {at:%Y-%m-%d %H:%M:%S} UTC, task {tasks or '-'}"
+                f"{dag}: run {run} at {moment(at)}, task {tasks or '-'}"
                 for _, dag, run, at, tasks in failed
             ),
             "the task's log says why, in a line that begins with its name; see watermark for the "

@@ -105,7 +105,7 @@ def clock(context: Context) -> Finding:
     return Finding(
         Verdict.PROBLEM if skew >= _SKEW_PROBLEM else Verdict.WARNING,
         f"the server's clock is {skew.total_seconds():.0f} s {direction} this machine's",
-        (f"server {there:%Y-%m-%d %H:%M:%S} UTC", f"here   {after:%Y-%m-%d %H:%M:%S} UTC"),
+        (f"server {instants.moment(there)}", f"here   {instants.moment(after)}"),
         "one of the two machines does not keep time. Figures go by the server's clock; a "
         "schedule goes by Airflow's machine, and a run for an instant that the server has not "
         "reached is refused",

@@ -44,7 +44,7 @@ def waiting(context: Context) -> Finding:
         return ok("no mail waits for long")
     return Finding(
         Verdict.WARNING,
-        f"{n:,} mail(s) wait, the oldest since {oldest:%Y-%m-%d %H:%M:%S} UTC",
+        f"{n:,} mail(s) wait, the oldest since {instants.moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
         "consumer_analytics_monitor is paused or does not run",

@@ -35,7 +35,7 @@ def once(context: Context) -> Finding:
         f"{doubled:,} snapshots are there more than once, {surplus:,} rows too many",
         (
             *(
-                f"{consumer or '(the whole system)'} at {at:%Y-%m-%d %H:%M:%S} UTC: rows "
+                f"{consumer or '(the whole system)'} at {instants.moment(at)}: rows "
                 f"{', '.join(map(str, ids))}; {ids[0]} stays"
                 for consumer, at, ids in listed
             ),

@@ -174,7 +174,10 @@ def _not_run(look: Look) -> Cause:
         missed = moment(due.missed) if due.missed else "the last instant due"
         why = f"the run of {missed} has not happened"
     if known.get("is_paused"):
-        why += f": DAG {DAG} is paused; unpause it"
+        why += (
+            f": DAG {DAG} is paused; unpause it, or ask whoever paused it "
+            "(`consumer-analytics doctor` names them)"
+        )
     elif known.get("has_import_errors"):
         why += f": DAG {DAG} has an import error; `airflow dags list-import-errors` shows it"
     elif look.airflow.is_silent(look.at):

@@ -20,7 +20,7 @@ class Incident:
 
     Attributes:
         incident_id: its number in this database.
-        subject: as above.
+        subject: what belongs together, as the package lists it.
         state: warning or critical, now or when it ended.
         worst: the worst that it was.
         cause: in a sentence, as of its latest change.

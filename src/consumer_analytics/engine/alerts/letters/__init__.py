@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from consumer_analytics.engine import health
+from consumer_analytics.engine import health, instants
 from consumer_analytics.settings import Settings
 
 PREFIX = "[consumer-analytics]"
@@ -182,10 +182,7 @@ def _templates() -> Environment:
 
 
 def _moment(value: str | None) -> str:
-    if value is None:
-        return "-"
-    text = dt.datetime.fromisoformat(value).astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text} UTC"
+    return "-" if value is None else instants.moment(dt.datetime.fromisoformat(value))
 
 
 def _minute(value: str) -> str:
