@@ -241,7 +241,7 @@ def _audit(
 
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
-        notify(f"comparing snapshots from {chunk[0][0].isoformat()} on")
+        notify(f"comparing snapshots from {instants.moment(chunk[0][0])} on")
         _compare(connection, settings, stands, values, chunk, found, differs)
     found.wrong_snapshots = sorted(set(found.wrong_snapshots))
     return found

@@ -429,7 +429,7 @@ def restate(
                 {"after": chunk[-1][0] if more else None, "job": watermark.JOB},
             )
             if chunk:
-                notify(f"restating {len(chunk)} snapshots from {chunk[0][0].isoformat()} on")
+                notify(_restating(chunk))
                 restated += _restate_chunk(connection, settings, stands, chunk, reason)
 
 
@@ -461,10 +461,17 @@ def restate_these(
                 query("snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()
             chunk = _windows_in_a_row(windows)
-            notify(f"restating {len(chunk)} snapshots from {chunk[0][0].isoformat()} on")
+            notify(_restating(chunk))
             restated += _restate_chunk(connection, settings, stands, chunk, reason)
         left = left[len(chunk) :]
     return restated
+
+
+def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
+    first = instants.moment(chunk[0][0])
+    if len(chunk) == 1:
+        return f"restating the snapshot of {first}"
+    return f"restating {len(chunk)} snapshots from {first} on"
 
 
 def _windows_in_a_row(

@@ -25,7 +25,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Metadata:
-    """Where Airflow's metadata are, and how it gets there.
+    """Where Airflow's metadata is, and how it gets there.
 
     Attributes:
         admin: connection string of a login that may make roles and schemas.

@@ -1,6 +1,6 @@
 """Airflow's own command, run beside it: where it is, and with which environment.
 
-Airflow's metadata are cleaned and its DAGs unpaused through the command that
+Airflow's metadata is cleaned and its DAGs unpaused through the command that
 its own administrators use; nothing here imports Airflow.
 """
 

@@ -43,7 +43,7 @@ _COMPONENTS = {
 _GRACE = dt.timedelta(minutes=5)
 #: A run takes seconds; a backfill of years takes longer, and is not looked at.
 _LONG = dt.timedelta(hours=1)
-_ELSEWHERE = "Airflow's metadata are not in this database: not looked at"
+_ELSEWHERE = "Airflow's tables are not in this database: not looked at"
 _LISTED = 5
 
 
@@ -54,7 +54,7 @@ def metadata(context: Context) -> Finding:
         return ok(_ELSEWHERE)
     schema = found.schema
     if found.readable:
-        return ok(f"Airflow's metadata are in schema {schema}")
+        return ok(f"Airflow's tables are in schema {schema}")
     login = scalar(context.database, "select current_user")
     statements = [
         sql.SQL(text)

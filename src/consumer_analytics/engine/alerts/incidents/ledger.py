@@ -20,7 +20,7 @@ class Incident:
 
     Attributes:
         incident_id: its number in this database.
-        subject: what belongs together, as the package lists it.
+        subject: what it is about: `freshness`, `failures`, `runtime`, `measuring` or `dag <id>`.
         state: warning or critical, now or when it ended.
         worst: the worst that it was.
         cause: in a sentence, as of its latest change.
