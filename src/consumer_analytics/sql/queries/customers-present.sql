@@ -14,6 +14,7 @@ select
     (
         count(*) filter (where created_at >= %(start)s::timestamptz and created_at < %(last)s::timestamptz)
     )::int as born,
-    count(*) filter (where created_at > now()) as future
+    -- What lies in the future lies after the last instant: few rows are compared with now().
+    count(*) filter (where created_at >= %(last)s::timestamptz and created_at > now()) as future
 from {customers}
 group by consumer_id, slot, status
