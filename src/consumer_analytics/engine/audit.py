@@ -29,6 +29,8 @@ from consumer_analytics.engine.revisions import flat
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
+#: The customers' changes at the instants that are compared, as an extract has them.
+_CUSTOMERS = sql.Identifier("pg_temp", "audit_customers")
 #: Snapshots put together at once: what bounds the space on disk.
 _SNAPSHOTS_AT_ONCE = 64
 
@@ -157,6 +159,7 @@ def audit(
     sources.require_usable(connection, settings.source_schema)
     # A read-only transaction may fill temporary tables, but not make them.
     connection.execute(query("audit-tables"))
+    connection.execute(query("customers-changes", table=_CUSTOMERS, lifetime=sql.SQL("")))
     connection.read_only = True
     try:
         with consistent(connection):
@@ -263,7 +266,7 @@ def _compare(
         connection,
         settings,
         made,
-        into=sql.Identifier("pg_temp", "audit_customers"),
+        into=_CUSTOMERS,
         read_only=True,
     )
     connection.execute("analyze audit_customers")

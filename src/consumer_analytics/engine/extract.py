@@ -159,19 +159,16 @@ def forget(connection: Connection, run_id: int, part: str) -> None:
 
 
 def _customers(connection: Connection, settings: Settings, made: Plan) -> dict[str, Any]:
-    table = sql.Identifier("extracted_customers")
-    changes = query("customers-changes", table=table, lifetime=sql.SQL("on commit drop"))
-    connection.execute(changes)
-    return customers_of(
-        connection, settings, made, sql.Identifier("pg_temp", "extracted_customers")
-    )
+    lifetime = sql.SQL("on commit drop")
+    connection.execute(query("customers-changes", table=OWN.customers, lifetime=lifetime))
+    return customers_of(connection, settings, made, OWN.customers)
 
 
 def customers_of(
     connection: Connection,
     settings: Settings,
     made: Plan,
-    into: sql.Identifier,
+    into: sql.Composable,
     *,
     read_only: bool = False,
 ) -> dict[str, Any]:

@@ -78,8 +78,8 @@ def _lay_out(
     before, after = 0, len(bounds) - 1
     once, statuses = False, None
     connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.backfill_customers")
-    changes = sql.Identifier("backfill_customers")
-    connection.execute(query("customers-changes", table=changes, lifetime=sql.SQL("")))
+    changes = query("customers-changes", table=customers.CHANGES, lifetime=sql.SQL(""))
+    connection.execute(changes)
     if share is None or not share.first:
         with counts.timed("read events"):
             origins = Origins(stands, bounds)

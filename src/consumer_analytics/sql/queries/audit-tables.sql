@@ -7,15 +7,6 @@ create temporary table if not exists audit_events (
     n bigint not null,
     counted boolean not null
 );
-create temporary table if not exists audit_customers (
-    consumer_id uuid,
-    slot int not null,
-    status text not null,
-    n bigint not null,
-    dated bigint not null,
-    created_us numeric not null,
-    born bigint not null
-);
 create temporary table if not exists audit_figures (
     consumer_id uuid,
     snapshot_timestamp timestamptz not null,

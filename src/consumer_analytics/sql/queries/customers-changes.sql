@@ -1,5 +1,5 @@
 -- Where the customers' changes wait, one row for each consumer, slot and status.
-create temporary table {table} (
+create temporary table if not exists {table} (
     consumer_id uuid,
     slot int not null,
     status text not null,
