@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import IsolationLevel, sql
-from tests.integration.test_sweep import BEGIN, DAY, END, go, history, tamper
+from tests.integration.reconcile.test_sweep import BEGIN, DAY, END, go, history, tamper
 from tests.support.checks import figures, wrong_snapshots
 
 from consumer_analytics.db.connection import connected

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from tests.integration.test_retention import (
+from tests.integration.operations.test_retention import (
     DAILY,
     EVERY,
     TODAY,

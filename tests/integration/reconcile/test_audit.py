@@ -7,7 +7,16 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.integration.test_sweep import BEGIN, DAY, END, go, history, purge, swept, tamper
+from tests.integration.reconcile.test_sweep import (
+    BEGIN,
+    DAY,
+    END,
+    go,
+    history,
+    purge,
+    swept,
+    tamper,
+)
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 
 from consumer_analytics import backfill
