@@ -42,44 +42,63 @@ class _Page(HTMLParser):
         self.loads += [value for name, value in given.items() if (tag, name) in _LOADING]
 
 
-def faults(site: Path) -> Iterator[str]:
-    """Yield what is wrong with a built site, a line each.
+def _target(path: Path, link: str) -> tuple[Path, str] | None:
+    """Return the file and the anchor that a link leads to; None where it leaves the site."""
+    address, anchor = urldefrag(link)
+    if urlsplit(address).scheme:
+        return None
+    return (path.parent / unquote(address)).resolve() if address else path, anchor
 
-    Checked are: each link inside the site leads to a page and, where it names one, to an anchor
-    there; a page loads nothing from other hosts; each page is reached from the first one, and
-    the runbook is linked from every page.
-    """
-    pages = {path: _Page(path) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
-    start = site / "index.html"
-    runbook = site / "runbook.html"
-    linked: dict[Path, set[Path]] = {}
+
+def _faults_of_links(site: Path, pages: dict[Path, _Page]) -> Iterator[str]:
     for path, page in pages.items():
         name = path.relative_to(site)
-        linked[path] = set()
-        for link in page.links:
-            address, anchor = urldefrag(link)
-            if urlsplit(address).scheme:
-                continue
-            target = (path.parent / unquote(address)).resolve() if address else path
-            linked[path].add(target)
+        targets = [(link, found) for link in page.links if (found := _target(path, link))]
+        for link, (target, anchor) in targets:
             if not target.exists():
                 yield f"{name}: {link} leads nowhere"
             elif anchor and target in pages and anchor not in pages[target].anchors:
                 yield f"{name}: {link}: there is no such heading"
-        for address in page.loads:
-            if urlsplit(address).netloc:
-                yield f"{name}: loads {address} from another host"
-            elif not (path.parent / unquote(urlsplit(address).path)).exists():
-                yield f"{name}: {address} is not there"
-        if runbook not in linked[path]:
+        if site / "runbook.html" not in {target for _, (target, _) in targets}:
             yield f"{name}: no link to the runbook"
-    reached, waiting = {start}, [start]
+
+
+def _faults_of_loads(site: Path, pages: dict[Path, _Page]) -> Iterator[str]:
+    for path, page in pages.items():
+        for address in page.loads:
+            parts = urlsplit(address)
+            if parts.netloc:
+                yield f"{path.relative_to(site)}: loads {address} from another host"
+            elif not (path.parent / unquote(parts.path)).exists():
+                yield f"{path.relative_to(site)}: {address} is not there"
+
+
+def _unreached(site: Path, pages: dict[Path, _Page]) -> Iterator[str]:
+    reached = {site / "index.html"}
+    waiting = list(reached)
     while waiting:
-        for target in linked.get(waiting.pop(), set()) - reached:
-            reached.add(target)
-            waiting.append(target)
+        path = waiting.pop()
+        found = {target[0] for link in pages[path].links if (target := _target(path, link))}
+        fresh = (found & pages.keys()) - reached
+        reached |= fresh
+        waiting += fresh
     for path in sorted(pages.keys() - reached):
         yield f"{path.relative_to(site)}: no page leads here; add it to zensical.toml"
+
+
+def faults(site: Path) -> list[str]:
+    """Return what is wrong with a built site, a line each.
+
+    Each link inside the site leads to a page and, where it names one, to a heading there; the
+    runbook is linked from every page; no page loads anything from another host; each is reached
+    from the first one.
+    """
+    pages = {path: _Page(path) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+    return [
+        *_faults_of_links(site, pages),
+        *_faults_of_loads(site, pages),
+        *_unreached(site, pages),
+    ]
 
 
 def build() -> int:
@@ -96,7 +115,7 @@ def build() -> int:
         told = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
         print(told.partition("Traceback (most recent call last)")[0])
         return 1
-    found = list(faults(SITE.resolve()))
+    found = faults(SITE.resolve())
     print("\n".join(found) or f"{(SITE / 'index.html').relative_to(ROOT)} is built")
     return 1 if found else 0
 

@@ -90,7 +90,9 @@ def test_every_page_is_reached_from_the_index() -> None:
 def headings(page: Path) -> set[str]:
     """Return the anchors that a page's headings get."""
     found: set[str] = set()
-    text = re.sub(r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    text = re.sub(
+        r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
         slug = re.sub(r"[^\w\s-]", "", re.sub(r"[`*]", "", heading).lower()).strip()
         found.add(re.sub(r"[\s]+", "-", slug))
@@ -143,7 +145,9 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
     wrong = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for line in re.findall(r"(?:^\s*(?:\$ )?|`|\*  )consumer-analytics ([^`\n]+)", text, re.M):
+        for line in re.findall(
+            r"(?:^\s*(?:\$ )?|`|\*  )consumer-analytics ([^`\n]+)", text, re.MULTILINE
+        ):
             words = re.split(r"\s*[#|>]|\s&&", line)[0].split()
             pair = " ".join(words[:2])
             name = pair if pair in known else words[0] if words else ""
@@ -202,3 +206,10 @@ def test_gaps_between_decisions_are_explained() -> None:
     for first, last in re.findall(r"\b(\d+)(?: to (\d+))?", text.partition("## Gaps")[2]):
         told |= set(range(int(first), int(last or first) + 1))
     assert set(range(1, max(numbers))) - numbers == told
+
+
+def test_the_readme_counts_the_migrations() -> None:
+    """The rest of what it shows is compared with a real start, in `tests/e2e`."""
+    scripts = (ROOT / "src" / "consumer_analytics" / "migrations" / "versions").glob("[0-9]*.py")
+    shown = re.findall(r"up to date: (\d+) migrations", (ROOT / "README.md").read_text("utf-8"))
+    assert shown == [str(len(list(scripts)))]
