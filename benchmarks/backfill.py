@@ -24,8 +24,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from consumer_analytics.engine import backfill, schema, simulate
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics import backfill
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.ingest import simulate
 from consumer_analytics.settings import Settings
 
 UNTIL = dt.date(2026, 1, 1)

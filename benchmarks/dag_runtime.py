@@ -19,7 +19,7 @@ import psycopg
 
 from benchmarks.measure import BIN, Measured, environment
 from benchmarks.results import Work, span
-from consumer_analytics.local.airflow_api import AirflowApi
+from consumer_analytics.airflow.api import AirflowApi
 from consumer_analytics.local.embedded_postgres import EmbeddedPostgres
 
 DAGS = {"consumer_analytics_etl": "ours", "empty_three_tasks": "empty DAG"}

@@ -33,8 +33,8 @@ from urllib.parse import urlsplit
 import psycopg
 from pydantic import SecretStr
 
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.settings import Settings
 
 UNTIL = dt.date(2026, 11, 1)

@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from consumer_analytics.engine import schema, simulate
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.ingest import simulate
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.settings import Settings
 

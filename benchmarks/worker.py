@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from benchmarks.measure import peak_mb
 from benchmarks.systems import loop
-from consumer_analytics.engine import backfill, run
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics import backfill
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.etl import run
 from consumer_analytics.settings import Settings
 
 

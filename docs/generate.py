@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from consumer_analytics.metrics import catalogue, monitoring
+from consumer_analytics.monitoring.metrics import catalogue, dashboards
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
@@ -198,8 +198,8 @@ def main() -> int:
         "docs/reference/settings.md": settings(),
         "docs/reference/http-api.md": http_api(),
         "docs/reference/metrics.md": metrics(),
-        "monitoring/prometheus/rules.yml": monitoring.rules(defaults),
-        "monitoring/grafana/dashboard.json": monitoring.dashboard(),
+        "monitoring/prometheus/rules.yml": dashboards.rules(defaults),
+        "monitoring/grafana/dashboard.json": dashboards.dashboard(),
     }
     stale = [
         name

@@ -30,8 +30,8 @@ from pydantic import SecretStr
 from tests.support.reaper import Reaper
 
 import consumer_analytics
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.local.embedded_postgres import (
     SUPERUSER,
     EmbeddedPostgres,

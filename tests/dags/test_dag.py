@@ -11,7 +11,7 @@ import pytest
 from tests.support import oracle
 from tests.support.history import random_history
 
-from consumer_analytics.engine import watermark
+from consumer_analytics.etl import watermark
 
 DAG_ID = "consumer_analytics_etl"
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from consumer_analytics.engine.schedule import Schedule
+from consumer_analytics.calendar.schedule import Schedule
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 11, 10, tzinfo=dt.UTC)

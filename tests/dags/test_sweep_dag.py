@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumer_analytics.engine import run
+from consumer_analytics.etl import run
 
 DAG_ID = "consumer_analytics_sweep"
 AT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)

@@ -24,8 +24,8 @@ from tests.conftest import COMMAND, command_environment
 from tests.e2e.conftest import Installation, beside
 from tests.support.mail_server import PASSWORD, RECIPIENT, SENDER, MailServer, mail_server
 
-from consumer_analytics.engine.database import LOCK_JOB
-from consumer_analytics.local.airflow_api import AirflowApi
+from consumer_analytics.airflow.api import AirflowApi
+from consumer_analytics.db.locks import Lock
 from consumer_analytics.settings import PREFIX
 
 DAG = "consumer_analytics_etl"
@@ -303,7 +303,7 @@ def test_a_missed_deadline_is_mailed_and_kept_when_airflow_cleans_up(
     system: Installation, mails: MailServer, api: AirflowApi
 ) -> None:
     with database(system) as other:
-        other.execute("select pg_advisory_lock(%s, 0)", [LOCK_JOB])
+        other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
         run_id = api.trigger(DAG)
         deadline = time.monotonic() + 240
         while api.task_states(DAG, run_id).get("load_consumer_analytics") != "running":

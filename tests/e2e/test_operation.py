@@ -25,7 +25,7 @@ from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
 from tests.support.mail_server import mail_server
 
-from consumer_analytics.local.airflow_api import AirflowApi
+from consumer_analytics.airflow.api import AirflowApi
 
 pytestmark = pytest.mark.timeout(900)
 ETL, MAINTENANCE = "consumer_analytics_etl", "consumer_analytics_maintenance"

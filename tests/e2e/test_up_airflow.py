@@ -23,8 +23,8 @@ import pytest
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
 
-from consumer_analytics.engine.database import LOCK_JOB
-from consumer_analytics.local.airflow_api import AirflowApi
+from consumer_analytics.airflow.api import AirflowApi
+from consumer_analytics.db.locks import Lock
 from consumer_analytics.local.home import Home
 
 DAG = "consumer_analytics_etl"
@@ -254,7 +254,7 @@ def test_a_scheduler_killed_in_the_middle_of_a_run(system: Installation, api: Ai
     """It is told and started again; its workers and tasks are gone; the run is finished."""
     assert "died" not in system.told(), system.evidence()
     with psycopg.connect(system.postgres().url(), autocommit=True) as other:
-        other.execute("select pg_advisory_lock(%s, 0)", [LOCK_JOB])
+        other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
         run_id = api.trigger(DAG)
         deadline = time.monotonic() + 120
         while api.task_states(DAG, run_id).get("load_consumer_analytics") != "running":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.db.connection import Connection, connected
 
 _FORK = multiprocessing.get_context("fork")
 PATIENCE = 30.0

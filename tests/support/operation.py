@@ -10,8 +10,11 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
-from consumer_analytics.engine import backfill, run, simulate, sweep
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics import backfill
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.etl import run
+from consumer_analytics.ingest import simulate
+from consumer_analytics.reconcile import sweep
 from consumer_analytics.settings import Settings
 
 MARKUP_CONSUMER = uuid.UUID("00000000-0000-4000-8000-00000000beef")

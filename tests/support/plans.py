@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-_NAME = re.compile(r"/\* consumer_analytics: ([a-z-]+) \*/")
+_NAME = re.compile(r"/\* consumer_analytics: ([a-z_/-]+) \*/")
 _EXPLAINED = re.compile(
     r"(select|with|insert|update|delete|create temporary table \S+.*? as)\b", re.DOTALL
 )

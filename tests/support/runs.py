@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from consumer_analytics.engine import extract, load, run
-from consumer_analytics.engine.database import Connection
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl import extract, load, run
 from consumer_analytics.settings import Settings
 
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from tests.conftest import Database, command_environment
 from tests.support import crashes
 
-from consumer_analytics.engine.database import Connection
+from consumer_analytics.db.connection import Connection
 
 #: The command itself, in smaller steps than it takes where there is much to do.
 SMALL_STEPS = """
 import sys
 from consumer_analytics.cli.main import main
-from consumer_analytics.engine.backfill import sessions, writing
+from consumer_analytics.backfill import sessions, writing
 writing._ROWS_AT_ONCE = 20
 sessions._ROWS_FOR_TWO = int(sys.argv.pop(1))
 main()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.orchestration import airflow_upkeep
-from consumer_analytics.orchestration.airflow_upkeep import clean
+from consumer_analytics.operations import airflow_upkeep
+from consumer_analytics.operations.airflow_upkeep import clean
 
 NOW = dt.datetime.now(dt.UTC)
 MONTH = NOW - dt.timedelta(days=30)

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from consumer_analytics.engine import plan
+from consumer_analytics.etl import plan
 
 FIRST = dt.date(2025, 1, 1)
 MOST = 8

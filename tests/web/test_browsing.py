@@ -24,7 +24,7 @@ from tests.web import browser as browsing
 from tests.web.browser import PHONE, Visit
 from tests.web.conftest import Operated
 
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app

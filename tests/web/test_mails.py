@@ -14,8 +14,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from tests.web.browser import chromium
 
-from consumer_analytics.engine.alerts import incidents, letters
-from consumer_analytics.engine.alerts.incidents import Failure
+from consumer_analytics.monitoring import incidents
+from consumer_analytics.monitoring.incidents import Failure
+from consumer_analytics.monitoring.notifications import messages
 from consumer_analytics.settings import Settings
 
 AT = dt.datetime(2026, 3, 5, 0, 3, 7, tzinfo=dt.UTC)
@@ -126,7 +127,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
 
 
 def composed(name: str) -> EmailMessage:
-    return letters.compose(
+    return messages.compose(
         {"at": AT.isoformat(), "database": "analytics", **CONTENTS[name]},
         message_id="1",
         settings=Settings(alert_sender="alerts-from@example.com"),  # type: ignore[call-arg]
@@ -166,7 +167,7 @@ def test_a_mail_can_be_read_as_plain_text() -> None:
 
 
 def test_a_subject_is_one_line_of_bounded_length() -> None:
-    subject = letters.subject_of(
+    subject = messages.subject_of(
         {
             "kind": "failure",
             "failures": [{**FAILURE.as_json(), "task_id": "a\r\nBcc: x@example.com" + "y" * 300}],

@@ -14,7 +14,7 @@ from tests.support.operation import LATE_DAYS_AGO, MARKUP_CONSUMER, MARKUP_NAME
 from tests.web.browser import ZONE, Visit
 from tests.web.conftest import Client, Operated
 
-from consumer_analytics.engine import health
+from consumer_analytics.monitoring import health
 
 SNAPSHOTS = """
 select snapshot_timestamp, metrics_json

@@ -8,10 +8,11 @@ import secrets
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.alerts import letters, mail, monitor
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import MailError
+from consumer_analytics.monitoring import monitor
+from consumer_analytics.monitoring.notifications import messages, smtp
 from consumer_analytics.settings import settings
 
 app = typer.Typer(help="Test the mails, and do a pass of the monitor.", no_args_is_help=True)
@@ -32,13 +33,13 @@ def send_test(as_json: JsonFlag = False) -> None:
             say(f"ok  {step:<11} {detail}")
 
     content = {"kind": "test", "at": dt.datetime.now(dt.UTC).isoformat(), "database": "none needed"}
-    message = letters.compose(
+    message = messages.compose(
         content, message_id=f"consumer-analytics.test.{secrets.token_hex(8)}", settings=settings()
     )
     refused: dict[str, str] = {}
     failed: MailError | None = None
     try:
-        refused = mail.send(settings(), message, notify=passed)
+        refused = smtp.send(settings(), message, notify=passed)
     except MailError as error:
         failed = error
     if as_json:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, working
 from consumer_analytics.cli.sweep import AcceptPurged
-from consumer_analytics.engine import audit as engine
-from consumer_analytics.engine import instants
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.reconcile import audit as engine
 from consumer_analytics.settings import settings
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from consumer_analytics import backfill as engine
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say, warn
-from consumer_analytics.engine import backfill as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 

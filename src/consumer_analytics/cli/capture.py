@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, say, warn
-from consumer_analytics.engine import capture as engine
-from consumer_analytics.engine import schema, sources
-from consumer_analytics.engine.database import Connection, connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.etl import capture as engine
+from consumer_analytics.etl import sources
 from consumer_analytics.settings import settings
 
 app = typer.Typer(

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.cli.output import JsonFlag, err, harmless, out, print_json, say
-from consumer_analytics.engine import doctor as engine
-from consumer_analytics.engine.database import connect
-from consumer_analytics.engine.doctor.findings import Context, Examined, Finding, Verdict
+from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
-from consumer_analytics.orchestration.airflow_command import AirflowCommand
+from consumer_analytics.operations import doctor as engine
+from consumer_analytics.operations.doctor.findings import Context, Examined, Finding, Verdict
 from consumer_analytics.settings import settings
 
 _COLOURS = {

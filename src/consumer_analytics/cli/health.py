@@ -5,9 +5,9 @@ from __future__ import annotations
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, moment, out, print_json, print_table, say
-from consumer_analytics.engine import health as engine
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
+from consumer_analytics.monitoring import health as engine
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
-from consumer_analytics.engine import importer
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ImportRefusedError
+from consumer_analytics.ingest import importer
 from consumer_analytics.settings import settings
 
 

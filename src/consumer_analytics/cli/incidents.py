@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.alerts import incidents as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
+from consumer_analytics.monitoring import incidents as engine
 from consumer_analytics.settings import settings
 
 

@@ -9,7 +9,7 @@ import typer
 from consumer_analytics.cli.address import host_option, port_option
 from consumer_analytics.cli.output import print_text, say
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
-from consumer_analytics.metrics import exposition, monitoring
+from consumer_analytics.monitoring.metrics import dashboards, exposition
 from consumer_analytics.settings import settings
 
 
@@ -42,9 +42,9 @@ def metrics(
         raise UsageError("--host and --port go with --serve")
     config = settings()
     if rules:
-        print_text(monitoring.rules(config))
+        print_text(dashboards.rules(config))
     elif dashboard:
-        print_text(monitoring.dashboard())
+        print_text(dashboards.dashboard())
     elif serve:
         exposition.serve(
             config,

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say
-from consumer_analytics.engine import schema
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
 from consumer_analytics.settings import settings
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
-from consumer_analytics.engine import roles as engine
+from consumer_analytics.db import roles as engine
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
-from consumer_analytics.engine import instants
-from consumer_analytics.engine import run as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import run as engine
 from consumer_analytics.settings import settings
 
 

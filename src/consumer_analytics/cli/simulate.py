@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say
-from consumer_analytics.engine import instants
-from consumer_analytics.engine import simulate as simulator
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
+from consumer_analytics.ingest import simulate as simulator
 from consumer_analytics.settings import settings
 
 

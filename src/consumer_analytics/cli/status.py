@@ -17,10 +17,12 @@ from consumer_analytics.cli.output import (
     say,
     second,
 )
-from consumer_analytics.engine import revisions, schema, storage
-from consumer_analytics.engine import status as engine
-from consumer_analytics.engine.database import connected
-from consumer_analytics.engine.storage import size
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import revisions
+from consumer_analytics.operations import storage
+from consumer_analytics.operations.storage import size
+from consumer_analytics.reporting import status as engine
 from consumer_analytics.settings import settings
 
 _REVISIONS = 20

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, moment, note, print_json, print_table, say
-from consumer_analytics.engine import instants
-from consumer_analytics.engine import sweep as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.reconcile import sweep as engine
 from consumer_analytics.settings import settings
 
 AcceptPurged = Annotated[

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
-from consumer_analytics.engine import instants
 from consumer_analytics.errors import SettingsError, UsageError
 from consumer_analytics.settings import settings
 from consumer_analytics.web import tokens

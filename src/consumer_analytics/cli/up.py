@@ -13,8 +13,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumer_analytics.cli.output import err, say, warn
 from consumer_analytics.cli.status import print_status
-from consumer_analytics.engine.status import Status
 from consumer_analytics.local import up as local
+from consumer_analytics.reporting.status import Status
 from consumer_analytics.settings import settings
 
 #: Where there is no terminal: a step that lasts tells what has changed, or that nothing has.

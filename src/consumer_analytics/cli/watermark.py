@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, second
-from consumer_analytics.engine import instants, schema
-from consumer_analytics.engine import watermark as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import watermark as engine
 from consumer_analytics.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")

@@ -17,10 +17,10 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
-from consumer_analytics.engine.alerts import mail
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, Secrets, write_private
 from consumer_analytics.local.metadata import Metadata
+from consumer_analytics.monitoring.notifications import smtp
 from consumer_analytics.settings import PREFIX, Settings
 
 USER = "admin"
@@ -157,7 +157,7 @@ class AirflowHome:
             "host": settings.smtp_host,
             "port": settings.smtp_port,
             "login": settings.smtp_user or None,
-            "password": mail.password_of(settings) or None,
+            "password": smtp.password_of(settings) or None,
             "extra": {
                 "from_email": settings.alert_sender or settings.smtp_user,
                 "disable_ssl": settings.smtp_security != "tls",

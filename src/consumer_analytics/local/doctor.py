@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from consumer_analytics.engine import storage
-from consumer_analytics.engine.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
-from consumer_analytics.engine.storage import size
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, socket_folder
+from consumer_analytics.operations import storage
+from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.operations.storage import size
 from consumer_analytics.settings import Settings
 
 #: A disk is nearly full where little of it is free, and little by the setting: as shares of both.
@@ -172,7 +172,7 @@ def _await(names: Sequence[str], settings: Settings) -> None:
     Raises:
         UpError: it has not for long.
     """
-    from consumer_analytics.local.airflow_api import AirflowApi
+    from consumer_analytics.airflow.api import AirflowApi
 
     wanted = {"api-server", *(name.replace("-", "_") for name in names)}
     deadline = time.monotonic() + _RESTART_SECONDS

@@ -26,10 +26,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
-from consumer_analytics.engine import instants, pauses, run, schema, simulate, status
-from consumer_analytics.engine.airflow_tables import AirflowTables
-from consumer_analytics.engine.database import Connection, connected, conninfo, scalar
+from consumer_analytics.airflow import pauses
+from consumer_analytics.airflow.metadata_tables import AirflowTables
+from consumer_analytics.calendar import instants
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
+from consumer_analytics.etl import run
+from consumer_analytics.ingest import simulate
 from consumer_analytics.local.embedded_postgres import (
     DATABASE,
     SUPERUSER,
@@ -37,10 +41,11 @@ from consumer_analytics.local.embedded_postgres import (
 )
 from consumer_analytics.local.home import Home
 from consumer_analytics.local.supervision import Component, Supervision, sweep
+from consumer_analytics.reporting import status
 from consumer_analytics.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
-    from consumer_analytics.local.airflow_api import AirflowApi
+    from consumer_analytics.airflow.api import AirflowApi
 
 DAG = "consumer_analytics_etl"
 DAG_FILES = Path(__file__).parents[1] / "dags"
@@ -193,7 +198,7 @@ class _System:
             )
 
     def _start_airflow(self) -> None:
-        from consumer_analytics.local.airflow_api import AirflowApi
+        from consumer_analytics.airflow.api import AirflowApi
         from consumer_analytics.local.airflow_config import USER, AirflowHome
         from consumer_analytics.local.metadata import Metadata
 

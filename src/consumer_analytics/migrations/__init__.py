@@ -1,1 +1,1 @@
-"""Alembic revisions, one for each file of `sql/migrations`."""
+"""Alembic revisions, one for each file of `migrations/sql`."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     # Airflow's stubs lack them.
     from airflow.sdk import DeadlineAlert  # type: ignore[attr-defined]
 
-    from consumer_analytics.engine.alerts.incidents import Failure, Miss
-    from consumer_analytics.engine.alerts.outbox import Delivery
+    from consumer_analytics.monitoring.incidents import Failure, Miss
+    from consumer_analytics.monitoring.notifications.outbox import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def task_failed(context: Mapping[str, Any]) -> None:
 
 def failure_of(context: Mapping[str, Any]) -> Failure:
     """Make of Airflow's context what there is to tell; a run may have no logical date."""
-    from consumer_analytics.engine.alerts.incidents import Failure
+    from consumer_analytics.monitoring.incidents import Failure
 
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
@@ -79,7 +79,8 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
 
 
 def _tell(config: Settings, failure: Failure) -> None:
-    from consumer_analytics.engine.alerts import incidents, outbox
+    from consumer_analytics.monitoring import incidents
+    from consumer_analytics.monitoring.notifications import outbox
 
     try:
         with connected(config, "airflow alert") as connection:
@@ -94,9 +95,10 @@ def _tell(config: Settings, failure: Failure) -> None:
 
 def _tell_directly(config: Settings, failure: Failure) -> None:
     """Send the mail past the database, which cannot be reached, once for each run."""
-    from consumer_analytics.engine.alerts import incidents, letters, mail
+    from consumer_analytics.monitoring import incidents
+    from consumer_analytics.monitoring.notifications import messages, smtp
 
-    if not mail.is_wanted(config):
+    if not smtp.is_wanted(config):
         return
     # The monitor would tell it every few minutes.
     monitor = incidents.MONITOR
@@ -119,9 +121,9 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
         "next": incidents.next_after(failure),
     }
     digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
-    message = letters.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
+    message = messages.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
     try:
-        mail.send(config, message)
+        smtp.send(config, message)
     except BaseException:
         mark.unlink(missing_ok=True)
         raise
@@ -169,7 +171,8 @@ def deadline() -> DeadlineAlert | None:
 
 def deadline_missed(context: Mapping[str, Any]) -> None:
     """Note a missed deadline and tell of it; called by Airflow's executor."""
-    from consumer_analytics.engine.alerts import incidents, outbox
+    from consumer_analytics.monitoring import incidents
+    from consumer_analytics.monitoring.notifications import outbox
 
     if context["dag_run"].get("state") in _ENDED:
         # It failed before its deadline, which Airflow lets pass all the same.
@@ -183,7 +186,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
 
 def miss_of(context: Mapping[str, Any]) -> Miss:
     """Make of what Airflow gives a deadline's callback what there is to tell."""
-    from consumer_analytics.engine.alerts.incidents import Miss
+    from consumer_analytics.monitoring.incidents import Miss
 
     dag_run, passed = context["dag_run"], context["deadline"]
     return Miss(
@@ -205,7 +208,7 @@ def _instant(value: Any) -> dt.datetime:
 
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
-    from consumer_analytics.engine.alerts import incidents, monitor
+    from consumer_analytics.monitoring import incidents, monitor
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:

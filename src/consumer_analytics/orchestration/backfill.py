@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from consumer_analytics.engine import backfill as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics import backfill as engine
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings

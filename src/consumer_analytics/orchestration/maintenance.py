@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 
-from consumer_analytics.engine import instants, retention, schema
-from consumer_analytics.engine.database import Connection, connected
-from consumer_analytics.engine.retention import Part
-from consumer_analytics.engine.storage import size
+from consumer_analytics.airflow.command import AirflowCommand
+from consumer_analytics.calendar import instants
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
-from consumer_analytics.orchestration import airflow_upkeep
-from consumer_analytics.orchestration.airflow_command import AirflowCommand
+from consumer_analytics.operations import airflow_upkeep, retention
+from consumer_analytics.operations.retention import Part
+from consumer_analytics.operations.storage import size
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)

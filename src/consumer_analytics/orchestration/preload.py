@@ -12,7 +12,7 @@ import importlib
 import sys
 
 from consumer_analytics import sql
-from consumer_analytics.engine import schema
+from consumer_analytics.db import schema
 
 MODULES = (
     "airflow.dag_processing.bundles.local",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from consumer_analytics.engine import sweep as engine
-from consumer_analytics.engine.database import connected
+from consumer_analytics.db.connection import connected
 from consumer_analytics.orchestration.failures import in_a_line
+from consumer_analytics.reconcile import sweep as engine
 from consumer_analytics.settings import settings
 
 log = logging.getLogger(__name__)

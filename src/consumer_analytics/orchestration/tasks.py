@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import psycopg
 
-from consumer_analytics.engine import extract, load, run
-from consumer_analytics.engine.database import Connection, connected
-from consumer_analytics.engine.opened import Run
+from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.etl import extract, load, run
+from consumer_analytics.etl.models import Run
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 

@@ -1,50 +1,102 @@
-"""SQL as files: `queries/<object>-<action>.sql`, read once and composed by psycopg.
+"""SQL as files, beside the modules that read them; read once and composed by psycopg.
 
-A query names bound values as `%(name)s` and identifiers as `{name}`; the three
+A statement is named by where its reader is: `etl/extract/customers-present` is read by
+`etl/extract.py` and lies in `etl/sql/extract/`; `monitoring/health/runs` is read in the
+package `monitoring/health` and lies in its folder `sql`. What several packages read is
+`shared/…`, here.
+
+A statement names bound values as `%(name)s` and identifiers as `{name}`; the three
 source tables are always there as `{consumers}`, `{customers}` and
-`{customer_events}`, and what several queries have in common as the name of its
-file in `fragments/`. Every statement carries its file's name as a comment, so
+`{customer_events}`, and what several statements have in common as the name of its
+file in `fragments/`. Every statement carries its name as a comment, so
 that `pg_stat_activity` and the server's log say what is running.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from psycopg import sql
 
 SOURCE_TABLES = ("consumers", "customers", "customer_events")
+#: What several packages read.
+SHARED = "shared"
+
+_ROOT = files("consumer_analytics")
+_HERE = files(__name__)
+
+
+def _folder(place: str) -> Traversable:
+    """Return where the statements of a place are: a package, a module, or `shared`."""
+    if place == SHARED:
+        return _HERE / SHARED
+    package = _ROOT / place
+    if package.is_dir():
+        return package / "sql"
+    above, _, module = place.rpartition("/")
+    return _ROOT / above / "sql" / module
 
 
 @cache
-def _text(name: str, folder: str = "queries") -> str:
-    return (files(__name__) / folder / f"{name}.sql").read_text(encoding="utf-8").strip()
+def _text(name: str) -> str:
+    place, _, file = name.rpartition("/")
+    return (_folder(place) / f"{file}.sql").read_text(encoding="utf-8").strip()
+
+
+@cache
+def _fragment(name: str) -> str:
+    return (_HERE / "fragments" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
 @cache
 def _fragments(name: str) -> dict[str, sql.Composable]:
-    """Return the fragments that a query names, by their names."""
-    names = (file.name.removesuffix(".sql") for file in (files(__name__) / "fragments").iterdir())
+    """Return the fragments that a statement names, by their names."""
+    names = (file.name.removesuffix(".sql") for file in (_HERE / "fragments").iterdir())
     return {
-        fragment: sql.SQL(_text(fragment, "fragments"))
+        fragment: sql.SQL(_fragment(fragment))
         for fragment in names
         if f"{{{fragment}}}" in _text(name)
     }
 
 
+def names() -> Iterator[str]:
+    """Yield the name of every statement there is."""
+    yield from _names_in(_HERE / SHARED, SHARED)
+    yield from _names_below(_ROOT, "")
+
+
+def _names_below(package: Traversable, place: str) -> Iterator[str]:
+    for entry in package.iterdir():
+        if not entry.is_dir() or entry.name == "migrations":
+            continue
+        if entry.name == "sql" and place:
+            yield from _names_in(entry, place.rstrip("/"))
+        elif (entry / "__init__.py").is_file() and (place or entry.name != "sql"):
+            yield from _names_below(entry, f"{place}{entry.name}/")
+
+
+def _names_in(folder: Traversable, place: str) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _names_in(entry, f"{place}/{entry.name}")
+        elif entry.name.endswith(".sql"):
+            yield f"{place}/{entry.name.removesuffix('.sql')}"
+
+
 def read_ahead() -> None:
     """Read every file now, for processes that will be forked from this one."""
-    for file in (files(__name__) / "queries").iterdir():
-        _fragments(file.name.removesuffix(".sql"))
+    for name in names():
+        _fragments(name)
 
 
 def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> sql.Composed:
-    """Compose the query file `name`.
+    """Compose the statement `name`.
 
     Args:
-        name: the file's name without `.sql`, such as `events-extract`.
+        name: such as `etl/extract/events-extract`.
         source_schema: schema of the three source tables.
         parts: further identifiers or fragments that the file names in braces.
 

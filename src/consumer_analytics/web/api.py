@@ -16,24 +16,16 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field, TypeAdapter
 from starlette.responses import Response
 
-from consumer_analytics.engine import health
-from consumer_analytics.engine.alerts import incidents
-from consumer_analytics.engine.alerts.incidents import Incident
-from consumer_analytics.engine.dashboard import (
-    comparison,
-    consumers,
-    figures,
-    freshness,
-    ranges,
-    series,
-)
-from consumer_analytics.engine.dashboard.comparison import Comparison
-from consumer_analytics.engine.dashboard.consumers import Consumer, ConsumersPage
-from consumer_analytics.engine.dashboard.figures import Standing
-from consumer_analytics.engine.dashboard.freshness import Freshness
-from consumer_analytics.engine.dashboard.ranges import Range
-from consumer_analytics.engine.dashboard.series import Series
-from consumer_analytics.engine.health import Health
+from consumer_analytics.monitoring import health, incidents
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.incidents import Incident
+from consumer_analytics.reporting import comparison, consumers, freshness, ranges, series, standing
+from consumer_analytics.reporting.comparison import Comparison
+from consumer_analytics.reporting.consumers import Consumer, ConsumersPage
+from consumer_analytics.reporting.freshness import Freshness
+from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.series import Series
+from consumer_analytics.reporting.standing import Standing
 from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool
@@ -194,7 +186,7 @@ def only(caller: Principal) -> list[uuid.UUID] | None:
 def system(pool: Reading, span: Span) -> Response:
     """Return the latest snapshot's figures against those a range earlier."""
     with pool.read() as connection:
-        return _json(figures.system(connection, span))
+        return _json(standing.system(connection, span))
 
 
 def _system_series(pool: Reading, span: Span, points: Points = series.POINTS) -> Series:
@@ -319,7 +311,7 @@ def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) 
         found = consumers.find(connection, pool.settings.source_schema, consumer_id)
         if found is None:
             raise HTTPException(404, unknown(consumer_id))
-        return ConsumerStanding(found, figures.consumer(connection, consumer_id, span))
+        return ConsumerStanding(found, standing.consumer(connection, consumer_id, span))
 
 
 def _consumer_series(

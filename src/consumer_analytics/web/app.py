@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import consumer_analytics
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
-from consumer_analytics.metrics.exposition import Exposition
+from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import api, pages
 from consumer_analytics.web.auth import (

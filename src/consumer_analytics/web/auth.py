@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer_analytics.errors import SettingsError
-from consumer_analytics.listening import is_loopback
+from consumer_analytics.net import is_loopback
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.tokens import Token, TokensFile
 

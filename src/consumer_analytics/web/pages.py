@@ -15,20 +15,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from consumer_analytics.engine import health
-from consumer_analytics.engine.alerts import incidents
-from consumer_analytics.engine.dashboard import (
-    comparison,
-    consumers,
-    figures,
-    freshness,
-    ranges,
-    series,
-)
-from consumer_analytics.engine.dashboard.ranges import Range
-from consumer_analytics.engine.dashboard.series import Bounds
-from consumer_analytics.engine.schedule import Schedule
+from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.errors import UsageError
+from consumer_analytics.monitoring import health, incidents
+from consumer_analytics.reporting import comparison, consumers, freshness, ranges, series, standing
+from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.series import Bounds
 from consumer_analytics.web import charts, rendering, views
 from consumer_analytics.web.api import Page, Reading, Search, Size, only, unknown, visible
 from consumer_analytics.web.auth import Caller, Principal, path_below, require_all
@@ -141,8 +133,8 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
         return RedirectResponse("consumers", 303)
     with pool.read() as connection:
         known = series.bounds(connection, None)
-        standing = figures.system(connection, span, known=known)
-        if known is None or standing.at is None:
+        shown = standing.system(connection, span, known=known)
+        if known is None or shown.at is None:
             return _empty(request, "system")
         points = _points(span, known)
         found = series.system(connection, span, points, known=known)
@@ -152,7 +144,7 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
         request,
         "system.html",
         current="system",
-        standing=standing,
+        standing=shown,
         view=view,
         charts=views.snapshots.series_charts(
             found,
@@ -237,7 +229,7 @@ def consumer(
         if who is None:
             raise HTTPException(404, unknown(consumer_id))
         known = series.bounds(connection, consumer_id)
-        standing = figures.consumer(connection, consumer_id, span, known=known)
+        shown = standing.consumer(connection, consumer_id, span, known=known)
         points = _points(span, known) if known else series.POINTS
         found = series.consumer(connection, consumer_id, span, points, known=known)
     view = views.ranges.view(
@@ -250,7 +242,7 @@ def consumer(
         current="consumers",
         consumer=who,
         name=who.name or f"Consumer {who.consumer_id}",
-        standing=standing,
+        standing=shown,
         view=view,
         charts=views.snapshots.series_charts(
             found,
@@ -260,8 +252,8 @@ def consumer(
                 view.pinned,
             ),
         ),
-        statuses=views.snapshots.shares(standing.customers_by_status),
-        events=views.snapshots.shares(standing.events_by_type),
+        statuses=views.snapshots.shares(shown.customers_by_status),
+        events=views.snapshots.shares(shown.events_by_type),
         compare=address("../compare", {**views.ranges.asked(span), "consumer": str(consumer_id)}),
     )
 

@@ -10,8 +10,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic_core import from_json
 
-from consumer_analytics.engine import database
-from consumer_analytics.engine.database import Connection
+from consumer_analytics.db.connection import Connection, connect, parameters, prepare
 from consumer_analytics.errors import (
     ConsumerAnalyticsError,
     DatabaseUnreachableError,
@@ -59,7 +58,7 @@ class Pool:
         if self._pool is None:
             self._pool = ConnectionPool(
                 # Read when a session is opened: an embedded server may have come up since.
-                lambda: database.parameters(self.settings, "dashboard"),
+                lambda: parameters(self.settings, "dashboard"),
                 connection_class=Connection,
                 kwargs={"autocommit": True},
                 min_size=0,
@@ -74,7 +73,7 @@ class Pool:
         return self._pool
 
     def _configure(self, connection: Connection) -> None:
-        database.prepare(connection, self.settings)
+        prepare(connection, self.settings)
         # Twice as fast as the standard library's: a chart is two hundred documents.
         set_json_loads(from_json, connection)
         milliseconds = max(1, round(self.settings.dashboard_statement_timeout * 1000))
@@ -92,7 +91,7 @@ class Pool:
     def _why(self) -> str:
         """Return why no session could be had, by asking for one as the command line does."""
         try:
-            database.connect(self.settings, "dashboard").close()
+            connect(self.settings, "dashboard").close()
         except ConsumerAnalyticsError as error:
             return str(error)
         return f"the dashboard is busy: no session with the database came free in {_PATIENCE:g} s"

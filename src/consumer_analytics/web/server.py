@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from consumer_analytics.errors import UsageError
-from consumer_analytics.listening import in_url, is_loopback, listen
+from consumer_analytics.net import in_url, is_loopback, listen
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0001_bookkeeping.sql."""
+"""Apply migrations/sql/0001_bookkeeping.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0002_source_tables.sql."""
+"""Apply migrations/sql/0002_source_tables.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0002"
 down_revision = "0001"

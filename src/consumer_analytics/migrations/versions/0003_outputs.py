@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0003_outputs.sql."""
+"""Apply migrations/sql/0003_outputs.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0003"
 down_revision = "0002"

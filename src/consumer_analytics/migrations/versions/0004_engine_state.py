@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0004_engine_state.sql."""
+"""Apply migrations/sql/0004_engine_state.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0004"
 down_revision = "0003"

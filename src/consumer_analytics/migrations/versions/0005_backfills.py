@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0005_backfills.sql."""
+"""Apply migrations/sql/0005_backfills.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0005"
 down_revision = "0004"

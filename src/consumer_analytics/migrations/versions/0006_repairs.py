@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0006_repairs.sql."""
+"""Apply migrations/sql/0006_repairs.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0006"
 down_revision = "0005"

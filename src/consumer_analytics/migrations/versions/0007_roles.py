@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0007_roles.sql."""
+"""Apply migrations/sql/0007_roles.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0007"
 down_revision = "0006"

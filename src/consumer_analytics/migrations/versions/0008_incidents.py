@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0008_incidents.sql."""
+"""Apply migrations/sql/0008_incidents.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0008"
 down_revision = "0007"

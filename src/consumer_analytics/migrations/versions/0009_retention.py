@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0009_retention.sql."""
+"""Apply migrations/sql/0009_retention.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0009"
 down_revision = "0008"

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0010_dashboard.sql."""
+"""Apply migrations/sql/0010_dashboard.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0010"
 down_revision = "0009"

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0011_failed_runs.sql."""
+"""Apply migrations/sql/0011_failed_runs.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0011"
 down_revision = "0010"

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0012_counters.sql."""
+"""Apply migrations/sql/0012_counters.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0012"
 down_revision = "0011"

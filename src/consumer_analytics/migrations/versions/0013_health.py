@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0013_health.sql."""
+"""Apply migrations/sql/0013_health.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0013"
 down_revision = "0012"

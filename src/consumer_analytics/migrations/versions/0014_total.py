@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0014_total.sql."""
+"""Apply migrations/sql/0014_total.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0014"
 down_revision = "0013"

@@ -1,6 +1,6 @@
-"""Apply sql/migrations/0015_event_types.sql."""
+"""Apply migrations/sql/0015_event_types.sql."""
 
-from consumer_analytics.engine.schema import apply_file
+from consumer_analytics.db.schema import apply_file
 
 revision = "0015"
 down_revision = "0014"

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from consumer_analytics.engine.dashboard.comparison import Comparison
-from consumer_analytics.engine.dashboard.consumers import ConsumersPage
-from consumer_analytics.engine.dashboard.figures import figure
+from consumer_analytics.reporting.comparison import Comparison
+from consumer_analytics.reporting.consumers import ConsumersPage
+from consumer_analytics.reporting.standing import figure
 from consumer_analytics.web.charts import Chart, Line, Take, Value
 from consumer_analytics.web.rendering import Parameter, address
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.engine.dashboard.consumers import ConsumerRow, ConsumersPage
-from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.reporting.consumers import ConsumerRow, ConsumersPage
+from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.web.charts import sparkline
 from consumer_analytics.web.rendering import Parameter, address
 from consumer_analytics.web.views.ranges import asked

@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from consumer_analytics.engine.alerts.incidents import Incident
-from consumer_analytics.engine.dashboard.freshness import BackfillProgress, Freshness
-from consumer_analytics.engine.health import Health
-from consumer_analytics.engine.schedule import Schedule
+from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.incidents import Incident
+from consumer_analytics.reporting.freshness import BackfillProgress, Freshness
 from consumer_analytics.web import rendering
 from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
 

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from consumer_analytics.engine.dashboard import ranges
-from consumer_analytics.engine.dashboard.ranges import Range
+from consumer_analytics.reporting import ranges
+from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.web import rendering
 from consumer_analytics.web.rendering import Parameter, address
 

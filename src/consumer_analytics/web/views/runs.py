@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from consumer_analytics.engine.dashboard.freshness import Freshness, Step, TimedRun
+from consumer_analytics.reporting.freshness import Freshness, Step, TimedRun
 from consumer_analytics.web import charts, rendering
 from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from consumer_analytics.engine.dashboard.series import OTHER, Series
+from consumer_analytics.reporting.series import OTHER, Series
 from consumer_analytics.web.charts import Chart, Line, Mark, Take, folded
 
 #: Names in a table of shares; the rest is summed up.

@@ -1,0 +1,123 @@
+"""Backfill: the snapshots of any past range, by the same figures as a run's.
+
+    look ──> record ──> wait until settled ──> read (one transaction) ──> write in chunks
+
+Reading lays out all that is needed in temporary tables. Each chunk is whole
+instants, written in one transaction under the job's lock, so that readers,
+runs and a kill see instants complete or not at all. Nothing here moves the
+watermark, nor the counts that runs keep.
+
+In the order of the work:
+
+* `request`: what is asked for;
+* `outlook`: what it will write and read, before it does anything;
+* `record`: what was asked for and what came of it, kept and listed;
+* `settling`: waiting for transactions that may still commit into the range;
+* `job`: what the steps below share;
+* `sessions`: whether one session reads and writes, or two side by side;
+* `reading`: laying out the cells, which are
+    * `origins`: which days come from the runs' counts, and which from the source,
+    * `columns`: which event types and statuses get a column,
+    * `customers` and `events`: counted by consumer and slot,
+    * `exchange`: what two sessions hand each other of that;
+* `writing`: in chunks; then again what was outdated meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from consumer_analytics.backfill import holdback, record, sessions
+from consumer_analytics.backfill.estimate import Outlook, look
+from consumer_analytics.backfill.job import Job
+from consumer_analytics.backfill.record import Record, records
+from consumer_analytics.backfill.request import Request, request_of
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.errors import HeldBackError
+from consumer_analytics.settings import Settings
+
+__all__ = ["Outlook", "Record", "Request", "backfill", "look", "records", "request_of"]
+
+
+def backfill(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    *,
+    notify: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
+) -> dict[str, Any]:
+    """Write the snapshots of a range.
+
+    Args:
+        connection: in autocommit.
+        settings: for the zone and the source's schema.
+        request: what is asked for.
+        notify: told what a person should know.
+        progress: told how many periods are done, of how many.
+
+    Returns:
+        Its summary.
+
+    Raises:
+        UsageError: the range cannot be used; nothing was written.
+        HeldBackError: transactions that are still open kept it from the last
+            periods; those before are written.
+        ConsumerAnalyticsError: as runs do.
+    """
+    outlook = look(connection, settings, request)
+    if outlook.purged:
+        notify(
+            f"{outlook.purged} period(s) end before what the source still holds; "
+            "what was reported for them stays, nothing is made up"
+        )
+    backfill_id = record.begin(connection, settings, request, outlook.periods)
+    job = Job(settings, request, backfill_id, notify, lambda done: progress(done, outlook.periods))
+    counts = job.counts
+    try:
+        if outlook.periods:
+            _fill(connection, job, outlook)
+    except BaseException as error:
+        failed = isinstance(error, Exception) and not isinstance(error, HeldBackError)
+        state = "failed" if failed else "interrupted"
+        record.close(connection, backfill_id, state, counts.seconds, error)
+        raise
+    finally:
+        _tidy(connection, backfill_id)
+    record.close(connection, backfill_id, "done", counts.seconds)
+    return {
+        "backfill_id": backfill_id,
+        "start_date": request.start,
+        "end_date": request.end,
+        "interval": request.interval,
+        "timezone": settings.timezone,
+        "periods": counts.periods,
+        "periods_purged": outlook.purged,
+        "snapshots_written": counts.written,
+        "snapshots_untouched": counts.untouched,
+        "snapshots_restated": counts.restated,
+        "seconds": counts.seconds,
+    }
+
+
+def _fill(connection: Connection, job: Job, outlook: Outlook) -> None:
+    """Fill what is settled; then say what was not."""
+    job.progress(job.counts.periods)
+    bounds, held = holdback.settled(connection, job.settings, outlook.bounds, job.notify)
+    if len(bounds) > 1:
+        sessions.fill(connection, job, bounds, outlook.rows_to_scan)
+    if held is not None:
+        raise held
+
+
+def _tidy(connection: Connection, backfill_id: int) -> None:
+    """Leave nothing in the session, where that still works."""
+    if connection.closed:
+        return
+    with suppress(psycopg.Error):
+        record.unlock(connection, backfill_id)
+        connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.figures_carried")

@@ -1,0 +1,58 @@
+"""Counting the customers' changes into cells: one row per consumer and slot."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from psycopg import sql
+
+from consumer_analytics.backfill import columns
+from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.etl import extract
+from consumer_analytics.etl.plan import Plan, Standing
+from consumer_analytics.etl.snapshots import pivot, shape_of
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: The changes as one row for each status, where statuses do not all have a column.
+CHANGES = sql.Identifier("pg_temp", "backfill_customers")
+
+
+def count(
+    connection: Connection,
+    settings: Settings,
+    stands: Standing,
+    bounds: tuple[dt.datetime, ...],
+) -> tuple[str, ...] | None:
+    """Count the customers' changes by consumer and slot into `customer_cells`.
+
+    Returns:
+        The statuses, each with a column; None where there are too many, or one
+        that nobody thought of: then `backfill_customers` has a row for each.
+    """
+    shape = shape_of((), columns.statuses(connection, settings))
+    if not shape.rest:
+        values = extract.instants_of(bounds)
+        # What is blank is not told apart row by row where nothing is.
+        blank = " or {{0}} = '(none)' and {} !~ '\\S'" if columns.UNNAMED in shape.statuses else ""
+        template = " - ".join(
+            f"count(*) filter (where {side} = {{0}}{blank.format(side)})"
+            for side in ("gained", "lost")
+        )
+        pivoted, named = pivot(shape.customer_columns, shape.statuses, template, "status")
+        connection.execute(
+            query(
+                "backfill/customers-cells",
+                settings.source_schema,
+                undone=query("shared/customers-undone", settings.source_schema),
+                pivoted=pivoted,
+            ),
+            values | named,
+        )
+        named_sum = sql.SQL(" + ").join(shape.customer_columns)
+        if not scalar(connection, query("backfill/customers-overlooked", named=named_sum)):
+            return shape.statuses
+        connection.execute("drop table pg_temp.customer_cells")
+    made = Plan(stands, bounds, stands.processed_through, (), ())
+    extract.customers_of(connection, settings, made, CHANGES)
+    return None

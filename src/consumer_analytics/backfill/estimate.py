@@ -1,0 +1,179 @@
+"""A look ahead: what a backfill will write, and how much it will read for that.
+
+Nothing is written. What cannot be filled, because the source no longer tells
+it, is left out here; all that follows works on what is left.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.backfill.request import Request
+from consumer_analytics.backfill.sources import Origins
+from consumer_analytics.calendar import instants, periods
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import extract, sources
+from consumer_analytics.etl.plan import Range, Standing
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: A row of the table and its indexes, where there is none yet to measure.
+_BYTES_OF_A_ROW = 900
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a backfill will do, before it does anything.
+
+    Attributes:
+        bounds: where the first period begins, then the end of each.
+        consumers: how many are registered, or were asked for.
+        snapshots: rows there will be, by when consumers were registered; one that has
+            customers or events from before has more.
+        there: instants of the range that have their snapshot already.
+        rows_to_scan: events to be read from the source, as the planner estimates.
+        bytes_to_write: disk that the new rows will take, estimated.
+        purged: instants left out, because the source no longer tells them.
+    """
+
+    bounds: tuple[dt.datetime, ...]
+    consumers: int
+    snapshots: int
+    there: int
+    rows_to_scan: int
+    bytes_to_write: int
+    purged: int
+
+    @property
+    def periods(self) -> int:
+        """How many periods there are."""
+        return len(self.bounds) - 1
+
+    def as_json(self, request: Request) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "start_date": request.start,
+            "end_date": request.end,
+            "interval": request.interval,
+            "first_snapshot": self.bounds[1] if self.periods else None,
+            "last_snapshot": self.bounds[-1] if self.periods else None,
+            "periods": self.periods,
+            "periods_there": self.there,
+            "periods_purged": self.purged,
+            "consumers": self.consumers,
+            "snapshots_estimated": self.snapshots,
+            "rows_to_scan_estimated": self.rows_to_scan,
+            "bytes_to_write_estimated": self.bytes_to_write,
+        }
+
+
+def look(connection: Connection, settings: Settings, request: Request) -> Outlook:
+    """Say what a backfill will do; nothing is written.
+
+    Raises:
+        UsageError: the range cannot be used.
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
+    now = instants.now(connection)
+    if bounds[-1] > now:
+        today = now.astimezone(settings.zone).date()
+        raise UsageError(
+            f"end_date {request.end} lies in the future; the last one possible is {today}"
+        )
+    with connection.transaction():
+        _require_known(connection, settings, request)
+        stands = extract.standing(connection, settings)
+        bounds, purged = _without_purged(bounds, stands)
+        origins = Origins(stands, bounds) if len(bounds) > 1 else None
+        rows = sum(
+            _estimate(connection, settings, stretch)
+            for stretch in (origins.ranges if origins is not None else ())
+        )
+        consumers = registered(connection, settings, request)
+        snapshots, there = _expected(connection, settings, request, bounds[1:])
+        size = scalar(connection, query("backfill/snapshots-size"), _BYTES_OF_A_ROW)
+    missing = 1 - there / max(1, len(bounds) - 1)
+    return Outlook(
+        bounds, consumers, snapshots, there, rows, round(snapshots * missing * size), purged
+    )
+
+
+def registered(connection: Connection, settings: Settings, request: Request) -> int:
+    """Count the consumers that were asked for, or that are registered."""
+    count: int = len(request.consumers or ()) or scalar(
+        connection,
+        sql.SQL("select count(*) from {}").format(
+            sql.Identifier(settings.source_schema, "consumers")
+        ),
+    )
+    return count
+
+
+def _require_known(connection: Connection, settings: Settings, request: Request) -> None:
+    """Refuse consumers that no row tells of: a typing error would else write nothing."""
+    unknown = connection.execute(
+        query("backfill/consumers-unknown", settings.source_schema),
+        {"consumers": list(request.consumers or ())},
+    ).fetchone()
+    if unknown is not None:
+        raise UsageError(
+            f"consumer {unknown[0]} is unknown: it is not in consumers, and no customer and no "
+            "event is its own"
+        )
+
+
+def _expected(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    snapshots: tuple[dt.datetime, ...],
+) -> tuple[int, int]:
+    """Count the rows that registered consumers and the system will have, and instants done."""
+    whole = request.consumers is None
+    values = {
+        "instants": list(snapshots),
+        "consumers": None if whole else list(request.consumers or ()),
+    }
+    rows: int = scalar_of(
+        connection, "backfill/expected", values, source_schema=settings.source_schema
+    )
+    whose = sql.SQL("consumer_id is null" if whole else "consumer_id = any(%(consumers)s)")
+    there: int = scalar_of(connection, "backfill/there", values, whose=whose)
+    return rows + len(snapshots) * whole, there
+
+
+def _without_purged(
+    bounds: tuple[dt.datetime, ...], stands: Standing
+) -> tuple[tuple[dt.datetime, ...], int]:
+    """Leave out instants that the source can no longer tell: what was reported stays."""
+    horizon = stands.purged_before
+    if horizon is None:
+        return bounds, 0
+    lost = sum(at < horizon for at in bounds[1:])
+    return bounds[lost:], lost
+
+
+def _estimate(connection: Connection, settings: Settings, stretch: Range) -> int:
+    found = scalar(
+        connection,
+        sql.SQL(
+            "explain (format json) select from {} where created_at >= {}::timestamptz "
+            "and created_at < {}::timestamptz"
+        ).format(
+            sql.Identifier(settings.source_schema, "customer_events"),
+            sql.Literal(stretch.lower),
+            sql.Literal(stretch.upper),
+        ),
+    )
+    rows: int = found[0]["Plan"]["Plan Rows"]
+    return rows

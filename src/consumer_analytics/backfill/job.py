@@ -1,0 +1,63 @@
+"""A backfill at work: what its steps share, and what came of them so far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from consumer_analytics.backfill.request import Request
+from consumer_analytics.settings import Settings
+
+
+@dataclass
+class Counts:
+    """What came of a backfill so far."""
+
+    periods: int = 0
+    written: int = 0
+    untouched: int = 0
+    restated: int = 0
+    outdated: bool = False
+    #: By step; of both sessions together, where there are two.
+    seconds: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the time that the block takes to a step's."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(step, time.monotonic() - started)
+
+    def add(self, step: str, took: float) -> None:
+        """Add so many seconds to a step's."""
+        with self.lock:
+            self.seconds[step] = round(self.seconds.get(step, 0) + took, 3)
+
+
+@dataclass
+class Job:
+    """A backfill at work, in one session or two.
+
+    Attributes:
+        settings: for the zone and the source's schema.
+        request: what is asked for.
+        backfill_id: of its record.
+        notify: told what a person should know.
+        progress: told how many periods are done.
+        counts: what came of it so far.
+        stopped: set when one of two sessions has failed, or is to end.
+    """
+
+    settings: Settings
+    request: Request
+    backfill_id: int
+    notify: Callable[[str], None]
+    progress: Callable[[int], None]
+    counts: Counts = field(default_factory=Counts)
+    stopped: threading.Event = field(default_factory=threading.Event)

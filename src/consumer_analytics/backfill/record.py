@@ -1,0 +1,123 @@
+"""The record of a backfill: opened before it reads, kept up with each chunk, closed with its end.
+
+As long as a backfill is at work its session holds a lock: where the record is
+open and nobody holds the lock, it was killed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.backfill.request import Request
+from consumer_analytics.db import locks, schema
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import one_line
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: Characters of an error's message that are kept.
+_LONGEST_MESSAGE = 2000
+
+
+def begin(connection: Connection, settings: Settings, request: Request, periods: int) -> int:
+    """Record what is asked for, lock the record, and return its id."""
+    connection.execute(query("backfill/stale"), {"lock": Lock.BACKFILL.value})
+    with connection.transaction():
+        backfill_id: int = scalar_of(
+            connection,
+            "backfill/open",
+            {
+                "start": request.start,
+                "end": request.end,
+                "interval": request.interval,
+                "timezone": settings.timezone,
+                "consumers": list(request.consumers) if request.consumers else None,
+                "source": request.source,
+                "who": request.who,
+                "periods": periods,
+            },
+        )
+        # The lock tells a backfill at work from one that was killed.
+        locks.take(connection, Lock.BACKFILL, backfill_id)
+    return backfill_id
+
+
+def advance(connection: Connection, backfill_id: int, **done: int) -> None:
+    """Add to what is done: `periods`, and snapshots `written`, `untouched` and `restated`."""
+    connection.execute(query("backfill/advance"), {"id": backfill_id, **done})
+
+
+def unlock(connection: Connection, backfill_id: int) -> None:
+    """Let go of the lock: this session no longer works on it."""
+    locks.release(connection, Lock.BACKFILL, backfill_id)
+
+
+def close(
+    connection: Connection,
+    backfill_id: int,
+    state: str,
+    seconds: dict[str, float],
+    error: BaseException | None = None,
+) -> None:
+    """Record the end, as far as the connection still works.
+
+    Args:
+        connection: the backfill's own.
+        backfill_id: which.
+        state: `done`, `failed` or `interrupted`.
+        seconds: by step.
+        error: what ended it, where something did.
+    """
+    if connection.closed:
+        return
+    summary: dict[str, Any] = {"seconds": seconds}
+    if error is not None:
+        summary |= {
+            "error_type": type(error).__name__,
+            "error": one_line(error)[:_LONGEST_MESSAGE],
+        }
+    with suppress(psycopg.Error):
+        connection.execute(
+            query("backfill/close"),
+            {"id": backfill_id, "state": state, "summary": Jsonb(summary)},
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """A backfill that was asked for, as `backfill list` shows it."""
+
+    backfill_id: int
+    start_date: dt.date
+    end_date: dt.date
+    interval: str
+    timezone: str
+    consumers: list[uuid.UUID] | None
+    snapshot_source: str
+    requested_by: str
+    state: str
+    periods: int
+    periods_done: int
+    snapshots_written: int
+    snapshots_untouched: int
+    snapshots_restated: int
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    summary: dict[str, Any]
+
+
+def records(connection: Connection, limit: int = 20) -> list[Record]:
+    """Return the latest backfills, the newest first."""
+    schema.require_current(connection)
+    rows = connection.execute(
+        query("shared/backfill-list"), {"lock": Lock.BACKFILL.value, "limit": limit}
+    )
+    return [Record(*row) for row in rows]

@@ -1,0 +1,69 @@
+"""What is asked for: a range of days, cut into periods, of all consumers or of some."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from consumer_analytics.calendar import periods
+from consumer_analytics.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        start: the first day.
+        end: the day after the last one.
+        interval: `daily` or `weekly`.
+        source: provenance, `cli_backfill` or `airflow_backfill`.
+        who: who asks.
+        consumers: only these, and no global row; None: all and the whole system.
+    """
+
+    start: dt.date
+    end: dt.date
+    interval: str
+    source: str = "cli_backfill"
+    who: str = ""
+    consumers: tuple[uuid.UUID, ...] | None = None
+
+
+def request_of(
+    start_date: Any,
+    end_date: Any,
+    interval: Any,
+    *,
+    source: str = "cli_backfill",
+    who: str = "",
+    consumers: Sequence[str] | None = None,
+) -> Request:
+    """Make a request of what a person wrote.
+
+    Raises:
+        UsageError: something in it cannot be used; one sentence says what.
+    """
+    chosen: list[uuid.UUID] = []
+    for text in consumers or ():
+        try:
+            chosen.append(uuid.UUID(text))
+        except ValueError:
+            raise UsageError(f"consumer {text!r} is not a UUID") from None
+    request = Request(
+        periods.parse_date(start_date, "start_date"),
+        periods.parse_date(end_date, "end_date"),
+        periods.parse_interval(interval),
+        source,
+        who,
+        tuple(dict.fromkeys(chosen)) or None,
+    )
+    if request.end <= request.start:
+        raise UsageError(
+            f"end_date {request.end} is not after start_date {request.start}; "
+            "end_date is the first day that is left out"
+        )
+    return request

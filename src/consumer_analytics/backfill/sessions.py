@@ -1,0 +1,118 @@
+"""One session or two: a long range is read and written by two that see the same snapshot."""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+import threading
+from itertools import accumulate
+
+from psycopg import sql
+
+from consumer_analytics.backfill import columns, estimate
+from consumer_analytics.backfill.job import Job
+from consumer_analytics.backfill.reading import read
+from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
+from consumer_analytics.backfill.writing import restate, write
+from consumer_analytics.db.connection import Connection, connected, consistent, scalar
+from consumer_analytics.sql import query
+
+#: From so many rows on, two sessions are worth what they have to hand each other.
+_ROWS_FOR_TWO = 60_000
+#: So many events are as much work as a row.
+_EVENTS_PER_ROW = 40
+_BOUNDS_OF_TWO_PERIODS = 3
+
+
+def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], events: int) -> None:
+    """Read and write periods that are settled.
+
+    Args:
+        connection: in autocommit; the first session.
+        job: the backfill at work.
+        bounds: of the periods.
+        events: to be read from the source, as estimated.
+    """
+    rows = (len(bounds) - 1) * estimate.registered(connection, job.settings, job.request)
+    work = rows + events // _EVENTS_PER_ROW
+    if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
+        _fill_in_one(connection, job, bounds)
+    else:
+        _fill_in_two(connection, job, bounds)
+    if job.counts.outdated:
+        restate(connection, job)
+
+
+def _fill_in_one(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
+    with consistent(connection):
+        found = read(connection, job, bounds)
+    write(connection, job, found, (1, len(bounds) - 1))
+
+
+def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
+    """Fill a long range in two sessions that read the same snapshot.
+
+    One reads the customers, the other the events; then each has what it lacks
+    from the other, and writes half of the instants.
+    """
+    middle, last = _middle(connection, job, bounds), len(bounds) - 1
+    pipes = Pipe(job.stopped), Pipe(job.stopped)
+    types = columns.types(connection, job.settings)
+    failure: list[BaseException] = []
+    with connected(job.settings, "backfill, second session") as second:
+        imported = threading.Event()
+
+        def other(snapshot: str) -> None:
+            try:
+                with consistent(second):
+                    second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
+                    imported.set()
+                    share = Share(False, middle, types, *pipes)
+                    found = read(second, job, bounds, share)
+                write(second, job, found, (middle + 1, last))
+            except BaseException as error:  # noqa: BLE001  (raised again by the first session)
+                failure.append(error)
+                job.stopped.set()
+            finally:
+                imported.set()
+
+        thread: threading.Thread | None = None
+        try:
+            with consistent(connection):
+                snapshot = scalar(connection, "select pg_export_snapshot()")
+                thread = threading.Thread(target=other, args=[snapshot], daemon=True)
+                thread.start()
+                share = Share(True, middle, types, *pipes)
+                found = read(connection, job, bounds, share)
+                # The snapshot is there to be taken as long as this transaction is.
+                imported.wait()
+            write(connection, job, found, (1, middle))
+            while thread.is_alive():
+                thread.join(PATIENCE)
+        except AbandonedError:
+            pass
+        finally:
+            if thread is not None and thread.is_alive():
+                job.stopped.set()
+                # Again until it ends: between two statements there is nothing to cancel.
+                while thread.is_alive():
+                    second.cancel_safe()
+                    thread.join(PATIENCE)
+    if failure:
+        raise failure[0]
+
+
+def _middle(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> int:
+    """Return the slot up to which about half of the rows will be."""
+    joined: dict[int, int] = dict(
+        connection.execute(
+            query("backfill/joined", job.settings.source_schema),
+            {"bounds": list(bounds), "consumers": list(job.request.consumers or ()) or None},
+        ).fetchall()
+    )
+    last = len(bounds) - 1
+    there = list(accumulate(joined.get(slot, 0) for slot in range(last + 1)))[1:]
+    rows = list(accumulate(there))
+    if not rows[-1]:
+        return last // 2
+    return min(max(1, bisect.bisect_left(rows, rows[-1] / 2) + 1), last - 1)

@@ -1,0 +1,1 @@
+"""Instants, periods and schedules: the one place that cuts local days."""

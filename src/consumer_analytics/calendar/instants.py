@@ -1,0 +1,62 @@
+"""Instants: how people write them, and the server's own clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.errors import UsageError
+
+
+def parse(text: str, zone: ZoneInfo) -> dt.datetime:
+    """Read an instant such as `2025-11-03`, `2025-11-03 06:00` or `2025-11-03T06:00:00Z`.
+
+    Args:
+        text: ISO 8601; a date alone is its first moment.
+        zone: the zone meant where the text names none.
+
+    Returns:
+        The instant, in UTC.
+
+    Raises:
+        UsageError: the text is not an instant.
+    """
+    try:
+        value = dt.datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a time; write it like 2025-11-03 or 2025-11-03T06:00:00Z"
+        ) from None
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=zone)
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise UsageError(f"{text!r} lies outside of the calendar") from None
+
+
+def now(connection: Connection) -> dt.datetime:
+    """Return the server's clock, the only one that the engine goes by."""
+    value: dt.datetime = scalar(connection, "select clock_timestamp()")
+    return value
+
+
+def moment(instant: dt.datetime) -> str:
+    """Write an instant in a sentence, in UTC."""
+    return instant.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def day_of(instant: dt.datetime) -> dt.date:
+    """Return the UTC day that holds the instant."""
+    return instant.astimezone(dt.UTC).date()
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """Return the first moment of a UTC day."""
+    return dt.datetime.combine(day, dt.time.min, tzinfo=dt.UTC)
+
+
+def is_midnight(instant: dt.datetime) -> bool:
+    """Tell whether the instant is the first moment of a UTC day."""
+    return instant == start_of(day_of(instant))

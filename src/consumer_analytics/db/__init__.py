@@ -1,0 +1,1 @@
+"""The database: sessions, locks, the schema and who may do what in it."""

@@ -1,0 +1,349 @@
+"""Connections: one place that opens them, and sets what every session needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg import IsolationLevel, sql, waiting
+from psycopg.abc import AdaptContext, Buffer, PQGen
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.generators import fetch_many
+from psycopg.pq import Format, TransactionStatus
+from psycopg.rows import dict_row
+from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
+
+from consumer_analytics.db import locks
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import (
+    ConnectionLostError,
+    DatabaseUnreachableError,
+    SettingsError,
+    SuperuserError,
+    UnsupportedDatabaseError,
+    one_line,
+)
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+_T = TypeVar("_T")
+
+#: UNIQUE NULLS NOT DISTINCT came with PostgreSQL 15.
+OLDEST_SERVER = 15
+
+#: "Before everything" and "after everything", as PostgreSQL's -infinity and infinity.
+MINUS_INFINITY = dt.datetime.min.replace(tzinfo=dt.UTC)
+INFINITY = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+#: What our sessions' names begin with. Holdback knows our readers by it.
+APPLICATION = "consumer-analytics"
+#: Where the URL does not say otherwise: notice a server that is gone.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+#: How long a cancelled statement may take to end before its session is closed: it is asked to this
+#: often, as one that the server has not begun yet does not hear it.
+_TIMES_TO_ASK = 10
+_SECONDS_TO_END = 0.5
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A session whose statement ends with the interrupt that ends the wait for it."""
+
+    def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
+        """Wait as psycopg does, and leave no statement at work behind an interrupt.
+
+        psycopg cancels the statement and reads on where it was; it cannot where the interrupt
+        came while it was not waiting but looking at an answer. Whoever ends the transaction
+        would then fail with "another command is already in progress".
+        """
+        try:
+            return super().wait(gen, *args, **kwargs)
+        except (KeyboardInterrupt, SystemExit):
+            if self.info.transaction_status is TransactionStatus.ACTIVE:
+                self._end_statement()
+            raise
+
+    def _end_statement(self) -> None:
+        """Cancel what is at work and read its answer to the end; a COPY is its block's to end."""
+        for _ in range(_TIMES_TO_ASK):
+            with suppress(psycopg.Error):
+                self.cancel_safe(timeout=_SECONDS_TO_END)
+                waiting.wait(fetch_many(self.pgconn), self.pgconn.socket, timeout=_SECONDS_TO_END)
+                return
+        # In an unknown state; the server rolls back.
+        self.close()
+
+
+#: Psycopg's own, in C where that is installed. A subclass of the one in `psycopg.types` would not
+#: be: rows with times in them would take five times as long.
+_FINITE = (
+    psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
+    or TimestamptzLoader
+)
+
+
+class _TimestamptzLoader(Loader):
+    """Loads infinite timestamps as the ends of Python's calendar."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._finite = _FINITE(oid, context).load
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return self._finite(data)
+        except psycopg.DataError:
+            raw = bytes(data)
+            if raw == b"infinity":
+                return INFINITY
+            if raw == b"-infinity":
+                return MINUS_INFINITY
+            raise
+
+
+class _TimestamptzDumper(DatetimeDumper):
+    """Writes the ends of Python's calendar as infinite timestamps."""
+
+    def dump(self, obj: dt.datetime) -> Any:
+        if obj == INFINITY:
+            return b"infinity"
+        if obj == MINUS_INFINITY:
+            return b"-infinity"
+        return super().dump(obj)
+
+
+def conninfo(settings: Settings) -> str:
+    """Return libpq's connection string for the configured database.
+
+    Raises:
+        SettingsError: the URL cannot be parsed, or a password file is unreadable.
+        DatabaseUnreachableError: no URL is set and the embedded server is not there.
+    """
+    if settings.database_url is None:
+        # The embedded server listens on a socket that its folder names.
+        socket = settings.home / "postgres" / "socket"
+        try:
+            directory = socket.read_text(encoding="utf-8").strip()
+        except OSError:
+            raise DatabaseUnreachableError(
+                "no database: start the embedded one with `consumer-analytics up`, "
+                "or set CONSUMER_ANALYTICS_DATABASE_URL"
+            ) from None
+        return make_conninfo("", host=directory, port=5432, user="analytics", dbname="analytics")
+    url = settings.database_url.get_secret_value()
+    if _looks_torn(url):
+        raise SettingsError(
+            "CONSUMER_ANALYTICS_DATABASE_URL has an @ that is not its only one before the host; "
+            "write special characters of the password as %40 (@), %2F (/), %3F (?), %23 (#)"
+        )
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # psycopg's own message may repeat the password.
+        raise SettingsError(
+            "CONSUMER_ANALYTICS_DATABASE_URL is not a PostgreSQL URL "
+            "(postgresql://user:password@host:port/database)"
+        ) from None
+    if settings.database_password_file is not None and "password" not in parts:
+        try:
+            with settings.database_password_file.open(encoding="utf-8") as file:
+                parts["password"] = file.readline().rstrip("\r\n")
+        except OSError as error:
+            raise SettingsError(
+                f"CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE: {error.strerror}: {error.filename}"
+            ) from None
+    return make_conninfo("", **parts)
+
+
+def _looks_torn(url: str) -> bool:
+    """Tell whether a password with an @ or a / in it has torn a URL into wrong parts.
+
+    libpq would take the rest of the password for a host, and print it.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres"}:
+        return False
+    authority, _, path = rest.partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path
+
+
+def connect(
+    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
+) -> Connection:
+    """Open a session, in autocommit, with times in UTC.
+
+    Args:
+        settings: where to.
+        purpose: shown in `pg_stat_activity` behind the product's name.
+        writes_sources: whether this session may write rows to the source
+            tables. One that may not holds a lock that says so, and runs do
+            not wait for its transactions.
+        as_admin: whether a superuser is welcome: for making schema and roles.
+
+    Raises:
+        DatabaseUnreachableError: with the server's or libpq's own reason.
+        SuperuserError: the login is a superuser and nobody said that it may be.
+        UnsupportedDatabaseError: the server is older than PostgreSQL 15.
+    """
+    try:
+        connection = Connection.connect(parameters(settings, purpose), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachableError(
+            f"the database cannot be reached: {one_line(error)}; "
+            "check CONSUMER_ANALYTICS_DATABASE_URL"
+        ) from None
+    try:
+        prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def parameters(settings: Settings, purpose: str) -> str:
+    """Return the connection string of a session of ours; `purpose` is shown in its name.
+
+    Raises:
+        SettingsError: the URL cannot be parsed, or a password file is unreadable.
+        DatabaseUnreachableError: no URL is set and the embedded server is not there.
+    """
+    parts = {**_PATIENCE, **conninfo_to_dict(conninfo(settings))}
+    parts["application_name"] = f"{APPLICATION} {purpose}"
+    return make_conninfo("", **parts)
+
+
+def prepare(
+    connection: Connection,
+    settings: Settings,
+    *,
+    writes_sources: bool = False,
+    as_admin: bool = False,
+) -> None:
+    """Make a new connection, in autocommit, a session of ours; see `connect`.
+
+    Raises:
+        SuperuserError: the login is a superuser and nobody said that it may be.
+        UnsupportedDatabaseError: the server is older than PostgreSQL 15.
+    """
+    if connection.info.server_version < OLDEST_SERVER * 10_000:
+        version = connection.info.server_version // 10_000
+        raise UnsupportedDatabaseError(
+            f"the server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
+        )
+    _refuse_superuser(connection, settings, as_admin=as_admin)
+    _set_up(connection)
+    if not writes_sources:
+        locks.take(connection, Lock.READER, shared=True)
+
+
+def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: bool) -> None:
+    """Refuse to work as a superuser on another machine's server, unless that is wanted.
+
+    A server on this machine (a socket, the loopback) is a developer's.
+    """
+    if as_admin or settings.allow_superuser:
+        return
+    if connection.info.parameter_status("is_superuser") != "on":
+        return
+    host, address = connection.info.host, connection.info.hostaddr
+    if host.startswith(("/", "@")) or address == "::1" or address.startswith("127."):
+        return
+    raise SuperuserError(
+        f"login {connection.info.user} is a superuser of the server at {host}; use a login in the "
+        "role that `consumer-analytics roles` makes for runs, or set "
+        "CONSUMER_ANALYTICS_ALLOW_SUPERUSER=true"
+    )
+
+
+def _set_up(connection: Connection) -> None:
+    """Set what every session of ours needs."""
+    connection.adapters.register_loader("timestamptz", _TimestamptzLoader)
+    connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
+    # UTC makes `timestamp` columns and dates mean what the contract says; JIT
+    # costs more than it gives on statements this short.
+    connection.execute(
+        "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false), "
+        "set_config('jit', 'off', false), set_config('work_mem', '64MB', false), "
+        "set_config('client_min_messages', 'warning', false), "
+        # The server notices within a minute that our machine is gone, and lets go of our locks;
+        "set_config('tcp_keepalives_idle', '30', false), "
+        "set_config('tcp_keepalives_interval', '10', false), "
+        "set_config('tcp_keepalives_count', '3', false)"
+    )
+    # and within seconds that our process is, even in the middle of a long statement. Servers
+    # on some systems cannot do that.
+    with suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("select set_config('client_connection_check_interval', '2s', false)")
+
+
+@contextmanager
+def connected(
+    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
+) -> Iterator[Connection]:
+    """Open a session for a `with` block, and close it after.
+
+    Raises:
+        ConnectionLostError: the server went away in the middle.
+    """
+    connection = connect(settings, purpose, writes_sources=writes_sources, as_admin=as_admin)
+    try:
+        yield connection
+    except psycopg.OperationalError as error:
+        if connection.closed:
+            raise ConnectionLostError(
+                f"the connection to the database was lost: {one_line(error)}; "
+                "nothing was half-written, run again"
+            ) from error
+        raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def consistent(connection: Connection) -> Iterator[None]:
+    """Begin a transaction for a `with` block, all of whose statements see the same rows.
+
+    Args:
+        connection: in autocommit, and in no transaction.
+    """
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            connection.isolation_level = None
+
+
+def scalar(connection: Connection, statement: sql.Composable | str, *values: Any) -> Any:
+    """Run a statement that answers one row, and return its first column."""
+    row = connection.execute(statement, values or None).fetchone()  # type: ignore[arg-type]
+    if row is None:
+        raise LookupError("the statement answered no row")
+    return row[0]
+
+
+def scalar_of(
+    connection: Connection, name: LiteralString, values: dict[str, Any], **parts: Any
+) -> Any:
+    """Run a query file that answers one row, and return its first column."""
+    row = connection.execute(query(name, **parts), values).fetchone()
+    return None if row is None else row[0]
+
+
+def named_row(connection: Connection, statement: sql.Composed, **values: Any) -> dict[str, Any]:
+    """Run a statement that answers one row, and return it by its columns' names."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement, values).fetchone()
+    if row is None:
+        raise LookupError("the statement answered no row")
+    return row

@@ -1,0 +1,491 @@
+"""Roles with no more rights than their work needs, and row-level security for tenants.
+
+Five roles without a login, which logins are made members of:
+
+* owner: owns the product's objects and migrates them;
+* etl: reads the sources and writes the figures, makes and changes no object;
+* reader: reads all snapshots, their history, and the watermark;
+* dashboard: reads what a reader does, and what became of runs, backfills and incidents;
+* tenant: reads the snapshots of its own consumers, and nothing else.
+
+Applying is idempotent, one transaction, and leaves exactly these rights on the
+product's objects: what the roles had besides is taken back.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from consumer_analytics.db import locks
+from consumer_analytics.db.connection import Connection, connected, scalar
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.db.schema import INTERNAL, require_current
+from consumer_analytics.errors import BusyError, RolesError, UsageError
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import SOURCE_TABLES, query
+
+KINDS = ("owner", "etl", "reader", "dashboard", "tenant")
+PREFIX = "consumer_analytics"
+
+#: What users read, and what each role may do with it. Everything else is internal.
+PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
+    "consumer_analytics": {
+        "etl": ("select", "insert", "update", "delete"),
+        "reader": ("select",),
+        "tenant": ("select",),
+    },
+    "consumer_analytics_revisions": {
+        "etl": ("select", "insert"),
+        "reader": ("select",),
+        "tenant": ("select",),
+    },
+    "consumer_analytics_history": {
+        "etl": ("select",),
+        "reader": ("select",),
+        "tenant": ("select",),
+    },
+    "consumer_analytics_as_reported": {
+        "etl": ("select",),
+        "reader": ("select",),
+        "tenant": ("select",),
+    },
+    "consumer_analytics_reported_at": {
+        "etl": ("execute",),
+        "reader": ("execute",),
+        "tenant": ("execute",),
+    },
+    "sla_miss": {
+        "etl": ("select",),
+        "reader": ("select",),
+    },
+    "etl_job_watermarks": {
+        "etl": ("select", "insert", "update"),
+        "reader": ("select",),
+    },
+}
+#: The snapshots as columns, by grain. The whole system's is nothing for tenants.
+for _view in ("", "_latest", "_system", "_events", "_statuses", "_revisions"):
+    PUBLIC[f"consumer_analytics_flat{_view}"] = {
+        role: ("select",)
+        for role in ("etl", "reader", "tenant")
+        if (role, _view) != ("tenant", "_system")
+    }
+#: What the dashboard shows besides: runs, backfills, incidents, and how fresh it all is.
+_SHOWN = frozenset(
+    {
+        "backfills",
+        "checks",
+        "deadline_misses",
+        "incident_changes",
+        "incidents",
+        "migrations",
+        "runs",
+        "state",
+        "task_failures",
+        "watermark_changes",
+    }
+)
+#: And of the sources: names, and when events came, to count what waits. Nothing else that a
+#: table of the user's may hold.
+_SOURCE_COLUMNS = {
+    "consumers": ("consumer_id", "name", "status", "created_at"),
+    "customer_events": ("created_at",),
+}
+#: Internal tables that only a migration writes, and the one that says who is who.
+_READ_ONLY = frozenset({"migrations", "alembic_version"})
+_OUT_OF_REACH = frozenset({"tenants"})
+_GUARDED = ("consumer_analytics", "consumer_analytics_revisions")
+_LONGEST_NAME = 63
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A right of a role.
+
+    Attributes:
+        role: owner, etl, reader, dashboard or tenant.
+        kind: of the object: database, schema, table, view, sequence, function,
+            `columns` (of a table), role (membership in one), or `policy`.
+        name: the object's, with its schema; the database's is left out.
+        privileges: in lower case; `owner` for what the role owns.
+    """
+
+    role: str
+    kind: str
+    name: str
+    privileges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done.
+
+    Attributes:
+        roles: kind to the role's name.
+        grants: all rights that the roles have now.
+        tenants: login to its consumers.
+        warnings: what lets a tenant see more than it should.
+    """
+
+    roles: dict[str, str]
+    grants: tuple[Grant, ...]
+    tenants: dict[str, list[str]]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Object:
+    kind: str
+    schema: str | None
+    name: str
+    arguments: str
+    owner: str
+
+    @property
+    def identifier(self) -> sql.Composable:
+        plain = sql.Identifier(*(part for part in (self.schema, self.name) if part))
+        if self.kind != "function":
+            return plain
+        # As PostgreSQL itself wrote them.
+        return plain + sql.SQL("(") + sql.SQL(self.arguments) + sql.SQL(")")
+
+    @property
+    def shown(self) -> str:
+        name = f"{self.schema}.{self.name}" if self.schema else self.name
+        return f"{name}({self.arguments})" if self.kind == "function" else name
+
+
+def names(prefix: str = PREFIX) -> dict[str, str]:
+    """Return the roles' names: kind to name.
+
+    Raises:
+        UsageError: the prefix makes no name that needs no quotes.
+    """
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", prefix) or prefix.startswith("pg_"):
+        raise UsageError(f"{prefix!r} cannot begin a role's name; use lower case, digits and _")
+    if len(prefix) + max(len(kind) for kind in KINDS) + 1 > _LONGEST_NAME:
+        raise UsageError(f"the prefix {prefix!r} is too long for a role's name")
+    return {kind: f"{prefix}_{kind}" for kind in KINDS}
+
+
+def apply(
+    settings: Settings,
+    *,
+    prefix: str = PREFIX,
+    add_tenants: Iterable[tuple[str, uuid.UUID]] = (),
+    remove_tenants: Iterable[str] = (),
+) -> Applied:
+    """Create the roles where they are missing, and give each exactly its rights.
+
+    Args:
+        settings: for the database, as a login that may create roles.
+        prefix: what the roles' names begin with.
+        add_tenants: logins and consumers whose snapshots they may read.
+        remove_tenants: logins that are no tenants any more.
+
+    Raises:
+        RolesError: this login may not, or a login named does not exist.
+        SchemaError: the schema is not this version's.
+        BusyError: a migration is at work.
+    """
+    roles = names(prefix)
+    with connected(settings, "roles", as_admin=True) as connection:
+        require_current(connection)
+        if not locks.try_to_take(connection, Lock.MIGRATE):
+            raise BusyError("a migration is at work; run again when it is done")
+        connection.execute(
+            "select set_config('lock_timeout', %s, false)",
+            [f"{max(1, int(settings.lock_wait * 1000))}"],
+        )
+        try:
+            with connection.transaction():
+                return _apply(connection, settings, roles, add_tenants, remove_tenants)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise RolesError(
+                f"this login may not make the roles: {error.diag.message_primary}; nothing was "
+                "changed, run it as a superuser"
+            ) from None
+        except psycopg.errors.LockNotAvailable:
+            raise BusyError(
+                f"the snapshots' table is locked by another session for {settings.lock_wait:g} s; "
+                "nothing was changed, run again"
+            ) from None
+
+
+def _apply(
+    connection: Connection,
+    settings: Settings,
+    roles: dict[str, str],
+    add_tenants: Iterable[tuple[str, uuid.UUID]],
+    remove_tenants: Iterable[str],
+) -> Applied:
+    for name in roles.values():
+        if not _exists(connection, name):
+            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
+    objects = _objects(connection)
+    grants = [*_common(settings), *_own(objects), *_rights(objects)]
+    _take_over(connection, roles["owner"], objects)
+    _take_back(connection, roles, objects)
+    database = scalar(connection, "select current_database()")
+    by_name = {one.shown: one for one in objects}
+    for grant in grants:
+        if grant.privileges != ("owner",):
+            connection.execute(_statement(grant, roles, by_name, database))
+    for table in _GUARDED:
+        _guard(connection, table, roles["tenant"])
+        grants.append(
+            Grant("tenant", "policy", f"public.{table}", ("its own consumers' rows only",))
+        )
+    _set_tenants(connection, roles["tenant"], add_tenants, remove_tenants)
+    unsafe = connection.execute(query("db/roles-unsafe-views"), {"tenant": roles["tenant"]})
+    return Applied(
+        roles,
+        tuple(sorted(grants, key=lambda one: (KINDS.index(one.role), one.kind, one.name))),
+        _tenants(connection),
+        tuple(
+            f"view {view} shows tenants all rows; make it a security_invoker view, or take "
+            f"the right to read it from {roles['tenant']}"
+            for (view,) in unsafe
+        ),
+    )
+
+
+def _exists(connection: Connection, role: str) -> bool:
+    return bool(scalar(connection, "select count(*) from pg_roles where rolname = %s", role))
+
+
+def _objects(connection: Connection) -> list[_Object]:
+    return [
+        _Object(*row)
+        for row in connection.execute(query("db/roles-objects"), {"public": list(PUBLIC)})
+    ]
+
+
+def _common(settings: Settings) -> Iterator[Grant]:
+    """Yield what has nothing to do with our own objects."""
+    # Temporary tables hold what a run is about to write.
+    yield Grant("owner", "database", "", ("connect", "create", "temporary"))
+    yield Grant("etl", "database", "", ("connect", "temporary"))
+    yield Grant("reader", "database", "", ("connect",))
+    yield Grant("tenant", "database", "", ("connect",))
+    yield Grant("owner", "schema", "public", ("usage", "create"))
+    for role in ("etl", "reader", "tenant"):
+        yield Grant(role, "schema", "public", ("usage",))
+    if settings.source_schema != "public":
+        yield Grant("etl", "schema", settings.source_schema, ("usage",))
+    for table in SOURCE_TABLES:
+        yield Grant("etl", "table", f"{settings.source_schema}.{table}", ("select",))
+    for table, columns in _SOURCE_COLUMNS.items():
+        name = f"{settings.source_schema}.{table} ({', '.join(columns)})"
+        yield Grant("dashboard", "columns", name, ("select",))
+    yield Grant("dashboard", "role", "reader", ("member",))
+    # To see when other sessions' transactions began: rows in flight.
+    yield Grant("etl", "role", "pg_read_all_stats", ("member",))
+
+
+def _own(objects: list[_Object]) -> Iterator[Grant]:
+    for one in objects:
+        yield Grant("owner", one.kind, one.shown, ("owner",))
+
+
+def _rights(objects: list[_Object]) -> Iterator[Grant]:
+    for one in objects:
+        if one.schema == "public":
+            for role, privileges in PUBLIC[one.name].items():
+                yield Grant(role, one.kind, one.shown, privileges)
+        elif one.kind == "schema":
+            yield Grant("etl", one.kind, one.shown, ("usage",))
+            yield Grant("dashboard", one.kind, one.shown, ("usage",))
+        elif one.kind == "sequence":
+            yield Grant("etl", one.kind, one.shown, ("select", "update"))
+        elif one.kind in {"table", "view"} and one.name not in _OUT_OF_REACH:
+            every = ("select", "insert", "update", "delete")
+            yield Grant(
+                "etl", one.kind, one.shown, ("select",) if one.name in _READ_ONLY else every
+            )
+            if one.name in _SHOWN:
+                yield Grant("dashboard", one.kind, one.shown, ("select",))
+        elif one.kind == "function" and one.name == "own_consumers":
+            yield Grant("tenant", one.kind, one.shown, ("execute",))
+        elif one.kind == "function" and one.name == "forget_thinned_revisions":
+            yield Grant("etl", one.kind, one.shown, ("execute",))
+
+
+def missing(connection: Connection, settings: Settings) -> list[str]:
+    """Return what this session's login lacks to run the ETL, as the statements that grant it.
+
+    Read-only. Rights that come with ownership or from a group count as well.
+    """
+    objects = _objects(connection)
+    needed = [
+        (grant, privilege)
+        for grant in [*_common(settings), *_rights(objects)]
+        if grant.role == "etl"
+        for privilege in grant.privileges
+    ]
+    by_name = {one.shown: one for one in objects}
+    lacking = connection.execute(
+        query("db/grants-missing"),
+        {
+            "kinds": [grant.kind for grant, _ in needed],
+            "schemas": [_schema_of(grant, by_name) for grant, _ in needed],
+            "names": [_name_of(grant, by_name) for grant, _ in needed],
+            "privileges": [privilege for _, privilege in needed],
+        },
+    ).fetchall()
+    login = scalar(connection, "select current_user")
+    database = scalar(connection, "select current_database()")
+    return [
+        _statement(
+            Grant("etl", grant.kind, grant.name, (privilege,)), {"etl": login}, by_name, database
+        ).as_string(connection)
+        for (place,) in lacking
+        for grant, privilege in [needed[place - 1]]
+    ]
+
+
+def _schema_of(grant: Grant, objects: dict[str, _Object]) -> str | None:
+    if grant.name in objects:
+        return objects[grant.name].schema
+    return grant.name.split(".", 1)[0] if "." in grant.name else None
+
+
+def _name_of(grant: Grant, objects: dict[str, _Object]) -> str:
+    if grant.name in objects:
+        return objects[grant.name].name
+    return grant.name.split(".", 1)[-1]
+
+
+def _statement(
+    grant: Grant, roles: dict[str, str], objects: dict[str, _Object], database: str
+) -> sql.Composed:
+    to = sql.Identifier(roles[grant.role])
+    if grant.kind == "role":
+        role = roles.get(grant.name, grant.name)
+        return sql.SQL("grant {} to {}").format(sql.Identifier(role), to)
+    if grant.kind == "columns":
+        table, _, columns = grant.name.removesuffix(")").partition(" (")
+        return sql.SQL("grant select ({}) on {} to {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))),
+            sql.Identifier(*table.rsplit(".", 1)),
+            to,
+        )
+    if grant.kind == "database":
+        target: sql.Composable = sql.Identifier(database)
+    elif grant.name in objects:
+        target = objects[grant.name].identifier
+    else:
+        target = sql.Identifier(*grant.name.split(".", 1))
+    kind = "table" if grant.kind == "view" else grant.kind
+    return sql.SQL("grant {} on {} {} to {}").format(
+        sql.SQL(", ").join(map(sql.SQL, grant.privileges)),
+        sql.SQL(kind),
+        target,
+        to,
+    )
+
+
+def _take_over(connection: Connection, owner: str, objects: list[_Object]) -> None:
+    """Make the owner's role own everything; who owned it before becomes its member."""
+    to = sql.Identifier(owner)
+    login = scalar(connection, "select current_user")
+    is_super = connection.info.parameter_status("is_superuser") == "on"
+    database = scalar(connection, "select current_database()")
+    before = {_unquoted(one.owner) for one in objects} - {owner}
+    for name in sorted(before | (set() if is_super else {login})):
+        if not scalar(
+            connection,
+            "select rolsuper or pg_has_role(oid, %s, 'usage') from pg_roles where rolname = %s",
+            owner,
+            name,
+        ):
+            connection.execute(sql.SQL("grant {} to {}").format(to, sql.Identifier(name)))
+    # An owner must be able to create where its objects are.
+    connection.execute(
+        sql.SQL("grant create on database {} to {}").format(sql.Identifier(database), to)
+    )
+    connection.execute(sql.SQL("grant usage, create on schema public to {}").format(to))
+    for one in objects:
+        if _unquoted(one.owner) != owner:
+            connection.execute(
+                sql.SQL("alter {} {} owner to {}").format(
+                    sql.SQL(one.kind),
+                    one.identifier,
+                    to,
+                )
+            )
+
+
+def _unquoted(name: str) -> str:
+    """Return a role's name from the way PostgreSQL writes it in SQL."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _take_back(connection: Connection, roles: dict[str, str], objects: list[_Object]) -> None:
+    """Take from the roles all rights on the product's objects."""
+    these = sql.SQL(", ").join(sql.Identifier(roles[kind]) for kind in KINDS if kind != "owner")
+    for one in objects:
+        connection.execute(
+            sql.SQL("revoke all on {} {} from {}").format(
+                sql.SQL("table" if one.kind == "view" else one.kind),
+                one.identifier,
+                these,
+            )
+        )
+
+
+def _guard(connection: Connection, table: str, tenant: str) -> None:
+    """Limit the tenants' role to its own rows, whatever else it may be granted."""
+    name = f"only_own_{tenant}"[:_LONGEST_NAME]
+    if connection.execute(
+        query("db/tenants-policy-there"), {"table": table, "name": name, "tenant": tenant}
+    ).fetchone():
+        return
+    connection.execute(
+        query(
+            "db/tenants-policy",
+            policy=sql.Identifier(name),
+            table=sql.Identifier("public", table),
+            tenant=sql.Identifier(tenant),
+            own_consumers=sql.Identifier(INTERNAL, "own_consumers"),
+        )
+    )
+
+
+def _set_tenants(
+    connection: Connection,
+    tenant: str,
+    add: Iterable[tuple[str, uuid.UUID]],
+    remove: Iterable[str],
+) -> None:
+    role = sql.Identifier(tenant)
+    for login in remove:
+        _require_login(connection, login)
+        connection.execute(query("db/tenants-remove"), {"login": login})
+        connection.execute(sql.SQL("revoke {} from {}").format(role, sql.Identifier(login)))
+    for login, consumer in add:
+        _require_login(connection, login)
+        connection.execute(sql.SQL("grant {} to {}").format(role, sql.Identifier(login)))
+        connection.execute(query("db/tenants-add"), {"login": login, "consumer": consumer})
+
+
+def _require_login(connection: Connection, login: str) -> None:
+    if not _exists(connection, login):
+        raise RolesError(
+            f"login {login!r} does not exist; nothing was changed. Create it first, for example: "
+            "CREATE ROLE … LOGIN PASSWORD …"
+        )
+
+
+def _tenants(connection: Connection) -> dict[str, list[str]]:
+    """Return the tenants' logins and their consumers."""
+    found: dict[str, list[str]] = {}
+    for login, consumer in connection.execute(query("db/tenants-list")):
+        found.setdefault(login, []).append(consumer)
+    return found

@@ -1,0 +1,212 @@
+"""The product's own schema: its migrations, and whether a database has them.
+
+Alembic orders the revisions and commits each one with its record. Beside its
+own table we keep each file's checksum, so that a schema made by other files
+is told apart from ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+import consumer_analytics
+from consumer_analytics.db import locks
+from consumer_analytics.db.connection import Connection, connected, scalar
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import BusyError, SchemaError
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+INTERNAL = "consumer_analytics_internal"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A numbered SQL file.
+
+    Attributes:
+        version: its number, four digits.
+        name: the file's name without `.sql`.
+        text: what it runs.
+    """
+
+    version: str
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Return the migrations that this version of the product has, in order."""
+    folder = files("consumer_analytics.migrations") / "sql"
+    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple(
+        Migration(name[:4], name.removesuffix(".sql"), (folder / name).read_text(encoding="utf-8"))
+        for name in found
+    )
+
+
+def applied(connection: Connection) -> dict[str, tuple[str, str]]:
+    """Return the applied migrations: version to (name, checksum)."""
+    if scalar(connection, "select to_regclass(%s)", f"{INTERNAL}.migrations") is None:
+        return {}
+    rows = connection.execute(
+        "select version, name, checksum from consumer_analytics_internal.migrations"
+    )
+    return {version: (name, checksum) for version, name, checksum in rows}
+
+
+def pending(connection: Connection) -> list[Migration]:
+    """Return the migrations that the database still lacks.
+
+    Raises:
+        SchemaError: the database was made by other files than these: by a
+            newer version, by a changed file, or a table of the same name is
+            somebody else's.
+    """
+    there = applied(connection)
+    ours = {migration.version: migration for migration in migrations()}
+    if unknown := sorted(set(there) - set(ours)):
+        raise SchemaError(
+            f"the database has migration {there[unknown[-1]][0]}, which this version "
+            f"({consumer_analytics.__version__}) does not know; install the newer version"
+        )
+    for version, (name, checksum) in sorted(there.items()):
+        if ours[version].checksum != checksum:
+            raise SchemaError(
+                f"migration {name} in the database is not the one of this version "
+                "(checksums differ); use the version that made it, or another database"
+            )
+    if not there:
+        for table in ("consumer_analytics", "etl_job_watermarks"):
+            if scalar(connection, "select to_regclass(%s)", f"public.{table}") is not None:
+                raise SchemaError(
+                    f"table public.{table} exists but is not this product's; "
+                    "rename it or use another database"
+                )
+    return [migration for version, migration in sorted(ours.items()) if version not in there]
+
+
+def require_current(connection: Connection) -> None:
+    """Check that the schema is exactly this version's.
+
+    Raises:
+        SchemaError: it is not; the message says what to do.
+    """
+    if missing := pending(connection):
+        raise SchemaError(
+            f"the schema lacks {len(missing)} migration(s), first {missing[0].name}; "
+            "run `consumer-analytics migrate`"
+        )
+
+
+def apply_file(name: str) -> None:
+    """Run the migration file `name` on Alembic's current transaction."""
+    from alembic import op  # Alembic costs a third of a second to import
+
+    migration = next(one for one in migrations() if one.name == name)
+    # The driver's own connection: SQLAlchemy would read the colons as parameters.
+    _driver(op.get_bind()).execute(migration.text)
+
+
+def _driver(bound: Any) -> Connection:
+    """Return psycopg's own connection below one of SQLAlchemy's."""
+    connection: Connection = bound.connection.driver_connection
+    return connection
+
+
+def _record(**event: Any) -> None:
+    """Write our record of a migration, in the migration's own transaction."""
+    version = event["step"].up_revision_id
+    migration = next(one for one in migrations() if one.version == version)
+    _driver(event["ctx"].connection).execute(
+        query("db/migrations-record"),
+        {
+            "version": version,
+            "name": migration.name,
+            "checksum": migration.checksum,
+            "product": consumer_analytics.__version__,
+        },
+    )
+
+
+def _upgrade(connection: Connection) -> None:
+    """Let Alembic run what is missing, each revision committed with its record."""
+    import sqlalchemy
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(files("consumer_analytics") / "migrations"))
+    # Alembic works through our session, which holds the lock and the settings.
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: connection, poolclass=sqlalchemy.StaticPool
+    )
+    with (
+        engine.connect() as bound,
+        EnvironmentContext(
+            Config(),
+            script,
+            fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001
+        ) as environment,
+    ):
+        environment.configure(
+            connection=bound,
+            version_table="alembic_version",
+            version_table_schema=INTERNAL,
+            transaction_per_migration=True,
+            on_version_apply=_record,  # type: ignore[arg-type]  # called with keywords
+        )
+        environment.run_migrations()
+
+
+def _become_owner(connection: Connection) -> None:
+    """Work as the role that owns what is there, so that it owns what comes, too."""
+    row = connection.execute(query("db/schema-owner"), {"schema": INTERNAL}).fetchone()
+    if row is not None:
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(row[0])))
+
+
+def migrate(settings: Settings) -> list[Migration]:
+    """Bring the database to this version's schema; do nothing where it is there.
+
+    Returns:
+        The migrations that were applied now, in order.
+
+    Raises:
+        SchemaError: the database's schema is foreign or newer.
+        BusyError: another migration is under way.
+    """
+    with connected(settings, "migrate", as_admin=True) as connection:
+        if not locks.try_to_take(connection, Lock.MIGRATE):
+            raise BusyError("another `consumer-analytics migrate` is at work; wait for it to end")
+        missing = pending(connection)
+        if not missing:
+            return []
+        try:
+            _become_owner(connection)
+            connection.execute(f"create schema if not exists {INTERNAL}")
+            connection.execute(
+                "select set_config('consumer_analytics.source_schema', %s, false)",
+                [settings.source_schema],
+            )
+            connection.autocommit = False
+            _upgrade(connection)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise SchemaError(
+                f"this login may not migrate: {error.diag.message_primary}; "
+                "use the database's owner"
+            ) from None
+        return missing

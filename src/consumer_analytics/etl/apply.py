@@ -1,0 +1,201 @@
+"""Applying a plan: fold what was extracted into the counts, and write the plan's snapshots.
+
+One computation for live runs, re-runs, restatements and the repairs of sweep and audit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.etl import capture, extract, watermark
+from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.snapshots import of_plan
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a plan has changed.
+
+    Attributes:
+        inserted: snapshot rows that were not there yet.
+        restated: rows that said something else, or should not be there.
+        unknown_consumers: who has a snapshot and is not registered.
+        corrections: what the recounted days brought to light: `from` (the first day
+            corrected, or None), `found` and `vanished` events.
+    """
+
+    inserted: int = 0
+    restated: int = 0
+    unknown_consumers: tuple[str, ...] = ()
+    corrections: dict[str, Any] = field(default_factory=dict)
+
+
+def apply(
+    connection: Connection,
+    settings: Settings,
+    extracts: extract.Extracts,
+    made: Plan,
+    snapshot_source: str,
+    reason: str,
+    seconds: dict[str, float],
+) -> Written:
+    """Fold what was extracted for a plan and write the plan's snapshots.
+
+    Within the caller's transaction, under the job's lock.
+    """
+    values = {
+        "bounds": list(made.bounds),
+        "recount": made.recount_multirange,
+        "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
+        "processed_day": _day_or_infinite(made.standing.processed_through),
+        "unseen_from": _unseen_from(made.standing.processed_through),
+        "advances": made.until > made.standing.processed_through,
+        "snapshot_source": snapshot_source,
+        "job": watermark.JOB,
+        "reason": reason,
+        "recountable_from": made.standing.purged_before,
+        "snapshots": list(made.snapshots),
+    }
+    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
+    with timed(seconds, "fold"):
+        for name in ("etl/apply/events-slots", "etl/apply/events-changes"):
+            connection.execute(query(name, extracted_events=extracts.events), values)
+        corrected_from, found, vanished, of_many_days = connection.execute(
+            query("etl/apply/events-fold"), values
+        ).fetchone() or (None, 0, 0, False)
+        changes = query(
+            "etl/apply/events-changes-of-days"
+            if of_many_days
+            else "etl/apply/events-changes-of-a-day"
+        )
+        connection.execute(query("etl/apply/events-fold-totals", changes=changes))
+        connection.execute(query("etl/apply/events-fold-stray"))
+        if vanished:
+            connection.execute(query("etl/apply/events-forget-zeros"))
+        _advance(connection, made, corrected_from)
+        capture.catch_up(connection, made.standing.processed_through, made.until)
+    done = Written()
+    if made.snapshots:
+        with timed(seconds, "write"):
+            snapshots = of_plan(connection, settings, extracts.customers, made, snapshot_source)
+            done = _write_snapshots(connection, settings, made, values, snapshots)
+    return replace(
+        done,
+        corrections={
+            "from": corrected_from.isoformat() if corrected_from else None,
+            "found": found,
+            "vanished": vanished,
+        },
+    )
+
+
+def _write_snapshots(
+    connection: Connection,
+    settings: Settings,
+    made: Plan,
+    values: dict[str, Any],
+    snapshots: tuple[sql.Composable, dict[str, Any]],
+) -> Written:
+    """Insert a plan's snapshots; where some are there, restate those that say something else."""
+
+    def unknown_in(rendered: sql.Composable) -> sql.Composed:
+        return query("etl/apply/rows-unknown-consumers", settings.source_schema, rendered=rendered)
+
+    rendered, bound = snapshots
+    inserted = 0
+    spared = bool(not_recountable(made))
+    if not spared and not scalar_of(connection, "shared/snapshots-are-there", values):
+        new = query(
+            "etl/apply/snapshots-insert-new",
+            rendered=rendered,
+            unknown_consumers=unknown_in(sql.SQL("rendered")),
+        )
+        rows, inserted, unknown = connection.execute(new, bound).fetchone() or (0, 0, None)
+        if inserted == rows:
+            return Written(inserted, 0, tuple(unknown or ()))
+    connection.execute("drop table if exists pg_temp.rendered_snapshots")
+    connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
+    if spared:
+        connection.execute(query("etl/apply/snapshots-spare-purged"), values)
+    inserted += connection.execute(query("shared/snapshots-insert")).rowcount
+    restated = connection.execute(query("shared/snapshots-restate"), values).rowcount
+    restated += connection.execute(query("shared/snapshots-withdraw"), values).rowcount
+    unknown = scalar(connection, unknown_in(sql.Identifier("pg_temp", "rendered_snapshots")))
+    return Written(inserted, restated, tuple(unknown or ()))
+
+
+def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
+    return "-infinity" if instant.year == dt.MINYEAR else instants.day_of(instant)
+
+
+def _unseen_from(processed_through: dt.datetime) -> dt.date | str:
+    """Return the first day of which nothing was counted before this instant."""
+    day = _day_or_infinite(processed_through)
+    if isinstance(day, str) or instants.is_midnight(processed_through):
+        return day
+    return day + dt.timedelta(days=1)
+
+
+def not_recountable(made: Plan) -> list[dt.datetime]:
+    """Return the plan's instants that the source can no longer tell: it was purged since."""
+    horizon = made.standing.purged_before
+    return [at for at in made.snapshots if horizon is not None and at < horizon]
+
+
+def _passes_snapshots(connection: Connection, made: Plan) -> bool:
+    passed = connection.execute(
+        query("etl/apply/snapshots-passed"),
+        {
+            "known": made.standing.processed_through,
+            "until": made.until,
+            "snapshots": list(made.snapshots),
+        },
+    ).fetchone()
+    return passed is not None and bool(passed[0])
+
+
+def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None) -> None:
+    """Note how far the counts reach now, and which snapshots they leave behind."""
+    stands = made.standing
+    changed = [
+        instants.start_of(day) for day in (stands.restates_from, corrected_from) if day is not None
+    ]
+    if made.until > stands.processed_through and _passes_snapshots(connection, made):
+        # Backfilled from rows that no run had taken in; some may have come since.
+        changed.append(stands.processed_through)
+    connection.execute(
+        query("etl/apply/state-advance"),
+        {
+            "until": made.until,
+            "purged": stands.purged_before,
+            "after": min(changed, default=None),
+            "touched": stands.touched_notes > 0,
+            "job": watermark.JOB,
+        },
+    )
+    if changed:
+        connection.execute(query("etl/apply/backfill-changed"), {"after": min(changed)})
+    connection.execute(
+        query("etl/apply/days-settle"), {"processed_through": stands.processed_through}
+    )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long the block took, in seconds, as one of a run's steps."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[step] = round(time.monotonic() - started, 3)

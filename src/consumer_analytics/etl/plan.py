@@ -1,0 +1,244 @@
+"""What a run reads and which snapshots it writes, decided from where things stand.
+
+A plan depends on the database alone, so that two extracts and the load, each
+in a transaction of its own, arrive at the same one; where they do not, what
+was extracted is stale and is extracted again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.sql import query
+
+#: More separate ranges than this are read as fewer, longer ones.
+_MOST_RANGES = 8
+_ONE_DAY = dt.timedelta(days=1)
+_FIRST_DAY = dt.date.min
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the job stands.
+
+    Attributes:
+        watermark: as `etl_job_watermarks` has it, whoever wrote it.
+        processed_through: how far the counts by day have taken the source in.
+        version: of those counts.
+        touched: days that something below `processed_through` has changed.
+        touched_notes: how many notes say so: with the version, it tells one
+            reading of them from another.
+        restates_from: the first of these days whose notes can concern more than
+            the day's own counts; None where no note does.
+        purged_before: the source no longer holds all rows from before this
+            instant; None where nothing was purged.
+    """
+
+    watermark: dt.datetime
+    processed_through: dt.datetime
+    version: int
+    touched: tuple[dt.date, ...]
+    touched_notes: int
+    restates_from: dt.date | None
+    purged_before: dt.datetime | None
+
+    @property
+    def purged_through(self) -> dt.date | None:
+        """The last day that the source no longer holds whole; None where nothing was purged."""
+        return instants.day_of(self.purged_before) if self.purged_before is not None else None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of `created_at` to read: from `lower` to before `upper`."""
+
+    lower: dt.datetime
+    upper: dt.datetime
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read and what to write.
+
+    Attributes:
+        standing: what it was made from.
+        bounds: start of the first window, then the instants of the snapshots,
+            ascending. One bound alone means that no snapshot is written.
+        until: how far the counts reach after the fold.
+        recount: days counted anew, as half-open ranges of dates.
+        ranges: what is read of the events.
+    """
+
+    standing: Standing
+    bounds: tuple[dt.datetime, ...]
+    until: dt.datetime
+    recount: tuple[tuple[dt.date, dt.date], ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def snapshots(self) -> tuple[dt.datetime, ...]:
+        """The instants of the snapshots."""
+        return self.bounds[1:]
+
+    @property
+    def recount_multirange(self) -> str:
+        """`recount` as PostgreSQL writes a datemultirange."""
+        return (
+            "{"
+            + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in self.recount)
+            + "}"
+        )
+
+    @property
+    def start_day(self) -> dt.date:
+        """The first UTC day that lies wholly in the windows."""
+        first = self.bounds[0]
+        if first == MINUS_INFINITY:
+            return _FIRST_DAY
+        day = instants.day_of(first)
+        return day if instants.is_midnight(first) else day + _ONE_DAY
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values, to compare and to show."""
+        return dict(_plain(asdict(self)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (dt.date, dt.datetime)):
+        return value.isoformat()
+    return value
+
+
+def _date(day: dt.date) -> str:
+    if day == dt.date.min:
+        return "-infinity"
+    return "infinity" if day == dt.date.max else day.isoformat()
+
+
+def previous_snapshot(connection: Connection, before: dt.datetime) -> dt.datetime:
+    """Return the instant of the last snapshot before another; the epoch where there is none.
+
+    One that was thinned counts: the window of the next one began at it.
+    """
+    row = connection.execute(query("etl/plan/snapshots-previous"), {"before": before}).fetchone()
+    return (row and row[0]) or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def owed_snapshots(connection: Connection, until: dt.datetime) -> list[dt.datetime]:
+    """Return instants before `until` whose snapshots earlier runs were held back from."""
+    rows = connection.execute(query("etl/plan/snapshots-owed"), {"until": until})
+    return [instant for (instant,) in rows]
+
+
+def for_run(connection: Connection, standing: Standing, reached: dt.datetime) -> Plan:
+    """Plan a run that may process up to `reached`."""
+    if reached == MINUS_INFINITY:
+        return _make(standing, (reached,), standing.processed_through)
+    until = max(reached, standing.processed_through)
+    wanted = [*owed_snapshots(connection, reached), reached]
+    start = standing.watermark
+    if start >= wanted[0]:
+        start = previous_snapshot(connection, wanted[0])
+    return _make(standing, (start, *wanted), until)
+
+
+def for_restating(
+    connection: Connection,
+    standing: Standing,
+    snapshots: list[dt.datetime],
+    start: dt.datetime | None = None,
+) -> Plan:
+    """Plan to compute existing snapshots anew; nothing new is taken in.
+
+    Args:
+        connection: to find the snapshot before them.
+        standing: where the job stands.
+        snapshots: their instants, ascending.
+        start: of the first one's window; None for the snapshot before it.
+    """
+    if start is None or start >= snapshots[0]:
+        start = previous_snapshot(connection, snapshots[0])
+    return _make(standing, (start, *snapshots), standing.processed_through)
+
+
+def for_recounting(standing: Standing, since: dt.date) -> Plan:
+    """Plan to count known days anew, from one on, and the touched ones; no snapshot is written."""
+    known = standing.processed_through
+    days = [(since, _after(instants.day_of(known)))] if instants.start_of(since) < known else []
+    return _make(standing, (known,), known, days)
+
+
+def _make(
+    standing: Standing,
+    bounds: tuple[dt.datetime, ...],
+    until: dt.datetime,
+    asked: list[tuple[dt.date, dt.date]] | None = None,
+) -> Plan:
+    known = standing.processed_through
+    # Days to count anew, as half-open stretches.
+    days: list[tuple[dt.date, dt.date]] = [] if asked is None else asked
+    if asked is None and standing.watermark < known:
+        days.append((instants.day_of(standing.watermark), _after(instants.day_of(known))))
+    days.extend((day, _after(day)) for day in standing.touched if instants.start_of(day) < known)
+    if standing.touched[:1] == (_FIRST_DAY,):
+        # The note of a truncated table, or of one written to before the first run.
+        days.append((_FIRST_DAY, _after(instants.day_of(known))))
+    # A day that an instant cuts in two cannot be told from its sum.
+    days.extend(
+        (instants.day_of(bound), _after(instants.day_of(bound)))
+        for bound in bounds
+        if MINUS_INFINITY < bound < known and not instants.is_midnight(bound)
+    )
+    recount = merged(days)
+    ranges = [
+        Range(
+            instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
+            min(instants.start_of(upper), until),
+        )
+        for lower, upper in recount
+    ]
+    if until > known:
+        if ranges and ranges[-1].upper >= known:
+            if standing.purged_through is not None and instants.day_of(known) <= (
+                standing.purged_through
+            ):
+                # What the source lost of the day is told by what was counted below `known`.
+                ranges[-1] = Range(ranges[-1].lower, known)
+                ranges.append(Range(known, until))
+            else:
+                ranges[-1] = Range(ranges[-1].lower, until)
+        else:
+            ranges.append(Range(known, until))
+    return Plan(standing, bounds, until, tuple(recount), tuple(ranges))
+
+
+def _after(day: dt.date) -> dt.date:
+    return day + _ONE_DAY if day < dt.date.max else day
+
+
+def merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
+    """Join stretches that touch, then the nearest ones until few are left."""
+    merged: list[tuple[dt.date, dt.date]] = []
+    for lower, upper in sorted(days):
+        if merged and lower <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], upper))
+        else:
+            merged.append((lower, upper))
+    while len(merged) > _MOST_RANGES:
+        nearest = min(range(1, len(merged)), key=lambda i: merged[i][0] - merged[i - 1][1])
+        merged[nearest - 1 : nearest + 1] = [(merged[nearest - 1][0], merged[nearest][1])]
+    return merged
+
+
+def slot_of(instant: dt.datetime, bounds: tuple[dt.datetime, ...]) -> int:
+    """Return how many bounds lie at or before an instant, as `width_bucket` does."""
+    return bisect.bisect_right(bounds, instant)

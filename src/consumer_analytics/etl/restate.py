@@ -1,0 +1,133 @@
+"""Restating: snapshots that the counts have outgrown are computed again, the old ones kept.
+
+Through the same write as a run's own, some instants at a time, under the job's lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import Connection, consistent, scalar_of
+from consumer_analytics.etl import extract, plan, watermark
+from consumer_analytics.etl.apply import apply
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: Snapshots restated together; the SQL's cost grows with the square of it.
+_RESTATED_AT_ONCE = 16
+
+
+def restate(
+    connection: Connection,
+    settings: Settings,
+    reason: str,
+    notify: Callable[[str], None] = lambda _: None,
+    *,
+    accept_purged: bool = False,
+) -> int:
+    """Restate the snapshots that the counts have outgrown, some at a time.
+
+    Called under the job's lock. Where it is interrupted the next call goes on.
+    Snapshots from before what the source was purged of stay as they were
+    reported, unless `accept_purged` says otherwise.
+
+    Returns:
+        Snapshot rows restated.
+    """
+    restated = 0
+    while True:
+        with consistent(connection):
+            after = scalar_of(connection, "etl/restate/state-restate-from", {"job": watermark.JOB})
+            if after is None:
+                return restated
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            found = connection.execute(
+                query("etl/restate/snapshots-outgrown"),
+                {
+                    "after": after,
+                    "recountable_from": stands.purged_before,
+                    "until": stands.processed_through,
+                    "limit": _RESTATED_AT_ONCE,
+                },
+            ).fetchall()
+            chunk = _windows_in_a_row(found)
+            more = len(found) == _RESTATED_AT_ONCE or len(chunk) < len(found)
+            # First, so that what the recount below may find moves it back again.
+            connection.execute(
+                query("etl/restate/state-restated"),
+                {"after": chunk[-1][0] if more else None, "job": watermark.JOB},
+            )
+            if chunk:
+                notify(_restating(chunk))
+                restated += _restate_chunk(connection, settings, stands, chunk, reason)
+
+
+def restate_these(
+    connection: Connection,
+    settings: Settings,
+    snapshots: list[dt.datetime],
+    reason: str,
+    notify: Callable[[str], None] = lambda _: None,
+    *,
+    accept_purged: bool = False,
+) -> int:
+    """Restate snapshots by their instants, whatever the counts say, some at a time.
+
+    Called under the job's lock. Rows that are missing at these instants are
+    inserted, which is told as restated here.
+
+    Returns:
+        Snapshot rows restated.
+    """
+    restated = 0
+    reach = watermark.processed_through(connection)
+    # Later ones a run computes anew when it comes to them.
+    left = sorted(at for at in snapshots if at <= reach)
+    while left:
+        with consistent(connection):
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            windows = connection.execute(
+                query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
+            ).fetchall()
+            chunk = _windows_in_a_row(windows)
+            notify(_restating(chunk))
+            restated += _restate_chunk(connection, settings, stands, chunk, reason)
+        left = left[len(chunk) :]
+    return restated
+
+
+def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
+    first = instants.moment(chunk[0][0])
+    if len(chunk) == 1:
+        return f"restating the snapshot of {first}"
+    return f"restating {len(chunk)} snapshots from {first} on"
+
+
+def _windows_in_a_row(
+    found: list[tuple[Any, ...]],
+) -> list[tuple[dt.datetime, dt.datetime | None]]:
+    """Return the first snapshots whose windows follow each other, so that one pass counts them."""
+    chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
+    for at, window_start in found:
+        if chunk and window_start not in (None, chunk[-1][0]):
+            break
+        chunk.append((at, window_start))
+    return chunk
+
+
+def _restate_chunk(
+    connection: Connection,
+    settings: Settings,
+    stands: plan.Standing,
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    reason: str,
+) -> int:
+    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    for part in extract.PARTS:
+        extract.extract_part(connection, settings, made, part)
+    # Rows that come in now take their provenance from the snapshot's global row.
+    done = apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
+    return done.inserted + done.restated

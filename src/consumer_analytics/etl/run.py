@@ -1,0 +1,201 @@
+"""One ETL run: open it, extract twice, load. The DAG's tasks and the command line share it.
+
+    open ──> extract customers ─┐
+         └─> extract events ────┴─> load (fold, snapshots, watermark)
+
+Opening decides, once for all steps, up to which instant the run may read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db import locks, schema
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
+from consumer_analytics.etl import capture, holdback, load, sources, watermark
+from consumer_analytics.etl.models import Run
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+Notify = Callable[[str], None]
+#: How long a failed run waits to note its failure while another one is at work.
+_FAILURE_SECONDS = 5.0
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def open_run(
+    connection: Connection,
+    settings: Settings,
+    *,
+    at: dt.datetime | None,
+    run_key: str | None = None,
+    source: str = "cli_etl",
+    notify: Notify = _silent,
+) -> Run:
+    """Open a run, or find it open: the first step decides, the others follow.
+
+    A finished run is opened anew, as when its DAG run is cleared; so is one
+    that was opened by a try that is gone.
+
+    Args:
+        connection: in autocommit.
+        settings: for the holdback's patience.
+        at: the instant to process up to; None for the server's now.
+        run_key: the same for all steps and tries of a run.
+        source: provenance for the snapshots.
+        notify: told what the run waits for.
+
+    Raises:
+        UsageError: the instant lies in the future.
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+        HoldbackBlindError: this login cannot see other transactions.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    now = instants.now(connection)
+    requested = at or now
+    if requested > now:
+        raise UsageError(
+            f"{requested.isoformat()} lies in the future; the server's clock says {now.isoformat()}"
+        )
+    key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
+    # One step opens, the others wait for it.
+    with locks.held(connection, Lock.RUN, f"open {key}"):
+        found = find(connection, key, state="open")
+        if found is not None:
+            return found
+        processed = watermark.processed_through(connection)
+        holders: list[holdback.Holder] = []
+        if requested > processed:
+            holders = holdback.wait_until_settled(connection, requested, settings, notify)
+        reached = min([requested, *(holder.began for holder in holders)])
+        reached = max(reached, min(processed, requested))
+        for holder in holders:
+            notify(f"held back by {holder.describe()}")
+        capture.publish(connection, settings, reached, notify)
+        try:
+            return _record(
+                connection, settings, key, source, requested, reached, at is not None, holders
+            )
+        except psycopg.errors.LockNotAvailable:
+            # A run at work holds the watermark's row until it ends.
+            raise locks.busy(connection, settings) from None
+
+
+def _limit_waiting(connection: Connection, seconds: float) -> None:
+    """Bound how long the current transaction waits for a lock."""
+    connection.execute(
+        "select set_config('lock_timeout', %s, true)", [f"{max(1, int(seconds * 1000))}"]
+    )
+
+
+def _record(
+    connection: Connection,
+    settings: Settings,
+    key: str,
+    source: str,
+    requested: dt.datetime,
+    reached: dt.datetime,
+    named: bool,
+    holders: list[holdback.Holder],
+) -> Run:
+    told = [holder.as_json() for holder in holders]
+    with connection.transaction():
+        _limit_waiting(connection, settings.lock_wait)
+        run_id = scalar_of(
+            connection,
+            "etl/run/open",
+            {
+                "key": key,
+                "source": source,
+                "requested": requested,
+                "reached": reached,
+                "named": named,
+                "held_back_by": Jsonb(told),
+            },
+        )
+        connection.execute(
+            query("shared/watermark-status"), {"status": "running", "job": watermark.JOB}
+        )
+    return Run(run_id, key, source, requested, reached, named, tuple(told))
+
+
+def find(connection: Connection, run_key: str, *, state: str | None = None) -> Run | None:
+    """Return the run with this key, in this state where one is named; None without."""
+    row = connection.execute(query("etl/run/find"), {"key": run_key, "state": state}).fetchone()
+    if row is None:
+        return None
+    columns: list[Any] = list(row)
+    columns[-1] = tuple(columns[-1])
+    return Run(*columns)
+
+
+def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
+    """Note that a run failed: status and the error's type and message; nothing else moves.
+
+    A run that gave up its turn is noted among the runs only: the watermark's
+    row tells of the run that has it.
+    """
+    told = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
+    with connection.transaction():
+        _limit_waiting(connection, _FAILURE_SECONDS)
+        if not isinstance(error, BusyError):
+            connection.execute(
+                query("etl/run/watermark-failed"),
+                {"told": Jsonb({"run_key": run_key, **told}), "job": watermark.JOB},
+            )
+        connection.execute(query("etl/run/failed"), {"told": Jsonb(told), "key": run_key})
+
+
+def run(
+    connection: Connection,
+    settings: Settings,
+    *,
+    at: dt.datetime | None = None,
+    run_key: str | None = None,
+    source: str = "cli_etl",
+    notify: Notify = _silent,
+) -> dict[str, Any]:
+    """Do a whole run in this session: without steps to share it, the load extracts.
+
+    Returns:
+        Its summary: window, rows read, snapshots written and restated, who held
+        it back, bad rows, seconds for each step.
+
+    Raises:
+        ConsumerAnalyticsError: as `open_run` and `load` do; the failure is
+            noted in `etl_job_watermarks` where the database still answers.
+    """
+    opened: Run | None = None
+    try:
+        opened = open_run(
+            connection, settings, at=at, run_key=run_key, source=source, notify=notify
+        )
+        return load.load(connection, settings, opened, notify)
+    except UsageError:
+        raise
+    except Exception as error:
+        _try_to_record(connection, opened, error)
+        raise
+
+
+def _try_to_record(connection: Connection, opened: Run | None, error: Exception) -> None:
+    if connection.closed or isinstance(error, SchemaError):
+        return
+    try:
+        record_failure(connection, opened.run_key if opened else None, error)
+    except psycopg.Error:
+        return

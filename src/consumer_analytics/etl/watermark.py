@@ -1,0 +1,144 @@
+"""The watermark: reading it, and moving it by hand with a record of who and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
+from consumer_analytics.errors import SchemaError
+from consumer_analytics.sql import query
+
+JOB = "consumer_analytics_daily"
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """The job's row in `etl_job_watermarks`.
+
+    Attributes:
+        last_processed_timestamp: exclusive upper bound of what was processed.
+        last_run_at: when the last run ended or failed; None before the first.
+        last_run_status: pending, running, success or failed.
+        records_processed: events and customers new in the last run's window.
+        metadata: what the last run, or the last person, noted.
+        read_at: the server's clock when it was read.
+    """
+
+    last_processed_timestamp: dt.datetime
+    last_run_at: dt.datetime | None
+    last_run_status: str
+    records_processed: int
+    metadata: dict[str, Any]
+    read_at: dt.datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row under its columns' names."""
+        return {
+            "job_name": JOB,
+            "last_processed_timestamp": self.last_processed_timestamp,
+            "last_run_at": self.last_run_at,
+            "last_run_status": self.last_run_status,
+            "records_processed": self.records_processed,
+            "metadata_json": self.metadata,
+        }
+
+
+def read(connection: Connection, *, for_update: bool = False) -> Watermark:
+    """Read the job's row, locked until the transaction's end where asked.
+
+    Raises:
+        SchemaError: somebody deleted the row.
+    """
+    lock = sql.SQL("for update" if for_update else "")
+    row = connection.execute(query("etl/watermark/read", lock=lock), {"job": JOB}).fetchone()
+    if row is None:
+        raise SchemaError(
+            f"etl_job_watermarks has no row {JOB}; set it with `consumer-analytics watermark reset`"
+        )
+    return Watermark(*row)
+
+
+def processed_through(connection: Connection) -> dt.datetime:
+    """Return how far the counts themselves reach, wherever the watermark is."""
+    through: dt.datetime | None = scalar_of(
+        connection, "etl/watermark/state-processed-through", {"job": JOB}
+    )
+    return MINUS_INFINITY if through is None else through
+
+
+def move(
+    connection: Connection, to: dt.datetime, *, who: str, reason: str
+) -> tuple[dt.datetime, dt.datetime]:
+    """Set the watermark by hand and record it.
+
+    Whatever it is set to, the next run's totals are exact: the watermark says
+    what a run reads, the counts themselves know how far they reach.
+
+    Returns:
+        The watermark before and after.
+    """
+    with connection.transaction():
+        row = connection.execute(query("etl/watermark/lock"), {"job": JOB}).fetchone()
+        before: dt.datetime = row[0] if row else EPOCH
+        connection.execute(
+            query("etl/watermark/move"),
+            {
+                "job": JOB,
+                "to": to,
+                "metadata": Jsonb(
+                    {
+                        "manual_override": True,
+                        "override_by": who,
+                        "override_reason": reason,
+                        "override_at": dt.datetime.now(dt.UTC).isoformat(),
+                        "moved_from": before.isoformat(),
+                    }
+                ),
+            },
+        )
+        connection.execute(
+            query("etl/watermark/changes-put"),
+            {"job": JOB, "who": who, "from": before, "to": to, "reason": reason},
+        )
+    return before, to
+
+
+@dataclass(frozen=True)
+class Change:
+    """A move of the watermark by our command.
+
+    Attributes:
+        at: when.
+        who: the system user and the database login.
+        before: where it was.
+        after: where it went.
+        reason: as given.
+    """
+
+    at: dt.datetime
+    who: str
+    before: dt.datetime
+    after: dt.datetime
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "changed_at": self.at,
+            "changed_by": self.who,
+            "from": self.before,
+            "to": self.after,
+            "reason": self.reason,
+        }
+
+
+def changes(connection: Connection, limit: int = 10) -> list[Change]:
+    """Return the latest moves by our command, the newest first."""
+    rows = connection.execute(query("etl/watermark/changes-list"), {"job": JOB, "limit": limit})
+    return [Change(*row) for row in rows]

@@ -1,0 +1,1 @@
+"""Rows for the source tables: imported from files, or simulated."""

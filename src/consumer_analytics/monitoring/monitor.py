@@ -1,0 +1,70 @@
+"""One pass of the monitor: judge, note incidents, send what waits, give the sign of life."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.errors import HeartbeatError
+from consumer_analytics.monitoring import heartbeat, incidents
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.notifications import outbox, smtp
+from consumer_analytics.settings import Settings
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass found and did.
+
+    Attributes:
+        health: as it was judged.
+        delivery: of the mails that waited.
+        beaten: whether the dead-man's signal was given; None where none is configured.
+    """
+
+    health: Health
+    delivery: outbox.Delivery
+    beaten: bool | None
+
+
+def watch(
+    connection: Connection,
+    settings: Settings,
+    *,
+    now: dt.datetime | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Pass:
+    """Do one pass.
+
+    The dead-man's signal is given where nothing is critical and no mail has waited for
+    long: where mail cannot go out, the outside watcher is the one who is left to tell.
+
+    Args:
+        connection: in autocommit, outside of a transaction.
+        settings: limits, mail server, signal.
+        now: the instant to judge at; None for the server's clock.
+        warn: told what could not be done.
+    """
+    found = incidents.check(connection, settings, now=now)
+    delivery = outbox.deliver(connection, settings, now=now)
+    if delivery.error is not None:
+        warn(f"{delivery.waiting} mails wait: {delivery.error}")
+    for who, why in delivery.refused.items():
+        warn(f"the mail server refused {who}: {why}")
+    if not heartbeat.is_wanted(settings):
+        return Pass(found, delivery, None)
+    overdue = (
+        smtp.is_wanted(settings)
+        and delivery.oldest is not None
+        and found.at - delivery.oldest >= outbox.OVERDUE
+    )
+    if found.state == "critical" or overdue:
+        return Pass(found, delivery, beaten=False)
+    try:
+        heartbeat.beat(settings)
+    except HeartbeatError as error:
+        warn(str(error))
+        return Pass(found, delivery, beaten=False)
+    return Pass(found, delivery, beaten=True)

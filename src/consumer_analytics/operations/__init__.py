@@ -1,0 +1,1 @@
+"""Running the system: the doctor, retention and storage."""

@@ -1,0 +1,121 @@
+"""The server: whether it is there, who we are to it, and what its clock says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import scalar
+from consumer_analytics.errors import DatabaseUnreachableError
+from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.sql import query
+
+#: Differences of clocks that matter: to a schedule, and to anyone who reads logs.
+_SKEW_WARNING = dt.timedelta(seconds=5)
+_SKEW_PROBLEM = dt.timedelta(minutes=1)
+#: Share of the server's connections in use from which on new ones may be refused.
+_CROWDED = 0.9
+
+
+def reachable(context: Context) -> Finding:
+    """Tell whether the database answers."""
+    if context.connection is None:
+        refusal = context.refusal or DatabaseUnreachableError()
+        command = "check CONSUMER_ANALYTICS_DATABASE_URL and that the server runs"
+        if context.settings.database_url is None:
+            command = "consumer-analytics up"
+        return Finding(
+            Verdict.PROBLEM,
+            "the database cannot be used",
+            (str(refusal),),
+            "the embedded server is not running"
+            if context.settings.database_url is None
+            else "the server is down, the address is wrong, or the login is refused",
+            Fix(command),
+        )
+    connection = context.database
+    started = time.monotonic()
+    database, login = connection.execute("select current_database(), current_user").fetchone() or (
+        "",
+        "",
+    )
+    milliseconds = (time.monotonic() - started) * 1000
+    version = connection.info.parameter_status("server_version")
+    return ok(
+        f"PostgreSQL {version}, database {database}, login {login}, "
+        f"answers in {milliseconds:.1f} ms"
+    )
+
+
+def login(context: Context) -> Finding:
+    """Tell whether runs would work as this login."""
+    connection = context.database
+    row = connection.execute(query("operations/doctor/login")).fetchone() or (False, False)
+    is_super, local = row
+    if is_super and not (local or context.settings.allow_superuser):
+        return Finding(
+            Verdict.WARNING,
+            f"login {connection.info.user} is a superuser",
+            (),
+            "runs refuse to work as a superuser on another machine's server",
+            Fix("consumer-analytics roles   # then use a login in the role consumer_analytics_etl"),
+        )
+    if scalar(connection, "select pg_is_in_recovery()"):
+        return Finding(
+            Verdict.PROBLEM,
+            "this server is a standby",
+            (),
+            "runs write, and on a standby nobody can",
+            Fix("point CONSUMER_ANALYTICS_DATABASE_URL at the primary"),
+        )
+    return ok("runs can work as this login")
+
+
+def connections(context: Context) -> Finding:
+    """Tell whether the server has room for more sessions."""
+    used, allowed, reserved, most, most_of = context.database.execute(
+        query("operations/doctor/connections")
+    ).fetchone() or (0, 1, 0, "", 0)
+    says = f"{used} of {allowed} connections in use"
+    if used < (allowed - reserved) * _CROWDED:
+        return ok(says)
+    return Finding(
+        Verdict.WARNING,
+        says,
+        (f"{most_of} of them by {most}", f"{reserved} are reserved for superusers"),
+        "an application opens more sessions than it gives back; runs may soon be refused",
+        Fix(
+            "SELECT application_name, state, count(*) FROM pg_stat_activity "
+            "GROUP BY 1, 2 ORDER BY 3 DESC;"
+        ),
+    )
+
+
+def clock(context: Context) -> Finding:
+    """Compare the server's clock with this machine's."""
+    before = dt.datetime.now(dt.UTC)
+    there = instants.now(context.database)
+    after = dt.datetime.now(dt.UTC)
+    # No answer is older than its question, nor younger than its arrival.
+    skew = max(there - after, before - there, dt.timedelta())
+    if skew < _SKEW_WARNING:
+        return ok(f"the server's clock and this machine's agree ({there:%H:%M:%S} UTC)")
+    direction = "ahead of" if there > after else "behind"
+    return Finding(
+        Verdict.PROBLEM if skew >= _SKEW_PROBLEM else Verdict.WARNING,
+        f"the server's clock is {skew.total_seconds():.0f} s {direction} this machine's",
+        (f"server {instants.moment(there)}", f"here   {instants.moment(after)}"),
+        "one of the two machines does not keep time. Figures go by the server's clock; a "
+        "schedule goes by Airflow's machine, and a run for an instant that the server has not "
+        "reached is refused",
+        Fix("timedatectl set-ntp true   # on the machine whose clock is wrong"),
+    )
+
+
+CHECKS = (
+    Check("database", "does the database answer?", reachable),
+    Check("database-login", "can runs work as this login?", login),
+    Check("database-connections", "has the server room for more sessions?", connections),
+    Check("database-clock", "do the server and this machine agree on the time?", clock),
+)

@@ -1,0 +1,136 @@
+"""Our own tables: whether they are this version's, and whether this login may use them."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from consumer_analytics.db import roles, schema
+from consumer_analytics.db.connection import scalar
+from consumer_analytics.errors import SchemaError
+from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.sql import query
+
+_GROUP = roles.names()["etl"]
+
+
+def migrations(context: Context) -> Finding:
+    """Tell whether all migrations of this version are there, and no others."""
+    try:
+        pending = schema.pending(context.database)
+    except SchemaError as error:
+        return Finding(
+            Verdict.PROBLEM,
+            "the schema is not one that this version knows",
+            (str(error),),
+            "the database was made by another version or another product",
+            Fix("pip install --upgrade consumer-analytics   # or use another database"),
+        )
+    if not pending:
+        return ok(f"all {len(schema.migrations())} migrations are there")
+    return Finding(
+        Verdict.PROBLEM,
+        f"{len(pending)} of {len(schema.migrations())} migrations are missing",
+        tuple(one.name for one in pending),
+        "the product was installed or updated and the database was not; every command that "
+        "writes refuses to work",
+        Fix("consumer-analytics migrate", _migrate),
+    )
+
+
+def _migrate(context: Context) -> str:
+    applied = schema.migrate(context.settings)
+    return f"applied {', '.join(one.name for one in applied) or 'nothing'}"
+
+
+def grants(context: Context) -> Finding:
+    """Tell whether this login has every right that a run needs."""
+    connection = context.database
+    lacking = roles.missing(connection, context.settings)
+    if not lacking:
+        return ok("this login has every right that a run needs")
+    login = scalar(connection, "select current_user")
+    member = connection.execute(
+        "select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = %s", [_GROUP]
+    ).fetchone()
+    if member is None:
+        cause = "they were never granted, or were taken back"
+    elif member[0]:
+        cause = f"role {_GROUP}, which this login is a member of, has lost rights"
+    else:
+        cause = f"this login is no member of role {_GROUP}, which has them"
+    command = "\n".join(f"{statement};" for statement in lacking)
+    if member is not None:
+        command = (
+            "consumer-analytics roles   # as a superuser"
+            if member[0]
+            else sql.SQL("GRANT {} TO {};")
+            .format(sql.Identifier(_GROUP), sql.Identifier(login))
+            .as_string(connection)
+        )
+    # Who may do what is for a person to say.
+    return Finding(
+        Verdict.PROBLEM,
+        f"login {login} lacks {len(lacking)} right(s)",
+        tuple(f"{statement};" for statement in lacking),
+        cause,
+        Fix(command),
+    )
+
+
+def row_security(context: Context) -> Finding:
+    """Tell whether row-level security hides rows of any table from this login."""
+    connection = context.database
+    found = connection.execute(
+        query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
+    ).fetchall()
+    if not found:
+        return ok("row-level security hides no row from this login")
+    ours = [(schema_, table, owned) for schema_, table, is_source, owned in found if not is_source]
+    login = scalar(connection, "select current_user")
+    names = tuple(f"{schema_}.{table}" for schema_, table, *_ in found)
+    if len(ours) < len(found):
+        return Finding(
+            Verdict.PROBLEM,
+            f"row-level security hides source rows from login {login}",
+            names,
+            "a policy on a source table holds for this login too, so figures would be too low "
+            "and runs refuse to work",
+            Fix(
+                sql.SQL("ALTER ROLE {} BYPASSRLS;")
+                .format(sql.Identifier(login))
+                .as_string(connection)
+            ),
+        )
+    return Finding(
+        Verdict.PROBLEM,
+        f"row-level security hides snapshots from login {login}",
+        names,
+        "the policy `everybody` of these tables is gone",
+        Fix(
+            "\n".join(f"{_policy(*one[:2]).as_string(connection)};" for one in ours),
+            _restore_policies if all(owned for *_, owned in ours) else None,
+        ),
+    )
+
+
+def _policy(schema_: str, table: str) -> sql.Composed:
+    return sql.SQL("create policy everybody on {} using (true) with check (true)").format(
+        sql.Identifier(schema_, table)
+    )
+
+
+def _restore_policies(context: Context) -> str:
+    found = context.database.execute(
+        query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
+    ).fetchall()
+    with context.database.transaction():
+        for schema_, table, *_ in found:
+            context.database.execute(_policy(schema_, table))
+    return f"made the policy again on {', '.join(table for _, table, *_ in found)}"
+
+
+CHECKS = (
+    Check("schema-migrations", "is the schema this version's?", migrations),
+    Check("schema-grants", "has this login the rights that a run needs?", grants),
+    Check("schema-row-security", "does row-level security hide rows?", row_security),
+)

@@ -1,0 +1,77 @@
+"""The snapshots: one row per consumer and instant, and a constraint that says so."""
+
+from __future__ import annotations
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.locks import job_lock
+from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.sql import query
+
+_LISTED = 5
+
+
+def once(context: Context) -> Finding:
+    """Tell whether each snapshot is there once, and whether that is enforced."""
+    connection = context.database
+    constraint, owned, rows = connection.execute(
+        query("operations/doctor/snapshots-unique")
+    ).fetchone() or (
+        None,
+        False,
+        0,
+    )
+    if constraint is not None:
+        # What the server enforces need not be counted.
+        return ok(f"{constraint} lets each consumer and instant in once ({rows:,} rows)")
+    doubled, surplus = connection.execute(query("operations/doctor/doubled-sum")).fetchone() or (
+        0,
+        0,
+    )
+    if not doubled:
+        return Finding(
+            Verdict.WARNING,
+            "nothing keeps a snapshot from being there twice",
+            ("constraint consumer_analytics_once is missing; no row is doubled yet",),
+            "somebody dropped it",
+            Fix("consumer-analytics doctor --fix", _restore if owned else None),
+        )
+    listed = connection.execute(query("operations/doctor/doubled"), {"limit": _LISTED}).fetchall()
+    return Finding(
+        Verdict.PROBLEM,
+        f"{doubled:,} snapshots are there more than once, {surplus:,} rows too many",
+        (
+            *(
+                f"{consumer or '(the whole system)'} at {instants.moment(at)}: rows "
+                f"{', '.join(map(str, ids))}; {ids[0]} stays"
+                for consumer, at, ids in listed
+            ),
+            *([f"… and {doubled - len(listed):,} more"] if doubled > len(listed) else []),
+            "constraint consumer_analytics_once is missing",
+        ),
+        "somebody dropped the constraint, and rows were doubled by hand: with it no run, however "
+        "often it is repeated, can",
+        Fix(
+            "consumer-analytics doctor --fix   # as the tables' owner", _restore if owned else None
+        ),
+    )
+
+
+def _restore(context: Context) -> str:
+    """Keep the earliest of doubled rows and restore the constraint, both or neither.
+
+    The others go among the revisions. Nobody writes meanwhile: runs wait for the
+    job's lock, people for the table's.
+    """
+    connection = context.database
+    with job_lock(connection, context.settings), connection.transaction():
+        connection.execute("lock table public.consumer_analytics in access exclusive mode")
+        reason = f"doctor at {instants.now(connection).isoformat(timespec='seconds')}"
+        removed = connection.execute(
+            query("shared/snapshots-undouble"), {"reason": reason}
+        ).rowcount
+        connection.execute(query("operations/doctor/snapshots-enforce-once"))
+    kept = ", kept among the revisions," if removed else ""
+    return f"removed {removed:,} doubled rows{kept} and restored the constraint"
+
+
+CHECKS = (Check("snapshots-once", "is each snapshot there once?", once),)

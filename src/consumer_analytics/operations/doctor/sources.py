@@ -1,0 +1,106 @@
+"""The user's own tables: whether a run can read them, and read them fast."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+from psycopg import sql
+
+from consumer_analytics.errors import SourceError
+from consumer_analytics.etl import sources
+from consumer_analytics.operations.doctor.findings import (
+    Check,
+    Context,
+    Finding,
+    Fix,
+    UnexaminableError,
+    Verdict,
+    ok,
+)
+from consumer_analytics.sql import query
+
+_EVENTS = "customer_events"
+
+
+def columns(context: Context) -> Finding:
+    """Tell whether the source tables have what a run reads."""
+    schema = context.settings.source_schema
+    try:
+        sources.require_columns(context.database, schema)
+    except SourceError as error:
+        return Finding(
+            Verdict.PROBLEM,
+            "a source table is not as a run needs it",
+            (str(error),),
+            "the table was changed, is in another schema, or this login may not read it",
+            Fix("set CONSUMER_ANALYTICS_SOURCE_SCHEMA, grant SELECT, or offer a view"),
+        )
+    return ok(f"the tables in schema {schema} have every column that is read")
+
+
+def index(context: Context) -> Finding:
+    """Tell whether the events can be read by their time."""
+    connection = context.database
+    schema = context.settings.source_schema
+    row = connection.execute(
+        query("operations/doctor/events-index"), {"schema": schema, "table": _EVENTS}
+    ).fetchone()
+    if row is None:
+        raise UnexaminableError(f"there is no table {schema}.{_EVENTS}: see source-columns")
+    kind, rows, owned, usable, broken = row
+    if kind not in {"r", "p"}:
+        return ok(f"{schema}.{_EVENTS} is no table: its own tables' indexes are not looked at")
+    if usable is not None:
+        return ok(f"index {usable} leads with created_at")
+    return Finding(
+        Verdict.WARNING,
+        f"{schema}.{_EVENTS} has no usable index on created_at",
+        (f"about {rows:,} rows", *(f"index {name} is not valid" for name in broken)),
+        "building it was interrupted"
+        if broken
+        else "it was dropped, or the table was made without: every run reads the whole table",
+        Fix(
+            _create(context, kind).as_string(connection) + ";",
+            # An index changes no row; whose the table is decides whether it is ours to make.
+            _make_index if owned and kind == "r" else None,
+        ),
+    )
+
+
+def _create(context: Context, kind: str) -> sql.Composed:
+    return sql.SQL("create index {}on {} (created_at)").format(
+        # What it can't do on a partitioned table.
+        sql.SQL("concurrently " if kind == "r" else ""),
+        sql.Identifier(context.settings.source_schema, _EVENTS),
+    )
+
+
+def _make_index(context: Context) -> str:
+    """Build the index beside the writers; leave no half of one behind."""
+    connection = context.database
+    values = {"schema": context.settings.source_schema, "table": _EVENTS}
+    _drop_broken(context, values)
+    try:
+        connection.execute(_create(context, "r"))
+    except psycopg.Error:
+        with contextlib.suppress(psycopg.Error):
+            _drop_broken(context, values)
+        raise
+    return f"built an index on {_EVENTS} (created_at), beside its writers"
+
+
+def _drop_broken(context: Context, values: dict[str, str]) -> None:
+    row = context.database.execute(query("operations/doctor/events-index"), values).fetchone()
+    for name in row[4] if row else ():
+        context.database.execute(
+            sql.SQL("drop index concurrently {}").format(
+                sql.Identifier(context.settings.source_schema, name)
+            )
+        )
+
+
+CHECKS = (
+    Check("source-columns", "have the source tables what a run reads?", columns),
+    Check("source-index", "can the events be read by their time?", index),
+)

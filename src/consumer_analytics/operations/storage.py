@@ -1,0 +1,234 @@
+"""How much room everything takes, and will take: a forecast from what is there.
+
+Snapshots grow with the schedule, counts and sources with the events of the
+trailing month, revisions with the restatements of it. Consumers are taken to
+stay as many as they are. Thinning is applied to what is there and to what will
+be, so that its gain shows before it is turned on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.operations.retention import Policy
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+HORIZONS = (30, 90, 365)
+#: Days that the growth is taken from.
+_TRAILING = 30
+#: How far a disk's end is looked for.
+_FARTHEST = 3650
+_WEEK = 7
+#: Bytes of a row with its indexes, where a table has too few to tell.
+_USUAL = {"snapshots": 900.0, "revisions": 900.0, "counts": 120.0, "events": 250.0}
+
+
+_KIB = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(n: float) -> str:
+    """Write a number of bytes as people read it: `512 B`, `1.5 GiB`."""
+    power = 0
+    while abs(n) >= _KIB and power < len(_UNITS) - 1:
+        n /= _KIB
+        power += 1
+    return f"{n:.0f} B" if power == 0 else f"{n:.1f} {_UNITS[power]}"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What is there, and what it grows by.
+
+    Attributes:
+        at: when it was looked at.
+        bytes_by_kind: `snapshots`, `revisions`, `counts`, `state`, `sources` (the user's
+            own tables), `airflow` where its tables are in this database.
+        database_bytes: the whole database.
+        growth_by_kind: bytes a day, nothing thinned.
+        snapshots_a_day: as the schedule has it.
+        rows_of_a_snapshot: the latest one's.
+        bytes_of_a_snapshot: all its rows.
+        instants: of the snapshots that are there.
+        policy: which snapshots are kept.
+        settings: for days and weeks.
+    """
+
+    at: dt.datetime
+    bytes_by_kind: dict[str, int]
+    database_bytes: int
+    growth_by_kind: dict[str, float]
+    snapshots_a_day: float
+    rows_of_a_snapshot: int
+    bytes_of_a_snapshot: float
+    instants: tuple[dt.datetime, ...]
+    policy: Policy
+    settings: Settings
+
+    @property
+    def ours(self) -> int:
+        """Bytes of the product's own tables."""
+        return sum(
+            n for kind, n in self.bytes_by_kind.items() if kind not in {"sources", "airflow"}
+        )
+
+    def ours_in(self, days: int, *, thinning: bool = True) -> int:
+        """Return the bytes that the product's own tables will take."""
+        others = sum(
+            self.growth_by_kind.get(kind, 0) * days for kind in ("revisions", "counts", "state")
+        )
+        return round(self.ours + others + self._snapshots_in(days, thinning=thinning))
+
+    def database_in(self, days: int, *, thinning: bool = True) -> int:
+        """Return the bytes that the whole database will take."""
+        sources = self.growth_by_kind.get("sources", 0) * days
+        return round(
+            self.database_bytes + self.ours_in(days, thinning=thinning) - self.ours + sources
+        )
+
+    def _snapshots_in(self, days: int, *, thinning: bool) -> float:
+        """Return what the snapshots' bytes will have changed by."""
+        new = self.snapshots_a_day * days
+        if not thinning or self.policy.every_days is None:
+            return new * self.bytes_of_a_snapshot
+        kept = self._kept_of_what_is_there(days) + self._kept_of_new_ones(days)
+        # A file shrinks only at its end, and what was thinned is used again.
+        return max(kept - len(self.instants), 0) * self.bytes_of_a_snapshot
+
+    def _kept_of_new_ones(self, days: int) -> float:
+        every, daily = self.policy.every_days or days, self.policy.daily_days
+        rate = self.snapshots_a_day
+        by_day = days if daily is None else min(days, daily)
+        return (
+            rate * min(days, every)
+            + min(rate, 1) * max(by_day - every, 0)
+            + min(rate, 1 / _WEEK) * max(days - by_day, 0)
+        )
+
+    def _kept_of_what_is_there(self, days: int) -> int:
+        horizons = self.policy.horizons(self.settings, self.at + dt.timedelta(days=days))
+        return len(kept(self.instants, *horizons, self.settings))
+
+    def days_until(self, full: Callable[[int], bool]) -> int | None:
+        """Return in how many days something is full; None where not within ten years."""
+        if not full(_FARTHEST):
+            return None
+        lower, upper = 0, _FARTHEST
+        while lower < upper:
+            middle = (lower + upper) // 2
+            lower, upper = (lower, middle) if full(middle) else (middle + 1, upper)
+        return lower
+
+    def days_until_grown_by(self, free: int) -> int | None:
+        """Return in how many days the database has grown by so many bytes."""
+        return self.days_until(lambda days: self.database_in(days) - self.database_bytes >= free)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "at": self.at,
+            "bytes": self.ours,
+            "bytes_by_kind": self.bytes_by_kind,
+            "database_bytes": self.database_bytes,
+            "growth_bytes_a_day": {kind: round(n) for kind, n in self.growth_by_kind.items()},
+            "snapshots_a_day": round(self.snapshots_a_day, 3),
+            "rows_of_a_snapshot": self.rows_of_a_snapshot,
+            "bytes_of_a_snapshot": round(self.bytes_of_a_snapshot),
+            "thinning": self.policy.every_days is not None,
+            "forecast": [
+                {
+                    "days": days,
+                    "bytes": self.ours_in(days),
+                    "bytes_without_thinning": self.ours_in(days, thinning=False),
+                    "database_bytes": self.database_in(days),
+                }
+                for days in HORIZONS
+            ],
+        }
+
+
+def kept(
+    there: Sequence[dt.datetime],
+    every_from: dt.datetime,
+    daily_from: dt.datetime,
+    settings: Settings,
+) -> list[dt.datetime]:
+    """Return which instants a policy keeps, as `snapshots-thinnable.sql` does."""
+    places: dict[Any, dt.datetime] = {}
+    for at in sorted(there):
+        if at > every_from:
+            places[at] = at
+            continue
+        # A midnight ends its day.
+        wall = at.astimezone(settings.zone).replace(tzinfo=None) - dt.timedelta(microseconds=1)
+        day = wall.date()
+        if at <= daily_from:
+            places["week", day - dt.timedelta(days=day.weekday())] = at
+        else:
+            places["day", day] = at
+    return list(places.values())
+
+
+def measure(connection: Connection, settings: Settings) -> Storage:
+    """Measure what is there and what it grows by."""
+    schema = settings.source_schema
+    now = instants.now(connection)
+    sizes: dict[str, int] = dict(
+        connection.execute(query("operations/storage/sizes"), {"source_schema": schema}).fetchall()
+    )
+    rows, revisions, cells, events, weights = connection.execute(
+        query("operations/storage/rates"),
+        {
+            "days": _TRAILING,
+            "events": sql.Identifier(schema, "customer_events").as_string(connection),
+        },
+    ).fetchone() or (0, 0.0, 0.0, 0.0, None)
+    weigh = {**_USUAL, **(weights or {})}
+    rate = _snapshots_a_day(settings, now)
+    there = tuple(
+        at
+        for (at,) in connection.execute(
+            "select snapshot_timestamp from public.consumer_analytics "
+            "where consumer_id is null order by 1"
+        )
+    )
+    return Storage(
+        now,
+        sizes,
+        scalar(connection, "select pg_database_size(current_database())"),
+        {
+            "snapshots": rows * weigh["snapshots"] * rate,
+            "revisions": revisions * weigh["revisions"],
+            "counts": cells * weigh["counts"],
+            "sources": events * weigh["events"],
+        },
+        rate,
+        rows,
+        rows * weigh["snapshots"],
+        there,
+        Policy.of(settings),
+        settings,
+    )
+
+
+def _snapshots_a_day(settings: Settings, now: dt.datetime) -> float:
+    """Return how many snapshots the schedule writes a day, over four weeks of it."""
+    schedule = Schedule(settings.schedule, settings.zone)
+    if schedule.timeless:
+        return 0.0
+    first = at = schedule.after(now)
+    end = first + dt.timedelta(days=4 * _WEEK)
+    n = 0
+    while at < end:
+        n += 1
+        at = schedule.after(at)
+    return n / (4 * _WEEK)

@@ -1,0 +1,1 @@
+"""Figures held against the source again: the sweep repairs, the audit proves."""

@@ -1,0 +1,369 @@
+"""The audit: recount everything from the sources and compare it with all that is kept.
+
+It counts by itself: events in one scan by consumer, type, day and instant, with
+nothing taken from the counts that runs keep (but for days that the source was
+purged of), and puts the figures of every snapshot together in a query of its
+own. Only what state a customer was in at an instant it asks of the same query
+as runs do. All of it is one read-only transaction that sees one moment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import (
+    INFINITY,
+    MINUS_INFINITY,
+    Connection,
+    consistent,
+    scalar,
+)
+from consumer_analytics.db.locks import job_lock
+from consumer_analytics.etl import extract, plan, sources, watermark
+from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.plan import Standing
+from consumer_analytics.etl.restate import restate, restate_these
+from consumer_analytics.etl.revisions import flat
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: The customers' changes at the instants that are compared, as an extract has them.
+_CUSTOMERS = sql.Identifier("pg_temp", "audit_customers")
+#: Snapshots put together at once: what bounds the space on disk.
+_SNAPSHOTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure that is not what the sources say.
+
+    Attributes:
+        where: `day` or `total` (the internal counts), or `snapshot`.
+        consumer_id: whose; None for rows without a consumer and for the whole
+            system.
+        figure: the event type, or the key in `metrics_json`, such as
+            `events_by_type.login`; `row` for a row that is missing, doubled or
+            one too many.
+        at: the day or the snapshot's instant; None for a total.
+        kept: what the database says.
+        recounted: what the sources say.
+    """
+
+    where: str
+    consumer_id: str | None
+    figure: str
+    at: dt.datetime | str | None
+    kept: Any
+    recounted: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "where": self.where,
+            "consumer_id": self.consumer_id,
+            "figure": self.figure,
+            "at": self.at,
+            "kept": self.kept,
+            "recounted": self.recounted,
+        }
+
+
+@dataclass
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        events: how many events before `processed_through` the recount went by.
+        snapshots: how many snapshots were compared.
+        rows: how many of their rows.
+        missing: events that the source has and the counts by day lack.
+        double: events that the counts by day have and the source does not.
+        differences: how many figures differ.
+        listed: the first of them.
+        wrong_snapshots: instants with a difference.
+        purged_before: what the source no longer holds whole; None where all is there.
+        days_not_recountable: days of the counts that are taken as they were counted.
+        snapshots_not_recountable: snapshots that are not compared.
+        awaiting: notes of late rows, or an interrupted restating, that the next
+            run makes good by itself.
+    """
+
+    processed_through: dt.datetime = MINUS_INFINITY
+    events: int = 0
+    snapshots: int = 0
+    rows: int = 0
+    missing: int = 0
+    double: int = 0
+    differences: int = 0
+    listed: list[Difference] = field(default_factory=list)
+    wrong_snapshots: list[dt.datetime] = field(default_factory=list)
+    doubled_rows: int = 0
+    purged_before: dt.datetime | None = None
+    days_not_recountable: int = 0
+    snapshots_not_recountable: int = 0
+    awaiting: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs."""
+        return self.differences == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "clean": self.clean,
+            "processed_through": self.processed_through,
+            "events_recounted": self.events,
+            "snapshots_compared": self.snapshots,
+            "rows_compared": self.rows,
+            "missing": self.missing,
+            "double": self.double,
+            "differences": self.differences,
+            "first_differences": [one.as_json() for one in self.listed],
+            "wrong_snapshots": self.wrong_snapshots,
+            "purged_before": self.purged_before,
+            "days_not_recountable": self.days_not_recountable,
+            "snapshots_not_recountable": self.snapshots_not_recountable,
+            "awaiting_next_run": self.awaiting,
+        }
+
+
+def audit(
+    connection: Connection,
+    settings: Settings,
+    *,
+    lower: dt.datetime | None = None,
+    upper: dt.datetime | None = None,
+    limit: int = 100,
+    accept_purged: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Audit:
+    """Recount everything and compare.
+
+    Args:
+        connection: in autocommit.
+        settings: where the source is.
+        lower: compare snapshots and days from here on; None for all.
+        upper: compare snapshots up to here, this one included; None for all.
+        limit: how many differences to list; all are counted.
+        accept_purged: compare what the source was purged of as well.
+        notify: told how far it is.
+
+    Raises:
+        SchemaError: the schema is not this version's.
+        SourceError: a source table is missing or lacks a column.
+    """
+    schema.require_current(connection)
+    sources.require_usable(connection, settings.source_schema)
+    # A read-only transaction may fill temporary tables, but not make them.
+    connection.execute(query("reconcile/audit/tables"))
+    connection.execute(query("shared/customers-changes", table=_CUSTOMERS, lifetime=sql.SQL("")))
+    connection.read_only = True
+    try:
+        with consistent(connection):
+            return _audit(
+                connection,
+                settings,
+                lower or MINUS_INFINITY,
+                upper or INFINITY,
+                limit,
+                accept_purged=accept_purged,
+                notify=notify,
+            )
+    finally:
+        if not connection.closed:
+            connection.read_only = None
+            connection.execute(query("reconcile/audit/forget"))
+
+
+def _audit(
+    connection: Connection,
+    settings: Settings,
+    lower: dt.datetime,
+    upper: dt.datetime,
+    limit: int,
+    *,
+    accept_purged: bool,
+    notify: Callable[[str], None],
+) -> Audit:
+    stands = extract.standing(connection, settings, accept_purged=accept_purged)
+    found = Audit(
+        processed_through=stands.processed_through,
+        purged_before=stands.purged_before,
+        awaiting=bool(scalar(connection, query("reconcile/audit/awaiting"))),
+    )
+
+    def differs(difference: Difference) -> None:
+        found.differences += 1
+        if len(found.listed) < limit:
+            found.listed.append(difference)
+
+    marks = connection.execute(
+        query("reconcile/audit/instants"),
+        {"lower": lower, "upper": upper, "recountable_from": stands.purged_before},
+    ).fetchall()
+    snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
+    found.snapshots_not_recountable = len(marks) - len(snapshots)
+    bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
+    values = {
+        "bounds": bounds,
+        "processed_through": stands.processed_through,
+        "until": max([stands.processed_through, *bounds]),
+        "partial": [at for at, _, _, partial in marks if partial],
+        "purged_through": stands.purged_through,
+        "from_day": _day(lower),
+        "to_day": _day(upper),
+    }
+    notify("recounting the events")
+    # Two sorts or hashes of this size at most; what does not fit goes to disk.
+    connection.execute("select set_config('work_mem', '256MB', true)")
+    connection.execute(query("reconcile/audit/events", settings.source_schema), values)
+    if stands.purged_through is not None:
+        found.days_not_recountable = scalar(
+            connection, query("reconcile/audit/purged-days"), stands.purged_through
+        )
+        connection.execute(query("reconcile/audit/restore-purged"), values)
+    connection.execute("analyze audit_events")
+    found.events = scalar(
+        connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
+    )
+    for consumer, kind, day, kept, recounted in _stream(connection, "reconcile/audit/days", values):
+        found.missing += max(recounted - kept, 0)
+        found.double += max(kept - recounted, 0)
+        differs(Difference("day", consumer, kind, day, kept, recounted))
+    for consumer, kind, kept, recounted in _stream(connection, "reconcile/audit/totals", values):
+        differs(Difference("total", consumer, kind, None, kept, recounted))
+    for consumer, at, rows in _stream(
+        connection, "reconcile/audit/doubled", {"lower": lower, "upper": upper}
+    ):
+        found.doubled_rows += rows - 1
+        found.wrong_snapshots.append(at)
+        differs(Difference("snapshot", consumer, "row", at, f"{rows} rows", "1 row"))
+
+    for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
+        chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
+        notify(f"comparing snapshots from {instants.moment(chunk[0][0])} on")
+        _compare(connection, settings, stands, values, chunk, found, differs)
+    found.wrong_snapshots = sorted(set(found.wrong_snapshots))
+    return found
+
+
+def _compare(
+    connection: Connection,
+    settings: Settings,
+    stands: Standing,
+    known: dict[str, Any],
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    found: Audit,
+    differs: Callable[[Difference], None],
+) -> None:
+    """Put the rows of some snapshots together and compare them with what is there."""
+    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    connection.execute("delete from audit_customers")
+    extract.customers_of(
+        connection,
+        settings,
+        made,
+        into=_CUSTOMERS,
+        read_only=True,
+    )
+    connection.execute("analyze audit_customers")
+    values = {
+        "all_bounds": known["bounds"],
+        "bounds": list(made.bounds),
+        "snapshots": list(made.snapshots),
+        "window_starts": [start for _, start in chunk],
+    }
+    connection.execute("delete from audit_figures")
+    connection.execute(query("reconcile/audit/figures", settings.source_schema), values)
+    connection.execute(query("reconcile/audit/partial"), {"partial": known["partial"]})
+    found.snapshots += len(chunk)
+    found.rows += scalar(connection, "select count(*) from audit_figures")
+    for consumer, at, kept, true in _stream(connection, "reconcile/audit/compare", values):
+        found.wrong_snapshots.append(at)
+        if kept is None or true is None:
+            told = ("no row", "a row") if kept is None else ("a row", "no row")
+            differs(Difference("snapshot", consumer, "row", at, *told))
+            continue
+        kept_figures, true_figures = dict(flat(kept)), dict(flat(true))
+        for key in sorted(kept_figures.keys() | true_figures.keys()):
+            if kept_figures.get(key) != true_figures.get(key):
+                differs(
+                    Difference(
+                        "snapshot", consumer, key, at, kept_figures.get(key), true_figures.get(key)
+                    )
+                )
+
+
+def _stream(connection: Connection, name: str, values: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a query's rows some at a time: differences may be as many as rows."""
+    with connection.cursor(f"audit {name}") as cursor:
+        cursor.itersize = 1000
+        cursor.execute(query(name), values)
+        yield from cursor
+
+
+def _day(instant: dt.datetime) -> dt.date | str:
+    if instant == MINUS_INFINITY:
+        return "-infinity"
+    return "infinity" if instant == INFINITY else instants.day_of(instant)
+
+
+def repair(
+    connection: Connection,
+    settings: Settings,
+    found: Audit,
+    *,
+    accept_purged: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> dict[str, int]:
+    """Make good what an audit found: counts, totals, doubled rows, snapshots.
+
+    Each step is whole by itself: where it is interrupted, another audit finds
+    what is left.
+
+    Returns:
+        `events_found`, `events_vanished`, `totals_corrected`, `rows_removed`,
+        `snapshots_restated`.
+    """
+    with job_lock(connection, settings):
+        reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
+        done = {"events_found": 0, "events_vanished": 0}
+        with consistent(connection):
+            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            made = plan.for_recounting(stands, dt.date.min)
+            extract.extract_part(connection, settings, made, "events")
+            written = apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
+            done["events_found"] = written.corrections["found"]
+            done["events_vanished"] = written.corrections["vanished"]
+            done["totals_corrected"] = scalar(connection, query("reconcile/audit/totals-rebuild"))
+            if done["totals_corrected"]:
+                connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
+            connection.execute(
+                query("reconcile/deletions-remember", settings.source_schema),
+                {"since": MINUS_INFINITY, "until": stands.processed_through},
+            )
+            done["rows_removed"] = (
+                connection.execute(query("shared/snapshots-undouble"), {"reason": reason}).rowcount
+                if found.doubled_rows
+                else 0
+            )
+        done["snapshots_restated"] = restate(
+            connection, settings, reason, notify, accept_purged=accept_purged
+        )
+        done["snapshots_restated"] += restate_these(
+            connection,
+            settings,
+            found.wrong_snapshots,
+            reason,
+            notify,
+            accept_purged=accept_purged,
+        )
+    return done

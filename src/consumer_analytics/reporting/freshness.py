@@ -1,0 +1,320 @@
+"""Is it fresh, and what went wrong: lag, runs by task, failed runs, backfills."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Cursor
+
+from consumer_analytics.airflow.metadata_tables import AirflowTables
+from consumer_analytics.backfill.record import Record
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.locks import Lock
+from consumer_analytics.etl import watermark
+from consumer_analytics.monitoring.health import DAG, Look
+from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.sql import query
+
+POINTS = 200
+RUNS = 30
+BACKFILLS = 20
+#: The engine's own steps, by the task that takes them: where Airflow's tables are elsewhere.
+_STEPS = {
+    "extract_customer_counts": ("extract_customers",),
+    "extract_event_counts": ("extract_events",),
+    "load_consumer_analytics": ("lock", "fold", "write", "finish"),
+}
+
+#: The answer to a statement, which may still be on its way.
+Rows = Cursor[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task of a run.
+
+    Attributes:
+        task: its id, such as `extract_event_counts`.
+        state: as Airflow tells it; None where the engine tells.
+        began: seconds after the run's beginning.
+        seconds: how long it took; None while it goes on.
+        tries: how often it was tried; None where the engine tells.
+    """
+
+    task: str
+    state: str | None
+    began: float
+    seconds: float | None
+    tries: int | None
+
+
+@dataclass(frozen=True)
+class TimedRun:
+    """A run and its tasks, for a Gantt view.
+
+    Attributes:
+        run: its key, or Airflow's run id.
+        began_at: when it began.
+        state: such as `success`, `failed`, `running`.
+        seconds: how long it took; None while it goes on.
+        steps: its tasks in the order in which they began.
+    """
+
+    run: str
+    began_at: dt.datetime
+    state: str
+    seconds: float | None
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed.
+
+    Attributes:
+        run: its key.
+        source: who ran it, such as `airflow_etl`.
+        opened_at: when it began.
+        finished_at: when it failed.
+        requested_at: the instant it was for.
+        error_type: the exception's type, where it was noted.
+        error: its message.
+    """
+
+    run: str
+    source: str
+    opened_at: dt.datetime
+    finished_at: dt.datetime | None
+    requested_at: dt.datetime
+    error_type: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where the watermark was after a run.
+
+    Attributes:
+        at: when the run ended.
+        watermark: what it had processed up to.
+        lag_seconds: `at` less `watermark`: the watermark's age then, not judged by the schedule.
+        lag_before_seconds: its age a moment before the run ended; None for the first run of all.
+        watermark_before: what the run before it had processed up to, whether that is shown or not.
+    """
+
+    at: dt.datetime
+    watermark: dt.datetime
+    lag_seconds: float
+    lag_before_seconds: float | None
+    watermark_before: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class BackfillProgress:
+    """A backfill and how far it is.
+
+    Attributes:
+        backfill_id: its number.
+        start_date: first day, inclusive.
+        end_date: last day, exclusive.
+        period: `daily` or `weekly`.
+        timezone: in which its days are.
+        consumers: how many consumers it is for; None for all and the whole system.
+        state: running, done, failed or interrupted.
+        periods: snapshots' instants it is to write.
+        periods_done: and those it has.
+        percent: the same in per cent, one decimal.
+        snapshots_written: rows it has written.
+        snapshots_restated: rows it found different and restated.
+        requested_by: who asked for it.
+        started_at: when it began.
+        finished_at: when it ended; None while it goes on.
+    """
+
+    backfill_id: int
+    start_date: dt.date
+    end_date: dt.date
+    period: str
+    timezone: str
+    consumers: int | None
+    state: str
+    periods: int
+    periods_done: int
+    percent: float
+    snapshots_written: int
+    snapshots_restated: int
+    requested_by: str
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What the freshness page shows.
+
+    Attributes:
+        now: the server's clock.
+        watermark: what has been processed up to; None before the first run.
+        watermark_age_seconds: its age; None before the first run.
+        last_run_at: when the last run ended or failed.
+        last_run_status: pending, running, success or failed.
+        latest_snapshot: the instant of the latest snapshot.
+        range: the range of `reached` and `failed`, which ends now.
+        since: its beginning.
+        until: its end.
+        timed_by: who timed the runs: `airflow`, or `engine` where Airflow's tables are elsewhere.
+        runs: the latest runs with their tasks, the newest first.
+        failed: the failed runs of the range, the newest first, at most `RUNS`.
+        reached: the watermark over the range, the oldest first.
+        backfills: the latest ones, the newest first.
+    """
+
+    now: dt.datetime
+    watermark: dt.datetime | None
+    watermark_age_seconds: float | None
+    last_run_at: dt.datetime | None
+    last_run_status: str
+    latest_snapshot: dt.datetime | None
+    range: str
+    since: dt.datetime
+    until: dt.datetime
+    timed_by: str
+    runs: list[TimedRun]
+    failed: list[FailedRun]
+    reached: list[Reached]
+    backfills: list[BackfillProgress]
+
+
+def read(
+    connection: Connection, span: Range, points: int = POINTS, *, look: Look | None = None
+) -> Freshness:
+    """Return how fresh the figures are, and what the latest runs and backfills did.
+
+    Args:
+        connection: in a transaction, where all of it is to see one state of the data.
+        span: the range, which ends now.
+        points: of `reached`, at most.
+        look: health's in the same transaction, if there was one: what it saw is not read twice.
+    """
+    mark = look.mark if look else watermark.read(connection)
+    tables = look.airflow.tables if look else AirflowTables.find(connection)
+    now = mark.read_at
+    first, latest = connection.execute(query("reporting/ends")).fetchone() or (None, None)
+    since, until = span.bounds(first or now, now)
+    is_set = mark.last_processed_timestamp > watermark.EPOCH
+    ranged = {"since": since, "until": until}
+    # Asked for at once, the longest last: while it is answered the others' answers are read.
+    with connection.pipeline():
+        tasks = None if tables is None else _airflow_tasks(connection, tables)
+        timed = connection.execute(query("reporting/runs-timed"), {"limit": RUNS})
+        failed = connection.execute(query("reporting/runs-failed"), {**ranged, "limit": RUNS})
+        backfills = connection.execute(
+            query("shared/backfill-list"), {"lock": Lock.BACKFILL.value, "limit": BACKFILLS}
+        )
+        reached = connection.execute(query("reporting/watermark"), {**ranged, "points": points})
+        by_airflow = _airflow_runs(tasks) if tasks else []
+        return Freshness(
+            now=now,
+            watermark=mark.last_processed_timestamp if is_set else None,
+            watermark_age_seconds=_seconds(mark.last_processed_timestamp, now) if is_set else None,
+            last_run_at=mark.last_run_at,
+            last_run_status=mark.last_run_status,
+            latest_snapshot=latest,
+            range=span.name,
+            since=since,
+            until=until,
+            timed_by="airflow" if by_airflow else "engine",
+            runs=by_airflow or [_engine_run(*row) for row in timed],
+            failed=[FailedRun(*row) for row in failed],
+            backfills=[_progress(Record(*row)) for row in backfills],
+            reached=[_reached(*row) for row in reached],
+        )
+
+
+def _seconds(since: dt.datetime, until: dt.datetime) -> float:
+    # Not by `round(…, 3)`, which takes twice as long.
+    return round((until - since).total_seconds() * 1000) / 1000
+
+
+def _airflow_tasks(connection: Connection, tables: AirflowTables) -> Rows | None:
+    """Ask for the tasks of the latest DAG runs; None where they may not be read."""
+    if not tables.readable:
+        return None
+    named = tables.named("dag_run", "task_instance")
+    return connection.execute(
+        query("reporting/airflow-tasks", "public", **named), {"dag": DAG, "limit": RUNS}
+    )
+
+
+def _airflow_runs(tasks: Rows) -> list[TimedRun]:
+    found: dict[str, TimedRun] = {}
+    for run, state, began, ended, task, task_state, task_began, task_ended, tries in tasks:
+        timed = found.setdefault(
+            run, TimedRun(run, began, state, _seconds(began, ended) if ended else None, [])
+        )
+        if task is not None and task_began is not None:
+            timed.steps.append(
+                Step(
+                    task,
+                    task_state,
+                    _seconds(began, task_began),
+                    _seconds(task_began, task_ended) if task_ended else None,
+                    tries,
+                )
+            )
+    return list(found.values())
+
+
+def _engine_run(
+    key: str,
+    state: str,
+    opened: dt.datetime,
+    finished: dt.datetime | None,
+    seconds: dict[str, Any] | None,
+) -> TimedRun:
+    return TimedRun(
+        key,
+        opened,
+        "running" if state == "open" else state,
+        _seconds(opened, finished) if finished else None,
+        _engine_steps(seconds or {}),
+    )
+
+
+def _engine_steps(seconds: dict[str, Any]) -> list[Step]:
+    """Return what the engine timed itself; it tells how long, and the order tells when."""
+    found: list[Step] = []
+    began = 0.0
+    for task, steps in _STEPS.items():
+        timed = [float(seconds[step] or 0) for step in steps if step in seconds]
+        if timed:
+            took = round(sum(timed), 3)
+            found.append(Step(task, None, round(began, 3), took, None))
+            began += took
+    return found
+
+
+def _reached(at: dt.datetime, mark: dt.datetime, before: dt.datetime | None) -> Reached:
+    return Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None, before)
+
+
+def _progress(one: Record) -> BackfillProgress:
+    return BackfillProgress(
+        backfill_id=one.backfill_id,
+        start_date=one.start_date,
+        end_date=one.end_date,
+        period=one.interval,
+        timezone=one.timezone,
+        consumers=None if one.consumers is None else len(one.consumers),
+        state=one.state,
+        periods=one.periods,
+        periods_done=one.periods_done,
+        percent=round(100 * one.periods_done / one.periods, 1) if one.periods else 100.0,
+        snapshots_written=one.snapshots_written,
+        snapshots_restated=one.snapshots_restated,
+        requested_by=one.requested_by,
+        started_at=one.started_at,
+        finished_at=one.finished_at,
+    )

@@ -1,0 +1,175 @@
+"""Where things stand, and the change against the period before."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whose
+from consumer_analytics.sql import query
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, and what it was a period earlier.
+
+    Attributes:
+        value: as of the latest snapshot.
+        before: a period earlier; None where no snapshot is that old.
+        change: value less before; None without `before`.
+        change_percent: the change in per cent of `before`, one decimal; None without `before`,
+            or where that is 0.
+    """
+
+    value: int | float
+    before: int | float | None
+    change: int | float | None
+    change_percent: float | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The latest snapshot of the system or of a consumer.
+
+    Attributes:
+        consumer_id: whose; None for the whole system.
+        at: the snapshot's instant; None without snapshots, and then all is empty.
+        source: who wrote it.
+        revised: whether it was restated.
+        range: the range that it is compared over, or `custom`.
+        compared_with: the instant of the snapshot that levels are compared with: the last one
+            at or before the range's beginning; None where there is none.
+        customers: customers at the instant.
+        active: of those, the ones with status ACTIVE.
+        active_ratio: active ÷ customers; its change is in the ratio's own unit.
+        events: events between `compared_with` and `at`, against as long a time before that.
+            All events, and nothing to compare with, without `compared_with`.
+        consumers: consumers in the system; None for a consumer.
+        total_events: all events before the instant.
+        average_lifetime_days: mean age of the customers; None for the system.
+        customers_by_status: every status with its number.
+        events_by_type: every type with its events, of all time.
+        unattributed_events: rows whose `consumer_id` is NULL; 0 for a consumer.
+        unattributed_customers: the same for customers.
+    """
+
+    consumer_id: str | None
+    at: dt.datetime | None
+    source: Source | None
+    revised: bool
+    range: str
+    compared_with: dt.datetime | None
+    customers: Figure | None
+    active: Figure | None
+    active_ratio: Figure | None
+    events: Figure | None
+    consumers: Figure | None
+    total_events: int
+    average_lifetime_days: float | None
+    customers_by_status: dict[str, int]
+    events_by_type: dict[str, int]
+    unattributed_events: int
+    unattributed_customers: int
+
+
+def figure(value: float, before: float | None, digits: int = 0) -> Figure:
+    """Return a figure with its change, rounded to `digits` decimals where there are any."""
+    if before is None:
+        return Figure(value, None, None, None)
+    change = round(value - before, digits) if digits else value - before
+    return Figure(value, before, change, round(100 * change / before, 1) if before else None)
+
+
+def system(connection: Connection, span: Range, *, known: Bounds | None = None) -> Standing:
+    """Return where the whole system stands.
+
+    Args:
+        connection: to the product's database.
+        span: what the change is over.
+        known: the system's `bounds`, where the transaction has asked for them already.
+    """
+    return _standing(connection, None, span, known)
+
+
+def consumer(
+    connection: Connection, consumer_id: uuid.UUID, span: Range, *, known: Bounds | None = None
+) -> Standing:
+    """Return where a consumer stands, as `system`; as of its own latest snapshot."""
+    return _standing(connection, consumer_id, span, known)
+
+
+def _standing(
+    connection: Connection, consumer_id: uuid.UUID | None, span: Range, known: Bounds | None
+) -> Standing:
+    shown = None if consumer_id is None else str(consumer_id)
+    found = known or bounds(connection, consumer_id)
+    since, until = span.bounds(*found) if found else (None, None)
+    documents: dict[int, Document] = {}
+    if since is not None and until is not None:
+        documents = _at(connection, consumer_id, [until, since, _as_long_before(since, until)])
+    now, before = documents.get(1), documents.get(2)
+    if now is None:
+        return Standing(
+            shown, None, None, False, span.name, None, None, None, None, None, None, 0, None,
+            {}, {}, 0, 0,
+        )  # fmt: skip
+    if before is not None and before.at == now.at:
+        before = None
+    lifetime = now.metrics.get("avg_customer_lifetime_days")
+    consumers = now.metrics.get("consumers_in_system")
+    return Standing(
+        consumer_id=shown,
+        at=now.at,
+        source=now.source,
+        revised=now.revised,
+        range=span.name,
+        compared_with=before.at if before else None,
+        customers=_level(now, before, "total_customers"),
+        active=_level(now, before, "active_customers"),
+        active_ratio=figure(now.ratio, before.ratio if before else None, 4),
+        events=_flow(now, before, documents.get(3)),
+        consumers=None
+        if consumers is None
+        else figure(consumers, before.metrics.get("consumers_in_system") if before else None),
+        total_events=now.count("total_events"),
+        average_lifetime_days=None if lifetime is None else float(lifetime),
+        customers_by_status=now.counts("customers_by_status"),
+        events_by_type=now.counts("events_by_type"),
+        unattributed_events=int(now.metrics.get("unattributed_events") or 0),
+        unattributed_customers=int(now.metrics.get("unattributed_customers") or 0),
+    )
+
+
+def _as_long_before(since: dt.datetime, until: dt.datetime) -> dt.datetime:
+    try:
+        return since - (until - since)
+    except OverflowError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _at(
+    connection: Connection, consumer_id: uuid.UUID | None, instants: list[dt.datetime]
+) -> dict[int, Document]:
+    """Return the last snapshot at or before each instant: its place, from 1, to the snapshot."""
+    return {
+        place: Document(*row)
+        for place, *row in connection.execute(
+            query("reporting/at", whose=whose(consumer_id)),
+            {"consumer": consumer_id, "instants": instants},
+        )
+    }
+
+
+def _level(now: Document, before: Document | None, key: str) -> Figure:
+    return figure(now.count(key), before.count(key) if before else None)
+
+
+def _flow(now: Document, before: Document | None, earlier: Document | None) -> Figure:
+    key = "total_events"
+    if before is None:
+        return figure(now.count(key), None)
+    compared = None if earlier is None else before.count(key) - earlier.count(key)
+    return figure(now.count(key) - before.count(key), compared)

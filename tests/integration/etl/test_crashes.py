@@ -1,0 +1,560 @@
+"""Killed at every step, and whatever else can happen: the next run needs no hand."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import random
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+import psycopg
+import pytest
+from psycopg import IsolationLevel
+from pydantic import SecretStr
+from tests.support import oracle
+from tests.support.crashes import Child, locked, parked, wait_for
+from tests.support.history import random_history
+from tests.support.runs import WAYS
+
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.errors import ConnectionLostError, HoldbackBlindError
+from consumer_analytics.etl import extract, load, plan, run
+from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
+from consumer_analytics.reconcile import audit, sweep
+from consumer_analytics.sql import query
+
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+END = dt.datetime(2025, 3, 12, tzinfo=dt.UTC)
+INTERNAL = "consumer_analytics_internal"
+READ, WRITE = "access exclusive", "share"
+
+#: Locks taken one after the other: the run is let on to the next when it waits at one.
+RUN_POINTS: dict[str, list[tuple[str, str]]] = {
+    "schema check": [(f"{INTERNAL}.migrations", READ)],
+    "where it stands": [(f"{INTERNAL}.state", READ)],
+    "holdback": [(f"{INTERNAL}.transaction_horizons", WRITE)],
+    "open": [(f"{INTERNAL}.runs", WRITE)],
+    "open, status": [("etl_job_watermarks", WRITE)],
+    "read customers": [("customers", READ)],
+    "leave customers": [(f"{INTERNAL}.extracted_customers", WRITE)],
+    "leave events": [(f"{INTERNAL}.extracted_events", WRITE)],
+    "end of extract": [(f"{INTERNAL}.extracts", WRITE)],
+    "fold days": [(f"{INTERNAL}.event_days", WRITE)],
+    "fold totals": [(f"{INTERNAL}.event_totals", WRITE)],
+    "advance": [(f"{INTERNAL}.state", WRITE)],
+    "write snapshots": [("consumer_analytics", WRITE)],
+    "keep revisions": [("consumer_analytics_revisions", WRITE)],
+    "pay what is owed": [(f"{INTERNAL}.owed_snapshots", WRITE)],
+    "move the watermark": [("customers", READ), ("etl_job_watermarks", WRITE)],
+    "finish": [("customers", READ), (f"{INTERNAL}.runs", WRITE)],
+    "restate": [("customers", READ), (f"{INTERNAL}.runs", WRITE), ("customers", READ)],
+}
+#: Points of steps only: a run in one go hands nothing over, and holds `customers` until its load
+#: is done.
+ONLY_IN_STEPS = {"leave customers", "leave events", "end of extract", "restate"}
+
+
+class Stopped:
+    """A child that waits at the last of some points; within a `with` block."""
+
+    def __init__(
+        self, database: Any, watcher: Connection, points: list[tuple[str, str]], work: Any
+    ) -> None:
+        with ExitStack() as held:
+            locker = held.enter_context(locked(database, *points[0]))
+            self.child = Child(database, work)
+            for table, mode in points[1:]:
+                parked(locker, watcher)
+                following = held.enter_context(locked(database, table, mode))
+                locker.execute("rollback")
+                locker = following
+            self.backend = parked(locker, watcher)
+            self.locker = locker
+            self._held = held.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+
+def kill_process(child: Child, _watcher: Connection, _backend: int) -> None:
+    child.kill()
+
+
+def kill_backend(child: Child, watcher: Connection, backend: int) -> None:
+    watcher.execute("select pg_terminate_backend(%s)", [backend])
+    assert child.join() == 1
+
+
+KILLS = {"process": kill_process, "backend": kill_backend}
+
+
+def filled(database: Any) -> None:
+    """Fill the sources, and have two days reported."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(17), BEGIN, END, events=120)
+    for day in (2, 3):
+        go(database, BEGIN + dt.timedelta(days=day))
+
+
+def late_row(database: Any) -> None:
+    """Bring a row from before everything, and have the next run find it and restate."""
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        f"values ('{uuid.uuid4()}', '{uuid.UUID(int=1)}', 'late', '2025-03-01 12:00+00'); "
+        "update etl_job_watermarks set last_processed_timestamp = '1970-01-01'"
+    )
+
+
+def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
+    with connected(database.settings, "test run") as connection:
+        return run.run(connection, database.settings, at=at)
+
+
+def require_exact(database: Any, only: dt.datetime | None = None) -> int:
+    """Check every snapshot there is, or one, against a recount; return how many there are."""
+    with database.connect() as connection:
+        sources = oracle.Sources(connection)
+        snapshots = [
+            at
+            for (at,) in connection.execute(
+                "select snapshot_timestamp from consumer_analytics where consumer_id is null"
+            )
+        ]
+        for at in snapshots if only is None else [only]:
+            assert oracle.without_window(oracle.stored(connection, at)) == oracle.without_window(
+                oracle.snapshot(sources, at)
+            ), at
+        assert (
+            connection.execute(f"select sum(n) from {INTERNAL}.event_totals").fetchone()
+            == connection.execute(
+                "select count(*) from customer_events where created_at < "
+                f"(select processed_through from {INTERNAL}.state)"
+            ).fetchone()
+        )
+    return len(snapshots)
+
+
+# -- runs, sweeps and repairs --------------------------------------------------
+
+
+@pytest.mark.parametrize(("kill", "way"), [("process", "steps"), ("backend", "one go")])
+def test_a_run_killed_at_every_step_is_made_good_by_the_next(
+    database: Any, kill: str, way: str
+) -> None:
+    filled(database)
+    points_of_way = {
+        name: points
+        for name, points in RUN_POINTS.items()
+        if way == "steps" or name not in ONLY_IN_STEPS
+    }
+    at = BEGIN + dt.timedelta(days=3)
+    with database.connect("watcher", writes_sources=False) as watcher:
+        for name, points in points_of_way.items():
+            at += dt.timedelta(hours=7)
+            late_row(database)
+
+            def work(connection: Connection, settings: Any, at: dt.datetime = at) -> None:
+                WAYS[way](connection, settings, at)
+
+            with Stopped(database, watcher, points, work) as stopped:
+                KILLS[kill](stopped.child, watcher, stopped.backend)
+            summary = go(database, at)
+            assert summary["held_back_by"] == [], name
+            assert database.rows(
+                "select last_processed_timestamp, last_run_status from etl_job_watermarks"
+            ) == [(at, "success")], name
+            require_exact(database, at)
+    assert require_exact(database) == len(points_of_way) + 2
+
+
+def test_a_run_killed_at_random_moments(database: Any) -> None:
+    filled(database)
+    rng = random.Random(99)
+    at = BEGIN + dt.timedelta(days=3)
+    for _ in range(6):
+        at += dt.timedelta(hours=5)
+        late_row(database)
+        child = Child(database, lambda c, s, at=at: run.run(c, s, at=at))  # type: ignore[misc]
+        time.sleep(rng.random() * 0.4)
+        child.kill()
+        go(database, at)
+    require_exact(database)
+
+
+def _sweep(connection: Connection, settings: Any) -> None:
+    sweep.sweep(connection, settings, since=BEGIN.date())
+
+
+def _repair(connection: Connection, settings: Any) -> None:
+    audit.repair(connection, settings, audit.audit(connection, settings))
+
+
+@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("work", [_sweep, _repair])
+def test_a_sweep_or_repair_killed_at_every_step_leaves_the_next_to_do_it(
+    database: Any, work: Callable[[Connection, Any], None], kill: str
+) -> None:
+    filled(database)
+    points = [
+        ("customer_events", READ),
+        ("customers", READ),
+        (f"{INTERNAL}.event_days", WRITE),
+        (f"{INTERNAL}.event_totals", WRITE),
+        (f"{INTERNAL}.state", WRITE),
+        ("consumer_analytics", WRITE),
+        ("consumer_analytics_revisions", WRITE),
+    ]
+    with database.connect("watcher", writes_sources=False) as watcher:
+        for point in points:
+            late_row(database)
+            database.execute(
+                "update etl_job_watermarks set last_processed_timestamp = '2025-03-04'"
+            )
+            with Stopped(database, watcher, [point], work) as stopped:
+                KILLS[kill](stopped.child, watcher, stopped.backend)
+            with connected(database.settings, "test") as connection:
+                work(connection, database.settings)
+            require_exact(database)
+
+
+def test_a_killed_process_keeps_its_locks_for_seconds_only(database: Any) -> None:
+    """Its backend may be in the middle of a statement that would take an hour."""
+    filled(database)
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        Stopped(
+            database,
+            watcher,
+            [(f"{INTERNAL}.event_days", WRITE)],
+            lambda connection, settings: run.run(connection, settings, at=END),
+        ) as stopped,
+    ):
+        stopped.child.kill()
+        gone = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
+        started = time.monotonic()
+        wait_for(watcher, gone, [stopped.backend])
+        assert time.monotonic() - started < 10
+
+
+# -- migrations ----------------------------------------------------------------
+
+OBJECTS = (
+    "select nspname, relname, relkind::text from pg_class "
+    "join pg_namespace n on n.oid = relnamespace "
+    "where nspname in ('public', 'consumer_analytics_internal') order by 1, 2"
+)
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_a_migration_killed_at_any_moment_is_finished_by_the_next(
+    new_database: Callable[..., Any], kill: str
+) -> None:
+    whole = new_database().rows(OBJECTS)
+    rng = random.Random(3)
+    reached = set()
+    for _ in range(4):
+        empty = new_database(migrated=False)
+        child = Child(empty, lambda _, settings: schema.migrate(settings))
+        wanted = rng.randrange(1, len(schema.migrations()) + 1)
+        with empty.connect("watcher", writes_sources=False) as watcher:
+            # When so many are applied, or a little later.
+            wait_for(
+                watcher,
+                "select count(*) from pg_class join pg_namespace n on n.oid = relnamespace "
+                "where nspname = 'consumer_analytics_internal' having count(*) >= %s",
+                [wanted * 3],
+            )
+            time.sleep(rng.random() * 0.05)
+            if kill == "process":
+                child.kill()
+            else:
+                watcher.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where "
+                    "application_name = 'consumer-analytics migrate' "
+                    "and datname = current_database()"
+                )
+                child.join()
+            # The backend of a killed process ends its statement first.
+            wait_for(
+                watcher,
+                "select 1 where not exists (select from pg_stat_activity where "
+                "application_name = 'consumer-analytics migrate' and datname = %s)",
+                [empty.name],
+            )
+        with empty.connect() as connection:
+            reached.add(len(schema.applied(connection)))
+        schema.migrate(empty.settings)
+        assert schema.migrate(empty.settings) == []
+        assert empty.rows(OBJECTS) == whole
+        go(empty)
+    assert min(reached) < len(schema.migrations()), "all were too late"
+
+
+# -- the three steps, in any order ----------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
+    database: Any, seed: int
+) -> None:
+    rng = random.Random(seed)
+    filled(database)
+    instants = {
+        f"dag:{number}": BEGIN + dt.timedelta(days=3 + number, hours=rng.choice([0, 7]))
+        for number in range(3)
+    }
+
+    def step(key: str, name: str) -> None:
+        with connected(database.settings, f"step {name}") as connection:
+            opened = run.open_run(
+                connection, database.settings, at=instants[key], run_key=key, source="airflow_etl"
+            )
+            if name == "load":
+                load.load(connection, database.settings, opened)
+                return
+            if name == "killed":
+                # All of an extract but its end.
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ
+                connection.execute("begin isolation level repeatable read")
+                stands = extract.standing(connection, database.settings)
+                made = plan.for_run(connection, stands, opened.reached_at)
+                part = rng.choice(extract.PARTS)
+                extract.forget(connection, opened.run_id, part)
+                extract.extract_part(connection, database.settings, made, part)
+                connection.execute(query(f"{part}-hand-over"), {"run_id": opened.run_id})
+                return
+            if name == "failed":
+                run.record_failure(connection, key, ValueError("a step of the test"))
+                return
+            getattr(extract, name)(connection, database.settings, opened)
+
+    names = ["customers", "events", "load", "killed", "failed"]
+    for _ in range(14):
+        if rng.random() < 0.2:
+            go(database, BEGIN + dt.timedelta(days=3, hours=rng.randrange(100)))
+        elif rng.random() < 0.15:
+            late_row(database)
+        else:
+            step(rng.choice(list(instants)), rng.choice(names))
+    keys = [*instants, *instants]
+    rng.shuffle(keys)
+    for key in keys:
+        for name in rng.sample(["customers", "events"], rng.randrange(3)):
+            step(key, name)
+        step(key, "load")
+    require_exact(database)
+    stored = {at for (at,) in database.rows("select snapshot_timestamp from consumer_analytics")}
+    assert set(instants.values()) <= stored
+    assert database.rows(f"select count(*) from {INTERNAL}.extracts") == [(0,)]
+
+
+def test_a_try_taken_for_dead_and_the_load_that_clears_its_extract_do_not_block_each_other(
+    database: Any,
+) -> None:
+    filled(database)
+    with connected(database.settings, "test") as connection:
+        opened = run.open_run(connection, database.settings, at=END, source="cli_etl")
+        extract.customers(connection, database.settings, opened)
+        extract.events(connection, database.settings, opened)
+    waiting = (
+        "select pid from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0 "
+        "and application_name = 'consumer-analytics child' and query like '%%delete from%%'"
+    )
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        # It has dropped what it extracted before, and waits to read the sources again.
+        Stopped(
+            database, watcher, [("customers", READ)], lambda c, s: extract.customers(c, s, opened)
+        ) as twin,
+    ):
+
+        def clear(connection: Connection, _: Any) -> None:
+            with connection.transaction():
+                load.forget_extracts(connection, opened.run_id)
+
+        clearing = Child(database, clear)
+        wait_for(watcher, waiting, [])
+        twin.locker.execute("rollback")
+        assert [twin.child.join(), clearing.join()] == [0, 0]
+    go(database, END)
+    require_exact(database)
+
+
+@pytest.mark.both_versions
+def test_two_dag_runs_their_twin_and_the_command_line_at_once_give_one_figure(
+    database: Any, cli: Any
+) -> None:
+    filled(database)
+    at = BEGIN + dt.timedelta(days=5)
+    for number in range(3):
+        at += dt.timedelta(hours=9)
+        late_row(database)
+
+        def dag_run(key: str, at: dt.datetime = at) -> Callable[[Connection, Any], Any]:
+            return lambda c, s: run.run(c, s, at=at, run_key=key, source="airflow_etl")
+
+        # The first and its twin: a try that the orchestrator took for dead, and the next.
+        keys = [f"dag:a{number}", f"dag:a{number}", f"dag:b{number}"]
+        children = [Child(database, dag_run(key)) for key in keys]
+        done = cli("run", "--as-of", at.isoformat())
+        assert done.exit_code == 0, done.stderr
+        assert [child.join() for child in children] == [0, 0, 0]
+        assert database.rows(
+            "select last_processed_timestamp, last_run_status from etl_job_watermarks"
+        ) == [(at, "success")]
+        assert database.rows(
+            "select count(*) - count(distinct consumer_id) from consumer_analytics "
+            "where snapshot_timestamp = %s",
+            [at],
+        ) == [(1,)]
+    require_exact(database)
+
+
+def test_a_run_that_gives_up_its_turn_says_so_and_leaves_the_others_status(
+    database: Any, cli: Any
+) -> None:
+    filled(database)
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        Stopped(
+            database,
+            watcher,
+            [(f"{INTERNAL}.event_days", WRITE)],
+            lambda connection, settings: run.run(connection, settings, at=END),
+        ) as first,
+    ):
+        second = cli("run", "--as-of", "2025-03-05", env={"CONSUMER_ANALYTICS_LOCK_WAIT": "1"})
+        assert second.exit_code == 1
+        assert "another run is still at work after 1 s" in second.stderr
+        assert f"pid {first.backend}" in second.stderr
+        first.locker.execute("rollback")
+        assert first.child.join() == 0
+    assert database.rows(
+        "select last_processed_timestamp, last_run_status from etl_job_watermarks"
+    ) == [(END, "success")]
+    require_exact(database)
+
+
+# -- the server itself ------------------------------------------------------------
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[tuple[Any, EmbeddedPostgres]]:
+    """Return a database on a server of its own, which the test may ill-treat."""
+    from tests.conftest import Database, Server
+
+    from consumer_analytics.settings import Settings
+
+    folder = Path(tempfile.mkdtemp(prefix="ca-test-"))
+    embedded = EmbeddedPostgres(folder, options={"shared_buffers": "64MB"})
+    try:
+        embedded.start()
+        server = Server(embedded.conninfo(SUPERUSER, "postgres"), "private")
+        server.prepare()
+        name = server.create(server.template)
+        settings = Settings(database_url=SecretStr(server.url(name)), home=tmp_path / "home")
+        yield Database(server.url(name), settings, server, name), embedded
+    finally:
+        embedded.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until_up(database: Any) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with database.server.connect_admin():
+                return
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def finish(database: Any, key: str, *steps: Callable[..., Any]) -> None:
+    """Do the last steps of a run that was opened before."""
+    with connected(database.settings, "test") as connection:
+        found = run.find(connection, key, state="open")
+        assert found is not None
+        for step in (*steps, load.load):
+            step(connection, database.settings, found)
+
+
+def test_the_server_killed_or_restarted_in_the_middle_of_a_run(
+    private: tuple[Any, EmbeddedPostgres],
+) -> None:
+    database, embedded = private
+    filled(database)
+    at = BEGIN + dt.timedelta(days=4)
+    failures = []
+    for blow in ("restart", "kill"):
+        for table, mode in (("customers", READ), (f"{INTERNAL}.event_days", WRITE)):
+            at += dt.timedelta(hours=11)
+            late_row(database)
+            with connected(database.settings, "test") as connection:
+                opened = run.open_run(connection, database.settings, at=at, run_key=f"{at}")
+                extract.events(connection, database.settings, opened)
+            assert database.rows(f"select count(*) from {INTERNAL}.extracts") == [(1,)]
+            locker = psycopg.connect(database.url)
+            locker.execute(f"lock table {table} in {mode} mode")
+            watching = psycopg.connect(database.url, autocommit=True)
+
+            def strike(blow: str = blow, locker: Any = locker, watcher: Any = watching) -> None:
+                backend = parked(locker, watcher)
+                if blow == "kill":
+                    # A backend that dies of SIGKILL takes the whole server down and up.
+                    next(p for p in embedded.processes() if p.pid == backend).kill()
+                    with contextlib.suppress(psycopg.OperationalError):
+                        while True:
+                            watcher.execute("select 1")
+                            time.sleep(0.02)
+                else:
+                    done = embedded._run(
+                        "pg_ctl", "restart", "-D", str(embedded.data), "-m", "immediate", "-w",
+                        "-l", str(embedded.data / "restart.log"),
+                    )  # fmt: skip
+                    assert done.returncode == 0, done.stdout
+
+            thread = Thread(target=strike)
+            thread.start()
+            with pytest.raises(ConnectionLostError) as lost:
+                finish(database, f"{at}", extract.customers)
+            failures.append(str(lost.value))
+            thread.join()
+            locker.close()
+            watching.close()
+            wait_until_up(database)
+            # What the extracts had left is gone; the load extracts again.
+            assert database.rows(f"select count(*) from {INTERNAL}.extracts") == [(0,)]
+            finish(database, f"{at}")
+            require_exact(database)
+    assert len(failures) == 4
+    for failure in failures:
+        assert "the connection to the database was lost" in failure
+        assert "run again" in failure
+        assert "\n" not in failure
+
+
+def test_a_standby_is_refused(private: tuple[Any, EmbeddedPostgres]) -> None:
+    database, embedded = private
+    embedded.stop()
+    (embedded.data / "standby.signal").touch()
+    log = str(embedded.data / "standby.log")
+    done = embedded._run("pg_ctl", "start", "-D", str(embedded.data), "-w", "-l", log)
+    assert done.returncode == 0, done.stdout
+    with (
+        pytest.raises(HoldbackBlindError, match="standby"),
+        connected(database.settings, "test") as connection,
+    ):
+        run.run(connection, database.settings)

@@ -1,0 +1,239 @@
+"""What runs and backfills look at, in rows, and what they lock: never seconds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from tests.conftest import Database
+from tests.support.plans import Plans
+
+from consumer_analytics import backfill
+from consumer_analytics.backfill import columns, reading, writing
+from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import extract, load, run
+from consumer_analytics.ingest import simulate
+
+UNTIL = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+DAYS = 90
+IN_THE_DAY = f"created_at >= '{UNTIL - DAY}' and created_at < '{UNTIL}'"
+
+
+#: These read some events only, wherever they are.
+SAMPLES = ("backfill/types", "backfill/statuses")
+
+
+def simulated(database: Database) -> None:
+    """Fill the sources with a history whose last day is a small part of it."""
+    plan = simulate.Plan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
+    with connected(database.settings, "simulate", writes_sources=True) as connection:
+        simulate.simulate(connection, database.settings, plan)
+        connection.execute("vacuum analyze consumers, customers, customer_events")
+
+
+def go(database: Database, at: dt.datetime) -> dict[str, Any]:
+    """Run the ETL as of an instant."""
+    with connected(database.settings, "run") as connection:
+        return run.run(connection, database.settings, at=at)
+
+
+def fill(database: Database, days: int) -> dict[str, Any]:
+    """Backfill the last days."""
+    request = backfill.request_of((UNTIL - days * DAY).date(), UNTIL.date(), "daily")
+    with connected(database.settings, "backfill") as connection:
+        return backfill.backfill(connection, database.settings, request)
+
+
+def counted(database: Database, table: str, where: str = "true") -> int:
+    """Count a table's rows."""
+    found: int = database.rows(f"select count(*) from {table} where {where}")[0][0]
+    return found
+
+
+@pytest.mark.both_versions
+def test_a_days_run_looks_at_the_days_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL - DAY)
+    new, all_of_them = counted(database, "customer_events", IN_THE_DAY), 60_000
+    assert 0 < new < all_of_them / 20
+    with database.connect() as connection:
+        connection.execute(
+            "analyze consumer_analytics, consumer_analytics_internal.event_days, "
+            "consumer_analytics_internal.event_totals"
+        )
+    pairs = counted(database, "consumer_analytics_internal.event_totals")
+    days = counted(database, "consumer_analytics_internal.event_days")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        go(database, UNTIL)
+    hot = {
+        "etl/extract/events-extract",
+        "etl/extract/customers-present-apart",
+        "etl/extract/customers-extract",
+        "etl/apply/events-fold",
+        "etl/snapshots/figures-customers",
+        "etl/apply/snapshots-insert-new",
+    }
+    assert hot <= set(plans.explained)
+
+    # The window's events once; the source's oldest one each time where the job stands is read.
+    assert plans.rows("customer_events") <= new + 10, plans.told("customer_events")
+    assert all("Index" in scan.kind for scan in plans.of("customer_events")), plans.told(
+        "customer_events"
+    )
+    # Customers: one pass.
+    assert plans.rows("customers") <= counted(database, "customers"), plans.told("customers")
+    # Counts by day: not those of days gone by.
+    assert plans.rows("event_days") < days / 20, plans.told("event_days")
+    # Totals: some passes over consumers and types, whatever the history's length.
+    assert plans.rows("event_totals") <= 10 * pairs, plans.told("event_totals")
+
+
+def test_snapshots_that_are_there_cost_a_run_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL - DAY)
+    with database.connect() as connection:
+        connection.execute(
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "select consumer_id, at, '{}' "
+            "from (select consumer_id from consumers union all select null) as owners "
+            "cross join generate_series(timestamptz '2024-01-01', '2024-07-01', '15 minutes') as at"
+        )
+        connection.execute("vacuum analyze consumer_analytics")
+    there = counted(database, "consumer_analytics")
+    assert there > 50_000
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        go(database, UNTIL)
+    # It looks for its own instant, consumer by consumer.
+    assert plans.rows("consumer_analytics") < there / 20, plans.told("consumer_analytics")
+
+
+def test_a_backfill_reads_each_event_once_and_lifecycles_once_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    customers = counted(database, "customers")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        fill(database, DAYS)
+    read = [
+        scan
+        for scan in plans.of("customer_events")
+        if scan.rows > 100 and scan.statement not in SAMPLES
+    ]
+    assert sorted(scan.statement for scan in read) == [
+        "backfill/customers-cells",
+        "backfill/events-counted",
+    ], plans.told("customer_events")
+    assert all(scan.rows <= 60_000 for scan in read), plans.told("customer_events")
+    # Their statuses, counted once, and looked up once or twice for what each was before.
+    assert plans.rows("customers") <= 4 * customers, plans.told("customers")
+
+
+def test_a_backfill_of_known_days_reads_the_counts_instead_of_the_events(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL)
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        fill(database, 10)
+    since = counted(database, "customer_events", f"created_at >= '{UNTIL - 10 * DAY}'")
+    # For the customers' changes since and their creation; and none to count the events.
+    read = [scan for scan in plans.of("customer_events") if scan.statement not in SAMPLES]
+    assert sum(scan.rows for scan in read) <= since + 10, plans.told("customer_events")
+    # Samples tell the types and the statuses.
+    assert plans.rows("customer_events") <= since + 10 + 2 * 1.5 * columns._SAMPLED
+
+
+# -- locks ---------------------------------------------------------------------
+
+APPLICATION = (
+    "select count(*) from customers",
+    "select * from customers order by customer_id limit 5 for update",
+    "insert into consumers (consumer_id, created_at) values (gen_random_uuid(), now())",
+    (
+        "insert into customers (customer_id, consumer_id, status) "
+        "select gen_random_uuid(), consumer_id, 'ACTIVE' from consumers"
+    ),
+    "update customers set status = 'BLOCKED', updated_at = now()",
+    (
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type) "
+        "select gen_random_uuid(), customer_id, consumer_id, 'login' from customers"
+    ),
+    "delete from customer_events where created_at >= now() - interval '1 hour'",
+    "delete from customers where status = 'BLOCKED'",
+    "select count(*) from consumer_analytics",
+)
+
+
+def works_beside(database: Database) -> None:
+    """Do what an application does, and take it back; nothing may have to wait."""
+    with database.connect() as connection:
+        connection.execute("set lock_timeout = '100ms'")
+        with connection.transaction(force_rollback=True):
+            for statement in APPLICATION:
+                connection.execute(statement)
+
+
+def locks_of(connection: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """Return what a session holds on the sources."""
+    return set(
+        connection.execute(
+            "select relname::text, mode from pg_locks join pg_class on pg_class.oid = relation "
+            "where pid = pg_backend_pid() "
+            "and relname in ('consumers', 'customers', 'customer_events')"
+        ).fetchall()
+    )
+
+
+def at_the_end_of(
+    monkeypatch: pytest.MonkeyPatch, module: Any, step: str, look: Callable[[Any], None]
+) -> None:
+    """Look when a step of a transaction is done, and before it commits: all its locks are held."""
+    original = getattr(module, step)
+
+    def stepped(connection: Any, *values: Any, **options: Any) -> Any:
+        answer = original(connection, *values, **options)
+        look(connection)
+        return answer
+
+    monkeypatch.setattr(module, step, stepped)
+
+
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [(extract, "extract_part"), (load, "_finish"), (writing, "_mark_outdated")],
+)
+def test_no_lock_makes_the_application_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
+) -> None:
+    simulated(database)
+    go(database, UNTIL - 2 * DAY)
+    held: set[tuple[str, str]] = set()
+    looked = []
+
+    def look(connection: Any) -> None:
+        held.update(locks_of(connection))
+        works_beside(database)
+        looked.append(step)
+
+    at_the_end_of(monkeypatch, module, step, look)
+    if module is writing:
+        # Within the transaction that has read: what it writes with comes after.
+        at_the_end_of(monkeypatch, reading, "_lay_out", look)
+        fill(database, 5)
+    else:
+        go(database, UNTIL - DAY)
+    assert looked
+    assert held
+    assert {mode for _, mode in held} == {"AccessShareLock"}

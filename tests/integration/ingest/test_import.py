@@ -1,0 +1,796 @@
+"""Importing CSV files: what comes in, what is refused and why, and that it is all or nothing."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import COMMAND, Cli, Database, command_environment
+from tests.support import oracle
+from tests.support.kill import kill_during
+
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.errors import ImportRefusedError, SchemaError, SourceError, UsageError
+from consumer_analytics.etl import extract, run
+from consumer_analytics.etl import load as run_load
+from consumer_analytics.ingest import csv_reader, importer
+from consumer_analytics.ingest.importer import import_directory
+
+SHOP, BANK = (str(uuid.UUID(int=number)) for number in (1, 2))
+ANNA, BERT = (str(uuid.UUID(int=number)) for number in (11, 12))
+E1, E2, E3 = (str(uuid.UUID(int=number)) for number in (101, 102, 103))
+
+CONSUMERS = f"consumer_id,name\n{SHOP},Shop\n{BANK},Bank\n"
+CUSTOMERS = (
+    "customer_id,consumer_id,status,created_at\n"
+    f"{ANNA},{SHOP},ACTIVE,2025-03-01T08:00:00Z\n"
+    f"{BERT},{BANK},BLOCKED,2025-03-02T08:00:00Z\n"
+)
+EVENTS = (
+    "event_id,customer_id,consumer_id,event_type,created_at\n"
+    f"{E1},{ANNA},{SHOP},login,2025-03-01T09:00:00Z\n"
+    f"{E2},{BERT},{BANK},login,2025-03-02T09:00:00Z\n"
+)
+COUNTS = (
+    "select (select count(*) from consumers), (select count(*) from customers), "
+    "(select count(*) from customer_events)"
+)
+EVENT_COLUMNS = "event_id,customer_id,consumer_id,event_type,payload_json,created_at"
+
+
+def write(folder: Path, name: str, content: str | bytes) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    write(folder, "consumers.csv", CONSUMERS)
+    write(folder, "customers.csv", CUSTOMERS)
+    write(folder, "customer_events.csv", EVENTS)
+    return folder
+
+
+def load(database: Database, folder: Path) -> importer.Report:
+    with connected(database.settings, "import", writes_sources=True) as connection:
+        return import_directory(connection, database.settings, folder)
+
+
+def refused(database: Database, folder: Path) -> ImportRefusedError:
+    """Import what must be refused, and check that nothing came in."""
+    before = database.rows(COUNTS)
+    with pytest.raises(ImportRefusedError) as caught:
+        load(database, folder)
+    assert database.rows(COUNTS) == before
+    return caught.value
+
+
+def told(database: Database, folder: Path) -> list[str]:
+    return [str(problem) for problem in refused(database, folder).problems]
+
+
+def counts(report: importer.Report) -> dict[str, tuple[int, ...]]:
+    return {
+        one.table: (one.rows_read, one.inserted, one.already_there, one.different, one.repeated)
+        for one in report.tables
+    }
+
+
+def as_csv(rows: Iterable[Sequence[Any]], *, newline: str = "\n") -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=newline).writerows(rows)
+    return text.getvalue()
+
+
+# -- what comes in -------------------------------------------------------------
+
+
+@pytest.mark.both_versions
+def test_rows_come_in_as_the_files_say(database: Database, folder: Path) -> None:
+    report = load(database, folder)
+    assert counts(report) == {
+        "consumers": (2, 2, 0, 0, 0),
+        "customers": (2, 2, 0, 0, 0),
+        "customer_events": (2, 2, 0, 0, 0),
+    }
+    assert database.rows(
+        "select consumer_id::text, name, status, created_at::text from consumers order by 1"
+    ) == [
+        # A consumer of whom the file does not say it was always there.
+        (SHOP, "Shop", "ACTIVE", "1970-01-01 00:00:00+00"),
+        (BANK, "Bank", "ACTIVE", "1970-01-01 00:00:00+00"),
+    ]
+    assert database.rows(
+        "select customer_id::text, consumer_id::text, status, created_at::text, "
+        "updated_at > now() - interval '1 hour' from customers order by 1"
+    ) == [
+        (ANNA, SHOP, "ACTIVE", "2025-03-01 08:00:00+00", True),
+        (BERT, BANK, "BLOCKED", "2025-03-02 08:00:00+00", True),
+    ]
+    assert database.rows(
+        "select event_id::text, customer_id::text, consumer_id::text, event_type, payload_json, "
+        "created_at::text from customer_events order by 1"
+    ) == [
+        (E1, ANNA, SHOP, "login", {}, "2025-03-01 09:00:00+00"),
+        (E2, BERT, BANK, "login", {}, "2025-03-02 09:00:00+00"),
+    ]
+
+
+def test_gzip_column_order_byte_order_mark_and_line_ends_are_free(
+    database: Database, folder: Path
+) -> None:
+    (folder / "customer_events.csv").unlink()
+    rows = [
+        ("created_at", "event_type", "note", "consumer_id", "event_id", "", "customer_id"),
+        ("2025-03-01 09:00:00", "log\tin", "x", SHOP, E1, "0", ANNA),
+        ("2025-03-01 10:00:00.123456+02:00", 'a "b"\\N, \r\n c', "y", BANK, E2, "1", ""),
+        ("2025-03-02", "\\.", "y", BANK, E3, "2", ""),
+    ]
+    text = "\ufeff" + as_csv(rows, newline="\r\n") + "\r\n\r\n"
+    write(folder, "customer_events.csv.gz", text)
+    report = load(database, folder)
+    assert report.tables[2].rows_read == 3
+    assert report.tables[2].ignored_columns == ["note", "(no name)"]
+    assert database.rows(
+        "select event_id::text, customer_id::text, event_type, created_at::text "
+        "from customer_events order by event_id"
+    ) == [
+        (E1, ANNA, "log\tin", "2025-03-01 09:00:00+00"),
+        (E2, None, 'a "b"\\N, \r\n c', "2025-03-01 08:00:00.123456+00"),
+        (E3, None, "\\.", "2025-03-02 00:00:00+00"),
+    ]
+
+
+@pytest.mark.both_versions
+def test_what_the_contract_tolerates_is_taken_in(database: Database, folder: Path) -> None:
+    nobody = str(uuid.UUID(int=99))
+    write(
+        folder,
+        "customer_events.csv",
+        as_csv(
+            [
+                EVENT_COLUMNS.split(","),
+                (E1, "", "", "", "", "2025-03-01T09:00:00Z"),
+                (E2, ANNA, nobody, "  ", '{"a": "ü\\u20ac"}', "2099-12-31T23:59:59.999999Z"),
+            ]
+        ),
+    )
+    write(
+        folder,
+        "customers.csv",
+        f"customer_id,consumer_id,status,created_at,updated_at\n{ANNA},,,2099-01-01T00:00:00Z,\n",
+    )
+    load(database, folder)
+    assert database.rows(
+        "select customer_id::text, consumer_id::text, event_type, payload_json, created_at::text "
+        "from customer_events order by event_id"
+    ) == [
+        (None, None, None, {}, "2025-03-01 09:00:00+00"),
+        (ANNA, nobody, "  ", {"a": "ü€"}, "2099-12-31 23:59:59.999999+00"),
+    ]
+    assert database.rows(
+        "select consumer_id, status, updated_at > now() - interval '1 hour' from customers"
+    ) == [(None, None, True)]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_tables_may_live_elsewhere_and_differ(
+    new_database: Callable[..., Database], folder: Path, kind: str
+) -> None:
+    database = new_database(migrated=False, source_schema="shop data")
+    database.execute(
+        f"""
+        create schema "shop data";
+        create type public.mood as enum ('ACTIVE', 'BLOCKED');
+        create table "shop data".consumers (
+            consumer_id uuid primary key, name varchar(10), status text default 'NEW',
+            created_at {kind} not null default now(), plan text default 'free');
+        create table "shop data".customers (
+            customer_id uuid primary key, consumer_id uuid, status public.mood not null,
+            created_at {kind}, updated_at {kind} not null default '2000-01-01', extra int);
+        create table "shop data".customer_events (
+            event_id uuid primary key, customer_id uuid, consumer_id uuid, event_type varchar(20),
+            payload_json json not null default '{{"by": "default"}}', created_at {kind});
+        """
+    )
+    schema.migrate(database.settings)
+    write(
+        folder,
+        "customer_events.csv",
+        as_csv(
+            [
+                EVENT_COLUMNS.split(","),
+                (E1, ANNA, SHOP, "login", "", "2025-03-01T23:30:00-05:00"),
+                (E2, ANNA, SHOP, "login", '{"n": 1}', "2025-03-01 23:30"),
+            ]
+        ),
+    )
+    first = load(database, folder)
+    assert counts(first)["customer_events"] == (2, 2, 0, 0, 0)
+    assert database.rows(
+        "select payload_json, created_at::timestamp::text "
+        'from "shop data".customer_events order by event_id'
+    ) == [({"by": "default"}, "2025-03-02 04:30:00"), ({"n": 1}, "2025-03-01 23:30:00")]
+    assert database.rows('select name, status, plan from "shop data".consumers order by 1') == [
+        ("Bank", "NEW", "free"),
+        ("Shop", "NEW", "free"),
+    ]
+    again = load(database, folder)
+    assert counts(again) == {
+        "consumers": (2, 0, 2, 0, 0),
+        "customers": (2, 0, 2, 0, 0),
+        "customer_events": (2, 0, 2, 0, 0),
+    }
+
+
+def test_a_consumer_without_a_date_was_always_there(database: Database, folder: Path) -> None:
+    write(
+        folder,
+        "consumers.csv",
+        f"consumer_id,name,created_at\n{SHOP},Shop,\n{BANK},Bank,2025-02-03T04:05:06Z\n",
+    )
+    for _ in range(2):
+        load(database, folder)
+        assert database.rows("select created_at::text from consumers order by 1") == [
+            ("1970-01-01 00:00:00+00",),
+            ("2025-02-03 04:05:06+00",),
+        ]
+
+
+def test_some_of_the_files_are_enough(database: Database, folder: Path) -> None:
+    (folder / "consumers.csv").unlink()
+    (folder / "customers.csv").unlink()
+    write(folder, "totals.csv", "a\n1\n")
+    report = load(database, folder)
+    assert report.missing == ["consumers", "customers"]
+    assert report.other_files == ["totals.csv"]
+    assert database.rows(COUNTS) == [(0, 0, 2)]
+
+
+def test_a_header_alone_is_an_empty_table(database: Database, folder: Path) -> None:
+    write(folder, "customer_events.csv", EVENTS.splitlines()[0])
+    assert counts(load(database, folder))["customer_events"] == (0, 0, 0, 0, 0)
+
+
+# -- twice ---------------------------------------------------------------------
+
+
+@pytest.mark.both_versions
+def test_a_second_import_changes_no_row(database: Database, folder: Path) -> None:
+    load(database, folder)
+    versions = (
+        "select 'c', consumer_id, xmin::text, ctid::text from consumers union all "
+        "select 'u', customer_id, xmin::text, ctid::text from customers union all "
+        "select 'e', event_id, xmin::text, ctid::text from customer_events order by 1, 2"
+    )
+    before = database.rows(versions)
+    report = load(database, folder)
+    assert counts(report) == {
+        "consumers": (2, 0, 2, 0, 0),
+        "customers": (2, 0, 2, 0, 0),
+        "customer_events": (2, 0, 2, 0, 0),
+    }
+    assert database.rows(versions) == before
+    assert report.touched_days == 0
+
+
+def test_other_content_under_a_known_id_is_told_and_left_alone(
+    database: Database, folder: Path
+) -> None:
+    load(database, folder)
+    write(
+        folder,
+        "customers.csv",
+        CUSTOMERS.replace("ACTIVE", "CLOSED") + f"{E3},{BANK},NEW,2025-03-03T00:00:00Z\n",
+    )
+    report = load(database, folder)
+    assert counts(report)["customers"] == (3, 1, 1, 1, 0)
+    assert report.tables[1].first_different_line == 2
+    assert database.rows("select status from customers order by customer_id") == [
+        ("ACTIVE",),
+        ("BLOCKED",),
+        ("NEW",),
+    ]
+
+
+def test_the_same_row_twice_in_a_file_comes_in_once(database: Database, folder: Path) -> None:
+    write(folder, "customer_events.csv", EVENTS + EVENTS.splitlines()[1] + "\n")
+    assert counts(load(database, folder))["customer_events"] == (3, 2, 0, 0, 1)
+    assert counts(load(database, folder))["customer_events"] == (3, 0, 2, 0, 1)
+
+
+def test_one_id_with_two_contents_is_refused(database: Database, folder: Path) -> None:
+    write(
+        folder,
+        "customer_events.csv",
+        EVENTS + f"{E2},{BERT},{BANK},logout,2025-03-02T09:00:00Z\n",
+    )
+    assert told(database, folder) == [
+        f"customer_events.csv:4: event_id: line 3 has the same id with other content: '{E2}'"
+    ]
+
+
+def test_lines_are_counted_through_records_of_several_lines(
+    database: Database, folder: Path
+) -> None:
+    text = EVENTS + f'{E3},,,"a\r\nb\n\rc",2025-03-02\n\n{E2},,,logout,2025-03-02\n'
+    write(folder, "customer_events.csv", text)
+    assert told(database, folder) == [
+        f"customer_events.csv:9: event_id: line 3 has the same id with other content: '{E2}'"
+    ]
+
+
+def test_new_rows_among_many_known_ones(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_SLICE_PAGES", 1)
+
+    def events(numbers: Iterable[int]) -> str:
+        rows = [
+            (uuid.UUID(int=n), ANNA, SHOP, "login", f"2025-03-01T00:00:{n % 60:02d}Z")
+            for n in numbers
+        ]
+        return as_csv(
+            [("event_id", "customer_id", "consumer_id", "event_type", "created_at"), *rows]
+        )
+
+    write(folder, "customer_events.csv", events(range(3000, 4000)))
+    load(database, folder)
+    # All new in the first slices, known ones in the middle, then new again.
+    write(folder, "customer_events.csv", events(range(1000, 6000)))
+    assert counts(load(database, folder))["customer_events"] == (5000, 4000, 1000, 0, 0)
+    assert database.rows("select count(*), count(distinct event_id) from customer_events") == [
+        (5000, 5000)
+    ]
+
+
+# -- what runs must look at again ----------------------------------------------
+
+PROCESSED = "update consumer_analytics_internal.state set processed_through = %s"
+TOUCHED = (
+    "select distinct consumer_id::text, day::text "
+    "from consumer_analytics_internal.touched_days order by 1, 2"
+)
+VERSION = "select version from consumer_analytics_internal.state"
+
+
+@pytest.mark.both_versions
+def test_days_below_what_was_processed_are_noted(database: Database, folder: Path) -> None:
+    database.execute(PROCESSED, ["2025-03-02 08:30:00+00"])
+    assert load(database, folder).touched_days == 5
+    # Consumers, customers and Anna's login; Bert's login is still ahead of the runs.
+    assert database.rows(TOUCHED) == [
+        (SHOP, "1970-01-01"),
+        (SHOP, "2025-03-01"),
+        (BANK, "1970-01-01"),
+        (BANK, "2025-03-02"),
+    ]
+
+
+def test_only_rows_that_came_in_are_noted(database: Database, folder: Path) -> None:
+    load(database, folder)
+    assert database.rows(TOUCHED) == []
+    database.execute(PROCESSED, ["2025-04-01 00:00:00+00"])
+    version = database.rows(VERSION)
+    load(database, folder)
+    assert database.rows(TOUCHED) == []
+    assert database.rows(VERSION) == version
+    write(folder, "customer_events.csv", EVENTS + f"{E3},,,x,2025-03-03T23:59:59.999999Z\n")
+    load(database, folder)
+    assert database.rows(TOUCHED) == [(None, "2025-03-03")]
+    assert database.rows(VERSION) > version
+
+
+def test_a_lifecycle_event_touches_its_customers_first_day(
+    database: Database, folder: Path
+) -> None:
+    gone = str(uuid.UUID(int=13))
+    write(
+        folder,
+        "customer_events.csv",
+        EVENTS + f"{uuid.UUID(int=200)},{gone},{BANK},customer_creation,2025-02-20T00:00:00Z\n",
+    )
+    load(database, folder)
+    database.execute(PROCESSED, ["2025-04-01 00:00:00+00"])
+    payload = '{"old_status": "NEW", "new_status": "ACTIVE"}'
+    rows = [
+        (E3, ANNA, SHOP, "customer_status_change", payload, "2025-03-20T10:00:00Z"),
+        (uuid.UUID(int=201), gone, BANK, "customer_deletion", "{}", "2025-03-21T10:00:00Z"),
+    ]
+    write(folder, "customer_events.csv", as_csv([EVENT_COLUMNS.split(","), *rows]))
+    load(database, folder)
+    assert database.rows(TOUCHED) == [
+        (SHOP, "2025-03-01"),
+        (SHOP, "2025-03-20"),
+        (BANK, "2025-02-20"),
+        (BANK, "2025-03-21"),
+    ]
+
+
+# -- what is refused -----------------------------------------------------------
+
+_NOT_A_TIME = "created_at: not a time such as 2025-10-01T12:00:00Z"
+BAD_EVENTS: list[tuple[str, str, str]] = [
+    # name, the record, what is told behind `customer_events.csv:4: `
+    ("uuid", f"x,{ANNA},{SHOP},login,,2025-03-01", "event_id: not a UUID: 'x'"),
+    ("customer", f"{E3},1,{SHOP},login,,2025-03-01", "customer_id: not a UUID: '1'"),
+    ("consumer", f"{E3},{ANNA},shop,login,,2025-03-01", "consumer_id: not a UUID: 'shop'"),
+    ("no id", f",{ANNA},{SHOP},login,,2025-03-01", "event_id: a value is required"),
+    ("no time", f"{E3},{ANNA},{SHOP},login,,", "created_at: a value is required"),
+    ("month 13", f"{E3},,,login,,2025-13-01", f"{_NOT_A_TIME}: '2025-13-01'"),
+    (
+        "February 30",
+        f"{E3},,,login,,2025-02-30T00:00:00Z",
+        f"{_NOT_A_TIME}: '2025-02-30T00:00:00Z'",
+    ),
+    ("now", f"{E3},,,login,,now", f"{_NOT_A_TIME}: 'now'"),
+    ("infinity", f"{E3},,,login,,infinity", f"{_NOT_A_TIME}: 'infinity'"),
+    ("slashes", f"{E3},,,login,,01/02/2025", f"{_NOT_A_TIME}: '01/02/2025'"),
+    ("before Christ", f"{E3},,,login,,2025-01-01 BC", f"{_NOT_A_TIME}: '2025-01-01 BC'"),
+    ("epoch seconds", f"{E3},,,login,,1740787200", f"{_NOT_A_TIME}: '1740787200'"),
+    ("JSON", f"{E3},,,login,[a],2025-03-01", "payload_json: not JSON: '[a]'"),
+    (
+        "NUL in JSON",
+        f'{E3},,,login,"""\\u0000""",2025-03-01',
+        "payload_json: not JSON: '\"\\\\u0000\"'",
+    ),
+    ("few fields", f"{E3},,login", "3 fields, but the header has 6"),
+    ("many fields", f"{E3},,,login,,2025-03-01,", "7 fields, but the header has 6"),
+    ("one field", "\\.", "1 field, but the header has 6"),
+    ("header again", EVENT_COLUMNS, "the header again"),
+    ("not UTF-8", f"{E3},,,caf\udce9,,2025-03-01", "event_type: not UTF-8: 'caf\\\\xe9'"),
+    ("NUL", f"{E3},,,a\0b,,2025-03-01", "event_type: a NUL character: 'a\\x00b'"),
+    ("open quote", f'{E3},,,"login,,2025-03-01', "a quoted field begins here and never ends"),
+    ("half a quote", f'{E3},,,"a"b,,2025-03-01', "not CSV: ',' expected after '\"'"),
+]
+
+
+@pytest.mark.both_versions
+def test_a_bad_row_is_told_by_file_line_column_and_reason(database: Database, folder: Path) -> None:
+    heard, expected = {}, {}
+    for name, record, reason in BAD_EVENTS:
+        text = (
+            f"{EVENT_COLUMNS}\n"
+            # A record of two lines, so that lines and records differ.
+            f'{E1},{ANNA},{SHOP},"log\nin",,2025-03-01\n'
+            f"{record}\n"
+            f"{E2},{BERT},{BANK},login,,2025-03-01\n"
+        )
+        write(folder, "customer_events.csv", text.encode("utf-8", "surrogateescape"))
+        heard[name] = told(database, folder)
+        expected[name] = [f"customer_events.csv:4: {reason}"]
+    assert heard == expected
+    # With that record right, the others come in.
+    write(folder, "customer_events.csv", EVENTS)
+    load(database, folder)
+
+
+def test_the_first_bad_rows_are_told_and_all_are_counted(database: Database, folder: Path) -> None:
+    good = f"{BERT},{BANK},BLOCKED,2025-03-02T08:00:00Z\n"
+    write(folder, "customers.csv", CUSTOMERS + "x,y,z\n" + good + f"x,y,z,{'long' * 100}\n" + "a\n")
+    bad = "".join(f"bad{n},,,login,soon\n" for n in range(50))
+    write(folder, "customer_events.csv", EVENTS + bad)
+    error = refused(database, folder)
+    problems = [str(problem) for problem in error.problems]
+    assert problems[:5] == [
+        "customers.csv:4: 3 fields, but the header has 4",
+        "customers.csv:6: customer_id: not a UUID: 'x'",
+        "customers.csv:6: consumer_id: not a UUID: 'y'",
+        f"customers.csv:6: {_NOT_A_TIME}: '{'long' * 20}…'",
+        "customers.csv:7: 1 field, but the header has 4",
+    ]
+    assert problems[5] == "customer_events.csv:4: event_id: not a UUID: 'bad0'"
+    assert len(problems) == importer.MOST_PROBLEMS
+    assert error.total == 5 + 100
+    assert str(error).endswith("3 fields, but the header has 4 (and 104 more)")
+
+
+HEADERS: list[tuple[str | bytes, str]] = [
+    ("", "customers.csv: is empty; its first line must name the columns"),
+    ("\n", "customers.csv:1: the first line is blank; it must name the columns"),
+    (
+        "customer_id,status\n",
+        "customers.csv:1: no column consumer_id, created_at; the header has customer_id, status",
+    ),
+    (
+        CUSTOMERS.replace(",", ";"),
+        (
+            "customers.csv:1: no column customer_id, consumer_id, created_at; the header has "
+            "customer_id;consumer_id;status;created_at; fields must be separated by commas"
+        ),
+    ),
+    (
+        "customer_id,consumer_id,status,created_at,status\n",
+        "customers.csv:1: the header names status twice",
+    ),
+    (
+        CUSTOMERS.encode("utf-16"),
+        "customers.csv:1: the header is not UTF-8; save the file as UTF-8",
+    ),
+    (
+        gzip.compress(CUSTOMERS.encode()),
+        "customers.csv: is gzip; name it customers.csv.gz",
+    ),
+]
+
+
+def test_headers_that_cannot_be_used(database: Database, folder: Path) -> None:
+    for content, reason in HEADERS:
+        write(folder, "customers.csv", content)
+        assert told(database, folder) == [reason]
+
+
+def test_gzip_that_is_none_or_damaged(database: Database, folder: Path) -> None:
+    (folder / "customers.csv").unlink()
+    path = folder / "customers.csv.gz"
+    path.write_text(CUSTOMERS)
+    assert told(database, folder) == ["customers.csv.gz: is not gzip, whatever its name says"]
+    rows = CUSTOMERS + "".join(
+        f"{uuid.UUID(int=n)},{SHOP},ACTIVE,2025-03-01\n" for n in range(1000, 9000)
+    )
+    whole = gzip.compress(rows.encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    (problem,) = refused(database, folder).problems
+    assert "the gzip data ends too early" in str(problem)
+    assert int(str(problem).split(":")[1]) > 1000
+    path.write_bytes(whole[:2000] + b"\0" * 200 + whole[2200:])
+    (problem,) = refused(database, folder).problems
+    assert "cannot be read" in str(problem)
+
+
+def test_a_row_that_the_users_own_table_refuses(database: Database, folder: Path) -> None:
+    database.execute(
+        "alter table customer_events add check (event_type <> 'forbidden'), "
+        "alter event_type type varchar(12)"
+    )
+    rows = [
+        (uuid.UUID(int=n), ANNA, SHOP, "login", "2025-03-01T00:00:00Z") for n in range(1000, 3000)
+    ]
+    header = ("event_id", "customer_id", "consumer_id", "event_type", "created_at")
+    rows[1234] = (*rows[1234][:3], "forbidden", rows[1234][4])
+    write(folder, "customer_events.csv", as_csv([header, *rows]))
+    (problem,) = refused(database, folder).problems
+    assert isinstance(problem, csv_reader.Problem)
+    assert (problem.file, problem.line) == ("customer_events.csv", 1236)
+    assert "violates check constraint" in problem.reason
+    rows[1234] = (*rows[1234][:3], "much too long a type", rows[1234][4])
+    write(folder, "customer_events.csv", as_csv([header, *rows]))
+    (problem,) = told(database, folder)
+    assert problem == (
+        "customer_events.csv:1236: table customer_events refuses it: "
+        "value too long for type character varying(12)"
+    )
+
+
+def test_folders_that_cannot_be_used(database: Database, folder: Path, tmp_path: Path) -> None:
+    def reason(directory: Path) -> str:
+        with pytest.raises(UsageError) as caught:
+            load(database, directory)
+        return str(caught.value).replace(str(tmp_path), "…")
+
+    assert reason(tmp_path / "nowhere") == "…/nowhere: No such file or directory"
+    assert reason(folder / "customers.csv") == "…/files/customers.csv: Not a directory"
+    assert reason(tmp_path) == (
+        "… has none of consumers.csv, customers.csv, customer_events.csv (each may end in .gz)"
+    )
+    write(folder, "customers.csv.gz", CUSTOMERS)
+    assert reason(folder) == (
+        "…/files has both customers.csv and customers.csv.gz; remove one of them"
+    )
+    (folder / "customers.csv.gz").unlink()
+    (folder / "customers.csv").rename(folder / "Customers.CSV")
+    assert reason(folder) == (
+        "…/files has no customers.csv, but Customers.CSV; "
+        "rename it, or move it away to import without"
+    )
+
+
+def test_a_schema_or_source_that_is_not_as_it_must_be(
+    database: Database, empty_database: Database, folder: Path
+) -> None:
+    with pytest.raises(SchemaError):
+        load(empty_database, folder)
+    database.execute("alter table customer_events drop column payload_json")
+    with pytest.raises(SourceError, match="no column payload_json"):
+        load(database, folder)
+
+
+# -- all or nothing ------------------------------------------------------------
+
+
+def many_events(folder: Path, number: int) -> None:
+    with (folder / "customer_events.csv").open("w") as file:
+        file.write("event_id,customer_id,consumer_id,event_type,created_at\n")
+        for n in range(number):
+            clock = f"{n // 3600 % 24:02d}:{n // 60 % 60:02d}:{n % 60:02d}"
+            file.write(f"{n:032x},{ANNA},{SHOP},login,2025-01-01T{clock}Z\n")
+
+
+@pytest.mark.parametrize("statement", ["ingest/importer/copy", "ingest/importer/insert-new"])
+def test_killed_in_the_middle_nothing_is_left(
+    database: Database, folder: Path, statement: str
+) -> None:
+    many_events(folder, 200_000)
+    kill_during(database, statement, "import", folder)
+    assert database.rows(COUNTS) == [(0, 0, 0)]
+    assert counts(load(database, folder))["customer_events"] == (200_000, 200_000, 0, 0, 0)
+
+
+def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It processes up to the import's beginning, and so past rows that it cannot see."""
+    impatient = database.settings.model_copy(update={"holdback_wait": 0.0})
+    invalidate = importer.invalidate_extracts
+
+    def a_run_comes_first(connection: Connection) -> dt.datetime:
+        with connected(impatient, "run") as other:
+            summary = run.run(other, impatient)
+        assert "import" in summary["held_back_by"][0]["application_name"]
+        return invalidate(connection)
+
+    monkeypatch.setattr(importer, "invalidate_extracts", a_run_comes_first)
+    load(database, folder)
+    figures_equal_a_recount(database)
+
+
+def test_a_run_that_extracted_before_an_import_extracts_again(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = database.settings.model_copy(update={"holdback_wait": 0.0})
+    invalidate = importer.invalidate_extracts
+    opened = []
+
+    def a_run_extracts_first(connection: Connection) -> dt.datetime:
+        with connected(impatient, "run") as other:
+            opened.append(run.open_run(other, impatient, at=None))
+            extract.customers(other, impatient, opened[0])
+            extract.events(other, impatient, opened[0])
+        return invalidate(connection)
+
+    monkeypatch.setattr(importer, "invalidate_extracts", a_run_extracts_first)
+    load(database, folder)
+    said: list[str] = []
+    with connected(impatient, "run") as other:
+        run_load.load(other, impatient, opened[0], said.append)
+    assert any("stale" in line for line in said)
+    figures_equal_a_recount(database)
+
+
+def figures_equal_a_recount(database: Database) -> None:
+    """Run once more, and compare every snapshot with what the source says now."""
+    with connected(database.settings, "run") as connection:
+        run.run(connection, database.settings)
+    with database.connect() as connection:
+        sources = oracle.Sources(connection)
+        stamps = connection.execute(
+            "select distinct snapshot_timestamp from consumer_analytics order by 1"
+        ).fetchall()
+        assert len(stamps) == 2
+        for (at,) in stamps:
+            stored = oracle.without_window(oracle.stored(connection, at))
+            assert stored == oracle.without_window(oracle.snapshot(sources, at))
+            assert stored[None]["total_events_all_consumers"] == 2
+
+
+def test_memory_stays_flat(database: Database, folder: Path) -> None:
+    peaks = []
+    for number in (10_000, 200_000):
+        many_events(folder, number)
+        script = (
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from consumer_analytics.db.connection import Connection, connected\n"
+            "from consumer_analytics.ingest.importer import import_directory\n"
+            "from consumer_analytics.settings import settings\n"
+            "with connected(settings(), 'import', writes_sources=True) as connection:\n"
+            "    import_directory(connection, settings(), Path(sys.argv[1]))\n"
+            # The kernel's ru_maxrss would begin with what the test's own process had at the fork.
+            "lines = Path('/proc/self/status').read_text().splitlines()\n"
+            "print(*(line.split()[1] for line in lines if line.startswith('VmHWM')))\n"
+        )
+        done = subprocess.run(
+            [str(COMMAND.with_name("python")), "-c", script, str(folder)],
+            env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout) // 1024)
+    small, large = peaks
+    assert large < 200
+    assert large - small < 40
+
+
+# -- the command ---------------------------------------------------------------
+
+
+def test_the_command_prints_a_table(cli: Cli, folder: Path) -> None:
+    write(folder, "consumers.csv", "consumer_id,name,colour\n" + f"{SHOP},Shop,red\n")
+    result = cli("import", folder)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[1][:6] == ["consumers", "1", "1", "0", "0", "0"]
+    assert "consumers.csv: ignored columns: colour" in result.stdout
+
+
+def test_the_command_reports_as_json(cli: Cli, folder: Path) -> None:
+    cli("import", folder)
+    write(folder, "customers.csv", CUSTOMERS.replace("ACTIVE", "CLOSED"))
+    report = cli("import", folder, "--json").json
+    assert [table["table"] for table in report["tables"]] == [
+        "consumers",
+        "customers",
+        "customer_events",
+    ]
+    customers = report["tables"][1]
+    assert customers.pop("seconds") > 0
+    assert customers == {
+        "table": "customers",
+        "file": "customers.csv",
+        "rows_read": 2,
+        "inserted": 0,
+        "already_there": 1,
+        "different": 1,
+        "repeated": 0,
+        "first_different_line": 2,
+        "ignored_columns": [],
+    }
+
+
+def test_the_command_tells_bad_rows(cli: Cli, folder: Path) -> None:
+    write(folder, "customers.csv", CUSTOMERS + "x,,,\n")
+    result = cli("import", folder)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "customers.csv:4: customer_id: not a UUID: 'x'",
+        "customers.csv:4: created_at: a value is required",
+    ]
+    assert result.stderr.splitlines()[-1] == (
+        "error: nothing was imported: customers.csv:4: customer_id: not a UUID: 'x' (and 1 more)"
+    )
+    result = cli("import", folder, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "problems": [
+            {
+                "file": "customers.csv",
+                "line": 4,
+                "column": "customer_id",
+                "reason": "not a UUID",
+                "value": "x",
+            },
+            {
+                "file": "customers.csv",
+                "line": 4,
+                "column": "created_at",
+                "reason": "a value is required",
+                "value": None,
+            },
+        ],
+        "total_problems": 2,
+    }
+
+
+def test_consumers_without_a_time_are_taken_to_have_always_been_there(
+    cli: Any, database: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "consumers.csv").write_text(f"consumer_id,name\n{uuid.uuid4()},Quiet\n")
+    assert cli("import", tmp_path).exit_code == 0
+    assert cli("run", "--as-of", "2012-01-01").exit_code == 0
+    assert database.rows(
+        "select metrics_json -> 'total_events' from consumer_analytics "
+        "where consumer_id is not null"
+    ) == [(0,)]

@@ -1,0 +1,323 @@
+"""The four measures at the exact boundaries of their limits, and the cause of stale figures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from tests.support import airflow_tables
+
+from consumer_analytics.errors import SourceError
+from consumer_analytics.etl import run, watermark
+from consumer_analytics.monitoring import health
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.reporting import freshness, ranges
+
+MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
+SECOND = dt.timedelta(seconds=1)
+MICROSECOND = dt.timedelta(microseconds=1)
+
+
+def read(database: Any, at: dt.datetime, **changes: Any) -> Health:
+    with database.connect(writes_sources=False) as connection:
+        return health.read(connection, database.settings.model_copy(update=changes), now=at)
+
+
+def ran(database: Any, at: dt.datetime) -> dict[str, Any]:
+    """Do a real run for an instant."""
+    with database.connect("run", writes_sources=False) as connection:
+        return run.run(connection, database.settings, at=at)
+
+
+def add_events(database: Any, at: dt.datetime, count: int) -> None:
+    database.execute(
+        "insert into customer_events (event_id, event_type, created_at) "
+        "select gen_random_uuid(), 'login', %s from generate_series(1, %s)",
+        [at, count],
+    )
+
+
+@pytest.fixture
+def caught_up(database: Any) -> Any:
+    """Return a database whose figures reach midnight."""
+    ran(database, MIDNIGHT)
+    return database
+
+
+@pytest.fixture
+def with_airflow(caught_up: Any) -> Any:
+    airflow_tables.create(caught_up)
+    return caught_up
+
+
+# -- limits --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behind", "state"),
+    [
+        (dt.timedelta(0), "normal"),
+        (HOUR - MICROSECOND, "normal"),
+        (HOUR, "warning"),
+        (6 * HOUR, "warning"),
+        (6 * HOUR + MICROSECOND, "critical"),
+    ],
+)
+def test_watermark_lag(caught_up: Any, behind: dt.timedelta, state: str) -> None:
+    found = read(caught_up, MIDNIGHT + DAY + behind).measure("watermark_lag")
+    assert (found.value, found.state) == (behind.total_seconds(), state)
+    assert found.raw == {"watermark_age_seconds": (DAY + behind).total_seconds()}
+
+
+@pytest.mark.parametrize(
+    ("count", "state"), [(0, "normal"), (1, "warning"), (100, "warning"), (101, "critical")]
+)
+def test_pending_events(caught_up: Any, count: int, state: str) -> None:
+    add_events(caught_up, MIDNIGHT, count)
+    add_events(caught_up, MIDNIGHT + DAY, 7)  # for the next instant
+    found = read(caught_up, MIDNIGHT + DAY + HOUR).measure("pending_events")
+    assert (found.value, found.state) == (count, state)
+    assert found.raw == {"backlog_events": count + 7}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [
+        (4.999999, "normal"),
+        (5.0, "warning"),
+        (15.0, "warning"),
+        (15.000001, "critical"),
+    ],
+)
+def test_dag_runtime(with_airflow: Any, seconds: float, state: str) -> None:
+    airflow_tables.add_run(with_airflow, MIDNIGHT - DAY, seconds=900)
+    airflow_tables.add_run(with_airflow, MIDNIGHT, seconds=seconds)
+    airflow_tables.add_run(
+        with_airflow, MIDNIGHT + SECOND, seconds=4000, triggered_by="TEST"
+    )  # `airflow dags test`
+    airflow_tables.add_run(with_airflow, MIDNIGHT + 2 * SECOND, state="running", seconds=None)
+    airflow_tables.add_run(with_airflow, MIDNIGHT + 3 * SECOND, seconds=99, dag_id="another")
+    found = read(with_airflow, MIDNIGHT + HOUR).measure("dag_runtime")
+    assert (found.value, found.state, found.source) == (seconds, state, "airflow")
+
+
+@pytest.mark.parametrize(("count", "state"), [(0, "normal"), (1, "warning"), (2, "critical")])
+def test_failed_runs(with_airflow: Any, count: int, state: str) -> None:
+    at = MIDNIGHT + 12 * HOUR
+    airflow_tables.add_run(with_airflow, MIDNIGHT, seconds=1)
+    # A day ago to the microsecond is not within 24 hours any more.
+    airflow_tables.add_run(with_airflow, at - DAY - SECOND, state="failed", seconds=1)
+    for number in range(count):
+        begun = at - DAY - SECOND + (number + 1) * MICROSECOND
+        airflow_tables.add_run(with_airflow, begun, state="failed", seconds=1)
+    found = read(with_airflow, at).measure("failed_runs")
+    assert (found.value, found.state, found.source) == (count, state, "airflow")
+
+
+def test_limits_are_settings_and_shown_as_the_guide_has_them(caught_up: Any) -> None:
+    shown = {one.name: one.limits for one in read(caught_up, MIDNIGHT + HOUR).measures}
+    assert shown == {
+        "dag_runtime": {"normal": "< 5 s", "warning": "5-15 s", "critical": "> 15 s"},
+        "failed_runs": {"normal": "0", "warning": "1", "critical": ">= 2"},
+        "watermark_lag": {"normal": "< 1 h", "warning": "1-6 h", "critical": "> 6 h"},
+        "pending_events": {"normal": "0", "warning": "1-100", "critical": "> 100"},
+    }
+    add_events(caught_up, MIDNIGHT, 5)
+    at = MIDNIGHT + DAY + 2 * HOUR
+    changes = {"pending_warning": 6, "lag_warning": 7200.0 + 1, "lag_critical": 9000.0}
+    assert read(caught_up, at).state == "warning"
+    assert read(caught_up, at, **changes).state == "normal"
+
+
+# -- what is due -----------------------------------------------------------------
+
+
+def test_a_daily_job_at_noon_that_ran_at_midnight_has_no_lag(caught_up: Any) -> None:
+    add_events(caught_up, MIDNIGHT + HOUR, 500)
+    found = read(caught_up, MIDNIGHT + 12 * HOUR)
+    assert (found.state, found.measure("watermark_lag").value) == ("normal", 0)
+    assert found.measure("pending_events").value == 0
+    assert (found.due, found.next_due) == (MIDNIGHT, MIDNIGHT + DAY)
+    assert (found.watermark_age_seconds, found.backlog_events) == (12 * 3600, 500)
+
+
+def test_a_lag_goes_on_growing_when_the_next_instant_is_missed_too(caught_up: Any) -> None:
+    found = read(caught_up, MIDNIGHT + 3 * DAY + HOUR)
+    assert found.measure("watermark_lag").value == (2 * DAY + HOUR).total_seconds()
+
+
+def test_midnight_is_the_zones_own(database: Any) -> None:
+    """The night in which Berlin's clocks go back is an hour longer."""
+    zone = {"timezone": "Europe/Berlin"}
+    before = dt.datetime(2025, 10, 26, tzinfo=ZoneInfo("Europe/Berlin"))
+    ran(database, before.astimezone(dt.UTC))
+    due = dt.datetime(2025, 10, 26, 23, tzinfo=dt.UTC)  # 25 hours later
+    assert read(database, due - SECOND, **zone).measure("watermark_lag").value == 0
+    assert read(database, due + HOUR, **zone).measure("watermark_lag").value == 3600
+
+
+def test_events_of_the_last_instant_have_the_runs_deadline_to_be_processed(caught_up: Any) -> None:
+    add_events(caught_up, MIDNIGHT, 500)
+    due = MIDNIGHT + DAY
+    late = read(caught_up, due + dt.timedelta(minutes=10))
+    pending = late.measure("pending_events")
+    assert (pending.value, pending.state, late.state) == (500, "normal", "normal")
+    assert pending.cause is not None
+    assert "it has until 2025-03-06 00:11:00" in pending.cause
+    assert read(caught_up, due + dt.timedelta(minutes=11)).state == "critical"
+
+
+def test_nothing_is_due_before_there_was_anything_to_run(database: Any) -> None:
+    with database.connect() as connection:
+        now = connection.execute("select clock_timestamp()").fetchone()[0]
+    found = read(database, now)
+    assert found.state == "normal"
+    assert found.cause.kind == "not_due"
+    assert found.measure("dag_runtime").value is None
+    later = read(database, now + 2 * DAY)
+    assert later.cause.kind == "not_run"
+    assert later.state == "critical"
+
+
+# -- causes ------------------------------------------------------------------------
+
+
+def test_nothing_to_process(caught_up: Any) -> None:
+    assert read(caught_up, MIDNIGHT + HOUR).cause.kind == "nothing_to_process"
+    add_events(caught_up, MIDNIGHT, 1)
+    ran(caught_up, MIDNIGHT + DAY)
+    assert read(caught_up, MIDNIGHT + DAY).cause.kind == "on_time"
+
+
+def test_not_run(caught_up: Any) -> None:
+    found = read(caught_up, MIDNIGHT + DAY + 2 * HOUR)
+    assert found.cause.kind == "not_run"
+    assert "the run of 2025-03-06 00:00:00 UTC has not happened" in found.cause.text
+    assert found.measure("watermark_lag").cause == found.cause.text
+
+
+def test_not_run_because_paused(with_airflow: Any) -> None:
+    airflow_tables.add_run(with_airflow, MIDNIGHT)
+    with_airflow.execute("update airflow.dag set is_paused = true")
+    found = read(with_airflow, MIDNIGHT + DAY + 2 * HOUR)
+    assert found.cause.kind == "not_run"
+    assert "is paused" in found.cause.text
+
+
+def test_running_late(with_airflow: Any) -> None:
+    airflow_tables.add_run(with_airflow, MIDNIGHT + DAY, state="running", seconds=None)
+    found = read(with_airflow, MIDNIGHT + DAY + 2 * HOUR)
+    assert found.cause.kind == "running_late"
+    assert "is running since 2025-03-06 00:00:00 UTC, for 2 h" in found.cause.text
+
+
+def test_failed(caught_up: Any) -> None:
+    caught_up.execute("alter table customer_events drop column payload_json")
+    with pytest.raises(SourceError):
+        ran(caught_up, MIDNIGHT + DAY)
+    found = read(caught_up, MIDNIGHT + DAY + 2 * HOUR)
+    assert found.cause.kind == "failed"
+    assert "SourceError: " in found.cause.text
+    assert "payload_json" in found.cause.text
+
+
+def test_killed(caught_up: Any) -> None:
+    with caught_up.connect("run", writes_sources=False) as connection:
+        run.open_run(connection, caught_up.settings, at=MIDNIGHT + DAY)
+    caught_up.execute(
+        "update consumer_analytics_internal.runs set opened_at = %s where state = 'open'",
+        [MIDNIGHT + DAY],
+    )
+    assert read(caught_up, MIDNIGHT + DAY + SECOND).cause.kind == "running_late"
+    found = read(caught_up, MIDNIGHT + DAY + HOUR)
+    assert found.cause.kind == "failed"
+    assert "never ended: it was killed" in found.cause.text
+
+
+def test_held_back_by_whom(caught_up: Any) -> None:
+    impatient = replace(
+        caught_up, settings=caught_up.settings.model_copy(update={"holdback_wait": 0.0})
+    )
+    with psycopg.connect(caught_up.url, application_name="nightly export") as other:
+        other.execute("select 1")
+        ((at,),) = caught_up.rows("select clock_timestamp()")
+        pid = other.info.backend_pid
+        ran(impatient, at)
+        due = at.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        # As if the run had been that of the next midnight.
+        caught_up.execute(
+            "update consumer_analytics_internal.runs set requested_at = %s where requested_at = %s",
+            [due, at],
+        )
+        found = read(caught_up, due + 2 * HOUR)
+        assert found.cause.kind == "held_back"
+        assert f"held back by pid {pid} (nightly export" in found.cause.text
+        assert "end it, then run again" in found.cause.text
+        assert [(one["pid"], one["open"]) for one in found.cause.holders] == [(pid, True)]
+    found = read(caught_up, due + 2 * HOUR)
+    assert found.cause.kind == "held_back"
+    assert "has ended since" in found.cause.text
+
+
+def test_a_reset_counts_from_the_reset(caught_up: Any) -> None:
+    at = MIDNIGHT + 12 * HOUR
+    caught_up.execute(
+        "UPDATE etl_job_watermarks SET last_processed_timestamp = '1970-01-01 00:00:00', "
+        "last_run_status = 'pending', metadata_json = "
+        "jsonb_build_object('reset_reason', 'manual_reset', 'reset_at', %s::timestamptz) "
+        "WHERE job_name = 'consumer_analytics_daily'",
+        [at],
+    )
+    found = read(caught_up, at + 2 * HOUR)
+    assert found.measure("watermark_lag").value == 7200
+    assert found.cause.kind == "not_run"
+    assert "set by hand at 2025-03-05 12:00:00 UTC (manual_reset)" in found.cause.text
+
+
+def test_airflows_tables_that_cannot_be_read_are_named(with_airflow: Any) -> None:
+    login = with_airflow.rows("select current_user")[0][0]
+    with with_airflow.connect_admin() as connection:
+        connection.execute("alter schema airflow owner to current_user")
+    found = read(with_airflow, MIDNIGHT + HOUR)
+    for name in ("dag_runtime", "failed_runs"):
+        measure = found.measure(name)
+        assert (measure.value, measure.state) == (None, "unknown")
+        assert f"login {login} may not read Airflow's tables" in (measure.cause or "")
+    assert found.measure("watermark_lag").state == "normal"
+    assert found.state == "unknown"
+
+
+def test_without_airflows_tables_the_engines_own_record_is_taken(caught_up: Any) -> None:
+    caught_up.execute(
+        "update consumer_analytics_internal.runs set opened_at = %s, finished_at = %s",
+        [MIDNIGHT, MIDNIGHT + 15.5 * SECOND],
+    )
+    found = read(caught_up, MIDNIGHT + HOUR).measure("dag_runtime")
+    assert (found.value, found.state, found.source) == (15.5, "critical", "runs")
+
+
+def test_the_dashboard_times_runs_as_airflow_does_in_whichever_schema(with_airflow: Any) -> None:
+    run_id = airflow_tables.add_run(with_airflow, MIDNIGHT, seconds=4.5)
+    with with_airflow.connect_admin() as connection:
+        connection.execute("alter schema airflow rename to elsewhere")
+    with with_airflow.connect() as connection:
+        found = freshness.read(connection, ranges.parse("all"))
+        look = health.Look.take(connection, with_airflow.settings, MIDNIGHT + HOUR)
+        assert look.airflow.known["run_id"] == run_id
+        # What health saw is not looked for again, and is the same.
+        assert freshness.read(connection, ranges.parse("all"), look=look).runs == found.runs
+    assert found.timed_by == "airflow"
+    assert [(one.run, one.state, one.seconds) for one in found.runs] == [(run_id, "success", 4.5)]
+
+
+def test_it_writes_nothing(caught_up: Any) -> None:
+    with caught_up.connect() as connection:
+        connection.execute("set default_transaction_read_only = on")
+        assert health.read(connection, caught_up.settings).at is not None
+        assert watermark.read(connection).last_processed_timestamp == MIDNIGHT

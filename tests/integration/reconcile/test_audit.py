@@ -1,0 +1,284 @@
+"""The audit finds every fault by name and figure, and repairs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from tests.integration.reconcile.test_sweep import (
+    BEGIN,
+    DAY,
+    END,
+    go,
+    history,
+    purge,
+    swept,
+    tamper,
+)
+from tests.support.checks import figures, touched_rows, wrong_snapshots
+
+from consumer_analytics import backfill
+from consumer_analytics.reconcile import audit
+
+TENANT = uuid.UUID(int=5)
+AT = BEGIN + 4 * DAY
+
+
+def audited(database: Any, **options: Any) -> audit.Audit:
+    with database.connect("audit", writes_sources=False) as connection:
+        return audit.audit(connection, database.settings, **options)
+
+
+def named(found: audit.Audit) -> set[tuple[Any, ...]]:
+    return {
+        (one.where, one.consumer_id, one.figure, one.kept, one.recounted) for one in found.listed
+    }
+
+
+def small(database: Any) -> None:
+    """Three events of one consumer on one day, and a snapshot after each of three days."""
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'five', %s)",
+        [TENANT, BEGIN],
+    )
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "select gen_random_uuid(), %s, 'login', %s from generate_series(1, 3)",
+        [TENANT, AT - dt.timedelta(hours=1)],
+    )
+    for day in range(3):
+        go(database, AT + day * DAY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.both_versions
+def test_what_runs_have_written_is_clean_and_stays_untouched(database: Any, seed: int) -> None:
+    history(database, 60 + seed)
+    # Windows that are not from one snapshot to the next.
+    database.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
+    go(database, END + DAY)
+    go(database, END - 2 * DAY - dt.timedelta(minutes=7))
+    with database.connect() as connection:
+        before = touched_rows(connection)
+        found = audited(database)
+        assert touched_rows(connection) == before
+    assert found.listed == []
+    assert found.clean
+    assert (found.missing, found.double) == (0, 0)
+    assert found.snapshots == 11
+    assert found.rows == database.rows("select count(*) from consumer_analytics")[0][0]
+
+
+FAULTS = {
+    "day": (
+        "update consumer_analytics_internal.event_days set n = n + 1",
+        {("day", str(TENANT), "login", 4, 3)},
+    ),
+    "day gone": (
+        "delete from consumer_analytics_internal.event_days",
+        {("day", str(TENANT), "login", 0, 3)},
+    ),
+    "total": (
+        "update consumer_analytics_internal.event_totals set n = n - 1",
+        {("total", str(TENANT), "login", 2, 3)},
+    ),
+    "figure": (
+        (
+            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+            "'{events_by_type,login}', '9') where consumer_id is not null "
+            "and snapshot_timestamp = '2025-03-05'"
+        ),
+        {("snapshot", str(TENANT), "events_by_type.login", 9, 3)},
+    ),
+    "window": (
+        (
+            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+            "'{incremental_stats,new_events_in_window}', '7') where consumer_id is null "
+            "and snapshot_timestamp = '2025-03-05'"
+        ),
+        {("snapshot", None, "incremental_stats.new_events_in_window", 7, 3)},
+    ),
+    "emptied": (
+        (
+            "update consumer_analytics set metrics_json = metrics_json - 'total_events' "
+            "where consumer_id is not null and snapshot_timestamp = '2025-03-05'"
+        ),
+        {("snapshot", str(TENANT), "total_events", None, 3)},
+    ),
+    "row gone": (
+        (
+            "delete from consumer_analytics where consumer_id is not null "
+            "and snapshot_timestamp = '2025-03-06'"
+        ),
+        {("snapshot", str(TENANT), "row", "no row", "a row")},
+    ),
+    "global row gone": (
+        (
+            "delete from consumer_analytics where consumer_id is null "
+            "and snapshot_timestamp = '2025-03-06'"
+        ),
+        {("snapshot", None, "row", "no row", "a row")},
+    ),
+    "snapshot gone": (
+        "delete from consumer_analytics where snapshot_timestamp = '2025-03-06'",
+        {
+            ("snapshot", None, "row", "no row", "a row"),
+            ("snapshot", str(TENANT), "row", "no row", "a row"),
+        },
+    ),
+    "stranger": (
+        (
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "select '00000000-0000-0000-0000-000000000009', snapshot_timestamp, metrics_json "
+            "from consumer_analytics where snapshot_timestamp = '2025-03-06' "
+            "and consumer_id is not null"
+        ),
+        {("snapshot", str(uuid.UUID(int=9)), "row", "a row", "no row")},
+    ),
+    "doubled": (
+        (
+            "alter table consumer_analytics drop constraint consumer_analytics_once; "
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "select consumer_id, snapshot_timestamp, metrics_json from consumer_analytics "
+            "where snapshot_timestamp = '2025-03-06'"
+        ),
+        {
+            ("snapshot", None, "row", "2 rows", "1 row"),
+            ("snapshot", str(TENANT), "row", "2 rows", "1 row"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_named_with_both_figures_and_repaired(database: Any, fault: str) -> None:
+    statement, expected = FAULTS[fault]
+    small(database)
+    assert audited(database).clean
+    with database.connect() as connection:
+        sound = figures(connection)
+        connection.execute(statement)
+        found = audited(database)
+        assert named(found) == expected
+        assert found.differences == len(expected)
+    with database.connect("repair", writes_sources=False) as connection:
+        audit.repair(connection, database.settings, found)
+    assert audited(database).listed == []
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+        now = figures(connection)
+        assert now.keys() == sound.keys()
+        if fault != "snapshot gone":
+            assert now == sound
+
+
+@pytest.mark.both_versions
+def test_the_command_says_it_and_its_exit_code_too(database: Any, cli: Any) -> None:
+    small(database)
+    clean = cli("audit")
+    assert clean.exit_code == 0
+    assert "0 missing, 0 double\nnothing differs\n" in clean.stdout
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [TENANT, AT - DAY],
+    )
+    told = cli("audit")
+    assert told.exit_code == 1
+    assert "1 missing, 0 double" in told.stdout
+    assert str(TENANT) in told.stdout
+    answer = cli("audit", "--json", "--limit", "2")
+    assert answer.exit_code == 1
+    assert answer.json["missing"] == 1
+    assert answer.json["first_differences"][0] == {
+        "where": "day",
+        "consumer_id": str(TENANT),
+        "figure": "login",
+        "at": (AT - DAY).date().isoformat(),
+        "kept": 3,
+        "recounted": 4,
+    }
+    assert len(answer.json["first_differences"]) == 2
+    assert answer.json["differences"] > 2
+    repaired = cli("audit", "--repair")
+    assert repaired.exit_code == 0
+    assert repaired.stdout.endswith("0 missing, 0 double\nnothing differs\n")
+    assert "1 events found" in repaired.stdout
+    assert cli("audit", "--repair", "--json").json["clean"] is True
+
+
+def test_rows_of_chosen_consumers_are_no_torn_snapshots(database: Any) -> None:
+    history(database, 90, snapshots=1)
+    go(database, END)
+    chosen = str(
+        database.rows("select consumer_id from consumers order by created_at limit 1")[0][0]
+    )
+    with database.connect("backfill", writes_sources=False) as connection:
+        for interval, consumers in (("weekly", None), ("daily", [chosen])):
+            request = backfill.request_of("2025-03-01", "2025-03-10", interval, consumers=consumers)
+            backfill.backfill(connection, database.settings, request)
+    found = audited(database)
+    assert found.listed == []
+    # Those that are there are compared all the same;
+    database.execute(
+        "update consumer_analytics "
+        "set metrics_json = jsonb_set(metrics_json, '{total_events}', '-1') "
+        "where snapshot_timestamp = '2025-03-05'"
+    )
+    assert [one.figure for one in audited(database).listed] == ["total_events"]
+    # what everybody's backfill wrote, whole; and so is what a run wrote.
+    for at in (BEGIN + 7 * DAY, END):
+        database.execute(
+            "delete from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
+            [at],
+        )
+        assert (None, "row") in {
+            (one.consumer_id, one.figure) for one in audited(database, lower=at, upper=at).listed
+        }
+
+
+def test_a_range_leaves_the_rest_out(database: Any, cli: Any) -> None:
+    small(database)
+    database.execute(FAULTS["figure"][0])
+    assert audited(database, lower=AT + DAY).clean
+    assert not audited(database, upper=AT).clean
+    assert audited(database, upper=AT - dt.timedelta(seconds=1)).clean
+    assert cli("audit", "--from", "2025-03-06").exit_code == 0
+    assert cli("audit", "--from", "2025-03-06", "--to", "2025-03-01").exit_code == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_was_tampered_with_is_found_and_repaired(database: Any, seed: int) -> None:
+    rng = history(database, 70 + seed)
+    with database.connect() as connection:
+        tamper(connection, rng, BEGIN)
+        wrong = {at for at, *_ in wrong_snapshots(connection)}
+        found = audited(database)
+        assert set(found.wrong_snapshots) == wrong
+    with database.connect("repair", writes_sources=False) as connection:
+        audit.repair(connection, database.settings, found)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+    assert audited(database).listed == []
+
+
+def test_purged_days_are_told_and_are_no_differences(database: Any, cli: Any) -> None:
+    history(database, 80)
+    swept(database, since=BEGIN.date())  # so that births are remembered
+    purge(database, BEGIN + 5 * DAY)
+    found = audited(database)
+    assert found.listed == []
+    assert found.days_not_recountable >= 4
+    assert found.snapshots_not_recountable >= 4
+    assert found.purged_before is not None
+    assert "can no longer be recounted" in cli("audit").stdout
+    assert cli("audit", "--accept-purged").exit_code == 1
+    assert cli("audit", "--accept-purged", "--repair").exit_code == 0
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+
+
+def test_it_works_before_the_first_run(cli: Any) -> None:
+    assert cli("audit").exit_code == 0
