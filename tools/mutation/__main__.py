@@ -166,9 +166,7 @@ def _measure(settings: Configuration, *, everything: bool) -> list[dict[str, Any
     """Measure the tests of files that have changed since, and return what is known of all."""
     known = {} if everything else results.measured()
     new = [
-        file
-        for file in settings.tests
-        if known.get(file, {}).get("digest") != results.digest(file)
+        file for file in settings.tests if known.get(file, {}).get("digest") != results.digest(file)
     ]
     if new:
         print(f"measuring {len(new)} files of tests")

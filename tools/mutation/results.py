@@ -148,9 +148,7 @@ def table(found: Sequence[Result], mutants: Sequence[Mutant]) -> str:
         by_file.setdefault(one.mutant.file, Counter())[one.outcome] += 1
     there = Counter(mutant.file for mutant in mutants)
     lines = [
-        f"{'noticed':>8}{'there are':>10}"
-        + "".join(f"{name:>11}" for name in OUTCOMES)
-        + "  file"
+        f"{'noticed':>8}{'there are':>10}" + "".join(f"{name:>11}" for name in OUTCOMES) + "  file"
     ]
     for file, counts in sorted(by_file.items(), key=lambda one: (_share(one[1]), one[0])):
         lines.append(_row(counts, there[file], file))

@@ -97,6 +97,5 @@ def opening_of(found: Sequence[Token], closing: int) -> int:
     return next(
         place
         for place in range(closing - 1, -1, -1)
-        if found[place].depth == depth
-        and _OPENING.get(found[place].text) == found[closing].text
+        if found[place].depth == depth and _OPENING.get(found[place].text) == found[closing].text
     )

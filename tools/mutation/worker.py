@@ -27,7 +27,6 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
-
 from tools.mutation import probe
 from tools.mutation.edits import Edit, Mutant
 from tools.mutation.swapping import NotRunnable, Swapper
