@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import random
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 from pydantic import SecretStr
-from tests.support import oracle
+from tests.support import oracle, scratch
 from tests.support.crashes import Child, locked, parked, wait_for
 from tests.support.history import random_history
 from tests.support.runs import WAYS
@@ -458,7 +457,7 @@ def private(tmp_path: Path) -> Iterator[tuple[Any, EmbeddedPostgres]]:
 
     from consumer_analytics.settings import Settings
 
-    folder = Path(tempfile.mkdtemp(prefix="ca-test-"))
+    folder = scratch.folder("ca-test-")
     embedded = EmbeddedPostgres(folder, options={"shared_buffers": "64MB"})
     try:
         embedded.start()
