@@ -26,7 +26,7 @@ def _do(
 ) -> dict[str, Any]:
     if work == "run":
         at = dt.datetime.fromisoformat(values["at"]) if values.get("at") else None
-        return run.run(connection, settings, at=at)
+        return run.run(connection, settings, at=at).as_json()
     if work == "backfill":
         request = backfill.request_of(values["start"], values["end"], "daily")
         return backfill.backfill(connection, settings, request)

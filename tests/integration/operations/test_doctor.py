@@ -445,7 +445,7 @@ def test_a_failed_run(healthy: Any) -> None:
 
 def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
     with db.connected(database.settings, "test") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def test_a_watermark_that_was_set_to_the_future(healthy: Any) -> None:
