@@ -53,6 +53,6 @@ def count(
         if not scalar(connection, query("backfill/customers-overlooked", named=named_sum)):
             return shape.statuses
         connection.execute("drop table pg_temp.customer_cells")
-    made = Plan(stands, bounds, stands.processed_through, (), ())
-    extract.customers_of(connection, settings, made, CHANGES)
+    plan = Plan(stands, bounds, stands.processed_through, (), ())
+    extract.customers_of(connection, settings, plan, CHANGES)
     return None

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns, customers, events
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.sources import Origins
+from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.backfill.transfer import Share, exchange
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.etl import extract
@@ -20,7 +20,7 @@ from consumer_analytics.sql import query
 
 
 @dataclass(frozen=True)
-class Read:
+class Reading:
     """What has been read of a range, and is to be written.
 
     Attributes:
@@ -39,7 +39,7 @@ def read(
     job: Job,
     bounds: tuple[dt.datetime, ...],
     share: Share | None = None,
-) -> Read:
+) -> Reading:
     """Lay out the cells of the periods, within the caller's transaction.
 
     Args:
@@ -61,7 +61,7 @@ def read(
     stands = extract.standing(connection, job.settings)
     with job.counts.timed("read"):
         _lay_out(connection, job, figures, stands, bounds, share)
-    return Read(figures, stands, bounds)
+    return Reading(figures, stands, bounds)
 
 
 def _lay_out(
@@ -82,8 +82,8 @@ def _lay_out(
     connection.execute(changes)
     if share is None or not share.first:
         with counts.timed("read events"):
-            origins = Origins(stands, bounds)
-            once = events.count(connection, settings, origins, bounds, types, request)
+            sources = EventSources(stands, bounds)
+            once = events.count(connection, settings, sources, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
             statuses = customers.count(connection, settings, stands, bounds)
@@ -93,10 +93,10 @@ def _lay_out(
         before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
         connection.execute("analyze pg_temp.backfill_customers")
-        found: Sequence[str] = statuses or scalar(
+        named: Sequence[str] = statuses or scalar(
             connection, "select array(select distinct status from pg_temp.backfill_customers)"
         )
-        shape = shape_of(types, found)
+        shape = shape_of(types, named)
         others = not once and scalar_of(connection, "backfill/rest-exists", {"types": list(types)})
         shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(

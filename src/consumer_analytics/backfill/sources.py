@@ -12,7 +12,7 @@ from consumer_analytics.etl.plan import Range, Standing
 _ONE_DAY = dt.timedelta(days=1)
 
 
-class Origins:
+class EventSources:
     """Which days come from the counts that runs keep, and what from the source.
 
     Days that no instant cuts are taken from `event_days`; days that one cuts,

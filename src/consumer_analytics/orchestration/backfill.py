@@ -55,22 +55,22 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
     with in_a_line("refused"):
         request = request_of(params, dag_run)
         with connected(settings(), "airflow backfill check") as connection:
-            outlook = engine.look(connection, settings(), request)
+            estimate = engine.estimate_of(connection, settings(), request)
     log.info(
         "%s to %s, %s: %s periods, about %s snapshots; reads about %s events, writes about %.0f MB",
         request.start,
         request.end,
         request.interval,
-        f"{outlook.periods:,}",
-        f"{outlook.snapshots:,}",
-        f"{outlook.rows_to_scan:,}",
-        outlook.bytes_to_write / 1e6,
+        f"{estimate.periods:,}",
+        f"{estimate.snapshots:,}",
+        f"{estimate.rows_to_scan:,}",
+        estimate.bytes_to_write / 1e6,
     )
     return {
-        "periods": outlook.periods,
-        "snapshots_estimated": outlook.snapshots,
-        "rows_to_scan_estimated": outlook.rows_to_scan,
-        "bytes_to_write_estimated": outlook.bytes_to_write,
+        "periods": estimate.periods,
+        "snapshots_estimated": estimate.snapshots,
+        "rows_to_scan_estimated": estimate.rows_to_scan,
+        "bytes_to_write_estimated": estimate.bytes_to_write,
     }
 
 
@@ -78,15 +78,17 @@ def write(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
     with in_a_line("stopped"), connected(settings(), "airflow backfill") as connection:
-        done = engine.backfill(
+        result = engine.backfill(
             connection, settings(), request, notify=log.warning, progress=_lines()
         )
     figures = {
-        name: done[name]
-        for name in ("periods", "snapshots_written", "snapshots_untouched", "snapshots_restated")
+        "periods": result.periods,
+        "snapshots_written": result.snapshots_written,
+        "snapshots_untouched": result.snapshots_untouched,
+        "snapshots_restated": result.snapshots_restated,
     }
     log.info("%s", ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in figures.items()))
-    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in done["seconds"].items()))
+    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in result.seconds.items()))
     return figures
 
 

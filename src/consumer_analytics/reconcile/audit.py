@@ -13,10 +13,11 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from consumer_analytics.calendar import instants
+from consumer_analytics.calendar import instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import (
     INFINITY,
@@ -207,7 +208,12 @@ def _audit(
 
     marks = connection.execute(
         query("reconcile/audit/instants"),
-        {"lower": lower, "upper": upper, "recountable_from": stands.purged_before},
+        {
+            "lower": lower,
+            "upper": upper,
+            "recountable_from": stands.purged_before,
+            "backfilled": _backfilled(connection),
+        },
     ).fetchall()
     snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
     found.snapshots_not_recountable = len(marks) - len(snapshots)
@@ -253,6 +259,17 @@ def _audit(
         _compare(connection, settings, stands, values, chunk, found, differs)
     found.wrong_snapshots = sorted(set(found.wrong_snapshots))
     return found
+
+
+def _backfilled(connection: Connection) -> list[dt.datetime]:
+    """Return the instants that were backfilled for all consumers."""
+    return sorted(
+        {
+            at
+            for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
+            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+        }
+    )
 
 
 def _compare(

@@ -41,7 +41,7 @@ def go(database: Database, at: dt.datetime) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at)
 
 
-def fill(database: Database, days: int) -> dict[str, Any]:
+def fill(database: Database, days: int) -> backfill.BackfillResult:
     """Backfill the last days."""
     request = backfill.request_of((UNTIL - days * DAY).date(), UNTIL.date(), "daily")
     with connected(database.settings, "backfill") as connection:
