@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from consumer_analytics.backfill.request import Request
-from consumer_analytics.backfill.result import Written
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.settings import Settings
 
 
@@ -23,7 +23,7 @@ class Counts:
         seconds: that each step took; of both sessions together, where there are two.
     """
 
-    written: Written = Written()
+    written: SnapshotCounts = field(default_factory=SnapshotCounts)
     outdated: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -42,7 +42,7 @@ class Counts:
         with self._lock:
             self.seconds[step] = round(self.seconds.get(step, 0) + took, 3)
 
-    def add(self, written: Written, *, outdated: bool = False) -> None:
+    def add(self, written: SnapshotCounts, *, outdated: bool = False) -> None:
         """Add what was written; `outdated` where its counts have changed since."""
         with self._lock:
             self.written += written

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.backfill.request import Request
-from consumer_analytics.backfill.result import Written
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db import locks, schema
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import Lock
@@ -51,7 +51,7 @@ def begin(connection: Connection, settings: Settings, request: Request, periods:
     return backfill_id
 
 
-def advance(connection: Connection, backfill_id: int, written: Written) -> None:
+def advance(connection: Connection, backfill_id: int, written: SnapshotCounts) -> None:
     """Add to what is done."""
     connection.execute(
         query("backfill/advance"),

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Written:
+class SnapshotCounts:
     """What was written, of a chunk or of all of them.
 
     Attributes:
@@ -23,8 +23,8 @@ class Written:
     untouched: int = 0
     restated: int = 0
 
-    def __add__(self, other: Written) -> Written:
-        return Written(
+    def __add__(self, other: SnapshotCounts) -> SnapshotCounts:
+        return SnapshotCounts(
             self.periods + other.periods,
             self.new + other.new,
             self.untouched + other.untouched,

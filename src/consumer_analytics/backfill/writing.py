@@ -12,7 +12,7 @@ from psycopg import sql
 from consumer_analytics.backfill import record
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.reading import Reading
-from consumer_analytics.backfill.result import Written
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
@@ -50,7 +50,7 @@ def restate(connection: Connection, job: Job) -> None:
     with job.counts.timed("restate"), job_lock(connection, job.settings):
         reason = f"backfill {job.backfill_id}"
         restated = restating.restate(connection, job.settings, reason, job.notify)
-        written = Written(restated=restated)
+        written = SnapshotCounts(restated=restated)
         job.counts.add(written)
         record.advance(connection, job.backfill_id, written)
 
@@ -104,7 +104,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
                 written = _merge(connection, rendered, values, whole=request.consumers is None)
             else:
                 written = _insert(connection, rendered, values)
-    written += Written(periods=last - first + 1)
+    written += SnapshotCounts(periods=last - first + 1)
     # In a transaction of its own: two sessions may be done at the same time.
     record.advance(connection, job.backfill_id, written)
     counts.add(written, outdated=outdated)
@@ -112,9 +112,9 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
 
 def _insert(
     connection: Connection, rendered: list[sql.Composable], values: dict[str, Any]
-) -> Written:
+) -> SnapshotCounts:
     """Write to a range that has no snapshot."""
-    return Written(
+    return SnapshotCounts(
         new=sum(
             connection.execute(query("backfill/insert", rendered=part), values).rowcount
             for part in rendered
@@ -128,7 +128,7 @@ def _merge(
     values: dict[str, Any],
     *,
     whole: bool,
-) -> Written:
+) -> SnapshotCounts:
     """Write to a range that has snapshots: insert what is missing, restate what differs."""
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     union = sql.SQL("\nunion all\n").join(rendered)
@@ -140,7 +140,7 @@ def _merge(
     if whole and scalar_of(connection, "shared/snapshots-are-there", values):
         withdrawn = connection.execute(query("shared/snapshots-withdraw"), values).rowcount
     new = connection.execute(query("shared/snapshots-insert"), values).rowcount
-    return Written(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
+    return SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
 
 
 def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:

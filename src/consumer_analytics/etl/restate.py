@@ -9,10 +9,10 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
 from consumer_analytics.etl import extract, plan, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -100,7 +100,7 @@ def restate_these(
 
 
 def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
-    first = instants.moment(chunk[0][0])
+    first = moment(chunk[0][0])
     if len(chunk) == 1:
         return f"restating the snapshot of {first}"
     return f"restating {len(chunk)} snapshots from {first} on"

@@ -32,6 +32,7 @@ from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.plan import Standing
 from consumer_analytics.etl.restate import restate, restate_these
 from consumer_analytics.etl.revisions import flat
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -255,7 +256,7 @@ def _audit(
 
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
-        notify(f"comparing snapshots from {instants.moment(chunk[0][0])} on")
+        notify(f"comparing snapshots from {moment(chunk[0][0])} on")
         _compare(connection, settings, stands, values, chunk, found, differs)
     found.wrong_snapshots = sorted(set(found.wrong_snapshots))
     return found
