@@ -108,7 +108,7 @@ def main() -> None:
     settings = Settings(database_url=SecretStr(wanted.url))  # type: ignore[call-arg]
     schema.migrate(settings)
     if not wanted.keep_sources:
-        plan = simulate.Plan(
+        plan = simulate.SimulationPlan(
             dt.datetime.combine(UNTIL, dt.time(), dt.UTC),
             consumers=wanted.consumers,
             customers=wanted.customers,

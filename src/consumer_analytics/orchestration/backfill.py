@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from consumer_analytics import backfill as engine
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.orchestration.dag_runs import TriggeredRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings
 
@@ -20,14 +21,7 @@ PARAMETERS = ("start_date", "end_date", "interval")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class DagRun(Protocol):
-    """What is needed of the orchestrator's DAG run."""
-
-    run_id: str
-    conf: Mapping[str, Any] | None
-
-
-def request_of(params: Mapping[str, Any], dag_run: DagRun) -> engine.Request:
+def request_of(params: Mapping[str, Any], dag_run: TriggeredRun) -> engine.Request:
     """Make a request of a DAG run's parameters.
 
     Raises:
@@ -46,7 +40,7 @@ def request_of(params: Mapping[str, Any], dag_run: DagRun) -> engine.Request:
     )
 
 
-def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
+def check(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, Any]:
     """Check the parameters and log what will be done; nothing is written.
 
     Raises:
@@ -74,7 +68,7 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
     }
 
 
-def write(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, int]:
+def write(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
     with in_a_line("stopped"), connected(settings(), "airflow backfill") as connection:

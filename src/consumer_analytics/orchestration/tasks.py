@@ -11,7 +11,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
@@ -19,21 +19,13 @@ from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, load, run
 from consumer_analytics.etl.models import Run
+from consumer_analytics.orchestration.dag_runs import DagRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
 SOURCE = "airflow_etl"
-
-
-class DagRun(Protocol):
-    """What is needed of the orchestrator's DAG run."""
-
-    dag_id: str
-    run_id: str
-    logical_date: dt.datetime | None
-    run_after: dt.datetime
 
 
 def run_key(dag_run: DagRun) -> str:
@@ -69,9 +61,9 @@ def _extract(
     count: Callable[[Connection, Settings, Run], Mapping[str, Any]],
 ) -> str:
     with _step(dag_run, name, reopen=False) as (connection, config, opened):
-        found = dict(count(connection, config, opened))
-        seconds = found.pop("seconds", 0)
-        figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in found.items())
+        counts = dict(count(connection, config, opened))
+        seconds = counts.pop("seconds", 0)
+        figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in counts.items())
         log.info("found in %.3f s: %s", seconds, figures)
     return run_key(dag_run)
 
@@ -82,7 +74,7 @@ def _step(
 ) -> Iterator[tuple[Connection, Settings, Run]]:
     """Open the DAG run's run, or find it open; note a failure where one comes.
 
-    A run that ended well is opened anew for its load only: an extract that is
+    A run that ended well is opened again for its load only: an extract that is
     cleared alone must not leave it open.
     """
     config = settings()
@@ -90,10 +82,10 @@ def _step(
     try:
         with in_a_line(f"{name} failed"), connected(config, f"airflow {name}") as connection:
             # Most often another task has opened it: then all that opening checks is checked.
-            found = run.find(connection, key, state="open")
-            if found is None and not reopen:
-                found = run.find(connection, key, state="success")
-            opened = found or run.open_run(
+            known = run.find(connection, key, state="open")
+            if known is None and not reopen:
+                known = run.find(connection, key, state="success")
+            opened = known or run.open_run(
                 connection,
                 config,
                 at=instant(dag_run),

@@ -29,7 +29,7 @@ BEGIN, END = dt.date(2025, 2, 26), dt.date(2025, 6, 1)
 DAY = dt.timedelta(days=1)
 UNTIL = dt.datetime(2025, 6, 1, 12, tzinfo=dt.UTC)
 #: 95 days up to a noon, so that days of every zone end within.
-HISTORY = simulate.Plan(UNTIL, consumers=6, customers=250, events=5_000, days=97, seed=11)
+HISTORY = simulate.SimulationPlan(UNTIL, consumers=6, customers=250, events=5_000, days=97, seed=11)
 FIGURES = (
     "select consumer_id, snapshot_timestamp, "
     "metrics_json - '{incremental_stats,snapshot_source,etl_job}'::text[] "

@@ -29,7 +29,7 @@ SAMPLES = ("backfill/types", "backfill/statuses")
 
 def simulated(database: Database) -> None:
     """Fill the sources with a history whose last day is a small part of it."""
-    plan = simulate.Plan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
+    plan = simulate.SimulationPlan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
     with connected(database.settings, "simulate", writes_sources=True) as connection:
         simulate.simulate(connection, database.settings, plan)
         connection.execute("vacuum analyze consumers, customers, customer_events")
