@@ -18,8 +18,9 @@ from consumer_analytics.calendar import days, instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import extract, sources
-from consumer_analytics.etl.plan import Range, Standing
+from consumer_analytics.etl import job_state, sources
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -92,9 +93,9 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        stands = extract.standing(connection, settings)
-        bounds, purged = _without_purged(bounds, stands)
-        scanned = EventSources(stands, bounds).ranges if len(bounds) > 1 else []
+        state = job_state.read(connection, settings)
+        bounds, purged = _without_purged(bounds, state)
+        scanned = EventSources(state, bounds).ranges if len(bounds) > 1 else []
         rows = sum(_rows_of(connection, settings, stretch) for stretch in scanned)
         consumers = registered(connection, settings, request)
         snapshots, there = _expected(connection, settings, request, bounds[1:])
@@ -156,17 +157,17 @@ def _expected(
 
 
 def _without_purged(
-    bounds: tuple[dt.datetime, ...], stands: Standing
+    bounds: tuple[dt.datetime, ...], state: JobState
 ) -> tuple[tuple[dt.datetime, ...], int]:
     """Leave out instants that the source can no longer tell: what was reported stays."""
-    horizon = stands.purged_before
+    horizon = state.purged_before
     if horizon is None:
         return bounds, 0
     lost = sum(at < horizon for at in bounds[1:])
     return bounds[lost:], lost
 
 
-def _rows_of(connection: Connection, settings: Settings, stretch: Range) -> int:
+def _rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
     """Return how many events a stretch of time has, as the planner estimates."""
     explained = scalar(
         connection,

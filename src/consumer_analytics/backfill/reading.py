@@ -13,8 +13,8 @@ from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.backfill.transfer import Share, exchange
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import extract
-from consumer_analytics.etl.plan import Standing
+from consumer_analytics.etl import job_state
+from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.snapshots import Figures, Shape, shape_of
 from consumer_analytics.sql import query
 
@@ -25,12 +25,12 @@ class Reading:
 
     Attributes:
         figures: laid out in the temporary tables of the session that has read them.
-        stands: where the job stood then.
+        state: where the job stood then.
         bounds: of the periods.
     """
 
     figures: Figures
-    stands: Standing
+    state: JobState
     bounds: tuple[dt.datetime, ...]
 
 
@@ -58,17 +58,17 @@ def read(
         # A worker of the one session would take its core from the other, which has more to read.
         connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
-    stands = extract.standing(connection, job.settings)
+    state = job_state.read(connection, job.settings)
     with job.counts.timed("read"):
-        _lay_out(connection, job, figures, stands, bounds, share)
-    return Reading(figures, stands, bounds)
+        _lay_out(connection, job, figures, state, bounds, share)
+    return Reading(figures, state, bounds)
 
 
 def _lay_out(
     connection: Connection,
     job: Job,
     figures: Figures,
-    stands: Standing,
+    state: JobState,
     bounds: tuple[dt.datetime, ...],
     share: Share | None,
 ) -> None:
@@ -82,11 +82,11 @@ def _lay_out(
     connection.execute(changes)
     if share is None or not share.first:
         with counts.timed("read events"):
-            sources = EventSources(stands, bounds)
+            sources = EventSources(state, bounds)
             once = events.count(connection, settings, sources, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
-            statuses = customers.count(connection, settings, stands, bounds)
+            statuses = customers.count(connection, settings, state, bounds)
     if share is not None:
         with counts.timed("exchange"):
             statuses, once = exchange(connection, share, statuses, once=once)

@@ -79,7 +79,7 @@ def _chunk(
 def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple[int, int]) -> None:
     counts, request = job.counts, job.request
     first, last = span
-    stands, bounds = reading.stands, reading.bounds
+    state, bounds = reading.state, reading.bounds
     consumers, whole, values = reading.figures.rendered(first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
@@ -87,11 +87,11 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
     values |= {
         "id": job.backfill_id,
         "job": watermark.JOB,
-        "known": stands.processed_through,
+        "known": state.processed_through,
         "from": bounds[first],
         "until": bounds[last],
         "snapshots": list(bounds[first : last + 1]),
-        "recountable_from": stands.purged_before,
+        "recountable_from": state.purged_before,
         "reason": f"backfill {job.backfill_id}",
     }
     waited = time.monotonic()

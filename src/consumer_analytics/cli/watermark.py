@@ -29,22 +29,19 @@ def show(as_json: JsonFlag = False) -> None:
     with connected(settings(), "watermark show") as connection:
         schema.require_current(connection)
         mark = engine.read(connection)
-        changes = engine.changes(connection)
+        moves = engine.moves(connection)
     if as_json:
-        print_json(mark.as_json() | {"changes": [change.as_json() for change in changes]})
+        print_json(mark.as_json() | {"changes": [one.as_json() for one in moves]})
         return
     say(f"job                {engine.JOB}")
     say(f"processed up to    {exactly(mark.last_processed_timestamp)}")
     say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
     say(f"records processed  {mark.records_processed:,}")
-    if changes:
+    if moves:
         say("")
         print_table(
             ["moved at", "by", "from", "to", "reason"],
-            [
-                [moment(change.at), change.who, change.before, change.after, change.reason]
-                for change in changes
-            ],
+            [[moment(one.at), one.who, one.before, one.after, one.reason] for one in moves],
         )
 
 
