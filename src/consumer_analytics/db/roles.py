@@ -485,7 +485,7 @@ def _require_login(connection: Connection, login: str) -> None:
 
 def _tenants(connection: Connection) -> dict[str, list[str]]:
     """Return the tenants' logins and their consumers."""
-    found: dict[str, list[str]] = {}
+    logins: dict[str, list[str]] = {}
     for login, consumer in connection.execute(query("db/tenants-list")):
-        found.setdefault(login, []).append(consumer)
-    return found
+        logins.setdefault(login, []).append(consumer)
+    return logins
