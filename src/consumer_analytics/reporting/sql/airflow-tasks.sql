@@ -5,9 +5,9 @@ select
     run.start_date,
     run.end_date,
     task.task_id,
-    task.state,
-    task.start_date,
-    task.end_date,
+    task.state as task_state,
+    task.start_date as task_start_date,
+    task.end_date as task_end_date,
     task.try_number
 from (
     select dag_id, run_id, state, start_date, end_date
