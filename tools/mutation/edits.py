@@ -50,9 +50,7 @@ class Mutant:
     @property
     def key(self) -> str:
         """Identify it across runs, as long as the lines around it stay as they are."""
-        told = "\0".join(
-            [self.file, str(self.line), str(self.edit.start), self.before, self.after]
-        )
+        told = "\0".join([self.file, str(self.line), str(self.edit.start), self.before, self.after])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def __str__(self) -> str:

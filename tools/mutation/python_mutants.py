@@ -14,7 +14,6 @@ from typing import Any
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 from mutmut.mutation import mutators
-
 from tools.mutation.edits import Edit
 
 #: What sentences say is for people to judge; a wrong key shows itself.

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.mutation.configuration import BUILD, ROOT
+from tools.mutation.configuration import BUILD
 from tools.mutation.edits import Mutant
 
 _MEASURED = BUILD / "measured.json"
@@ -41,9 +41,9 @@ def keep_measured(known: dict[str, dict[str, Any]]) -> None:
     _MEASURED.write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
-def digest(file: str) -> str:
+def digest(file: Path) -> str:
     """Return what tells a file's text from an earlier one."""
-    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 # -- mutants ---------------------------------------------------------------------
@@ -148,9 +148,7 @@ def table(found: Sequence[Result], mutants: Sequence[Mutant]) -> str:
         by_file.setdefault(one.mutant.file, Counter())[one.outcome] += 1
     there = Counter(mutant.file for mutant in mutants)
     lines = [
-        f"{'noticed':>8}{'there are':>10}"
-        + "".join(f"{name:>11}" for name in OUTCOMES)
-        + "  file"
+        f"{'noticed':>8}{'there are':>10}" + "".join(f"{name:>11}" for name in OUTCOMES) + "  file"
     ]
     for file, counts in sorted(by_file.items(), key=lambda one: (_share(one[1]), one[0])):
         lines.append(_row(counts, there[file], file))

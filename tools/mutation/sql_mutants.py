@@ -40,8 +40,35 @@ _OPPOSITES = {
 _JOIN_KINDS = ("left", "right", "full", "inner", "cross")
 #: What a condition or an ORDER BY ends with, where it stands at the same depth.
 _CLAUSES = frozenset(
-    "where group order having window limit offset fetch for union except intersect returning "
-    "join natural inner cross on do set using when then else rows range groups".split()
+    {
+        "where",
+        "group",
+        "order",
+        "having",
+        "window",
+        "limit",
+        "offset",
+        "fetch",
+        "for",
+        "union",
+        "except",
+        "intersect",
+        "returning",
+        "join",
+        "natural",
+        "inner",
+        "cross",
+        "on",
+        "do",
+        "set",
+        "using",
+        "when",
+        "then",
+        "else",
+        "rows",
+        "range",
+        "groups",
+    }
 )
 
 
@@ -52,7 +79,7 @@ def edits(text: str) -> list[Edit]:
         text: the statement, as its file has it.
 
     Raises:
-        UnknownText: it is no statement that can be cut into tokens.
+        UnknownTextError: it is no statement that can be cut into tokens.
     """
     found = code(text)
     made: dict[tuple[int, int, str], Edit] = {}
@@ -140,9 +167,7 @@ def _negations(_text: str, found: Sequence[Token]) -> Iterator[Edit]:
         after = found[place + 1].text if place + 1 < len(found) else ""
         if token.text == "not" and before not in {"is", "if"} and after != "null":
             yield _without(found, place, place, "negation")
-        elif token.text == "in" and before != "not" and after == "(":
-            yield Edit(token.start, token.start, "not ", "negation")
-        elif token.text == "exists" and before not in {"not", "if"} and after == "(":
+        elif token.text in {"in", "exists"} and before not in {"not", "if"} and after == "(":
             yield Edit(token.start, token.start, "not ", "negation")
 
 
@@ -253,7 +278,10 @@ def _parts(found: Sequence[Token], span: _Span, *, whole: bool) -> Iterator[Edit
             if first < conjunct.end and found[first].text == "(":
                 closing = closing_of(found, first)
                 inner = _Span(first + 1, closing)
-                if closing == conjunct.end - 1 and found[first + 1].text not in {"select", "values"}:
+                if closing == conjunct.end - 1 and found[first + 1].text not in {
+                    "select",
+                    "values",
+                }:
                     yield from _parts(found, inner, whole=False)
 
 
@@ -382,8 +410,10 @@ def _orders(_text: str, found: Sequence[Token]) -> Iterator[Edit]:
                 yield _over(found[turn], found[turn], "desc", "order")
             else:
                 yield Edit(found[nulls - 1].end, found[nulls - 1].end, " desc", "order")
-            if item.end < len(found) and found[item.end].text == "," and (
-                found[item.end].depth == depth
+            if (
+                item.end < len(found)
+                and found[item.end].text == ","
+                and (found[item.end].depth == depth)
             ):
                 first = item.end + 1
             else:

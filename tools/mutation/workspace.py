@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tools.mutation.configuration import BUILD, ROOT
-from tools.mutation.probe import REACH, ROOT as PROBED, instrumented
+from tools.mutation.probe import REACH, instrumented
+from tools.mutation.probe import ROOT as PROBED
 
 COPY = BUILD / "copy"
 _SITE = BUILD / "site"
