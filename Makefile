@@ -22,6 +22,7 @@ help:
 	@echo "make test    lint, types, layer rules, and all tests (ARGS='-k name' chooses)"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
+	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make lint    the first three of these"
 	@echo "make format  put the code into the formatter's shape"
 
@@ -100,3 +101,8 @@ bench: $(STAMP)
 mutate: $(STAMP)
 	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group mutation --python $(BIN)/python
 	@$(BIN)/python -m tools.mutation $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP)
+	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/build_site.py $(ARGS)

@@ -9,7 +9,8 @@ from psycopg import sql
 from consumer_analytics.backfill import columns
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.etl import extract
-from consumer_analytics.etl.plan import Plan, Standing
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import Plan
 from consumer_analytics.etl.snapshots import pivot, shape_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -21,7 +22,7 @@ CHANGES = sql.Identifier("pg_temp", "backfill_customers")
 def count(
     connection: Connection,
     settings: Settings,
-    stands: Standing,
+    stands: JobState,
     bounds: tuple[dt.datetime, ...],
 ) -> tuple[str, ...] | None:
     """Count the customers' changes by consumer and slot into `customer_cells`.

@@ -18,8 +18,9 @@ from consumer_analytics.calendar import instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import extract, sources
-from consumer_analytics.etl.plan import Range, Standing
+from consumer_analytics.etl import job_state, sources
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -92,7 +93,7 @@ def look(connection: Connection, settings: Settings, request: Request) -> Outloo
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        stands = extract.standing(connection, settings)
+        stands = job_state.read(connection, settings)
         bounds, purged = _without_purged(bounds, stands)
         origins = Origins(stands, bounds) if len(bounds) > 1 else None
         rows = sum(
@@ -153,7 +154,7 @@ def _expected(
 
 
 def _without_purged(
-    bounds: tuple[dt.datetime, ...], stands: Standing
+    bounds: tuple[dt.datetime, ...], stands: JobState
 ) -> tuple[tuple[dt.datetime, ...], int]:
     """Leave out instants that the source can no longer tell: what was reported stays."""
     horizon = stands.purged_before
@@ -163,7 +164,7 @@ def _without_purged(
     return bounds[lost:], lost
 
 
-def _estimate(connection: Connection, settings: Settings, stretch: Range) -> int:
+def _estimate(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
     found = scalar(
         connection,
         sql.SQL(

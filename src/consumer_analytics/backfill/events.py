@@ -14,7 +14,7 @@ from consumer_analytics.backfill.sources import Origins
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import plan
-from consumer_analytics.etl.plan import Range
+from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.etl.snapshots import TOTAL, Shape, each, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -98,7 +98,7 @@ def count(
 def _count_source(
     settings: Settings,
     shape: Shape,
-    stretch: Range,
+    stretch: TimeRange,
     bounds: tuple[dt.datetime, ...],
     wanted: sql.Composable,
 ) -> sql.Composed:
@@ -124,7 +124,7 @@ def _count_source(
 
 
 def _count_types(
-    settings: Settings, stretch: Range, bounds: tuple[dt.datetime, ...], wanted: sql.Composable
+    settings: Settings, stretch: TimeRange, bounds: tuple[dt.datetime, ...], wanted: sql.Composable
 ) -> sql.Composed:
     return query(
         "backfill/events-types",
@@ -135,7 +135,7 @@ def _count_types(
     )
 
 
-def _span_of(stretch: Range) -> dict[str, sql.Composable]:
+def _span_of(stretch: TimeRange) -> dict[str, sql.Composable]:
     return {"lower": sql.Literal(stretch.lower), "upper": sql.Literal(stretch.upper)}
 
 

@@ -13,8 +13,8 @@ from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.sources import Origins
 from consumer_analytics.backfill.transfer import Share, exchange
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import extract
-from consumer_analytics.etl.plan import Standing
+from consumer_analytics.etl import job_state
+from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.snapshots import Figures, Shape, shape_of
 from consumer_analytics.sql import query
 
@@ -30,7 +30,7 @@ class Read:
     """
 
     figures: Figures
-    stands: Standing
+    stands: JobState
     bounds: tuple[dt.datetime, ...]
 
 
@@ -58,7 +58,7 @@ def read(
         # A worker of the one session would take its core from the other, which has more to read.
         connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
-    stands = extract.standing(connection, job.settings)
+    stands = job_state.read(connection, job.settings)
     with job.counts.timed("read"):
         _lay_out(connection, job, figures, stands, bounds, share)
     return Read(figures, stands, bounds)
@@ -68,7 +68,7 @@ def _lay_out(
     connection: Connection,
     job: Job,
     figures: Figures,
-    stands: Standing,
+    stands: JobState,
     bounds: tuple[dt.datetime, ...],
     share: Share | None,
 ) -> None:

@@ -6,8 +6,8 @@ import datetime as dt
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY
-from consumer_analytics.etl import plan
-from consumer_analytics.etl.plan import Range, Standing
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import TimeRange, merged
 
 _ONE_DAY = dt.timedelta(days=1)
 
@@ -27,7 +27,7 @@ class Origins:
         purged_cut: a day that the source no longer holds whole and that is cut.
     """
 
-    def __init__(self, stands: Standing, bounds: tuple[dt.datetime, ...]) -> None:
+    def __init__(self, stands: JobState, bounds: tuple[dt.datetime, ...]) -> None:
         """Decide it.
 
         Args:
@@ -47,16 +47,16 @@ class Origins:
             cut = {day for day in cut if day >= stands.purged_through}
             if stands.purged_through in cut:
                 self.purged_cut = stands.purged_through
-        stretches = plan.merged([(day, day + _ONE_DAY) for day in cut])
+        stretches = merged([(day, day + _ONE_DAY) for day in cut])
         self.ranges = [
-            Range(instants.start_of(lower), min(instants.start_of(upper), last))
+            TimeRange(instants.start_of(lower), min(instants.start_of(upper), last))
             for lower, upper in stretches
         ]
         if last > known:
             if self.ranges and self.ranges[-1].upper >= known:
-                self.ranges[-1] = Range(self.ranges[-1].lower, last)
+                self.ranges[-1] = TimeRange(self.ranges[-1].lower, last)
             else:
-                self.ranges.append(Range(known, last))
+                self.ranges.append(TimeRange(known, last))
         self.days: list[dt.date] = []
         if known > MINUS_INFINITY:
             day, final = self.first_day, min(instants.day_of(known), instants.day_of(last))

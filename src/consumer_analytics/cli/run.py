@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any
 
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import run as engine
+from consumer_analytics.formatting import duration, exactly
 from consumer_analytics.settings import settings
 
 
@@ -45,7 +45,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["window_end"] is None:
         say("nothing could be processed yet")
     else:
-        say(f"window     {_moment(summary['window_start'])} to {_moment(summary['window_end'])}")
+        say(f"window     {exactly(summary['window_start'])} to {exactly(summary['window_end'])}")
         say(
             f"read       {summary['rows_read']:,} events; "
             f"{summary['new_events']:,} events and {summary['new_customers']:,} customers "
@@ -69,11 +69,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         warn(f"{kind.replace('_', ' ')}: {shown}")
     if summary["held_back_by"]:
         warn(
-            f"stopped short of {_moment(summary['requested'])}; the next run takes in the rest "
+            f"stopped short of {exactly(summary['requested'])}; the next run takes in the rest "
             f"({len(summary['held_back_by'])} open transaction(s), named above)"
         )
-    print_table(["step", "seconds"], [[step, took] for step, took in summary["seconds"].items()])
-
-
-def _moment(text: str) -> str:
-    return moment(dt.datetime.fromisoformat(text))
+    print_table(
+        ["step", "took"], [[step, duration(took)] for step, took in summary["seconds"].items()]
+    )

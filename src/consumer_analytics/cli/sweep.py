@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, note, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile import sweep as engine
 from consumer_analytics.settings import settings
 
@@ -62,7 +63,7 @@ def sweep(
 
 def print_found(found: dict[str, Any]) -> None:
     """Tell people what a sweep found and did."""
-    say(f"swept      {found['since'] or 'the beginning'} to {moment(found['processed_through'])}")
+    say(f"swept      {found['since'] or 'the beginning'} to {exactly(found['processed_through'])}")
     if found["days_corrected"]:
         say(
             f"corrected  {found['days_corrected']:,} days, {found['consumers_corrected']:,} "
@@ -83,7 +84,7 @@ def print_found(found: dict[str, Any]) -> None:
     say(f"restated   {found['snapshots_restated']:,} snapshot rows")
     if found["purged_before"] is not None:
         say(
-            f"purged     rows from before {moment(found['purged_before'])} are no longer all in "
+            f"purged     rows from before {exactly(found['purged_before'])} are no longer all in "
             f"the source: older days can no longer be recounted, and "
             f"{found['snapshots_not_recountable']:,} snapshots stay as they were reported"
         )

@@ -24,9 +24,9 @@ from consumer_analytics.db.connection import (
     consistent,
     scalar_of,
 )
-from consumer_analytics.etl import plan, watermark
+from consumer_analytics.etl import job_state
 from consumer_analytics.etl.models import Run
-from consumer_analytics.etl.plan import Plan, Range, Standing, slot_of
+from consumer_analytics.etl.plan import Plan, TimeRange, plan_run, slot_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -65,31 +65,6 @@ def left_for(run_id: int) -> Extracts:
     return Extracts(customers, events)
 
 
-def standing(
-    connection: Connection, settings: Settings, *, accept_purged: bool = False
-) -> Standing:
-    """Read where the job stands, within the caller's transaction.
-
-    Args:
-        connection: in a transaction.
-        settings: for the source's schema.
-        accept_purged: take the source at its word: what it no longer holds did
-            not happen.
-    """
-    processed, version, purged, touched, notes, restates_from = connection.execute(
-        query("etl/extract/standing-read", settings.source_schema), {"job": watermark.JOB}
-    ).fetchone() or (MINUS_INFINITY, 0, None, [], 0, None)
-    return Standing(
-        watermark.read(connection).last_processed_timestamp,
-        processed,
-        version,
-        tuple(touched),
-        notes,
-        restates_from,
-        None if accept_purged else purged,
-    )
-
-
 def customers(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
     """Count the customers as they stood at the run's instants.
 
@@ -113,18 +88,18 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
     for attempt in range(_TRIES):
         try:
             with consistent(connection):
-                made = plan.for_run(connection, standing(connection, settings), run.reached_at)
+                plan = plan_run(connection, job_state.read(connection, settings), run.reached_at)
                 # The extract's row first, then what it stands for: as the load does that
                 # clears them, so that one waits for the other and never both.
                 forget(connection, run.run_id, part)
-                figures = extract_part(connection, settings, made, part)
+                figures = extract_part(connection, settings, plan, part)
                 connection.execute(query(f"etl/extract/{part}-hand-over"), {"run_id": run.run_id})
                 connection.execute(
                     query("etl/extract/extracts-put"),
                     {
                         "run_id": run.run_id,
                         "part": part,
-                        "plan": Jsonb(made.as_json()),
+                        "plan": Jsonb(plan.as_json()),
                         "figures": Jsonb(figures),
                     },
                 )
@@ -137,7 +112,7 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
 
 
 def extract_part(
-    connection: Connection, settings: Settings, made: Plan, part: str
+    connection: Connection, settings: Settings, plan: Plan, part: str
 ) -> dict[str, Any]:
     """Make one of this transaction's own extracts for a plan."""
     started = time.monotonic()
@@ -145,9 +120,9 @@ def extract_part(
         sql.SQL("drop table if exists {}").format(sql.Identifier("pg_temp", f"extracted_{part}"))
     )
     figures = (
-        _customers(connection, settings, made)
+        _customers(connection, settings, plan)
         if part == "customers"
-        else _events(connection, settings, made)
+        else _events(connection, settings, plan)
     )
     return figures | {"seconds": round(time.monotonic() - started, 3)}
 
@@ -159,16 +134,16 @@ def forget(connection: Connection, run_id: int, part: str) -> None:
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
 
 
-def _customers(connection: Connection, settings: Settings, made: Plan) -> dict[str, Any]:
+def _customers(connection: Connection, settings: Settings, plan: Plan) -> dict[str, Any]:
     lifetime = sql.SQL("on commit drop")
     connection.execute(query("shared/customers-changes", table=OWN.customers, lifetime=lifetime))
-    return customers_of(connection, settings, made, OWN.customers)
+    return customers_of(connection, settings, plan, OWN.customers)
 
 
 def customers_of(
     connection: Connection,
     settings: Settings,
-    made: Plan,
+    plan: Plan,
     into: sql.Composable,
     *,
     read_only: bool = False,
@@ -178,21 +153,21 @@ def customers_of(
     Args:
         connection: in a transaction.
         settings: for the source's schema.
-        made: the plan.
+        plan: the plan.
         into: where the changes go.
         read_only: whether the transaction may make no table, not even a temporary one.
     """
-    if not made.snapshots:
+    if not plan.snapshots:
         return {"customers": 0}
     # For one instant the groups are consumers and statuses: few, as the planner can tell.
     slot: sql.Composable = (
         sql.SQL("1")
-        if len(made.snapshots) == 1
+        if len(plan.snapshots) == 1
         else sql.SQL("width_bucket(created_at::timestamptz, {}::timestamptz[])").format(
-            list(made.bounds)
+            list(plan.bounds)
         )
     )
-    values = {"start": made.bounds[0], **instants_of(made.bounds)}
+    values = {"start": plan.bounds[0], **instants_of(plan.bounds)}
     source = settings.source_schema
     present = query("etl/extract/customers-present", source, slot_of_customer=slot)
     if not read_only:
@@ -216,14 +191,14 @@ def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
     return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}
 
 
-def _events(connection: Connection, settings: Settings, made: Plan) -> dict[str, Any]:
-    known = made.standing.processed_through
-    purged = made.recount and made.standing.purged_through is not None
+def _events(connection: Connection, settings: Settings, plan: Plan) -> dict[str, Any]:
+    known = plan.job_state.processed_through
+    purged = plan.recount and plan.job_state.purged_through is not None
     # What the source lost can be told only from rows that were counted before.
-    fresh = [stretch for stretch in made.ranges if purged and stretch.lower >= known]
-    before = [stretch for stretch in made.ranges if stretch not in fresh]
+    fresh = [stretch for stretch in plan.ranges if purged and stretch.lower >= known]
+    before = [stretch for stretch in plan.ranges if stretch not in fresh]
     if before:
-        counted = _counted(settings, before, made.bounds)
+        counted = _counted(settings, before, plan.bounds)
         connection.execute(query("etl/extract/events-extract", counted=counted))
     else:
         connection.execute(query("etl/extract/events-extract-nothing"))
@@ -231,26 +206,26 @@ def _events(connection: Connection, settings: Settings, made: Plan) -> dict[str,
         connection.execute(
             query("etl/extract/events-restore-purged"),
             {
-                "bounds": list(made.bounds),
-                "purged_through": made.standing.purged_through,
-                "recount": made.recount_multirange,
+                "bounds": list(plan.bounds),
+                "purged_through": plan.job_state.purged_through,
+                "recount": plan.recount_multirange,
             },
         )
     if fresh:
-        counted = _counted(settings, fresh, made.bounds)
+        counted = _counted(settings, fresh, plan.bounds)
         connection.execute(query("etl/extract/events-extract-more", counted=counted))
     return {"rows_read": scalar_of(connection, "etl/extract/events-extracted", {})}
 
 
 def _counted(
-    settings: Settings, stretches: list[Range], bounds: tuple[dt.datetime, ...]
+    settings: Settings, stretches: list[TimeRange], bounds: tuple[dt.datetime, ...]
 ) -> sql.Composed:
     ranges = [_count_range(settings, stretch, bounds) for stretch in stretches]
     return query("etl/extract/events-counted", ranges=sql.SQL("\nunion all\n").join(ranges))
 
 
 def _count_range(
-    settings: Settings, stretch: Range, bounds: tuple[dt.datetime, ...]
+    settings: Settings, stretch: TimeRange, bounds: tuple[dt.datetime, ...]
 ) -> sql.Composed:
     inside = [bound for bound in bounds if stretch.lower < bound < stretch.upper]
     buckets = sql.SQL("{}::timestamptz[]").format(list(bounds))
@@ -275,7 +250,7 @@ def _count_range(
     )
 
 
-def _day_of_row(stretch: Range) -> sql.Composable:
+def _day_of_row(stretch: TimeRange) -> sql.Composable:
     """Return the UTC day of an event: known without looking where the stretch has but one."""
     first = instants.day_of(stretch.lower)
     if stretch.lower > MINUS_INFINITY and stretch.upper <= instants.start_of(first) + _ONE_DAY:

@@ -19,10 +19,10 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import BusyError
-from consumer_analytics.etl import extract, plan, watermark
+from consumer_analytics.etl import extract, job_state, watermark
 from consumer_analytics.etl.apply import Written, apply, not_recountable, timed
 from consumer_analytics.etl.models import Run
-from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.plan import Plan, plan_run
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -71,59 +71,59 @@ def _load(
     seconds: dict[str, float] = {}
     with timed(seconds, "lock"):
         mark = watermark.read(connection, for_update=True)
-        stands = extract.standing(connection, settings)
-        made = plan.for_run(connection, stands, run.reached_at)
+        state = job_state.read(connection, settings)
+        plan = plan_run(connection, state, run.reached_at)
     extracts = extract.left_for(run.run_id)
     told: dict[str, Any] = {}
     for part in extract.PARTS:
         found = connection.execute(
             query("etl/load/extracts-find"),
-            {"plan": Jsonb(made.as_json()), "run_id": run.run_id, "part": part},
+            {"plan": Jsonb(plan.as_json()), "run_id": run.run_id, "part": part},
         ).fetchone()
         if found is None or not found[1]:
             if found is not None:
                 notify(f"the extract of {part} is stale, extracting again")
                 extract.forget(connection, run.run_id, part)
-            told[part] = extract.extract_part(connection, settings, made, part)
+            told[part] = extract.extract_part(connection, settings, plan, part)
             extracts = replace(extracts, **{part: getattr(extract.OWN, part)})
         else:
             told[part] = found[0]
         seconds[f"extract_{part}"] = told[part]["seconds"]
 
     done = apply(
-        connection, settings, extracts, made, run.snapshot_source, f"run {run.run_key}", seconds
+        connection, settings, extracts, plan, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with timed(seconds, "finish"):
         bad_rows = _bad_rows(connection, settings, done, told["customers"])
         summary = {
             "run_key": run.run_key,
-            "window_start": made.bounds[0].isoformat() if made.snapshots else None,
-            "window_end": run.reached_at.isoformat() if made.snapshots else None,
+            "window_start": plan.bounds[0].isoformat() if plan.snapshots else None,
+            "window_end": run.reached_at.isoformat() if plan.snapshots else None,
             "requested": run.requested_at.isoformat(),
             "rows_read": told["events"]["rows_read"],
-            "new_events": _events_in_windows(connection, made),
+            "new_events": _events_in_windows(connection, plan),
             "new_customers": told["customers"].get("new_customers", 0),
             "snapshots_written": done.inserted,
             "snapshots_restated": done.restated,
             "held_back_by": list(run.held_back_by),
             "corrections": done.corrections,
-            "not_recountable": [at.isoformat() for at in not_recountable(made)],
+            "not_recountable": [at.isoformat() for at in not_recountable(plan)],
             "bad_rows": bad_rows,
             "seconds": seconds,
         }
-        _finish(connection, run, made, mark, summary)
+        _finish(connection, run, plan, mark, summary)
     return summary
 
 
 def _finish(
     connection: Connection,
     run: Run,
-    made: Plan,
+    plan: Plan,
     mark: watermark.Watermark,
     summary: dict[str, Any],
 ) -> None:
-    if made.snapshots:
-        connection.execute(query("etl/load/snapshots-settle"), {"snapshots": list(made.snapshots)})
+    if plan.snapshots:
+        connection.execute(query("etl/load/snapshots-settle"), {"snapshots": list(plan.snapshots)})
     if run.named and run.reached_at < run.requested_at:
         connection.execute(
             query("etl/load/snapshots-owe"),
@@ -144,9 +144,9 @@ def _finish(
     forget_extracts(connection, run.run_id)
 
 
-def _events_in_windows(connection: Connection, made: Plan) -> int:
+def _events_in_windows(connection: Connection, plan: Plan) -> int:
     """Return how many events the run's windows hold; `apply` has left them by slot."""
-    count: int = scalar_of(connection, "etl/load/events-in-windows", {"last": len(made.snapshots)})
+    count: int = scalar_of(connection, "etl/load/events-in-windows", {"last": len(plan.snapshots)})
     return count
 
 

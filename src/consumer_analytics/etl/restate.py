@@ -9,10 +9,12 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
-from consumer_analytics.etl import extract, plan, watermark
+from consumer_analytics.etl import extract, job_state, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -43,13 +45,13 @@ def restate(
             after = scalar_of(connection, "etl/restate/state-restate-from", {"job": watermark.JOB})
             if after is None:
                 return restated
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
             found = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
                 {
                     "after": after,
-                    "recountable_from": stands.purged_before,
-                    "until": stands.processed_through,
+                    "recountable_from": state.purged_before,
+                    "until": state.processed_through,
                     "limit": _RESTATED_AT_ONCE,
                 },
             ).fetchall()
@@ -62,7 +64,7 @@ def restate(
             )
             if chunk:
                 notify(_restating(chunk))
-                restated += _restate_chunk(connection, settings, stands, chunk, reason)
+                restated += _restate_chunk(connection, settings, state, chunk, reason)
 
 
 def restate_these(
@@ -84,23 +86,23 @@ def restate_these(
     """
     restated = 0
     reach = watermark.processed_through(connection)
-    # Later ones a run computes anew when it comes to them.
+    # Later ones a run computes again when it comes to them.
     left = sorted(at for at in snapshots if at <= reach)
     while left:
         with consistent(connection):
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
             windows = connection.execute(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()
             chunk = _windows_in_a_row(windows)
             notify(_restating(chunk))
-            restated += _restate_chunk(connection, settings, stands, chunk, reason)
+            restated += _restate_chunk(connection, settings, state, chunk, reason)
         left = left[len(chunk) :]
     return restated
 
 
 def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
-    first = instants.moment(chunk[0][0])
+    first = moment(chunk[0][0])
     if len(chunk) == 1:
         return f"restating the snapshot of {first}"
     return f"restating {len(chunk)} snapshots from {first} on"
@@ -121,13 +123,13 @@ def _windows_in_a_row(
 def _restate_chunk(
     connection: Connection,
     settings: Settings,
-    stands: plan.Standing,
+    state: JobState,
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
 ) -> int:
-    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
     for part in extract.PARTS:
-        extract.extract_part(connection, settings, made, part)
+        extract.extract_part(connection, settings, plan, part)
     # Rows that come in now take their provenance from the snapshot's global row.
-    done = apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
+    done = apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
     return done.inserted + done.restated

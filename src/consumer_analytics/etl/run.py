@@ -46,7 +46,7 @@ def open_run(
 ) -> Run:
     """Open a run, or find it open: the first step decides, the others follow.
 
-    A finished run is opened anew, as when its DAG run is cleared; so is one
+    A finished run is opened again, as when its DAG run is cleared; so is one
     that was opened by a try that is gone.
 
     Args:

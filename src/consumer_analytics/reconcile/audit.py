@@ -26,11 +26,13 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import extract, plan, sources, watermark
+from consumer_analytics.etl import extract, job_state, sources, watermark
 from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.plan import Standing
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate, restate_these
 from consumer_analytics.etl.revisions import flat
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -92,7 +94,7 @@ class Audit:
         days_not_recountable: days of the counts that are taken as they were counted.
         snapshots_not_recountable: snapshots that are not compared.
         awaiting: notes of late rows, or an interrupted restating, that the next
-            run makes good by itself.
+            run repairs by itself.
     """
 
     processed_through: dt.datetime = MINUS_INFINITY
@@ -193,10 +195,10 @@ def _audit(
     accept_purged: bool,
     notify: Callable[[str], None],
 ) -> Audit:
-    stands = extract.standing(connection, settings, accept_purged=accept_purged)
+    state = job_state.read(connection, settings, accept_purged=accept_purged)
     found = Audit(
-        processed_through=stands.processed_through,
-        purged_before=stands.purged_before,
+        processed_through=state.processed_through,
+        purged_before=state.purged_before,
         awaiting=bool(scalar(connection, query("reconcile/audit/awaiting"))),
     )
 
@@ -207,17 +209,17 @@ def _audit(
 
     marks = connection.execute(
         query("reconcile/audit/instants"),
-        {"lower": lower, "upper": upper, "recountable_from": stands.purged_before},
+        {"lower": lower, "upper": upper, "recountable_from": state.purged_before},
     ).fetchall()
     snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
     found.snapshots_not_recountable = len(marks) - len(snapshots)
     bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
     values = {
         "bounds": bounds,
-        "processed_through": stands.processed_through,
-        "until": max([stands.processed_through, *bounds]),
+        "processed_through": state.processed_through,
+        "until": max([state.processed_through, *bounds]),
         "partial": [at for at, _, _, partial in marks if partial],
-        "purged_through": stands.purged_through,
+        "purged_through": state.purged_through,
         "from_day": _day(lower),
         "to_day": _day(upper),
     }
@@ -225,9 +227,9 @@ def _audit(
     # Two sorts or hashes of this size at most; what does not fit goes to disk.
     connection.execute("select set_config('work_mem', '256MB', true)")
     connection.execute(query("reconcile/audit/events", settings.source_schema), values)
-    if stands.purged_through is not None:
+    if state.purged_through is not None:
         found.days_not_recountable = scalar(
-            connection, query("reconcile/audit/purged-days"), stands.purged_through
+            connection, query("reconcile/audit/purged-days"), state.purged_through
         )
         connection.execute(query("reconcile/audit/restore-purged"), values)
     connection.execute("analyze audit_events")
@@ -249,8 +251,8 @@ def _audit(
 
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
-        notify(f"comparing snapshots from {instants.moment(chunk[0][0])} on")
-        _compare(connection, settings, stands, values, chunk, found, differs)
+        notify(f"comparing snapshots from {moment(chunk[0][0])} on")
+        _compare(connection, settings, state, values, chunk, found, differs)
     found.wrong_snapshots = sorted(set(found.wrong_snapshots))
     return found
 
@@ -258,27 +260,27 @@ def _audit(
 def _compare(
     connection: Connection,
     settings: Settings,
-    stands: Standing,
+    state: JobState,
     known: dict[str, Any],
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     found: Audit,
     differs: Callable[[Difference], None],
 ) -> None:
     """Put the rows of some snapshots together and compare them with what is there."""
-    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
+    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
     connection.execute("delete from audit_customers")
     extract.customers_of(
         connection,
         settings,
-        made,
+        plan,
         into=_CUSTOMERS,
         read_only=True,
     )
     connection.execute("analyze audit_customers")
     values = {
         "all_bounds": known["bounds"],
-        "bounds": list(made.bounds),
-        "snapshots": list(made.snapshots),
+        "bounds": list(plan.bounds),
+        "snapshots": list(plan.snapshots),
         "window_starts": [start for _, start in chunk],
     }
     connection.execute("delete from audit_figures")
@@ -324,7 +326,7 @@ def repair(
     accept_purged: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Make good what an audit found: counts, totals, doubled rows, snapshots.
+    """Repair what an audit found: counts, totals, doubled rows, snapshots.
 
     Each step is whole by itself: where it is interrupted, another audit finds
     what is left.
@@ -337,10 +339,10 @@ def repair(
         reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
         done = {"events_found": 0, "events_vanished": 0}
         with consistent(connection):
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
-            made = plan.for_recounting(stands, dt.date.min)
-            extract.extract_part(connection, settings, made, "events")
-            written = apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            plan = plan_recount(state, dt.date.min)
+            extract.extract_part(connection, settings, plan, "events")
+            written = apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
             done["events_found"] = written.corrections["found"]
             done["events_vanished"] = written.corrections["vanished"]
             done["totals_corrected"] = scalar(connection, query("reconcile/audit/totals-rebuild"))
@@ -348,7 +350,7 @@ def repair(
                 connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
             connection.execute(
                 query("reconcile/deletions-remember", settings.source_schema),
-                {"since": MINUS_INFINITY, "until": stands.processed_through},
+                {"since": MINUS_INFINITY, "until": state.processed_through},
             )
             done["rows_removed"] = (
                 connection.execute(query("shared/snapshots-undouble"), {"reason": reason}).rowcount

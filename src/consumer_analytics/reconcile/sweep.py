@@ -2,7 +2,7 @@
 
 Runs take in each row once. Rows that come in late under their own time stamps,
 that are changed or deleted afterwards, the sweep finds: events by counting the
-days anew, customers by working out who there was at each snapshot of these days.
+days again, customers by working out who there was at each snapshot of these days.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import extract, plan, sources, watermark
+from consumer_analytics.etl import extract, job_state, sources, watermark
 from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.plan import Standing
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -67,26 +68,26 @@ def sweep(
     with job_lock(connection, settings):
         reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
         with consistent(connection):
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
-            first = _first_day(stands, settings, days, since, everything=accept_purged)
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            first = _first_day(state, settings, days, since, everything=accept_purged)
             found = {
                 "since": None if first == dt.date.min else first,
-                "processed_through": stands.processed_through,
+                "processed_through": state.processed_through,
                 **_nothing(),
             }
-            if stands.processed_through > MINUS_INFINITY:
-                found |= _events(connection, settings, stands, first, reason)
+            if state.processed_through > MINUS_INFINITY:
+                found |= _events(connection, settings, state, first, reason)
                 connection.execute(
                     query("reconcile/deletions-remember", settings.source_schema),
                     {
                         "since": "-infinity" if first == dt.date.min else first,
-                        "until": stands.processed_through,
+                        "until": state.processed_through,
                     },
                 )
         with consistent(connection):
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
-            found |= _customers(connection, settings, stands, first)
-            found |= _out_of_reach(connection, stands, first)
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            found |= _customers(connection, settings, state, first)
+            found |= _out_of_reach(connection, state, first)
         found["snapshots_restated"] = restate(
             connection, settings, reason, notify, accept_purged=accept_purged
         )
@@ -110,7 +111,7 @@ def _nothing() -> dict[str, Any]:
 
 
 def _first_day(
-    stands: Standing,
+    state: JobState,
     settings: Settings,
     days: int | None,
     since: dt.date | None,
@@ -118,9 +119,9 @@ def _first_day(
     everything: bool,
 ) -> dt.date:
     if since is not None:
-        if since > instants.day_of(stands.processed_through) > dt.date.min:
+        if since > instants.day_of(state.processed_through) > dt.date.min:
             raise UsageError(
-                f"{since} lies after {instants.day_of(stands.processed_through)}, the last day "
+                f"{since} lies after {instants.day_of(state.processed_through)}, the last day "
                 "that runs have counted: there is nothing to sweep"
             )
         return since
@@ -128,21 +129,21 @@ def _first_day(
         if everything:
             return dt.date.min
         days = settings.sweep_days
-    if stands.processed_through == MINUS_INFINITY:
+    if state.processed_through == MINUS_INFINITY:
         return dt.date.min
-    last = instants.day_of(stands.processed_through)
+    last = instants.day_of(state.processed_through)
     return dt.date.fromordinal(max(last.toordinal() - days, dt.date.min.toordinal()))
 
 
 def _events(
-    connection: Connection, settings: Settings, stands: Standing, first: dt.date, reason: str
+    connection: Connection, settings: Settings, state: JobState, first: dt.date, reason: str
 ) -> dict[str, Any]:
-    """Count the days anew, and fold only where something differs."""
-    made = plan.for_recounting(stands, first)
-    extract.extract_part(connection, settings, made, "events")
+    """Count the days again, and fold only where something differs."""
+    plan = plan_recount(state, first)
+    extract.extract_part(connection, settings, plan, "events")
     connection.execute("drop table if exists pg_temp.differing_events")
     differing = query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events)
-    connection.execute(differing, {"recount": made.recount_multirange})
+    connection.execute(differing, {"recount": plan.recount_multirange})
     row = connection.execute(query("reconcile/sweep/events-differ-sum")).fetchone()
     found = dict(
         zip(
@@ -163,13 +164,13 @@ def _events(
             query("reconcile/sweep/events-differ-list"), {"limit": _LISTED}
         )
     ]
-    if found["days_corrected"] or stands.touched_notes:
-        apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
+    if found["days_corrected"] or state.touched_notes:
+        apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
     return found
 
 
 def _customers(
-    connection: Connection, settings: Settings, stands: Standing, first: dt.date
+    connection: Connection, settings: Settings, state: JobState, first: dt.date
 ) -> dict[str, Any]:
     """Compare the customers of each snapshot with who there was, as is known now.
 
@@ -189,8 +190,8 @@ def _customers(
                 query("reconcile/sweep/snapshots-before"),
                 {
                     "before": before,
-                    "recountable_from": stands.purged_before,
-                    "until": stands.processed_through,
+                    "recountable_from": state.purged_before,
+                    "until": state.processed_through,
                     "limit": _SNAPSHOTS_AT_ONCE if inside else _SNAPSHOTS_FURTHER_BACK,
                 },
             )
@@ -203,7 +204,7 @@ def _customers(
             chosen = batch
         if not chosen:
             break
-        found = differing_customers(connection, settings, stands, chosen)
+        found = differing_customers(connection, settings, state, chosen)
         differing += len(found)
         before = chosen[0]
         suspicious = before in found
@@ -217,25 +218,25 @@ def _customers(
 
 
 def differing_customers(
-    connection: Connection, settings: Settings, stands: Standing, snapshots: list[dt.datetime]
+    connection: Connection, settings: Settings, state: JobState, snapshots: list[dt.datetime]
 ) -> list[dt.datetime]:
     """Return those of these snapshots whose customers, or whose rows, are not what they were.
 
     Args:
         connection: in a transaction, under the job's lock.
         settings: where the source is.
-        stands: where the job stands.
+        state: where the job stands.
         snapshots: their instants, ascending.
     """
-    made = plan.for_restating(connection, stands, snapshots)
-    extract.extract_part(connection, settings, made, "customers")
+    plan = plan_restatement(connection, state, snapshots)
+    extract.extract_part(connection, settings, plan, "customers")
     differing = query("reconcile/sweep/customers-differ", settings.source_schema)
-    return [at for (at,) in connection.execute(differing, {"bounds": list(made.bounds)})]
+    return [at for (at,) in connection.execute(differing, {"bounds": list(plan.bounds)})]
 
 
-def _out_of_reach(connection: Connection, stands: Standing, first: dt.date) -> dict[str, Any]:
+def _out_of_reach(connection: Connection, state: JobState, first: dt.date) -> dict[str, Any]:
     """Tell what the source was purged of, as far as the sweep would have gone."""
-    horizon = stands.purged_before
+    horizon = state.purged_before
     if horizon is None or instants.start_of(first) >= horizon:
         return {}
     left = scalar_of(

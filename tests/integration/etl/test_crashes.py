@@ -27,7 +27,8 @@ from tests.support.runs import WAYS
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConnectionLostError, HoldbackBlindError
-from consumer_analytics.etl import extract, load, plan, run
+from consumer_analytics.etl import extract, job_state, load, run
+from consumer_analytics.etl.plan import plan_run
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.sql import query
@@ -328,11 +329,11 @@ def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
                 # All of an extract but its end.
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.execute("begin isolation level repeatable read")
-                stands = extract.standing(connection, database.settings)
-                made = plan.for_run(connection, stands, opened.reached_at)
+                state = job_state.read(connection, database.settings)
+                plan = plan_run(connection, state, opened.reached_at)
                 part = rng.choice(extract.PARTS)
                 extract.forget(connection, opened.run_id, part)
-                extract.extract_part(connection, database.settings, made, part)
+                extract.extract_part(connection, database.settings, plan, part)
                 connection.execute(query(f"{part}-hand-over"), {"run_id": opened.run_id})
                 return
             if name == "failed":
