@@ -23,6 +23,7 @@ help:
 	@echo "make test    for each change: all of that, a browser, one whole Airflow (ARGS='-k name' chooses)"
 	@echo "make test-long   the rest: the other server, long histories, matrices of faults, more Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
+	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make lint    lint, types, layer rules alone"
 	@echo "make format  put the code into the formatter's shape"
@@ -109,6 +110,12 @@ test-long: $(STAMP)
 bench: $(STAMP)
 	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group bench --python $(BIN)/python
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Takes long: as much time as it is given (ARGS='--seconds 3600').
+.PHONY: mutate
+mutate: $(STAMP)
+	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group mutation --python $(BIN)/python
+	@$(BIN)/python -m tools.mutation $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP)
