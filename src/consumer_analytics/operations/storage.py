@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg import sql
 
+from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.calendar import instants
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.db.connection import Connection, scalar
@@ -169,8 +170,15 @@ def measure(connection: Connection, settings: Settings) -> Storage:
     """Measure what is there and what it grows by."""
     schema = settings.source_schema
     now = instants.now(connection)
+    tables = AirflowTables.find(connection)
     sizes: dict[str, int] = dict(
-        connection.execute(query("operations/storage/sizes"), {"source_schema": schema}).fetchall()
+        connection.execute(
+            query("operations/storage/sizes"),
+            {
+                "source_schema": schema,
+                "airflow_schema": tables.schema if tables is not None else None,
+            },
+        ).fetchall()
     )
     rows, revisions, cells, events, weights = connection.execute(
         query("operations/storage/rates"),

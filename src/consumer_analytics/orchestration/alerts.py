@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from consumer_analytics.airflow.processes import is_dag_test
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.orchestration.failures import in_a_line
@@ -159,7 +159,7 @@ def deadline() -> DeadlineAlert | None:
 
     seconds = settings().deadline
     # `airflow dags test` of Airflow 3.3 cannot end a run whose DAG has a deadline.
-    if not seconds or sys.argv[1:3] == ["dags", "test"]:
+    if not seconds or is_dag_test():
         return None
     return DeadlineAlert(
         name="consumer-analytics",

@@ -8,18 +8,21 @@ from typing import Any
 
 import psycopg
 
+from consumer_analytics.airflow import dag_ids, upkeep
 from consumer_analytics.airflow.command import AirflowCommand
+from consumer_analytics.airflow.upkeep import Upkeep
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.formatting import size
-from consumer_analytics.operations import airflow_upkeep, retention
+from consumer_analytics.operations import retention
 from consumer_analytics.operations.retention import Part
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
+_METADATA, _LOGS = "Airflow's metadata", "Airflow's logs"
 _NO_AIRFLOW = "Airflow is not set up on this machine"
 
 
@@ -77,21 +80,30 @@ def _works(
     if command is None:
         return [
             *ours,
-            (airflow_upkeep.METADATA, lambda: Part(airflow_upkeep.METADATA, skipped=_NO_AIRFLOW)),
-            (airflow_upkeep.LOGS, lambda: Part(airflow_upkeep.LOGS, skipped=_NO_AIRFLOW)),
+            (_METADATA, lambda: Part(_METADATA, skipped=_NO_AIRFLOW)),
+            (_LOGS, lambda: Part(_LOGS, skipped=_NO_AIRFLOW)),
         ]
-    # Logs first: which machines have run tasks is told by the metadata.
+    # Logs first: the metadata say which machines have run tasks.
     return [
         *ours,
         (
-            airflow_upkeep.LOGS,
-            lambda: airflow_upkeep.logs(command, connection, config, now, dry_run=dry_run),
+            _LOGS,
+            lambda: _part(
+                _LOGS, upkeep.logs(command, connection, config, now, dry_run=dry_run), unit="files"
+            ),
         ),
         (
-            airflow_upkeep.METADATA,
-            lambda: airflow_upkeep.metadata(command, connection, config, now, dry_run=dry_run),
+            _METADATA,
+            lambda: _part(
+                _METADATA, upkeep.metadata(command, connection, config, now, dry_run=dry_run)
+            ),
         ),
     ]
+
+
+def _part(name: str, done: Upkeep, unit: str = "rows") -> Part:
+    """Return what Airflow's upkeep removed as a part of ours."""
+    return Part(name, unit=unit, **vars(done))
 
 
 def _guarded(name: str, work: Callable[[], Part]) -> Part:
@@ -134,7 +146,7 @@ def task(dag_run: Any) -> dict[str, Any]:
     Raises:
         MaintenanceError: a part failed; the others were done.
     """
-    parts = maintain(settings(), f"airflow:{dag_run.dag_id}:{dag_run.run_id}", notify=log.info)
+    parts = maintain(settings(), dag_ids.run_key(dag_run.dag_id, dag_run.run_id), notify=log.info)
     for part in parts:
         level = logging.ERROR if part.failed is not None else logging.INFO
         log.log(level, "%s", describe(part))

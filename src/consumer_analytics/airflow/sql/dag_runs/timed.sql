@@ -1,14 +1,14 @@
 -- How long each task of the latest DAG runs took, as Airflow has it.
 select
     run.run_id,
-    run.state,
-    run.start_date,
-    run.end_date,
+    run.state as run_state,
+    run.start_date as run_started_at,
+    run.end_date as run_ended_at,
     task.task_id,
-    task.state,
-    task.start_date,
-    task.end_date,
-    task.try_number
+    task.state as task_state,
+    task.start_date as task_started_at,
+    task.end_date as task_ended_at,
+    task.try_number as tries
 from (
     select dag_id, run_id, state, start_date, end_date
     from {dag_run}

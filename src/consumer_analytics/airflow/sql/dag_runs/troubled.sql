@@ -1,6 +1,6 @@
 -- The last finished run of each of our DAGs, where it failed, with the tasks that
 -- did; and runs that have been at work, or waiting, for long.
-select 'failed' as what, run.dag_id, run.run_id, run.end_date as at, failed.tasks
+select 'failed' as state, run.dag_id, run.run_id, run.end_date as at, failed.tasks as failed_tasks
 from unnest(%(dags)s::text[]) as wanted (dag_id)
 cross join lateral (
     select *

@@ -5,6 +5,6 @@ select distinct on (wanted.job_type)
     job.hostname,
     job.latest_heartbeat,
     case when job.state = 'running' then extract(epoch from now() - job.latest_heartbeat)::float8 end
-from unnest(array['SchedulerJob', 'DagProcessorJob', 'TriggererJob']) as wanted (job_type)
+from unnest(%(kinds)s::text[]) as wanted (job_type)
 left join {job} as job on job.job_type = wanted.job_type
 order by wanted.job_type, coalesce(job.state = 'running', false) desc, job.latest_heartbeat desc nulls last

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
 
 from consumer_analytics import sql
+from consumer_analytics.airflow.processes import is_scheduler
 from consumer_analytics.db import schema
 
 MODULES = (
@@ -32,7 +32,7 @@ MODULES = (
 
 def preload() -> None:
     """Import what tasks need, where this process is the scheduler."""
-    if sys.argv[1:2] != ["scheduler"]:
+    if not is_scheduler():
         return
     for module in MODULES:
         # Only a saving: a module that moved must not stop the scheduler.

@@ -13,17 +13,37 @@ from pathlib import Path
 import psycopg
 
 from consumer_analytics.airflow.command import AirflowCommand
+from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.operations.retention import Part
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-METADATA, LOGS = "Airflow's metadata", "Airflow's logs"
 #: What a log is called: `attempt=1.log`, `attempt=1.log.trigger.7.log`, `etl.py.log`, `x.log.1`.
 _LOG = re.compile(r"\.log(\.|$)")
 #: What `airflow db clean` prints about each table.
 _CHECKED = re.compile(r"Checking table (\w+)\s+Found (\d+) rows meeting deletion criteria")
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What upkeep removed.
+
+    Attributes:
+        removed: how many rows or files, or, in a dry run, how many it would.
+        bytes_removed: their own size; 0 where that cannot be told.
+        bytes_before: what all of it took before; None where that cannot be told.
+        bytes_after: what it takes now.
+        notes: what a person should know besides.
+        skipped: why nothing was looked at; None where it was.
+    """
+
+    removed: int = 0
+    bytes_removed: int = 0
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+    notes: tuple[str, ...] = ()
+    skipped: str | None = None
 
 
 def metadata(
@@ -33,7 +53,7 @@ def metadata(
     now: dt.datetime,
     *,
     dry_run: bool,
-) -> Part:
+) -> Upkeep:
     """Remove old rows of Airflow's metadata, by its own `airflow db clean`.
 
     Args:
@@ -48,7 +68,7 @@ def metadata(
     """
     before = now - dt.timedelta(days=settings.keep_airflow_days)
     size = _size(connection)
-    told = command(
+    output = command(
         "db",
         "clean",
         "--clean-before-timestamp",
@@ -58,9 +78,8 @@ def metadata(
         "--error-on-cleanup-failure",
         *(["--dry-run"] if dry_run else []),
     )
-    rows = {table: int(n) for table, n in _CHECKED.findall(told) if n != "0"}
-    return Part(
-        METADATA,
+    rows = {table: int(n) for table, n in _CHECKED.findall(output) if n != "0"}
+    return Upkeep(
         sum(rows.values()),
         bytes_before=size,
         bytes_after=size if dry_run else _size(connection),
@@ -73,7 +92,10 @@ def _size(connection: Connection | None) -> int | None:
     if connection is None:
         return None
     try:
-        row = connection.execute(query("operations/airflow-size")).fetchone()
+        tables = AirflowTables.find(connection)
+        if tables is None:
+            return None
+        row = connection.execute(query("airflow/upkeep/size"), {"schema": tables.schema}).fetchone()
     except psycopg.Error:
         return None
     return row[0] if row else None
@@ -86,7 +108,7 @@ def logs(
     now: dt.datetime,
     *,
     dry_run: bool,
-) -> Part:
+) -> Upkeep:
     """Remove old log files from Airflow's log folder on this machine.
 
     Raises:
@@ -100,19 +122,15 @@ def logs(
             f"{command.setting('logging', 'remote_base_log_folder')} is kept by its own rules"
         )
     if not folder.is_dir():
-        return Part(
-            LOGS,
-            unit="files",
+        return Upkeep(
             skipped=f"the log folder {folder} is not on this machine: run "
             "`consumer-analytics maintenance` where it is",
             notes=tuple(notes),
         )
     _require_logs_only(folder, command.home)
     cleaned = clean(folder, now - dt.timedelta(days=settings.keep_airflow_days), dry_run=dry_run)
-    return Part(
-        LOGS,
+    return Upkeep(
         cleaned.files,
-        unit="files",
         bytes_removed=cleaned.removed,
         bytes_before=cleaned.before,
         bytes_after=cleaned.before if dry_run else cleaned.before - cleaned.removed,
@@ -125,8 +143,12 @@ def _elsewhere(connection: Connection | None, settings: Settings) -> list[str]:
     if connection is None:
         return []
     try:
+        tables = AirflowTables.find(connection)
+        if tables is None:
+            return []
         rows = connection.execute(
-            query("operations/airflow-task-hosts"), {"days": settings.keep_airflow_days}
+            query("airflow/upkeep/task-hosts", "public", **tables.named("task_instance")),
+            {"days": settings.keep_airflow_days},
         ).fetchall()
     except psycopg.Error:
         return []
@@ -174,16 +196,16 @@ def clean(folder: Path, before: dt.datetime, *, dry_run: bool = False) -> Cleane
     the folder that it is in, so that a folder which is replaced by a link meanwhile
     leads nowhere.
     """
-    found = Cleaned()
+    cleaned = Cleaned()
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _clean(handle, before.timestamp(), found, dry_run=dry_run)
+        _clean(handle, before.timestamp(), cleaned, dry_run=dry_run)
     finally:
         os.close(handle)
-    return found
+    return cleaned
 
 
-def _clean(handle: int, before: float, found: Cleaned, *, dry_run: bool) -> bool:
+def _clean(handle: int, before: float, cleaned: Cleaned, *, dry_run: bool) -> bool:
     """Clean the folder behind a handle; tell whether it is empty and was old."""
     was_old = os.fstat(handle).st_mtime < before
     left = 0
@@ -195,12 +217,12 @@ def _clean(handle: int, before: float, found: Cleaned, *, dry_run: bool) -> bool
         except FileNotFoundError:
             continue
         if stat.S_ISDIR(status.st_mode):
-            left += not _clean_folder(handle, name, before, found, dry_run=dry_run)
+            left += not _clean_folder(handle, name, before, cleaned, dry_run=dry_run)
         elif stat.S_ISREG(status.st_mode):
-            found.before += status.st_size
+            cleaned.before += status.st_size
             if status.st_mtime < before and _LOG.search(name):
-                found.files += 1
-                found.removed += status.st_size
+                cleaned.files += 1
+                cleaned.removed += status.st_size
                 if not dry_run:
                     os.unlink(name, dir_fd=handle)
             else:
@@ -210,7 +232,9 @@ def _clean(handle: int, before: float, found: Cleaned, *, dry_run: bool) -> bool
     return was_old and not left
 
 
-def _clean_folder(parent: int, name: str, before: float, found: Cleaned, *, dry_run: bool) -> bool:
+def _clean_folder(
+    parent: int, name: str, before: float, cleaned: Cleaned, *, dry_run: bool
+) -> bool:
     """Clean a folder in another one; tell whether it is gone."""
     try:
         handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
@@ -218,7 +242,7 @@ def _clean_folder(parent: int, name: str, before: float, found: Cleaned, *, dry_
         # It is gone, has become a link, or is not ours to read.
         return False
     try:
-        empty = _clean(handle, before, found, dry_run=dry_run)
+        empty = _clean(handle, before, cleaned, dry_run=dry_run)
     finally:
         os.close(handle)
     if not empty or dry_run:

@@ -9,11 +9,14 @@ alarm about a system in which nothing is wrong.
 from __future__ import annotations
 
 import logging
-import sys
 import time
+
+from consumer_analytics.airflow.processes import is_scheduler
 
 log = logging.getLogger(__name__)
 
+#: Where the tasks' own interface says whether it is there.
+TASKS_HEALTH = "/execution/health"
 #: The tasks' interface is built at its first request, which may take as long.
 _ANSWER_SECONDS = 60
 _POLL_SECONDS = 0.5
@@ -28,7 +31,7 @@ def await_web_server(url: str) -> None:
     Args:
         url: the address of Airflow's web server.
     """
-    if sys.argv[1:2] != ["scheduler"]:
+    if not is_scheduler():
         return
     # Every command of Airflow's imports this module.
     import httpx
@@ -37,7 +40,7 @@ def await_web_server(url: str) -> None:
     with httpx.Client(base_url=url, timeout=_ANSWER_SECONDS, trust_env=False) as client:
         while True:
             try:
-                client.get("/execution/health").raise_for_status()
+                client.get(TASKS_HEALTH).raise_for_status()
             except httpx.HTTPError as error:
                 if not warned:
                     log.warning("waiting for the web server, to which tasks report: %s", error)
