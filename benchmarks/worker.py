@@ -27,8 +27,7 @@ def _do(
     """Do a piece of work; return how many seconds each of its steps took."""
     if work == "run":
         at = dt.datetime.fromisoformat(values["at"]) if values.get("at") else None
-        seconds: dict[str, float] = run.run(connection, settings, at=at)["seconds"]
-        return seconds
+        return run.run(connection, settings, at=at).seconds
     if work == "backfill":
         request = backfill.request_of(values["start"], values["end"], "daily")
         return backfill.backfill(connection, settings, request).seconds

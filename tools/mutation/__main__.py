@@ -65,6 +65,9 @@ def _options() -> argparse.Namespace:
         help="only files whose path or name fits one of these",
     )
     parser.add_argument("--kinds", nargs="+", default=["*"], metavar="PATTERN")
+    parser.add_argument(
+        "--tests", nargs="+", default=["*"], metavar="PATTERN", help="only these files of tests"
+    )
     parser.add_argument("--limit", type=int, help="how many to try, spread over the files")
     parser.add_argument("--seconds", type=float, default=600, help="stop after this long (600)")
     parser.add_argument(
@@ -89,7 +92,7 @@ def _mutants(
     """Make the mutants of the files that fit, in the files' order."""
     made: list[Mutant] = []
     for file in settings.files:
-        if not any(fnmatch(file, one) or fnmatch(Path(file).name, one) for one in patterns):
+        if not _fits(file, patterns):
             continue
         text = (ROOT / file).read_text(encoding="utf-8")
         if file.endswith(".py"):
@@ -124,7 +127,8 @@ def _chosen(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[Muta
 
 def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:
     """Measure what has to be, and try mutants until the time is up."""
-    measured = _measure(settings, everything=options.measure)
+    measured = _measure(settings, options.tests, everything=options.measure)
+    files = sorted({one["test"].partition("::")[0] for one in measured})
     chosen = _chosen(mutants, options)
     until = time.time() + options.seconds
     print(f"trying {len(chosen)} of {len(mutants)} mutants, {options.seconds:.0f} s at most")
@@ -139,7 +143,7 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
             "measured": measured,
             "kills": _kills(mutants, known),
         }
-        code, answers, last = _worker(settings, job, "trials")
+        code, answers, last = _worker(job, "trials", tests=files)
         results.keep(answers)
         done = {one["key"] for one in answers}
         if code is None and last and last not in done:
@@ -162,25 +166,34 @@ def _kills(mutants: Sequence[Mutant], known: dict[str, dict[str, Any]]) -> dict[
     return kills
 
 
-def _measure(settings: Configuration, *, everything: bool) -> list[dict[str, Any]]:
+def _fits(file: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(file, one) or fnmatch(Path(file).name, one) for one in patterns)
+
+
+def _measure(
+    settings: Configuration, patterns: Sequence[str], *, everything: bool
+) -> list[dict[str, Any]]:
     """Measure the tests of files that have changed since, and return what is known of all."""
-    known = {} if everything else results.measured()
+    known = results.measured()
+    files = [file for file in settings.tests if _fits(file, patterns)]
     new = [
-        file for file in settings.tests if known.get(file, {}).get("digest") != results.digest(file)
+        file
+        for file in files
+        if everything or known.get(file, {}).get("digest") != results.digest(ROOT / file)
     ]
     if new:
         print(f"measuring {len(new)} files of tests")
         workspace.renew()
         workspace.instrument(settings.files)
         job = {"mode": "measure", "targets": list(settings.files)}
-        _, answers, _ = _worker(settings, job, "measures", tests=new, probe=True)
+        _, answers, _ = _worker(job, "measures", tests=new, probe=True)
         for file in new:
             known[file] = {
-                "digest": results.digest(file),
+                "digest": results.digest(workspace.COPY / file),
                 "tests": [one for one in answers if one["test"].startswith(f"{file}::")],
             }
         results.keep_measured(known)
-    tests = [one for file in settings.tests for one in known[file]["tests"]]
+    tests = [one for file in files for one in known[file]["tests"]]
     used = [one for one in tests if one["passed"] and one["seconds"] <= settings.slowest]
     failed = [one["test"] for one in tests if not one["passed"]]
     print(f"{len(used)} tests are used, {sum(one['seconds'] for one in used):.0f} s in all")
@@ -190,11 +203,10 @@ def _measure(settings: Configuration, *, everything: bool) -> list[dict[str, Any
 
 
 def _worker(
-    settings: Configuration,
     job: dict[str, Any],
     name: str,
     *,
-    tests: Sequence[str] | None = None,
+    tests: Sequence[str],
     probe: bool = False,
 ) -> tuple[int | None, list[dict[str, Any]], str]:
     """Run a session of pytest in the copy.
@@ -211,7 +223,7 @@ def _worker(
     job = {**job, "root": str(workspace.COPY), "answers": str(answers)}
     said.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tools.mutation.worker"]
-    command += ["-p", "no:cacheprovider", *(tests or settings.tests)]
+    command += ["-p", "no:cacheprovider", *tests]
     with (BUILD / f"{name}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.mutation.configuration import BUILD, ROOT
+from tools.mutation.configuration import BUILD
 from tools.mutation.edits import Mutant
 
 _MEASURED = BUILD / "measured.json"
@@ -41,9 +41,9 @@ def keep_measured(known: dict[str, dict[str, Any]]) -> None:
     _MEASURED.write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
-def digest(file: str) -> str:
+def digest(file: Path) -> str:
     """Return what tells a file's text from an earlier one."""
-    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 # -- mutants ---------------------------------------------------------------------

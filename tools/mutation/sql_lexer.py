@@ -47,7 +47,7 @@ class Token:
     depth: int
 
 
-class UnknownText(ValueError):
+class UnknownTextError(ValueError):
     """A statement holds something that is no token that we know."""
 
 
@@ -55,7 +55,7 @@ def tokens(text: str) -> list[Token]:
     """Cut a text into tokens; put together they are the text again.
 
     Raises:
-        UnknownText: there is something else in it.
+        UnknownTextError: there is something else in it.
     """
     found: list[Token] = []
     closing: list[str] = []
@@ -63,9 +63,8 @@ def tokens(text: str) -> list[Token]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise UnknownText(f"no token at {text[place : place + 20]!r}")
-        kind = match.lastgroup if match.lastgroup != "tag" else "string"
-        assert kind is not None  # every alternative has a name
+            raise UnknownTextError(f"no token at {text[place : place + 20]!r}")
+        kind = "string" if match.lastgroup == "tag" else str(match.lastgroup)
         said = match[0].lower() if kind == "word" else match[0]
         if kind in {"word", "punctuation"} and closing and said == closing[-1]:
             closing.pop()

@@ -40,7 +40,7 @@ _OPPOSITES = {
 _JOIN_KINDS = ("left", "right", "full", "inner", "cross")
 #: What a condition or an ORDER BY ends with, where it stands at the same depth.
 _CLAUSES = frozenset(
-    [
+    {
         "where",
         "group",
         "order",
@@ -68,7 +68,7 @@ _CLAUSES = frozenset(
         "rows",
         "range",
         "groups",
-    ]
+    }
 )
 
 
@@ -79,7 +79,7 @@ def edits(text: str) -> list[Edit]:
         text: the statement, as its file has it.
 
     Raises:
-        UnknownText: it is no statement that can be cut into tokens.
+        UnknownTextError: it is no statement that can be cut into tokens.
     """
     found = code(text)
     made: dict[tuple[int, int, str], Edit] = {}
@@ -167,9 +167,7 @@ def _negations(_text: str, found: Sequence[Token]) -> Iterator[Edit]:
         after = found[place + 1].text if place + 1 < len(found) else ""
         if token.text == "not" and before not in {"is", "if"} and after != "null":
             yield _without(found, place, place, "negation")
-        elif (token.text == "in" and before != "not" and after == "(") or (
-            token.text == "exists" and before not in {"not", "if"} and after == "("
-        ):
+        elif token.text in {"in", "exists"} and before not in {"not", "if"} and after == "(":
             yield Edit(token.start, token.start, "not ", "negation")
 
 

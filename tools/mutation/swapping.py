@@ -15,7 +15,7 @@ from types import CodeType, FunctionType
 from tools.mutation.edits import Mutant
 
 
-class NotRunnable(Exception):
+class NotRunnableError(Exception):
     """A mutant that no process can run: Python refuses it, or it changes no function."""
 
 
@@ -44,7 +44,7 @@ class Swapper:
             text: what its file holds without it.
 
         Raises:
-            NotRunnable: nothing was changed.
+            NotRunnableError: nothing was changed.
         """
         mutated = mutant.edit.apply(text)
         if mutant.file.endswith(".py"):
@@ -87,13 +87,13 @@ class Swapper:
             name: code for name, code in after.items() if name in before and code != before[name]
         }
         if not changed:
-            raise NotRunnable("no function is changed")
+            raise NotRunnableError("no function is changed")
         functions = self._functions_of(path)
         for name, code in changed.items():
             for function in functions:
                 if function.__code__.co_qualname == name:
                     if function.__code__.co_freevars != code.co_freevars:
-                        raise NotRunnable("it is bound to other names")
+                        raise NotRunnableError("it is bound to other names")
                     function.__code__ = code
 
     def _functions_of(self, path: str) -> list[FunctionType]:
@@ -113,7 +113,7 @@ def _compiled(text: str, path: str) -> CodeType:
     try:
         return compile(text, path, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise NotRunnable(str(error)) from error
+        raise NotRunnableError(str(error)) from error
 
 
 def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:

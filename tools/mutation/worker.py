@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from tools.mutation import probe
 from tools.mutation.edits import Edit, Mutant
-from tools.mutation.swapping import NotRunnable, Swapper
+from tools.mutation.swapping import NotRunnableError, Swapper
 
 #: The session's exit code where it has to be started anew.
 SPOILT = 77
@@ -38,6 +38,8 @@ CONTROL = 12
 PACKAGE = "consumer_analytics"
 #: Rows that statements wrongly make, or waits that never end, take this many times as long.
 _PATIENCE = 5.0
+#: Seconds after which a test is measured no further.
+_LONGEST = 90.0
 #: Seconds that every test is given at least.
 _GRACE = 10.0
 
@@ -86,13 +88,6 @@ class Tried:
 
 
 @dataclass
-class _Failure:
-    """What the test that ran last failed with."""
-
-    error: BaseException | None = None
-
-
-@dataclass
 class _Job:
     """What the driver wants, as its file says."""
 
@@ -110,7 +105,8 @@ class _Job:
     kills: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-_failure = _Failure()
+#: What the test that is running has failed with.
+_failures: list[BaseException] = []
 
 
 def pytest_configure() -> None:
@@ -134,8 +130,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Iterator[None]:
     """Keep what a test failed with."""
-    if call.excinfo is not None and _failure.error is None:
-        _failure.error = call.excinfo.value
+    if call.excinfo is not None:
+        _failures.append(call.excinfo.value)
     return (yield)
 
 
@@ -161,15 +157,13 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
 
 def _failed(session: pytest.Session, item: pytest.Item, limit: float) -> BaseException | None:
     """Run a test with all that it sets up, and return what it failed with."""
-    _failure.error = None
-    failed = False
+    _failures.clear()
     with _limited(limit):
         # Only the session's fixtures are kept for the next one.
         reports = runtestprotocol(item, log=False, nextitem=session)  # type: ignore[arg-type]
-        failed = any(report.failed for report in reports)
-    if not failed:
+    if not any(report.failed for report in reports):
         return None
-    return _failure.error or AssertionError("failed")
+    return _failures[0] if _failures else AssertionError("failed")
 
 
 @contextmanager
@@ -192,7 +186,7 @@ def _measured(session: pytest.Session, item: pytest.Item, swapper: Swapper) -> M
     probe.forget()
     _, place = probe.reached_by_now(0)
     started = time.monotonic()
-    failure = _failed(session, item, 240.0)
+    failure = _failed(session, item, _LONGEST)
     seconds = time.monotonic() - started
     reaches, _ = probe.reached_by_now(place)
     return Measured(item.nodeid, failure is None, round(seconds, 3), tuple(sorted(reaches)))
@@ -250,7 +244,8 @@ class _Trials:
         kills = self._kills.setdefault(mutant.file, Counter())
         reaching = [one for one in self._measured.values() if place in one.reaches]
         reaching.sort(key=lambda one: (one.seconds / (1 + kills[one.test]), one.test))
-        chosen, seconds = [], 0.0
+        chosen: list[str] = []
+        seconds = 0.0
         for one in reaching:
             seconds += one.seconds
             if chosen and seconds > self._job.patience:
@@ -266,8 +261,8 @@ class _Trials:
         text = self._text(mutant.file)
         try:
             self._swapper.put(mutant, text)
-        except NotRunnable as error:
-            return Tried(mutant.key, "invalid", why=str(error))
+        except NotRunnableError as refusal:
+            return Tried(mutant.key, "invalid", why=str(refusal))
         try:
             tests, test, error = self._run(chosen)
         finally:

@@ -206,8 +206,8 @@ class _System:
         ):
             summary = run.run(connection, self._settings, notify=self._notifier.say)
             detail(
-                f"{summary['rows_read']:,} events read, "
-                f"{summary['snapshots_written']:,} snapshots written"
+                f"{summary.rows_read:,} events read, "
+                f"{summary.snapshots_written:,} snapshots written"
             )
 
     def _start_airflow(self) -> None:

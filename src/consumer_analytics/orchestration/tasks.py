@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 
@@ -19,7 +18,7 @@ from consumer_analytics.airflow import dag_ids
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, load, run
-from consumer_analytics.etl.models import Run
+from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run, RunSummary
 from consumer_analytics.orchestration.dag_runs import DagRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
@@ -59,13 +58,13 @@ def load_consumer_analytics(dag_run: DagRun) -> str:
 def _extract(
     dag_run: DagRun,
     name: str,
-    count: Callable[[Connection, Settings, Run], Mapping[str, Any]],
+    count: Callable[[Connection, Settings, Run], CustomerExtract | EventExtract],
 ) -> str:
     with _step(dag_run, name, reopen=False) as (connection, config, opened):
-        counts = dict(count(connection, config, opened))
-        seconds = counts.pop("seconds", 0)
-        figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in counts.items())
-        log.info("found in %.3f s: %s", seconds, figures)
+        figures = count(connection, config, opened).as_json()
+        seconds = figures.pop("seconds")
+        shown = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in figures.items())
+        log.info("found in %.3f s: %s", seconds, shown)
     return run_key(dag_run)
 
 
@@ -115,36 +114,34 @@ def _note_failure(config: Settings, key: str, error: Exception) -> None:
         log.warning("the failure could not be noted in the database: %s", second)
 
 
-def _log_summary(summary: Mapping[str, Any]) -> None:
-    if summary["window_end"] is None:
+def _log_summary(summary: RunSummary) -> None:
+    if summary.window is None:
         log.info("nothing could be processed yet")
     else:
-        log.info("window %s to %s", summary["window_start"], summary["window_end"])
+        log.info("window %s to %s", *(at.isoformat() for at in summary.window))
         log.info(
             "rows read %s; new events %s, new customers %s; snapshots written %s, restated %s",
             *(
-                f"{summary[figure]:,}"
-                for figure in (
-                    "rows_read",
-                    "new_events",
-                    "new_customers",
-                    "snapshots_written",
-                    "snapshots_restated",
+                f"{n:,}"
+                for n in (
+                    summary.rows_read,
+                    summary.new_events,
+                    summary.new_customers,
+                    summary.snapshots_written,
+                    summary.snapshots_restated,
                 )
             ),
         )
-    corrections = summary["corrections"]
-    if corrections["from"]:
+    corrections = summary.corrections
+    if corrections.first_day is not None:
         log.info(
             "corrected from %s on: %s events found, %s gone",
-            corrections["from"],
-            f"{corrections['found']:,}",
-            f"{corrections['vanished']:,}",
+            corrections.first_day,
+            f"{corrections.found:,}",
+            f"{corrections.vanished:,}",
         )
-    for kind, value in summary["bad_rows"].items():
+    for kind, value in summary.bad_rows.as_json().items():
         log.warning("%s: %s", kind.replace("_", " "), value)
-    for holder in summary["held_back_by"]:
-        log.warning("stopped short of %s, held back by %s", summary["requested"], holder)
-    log.info(
-        "seconds: %s", ", ".join(f"{step} {took}" for step, took in summary["seconds"].items())
-    )
+    for holder in summary.held_back_by:
+        log.warning("stopped short of %s, held back by %s", summary.requested.isoformat(), holder)
+    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in summary.seconds.items()))

@@ -62,7 +62,7 @@ def fill(
 def live(database: Database, at: dt.datetime | None) -> dict[str, Any]:
     """Run the ETL as of an instant."""
     with connected(database.settings, "run") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def state(database: Database) -> Any:
@@ -237,7 +237,7 @@ def test_counts_that_change_between_reading_and_writing_are_written_as_they_beca
             "select gen_random_uuid(), consumer_id, 'login', '2025-03-03 12:00' from consumers"
         )
         with connected(database.settings, "sweep") as other:
-            assert sweep.sweep(other, database.settings, days=30)["events_found"] > 0
+            assert sweep.sweep(other, database.settings, days=30).events_found > 0
         writing.write(connection, *rest)
 
     monkeypatch.setattr(sessions, "write", late)

@@ -62,7 +62,7 @@ def bounds_of(interval: str, zone: str = "UTC") -> tuple[dt.datetime, ...]:
 
 def live(database: Database, session: Connection, at: dt.datetime) -> dict[str, Any]:
     """Run as of an instant that has just come: nothing from after it is there."""
-    return run.run(session, database.settings, at=at)
+    return run.run(session, database.settings, at=at).as_json()
 
 
 def unfold_with_runs(database: Database, instants: Iterable[dt.datetime]) -> None:
@@ -172,11 +172,11 @@ def test_after_a_sweep_has_restated(both: Callable[..., tuple[Database, Database
                 live(unfolding, session, at)
                 if rng.random() < 0.3:
                     found = sweep.sweep(session, unfolding.settings)
-                    restated += found["snapshots_restated"]
+                    restated += found.snapshots_restated
             # What came more than a week late, only a longer look finds.
             arrive(connection, UNTIL + 14 * DAY)
             found = sweep.sweep(session, unfolding.settings, days=100)
-            restated += found["snapshots_restated"]
+            restated += found.snapshots_restated
     assert unfolding.rows("select count(*) from unfolding.late") == [(0,)]
     assert restated > 100
     assert unfolding.rows("select count(*) > 100 from consumer_analytics_revisions") == [(True,)]

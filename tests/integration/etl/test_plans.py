@@ -38,7 +38,7 @@ def simulated(database: Database) -> None:
 def go(database: Database, at: dt.datetime) -> dict[str, Any]:
     """Run the ETL as of an instant."""
     with connected(database.settings, "run") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def fill(database: Database, days: int) -> backfill.BackfillResult:
@@ -73,9 +73,9 @@ def test_a_days_run_looks_at_the_days_rows(
         plans = Plans(patched)
         go(database, UNTIL)
     hot = {
-        "etl/extract/events-extract",
-        "etl/extract/customers-present-apart",
-        "etl/extract/customers-extract",
+        "etl/events/extract",
+        "etl/customers/present-apart",
+        "etl/customers/extract",
         "etl/apply/events-fold",
         "etl/snapshots/figures-customers",
         "etl/apply/snapshots-insert-new",

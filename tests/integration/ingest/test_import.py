@@ -637,7 +637,7 @@ def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
 
     def a_run_comes_first(connection: Connection) -> dt.datetime:
         with connected(impatient, "run") as other:
-            summary = run.run(other, impatient)
+            summary = run.run(other, impatient).as_json()
         assert "import" in summary["held_back_by"][0]["application_name"]
         return invalidate(connection)
 

@@ -11,7 +11,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.db.locks import Lock, job_lock
 from consumer_analytics.errors import SchemaError
-from consumer_analytics.etl import holdback, load, watermark
+from consumer_analytics.etl import extract, holdback, watermark
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -265,7 +265,7 @@ def extracts(context: Context) -> Finding:
 
 def _forget(context: Context) -> str:
     with job_lock(context.database, context.settings), context.database.transaction():
-        load.forget_extracts(context.database, 0)
+        extract.forget_all(context.database, 0)
         for table in ("extracts", "extracted_events", "extracted_customers"):
             context.database.execute(
                 query("operations/doctor/extracts-forget-orphans", table=sql.Identifier(table))
