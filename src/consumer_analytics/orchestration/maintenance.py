@@ -16,8 +16,8 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.formatting import size
-from consumer_analytics.operations import retention
-from consumer_analytics.operations.retention import Part
+from consumer_analytics.operations import retention, thinning
+from consumer_analytics.operations.part import Part
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def _works(
     ours: list[tuple[str, Callable[[], Part]]] = [
         (
             "snapshots",
-            lambda: retention.thin(connection, config, dry_run=dry_run, notify=notify),
+            lambda: thinning.thin(connection, config, dry_run=dry_run, notify=notify),
         ),
         ("internal state", lambda: retention.forget(connection, config, dry_run=dry_run)),
     ]

@@ -68,6 +68,11 @@ def names() -> Iterator[str]:
     yield from _names_below(_ROOT, "")
 
 
+def names_in(place: str) -> Iterator[str]:
+    """Yield the names of the statements of a place, such as `operations/aging`."""
+    return _names_in(_folder(place), place)
+
+
 def _names_below(package: Traversable, place: str) -> Iterator[str]:
     for entry in package.iterdir():
         if not entry.is_dir() or entry.name == "migrations":

@@ -22,7 +22,7 @@ from consumer_analytics.db import connection as db
 from consumer_analytics.db import roles, schema
 from consumer_analytics.errors import RolesError, SuperuserError
 from consumer_analytics.etl import run
-from consumer_analytics.operations import retention
+from consumer_analytics.operations import thinning
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
@@ -349,7 +349,7 @@ def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_other
     settings = made.settings(url).model_copy(update={"keep_snapshots_days": 1})
     settings = settings.model_copy(update={"keep_daily_snapshots_days": 1})
     with db.connected(settings, "maintenance") as connection:
-        part = retention.thin(connection, settings)
+        part = thinning.thin(connection, settings)
     assert part.removed > 0
     # It does not own the tables: the server will do the rest when it comes by.
     assert "autovacuum" in part.notes[-1]

@@ -15,7 +15,8 @@ from tests.support.history import random_history
 
 from consumer_analytics import backfill
 from consumer_analytics.etl import extract, run
-from consumer_analytics.operations import retention
+from consumer_analytics.operations import retention, thinning
+from consumer_analytics.operations.part import Part
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -51,9 +52,9 @@ def go(database: Any, at: dt.datetime) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at).as_json()
 
 
-def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> retention.Part:
+def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> Part:
     with database.connect("maintenance", writes_sources=False) as connection:
-        return retention.thin(
+        return thinning.thin(
             connection, settings(database, **{**POLICY, **changes}), dry_run=dry_run
         )
 
@@ -279,7 +280,7 @@ def test_revisions_go_with_their_snapshots_and_others_stay(long: Any) -> None:
 def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
     long: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 10)
+    monkeypatch.setattr(thinning, "_AT_ONCE", 10)
     expected = kept_of(instants(long), EVERY, DAILY)
     calls = []
 
@@ -292,7 +293,7 @@ def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
         long.connect("maintenance", writes_sources=False) as connection,
         pytest.raises(KeyboardInterrupt),
     ):
-        retention.thin(connection, settings(long, **POLICY), notify=stop)
+        thinning.thin(connection, settings(long, **POLICY), notify=stop)
     assert long.rows("select count(*) from consumer_analytics_internal.thinned_snapshots") == [
         (20,)
     ]
@@ -305,7 +306,7 @@ def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
 # -- internal state ------------------------------------------------------------
 
 
-def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> retention.Part:
+def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> Part:
     with database.connect("maintenance", writes_sources=False) as connection:
         return retention.forget(connection, settings(database, **changes), dry_run=dry_run)
 
