@@ -22,13 +22,22 @@ def start_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:
         UsageError: the calendar ends before.
     """
     try:
-        return dt.datetime.combine(day, dt.time.min, zone).astimezone(dt.UTC)
+        return midnight(day, zone).astimezone(dt.UTC)
     except OverflowError:
         raise UsageError(f"{day.isoformat()} lies outside of the calendar") from None
 
 
-def day_of(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """Return the day of a zone that holds the instant."""
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """Return a day's midnight on a zone's own clock, with the zone: schedules go by that."""
+    return dt.datetime.combine(day, dt.time.min, zone)
+
+
+def day_of(instant: dt.datetime, zone: dt.tzinfo) -> dt.date:
+    """Return the day of a zone that holds the instant.
+
+    Raises:
+        OverflowError: the calendar ends before.
+    """
     return instant.astimezone(zone).date()
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.errors import UsageError
 from consumer_analytics.monitoring import health, incidents
@@ -103,7 +104,7 @@ def _instant(
         at = dt.datetime.fromisoformat(text)
         if whole_day and len(text) == _A_DAY:
             at += dt.timedelta(days=1)
-        return at if at.tzinfo else at.replace(tzinfo=zone)
+        return instants.with_zone(at, zone)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{name}: {text[:40]!r} is no time; write 2025-10-01 or 2025-10-01T06:00:00Z"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from consumer_analytics.calendar import days
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.etl import watermark
 from consumer_analytics.formatting import moment
@@ -44,8 +45,8 @@ def due_of(
     instant = schedule.last(at)
     following = schedule.after(instant)
     # The first day is due itself.
-    start = dt.datetime.combine(settings.start_date, dt.time(), settings.zone)
-    floor = start.astimezone(dt.UTC) - dt.timedelta(microseconds=1)
+    start = days.start_of_day(settings.start_date, settings.zone)
+    floor = start - dt.timedelta(microseconds=1)
     if mark.last_run_at is None and mark.last_processed_timestamp == watermark.EPOCH:
         # It has never run, and nothing was due before there was anything to run.
         floor = max(floor, installed if installed is not None and installed <= at else floor)
