@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Part:
+class MaintenancePart:
     """What one part of a maintenance removed.
 
     Attributes:

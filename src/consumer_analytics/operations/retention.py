@@ -19,7 +19,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.operations import tables
-from consumer_analytics.operations.part import Part
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -57,7 +57,7 @@ def aging() -> tuple[AgingTable, ...]:
     )
 
 
-def forget(connection: Connection, settings: Settings, *, dry_run: bool = False) -> Part:
+def forget(connection: Connection, settings: Settings, *, dry_run: bool = False) -> MaintenancePart:
     """Forget internal state that nobody needs any more, all of it in one transaction.
 
     Raises:
@@ -82,7 +82,7 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     notes = [f"{rows:,} of {table.replace('_', ' ')}" for table, rows in removed.items()]
     if removed and not dry_run:
         notes += tables.vacuum(connection, names)
-    return Part(
+    return MaintenancePart(
         "internal state",
         sum(removed.values()),
         bytes_removed=size,
@@ -98,7 +98,7 @@ def begin(connection: Connection, who: str) -> int:
     return number
 
 
-def record(connection: Connection, number: int, parts: Sequence[Part]) -> None:
+def record(connection: Connection, number: int, parts: Sequence[MaintenancePart]) -> None:
     """Record what a maintenance did."""
     connection.execute(
         query("operations/retention/maintenance-close"),

@@ -18,7 +18,7 @@ from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import watermark
 from consumer_analytics.operations import tables
-from consumer_analytics.operations.part import Part
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
@@ -133,7 +133,7 @@ def thin(
     *,
     dry_run: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> Part:
+) -> MaintenancePart:
     """Remove the snapshots that the policy does without, some instants at a time.
 
     Where it is interrupted, what was removed is noted, and the next one goes on.
@@ -144,7 +144,7 @@ def thin(
     policy = Policy.of(settings)
     if not policy.thins:
         first = settings.tiers[0].setting.upper()
-        return Part("snapshots", skipped=f"thinning is off: {PREFIX}{first} is unset")
+        return MaintenancePart("snapshots", skipped=f"thinning is off: {PREFIX}{first} is unset")
     before = tables.size(connection, _TABLES)
     if dry_run:
         chosen = _superfluous(connection, policy)
@@ -167,7 +167,7 @@ def thin(
     notes = [f"{len(chosen):,} instants: {snapshots:,} rows and {revisions:,} revisions of theirs"]
     if not dry_run and snapshots:
         notes += tables.vacuum(connection, _TABLES)
-    return Part(
+    return MaintenancePart(
         "snapshots",
         snapshots + revisions,
         bytes_removed=size,

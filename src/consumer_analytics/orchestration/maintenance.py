@@ -17,7 +17,7 @@ from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.formatting import size
 from consumer_analytics.operations import retention, thinning
-from consumer_analytics.operations.part import Part
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def maintain(
     *,
     dry_run: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> list[Part]:
+) -> list[MaintenancePart]:
     """Remove what is older than the settings keep, part by part; record what went.
 
     A part that fails does not keep the others from being done.
@@ -69,8 +69,8 @@ def _works(
     *,
     dry_run: bool,
     notify: Callable[[str], None],
-) -> list[tuple[str, Callable[[], Part]]]:
-    ours: list[tuple[str, Callable[[], Part]]] = [
+) -> list[tuple[str, Callable[[], MaintenancePart]]]:
+    ours: list[tuple[str, Callable[[], MaintenancePart]]] = [
         (
             "snapshots",
             lambda: thinning.thin(connection, config, dry_run=dry_run, notify=notify),
@@ -80,8 +80,8 @@ def _works(
     if command is None:
         return [
             *ours,
-            (_METADATA, lambda: Part(_METADATA, skipped=_NO_AIRFLOW)),
-            (_LOGS, lambda: Part(_LOGS, skipped=_NO_AIRFLOW)),
+            (_METADATA, lambda: MaintenancePart(_METADATA, skipped=_NO_AIRFLOW)),
+            (_LOGS, lambda: MaintenancePart(_LOGS, skipped=_NO_AIRFLOW)),
         ]
     # Logs first: the metadata say which machines have run tasks.
     return [
@@ -101,19 +101,19 @@ def _works(
     ]
 
 
-def _part(name: str, done: Upkeep, unit: str = "rows") -> Part:
+def _part(name: str, done: Upkeep, unit: str = "rows") -> MaintenancePart:
     """Return what Airflow's upkeep removed as a part of ours."""
-    return Part(name, unit=unit, **vars(done))
+    return MaintenancePart(name, unit=unit, **vars(done))
 
 
-def _guarded(name: str, work: Callable[[], Part]) -> Part:
+def _guarded(name: str, work: Callable[[], MaintenancePart]) -> MaintenancePart:
     try:
         return work()
     except (ConsumerAnalyticsError, psycopg.Error, OSError) as error:
-        return Part(name, failed=one_line(error))
+        return MaintenancePart(name, failed=one_line(error))
 
 
-def describe(part: Part, *, dry_run: bool = False) -> str:
+def describe(part: MaintenancePart, *, dry_run: bool = False) -> str:
     """Say in a line what a part removed, and how much room that made."""
     if part.failed is not None:
         return f"{part.name}: failed: {part.failed}"
@@ -130,7 +130,7 @@ def describe(part: Part, *, dry_run: bool = False) -> str:
     return text
 
 
-def require_whole(parts: list[Part]) -> None:
+def require_whole(parts: list[MaintenancePart]) -> None:
     """Check that no part failed.
 
     Raises:

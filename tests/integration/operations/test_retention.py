@@ -18,7 +18,7 @@ from tests.support.history import random_history
 from consumer_analytics import backfill
 from consumer_analytics.etl import extract, run
 from consumer_analytics.operations import retention, thinning
-from consumer_analytics.operations.part import Part
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.operations.thinning import Policy, SnapshotInstant
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import OneSnapshotPer, Settings
@@ -55,7 +55,7 @@ def go(database: Any, at: dt.datetime) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at).as_json()
 
 
-def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> Part:
+def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> MaintenancePart:
     with database.connect("maintenance", writes_sources=False) as connection:
         return thinning.thin(
             connection, settings(database, **{**POLICY, **changes}), dry_run=dry_run
@@ -364,7 +364,7 @@ def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
 # -- internal state ------------------------------------------------------------
 
 
-def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> Part:
+def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> MaintenancePart:
     with database.connect("maintenance", writes_sources=False) as connection:
         return retention.forget(connection, settings(database, **changes), dry_run=dry_run)
 
