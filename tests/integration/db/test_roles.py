@@ -40,7 +40,7 @@ class Roles:
         self.admin_url = make_conninfo(database.server.admin_url, dbname=database.name)
         self.made: list[str] = []
 
-    def apply(self, **options: Any) -> roles.Applied:
+    def apply(self, **options: Any) -> roles.AppliedRoles:
         return roles.apply(self.settings(self.admin_url), prefix=self.prefix, **options)
 
     def settings(self, url: str) -> Any:
@@ -237,7 +237,7 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
     ], "docs/reference/roles.md is not what the catalog has:\n" + "\n".join(page_rows(said))
 
 
-def page_rows(said: roles.Applied) -> list[str]:
+def page_rows(said: roles.AppliedRoles) -> list[str]:
     """Return the rows of the page's table."""
     return [
         f"| `{grant.role}` | {grant.kind} | "
