@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from consumer_analytics.airflow.dag_ids import MONITOR
 from consumer_analytics.calendar import instants
 from consumer_analytics.errors import MailError
 from consumer_analytics.formatting import moment
@@ -50,7 +51,7 @@ def waiting(context: Context) -> Finding:
         f"{n:,} mail(s) wait, the oldest since {moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
-        "consumer_analytics_monitor is paused or does not run",
+        f"{MONITOR} is paused or does not run",
         Fix("consumer-analytics alerts check"),
     )
 
