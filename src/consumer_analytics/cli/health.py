@@ -1,4 +1,4 @@
-"""`consumer-analytics health`: the four measures, judged, and the cause."""
+"""`consumer-analytics health`: the measures, judged, and the cause."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from consumer_analytics.cli.output import JsonFlag, moment, out, print_json, pri
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.monitoring import health as engine
+from consumer_analytics.monitoring.observation.formatting import amount
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -16,7 +17,7 @@ _COLOURS = {"normal": "green", "unknown": "yellow", "warning": "yellow", "critic
 
 
 def health(as_json: JsonFlag = False) -> None:
-    """Judge the four measures of health and name the cause.
+    """Judge the measures of health and name the cause.
 
     Exits with 0 where all is normal, 1 at a warning or where a measure cannot be taken, 2 where
     something is critical. (Where the command itself fails: 1, with one line on standard error.)
@@ -36,7 +37,7 @@ def print_health(found: engine.Health) -> None:
     colour = _COLOURS[found.state]
     out.print(f"health     [{colour}]{found.state}[/{colour}]")
     say(f"figures    {found.cause.text}")
-    age = engine.amount(found.watermark_age_seconds, "seconds")
+    age = amount(found.watermark_age_seconds, "seconds")
     say(f"watermark  {moment(found.watermark)}, {age} old; due {moment(found.due)}")
     say(f"backlog    {found.backlog_events:,} events after the watermark")
     say(f"next due   {moment(found.next_due)}")
@@ -45,7 +46,7 @@ def print_health(found: engine.Health) -> None:
         [
             [
                 one.name,
-                "-" if one.value is None else engine.amount(one.value, one.unit),
+                "-" if one.value is None else amount(one.value, one.unit),
                 *one.limits.values(),
                 one.state,
             ]

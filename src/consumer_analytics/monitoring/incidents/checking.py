@@ -9,12 +9,14 @@ from typing import Any
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.health import Airflow, Health
+from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.deadlines import join, kept, misses_of_airflow
 from consumer_analytics.monitoring.incidents.failures import MONITOR
 from consumer_analytics.monitoring.incidents.grouping import cause_of, groups, settle
 from consumer_analytics.monitoring.incidents.notifying import Told, alone, content_of, write
 from consumer_analytics.monitoring.incidents.store import Incident, open_incidents, update
+from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.observation import Airflow
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -96,7 +98,7 @@ def _lasting(
     """Return what an incident has that no measure tells: late runs and other DAGs' failures."""
     lasting: dict[str, Any] = {}
     for name, entry in one.measures.items():
-        if name in health.MEASURES:
+        if name in MEASURES:
             continue
         since = dt.datetime.fromisoformat(entry["since"])
         # That the monitor works again, this very look shows.
@@ -128,12 +130,9 @@ def _is_over(
 
 def _close(connection: Connection, told: Told, one: Incident, found: Health) -> None:
     closed = update(connection, one, one.measures, closed_at=told.at)
-    text = {
-        "freshness": found.cause.text,
-        "failures": f"no run failed within 24 hours; {found.cause.text}",
-        "runtime": "the last run took "
-        + health.amount(found.measure("dag_runtime").value or 0, "seconds"),
-    }.get(one.subject, "it works again")
+    subject = MEASURES.subjects.get(one.subject)
+    values = {measure.name: measure.value for measure in found.measures}
+    text = subject.now(found.cause, values) if subject is not None else "it works again"
     over = Incident(**{**vars(closed), "cause": f"It was: {one.cause}. Now: {text}."})
     (told.telling if one.told_at is not None else told.quiet).append((over, "over"))
 

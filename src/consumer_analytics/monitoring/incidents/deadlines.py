@@ -8,10 +8,12 @@ from typing import Any
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.health import Airflow, Health
+from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.grouping import entry_of, settle
 from consumer_analytics.monitoring.incidents.notifying import Told, alone, content_of, write
 from consumer_analytics.monitoring.incidents.store import of_subject
+from consumer_analytics.monitoring.measures import FRESHNESS
+from consumer_analytics.monitoring.observation import Airflow
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -91,7 +93,7 @@ def misses_of_airflow(connection: Connection, airflow: Airflow) -> list[Miss]:
 
 def join(connection: Connection, told: Told, miss: Miss, found: Health) -> None:
     """Add a late run to the incident of figures that are behind, and open that where need be."""
-    one = of_subject(connection, "freshness")
+    one = of_subject(connection, FRESHNESS.name)
     entry = {
         "state": "warning",
         "value": None,
@@ -105,12 +107,12 @@ def join(connection: Connection, told: Told, miss: Miss, found: Health) -> None:
     measures = {**(one.measures if one else {}), "deadline": entry}
     for measure in found.measures:
         # What will be late in a moment is told now.
-        if measure.name == "pending_events" and measure.value and found.behind_since is not None:
-            late = {**entry_of(measure, found), "state": health.judge(measure)}
-            measures.setdefault("pending_events", late)
+        if measure.definition.has_grace and measure.value and found.behind_since is not None:
+            late = {**entry_of(measure, found), "state": measure.state_by_limits}
+            measures.setdefault(measure.name, late)
     cause = (
         found.cause.text
         if found.behind_since is not None
         else f"{miss.run_id} of {miss.dag_id} has not ended"
     )
-    settle(connection, told, one, "freshness", measures, cause, again="changed")
+    settle(connection, told, one, FRESHNESS.name, measures, cause, again="changed")

@@ -20,6 +20,8 @@ from consumer_analytics.monitoring.incidents.notifying import (
     write,
 )
 from consumer_analytics.monitoring.incidents.store import of_subject, open_incidents
+from consumer_analytics.monitoring.measures import FAILURES
+from consumer_analytics.monitoring.observation import DAG
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -93,7 +95,7 @@ def task_failed(
         found = health.read(connection, settings, now=now)
         with connection.transaction():
             told = Told(found.at)
-            if failure.dag_id == health.DAG:
+            if failure.dag_id == DAG:
                 _open_failures(connection, told, found, failure)
             elif failure.dag_id not in _BY_HAND:
                 _open_dag(connection, told, failure)
@@ -116,7 +118,7 @@ def task_failed(
 def _open_failures(connection: Connection, told: Told, found: Health, failure: Failure) -> None:
     """Open the incident of failed runs by the mail that tells of this one, or join it."""
     still = {one.subject: one for one in open_incidents(connection)}
-    measures = groups(connection, found, still).get("failures", {})
+    measures = groups(connection, found, still).get(FAILURES.name, {})
     if "failed_runs" not in measures:
         # The measure cannot be taken; that a run has failed is known all the same.
         measures["failed_runs"] = {
@@ -129,8 +131,8 @@ def _open_failures(connection: Connection, told: Told, found: Health, failure: F
     settle(
         connection,
         told,
-        still.get("failures"),
-        "failures",
+        still.get(FAILURES.name),
+        FAILURES.name,
         measures,
         f"{failure.task_id} failed: {failure.error}",
         again="failed again",

@@ -9,9 +9,14 @@ from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.health import Health, Measure
 from consumer_analytics.monitoring.incidents.notifying import Told
 from consumer_analytics.monitoring.incidents.store import Incident, open_anew, update
+from consumer_analytics.monitoring.measures import (
+    FAILURES,
+    FRESHNESS,
+    MEASURES,
+    MEASURING,
+    Subject,
+)
 from consumer_analytics.sql import query
-
-STALE = ("watermark_lag", "pending_events")
 
 
 def groups(
@@ -24,21 +29,16 @@ def groups(
     how long a run took that missed its deadline.
     """
     home = {name: one.subject for one in still.values() for name in one.measures}
-    failed = found.cause.kind == "failed"
-    last_failed = found.last_run is not None and found.last_run["state"] == "failed"
     groups: dict[str, dict[str, Any]] = {}
     for one in found.measures:
-        if one.state == "normal" or (one.name == "dag_runtime" and _was_late(connection, found)):
+        definition = one.definition
+        if one.state == "normal" or (definition.of_last_run and _was_late(connection, found)):
             continue
         if one.state == "unknown":
-            subject = "measuring"
-        elif one.name in STALE:
-            subject = "failures" if failed else "freshness"
-        elif one.name == "failed_runs" or last_failed:
-            subject = "failures"
+            subject = MEASURING
         else:
-            subject = "freshness" if found.cause.kind == "held_back" else "runtime"
-        groups.setdefault(home.get(one.name, subject), {})[one.name] = entry_of(one, found)
+            subject = definition.follows(found.cause, found.last_run) or definition.subject
+        groups.setdefault(home.get(one.name, subject.name), {})[one.name] = entry_of(one, found)
     return groups
 
 
@@ -48,14 +48,14 @@ def entry_of(one: Measure, found: Health) -> dict[str, Any]:
         "state": one.state,
         "value": one.value,
         "unit": one.unit,
-        "kind": found.cause.kind if one.name in STALE else one.name,
+        "kind": found.cause.kind if one.definition.subject is FRESHNESS else one.name,
         "cause": one.cause,
     }
 
 
 def _was_late(connection: Connection, found: Health) -> bool:
     """Tell whether the last run is known to have missed its deadline."""
-    run = found.last_run["run"] if found.last_run is not None else ""
+    run = found.last_run.run if found.last_run is not None else ""
     return (
         connection.execute(query("monitoring/incidents/deadlines-known"), {"run": run}).fetchone()
         is not None
@@ -64,10 +64,21 @@ def _was_late(connection: Connection, found: Health) -> bool:
 
 def cause_of(measures: dict[str, Any], found: Health) -> str:
     """Return an incident's cause, as its measures and health have it."""
-    if any(name in measures for name in STALE) or found.cause.kind == "held_back":
-        return found.cause.text
+    held_back = found.cause.kind == "held_back"
+    for name in measures:
+        if _subject_of(name) is FRESHNESS or (held_back and _is_of_last_run(name)):
+            return found.cause.text
     first = next(iter(measures.values()))
     return str(first["cause"] or found.cause.text)
+
+
+def _subject_of(name: str) -> Subject | None:
+    """Return what a measure is about; None for what is no measure, such as a late run."""
+    return MEASURES[name].subject if name in MEASURES else None
+
+
+def _is_of_last_run(name: str) -> bool:
+    return name in MEASURES and MEASURES[name].of_last_run
 
 
 def settle(
@@ -112,10 +123,11 @@ def settle(
 
 def _state_of(measures: dict[str, Any]) -> str:
     """Return an incident's state: warning or critical."""
+    failed = any(_subject_of(name) is FAILURES for name in measures)
     counted = [
         one["state"]
         for name, one in measures.items()
         # That a failed run took long, tries included, makes nothing worse.
-        if not (name == "dag_runtime" and "failed_runs" in measures)
+        if not (failed and _is_of_last_run(name))
     ]
     return "critical" if "critical" in counted else "warning"

@@ -12,29 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.monitoring import health
+from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.observation.formatting import amount
 from consumer_analytics.settings import Settings
 
 PREFIX = "[consumer-analytics]"
-#: What an incident is about, as a subject line has it.
-TITLES = {
-    "freshness": "figures are behind",
-    "failures": "runs fail",
-    "runtime": "runs are slow",
-    "measuring": "health cannot be measured",
-}
-_OVER = {
-    "freshness": "figures are up to date again",
-    "failures": "runs are well again",
-    "runtime": "runs are fast again",
-    "measuring": "health can be measured again",
-}
-_MEASURES = {
-    "dag_runtime": "DAG runtime",
-    "failed_runs": "Failed runs, 24 h",
-    "watermark_lag": "Watermark lag",
-    "pending_events": "Pending events",
-    "deadline": "Deadline",
-}
+#: What an incident has beside measures: a run that is late.
+_DEADLINE = {"deadline": "Deadline"}
 _COLOURS = {
     "critical": "#b3261e",
     "warning": "#9a6700",
@@ -48,7 +32,10 @@ def title(subject: str, over: bool = False) -> str:
     """Return what an incident is about, in a few words."""
     if subject.startswith("dag "):
         return f"{subject.removeprefix('dag ')} {'works again' if over else 'fails'}"
-    return (_OVER if over else TITLES).get(subject, subject)
+    known = MEASURES.subjects.get(subject)
+    if known is None:
+        return subject
+    return known.title_over if over else known.title
 
 
 def subject_of(content: Mapping[str, Any]) -> str:
@@ -94,7 +81,7 @@ def headline_of(content: Mapping[str, Any]) -> str:
         return f"{names} of {failures[0]['dag_id']} failed, and is not tried again."
     if content.get("misses"):
         first = content["misses"][0]
-        allowed = health.amount(first["allowed_seconds"], "seconds")
+        allowed = amount(first["allowed_seconds"], "seconds")
         return f"A run of {first['dag_id']} has not ended {allowed} after it was queued."
     told = [
         f"{_verb(one['what'])}: {title(one['subject'], over=one['what'] == 'over')}."
@@ -171,11 +158,11 @@ def _templates() -> Environment:
     templates.filters |= {
         "moment": _moment,
         "amount": _amount,
-        "measure": lambda name: _MEASURES.get(name, name),
+        "measure": lambda name: _DEADLINE.get(name) or MEASURES.label(name),
         "colour": lambda state: _COLOURS[state],
         "title": title,
         "verb": _verb,
-        "length": lambda seconds: health.amount(seconds, "seconds"),
+        "length": lambda seconds: amount(seconds, "seconds"),
         "sentence": lambda text: text[:1].upper() + text[1:],
         "one_line": lambda text: " ".join(str(text).split()),
     }
@@ -194,4 +181,4 @@ def _minute(value: str) -> str:
 def _amount(measure: Mapping[str, Any]) -> str:
     if measure.get("value") is None:
         return "-"
-    return health.amount(measure["value"], measure["unit"])
+    return amount(measure["value"], measure["unit"])

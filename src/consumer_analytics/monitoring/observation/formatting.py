@@ -31,6 +31,6 @@ def seconds(length: dt.timedelta) -> float:
     return max(length.total_seconds(), 0.0)
 
 
-def error(told: dict[str, Any]) -> str:
+def error(summary: dict[str, Any]) -> str:
     """Write the error that a failed run noted."""
-    return f"{told.get('error_type')}: {told.get('error')}"
+    return f"{summary.get('error_type')}: {summary.get('error')}"
