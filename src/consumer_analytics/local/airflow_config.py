@@ -20,7 +20,7 @@ from pathlib import Path
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, Secrets, write_private
 from consumer_analytics.local.metadata import Metadata
-from consumer_analytics.monitoring.notifications import smtp
+from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.settings import PREFIX, Settings
 
 USER = "admin"

@@ -12,7 +12,7 @@ judged, shown by `health` and the dashboard, told under its own label, exported,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from consumer_analytics.monitoring.observation import (
@@ -23,6 +23,7 @@ from consumer_analytics.monitoring.observation import (
     Observation,
 )
 from consumer_analytics.monitoring.observation.formatting import amount, error, seconds
+from consumer_analytics.monitoring.register import Register
 from consumer_analytics.settings import THRESHOLDS, Settings
 
 #: Measured values by the names of their measures; None where there was nothing to measure.
@@ -288,40 +289,8 @@ def _stale_follows(cause: Cause, _: LastRun | None) -> Subject | None:
 # -- the register ----------------------------------------------------------------------
 
 
-class Register(Mapping[str, MeasureDefinition]):
+class Measures(Register[MeasureDefinition]):
     """The measures there are, by their names, in the order in which people read them."""
-
-    def __init__(self, *definitions: MeasureDefinition) -> None:
-        """Take those that there are from the start."""
-        self._definitions: dict[str, MeasureDefinition] = {}
-        for one in definitions:
-            self.add(one)
-
-    def add(self, definition: MeasureDefinition) -> None:
-        """Add a measure.
-
-        Raises:
-            ValueError: there is one of its name.
-        """
-        if definition.name in self._definitions:
-            raise ValueError(f"there is a measure {definition.name} already")
-        self._definitions[definition.name] = definition
-
-    def remove(self, name: str) -> None:
-        """Take a measure out again."""
-        del self._definitions[name]
-
-    def __getitem__(self, name: str) -> MeasureDefinition:
-        """Return a measure by its name."""
-        return self._definitions[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self._definitions)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._definitions)
 
     def label(self, name: str) -> str:
         """Return a measure's label; its name where it is none that is known any more."""
@@ -334,7 +303,7 @@ class Register(Mapping[str, MeasureDefinition]):
         return {one.name: one for one in known}
 
 
-MEASURES = Register(
+MEASURES = Measures(
     MeasureDefinition(
         name="dag_runtime",
         label="DAG runtime",

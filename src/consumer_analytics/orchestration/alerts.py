@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import ConsumerAnalyticsError, one_line
+from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
@@ -62,7 +62,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
 
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
-    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
     most = getattr(task, "max_tries", None)
     return Failure(
         dag_id=task.dag_id,
@@ -73,7 +73,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         execution_date=dag_run.logical_date or dag_run.run_after,
         has_logical_date=dag_run.logical_date is not None,
         failed_at=dt.datetime.now(dt.UTC),
-        error=str(told or _NO_ERROR)[:_LONGEST_ERROR],
+        error=str(reason or _NO_ERROR)[:_LONGEST_ERROR],
         log_url=getattr(task, "log_url", None),
     )
 
@@ -94,16 +94,43 @@ def _tell(config: Settings, failure: Failure) -> None:
 
 
 def _tell_directly(config: Settings, failure: Failure) -> None:
-    """Send the mail past the database, which cannot be reached, once for each run."""
+    """Send the message past the database, which cannot be reached, once for each run."""
     from consumer_analytics.monitoring import incidents
-    from consumer_analytics.monitoring.notifications import messages, smtp
+    from consumer_analytics.monitoring.notifications.channels import configured
+    from consumer_analytics.monitoring.notifications.message import Message
 
-    if not smtp.is_wanted(config):
-        return
     # The monitor would tell it every few minutes.
     monitor = incidents.MONITOR
     subject = monitor if failure.dag_id == monitor else f"{failure.dag_id} {failure.run_id}"
-    mark = _mark(config, subject)
+    message = Message(
+        kind="failure",
+        at=failure.failed_at,
+        database="out of reach",
+        failures=(failure,),
+        next=incidents.next_steps_after(failure),
+    )
+    digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
+    problems = []
+    for channel in configured(config):
+        mark = _mark(config, f"{channel.name} {subject}")
+        if not _is_first(config, mark):
+            continue
+        try:
+            channel.send(config, message, message_id=f"consumer-analytics.{digest}")
+        except BaseException as error:
+            mark.unlink(missing_ok=True)
+            if not isinstance(error, ChannelError):
+                raise
+            # The other channels are to tell it all the same.
+            problems.append(error)
+        else:
+            log.info("sent past the database, by %s: %s", channel.name, message.subject)
+    if problems:
+        raise problems[0]
+
+
+def _is_first(config: Settings, mark: Path) -> bool:
+    """Mark that somebody tells it now; whether nobody did a while ago."""
     pace = config.alert_reminder or float("inf")
     with contextlib.suppress(FileNotFoundError):
         if time.time() - mark.stat().st_mtime >= pace:
@@ -112,22 +139,8 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
         # Of the run's tasks that fail at the same moment one tells.
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return
-    content = {
-        "kind": "failure",
-        "at": failure.failed_at.isoformat(),
-        "database": "out of reach",
-        "failures": [failure.as_json()],
-        "next": incidents.next_after(failure),
-    }
-    digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
-    message = messages.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
-    try:
-        smtp.send(config, message)
-    except BaseException:
-        mark.unlink(missing_ok=True)
-        raise
-    log.info("mail sent past the database: %s", message["Subject"])
+        return False
+    return True
 
 
 def _mark(config: Settings, subject: str) -> Path:
@@ -142,8 +155,8 @@ def _log(delivery: Delivery) -> None:
         log.info("%s mail(s) sent", delivery.sent)
     if delivery.error is not None:
         log.warning("%s mail(s) wait: %s", delivery.waiting, delivery.error)
-    for who, why in delivery.refused.items():
-        log.warning("the mail server refused %s: %s", who, why)
+    for one in delivery.refused:
+        log.warning("%s refused %s: %s", one.server, one.recipient, one.reason)
 
 
 # -- a deadline passed -----------------------------------------------------------------
@@ -199,8 +212,8 @@ def miss_of(context: Mapping[str, Any]) -> Miss:
 
 
 def _instant(value: Any) -> dt.datetime:
-    found = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-    return found.astimezone(dt.UTC)
+    at = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    return at.astimezone(dt.UTC)
 
 
 # -- the monitor -----------------------------------------------------------------------
@@ -209,17 +222,19 @@ def _instant(value: Any) -> dt.datetime:
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
     from consumer_analytics.monitoring import incidents, monitor
+    from consumer_analytics.monitoring.notifications.channels import CHANNELS
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
         done = monitor.watch(connection, config, warn=log.warning)
-    found = done.health
-    log.info("health is %s: %s", found.state, found.cause.text)
-    for one in found.measures:
+    judged = done.health
+    log.info("health is %s: %s", judged.state, judged.cause.text)
+    for one in judged.measures:
         log.info(
             "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""
         )
     log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
     # It works again.
-    _mark(config, incidents.MONITOR).unlink(missing_ok=True)
-    return found.state
+    for name in CHANNELS:
+        _mark(config, f"{name} {incidents.MONITOR}").unlink(missing_ok=True)
+    return judged.state
