@@ -1,4 +1,4 @@
-"""Stretches of days that are counted anew: joined where they touch, few, and none left out."""
+"""Stretches of days that are counted again: joined where they touch, few, and none left out."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ import datetime as dt
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY
-from consumer_analytics.etl import plan
-from consumer_analytics.etl.plan import Range, Standing
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import TimeRange, merged
 
 _ONE_DAY = dt.timedelta(days=1)
 
 
-class Origins:
+class EventSources:
     """Which days come from the counts that runs keep, and what from the source.
 
     Days that no instant cuts are taken from `event_days`; days that one cuts,
@@ -27,14 +27,14 @@ class Origins:
         purged_cut: a day that the source no longer holds whole and that is cut.
     """
 
-    def __init__(self, stands: Standing, bounds: tuple[dt.datetime, ...]) -> None:
+    def __init__(self, state: JobState, bounds: tuple[dt.datetime, ...]) -> None:
         """Decide it.
 
         Args:
-            stands: where the job stands.
+            state: where the job stands.
             bounds: of the periods.
         """
-        known, last = stands.processed_through, bounds[-1]
+        known, last = state.processed_through, bounds[-1]
         self.known = known
         self.first_day = instants.day_of(bounds[0])
         self.purged_cut: dt.date | None = None
@@ -43,20 +43,20 @@ class Origins:
             for bound in bounds
             if bound < known and not instants.is_midnight(bound)
         }
-        if stands.purged_through is not None:
-            cut = {day for day in cut if day >= stands.purged_through}
-            if stands.purged_through in cut:
-                self.purged_cut = stands.purged_through
-        stretches = plan.merged([(day, day + _ONE_DAY) for day in cut])
+        if state.purged_through is not None:
+            cut = {day for day in cut if day >= state.purged_through}
+            if state.purged_through in cut:
+                self.purged_cut = state.purged_through
+        stretches = merged([(day, day + _ONE_DAY) for day in cut])
         self.ranges = [
-            Range(instants.start_of(lower), min(instants.start_of(upper), last))
+            TimeRange(instants.start_of(lower), min(instants.start_of(upper), last))
             for lower, upper in stretches
         ]
         if last > known:
             if self.ranges and self.ranges[-1].upper >= known:
-                self.ranges[-1] = Range(self.ranges[-1].lower, last)
+                self.ranges[-1] = TimeRange(self.ranges[-1].lower, last)
             else:
-                self.ranges.append(Range(known, last))
+                self.ranges.append(TimeRange(known, last))
         self.days: list[dt.date] = []
         if known > MINUS_INFINITY:
             day, final = self.first_day, min(instants.day_of(known), instants.day_of(last))

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say
+from consumer_analytics.cli.output import JsonFlag, print_json, progress, say
 from consumer_analytics.db.connection import connected
+from consumer_analytics.formatting import count, duration, exactly
 from consumer_analytics.ingest import simulate as simulator
 from consumer_analytics.settings import settings
 
@@ -17,14 +18,16 @@ from consumer_analytics.settings import settings
 def simulate(
     consumers: Annotated[
         int, typer.Option(help="Tenants, of very different sizes.")
-    ] = simulator.Plan.consumers,
+    ] = simulator.SimulationPlan.consumers,
     customers: Annotated[
         int, typer.Option(help="Customers in all, those deleted again included.")
-    ] = simulator.Plan.customers,
+    ] = simulator.SimulationPlan.customers,
     events: Annotated[
         int, typer.Option(help="Events in all, the customers' own histories included.")
-    ] = simulator.Plan.events,
-    days: Annotated[int, typer.Option(help="Length of the history.")] = simulator.Plan.days,
+    ] = simulator.SimulationPlan.events,
+    days: Annotated[
+        int, typer.Option(help="Length of the history.")
+    ] = simulator.SimulationPlan.days,
     until: Annotated[
         str,
         typer.Option(
@@ -35,10 +38,10 @@ def simulate(
     ] = "",
     seed: Annotated[
         int, typer.Option(help="Which of the many possible histories.")
-    ] = simulator.Plan.seed,
+    ] = simulator.SimulationPlan.seed,
     event_types: Annotated[
         int, typer.Option(help="Types of ordinary events.")
-    ] = simulator.Plan.event_types,
+    ] = simulator.SimulationPlan.event_types,
     append: Annotated[
         bool, typer.Option("--append", help="Add to source tables that are not empty.")
     ] = False,
@@ -53,7 +56,7 @@ def simulate(
         summary = simulator.simulate(
             connection,
             settings(),
-            simulator.Plan(
+            simulator.SimulationPlan(
                 until=end or simulator.today(connection),
                 consumers=consumers,
                 customers=customers,
@@ -74,7 +77,7 @@ def simulate(
         f"({summary.customers_deleted:,} deleted again, {summary.status_changes:,} changes of "
         f"status) of {summary.consumers:,} consumers"
     )
-    say(f"from {moment(summary.first)} until {moment(summary.until)}, seed {summary.seed}")
-    say(f"in {summary.seconds:.1f} s, {rate:,.0f} events/s")
+    say(f"from {exactly(summary.first)} until {exactly(summary.until)}, seed {summary.seed}")
+    say(f"in {duration(summary.seconds)}, {count(rate)} events/s")
     if summary.touched_days:
         say("part of it lies before the last run's instant; the next run counts that")

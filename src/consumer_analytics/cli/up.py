@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumer_analytics.cli.output import err, say, warn
 from consumer_analytics.cli.status import print_status
+from consumer_analytics.formatting import duration
 from consumer_analytics.local import up as local
 from consumer_analytics.reporting.status import Status
 from consumer_analytics.settings import settings
@@ -22,7 +23,7 @@ _CHANGE_SECONDS = 2
 _REMIND_SECONDS = 10
 
 
-class _Teller:
+class _Notifier:
     """Shows steps on standard error, results on standard output."""
 
     @contextmanager
@@ -31,7 +32,7 @@ class _Teller:
         last = ""
 
         def took() -> str:
-            return f"{time.monotonic() - began:.1f} s"
+            return duration(time.monotonic() - began)
 
         if err.is_terminal:
             with Progress(
@@ -103,9 +104,9 @@ def up(
     sample data, Airflow's web server, scheduler, DAG processor and triggerer. All of its data is
     kept in CONSUMER_ANALYTICS_HOME and found again by the next start. Ctrl-C stops every process.
     """
-    wishes = local.Wishes(airflow=not no_airflow, once=once, sample=sample)
+    options = local.UpOptions(airflow=not no_airflow, once=once, sample=sample)
     try:
-        local.up(settings(), wishes, _Teller())
+        local.up(settings(), options, _Notifier())
     except KeyboardInterrupt:
         err.print("stopped before it was up")
         raise typer.Exit(130) from None

@@ -16,9 +16,11 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, extract, watermark
+from consumer_analytics.etl import capture, watermark
+from consumer_analytics.etl.extract import Extracts
+from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
-from consumer_analytics.etl.snapshots import of_plan
+from consumer_analytics.etl.snapshots import snapshots_of_plan
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -31,21 +33,20 @@ class Written:
         inserted: snapshot rows that were not there yet.
         restated: rows that said something else, or should not be there.
         unknown_consumers: who has a snapshot and is not registered.
-        corrections: what the recounted days brought to light: `from` (the first day
-            corrected, or None), `found` and `vanished` events.
+        corrections: what the days that were counted again brought to light.
     """
 
     inserted: int = 0
     restated: int = 0
     unknown_consumers: tuple[str, ...] = ()
-    corrections: dict[str, Any] = field(default_factory=dict)
+    corrections: Corrections = field(default_factory=Corrections)
 
 
 def apply(
     connection: Connection,
     settings: Settings,
-    extracts: extract.Extracts,
-    made: Plan,
+    extracts: Extracts,
+    plan: Plan,
     snapshot_source: str,
     reason: str,
     seconds: dict[str, float],
@@ -55,17 +56,17 @@ def apply(
     Within the caller's transaction, under the job's lock.
     """
     values = {
-        "bounds": list(made.bounds),
-        "recount": made.recount_multirange,
-        "start_day": made.start_day if made.start_day > dt.date.min else "-infinity",
-        "processed_day": _day_or_infinite(made.standing.processed_through),
-        "unseen_from": _unseen_from(made.standing.processed_through),
-        "advances": made.until > made.standing.processed_through,
+        "bounds": list(plan.bounds),
+        "recount": plan.recount_multirange,
+        "start_day": plan.start_day if plan.start_day > dt.date.min else "-infinity",
+        "processed_day": _day_or_infinite(plan.job_state.processed_through),
+        "unseen_from": _unseen_from(plan.job_state.processed_through),
+        "advances": plan.until > plan.job_state.processed_through,
         "snapshot_source": snapshot_source,
         "job": watermark.JOB,
         "reason": reason,
-        "recountable_from": made.standing.purged_before,
-        "snapshots": list(made.snapshots),
+        "recountable_from": plan.job_state.purged_before,
+        "snapshots": list(plan.snapshots),
     }
     connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
     with timed(seconds, "fold"):
@@ -83,27 +84,22 @@ def apply(
         connection.execute(query("etl/apply/events-fold-stray"))
         if vanished:
             connection.execute(query("etl/apply/events-forget-zeros"))
-        _advance(connection, made, corrected_from)
-        capture.catch_up(connection, made.standing.processed_through, made.until)
-    done = Written()
-    if made.snapshots:
+        _advance(connection, plan, corrected_from)
+        capture.catch_up(connection, plan.job_state.processed_through, plan.until)
+    written = Written()
+    if plan.snapshots:
         with timed(seconds, "write"):
-            snapshots = of_plan(connection, settings, extracts.customers, made, snapshot_source)
-            done = _write_snapshots(connection, settings, made, values, snapshots)
-    return replace(
-        done,
-        corrections={
-            "from": corrected_from.isoformat() if corrected_from else None,
-            "found": found,
-            "vanished": vanished,
-        },
-    )
+            snapshots = snapshots_of_plan(
+                connection, settings, extracts.customers, plan, snapshot_source
+            )
+            written = _write_snapshots(connection, settings, plan, values, snapshots)
+    return replace(written, corrections=Corrections(corrected_from, found, vanished))
 
 
 def _write_snapshots(
     connection: Connection,
     settings: Settings,
-    made: Plan,
+    plan: Plan,
     values: dict[str, Any],
     snapshots: tuple[sql.Composable, dict[str, Any]],
 ) -> Written:
@@ -114,7 +110,7 @@ def _write_snapshots(
 
     rendered, bound = snapshots
     inserted = 0
-    spared = bool(not_recountable(made))
+    spared = bool(not_recountable(plan))
     if not spared and not scalar_of(connection, "shared/snapshots-are-there", values):
         new = query(
             "etl/apply/snapshots-insert-new",
@@ -147,47 +143,47 @@ def _unseen_from(processed_through: dt.datetime) -> dt.date | str:
     return day + dt.timedelta(days=1)
 
 
-def not_recountable(made: Plan) -> list[dt.datetime]:
+def not_recountable(plan: Plan) -> tuple[dt.datetime, ...]:
     """Return the plan's instants that the source can no longer tell: it was purged since."""
-    horizon = made.standing.purged_before
-    return [at for at in made.snapshots if horizon is not None and at < horizon]
+    horizon = plan.job_state.purged_before
+    return tuple(at for at in plan.snapshots if horizon is not None and at < horizon)
 
 
-def _passes_snapshots(connection: Connection, made: Plan) -> bool:
+def _passes_snapshots(connection: Connection, plan: Plan) -> bool:
     passed = connection.execute(
         query("etl/apply/snapshots-passed"),
         {
-            "known": made.standing.processed_through,
-            "until": made.until,
-            "snapshots": list(made.snapshots),
+            "known": plan.job_state.processed_through,
+            "until": plan.until,
+            "snapshots": list(plan.snapshots),
         },
     ).fetchone()
     return passed is not None and bool(passed[0])
 
 
-def _advance(connection: Connection, made: Plan, corrected_from: dt.date | None) -> None:
+def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
-    stands = made.standing
+    state = plan.job_state
     changed = [
-        instants.start_of(day) for day in (stands.restates_from, corrected_from) if day is not None
+        instants.start_of(day) for day in (state.restates_from, corrected_from) if day is not None
     ]
-    if made.until > stands.processed_through and _passes_snapshots(connection, made):
+    if plan.until > state.processed_through and _passes_snapshots(connection, plan):
         # Backfilled from rows that no run had taken in; some may have come since.
-        changed.append(stands.processed_through)
+        changed.append(state.processed_through)
     connection.execute(
         query("etl/apply/state-advance"),
         {
-            "until": made.until,
-            "purged": stands.purged_before,
+            "until": plan.until,
+            "purged": state.purged_before,
             "after": min(changed, default=None),
-            "touched": stands.touched_notes > 0,
+            "touched": state.touched_notes > 0,
             "job": watermark.JOB,
         },
     )
     if changed:
         connection.execute(query("etl/apply/backfill-changed"), {"after": min(changed)})
     connection.execute(
-        query("etl/apply/days-settle"), {"processed_through": stands.processed_through}
+        query("etl/apply/days-settle"), {"processed_through": state.processed_through}
     )
 
 

@@ -1,10 +1,10 @@
 """Capture: triggers on the source tables that note what changes below the threshold.
 
 Off by default. With it on, rows that come in late, change or go, of any age,
-are made good by the very next run. A run publishes the instant it is about to
+are taken in by the very next run. A run publishes the instant it is about to
 process up to before it reads, so that every later statement that writes a row
 from before it leaves a note; those who wrote before that and are still open
-have their days counted anew when they end. Why this is exact is in
+have their days counted again when they end. Why this is exact is in
 docs/decisions/0021-capture.md.
 """
 
@@ -159,7 +159,7 @@ def enable(connection: Connection, settings: Settings) -> None:
 
 
 def disable(connection: Connection, settings: Settings) -> None:
-    """Drop the triggers; what they noted the next run still makes good.
+    """Drop the triggers; what they noted the next run still takes in.
 
     Raises:
         SourceError: the source tables are not ours to change.
@@ -286,7 +286,7 @@ def _publish(
 ) -> None:
     processed = watermark.processed_through(connection)
     if until <= processed:
-        # Nothing new is read; those who have ended since are made good all the same.
+        # Nothing new is read; what writers that have ended since have written still counts.
         connection.execute(
             query("etl/capture/settle"),
             {"writers": sorted(_writers(connection, settings)), "first": None, "last": None},
@@ -333,11 +333,11 @@ def _resolve(connection: Connection, settings: Settings) -> None:
 
 
 def catch_up(connection: Connection, known: dt.datetime, until: dt.datetime) -> None:
-    """Make good what no publishing preceded, within a load's transaction.
+    """Take in what no publishing preceded, within a load's transaction.
 
     Where the counts reach further than the threshold that writers knew of
     (capture was enabled in the middle of a run), the next run counts the days
-    between anew.
+    between again.
     """
     if until <= known or not is_enabled(connection):
         return

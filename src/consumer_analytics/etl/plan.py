@@ -14,6 +14,7 @@ from typing import Any
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.sql import query
 
 #: More separate ranges than this are read as fewer, longer ones.
@@ -23,39 +24,8 @@ _FIRST_DAY = dt.date.min
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where the job stands.
-
-    Attributes:
-        watermark: as `etl_job_watermarks` has it, whoever wrote it.
-        processed_through: how far the counts by day have taken the source in.
-        version: of those counts.
-        touched: days that something below `processed_through` has changed.
-        touched_notes: how many notes say so: with the version, it tells one
-            reading of them from another.
-        restates_from: the first of these days whose notes can concern more than
-            the day's own counts; None where no note does.
-        purged_before: the source no longer holds all rows from before this
-            instant; None where nothing was purged.
-    """
-
-    watermark: dt.datetime
-    processed_through: dt.datetime
-    version: int
-    touched: tuple[dt.date, ...]
-    touched_notes: int
-    restates_from: dt.date | None
-    purged_before: dt.datetime | None
-
-    @property
-    def purged_through(self) -> dt.date | None:
-        """The last day that the source no longer holds whole; None where nothing was purged."""
-        return instants.day_of(self.purged_before) if self.purged_before is not None else None
-
-
-@dataclass(frozen=True)
-class Range:
-    """A stretch of `created_at` to read: from `lower` to before `upper`."""
+class TimeRange:
+    """A range of `created_at` to read: from `lower` to before `upper`."""
 
     lower: dt.datetime
     upper: dt.datetime
@@ -66,19 +36,19 @@ class Plan:
     """What to read and what to write.
 
     Attributes:
-        standing: what it was made from.
+        job_state: what it was made from.
         bounds: start of the first window, then the instants of the snapshots,
             ascending. One bound alone means that no snapshot is written.
         until: how far the counts reach after the fold.
-        recount: days counted anew, as half-open ranges of dates.
+        recount: days counted again, as half-open ranges of dates.
         ranges: what is read of the events.
     """
 
-    standing: Standing
+    job_state: JobState
     bounds: tuple[dt.datetime, ...]
     until: dt.datetime
     recount: tuple[tuple[dt.date, dt.date], ...]
-    ranges: tuple[Range, ...]
+    ranges: tuple[TimeRange, ...]
 
     @property
     def snapshots(self) -> tuple[dt.datetime, ...]:
@@ -139,57 +109,57 @@ def owed_snapshots(connection: Connection, until: dt.datetime) -> list[dt.dateti
     return [instant for (instant,) in rows]
 
 
-def for_run(connection: Connection, standing: Standing, reached: dt.datetime) -> Plan:
+def plan_run(connection: Connection, state: JobState, reached: dt.datetime) -> Plan:
     """Plan a run that may process up to `reached`."""
     if reached == MINUS_INFINITY:
-        return _make(standing, (reached,), standing.processed_through)
-    until = max(reached, standing.processed_through)
+        return _make(state, (reached,), state.processed_through)
+    until = max(reached, state.processed_through)
     wanted = [*owed_snapshots(connection, reached), reached]
-    start = standing.watermark
+    start = state.watermark
     if start >= wanted[0]:
         start = previous_snapshot(connection, wanted[0])
-    return _make(standing, (start, *wanted), until)
+    return _make(state, (start, *wanted), until)
 
 
-def for_restating(
+def plan_restatement(
     connection: Connection,
-    standing: Standing,
+    state: JobState,
     snapshots: list[dt.datetime],
     start: dt.datetime | None = None,
 ) -> Plan:
-    """Plan to compute existing snapshots anew; nothing new is taken in.
+    """Plan to compute existing snapshots again; nothing new is taken in.
 
     Args:
         connection: to find the snapshot before them.
-        standing: where the job stands.
+        state: where the job stands.
         snapshots: their instants, ascending.
         start: of the first one's window; None for the snapshot before it.
     """
     if start is None or start >= snapshots[0]:
         start = previous_snapshot(connection, snapshots[0])
-    return _make(standing, (start, *snapshots), standing.processed_through)
+    return _make(state, (start, *snapshots), state.processed_through)
 
 
-def for_recounting(standing: Standing, since: dt.date) -> Plan:
-    """Plan to count known days anew, from one on, and the touched ones; no snapshot is written."""
-    known = standing.processed_through
+def plan_recount(state: JobState, since: dt.date) -> Plan:
+    """Plan to count known days again, from one on, and the touched ones; no snapshot is written."""
+    known = state.processed_through
     days = [(since, _after(instants.day_of(known)))] if instants.start_of(since) < known else []
-    return _make(standing, (known,), known, days)
+    return _make(state, (known,), known, days)
 
 
 def _make(
-    standing: Standing,
+    state: JobState,
     bounds: tuple[dt.datetime, ...],
     until: dt.datetime,
     asked: list[tuple[dt.date, dt.date]] | None = None,
 ) -> Plan:
-    known = standing.processed_through
-    # Days to count anew, as half-open stretches.
+    known = state.processed_through
+    # Days to count again, as half-open stretches.
     days: list[tuple[dt.date, dt.date]] = [] if asked is None else asked
-    if asked is None and standing.watermark < known:
-        days.append((instants.day_of(standing.watermark), _after(instants.day_of(known))))
-    days.extend((day, _after(day)) for day in standing.touched if instants.start_of(day) < known)
-    if standing.touched[:1] == (_FIRST_DAY,):
+    if asked is None and state.watermark < known:
+        days.append((instants.day_of(state.watermark), _after(instants.day_of(known))))
+    days.extend((day, _after(day)) for day in state.touched if instants.start_of(day) < known)
+    if state.touched[:1] == (_FIRST_DAY,):
         # The note of a truncated table, or of one written to before the first run.
         days.append((_FIRST_DAY, _after(instants.day_of(known))))
     # A day that an instant cuts in two cannot be told from its sum.
@@ -200,7 +170,7 @@ def _make(
     )
     recount = merged(days)
     ranges = [
-        Range(
+        TimeRange(
             instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
             min(instants.start_of(upper), until),
         )
@@ -208,17 +178,17 @@ def _make(
     ]
     if until > known:
         if ranges and ranges[-1].upper >= known:
-            if standing.purged_through is not None and instants.day_of(known) <= (
-                standing.purged_through
+            if state.purged_through is not None and instants.day_of(known) <= (
+                state.purged_through
             ):
                 # What the source lost of the day is told by what was counted below `known`.
-                ranges[-1] = Range(ranges[-1].lower, known)
-                ranges.append(Range(known, until))
+                ranges[-1] = TimeRange(ranges[-1].lower, known)
+                ranges.append(TimeRange(known, until))
             else:
-                ranges[-1] = Range(ranges[-1].lower, until)
+                ranges[-1] = TimeRange(ranges[-1].lower, until)
         else:
-            ranges.append(Range(known, until))
-    return Plan(standing, bounds, until, tuple(recount), tuple(ranges))
+            ranges.append(TimeRange(known, until))
+    return Plan(state, bounds, until, tuple(recount), tuple(ranges))
 
 
 def _after(day: dt.date) -> dt.date:

@@ -9,10 +9,15 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
-from consumer_analytics.etl import extract, plan, watermark
+from consumer_analytics.etl import job_state, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -43,18 +48,18 @@ def restate(
             after = scalar_of(connection, "etl/restate/state-restate-from", {"job": watermark.JOB})
             if after is None:
                 return restated
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
-            found = connection.execute(
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
                 {
                     "after": after,
-                    "recountable_from": stands.purged_before,
-                    "until": stands.processed_through,
+                    "recountable_from": state.purged_before,
+                    "until": state.processed_through,
                     "limit": _RESTATED_AT_ONCE,
                 },
             ).fetchall()
-            chunk = _windows_in_a_row(found)
-            more = len(found) == _RESTATED_AT_ONCE or len(chunk) < len(found)
+            chunk = _windows_in_a_row(rows)
+            more = len(rows) == _RESTATED_AT_ONCE or len(chunk) < len(rows)
             # First, so that what the recount below may find moves it back again.
             connection.execute(
                 query("etl/restate/state-restated"),
@@ -62,7 +67,7 @@ def restate(
             )
             if chunk:
                 notify(_restating(chunk))
-                restated += _restate_chunk(connection, settings, stands, chunk, reason)
+                restated += _restate_chunk(connection, settings, state, chunk, reason)
 
 
 def restate_these(
@@ -77,41 +82,41 @@ def restate_these(
     """Restate snapshots by their instants, whatever the counts say, some at a time.
 
     Called under the job's lock. Rows that are missing at these instants are
-    inserted, which is told as restated here.
+    inserted, which counts as restated here.
 
     Returns:
         Snapshot rows restated.
     """
     restated = 0
     reach = watermark.processed_through(connection)
-    # Later ones a run computes anew when it comes to them.
+    # Later ones a run computes again when it comes to them.
     left = sorted(at for at in snapshots if at <= reach)
     while left:
         with consistent(connection):
-            stands = extract.standing(connection, settings, accept_purged=accept_purged)
-            windows = connection.execute(
+            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            rows = connection.execute(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()
-            chunk = _windows_in_a_row(windows)
+            chunk = _windows_in_a_row(rows)
             notify(_restating(chunk))
-            restated += _restate_chunk(connection, settings, stands, chunk, reason)
+            restated += _restate_chunk(connection, settings, state, chunk, reason)
         left = left[len(chunk) :]
     return restated
 
 
 def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
-    first = instants.moment(chunk[0][0])
+    first = moment(chunk[0][0])
     if len(chunk) == 1:
         return f"restating the snapshot of {first}"
     return f"restating {len(chunk)} snapshots from {first} on"
 
 
 def _windows_in_a_row(
-    found: list[tuple[Any, ...]],
+    rows: list[tuple[Any, ...]],
 ) -> list[tuple[dt.datetime, dt.datetime | None]]:
     """Return the first snapshots whose windows follow each other, so that one pass counts them."""
     chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
-    for at, window_start in found:
+    for at, window_start in rows:
         if chunk and window_start not in (None, chunk[-1][0]):
             break
         chunk.append((at, window_start))
@@ -121,13 +126,13 @@ def _windows_in_a_row(
 def _restate_chunk(
     connection: Connection,
     settings: Settings,
-    stands: plan.Standing,
+    state: JobState,
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
 ) -> int:
-    made = plan.for_restating(connection, stands, [at for at, _ in chunk], chunk[0][1])
-    for part in extract.PARTS:
-        extract.extract_part(connection, settings, made, part)
+    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
+    extract_customers(connection, settings, plan)
+    extract_events(connection, settings, plan)
     # Rows that come in now take their provenance from the snapshot's global row.
-    done = apply(connection, settings, extract.OWN, made, "cli_etl", reason, {})
-    return done.inserted + done.restated
+    written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    return written.inserted + written.restated

@@ -420,11 +420,11 @@ def _span(first: int, last: int) -> dict[str, Any]:
     return {"first": sql.Literal(first), "last": sql.Literal(last)}
 
 
-def of_plan(
+def snapshots_of_plan(
     connection: Connection,
     settings: Settings,
     extracted_customers: sql.Composable,
-    made: Plan,
+    plan: Plan,
     snapshot_source: str,
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """Compose what answers the snapshots of a plan, the system's last; `event_slots` is there.
@@ -434,11 +434,11 @@ def of_plan(
     Returns:
         The query, and its values.
     """
-    figures = Figures(connection, settings, made.bounds, snapshot_source)
+    figures = Figures(connection, settings, plan.bounds, snapshot_source)
     types, statuses = connection.execute(
         query("etl/snapshots/figures-names", extracted_customers=extracted_customers)
     ).fetchone() or (None, None)
-    last = len(made.snapshots)
+    last = len(plan.snapshots)
     figures.lay_out(
         shape_of(types or (), statuses or ()),
         sql.SQL("({})").format(

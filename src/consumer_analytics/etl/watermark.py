@@ -110,7 +110,7 @@ def move(
 
 
 @dataclass(frozen=True)
-class Change:
+class WatermarkMove:
     """A move of the watermark by our command.
 
     Attributes:
@@ -138,7 +138,7 @@ class Change:
         }
 
 
-def changes(connection: Connection, limit: int = 10) -> list[Change]:
+def moves(connection: Connection, limit: int = 10) -> list[WatermarkMove]:
     """Return the latest moves by our command, the newest first."""
     rows = connection.execute(query("etl/watermark/changes-list"), {"job": JOB, "limit": limit})
-    return [Change(*row) for row in rows]
+    return [WatermarkMove(*row) for row in rows]

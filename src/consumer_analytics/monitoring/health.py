@@ -13,8 +13,8 @@ from typing import Any
 
 from psycopg.pq import TransactionStatus
 
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import Connection, consistent
+from consumer_analytics.formatting import amount, between, moment, seconds
 from consumer_analytics.monitoring.measures import MEASURES, MeasureDefinition
 from consumer_analytics.monitoring.observation import (
     Cause,
@@ -23,7 +23,6 @@ from consumer_analytics.monitoring.observation import (
     cause_of_freshness,
     grace,
 )
-from consumer_analytics.monitoring.observation.formatting import amount, between, seconds
 from consumer_analytics.settings import Settings
 
 #: From best to worst. What cannot be known is not well.

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from consumer_analytics.errors import noted
+from consumer_analytics.formatting import duration, seconds
 from consumer_analytics.monitoring.observation import (
     MOST_EVENTS,
     Cause,
@@ -22,7 +24,6 @@ from consumer_analytics.monitoring.observation import (
     LastRun,
     Observation,
 )
-from consumer_analytics.monitoring.observation.formatting import amount, error, seconds
 from consumer_analytics.monitoring.register import Register
 from consumer_analytics.settings import THRESHOLDS, Settings
 
@@ -200,7 +201,7 @@ RUNTIME = Subject(
     label="DAG runtime",
     title="runs are slow",
     title_over="runs are fast again",
-    now=lambda _, values: "the last run took " + amount(values["dag_runtime"] or 0, "seconds"),
+    now=lambda _, values: "the last run took " + duration(values["dag_runtime"]),
 )
 #: Of a measure that cannot be taken, whichever it is.
 MEASURING = Subject(
@@ -226,7 +227,7 @@ def _runtime(seen: Observation, _: Cause) -> Taken:
 
 def _time_spent(last: LastRun, engine: EngineRuns) -> str:
     """Say where a run's time went."""
-    text = f"run {last.run} took {amount(last.seconds, 'seconds')}"
+    text = f"run {last.run} took {duration(last.seconds)}"
     if last.state == "failed":
         return f"{text}, tries and waiting between them included, and failed"
     ours = engine.finished
@@ -235,7 +236,7 @@ def _time_spent(last: LastRun, engine: EngineRuns) -> str:
     waited = seconds(ours.opened_at - last.started_at)
     steps = {**ours.step_seconds, "starting and waiting for open transactions": waited}
     slowest = sorted(steps.items(), key=lambda step: -step[1])[:_SLOWEST]
-    named = ", ".join(f"{name} {amount(took, 'seconds')}" for name, took in slowest if took > 0)
+    named = ", ".join(f"{name} {duration(took)}" for name, took in slowest if took > 0)
     return f"{text}: {named}" if named else text
 
 
@@ -257,7 +258,7 @@ def _failed(seen: Observation, _: Cause) -> Taken:
     if not count:
         return Taken(count, source)
     last = mark.metadata if mark.last_run_status == "failed" else engine.last_error
-    why = f", the last: {error(last)}" if last else ""
+    why = f", the last: {noted(last)}" if last else ""
     return Taken(count, source, f"{count} failed within 24 hours{why}")
 
 

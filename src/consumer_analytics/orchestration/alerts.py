@@ -38,7 +38,7 @@ _TOGETHER_SECONDS = 2.0
 _LONGEST_ERROR = 4000
 #: Airflow itself says so of a task whose process is gone.
 _NO_ERROR = (
-    "no error was told: the task's process was killed, or could not start; the ends of its log "
+    "no error was reported: the task's process was killed, or could not start; the ends of its log "
     "and of the scheduler's say more"
 )
 _ENDED = frozenset({"success", "failed"})

@@ -39,7 +39,7 @@ def now(database: Any, **changes: Any) -> dict[str, Any]:
     """Run up to this moment, waiting for nobody."""
     settings = database.settings.model_copy(update={"holdback_wait": 0, **changes})
     with connected(settings, "run") as connection:
-        return run.run(connection, settings)
+        return run.run(connection, settings).as_json()
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def test_an_ordinary_change_of_a_customer_restates_nothing(
                 session.execute(statement, values)
     assert notes(database)[1] == len(rows)
     with database.connect("run", writes_sources=False) as connection:
-        # Opening a run looks closer, and finds nothing to count anew.
+        # Opening a run looks closer, and finds nothing to count again.
         run.open_run(connection, database.settings, at=None, run_key="ordinary")
     assert notes(database) == (0, 0)
     assert now(database)["snapshots_restated"] == 0
@@ -308,7 +308,7 @@ class LateWriter(threading.Thread):
     """Writes rows stamped about where the runs are, in transactions of every length and level.
 
     The runs go through the past, a day each: nothing holds them back, and a note of one
-    day makes good no other.
+    day takes in no other.
     """
 
     def __init__(self, database: Any, number: int, runs: list[dt.datetime]) -> None:

@@ -21,9 +21,9 @@ from tests.integration.operations.test_retention import (
 
 from consumer_analytics.cli.output import parse_size
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import size
 from consumer_analytics.ingest import simulate
 from consumer_analytics.operations import storage
-from consumer_analytics.operations.storage import size
 
 __all__ = ["long"]
 DAY = dt.timedelta(days=1)
@@ -40,7 +40,9 @@ def test_a_forecast_comes_true(database: Any) -> None:
         simulate.simulate(
             connection,
             database.settings,
-            simulate.Plan(midnight(TODAY), consumers=60, customers=500, events=20_000, days=200),
+            simulate.SimulationPlan(
+                midnight(TODAY), consumers=60, customers=500, events=20_000, days=200
+            ),
         )
     filled(database, TODAY - 120 * DAY, TODAY - 60 * DAY)
     database.execute("vacuum analyze")

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from consumer_analytics.formatting import duration, moment
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.measures import MEASURES
-from consumer_analytics.monitoring.observation.formatting import amount
 
 PREFIX = "[consumer-analytics]"
 OVER = "over"
@@ -286,7 +286,7 @@ class Message:
             return f"{names} of {self.failures[0].dag_id} failed, and is not tried again."
         if self.misses:
             first = self.misses[0]
-            allowed = amount(first.allowed_seconds, "seconds")
+            allowed = duration(first.allowed_seconds)
             return f"A run of {first.dag_id} has not ended {allowed} after it was queued."
         return " ".join(f"{one.verb}: {one.title}." for one in self.changes)
 
@@ -310,10 +310,11 @@ class Message:
                 if len(self.failures) == 1
                 else f"{first.dag_id}, {len(self.failures)} tasks"
             )
-            return f"FAILED: {what}, {_minute(first.execution_date)}"
+            return f"FAILED: {what}, {moment(first.execution_date, to='minutes')}"
         if self.misses:
             late = self.misses[0]
-            return f"LATE: {late.dag_id} missed its deadline, {_minute(late.execution_date)}"
+            minute = moment(late.execution_date, to="minutes")
+            return f"LATE: {late.dag_id} missed its deadline, {minute}"
         return self._changes_in_short()
 
     def _changes_in_short(self) -> str:
@@ -330,10 +331,6 @@ class Message:
 def label_of(name: str) -> str:
     """Return what people call a symptom, by its name."""
     return "Deadline" if name == DEADLINE else MEASURES.label(name)
-
-
-def _minute(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @cache

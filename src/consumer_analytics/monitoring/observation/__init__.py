@@ -8,8 +8,7 @@ server's can be given.
     * `airflow`: what Airflow's metadata says of them, where this database has it,
     * `due`: what the schedule asked for, and since when that is late,
     * `backlog`: the events that wait;
-* `causes`: why the figures are as fresh as they are;
-* `formatting`: how measured values are written.
+* `causes`: why the figures are as fresh as they are.
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import noted
 from consumer_analytics.etl import holdback
+from consumer_analytics.formatting import duration, moment, seconds
 from consumer_analytics.monitoring.observation.airflow import DAG, Airflow
 from consumer_analytics.monitoring.observation.due import grace
-from consumer_analytics.monitoring.observation.formatting import amount, error, seconds
 from consumer_analytics.monitoring.observation.observation import Observation
 from consumer_analytics.monitoring.observation.runs import LatestRun
 from consumer_analytics.sql import query
@@ -90,7 +90,7 @@ def _at_work(seen: Observation) -> Cause | None:
         what = f"run {latest.run_key} is at work"
     if not what:
         return None
-    began = f" since {moment(since)}, for {amount(seconds(at - since), 'seconds')}" if since else ""
+    began = f" since {moment(since)}, for {duration(seconds(at - since))}" if since else ""
     waiting = ""
     holders: tuple[dict[str, Any], ...] = ()
     if latest is None or latest.state != "open":
@@ -118,7 +118,7 @@ def _ended(seen: Observation) -> Cause | None:
     mark, latest, due = seen.mark, seen.engine.latest, seen.due
     if mark.last_run_status == "failed" and mark.last_run_at is not None:
         return Cause(
-            "failed", f"the last run failed at {moment(mark.last_run_at)}: {error(mark.metadata)}"
+            "failed", f"the last run failed at {moment(mark.last_run_at)}: {noted(mark.metadata)}"
         )
     ended = seen.airflow.finished
     if (
@@ -170,7 +170,7 @@ def _held_back(seen: Observation, run: LatestRun) -> Cause:
     )
     if first["transaction_start"] and first["open"]:
         age = seconds(seen.at - dt.datetime.fromisoformat(first["transaction_start"]))
-        who += f", open for {amount(age, 'seconds')}"
+        who += f", open for {duration(age)}"
     more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
     then = (
         "end it, then run again"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import watermark
+from consumer_analytics.formatting import seconds
 from consumer_analytics.monitoring.observation.airflow import DAG, Airflow
 from consumer_analytics.monitoring.observation.backlog import Backlog
 from consumer_analytics.monitoring.observation.due import Due, due_of
-from consumer_analytics.monitoring.observation.formatting import seconds
 from consumer_analytics.monitoring.observation.runs import EngineRuns
 from consumer_analytics.settings import Settings
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.errors import ChannelError
+from consumer_analytics.formatting import moment
 from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
 #: A mail that could not be sent is tried again for minutes before anybody need look.
 _PATIENCE = dt.timedelta(minutes=15)
-_TEST = "consumer-analytics alerts test   # once what the error says is made good"
+_TEST = "consumer-analytics alerts test   # once what the error says is mended"
 
 
 def _reached_by(channel: Channel) -> Callable[[Context], Finding]:
@@ -52,7 +53,7 @@ def waiting(context: Context) -> Finding:
         return ok("no mail waits for long")
     return Finding(
         Verdict.WARNING,
-        f"{n:,} mail(s) wait, the oldest since {instants.moment(oldest)}",
+        f"{n:,} mail(s) wait, the oldest since {moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
         "consumer_analytics_monitor is paused or does not run",

@@ -157,7 +157,7 @@ unlike as (
     where from_slot < until_slot and status is distinct from status_today
 ),
 
--- Customers deleted since (or deleted and created anew): undoing the deletion
+-- Customers deleted since (or deleted and created again): undoing the deletion
 -- brings them back, as far as their creation is not undone too.
 gone as (
     select

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.formatting import amount, duration
 from consumer_analytics.monitoring.health import Health, Measure
 from consumer_analytics.monitoring.incidents import Incident
 from consumer_analytics.monitoring.measures import MEASURES
@@ -14,7 +15,6 @@ from consumer_analytics.reporting.freshness import BackfillProgress, Freshness
 from consumer_analytics.web import rendering
 from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
 
-HOUR = 3600.0
 _MOMENT = dt.timedelta(milliseconds=1)
 
 
@@ -61,10 +61,10 @@ def _lag(
     at: list[dt.datetime] = []
     lag: list[Value] = []
 
-    def add(when: dt.datetime, hours: float) -> None:
+    def add(when: dt.datetime, seconds: float) -> None:
         if not at or when > at[-1]:
             at.append(when)
-            lag.append(hours)
+            lag.append(seconds)
 
     for ended, mark, before in steps:
         if schedule.timeless:
@@ -73,19 +73,19 @@ def _lag(
         if at and before is not None and (due := schedule.after(before)) < ended:
             # It grows from the instant that was due until a run ends, and falls then.
             add(due, 0.0)
-            add(ended - _MOMENT, _hours(due, ended))
+            add(ended - _MOMENT, _seconds(due, ended))
         due = schedule.after(mark)
-        add(ended, _hours(due, ended) if due < ended else 0.0)
+        add(ended, _seconds(due, ended) if due < ended else 0.0)
     return Chart(
         name="lag",
         title=MEASURES.label("watermark_lag"),
         kind="line",
-        unit="hours",
+        unit="seconds",
         at=at,
         lines=[Line("lag", "Lag", lag, 2)],
         limits=[
-            Limit("warning", limits[0] / HOUR, "warning"),
-            Limit("critical", limits[1] / HOUR, "critical"),
+            Limit(f"warning, {duration(limits[0])}", limits[0], "warning"),
+            Limit(f"critical, {duration(limits[1])}", limits[1], "critical"),
         ],
         note="For how long the watermark was behind what the schedule was due to reach.",
         zero=True,
@@ -93,8 +93,8 @@ def _lag(
     )
 
 
-def _hours(since: dt.datetime, until: dt.datetime) -> float:
-    return round((until - since).total_seconds() / HOUR, 4)
+def _seconds(since: dt.datetime, until: dt.datetime) -> float:
+    return round((until - since).total_seconds(), 3)
 
 
 def limits(health: Health, name: str) -> tuple[float, float]:
@@ -109,7 +109,7 @@ def measures(health: Health) -> list[dict[str, Any]]:
         {
             "key": one.name,
             "label": one.definition.label,
-            "told": _amount(one.value, one.unit),
+            "told": rendering.typeset(amount(one.value, one.unit)),
             "state": one.state,
             **one.limits,
             "cause": "; ".join(part for part in (one.cause, _beside(one)) if part),
@@ -118,21 +118,12 @@ def measures(health: Health) -> list[dict[str, Any]]:
     ]
 
 
-def _amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return rendering.NOTHING
-    if unit != "seconds":
-        return rendering.count(value)
-    return rendering.seconds(value) if value < 60 else rendering.duration(value)  # noqa: PLR2004
-
-
 def _beside(one: Measure) -> str:
     """Return the figure that is not judged, beside the one that is."""
     beside = one.definition.beside
-    if beside is None or (value := one.raw.get(beside.name)) is None:
+    if beside is None or beside.name not in one.raw:
         return ""
-    in_seconds = beside.unit == "seconds"
-    return beside.text.format(rendering.duration(value) if in_seconds else f"{value:,}")
+    return beside.text.format(amount(one.raw[beside.name], beside.unit))
 
 
 #: A backfill's state, judged as states are.

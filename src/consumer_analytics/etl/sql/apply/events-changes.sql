@@ -1,4 +1,4 @@
--- What a run changes in the counts by day: days counted anew are compared with what
+-- What a run changes in the counts by day: days counted again are compared with what
 -- was known of them, the rest is new. In a table of its own, whose size tells the
 -- planner how many they are: where they are many, it hashes the totals.
 create temporary table event_changes on commit drop as

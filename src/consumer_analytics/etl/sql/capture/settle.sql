@@ -1,4 +1,4 @@
--- Days of writers that have ended are counted anew by the next run; those who
+-- Days of writers that have ended are counted again by the next run; those who
 -- are still open, and wrote before the threshold was published, are remembered.
 with ended as (
     delete from consumer_analytics_internal.capture_unsure

@@ -1,4 +1,4 @@
--- The next run counts these days anew; the day -infinity stands for all.
+-- The next run counts these days again; the day -infinity stands for all.
 insert into consumer_analytics_internal.touched_days (day)
 select distinct day
 from (

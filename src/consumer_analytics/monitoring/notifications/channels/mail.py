@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from consumer_analytics.calendar import instants
+from consumer_analytics.formatting import amount, duration, moment
 from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.monitoring.notifications.message import (
     Message,
-    Symptom,
-    ToldMeasure,
     label_of,
 )
-from consumer_analytics.monitoring.observation.formatting import amount
 from consumer_analytics.settings import PREFIX, Settings
 
 _COLOURS = {
@@ -101,20 +97,12 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     templates.filters |= {
-        "moment": _moment,
-        "amount": _amount,
+        "moment": moment,
+        "amount": lambda one: amount(one.value, one.unit),
         "label": label_of,
         "colour": lambda state: _COLOURS[state],
-        "duration": lambda seconds: amount(seconds, "seconds"),
+        "duration": duration,
         "sentence": lambda text: text[:1].upper() + text[1:],
         "one_line": lambda text: " ".join(str(text).split()),
     }
     return templates
-
-
-def _moment(at: dt.datetime | None) -> str:
-    return "-" if at is None else instants.moment(at)
-
-
-def _amount(one: Symptom | ToldMeasure) -> str:
-    return "-" if one.value is None else amount(one.value, one.unit)

@@ -1,4 +1,4 @@
--- Days counted anew against what was known of them.
+-- Days counted again against what was known of them.
 create temporary table differing_events on commit drop as
 select consumer_id, day, event_type, sum(known)::bigint as known, sum(counted)::bigint as counted
 from (

@@ -1,7 +1,7 @@
 """Write what is made from the code: the reference, alerting rules and Grafana's dashboard.
 
-python docs/generate.py            write them
-python docs/generate.py --check    exit 1 where a page is not what would be written
+python tools/reference.py            write them
+python tools/reference.py --check    exit 1 where a page is not what would be written
 """
 
 from __future__ import annotations
@@ -64,7 +64,29 @@ def command_line() -> str:
         capture_output=True,
         text=True,
     )
-    return html.unescape(done.stdout).rstrip() + "\n"
+    return _with_whole_sentences(html.unescape(done.stdout)).rstrip() + "\n"
+
+
+def _with_whole_sentences(page: str) -> str:
+    """Give lists of commands each one's whole first paragraph, which Typer cuts, and a link."""
+    paragraphs = {
+        name: " ".join(paragraph.split())
+        for name, paragraph in re.findall(
+            r"^#+ `([^`]+)`\n\n(.+?)\n\n", page, re.MULTILINE | re.DOTALL
+        )
+    }
+    lines = []
+    section = "consumer-analytics"
+    for line in page.splitlines():
+        if heading := re.fullmatch(r"#+ `([^`]+)`", line):
+            section = heading[1]
+        if item := re.fullmatch(r"\* `([a-z]\w*)`: .*", line):
+            name = f"{section} {item[1]}"
+            anchor = name.replace(" ", "-")
+            lines.append(f"* [`{item[1]}`](#{anchor}): {paragraphs[name]}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def settings() -> str:
@@ -208,7 +230,7 @@ def main() -> int:
     ]
     if "--check" in sys.argv[1:]:
         for name in stale:
-            print(f"{name} is stale; run `python docs/generate.py`")
+            print(f"{name} is stale; run `python tools/reference.py`")
         return 1 if stale else 0
     for name in stale:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
