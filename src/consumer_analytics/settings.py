@@ -427,7 +427,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _ordered_thresholds(self) -> Self:
-        for name in ("runtime", "failed_runs", "lag", "pending"):
+        for name in _limited():
             warning, critical = (getattr(self, f"{name}_{limit}") for limit in THRESHOLDS)
             if warning > critical:
                 raise ValueError(
@@ -471,6 +471,13 @@ class Settings(BaseSettings):
     def ignored_roles(self) -> list[str]:
         """The logins of `holdback_ignore_roles`, one by one."""
         return [role.strip() for role in self.holdback_ignore_roles.split(",") if role.strip()]
+
+
+def _limited() -> list[str]:
+    """Return what has two limits, the beginnings of their names: `runtime`, `lag` ..."""
+    warning, critical = (f"_{threshold}" for threshold in THRESHOLDS)
+    begun = [name.removesuffix(warning) for name in Settings.model_fields if name.endswith(warning)]
+    return [name for name in begun if f"{name}{critical}" in Settings.model_fields]
 
 
 def _refuse_unknown(environment: dict[str, str]) -> None:

@@ -10,8 +10,68 @@ from psycopg import Cursor
 from psycopg.rows import class_row
 
 from consumer_analytics.airflow.metadata_tables import AirflowTables
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, named_row, scalar
 from consumer_analytics.sql import query
+
+_SCHEDULER_SILENT = dt.timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class FinishedDagRun:
+    """The DAG run that ended last.
+
+    Attributes:
+        run_id: its id.
+        state: `success` or `failed`.
+        started_at: when its first task could start.
+        ended_at: when it ended.
+    """
+
+    run_id: str
+    state: str
+    started_at: dt.datetime
+    ended_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class WorkingDagRun:
+    """The DAG run that is under way.
+
+    Attributes:
+        run_id: its id.
+        state: `running` or `queued`.
+        since: when it started, or was queued; None where Airflow does not tell.
+    """
+
+    run_id: str
+    state: str
+    since: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class DagRuns:
+    """What Airflow knows of a DAG and its runs.
+
+    Attributes:
+        is_paused: whether nobody takes its runs up.
+        has_import_errors: whether its file cannot be read.
+        scheduler_seen_at: when a scheduler gave its latest sign of life; None where none did.
+        failed: how many of its runs failed within 24 hours.
+        finished: the run that ended last; None before the first.
+        working: the run that is under way; None where none is.
+    """
+
+    is_paused: bool
+    has_import_errors: bool
+    scheduler_seen_at: dt.datetime | None
+    failed: int
+    finished: FinishedDagRun | None
+    working: WorkingDagRun | None
+
+    def scheduler_is_silent(self, at: dt.datetime) -> bool:
+        """Tell whether the scheduler has not been heard of for a while."""
+        seen = self.scheduler_seen_at
+        return seen is not None and at - seen > _SCHEDULER_SILENT
 
 
 @dataclass(frozen=True)
@@ -63,6 +123,90 @@ class TimedTask:
     task_started_at: dt.datetime | None
     task_ended_at: dt.datetime | None
     tries: int | None
+
+
+@dataclass(frozen=True)
+class MissedDeadline:
+    """A DAG run that had not ended when its deadline passed.
+
+    Attributes:
+        dag_id: its DAG.
+        run_id: the run.
+        task_id: the task that it was at; None where that is not known.
+        execution_date: the run's logical date, else the instant that it was to run after.
+        deadline_at: when it should have ended.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str | None
+    execution_date: dt.datetime
+    deadline_at: dt.datetime
+
+
+def latest(connection: Connection, tables: AirflowTables, dag: str, at: dt.datetime) -> DagRuns:
+    """Return what Airflow knows of a DAG and its runs.
+
+    Args:
+        connection: of a login that may read Airflow's tables.
+        tables: where those are.
+        dag: which DAG.
+        at: the instant that failures within 24 hours are counted from.
+    """
+    row = named_row(
+        connection,
+        query("airflow/dag_runs/latest", "public", **tables.named("dag_run", "dag", "job")),
+        dag=dag,
+        now=at,
+    )
+    finished = working = None
+    if row["run_id"] is not None:
+        finished = FinishedDagRun(row["run_id"], row["state"], row["start_date"], row["end_date"])
+    if row["working_run_id"] is not None:
+        working = WorkingDagRun(row["working_run_id"], row["working_state"], row["working_since"])
+    return DagRuns(
+        is_paused=bool(row["is_paused"]),
+        has_import_errors=bool(row["has_import_errors"]),
+        scheduler_seen_at=row["scheduler_seen_at"],
+        failed=row["failed"],
+        finished=finished,
+        working=working,
+    )
+
+
+def missed_deadlines(connection: Connection, tables: AirflowTables) -> list[MissedDeadline]:
+    """Return the missed deadlines of our DAGs that Airflow has and that we have not kept yet."""
+    named = tables.named("deadline", "dag_run", "task_instance")
+    with connection.cursor(row_factory=class_row(MissedDeadline)) as cursor:
+        return cursor.execute(
+            query("airflow/dag_runs/missed-deadlines", "public", **named)
+        ).fetchall()
+
+
+def is_under_way(connection: Connection, tables: AirflowTables, dag: str, run: str) -> bool:
+    """Tell whether a DAG run is there and has not ended."""
+    return bool(
+        scalar(
+            connection,
+            query("airflow/dag_runs/under-way", "public", **tables.named("dag_run")),
+            dag,
+            run,
+        )
+    )
+
+
+def went_well_since(
+    connection: Connection, tables: AirflowTables, dag: str, since: dt.datetime | None
+) -> bool:
+    """Tell whether a run of a DAG has ended well after an instant."""
+    return bool(
+        scalar(
+            connection,
+            query("airflow/dag_runs/went-well", "public", **tables.named("dag_run")),
+            dag,
+            since,
+        )
+    )
 
 
 def troubled(

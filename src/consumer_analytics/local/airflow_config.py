@@ -13,7 +13,7 @@ from consumer_analytics.airflow.configuration import FILE, HOST, Configuration, 
 from consumer_analytics.errors import UpError
 from consumer_analytics.local.home import Home, Secrets, write_private
 from consumer_analytics.local.metadata import Metadata
-from consumer_analytics.monitoring.notifications import smtp
+from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.settings import PREFIX, Settings
 
 #: Settings that name files, which may be given from where `up` was called.

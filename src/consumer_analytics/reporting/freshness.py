@@ -17,7 +17,7 @@ from consumer_analytics.backfill.record import BackfillRecord
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.etl import watermark
-from consumer_analytics.monitoring.health import Look
+from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.sql import query
 
@@ -189,7 +189,7 @@ class Freshness:
 
 
 def read(
-    connection: Connection, span: Range, points: int = POINTS, *, look: Look | None = None
+    connection: Connection, span: Range, points: int = POINTS, *, seen: Observation | None = None
 ) -> Freshness:
     """Return how fresh the figures are, and what the latest runs and backfills did.
 
@@ -197,10 +197,10 @@ def read(
         connection: in a transaction, where all of it is to see one state of the data.
         span: the range, which ends now.
         points: of `reached`, at most.
-        look: health's in the same transaction, if there was one: what it saw is not read twice.
+        seen: health's in the same transaction, if there was one: nothing is read twice.
     """
-    mark = look.mark if look else watermark.read(connection)
-    tables = look.airflow.tables if look else AirflowTables.find(connection)
+    mark = seen.mark if seen else watermark.read(connection)
+    tables = seen.airflow.tables if seen else AirflowTables.find(connection)
     now = mark.read_at
     first, latest = connection.execute(query("reporting/ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)

@@ -5,7 +5,7 @@ select
     dag_run.run_id,
     late.task_id,
     coalesce(dag_run.logical_date, dag_run.run_after) as execution_date,
-    deadline.deadline_time
+    deadline.deadline_time as deadline_at
 from {deadline} as deadline
 join {dag_run} as dag_run on dag_run.id = deadline.dagrun_id
 left join lateral (

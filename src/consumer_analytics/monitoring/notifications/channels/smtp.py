@@ -10,30 +10,21 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
 
 from consumer_analytics.errors import MailError
+from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.settings import PREFIX, Settings
 
-Notify = Callable[[str, str], None]
 _TLS_PORT = 465
 _STARTTLS_PORT = 587
 #: Certificates of a smaller key or an older protocol than today's defaults are refused.
 _SELF_SIGNED = frozenset({18, 19, 20, 21})
 _EXPIRED = 10
-
-
-def _silent(step: str, detail: str) -> None:
-    del step, detail
-
-
-def is_wanted(settings: Settings) -> bool:
-    """Tell whether anybody is to get mail."""
-    return bool(settings.recipients)
 
 
 def require_settings(settings: Settings) -> None:
@@ -60,7 +51,7 @@ def require_settings(settings: Settings) -> None:
         )
 
 
-def send(settings: Settings, message: EmailMessage, *, notify: Notify = _silent) -> dict[str, str]:
+def send(settings: Settings, message: EmailMessage, *, notify: Notify = silent) -> dict[str, str]:
     """Send a message to all recipients of the settings.
 
     Args:
@@ -82,7 +73,7 @@ def send(settings: Settings, message: EmailMessage, *, notify: Notify = _silent)
         return _hand_over(settings, server, message, notify)
 
 
-def reach(settings: Settings, *, notify: Notify = _silent) -> None:
+def reach(settings: Settings, *, notify: Notify = silent) -> None:
     """Do all that comes before a mail, up to the login, and send none.
 
     Raises:
@@ -164,14 +155,14 @@ def _context(settings: Settings) -> ssl.SSLContext:
 def _connect(settings: Settings, notify: Notify) -> smtplib.SMTP:
     host, port = settings.smtp_host, settings.smtp_port
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise MailError(
             "name",
             f"the name {host} is not known: {_reason(error)}; check {PREFIX}SMTP_HOST and this "
             "machine's DNS",
         ) from None
-    notify("name", f"{host} is {found[0][4][0]}")
+    notify("name", f"{host} is {addresses[0][4][0]}")
     try:
         if settings.smtp_security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -282,10 +273,10 @@ def _hand_over(
             + ("" if settings.smtp_user else f", or log in ({PREFIX}SMTP_USER)"),
         ) from None
     except smtplib.SMTPRecipientsRefused as error:
-        told = "; ".join(f"{who}: {why}" for who, why in _refusals(error.recipients).items())
+        whom = "; ".join(f"{who}: {why}" for who, why in _refusals(error.recipients).items())
         raise MailError(
             "recipient",
-            f"{_place(settings)} refuses every recipient: {told}; check {PREFIX}ALERT_RECIPIENTS"
+            f"{_place(settings)} refuses every recipient: {whom}; check {PREFIX}ALERT_RECIPIENTS"
             + ("" if settings.smtp_user else f", or log in ({PREFIX}SMTP_USER)"),
         ) from None
     except smtplib.SMTPDataError as error:
