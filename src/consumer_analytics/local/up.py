@@ -212,7 +212,7 @@ class _System:
 
     def _start_airflow(self) -> None:
         from consumer_analytics.airflow.api import AirflowApi
-        from consumer_analytics.local.airflow_config import AirflowHome
+        from consumer_analytics.local.airflow_home import AirflowHome
         from consumer_analytics.local.metadata import Metadata
 
         secrets = self._home.secrets()
