@@ -8,12 +8,17 @@ a traceback and exits with the class's `exit_code`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def one_line(error: BaseException) -> str:
     """Return what an error says as one line; PostgreSQL's and libpq's messages have several."""
     return " ".join(str(error).split())
+
+
+def noted(metadata: Mapping[str, object]) -> str:
+    """Return the error that a failed run noted: its type, and its message."""
+    return f"{metadata.get('error_type')}: {metadata.get('error')}"
 
 
 class ConsumerAnalyticsError(Exception):

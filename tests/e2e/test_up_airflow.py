@@ -22,12 +22,14 @@ import psycopg
 import pytest
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
+from tests.support.shown import blocks, on_terminal, unlike
 
 from consumer_analytics.airflow.api import AirflowApi
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.local.home import Home
 
 DAG = "consumer_analytics_etl"
+README = Path(__file__).parents[2] / "README.md"
 # Quick on a quiet machine; a busy one gets its time.
 pytestmark = pytest.mark.timeout(900)
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -77,6 +79,11 @@ def test_prints_the_snapshots_and_the_addresses(system: Installation, first_star
     assert int(events) > 0
     for (name,) in ask(system, "select name from consumers"):
         assert name in first_start
+
+
+def test_the_readme_shows_what_a_start_prints(system: Installation, first_start: str) -> None:
+    (shown,) = [text for language, text in blocks(README) if language == "text"]
+    assert unlike(shown, on_terminal(first_start, system.errors.read_text())) == []
 
 
 def test_snapshots_came_from_the_dag(system: Installation) -> None:

@@ -73,19 +73,18 @@ def unfold(
     connection: psycopg.Connection[Any], until: dt.datetime, source_schema: str = "public"
 ) -> None:
     """Bring the sources to where they stood at an instant, from where they stand now."""
-    row = connection.execute("select reached from unfolding.position").fetchone()
+    # As text: an ordinary session cannot load the -infinity that it begins with.
+    row = connection.execute(
+        "select reached::text, reached <= %s from unfolding.position", [until]
+    ).fetchone()
     assert row is not None
-    since = row[0]
-    assert since <= until, f"the history has unfolded until {since} already"
+    since, is_ahead = row
+    assert is_ahead, f"the history has unfolded until {since} already"
     # A single round, so that the sources are never seen between two states.
     connection.execute(
         sql.SQL(_STEP).format(
             schema=sql.Identifier(source_schema),
-            since=sql.SQL("timestamptz {}").format(sql.Literal(_text(since))),
-            until=sql.SQL("timestamptz {}").format(sql.Literal(_text(until))),
+            since=sql.SQL("timestamptz {}").format(sql.Literal(since)),
+            until=sql.SQL("timestamptz {}").format(sql.Literal(until.isoformat())),
         )
     )
-
-
-def _text(instant: dt.datetime) -> str:
-    return "-infinity" if instant.year == dt.MINYEAR else instant.isoformat()

@@ -1,18 +1,53 @@
-"""The reference says what the product does."""
+"""The documentation says what the product does, and holds together."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer_analytics.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SCRIPT = ROOT / "tools" / "reference.py"
+#: What people read: the site, and the pages that a repository shows.
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *(ROOT / "benchmarks").glob("*.md"),
+    *sorted(DOCS.rglob("*.md")),
+]
+#: Files of a home or of an Airflow, not of the repository.
+MADE_ELSEWHERE = {"config/airflow_local_settings.py", "airflow/passwords.json"}
+#: A setting of the test suite.
+OF_THE_TESTS = {f"{PREFIX}TEST_DATABASE_URL"}
+DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+
+
+def named(page: Path) -> str:
+    """Return a page's name for a test's id."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def test_generated_pages_are_what_the_code_says() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site_builds_strictly_and_each_of_its_links_leads_somewhere() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "build_site.py"],
         capture_output=True,
         text=True,
         check=False,
@@ -20,29 +55,161 @@ def test_generated_pages_are_what_the_code_says() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def navigation() -> list[str]:
+    """Return the pages of the site's navigation, in its order."""
+
+    def entries(node: Any) -> Iterator[str]:
+        if isinstance(node, str):
+            yield node
+        else:
+            for child in node.values() if isinstance(node, dict) else node:
+                yield from entries(child)
+
+    configuration = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
+    return list(entries(configuration["project"]["nav"]))
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+    assert sorted(navigation()) == sorted(pages), "zensical.toml and docs/ differ"
+
+
 def test_every_page_is_reached_from_the_index() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = [
-        page.relative_to(ROOT / "docs").as_posix()
-        for page in (ROOT / "docs").rglob("*.md")
-        if page.name != "README.md"
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    decisions = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    missing = [
+        page
+        for page in navigation()
+        if page != "README.md"
+        and f"({page})" not in index
+        and f"({page.removeprefix('decisions/')})" not in decisions
     ]
-    missing = [page for page in pages if f"({page})" not in index]
-    assert pages
-    assert not missing, "add these to docs/README.md"
+    assert not missing, "add these to docs/README.md or docs/decisions/README.md"
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    links = [
-        (page, target)
-        for page in pages
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-        if "://" not in target
+def headings(page: Path) -> set[str]:
+    """Return the anchors that a page's headings get."""
+    found: set[str] = set()
+    text = re.sub(
+        r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        slug = re.sub(r"[^\w\s-]", "", re.sub(r"[`*]", "", heading).lower()).strip()
+        found.add(re.sub(r"[\s]+", "-", slug))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_to_pages_and_headings(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    wrong = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        address, _, anchor = target.partition("#")
+        if "://" in address:
+            continue
+        other = page.parent / address if address else page
+        if not other.exists() or (anchor and anchor not in headings(other)):
+            wrong.append(target)
+    assert wrong == []
+
+
+def test_pages_name_no_file_that_is_not_there() -> None:
+    """Paths in code, such as `etl/run.py`, follow the files' moves."""
+    wrong = []
+    for page in PAGES:
+        for path in re.findall(
+            r"`([\w.*/-]+\.(?:py|sql|md|j2|toml|yml))`", page.read_text("utf-8")
+        ):
+            if "/" not in path or path in MADE_ELSEWHERE:
+                continue
+            places = (ROOT, ROOT / "src" / "consumer_analytics", page.parent)
+            if not any(list(place.glob(path)) for place in places):
+                wrong.append(f"{named(page)}: {path}")
+    assert wrong == []
+
+
+def commands() -> dict[str, set[str]]:
+    """Return each command's options, from the generated reference."""
+    text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    found: dict[str, set[str]] = {}
+    for section in re.split(r"^#{1,3} `consumer-analytics ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = section.partition("`")
+        found[name] = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", body)) | {"--help"}
+    return found
+
+
+def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
+    known = commands()
+    assert {"run", "backfill", "backfill list", "doctor"} <= known.keys()
+    shown = 0
+    wrong = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(
+            r"(?:^\s*(?:\$ )?|`|\*  )consumer-analytics ([^`\n]+)", text, re.MULTILINE
+        ):
+            words = re.split(r"\s*[#|>]|\s&&", line)[0].split()
+            pair = " ".join(words[:2])
+            name = pair if pair in known else words[0] if words else ""
+            if name == "--version" or not re.fullmatch(r"[a-z -]+", name):
+                continue
+            shown += 1
+            unknown = {word.partition("=")[0] for word in words if word.startswith("--")}
+            unknown -= known.get(name, set())
+            if name not in known or unknown:
+                wrong.append(f"{named(page)}: consumer-analytics {line}")
+    assert shown > 50
+    assert wrong == []
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    table = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in table for name in known)
+    ours = re.compile(rf"{PREFIX}[A-Z_]*[A-Z]\b(?!_)")
+    wrong = [
+        f"{named(page)}: {name}"
+        for page in PAGES
+        for name in ours.findall(page.read_text(encoding="utf-8"))
+        if name not in known | OF_THE_TESTS
     ]
-    assert links
-    assert not [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page, target in links
-        if not (page.parent / target).exists()
-    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=named)
+def test_a_decision_has_number_date_and_status(page: Path) -> None:
+    number = int(page.name.partition("-")[0])
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {number}. ")
+    head = re.match(
+        r"# .+\n\n(\d{4}-\d{2}-\d{2}) · (accepted|superseded by \[(\d+)\]\(.+\))\n\n", text
+    )
+    assert head, "the line below the title: date · accepted, or superseded by [N](page)"
+    date.fromisoformat(head[1])
+    if head[3]:
+        assert int(head[3]) in {int(one.name.partition("-")[0]) for one in DECISIONS}
+
+
+def test_the_list_of_decisions_has_each_with_date_and_status() -> None:
+    listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    for page in DECISIONS:
+        title, _, line = page.read_text(encoding="utf-8").split("\n", 3)[:3]
+        number, _, name = title.removeprefix("# ").partition(". ")
+        day, _, status = line.partition(" · ")
+        assert f"| {number} | [{name}]({page.name}) | {day} | {status} |" in listed, page.name
+
+
+def test_gaps_between_decisions_are_explained() -> None:
+    text = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    numbers = {int(page.name.partition("-")[0]) for page in DECISIONS}
+    told: set[int] = set()
+    for first, last in re.findall(r"\b(\d+)(?: to (\d+))?", text.partition("## Gaps")[2]):
+        told |= set(range(int(first), int(last or first) + 1))
+    assert set(range(1, max(numbers))) - numbers == told
+
+
+def test_the_readme_counts_the_migrations() -> None:
+    """The rest of what it shows is compared with a real start, in `tests/e2e`."""
+    scripts = (ROOT / "src" / "consumer_analytics" / "migrations" / "versions").glob("[0-9]*.py")
+    shown = re.findall(r"up to date: (\d+) migrations", (ROOT / "README.md").read_text("utf-8"))
+    assert shown == [str(len(list(scripts)))]

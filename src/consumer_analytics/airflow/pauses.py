@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from psycopg.rows import class_row
 
 from consumer_analytics.airflow.metadata_tables import AirflowTables
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.formatting import moment
 from consumer_analytics.sql import query
 
 _HOW = {

@@ -42,11 +42,6 @@ def now(connection: Connection) -> dt.datetime:
     return value
 
 
-def moment(instant: dt.datetime) -> str:
-    """Write an instant in a sentence, in UTC."""
-    return instant.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def day_of(instant: dt.datetime) -> dt.date:
     """Return the UTC day that holds the instant."""
     return instant.astimezone(dt.UTC).date()

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, working
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, working
 from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile import audit as engine
 from consumer_analytics.settings import settings
 
@@ -81,7 +82,7 @@ def _instant(text: str | None) -> dt.datetime | None:
 
 def _print(result: engine.AuditResult) -> None:
     say(
-        f"audited    {result.events:,} events before {moment(result.processed_through)}, "
+        f"audited    {result.events:,} events before {exactly(result.processed_through)}, "
         f"{result.snapshots:,} snapshots of {result.rows:,} rows"
     )
     say(f"counts     {result.missing:,} missing, {result.double:,} double")
@@ -107,7 +108,7 @@ def _print(result: engine.AuditResult) -> None:
             say("late rows have been noted: the next run repairs what they concern")
     if result.purged_before is not None:
         say(
-            f"purged     rows from before {moment(result.purged_before)} are no longer all in the "
+            f"purged     rows from before {exactly(result.purged_before)} are no longer all in the "
             f"source: {result.days_not_recountable:,} days and "
             f"{result.snapshots_not_recountable:,} snapshots can no longer be recounted"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import getpass
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from consumer_analytics import backfill as engine
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import duration, exactly, moment, size
 from consumer_analytics.settings import settings
 
 app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
@@ -114,7 +114,7 @@ def print_record(record: engine.Record) -> None:
     whose = "all consumers" if asked is None else f"{len(asked):,} consumer{'s'[: len(asked) > 1]}"
     took = ""
     if record.finished_at is not None:
-        took = f", {(record.finished_at - record.started_at) / dt.timedelta(seconds=1):,.1f} s"
+        took = f", {duration(record.finished_at - record.started_at)}"
     say(
         f"{record.backfill_id:>4}  {record.state:<11}  "
         f"{record.start_date} to {record.end_date}, {record.interval}, {whose}"
@@ -123,7 +123,7 @@ def print_record(record: engine.Record) -> None:
     details = [
         f"{record.periods_done:,} of {record.periods:,} periods",
         f"{written:,} written, {untouched:,} untouched, {record.snapshots_restated:,} restated",
-        f"{moment(record.started_at.replace(microsecond=0))}{took}",
+        f"{moment(record.started_at)}{took}",
         f"by {record.requested_by}, {record.snapshot_source}, days of {record.timezone}",
         record.summary.get("error"),
     ]
@@ -138,7 +138,7 @@ def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
         f"{outlook.periods:,} periods"
     )
     if outlook.periods:
-        say(f"stamped    {moment(outlook.bounds[1])} to {moment(outlook.bounds[-1])}")
+        say(f"stamped    {exactly(outlook.bounds[1])} to {exactly(outlook.bounds[-1])}")
     whole = request.consumers is None
     say(
         f"snapshots  about {outlook.snapshots:,}, "
@@ -148,7 +148,7 @@ def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
     if outlook.there:
         say(f"there      {outlook.there:,} periods have their snapshots already")
     say(f"reads      about {outlook.rows_to_scan:,} events of the source, as the planner estimates")
-    say(f"writes     about {outlook.bytes_to_write / 1e6:,.1f} MB to disk, indexes included")
+    say(f"writes     about {size(outlook.bytes_to_write)} to disk, indexes included")
 
 
 def print_done(done: dict[str, Any]) -> None:

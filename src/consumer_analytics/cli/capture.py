@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture as engine
 from consumer_analytics.etl import sources
+from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import settings
 
 app = typer.Typer(
@@ -58,7 +59,7 @@ def _print(connection: Connection, *, as_json: bool) -> None:
     for name in found.missing:
         warn(f"trigger {name} is missing or disabled; run `consumer-analytics capture enable`")
     if found.state != "off":
-        say(f"threshold  rows from before {moment(found.threshold)} leave a note")
+        say(f"threshold  rows from before {exactly(found.threshold)} leave a note")
         say(
             f"awaiting   {found.day_notes:,} notes of days, {found.customer_notes:,} of customers; "
             f"{found.unsure_writers:,} open transactions to look at when they end"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, out, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
+from consumer_analytics.formatting import amount, duration, exactly, moment
 from consumer_analytics.monitoring import health as engine
 from consumer_analytics.settings import settings
 
@@ -36,8 +37,8 @@ def print_health(found: engine.Health) -> None:
     colour = _COLOURS[found.state]
     out.print(f"health     [{colour}]{found.state}[/{colour}]")
     say(f"figures    {found.cause.text}")
-    age = engine.amount(found.watermark_age_seconds, "seconds")
-    say(f"watermark  {moment(found.watermark)}, {age} old; due {moment(found.due)}")
+    age = duration(found.watermark_age_seconds)
+    say(f"watermark  {exactly(found.watermark)}, {age} old; due {moment(found.due)}")
     say(f"backlog    {found.backlog_events:,} events after the watermark")
     say(f"next due   {moment(found.next_due)}")
     print_table(
@@ -45,7 +46,7 @@ def print_health(found: engine.Health) -> None:
         [
             [
                 one.name,
-                "-" if one.value is None else engine.amount(one.value, one.unit),
+                amount(one.value, one.unit),
                 *one.limits.values(),
                 one.state,
             ]

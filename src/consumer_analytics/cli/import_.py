@@ -13,6 +13,7 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ImportRefusedError
+from consumer_analytics.formatting import duration
 from consumer_analytics.ingest import importer
 from consumer_analytics.settings import settings
 
@@ -72,7 +73,7 @@ def import_(
 
 def _tell(report: importer.Report) -> None:
     print_table(
-        ("table", "read", "inserted", "already there", "different", "repeated", "seconds"),
+        ("table", "read", "inserted", "already there", "different", "repeated", "took"),
         [
             (
                 table.table,
@@ -81,7 +82,7 @@ def _tell(report: importer.Report) -> None:
                 table.already_there,
                 table.different,
                 table.repeated,
-                table.seconds,
+                duration(table.seconds),
             )
             for table in report.tables
         ],

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
+from consumer_analytics.formatting import moment
 from consumer_analytics.monitoring import incidents as engine
 from consumer_analytics.settings import settings
 
@@ -45,7 +46,7 @@ def incidents(
                 one.incident_id,
                 one.subject,
                 one.worst,
-                one.opened_at,
+                moment(one.opened_at),
                 moment(one.closed_at) if one.closed_at else "open",
                 one.cause,
             ]
@@ -57,7 +58,7 @@ def incidents(
         ["at", "incident", "what", "state", "mail"],
         [
             [
-                one.at,
+                moment(one.at),
                 one.incident_id,
                 one.what,
                 one.state,

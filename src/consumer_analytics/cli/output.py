@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import NOTHING, count, exactly
 
 #: A file or another program gets each row on one line, to be searched.
 _ENDLESS = 10_000
@@ -61,23 +62,6 @@ def _jsonable(value: Any) -> Any:
     return str(value)
 
 
-def moment(value: dt.datetime | None) -> str:
-    """Write an instant in UTC as a person reads it; a dash where there is none."""
-    if value is None:
-        return "-"
-    if value.year in (dt.MINYEAR, dt.MAXYEAR):
-        return "never" if value.year == dt.MAXYEAR else "the beginning"
-    text = value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
-    if value.microsecond:
-        text += f".{value.microsecond:06d}".rstrip("0")
-    return text + " UTC"
-
-
-def second(value: dt.datetime) -> str:
-    """Write an instant to the second: when somebody did something, not what was counted up to."""
-    return moment(value.replace(microsecond=0))
-
-
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """Print a table that fits the terminal; numbers to the right.
 
@@ -115,11 +99,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "-"
+        return NOTHING
     if isinstance(value, dt.datetime):
-        return moment(value)
+        return exactly(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+        return count(value)
     return escape(harmless(str(value)))
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import run as engine
 from consumer_analytics.etl.models import RunSummary
+from consumer_analytics.formatting import duration, exactly
 from consumer_analytics.settings import settings
 
 
@@ -46,7 +47,7 @@ def print_summary(summary: RunSummary) -> None:
         say("nothing could be processed yet")
     else:
         start, end = summary.window
-        say(f"window     {moment(start)} to {moment(end)}")
+        say(f"window     {exactly(start)} to {exactly(end)}")
         say(
             f"read       {summary.rows_read:,} events; "
             f"{summary.new_events:,} events and {summary.new_customers:,} customers "
@@ -70,7 +71,9 @@ def print_summary(summary: RunSummary) -> None:
         warn(f"{kind.replace('_', ' ')}: {shown}")
     if summary.held_back_by:
         warn(
-            f"stopped short of {moment(summary.requested)}; the next run takes in the rest "
+            f"stopped short of {exactly(summary.requested)}; the next run takes in the rest "
             f"({len(summary.held_back_by)} open transaction(s), named above)"
         )
-    print_table(["step", "seconds"], [[step, took] for step, took in summary.seconds.items()])
+    print_table(
+        ["step", "took"], [[step, duration(took)] for step, took in summary.seconds.items()]
+    )

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, progress, say
+from consumer_analytics.cli.output import JsonFlag, print_json, progress, say
 from consumer_analytics.db.connection import connected
+from consumer_analytics.formatting import count, duration, exactly
 from consumer_analytics.ingest import simulate as simulator
 from consumer_analytics.settings import settings
 
@@ -74,7 +75,7 @@ def simulate(
         f"({summary.customers_deleted:,} deleted again, {summary.status_changes:,} changes of "
         f"status) of {summary.consumers:,} consumers"
     )
-    say(f"from {moment(summary.first)} until {moment(summary.until)}, seed {summary.seed}")
-    say(f"in {summary.seconds:.1f} s, {rate:,.0f} events/s")
+    say(f"from {exactly(summary.first)} until {exactly(summary.until)}, seed {summary.seed}")
+    say(f"in {duration(summary.seconds)}, {count(rate)} events/s")
     if summary.touched_days:
         say("part of it lies before the last run's instant; the next run counts that")

@@ -8,20 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import (
-    JsonFlag,
-    moment,
-    parse_size,
-    print_json,
-    print_table,
-    say,
-    second,
-)
+from consumer_analytics.cli.output import JsonFlag, parse_size, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
+from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions
+from consumer_analytics.formatting import exactly, moment, percent, size
 from consumer_analytics.operations import storage
-from consumer_analytics.operations.storage import size
 from consumer_analytics.reporting import status as engine
 from consumer_analytics.settings import settings
 
@@ -129,7 +122,7 @@ def _revisions(*, as_json: bool) -> None:
         ["restated at", "why", "snapshot", "consumer", "figure", "reported", "known now"],
         [
             [
-                second(one.at),
+                moment(one.at),
                 one.reason,
                 one.snapshot,
                 one.consumer_id or "(all)",
@@ -148,20 +141,20 @@ def _revisions(*, as_json: bool) -> None:
 def print_status(found: engine.Status) -> None:
     """Show a status to people."""
     mark = found.mark
-    say(f"watermark  {moment(mark.last_processed_timestamp)}")
+    say(f"watermark  {exactly(mark.last_processed_timestamp)}")
     say(f"last run   {mark.last_run_status} at {moment(mark.last_run_at)}")
     if mark.last_run_status == "failed":
-        say(f"           {mark.metadata.get('error_type')}: {mark.metadata.get('error')}")
+        say(f"           {noted(mark.metadata)}")
     if found.latest is None:
         say("no snapshot yet: run `consumer-analytics run`")
         return
     system = found.system
-    say(f"snapshot   {moment(found.latest)}")
+    say(f"snapshot   {exactly(found.latest)}")
     say(
         f"system     {system['consumers_in_system']:,} consumers, "
         f"{system['total_customers_all_consumers']:,} customers "
         f"({system['active_customers_all_consumers']:,} active, "
-        f"ratio {system['system_wide_active_ratio']}), "
+        f"{percent(system['system_wide_active_ratio'])}), "
         f"{system['total_events_all_consumers']:,} events"
     )
     print_table(
@@ -179,7 +172,7 @@ def print_status(found: engine.Status) -> None:
         ["run opened", "source", "state", "processed up to", "events", "snapshots"],
         [
             [
-                second(run["opened_at"]),
+                moment(run["opened_at"]),
                 run["snapshot_source"],
                 run["state"],
                 run["reached_at"],

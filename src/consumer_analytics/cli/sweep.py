@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, note, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile import sweep as engine
 from consumer_analytics.settings import settings
 
@@ -62,7 +63,7 @@ def sweep(
 
 def print_result(result: engine.SweepResult) -> None:
     """Tell people what a sweep found and did."""
-    say(f"swept      {result.since or 'the beginning'} to {moment(result.processed_through)}")
+    say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
     if result.days_corrected:
         say(
             f"corrected  {result.days_corrected:,} days, {result.consumers_corrected:,} "
@@ -86,7 +87,7 @@ def print_result(result: engine.SweepResult) -> None:
     say(f"restated   {result.snapshots_restated:,} snapshot rows")
     if result.purged_before is not None:
         say(
-            f"purged     rows from before {moment(result.purged_before)} are no longer all in "
+            f"purged     rows from before {exactly(result.purged_before)} are no longer all in "
             f"the source: older days can no longer be recounted, and "
             f"{result.snapshots_not_recountable:,} snapshots stay as they were reported"
         )

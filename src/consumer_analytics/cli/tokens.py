@@ -13,6 +13,7 @@ import typer
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
 from consumer_analytics.errors import SettingsError, UsageError
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import settings
 from consumer_analytics.web import tokens
 
@@ -60,7 +61,7 @@ def create(
     if as_json:
         print_json({**_shown(token), "token": text})
         return
-    err.print(f"shown this once; valid until {token.expires_at:%Y-%m-%d %H:%M} UTC")
+    err.print(f"shown this once; valid until {moment(token.expires_at, to='minutes')}")
     say(text)
 
 
@@ -83,8 +84,8 @@ def list_(as_json: JsonFlag = False) -> None:
                 "everything"
                 if token.consumers is None
                 else ", ".join(str(consumer) for consumer in token.consumers),
-                token.created_at.replace(microsecond=0),
-                token.expires_at.replace(microsecond=0),
+                moment(token.created_at),
+                moment(token.expires_at),
                 "" if token.is_valid(now) else "expired",
             ]
             for token in found

@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumer_analytics.cli.output import err, say, warn
 from consumer_analytics.cli.status import print_status
+from consumer_analytics.formatting import duration
 from consumer_analytics.local import up as local
 from consumer_analytics.reporting.status import Status
 from consumer_analytics.settings import settings
@@ -31,7 +32,7 @@ class _Teller:
         last = ""
 
         def took() -> str:
-            return f"{time.monotonic() - began:.1f} s"
+            return duration(time.monotonic() - began)
 
         if err.is_terminal:
             with Progress(

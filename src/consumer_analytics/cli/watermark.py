@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, moment, print_json, print_table, say, second
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import watermark as engine
+from consumer_analytics.formatting import exactly, moment
 from consumer_analytics.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")
@@ -33,14 +34,14 @@ def show(as_json: JsonFlag = False) -> None:
         print_json(mark.as_json() | {"changes": [one.as_json() for one in moves]})
         return
     say(f"job                {engine.JOB}")
-    say(f"processed up to    {moment(mark.last_processed_timestamp)}")
+    say(f"processed up to    {exactly(mark.last_processed_timestamp)}")
     say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
     say(f"records processed  {mark.records_processed:,}")
     if moves:
         say("")
         print_table(
             ["moved at", "by", "from", "to", "reason"],
-            [[second(one.at), one.who, one.before, one.after, one.reason] for one in moves],
+            [[moment(one.at), one.who, one.before, one.after, one.reason] for one in moves],
         )
 
 
@@ -65,14 +66,14 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
     with connected(settings(), "watermark set") as connection:
         schema.require_current(connection)
         if not yes:
-            _confirm(f"Set the watermark to {moment(to)}?")
+            _confirm(f"Set the watermark to {exactly(to)}?")
         before, after = engine.move(
             connection, to, who=getpass.getuser(), reason=reason or "no reason given"
         )
     if as_json:
         print_json({"from": before, "to": after})
     else:
-        say(f"watermark moved from {moment(before)} to {moment(after)}")
+        say(f"watermark moved from {exactly(before)} to {exactly(after)}")
         say("the next run reads from there: `consumer-analytics run`")
 
 

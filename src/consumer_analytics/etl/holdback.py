@@ -21,6 +21,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import HoldbackBlindError
+from consumer_analytics.formatting import duration, seconds
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -29,7 +30,6 @@ from consumer_analytics.sql import query
 SETTLE = dt.timedelta(milliseconds=200)
 _POLL_SECONDS = 0.1
 _SPEAK_AFTER_SECONDS = 1.0
-_MINUTE, _HOUR = 60, 3600
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Holder:
         if self.began == MINUS_INFINITY:
             age = "of unknown age"
         elif self.kind == "session":
-            age = f"open for {_age(self.seen_at - self.began)}"
+            age = f"open for {self._length(self.began)}"
         else:
-            age = f"open for at most {_age(self.seen_at - self.began)}"
-        ago = f"{_age(self.seen_at - self.query_start)} ago" if self.query_start else "unknown"
+            age = f"open for at most {self._length(self.began)}"
+        ago = f"{self._length(self.query_start)} ago" if self.query_start else "unknown"
         if self.kind == "prepared":
             return (
                 f"prepared transaction {self.application!r} of user {self.user}, "
@@ -78,6 +78,9 @@ class Holder:
         return (
             f"pid {self.pid} ({name}, user {self.user}, {state}), {age}, last statement begun {ago}"
         )
+
+    def _length(self, since: dt.datetime) -> str:
+        return duration(seconds(self.seen_at - since))
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `metadata_json` and `--json`."""
@@ -92,15 +95,6 @@ class Holder:
             "age_seconds": None if unknown else (self.seen_at - self.began).total_seconds(),
             "query_start": self.query_start.isoformat() if self.query_start else None,
         }
-
-
-def _age(length: dt.timedelta) -> str:
-    seconds = max(length.total_seconds(), 0)
-    if seconds < 2 * _MINUTE:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
-    return f"{seconds / _HOUR:.1f} h"
 
 
 def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str]) -> list[Holder]:

@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
 from consumer_analytics.etl import job_state, watermark
 from consumer_analytics.etl.apply import apply
@@ -18,6 +17,7 @@ from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -105,7 +105,7 @@ def restate_these(
 
 
 def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
-    first = instants.moment(chunk[0][0])
+    first = moment(chunk[0][0])
     if len(chunk) == 1:
         return f"restating the snapshot of {first}"
     return f"restating {len(chunk)} snapshots from {first} on"

@@ -15,10 +15,10 @@ import httpx
 import psycopg
 
 from consumer_analytics.errors import UpError
+from consumer_analytics.formatting import size
 from consumer_analytics.local.home import Home, socket_folder
 from consumer_analytics.operations import storage
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
-from consumer_analytics.operations.storage import size
 from consumer_analytics.settings import Settings
 
 #: A disk is nearly full where little of it is free, and little by the setting: as shares of both.

@@ -33,6 +33,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
 from consumer_analytics.etl import run
+from consumer_analytics.formatting import duration
 from consumer_analytics.ingest import simulate
 from consumer_analytics.local.embedded_postgres import (
     DATABASE,
@@ -290,7 +291,7 @@ class _System:
         while True:
             state, seconds = api.run_state(DAG, run_id)
             if state == "success":
-                detail(f"{seconds:.2f} s from start to end" if seconds is not None else "")
+                detail(f"{duration(seconds)} from start to end" if seconds is not None else "")
                 return
             # One run at a time: the schedule's may be at work before ours.
             at_work = (api.run_ahead(DAG) if state == "queued" else None) or run_id

@@ -32,19 +32,6 @@ _WEEK = 7
 _USUAL = {"snapshots": 900.0, "revisions": 900.0, "counts": 120.0, "events": 250.0}
 
 
-_KIB = 1024
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-
-
-def size(n: float) -> str:
-    """Write a number of bytes as people read it: `512 B`, `1.5 GiB`."""
-    power = 0
-    while abs(n) >= _KIB and power < len(_UNITS) - 1:
-        n /= _KIB
-        power += 1
-    return f"{n:.0f} B" if power == 0 else f"{n:.1f} {_UNITS[power]}"
-
-
 @dataclass(frozen=True)
 class Storage:
     """What is there, and what it grows by.

@@ -13,9 +13,9 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
+from consumer_analytics.formatting import size
 from consumer_analytics.operations import airflow_upkeep, retention
 from consumer_analytics.operations.retention import Part
-from consumer_analytics.operations.storage import size
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)

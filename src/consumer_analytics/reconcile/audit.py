@@ -35,6 +35,7 @@ from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate, restate_these
 from consumer_analytics.etl.revisions import flat
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -254,7 +255,7 @@ def _audit(
 
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
-        notify(f"comparing snapshots from {instants.moment(chunk[0][0])} on")
+        notify(f"comparing snapshots from {moment(chunk[0][0])} on")
         _compare(connection, settings, state, values, chunk, result, differs)
     result.wrong_snapshots = sorted(set(result.wrong_snapshots))
     return result

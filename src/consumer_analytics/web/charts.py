@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["line", "steps", "stack"]
-Unit = Literal["count", "percent", "seconds", "hours", "instant"]
+Unit = Literal["count", "percent", "seconds", "instant"]
 Value = float | None
 
 #: How lines are dashed, by their place in the chart; the browser draws with the same.
@@ -26,6 +26,14 @@ _SPARK_MARGIN = 2.5
 #: A limit so many times the longest bar is off the axis.
 _NEAR = 4
 _TICKS = 5
+_DAY_SECONDS = 86_400
+#: From one tick of an axis of seconds to the next: whole units of time.
+_STEPS_OF_TIME = (
+    *(nice * step for step in (0.001, 0.01, 0.1, 1) for nice in (1, 2, 5)),
+    *(10, 20, 30),
+    *(60 * minutes for minutes in (1, 2, 5, 10, 20, 30)),
+    *(3600 * hours for hours in (1, 2, 3, 6, 12, 24)),
+)
 
 
 @dataclass(frozen=True)
@@ -212,10 +220,11 @@ def sparkline(values: Sequence[int | None]) -> str:
 
 
 def axis(longest: float, limits: Sequence[float]) -> list[float]:
-    """Return the ticks, from 0, of an axis that shows the longest bar and the limits near it."""
+    """Return the ticks, from 0, of an axis of seconds: the longest bar, and the limits near it."""
     top = max([longest, *(limit for limit in limits if limit <= _NEAR * longest)], default=0.0)
     top = max(top * 1.05, 1e-3)
     rough = top / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough)
+    step = next((step for step in _STEPS_OF_TIME if step >= rough), None)
+    if step is None:
+        step = _DAY_SECONDS * math.ceil(rough / _DAY_SECONDS)
     return [round(step * place, 6) for place in range(math.ceil(top / step) + 1)]

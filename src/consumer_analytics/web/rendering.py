@@ -16,11 +16,12 @@ import markupsafe
 from pydantic_core import to_json
 
 import consumer_analytics
+from consumer_analytics import formatting
 from consumer_analytics.web import charts
 
 STATIC = Path(__file__).with_name("static")
-#: What stands where there is no figure.
-NOTHING = "\N{EN DASH}"
+#: What stands on a page where there is no figure.
+DASH = "\N{EN DASH}"
 _DIGITS_OF_A_HASH = 12
 
 #: A parameter of an address: one value, several, or None to leave it out.
@@ -33,70 +34,18 @@ def address(path: str, parameters: Mapping[str, Parameter]) -> str:
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def _utc(at: dt.datetime) -> dt.datetime:
-    return at.astimezone(dt.UTC).replace(tzinfo=None)
-
-
 def iso(at: dt.datetime) -> str:
     """Return an instant as a machine reads it."""
-    return f"{_utc(at).isoformat()}Z"
+    return f"{at.astimezone(dt.UTC).replace(tzinfo=None).isoformat()}Z"
 
 
-def said(at: dt.datetime, seconds: bool = False) -> str:
-    """Return an instant as a person reads it, in UTC."""
-    # strftime writes years before 1000 with fewer than four digits.
-    return _utc(at).isoformat(" ", "seconds" if seconds else "minutes")
+def typeset(text: str) -> str:
+    """Return a figure as a page has it: with a minus sign, a dash where there is none."""
+    return DASH if text == formatting.NOTHING else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def count(value: float | None) -> str:
-    """Return a whole number with its thousands apart."""
-    return NOTHING if value is None else _minus(f"{value:,.0f}")
-
-
-def signed(value: float | None) -> str:
-    """Return a difference with its sign."""
-    return NOTHING if value is None else _minus(f"{value:+,.0f}" if value else "±0")
-
-
-def percent(ratio: float | None) -> str:
-    """Return a ratio in per cent, two decimals: the four that a snapshot has."""
-    return NOTHING if ratio is None else f"{ratio * 100:,.2f} %"
-
-
-def percent_signed(value: float) -> str:
-    """Return a change in per cent with its sign."""
-    return _minus(f"{value:+,.1f} %")
-
-
-def points(change: float) -> str:
-    """Return a ratio's change, in percentage points."""
-    return _minus(f"{change * 100:+,.2f} points")
-
-
-def days(value: float | None) -> str:
-    """Return a duration in days."""
-    return NOTHING if value is None else f"{value:,.1f} days"
-
-
-def seconds(value: float | None) -> str:
-    """Return a short duration."""
-    return (
-        NOTHING if value is None else f"{round(value, 3):g} s" if value < 1 else f"{value:,.2f} s"
-    )
-
-
-def duration(value: float) -> str:
-    """Return a duration of any length in its two largest units."""
-    rest, parts = round(value), []
-    for name, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        whole, rest = divmod(rest, length)
-        if whole:
-            parts.append(f"{whole:,} {name}")
-    return " ".join(parts[:2]) or "0 s"
+def _typeset(rule: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: typeset(rule(value))
 
 
 def dash(line: charts.Line, place: int) -> str:
@@ -107,11 +56,11 @@ def dash(line: charts.Line, place: int) -> str:
 def moment(at: dt.datetime | None, seconds: bool = False) -> str:
     """Return an instant marked as such, so that it is told in its reader's zone."""
     if at is None:
-        return NOTHING
+        return DASH
     # Nothing in it needs escaping, and a page has dozens of them.
     marked = " data-seconds" if seconds else ""
-    text = f'<time datetime="{iso(at)}"{marked}>{said(at, seconds)} UTC</time>'
-    return markupsafe.Markup(text)  # noqa: S704
+    text = formatting.moment(at, to="seconds" if seconds else "minutes")
+    return markupsafe.Markup(f'<time datetime="{iso(at)}"{marked}>{text}</time>')  # noqa: S704
 
 
 #: An instant in a sentence, and not one that is part of a run's id.
@@ -130,9 +79,24 @@ def _timed(found: re.Match[str]) -> str:
     return f'<time datetime="{day}T{minute}{second}Z" data-seconds>{found.group()}</time>'
 
 
-_FILTERS: tuple[Callable[..., Any], ...] = (
-    moment, timed, count, signed, percent, percent_signed, points, days, seconds, duration, dash,
-)  # fmt: skip
+#: By the name that templates know them by.
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment,
+    "timed": timed,
+    "dash": dash,
+    **{
+        rule.__name__: _typeset(rule)
+        for rule in (
+            formatting.count,
+            formatting.days,
+            formatting.duration,
+            formatting.percent,
+            formatting.percent_signed,
+            formatting.points,
+            formatting.signed,
+        )
+    },
+}
 
 
 def _json(value: Any, **_: Any) -> str:
@@ -162,7 +126,7 @@ def environment() -> jinja2.Environment:
     )
     # In a third of the standard library's time.
     made.policies["json.dumps_function"] = _json
-    made.filters |= {rule.__name__: rule for rule in _FILTERS}
+    made.filters |= _FILTERS
     made.globals |= {
         "version": consumer_analytics.__version__,
         "spark_width": charts.SPARK_WIDTH,

@@ -1,14 +1,18 @@
-"""An interrupt ends the statement that it came into, wherever in it that was."""
+"""An interrupt ends the statement that it came into, and the command, wherever that was started."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable
 
 import pytest
 from psycopg.abc import PQGen
-from tests.conftest import Database
+from tests.conftest import COMMAND, Database, command_environment
+from tests.support import crashes
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.settings import PREFIX
 
 
 def interrupt(send: Callable[[], None] = lambda: None) -> PQGen[None]:
@@ -39,3 +43,35 @@ def test_the_session_works_again(database: Database, work: Callable[[Connection]
         with pytest.raises(KeyboardInterrupt):
             work(connection)
         assert connection.execute("select to_regclass('pg_temp.made')").fetchone() == (None,)
+
+
+#: How a shell starts a command for a person, and how one that runs a script starts what it puts
+#: into the background: with SIGINT ignored, which the command inherits.
+SHELLS = {
+    "foreground": 'exec "$0" "$@"',
+    "background": 'trap "" INT; exec "$0" "$@"',
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_command_ends_alike_wherever_it_was_started(database: Database, shell: str) -> None:
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        crashes.locked(database, "customer_events", "access exclusive") as locker,
+        subprocess.Popen(
+            ["sh", "-c", SHELLS[shell], COMMAND, "run"],
+            env=command_environment({f"{PREFIX}DATABASE_URL": database.url}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as command,
+    ):
+        try:
+            crashes.parked(locker, watcher)
+            command.send_signal(signal.SIGINT)
+            _, told = command.communicate(timeout=20)
+        finally:
+            command.kill()
+    assert command.returncode == 130
+    assert "Traceback" not in told
+    assert database.rows("select count(*) from consumer_analytics") == [(0,)]

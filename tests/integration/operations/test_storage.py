@@ -21,9 +21,9 @@ from tests.integration.operations.test_retention import (
 
 from consumer_analytics.cli.output import parse_size
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import size
 from consumer_analytics.ingest import simulate
 from consumer_analytics.operations import storage
-from consumer_analytics.operations.storage import size
 
 __all__ = ["long"]
 DAY = dt.timedelta(days=1)

@@ -15,7 +15,7 @@ In the order of the work:
     * `due`: what the schedule asked for, and since when that is late;
 * `causes`: why the figures are as fresh as they are;
 * `measures`: the four of them, judged;
-* `verdicts`: what comes of that; `wording`: how it is written.
+* `models`: what comes of that.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import datetime as dt
 from psycopg.pq import TransactionStatus
 
 from consumer_analytics.db.connection import Connection, consistent
+from consumer_analytics.formatting import seconds
 from consumer_analytics.monitoring.health import measures
 from consumer_analytics.monitoring.health.airflow import DAG, Airflow
 from consumer_analytics.monitoring.health.causes import freshness
 from consumer_analytics.monitoring.health.due import grace
-from consumer_analytics.monitoring.health.formatting import amount, seconds
 from consumer_analytics.monitoring.health.models import (
     MEASURES,
     MOST_EVENTS,
@@ -53,7 +53,6 @@ __all__ = [
     "Health",
     "Look",
     "Measure",
-    "amount",
     "grace",
     "judge",
     "of",

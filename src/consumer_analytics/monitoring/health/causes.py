@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.db.locks import Lock
+from consumer_analytics.errors import noted
 from consumer_analytics.etl import holdback
+from consumer_analytics.formatting import duration, moment, seconds
 from consumer_analytics.monitoring.health.airflow import DAG
 from consumer_analytics.monitoring.health.due import grace
-from consumer_analytics.monitoring.health.formatting import amount, error, seconds
 from consumer_analytics.monitoring.health.models import Cause
 from consumer_analytics.monitoring.health.observation import Look
 from consumer_analytics.sql import query
@@ -56,7 +56,7 @@ def _at_work(look: Look) -> Cause | None:
         what = f"run {engine['run_key']} is at work"
     if not what:
         return None
-    began = f" since {moment(since)}, for {amount(seconds(at - since), 'seconds')}" if since else ""
+    began = f" since {moment(since)}, for {duration(seconds(at - since))}" if since else ""
     waiting = ""
     holders: tuple[dict[str, Any], ...] = ()
     if engine["state"] != "open":
@@ -79,7 +79,7 @@ def _ended(look: Look) -> Cause | None:
     state = engine["state"]
     if mark.last_run_status == "failed" and mark.last_run_at is not None:
         return Cause(
-            "failed", f"the last run failed at {moment(mark.last_run_at)}: {error(mark.metadata)}"
+            "failed", f"the last run failed at {moment(mark.last_run_at)}: {noted(mark.metadata)}"
         )
     if (
         airflow.known.get("state") == "failed"
@@ -129,7 +129,7 @@ def _held_back(look: Look) -> Cause:
     )
     if first["transaction_start"] and first["open"]:
         age = seconds(look.at - dt.datetime.fromisoformat(first["transaction_start"]))
-        who += f", open for {amount(age, 'seconds')}"
+        who += f", open for {duration(age)}"
     more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
     then = (
         "end it, then run again"

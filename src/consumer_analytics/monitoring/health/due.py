@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.etl import watermark
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 
 #: A run with a deadline is late only after it; its own alarm comes first.

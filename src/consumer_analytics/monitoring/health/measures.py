@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import named_row
+from consumer_analytics.errors import noted
 from consumer_analytics.etl import watermark
+from consumer_analytics.formatting import duration, moment, seconds
 from consumer_analytics.monitoring.health.airflow import DAG
 from consumer_analytics.monitoring.health.due import grace
-from consumer_analytics.monitoring.health.formatting import amount, error, seconds
 from consumer_analytics.monitoring.health.models import MOST_EVENTS, Cause, Measure, judged
 from consumer_analytics.monitoring.health.observation import Look
 from consumer_analytics.sql import query
@@ -62,7 +62,7 @@ def runtime(look: Look) -> Measure:
 
 def _why_slow(last: dict[str, Any], engine: dict[str, Any]) -> str:
     """Say where a run's time went."""
-    text = f"run {last['run']} took {amount(last['seconds'], 'seconds')}"
+    text = f"run {last['run']} took {duration(last['seconds'])}"
     if last["state"] == "failed":
         return f"{text}, tries and waiting between them included, and failed"
     if last["run"] != engine["finished_run_key"]:
@@ -71,7 +71,7 @@ def _why_slow(last: dict[str, Any], engine: dict[str, Any]) -> str:
     steps = dict(engine["finished_summary"].get("seconds", {}))
     steps["starting and waiting for open transactions"] = waited
     slowest = sorted(steps.items(), key=lambda one: -one[1])[:_SLOWEST]
-    told = ", ".join(f"{name} {amount(took, 'seconds')}" for name, took in slowest if took > 0)
+    told = ", ".join(f"{name} {duration(took)}" for name, took in slowest if took > 0)
     return f"{text}: {told}" if told else text
 
 
@@ -91,7 +91,7 @@ def failed(look: Look) -> Measure:
     cause = None
     if count:
         told = mark.metadata if mark.last_run_status == "failed" else engine["last_error"]
-        cause = f"{count} failed within 24 hours" + (f", the last: {error(told)}" if told else "")
+        cause = f"{count} failed within 24 hours" + (f", the last: {noted(told)}" if told else "")
     return Measure(
         "failed_runs", count, "runs", state, *limits, cause, "airflow" if by_airflow else "runs"
     )

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumer_analytics.monitoring.health.formatting import amount, between
+from consumer_analytics.formatting import amount, between
 
 MEASURES = ("dag_runtime", "failed_runs", "watermark_lag", "pending_events")
 #: From best to worst. What cannot be known is not well.

@@ -8,6 +8,7 @@ from typing import Any
 
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.formatting import duration
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.health import Airflow, Health
 from consumer_analytics.monitoring.incidents.deadlines import join, kept, misses_of_airflow
@@ -131,8 +132,7 @@ def _close(connection: Connection, told: Told, one: Incident, found: Health) -> 
     text = {
         "freshness": found.cause.text,
         "failures": f"no run failed within 24 hours; {found.cause.text}",
-        "runtime": "the last run took "
-        + health.amount(found.measure("dag_runtime").value or 0, "seconds"),
+        "runtime": "the last run took " + duration(found.measure("dag_runtime").value),
     }.get(one.subject, "it works again")
     over = Incident(**{**vars(closed), "cause": f"It was: {one.cause}. Now: {text}."})
     (told.telling if one.told_at is not None else told.quiet).append((over, "over"))

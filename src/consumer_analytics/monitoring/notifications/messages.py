@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from consumer_analytics.calendar import instants
+from consumer_analytics.formatting import amount, duration, moment
 from consumer_analytics.monitoring import health
 from consumer_analytics.settings import Settings
 
@@ -63,10 +63,11 @@ def subject_of(content: Mapping[str, Any]) -> str:
             if len(failures) == 1
             else f"{first['dag_id']}, {len(failures)} tasks"
         )
-        text = f"FAILED: {what}, {_minute(first['execution_date'])}"
+        text = f"FAILED: {what}, {moment(first['execution_date'], to='minutes')}"
     elif content.get("misses"):
         first = content["misses"][0]
-        text = f"LATE: {first['dag_id']} missed its deadline, {_minute(first['execution_date'])}"
+        minute = moment(first["execution_date"], to="minutes")
+        text = f"LATE: {first['dag_id']} missed its deadline, {minute}"
     else:
         text = _changes_in_short(changes)
     line = " ".join(f"{PREFIX} {text}".split())
@@ -94,7 +95,7 @@ def headline_of(content: Mapping[str, Any]) -> str:
         return f"{names} of {failures[0]['dag_id']} failed, and is not tried again."
     if content.get("misses"):
         first = content["misses"][0]
-        allowed = health.amount(first["allowed_seconds"], "seconds")
+        allowed = duration(first["allowed_seconds"])
         return f"A run of {first['dag_id']} has not ended {allowed} after it was queued."
     told = [
         f"{_verb(one['what'])}: {title(one['subject'], over=one['what'] == 'over')}."
@@ -169,29 +170,14 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     templates.filters |= {
-        "moment": _moment,
-        "amount": _amount,
+        "moment": moment,
+        "amount": lambda measure: amount(measure.get("value"), measure["unit"]),
         "measure": lambda name: _MEASURES.get(name, name),
         "colour": lambda state: _COLOURS[state],
         "title": title,
         "verb": _verb,
-        "length": lambda seconds: health.amount(seconds, "seconds"),
+        "length": duration,
         "sentence": lambda text: text[:1].upper() + text[1:],
         "one_line": lambda text: " ".join(str(text).split()),
     }
     return templates
-
-
-def _moment(value: str | None) -> str:
-    return "-" if value is None else instants.moment(dt.datetime.fromisoformat(value))
-
-
-def _minute(value: str) -> str:
-    at = dt.datetime.fromisoformat(value).astimezone(dt.UTC)
-    return at.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _amount(measure: Mapping[str, Any]) -> str:
-    if measure.get("value") is None:
-        return "-"
-    return health.amount(measure["value"], measure["unit"])

@@ -11,8 +11,8 @@ from psycopg import sql
 from consumer_analytics.airflow import pauses
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.airflow.pauses import Pause
-from consumer_analytics.calendar.instants import moment
 from consumer_analytics.db.connection import scalar
+from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -105,7 +105,7 @@ def components(context: Context) -> Finding:
     silent = [one for one in heard_of if _is_silent(one[-1])]
     if not silent:
         oldest = max(age for *_, age in heard_of if age is not None)
-        return ok(f"scheduler, dag-processor and triggerer live: heard of {oldest:.0f} s ago")
+        return ok(f"scheduler, dag-processor and triggerer live: heard of {duration(oldest)} ago")
     names = [name for name, *_ in silent]
     without = {
         "scheduler": "without a scheduler no run is made and no task started",

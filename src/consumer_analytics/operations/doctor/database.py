@@ -8,6 +8,7 @@ import time
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import DatabaseUnreachableError
+from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -104,8 +105,8 @@ def clock(context: Context) -> Finding:
     direction = "ahead of" if there > after else "behind"
     return Finding(
         Verdict.PROBLEM if skew >= _SKEW_PROBLEM else Verdict.WARNING,
-        f"the server's clock is {skew.total_seconds():.0f} s {direction} this machine's",
-        (f"server {instants.moment(there)}", f"here   {instants.moment(after)}"),
+        f"the server's clock is {duration(skew)} {direction} this machine's",
+        (f"server {moment(there)}", f"here   {moment(after)}"),
         "one of the two machines does not keep time. Figures go by the server's clock; a "
         "schedule goes by Airflow's machine, and a run for an instant that the server has not "
         "reached is refused",

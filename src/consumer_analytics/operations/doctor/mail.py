@@ -6,6 +6,7 @@ import datetime as dt
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.errors import MailError
+from consumer_analytics.formatting import moment
 from consumer_analytics.monitoring.notifications import smtp
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
@@ -46,7 +47,7 @@ def waiting(context: Context) -> Finding:
         return ok("no mail waits for long")
     return Finding(
         Verdict.WARNING,
-        f"{n:,} mail(s) wait, the oldest since {instants.moment(oldest)}",
+        f"{n:,} mail(s) wait, the oldest since {moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
         "consumer_analytics_monitor is paused or does not run",

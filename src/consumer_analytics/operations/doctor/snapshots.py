@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.locks import job_lock
+from consumer_analytics.formatting import moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -41,7 +42,7 @@ def once(context: Context) -> Finding:
         f"{doubled:,} snapshots are there more than once, {surplus:,} rows too many",
         (
             *(
-                f"{consumer or '(the whole system)'} at {instants.moment(at)}: rows "
+                f"{consumer or '(the whole system)'} at {moment(at)}: rows "
                 f"{', '.join(map(str, ids))}; {ids[0]} stays"
                 for consumer, at, ids in listed
             ),

@@ -12,6 +12,7 @@ from consumer_analytics.db.connection import scalar
 from consumer_analytics.db.locks import Lock, job_lock
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.etl import extract, holdback, watermark
+from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -52,7 +53,7 @@ def advancing(context: Context) -> Finding:
         told = mark.metadata
         return Finding(
             Verdict.PROBLEM,
-            f"the last run failed, at {_at(mark.last_run_at)}",
+            f"the last run failed, at {moment(mark.last_run_at)}",
             (f"{told.get('error_type')}: {told.get('error')}", f"run {told.get('run_key')}"),
             "the error above; the watermark stayed where it was, and nothing was half-written",
             # Whether what made it fail is gone is not known here.
@@ -65,7 +66,7 @@ def advancing(context: Context) -> Finding:
     if mark.last_run_status == "success" and held:
         return Finding(
             Verdict.WARNING,
-            f"the last run was held back at {_at(mark.last_processed_timestamp)}",
+            f"the last run was held back at {moment(mark.last_processed_timestamp)}",
             (f"it was asked for {requested}", *(_held(one) for one in held)),
             "these transactions were open, and may still have committed rows from before that "
             "instant",
@@ -76,8 +77,8 @@ def advancing(context: Context) -> Finding:
         {"from": mark.last_processed_timestamp, "limit": _COUNTED},
     ).fetchone() or (0, 0)
     return ok(
-        f"watermark {_at(mark.last_processed_timestamp)}, last run {mark.last_run_status}"
-        f" at {_at(mark.last_run_at)}",
+        f"watermark {moment(mark.last_processed_timestamp)}, last run {mark.last_run_status}"
+        f" at {moment(mark.last_run_at)}",
         f"after the watermark there are {_some(newer[0])} customers and {_some(newer[1])} events, "
         "which the next run takes in",
     )
@@ -87,16 +88,12 @@ def _some(n: int) -> str:
     return f"{n:,} or more" if n >= _COUNTED else f"{n:,}"
 
 
-def _at(instant: dt.datetime | None) -> str:
-    return "-" if instant is None else instants.moment(instant)
-
-
 def _held(one: dict[str, Any]) -> str:
     age = one.get("age_seconds")
     return (
         f"pid {one.get('pid')} ({one.get('application_name') or 'no application name'}, "
         f"user {one.get('user')}, {one.get('state')})"
-        + (f", open for {age:.0f} s then" if age is not None else "")
+        + (f", open for {duration(age)} then" if age is not None else "")
     )
 
 
@@ -106,10 +103,10 @@ def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Fin
     through = _processed_through(context)
     return Finding(
         Verdict.PROBLEM,
-        f"the watermark is {_at(mark.last_processed_timestamp)}, which has not come yet",
+        f"the watermark is {moment(mark.last_processed_timestamp)}, which has not come yet",
         (
-            f"the server's clock says {_at(now)}",
-            f"counted so far is what came before {_at(through)}",
+            f"the server's clock says {moment(now)}",
+            f"counted so far is what came before {moment(through)}",
             f"set by {who}",
         ),
         "it was set to an instant in the future: runs succeed, and read nothing new until then",
@@ -126,7 +123,7 @@ def _put_back(context: Context) -> str:
     through = _processed_through(context)
     with job_lock(context.database, context.settings):
         watermark.move(context.database, through, who=_WHO, reason="back to what is counted")
-    return f"set the watermark to {_at(through)}, where the counts have come to"
+    return f"set the watermark to {moment(through)}, where the counts have come to"
 
 
 def _abandoned(context: Context) -> Finding | None:
@@ -139,7 +136,7 @@ def _abandoned(context: Context) -> Finding | None:
     key, opened, quiet = row
     return Finding(
         Verdict.WARNING,
-        f"a run has been at work since {_at(opened)}, and no session of ours is",
+        f"a run has been at work since {moment(opened)}, and no session of ours is",
         (f"run {key}", f"opened {quiet} ago"),
         "its process was killed, or its task never ran; it left nothing half-written, and the "
         "next run is not kept back by it",
@@ -179,7 +176,7 @@ def transactions(context: Context) -> Finding:
     age = seen_at - oldest
     return Finding(
         Verdict.PROBLEM if age >= _FORGOTTEN else Verdict.WARNING,
-        f"{len(holders)} open transaction(s) would hold a run back at {_at(oldest)}",
+        f"{len(holders)} open transaction(s) would hold a run back at {moment(oldest)}",
         tuple(holder.describe() + _on_our_tables(context, holder) for holder in holders),
         "they may still commit rows stamped with their own start, so a run stops short of it; "
         "idle ones are mostly a client that forgot to commit",

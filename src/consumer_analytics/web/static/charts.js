@@ -2,34 +2,33 @@
 // below it is made of the same when it is opened.
 
 // The version in this file's address is the version of all of them.
-const { say, zone } = await import(`./times.js${new URL(import.meta.url).search}`);
+const version = new URL(import.meta.url).search;
+const { say, zone } = await import(`./times.js${version}`);
+const { NOTHING, count, duration, percent } = await import(`./figures.js${version}`);
 
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 4], [1, 3], [6, 2, 1, 2]];
 /** Pixels that a point needs so that its mark can be told from its neighbour's. */
 const ROOM = 14;
 const STRIP = 16;
-const HOUR = 3600;
-
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
-const brief = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
-const fine = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const [MINUTE, HOUR, DAY] = [60, 3600, 86400];
+/** From one line of an axis to the next, where its numbers are not decimal: whole units of time. */
+const STEPS = {
+  instant: [1, 6, 12, 24, 48, 168, 336, 720, 2160, 8760, 43_800].map((hours) => hours * HOUR),
+  seconds: [
+    ...[0.001, 0.01, 0.1, 1].flatMap((step) => [step, 2 * step, 5 * step]),
+    ...[10, 20, 30],
+    ...[1, 2, 5, 10, 20, 30].map((minutes) => minutes * MINUTE),
+    ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR),
+    ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((days) => days * DAY),
+  ],
+};
 
 /** A value with its unit, as the server writes it. */
 function tell(value, unit) {
-  if (value === null || value === undefined) return "–";
-  switch (unit) {
-    case "percent":
-      return `${fine.format(value * 100)} %`;
-    case "seconds":
-      return `${brief.format(value)} s`;
-    case "hours":
-      return `${number.format(value)} h`;
-    case "instant":
-      return say(new Date(value * 1000));
-    default:
-      return number.format(value);
-  }
+  if (value === null || value === undefined) return NOTHING;
+  if (unit === "instant") return say(new Date(value * 1000));
+  return { percent, seconds: duration }[unit]?.(value) ?? count(value);
 }
 
 /** The computed value of a colour of the style sheet. */
@@ -253,11 +252,11 @@ function axes(spec, colours) {
       },
       gap: 6,
       space: 38,
-      incrs: spec.unit === "instant" ? [HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR, 2160 * HOUR, 8760 * HOUR, 43800 * HOUR] : undefined,
+      incrs: STEPS[spec.unit],
       values: (u, splits) =>
         splits.map((split) => {
           if (spec.unit === "instant") return clock(new Date(split * 1000), dated(u.scales.y.max - u.scales.y.min));
-          if (spec.unit === "percent") return `${number.format(Math.round(split * 10000) / 100)} %`;
+          if (spec.unit === "percent") return `${count(Math.round(split * 10000) / 100)} %`;
           if (spec.unit === "count" && !Number.isInteger(split)) return "";
           return tell(split, spec.unit);
         }),

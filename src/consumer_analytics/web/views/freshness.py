@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.formatting import amount, count, duration
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents import Incident
 from consumer_analytics.reporting.freshness import BackfillProgress, Freshness
 from consumer_analytics.web import rendering
 from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
 
-HOUR = 3600.0
 _MOMENT = dt.timedelta(milliseconds=1)
 
 
@@ -60,10 +60,10 @@ def _lag(
     at: list[dt.datetime] = []
     lag: list[Value] = []
 
-    def add(when: dt.datetime, hours: float) -> None:
+    def add(when: dt.datetime, seconds: float) -> None:
         if not at or when > at[-1]:
             at.append(when)
-            lag.append(hours)
+            lag.append(seconds)
 
     for ended, mark, before in steps:
         if schedule.timeless:
@@ -72,19 +72,19 @@ def _lag(
         if at and before is not None and (due := schedule.after(before)) < ended:
             # It grows from the instant that was due until a run ends, and falls then.
             add(due, 0.0)
-            add(ended - _MOMENT, _hours(due, ended))
+            add(ended - _MOMENT, _seconds(due, ended))
         due = schedule.after(mark)
-        add(ended, _hours(due, ended) if due < ended else 0.0)
+        add(ended, _seconds(due, ended) if due < ended else 0.0)
     return Chart(
         name="lag",
         title="Watermark lag",
         kind="line",
-        unit="hours",
+        unit="seconds",
         at=at,
         lines=[Line("lag", "Lag", lag, 2)],
         limits=[
-            Limit("warning", limits[0] / HOUR, "warning"),
-            Limit("critical", limits[1] / HOUR, "critical"),
+            Limit(f"warning, {duration(limits[0])}", limits[0], "warning"),
+            Limit(f"critical, {duration(limits[1])}", limits[1], "critical"),
         ],
         note="For how long the watermark was behind what the schedule was due to reach.",
         zero=True,
@@ -92,8 +92,8 @@ def _lag(
     )
 
 
-def _hours(since: dt.datetime, until: dt.datetime) -> float:
-    return round((until - since).total_seconds() / HOUR, 4)
+def _seconds(since: dt.datetime, until: dt.datetime) -> float:
+    return round((until - since).total_seconds(), 3)
 
 
 _MEASURES = {
@@ -116,7 +116,7 @@ def measures(health: Health) -> list[dict[str, Any]]:
         {
             "key": one.name,
             "label": _MEASURES.get(one.name, one.name),
-            "told": _amount(one.value, one.unit),
+            "told": rendering.typeset(amount(one.value, one.unit)),
             "state": one.state,
             **one.limits,
             "cause": "; ".join(part for part in (one.cause, _raw(one.raw)) if part),
@@ -125,20 +125,12 @@ def measures(health: Health) -> list[dict[str, Any]]:
     ]
 
 
-def _amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return rendering.NOTHING
-    if unit != "seconds":
-        return rendering.count(value)
-    return rendering.seconds(value) if value < 60 else rendering.duration(value)  # noqa: PLR2004
-
-
 def _raw(raw: Mapping[str, Any]) -> str:
     """Return the figure that is not judged, beside the one that is."""
     if (age := raw.get("watermark_age_seconds")) is not None:
-        return f"the watermark is {rendering.duration(age)} old"
+        return f"the watermark is {duration(age)} old"
     if (backlog := raw.get("backlog_events")) is not None:
-        return f"{backlog:,} events since the watermark"
+        return f"{count(backlog)} events since the watermark"
     return ""
 
 

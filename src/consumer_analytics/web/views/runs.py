@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consumer_analytics.formatting import duration
 from consumer_analytics.reporting.freshness import Freshness, Step, TimedRun
-from consumer_analytics.web import charts, rendering
+from consumer_analytics.web import charts
 from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
 
 #: Lanes of the Gantt view.
@@ -55,8 +56,8 @@ def durations(runs: Sequence[TimedRun], limits: tuple[float, float], take: Take)
         at=[run.began_at for run in finished],
         lines=lines,
         limits=[
-            Limit(f"warning, {limits[0]:g} s", limits[0], "warning"),
-            Limit(f"critical, {limits[1]:g} s", limits[1], "critical"),
+            Limit(f"warning, {duration(limits[0])}", limits[0], "warning"),
+            Limit(f"critical, {duration(limits[1])}", limits[1], "critical"),
         ],
         note=f"The latest runs that succeeded: {len(finished)}.",
         zero=True,
@@ -148,7 +149,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gant
         return round(100 * seconds / end, 3)
 
     def bar(step: Step) -> Bar:
-        took = rendering.seconds(step.seconds)
+        took = duration(step.seconds)
         return Bar(
             share(step.began),
             max(share(step.seconds or 0.0), _SLIVER),
@@ -156,7 +157,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gant
             8 if step.task == "extract_event_counts" else 0,
             8 if step.task.startswith("extract_") else 16,
             styles[step.task],
-            f"{step.task}: {took} from {rendering.seconds(step.began)} on",
+            f"{step.task}: {took} from {duration(step.began)} on",
         )
 
     lanes = []
@@ -165,7 +166,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gant
         lanes.append(
             Lane(
                 run.began_at,
-                rendering.seconds(run.seconds),
+                duration(run.seconds),
                 "critical" if run.state == "failed" else _judged(run.seconds, limits),
                 _slow(run, limits),
                 bars,
@@ -180,14 +181,14 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gant
     )
     return Gantt(
         "Latest runs, task by task",
-        f"Seconds since a run began. {_beyond(limits, end)}{timed}",
+        f"Time since a run began. {_beyond(limits, end)}{timed}",
         list(styles.items()),
         [
             (share(limit), state)
             for limit, state in zip(limits, ("warning", "critical"), strict=True)
             if limit <= end
         ],
-        [(share(at), f"{at:g} s", {0: "start", end: "end"}.get(at, "middle")) for at in axis],
+        [(share(at), duration(at), {0: "start", end: "end"}.get(at, "middle")) for at in axis],
         lanes,
         take,
     )
@@ -203,11 +204,11 @@ def _slow(run: TimedRun, limits: tuple[float, float]) -> str:
     judged = _judged(run.seconds, limits)
     if judged not in {"warning", "critical"}:
         return run.state
-    return f"{run.state}, over {limits[judged == 'critical']:g} s"
+    return f"{run.state}, over {duration(limits[judged == 'critical'])}"
 
 
 def _beyond(limits: tuple[float, float], end: float) -> str:
     """Say what the dashed lines are, or where they would be."""
     if limits[0] > end:
-        return f"A run is a warning from {limits[0]:g} s on, beyond this axis. "
+        return f"A run is a warning from {duration(limits[0])} on, beyond this axis. "
     return "Dashed: where a run becomes a warning, and where critical. "

@@ -1,7 +1,7 @@
 """Write what is made from the code: the reference, alerting rules and Grafana's dashboard.
 
-python docs/generate.py            write them
-python docs/generate.py --check    exit 1 where a page is not what would be written
+python tools/reference.py            write them
+python tools/reference.py --check    exit 1 where a page is not what would be written
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def main() -> int:
     ]
     if "--check" in sys.argv[1:]:
         for name in stale:
-            print(f"{name} is stale; run `python docs/generate.py`")
+            print(f"{name} is stale; run `python tools/reference.py`")
         return 1 if stale else 0
     for name in stale:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)

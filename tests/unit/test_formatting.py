@@ -1,0 +1,170 @@
+"""How figures are written: one table of values for each kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from consumer_analytics import formatting
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0, "0 s"),
+        (0.0004, "0 s"),
+        (0.0005, "0.001 s"),
+        (0.031, "0.031 s"),
+        (0.12345, "0.123 s"),
+        (0.9996, "1 s"),
+        (1, "1 s"),
+        (2.31, "2.31 s"),
+        (1.125, "1.13 s"),
+        (4.2, "4.2 s"),
+        (9.996, "10 s"),
+        (10, "10 s"),
+        (45.67, "45.7 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min"),
+        (61.4, "1 min 1 s"),
+        (90, "1 min 30 s"),
+        (25 * MINUTE, "25 min"),
+        (59 * MINUTE + 59.4, "59 min 59 s"),
+        (59 * MINUTE + 59.6, "1 h"),
+        (62 * MINUTE, "1 h 2 min"),
+        (3708, "1 h 2 min"),
+        (HOUR + 29, "1 h"),
+        (HOUR + 30, "1 h 1 min"),
+        (6 * HOUR, "6 h"),
+        (21_888, "6 h 5 min"),
+        (DAY - 31, "23 h 59 min"),
+        (DAY - 30, "1 d"),
+        (DAY + HOUR, "1 d 1 h"),
+        (47 * HOUR, "1 d 23 h"),
+        (3 * DAY + 4 * HOUR + 29 * MINUTE, "3 d 4 h"),
+        (4 * DAY - 29 * MINUTE, "4 d"),
+        (20_800 * DAY, "20,800 d"),
+        (-2.5, "-2.5 s"),
+        (-62 * MINUTE, "-1 h 2 min"),
+        (dt.timedelta(minutes=62), "1 h 2 min"),
+    ],
+)
+def test_a_duration(seconds: float | dt.timedelta | None, text: str) -> None:
+    assert formatting.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        ("5 s", "15 s", "5-15 s"),
+        ("1 h", "6 h", "1-6 h"),
+        ("30 min", "2 h", "30 min - 2 h"),
+        ("1 h 30 min", "2 h 30 min", "1 h 30 min - 2 h 30 min"),
+        ("1 h 30 min", "6 h", "1 h 30 min - 6 h"),
+        ("1", "2", "1-2"),
+        ("3 d", "3 d", "3 d"),
+    ],
+)
+def test_a_range(low: str, high: str, text: str) -> None:
+    assert formatting.between(low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "seconds", "-"),
+        (None, "events", "-"),
+        (3720, "seconds", "1 h 2 min"),
+        (1200, "events", "1,200"),
+        (2, "runs", "2"),
+    ],
+)
+def test_an_amount(value: float | None, unit: str, text: str) -> None:
+    assert formatting.amount(value, unit) == text
+
+
+BERLIN = dt.timezone(dt.timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("at", "precision", "text"),
+    [
+        (None, "seconds", "-"),
+        (dt.datetime(2025, 11, 3, 6, tzinfo=dt.UTC), "seconds", "2025-11-03 06:00:00 UTC"),
+        (dt.datetime(2025, 11, 3, 6, tzinfo=BERLIN), "seconds", "2025-11-03 05:00:00 UTC"),
+        (dt.datetime(2025, 11, 3, 6, 0, 59, tzinfo=dt.UTC), "minutes", "2025-11-03 06:00 UTC"),
+        (
+            dt.datetime(2025, 11, 3, 6, 0, 1, 999_999, tzinfo=dt.UTC),
+            "seconds",
+            "2025-11-03 06:00:01 UTC",
+        ),
+        (
+            dt.datetime(2025, 11, 3, 6, 0, 1, 120_000, tzinfo=dt.UTC),
+            "microseconds",
+            "2025-11-03 06:00:01.12 UTC",
+        ),
+        (dt.datetime(2025, 11, 3, 6, tzinfo=dt.UTC), "microseconds", "2025-11-03 06:00:00 UTC"),
+        (dt.datetime(987, 1, 1, tzinfo=dt.UTC), "seconds", "0987-01-01 00:00:00 UTC"),
+        (dt.datetime.min.replace(tzinfo=dt.UTC), "seconds", "the beginning"),
+        (dt.datetime.max.replace(tzinfo=dt.UTC), "minutes", "never"),
+        ("2025-11-03T06:00:00+01:00", "seconds", "2025-11-03 05:00:00 UTC"),
+    ],
+)
+def test_an_instant(
+    at: dt.datetime | str | None, precision: formatting.Precision, text: str
+) -> None:
+    assert formatting.moment(at, to=precision) == text
+
+
+def test_numbers() -> None:
+    assert [formatting.count(value) for value in (None, 0, 1200, 1_234_567.4)] == [
+        "-", "0", "1,200", "1,234,567",
+    ]  # fmt: skip
+    assert [formatting.signed(value) for value in (None, 0, 1200, -3)] == [
+        "-",
+        "±0",
+        "+1,200",
+        "-3",
+    ]
+
+
+def test_ratios() -> None:
+    assert [formatting.percent(value) for value in (None, 0, 0.1563, 1)] == [
+        "-", "0.00 %", "15.63 %", "100.00 %",
+    ]  # fmt: skip
+    assert [formatting.points(value) for value in (None, 0.0025, -0.1)] == [
+        "-", "+0.25 points", "-10.00 points",
+    ]  # fmt: skip
+    assert [formatting.percent_signed(value) for value in (None, 2.54, -1234.5)] == [
+        "-", "+2.5 %", "-1,234.5 %",
+    ]  # fmt: skip
+
+
+def test_days() -> None:
+    assert [formatting.days(value) for value in (None, 0.04, 1234.5)] == [
+        "-", "0.0 days", "1,234.5 days",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1.5 * 1024**3, "1.5 GiB"),
+        (2048 * 1024**4, "2048.0 TiB"),
+        (-2048, "-2.0 KiB"),
+    ],
+)
+def test_a_size(bytes_: float, text: str) -> None:
+    assert formatting.size(bytes_) == text
+
+
+def test_seconds_are_never_negative() -> None:
+    assert formatting.seconds(dt.timedelta(seconds=1.5)) == 1.5
+    assert formatting.seconds(dt.timedelta(seconds=-1)) == 0.0
