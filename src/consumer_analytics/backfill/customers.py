@@ -22,7 +22,7 @@ CHANGES = sql.Identifier("pg_temp", "backfill_customers")
 def count(
     connection: Connection,
     settings: Settings,
-    stands: JobState,
+    state: JobState,
     bounds: tuple[dt.datetime, ...],
 ) -> tuple[str, ...] | None:
     """Count the customers' changes by consumer and slot into `customer_cells`.
@@ -54,6 +54,6 @@ def count(
         if not scalar(connection, query("backfill/customers-overlooked", named=named_sum)):
             return shape.statuses
         connection.execute("drop table pg_temp.customer_cells")
-    made = Plan(stands, bounds, stands.processed_through, (), ())
-    count_customers(connection, settings, made, CHANGES)
+    plan = Plan(state, bounds, state.processed_through, (), ())
+    count_customers(connection, settings, plan, CHANGES)
     return None

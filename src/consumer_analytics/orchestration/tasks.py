@@ -11,7 +11,6 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import psycopg
 
@@ -19,21 +18,13 @@ from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, load, run
 from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run, RunSummary
+from consumer_analytics.orchestration.dag_runs import DagRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
 SOURCE = "airflow_etl"
-
-
-class DagRun(Protocol):
-    """What is needed of the orchestrator's DAG run."""
-
-    dag_id: str
-    run_id: str
-    logical_date: dt.datetime | None
-    run_after: dt.datetime
 
 
 def run_key(dag_run: DagRun) -> str:
@@ -90,10 +81,10 @@ def _step(
     try:
         with in_a_line(f"{name} failed"), connected(config, f"airflow {name}") as connection:
             # Most often another task has opened it: then all that opening checks is checked.
-            found = run.find(connection, key, state="open")
-            if found is None and not reopen:
-                found = run.find(connection, key, state="success")
-            opened = found or run.open_run(
+            known = run.find(connection, key, state="open")
+            if known is None and not reopen:
+                known = run.find(connection, key, state="success")
+            opened = known or run.open_run(
                 connection,
                 config,
                 at=instant(dag_run),

@@ -13,10 +13,11 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from consumer_analytics.calendar import instants
+from consumer_analytics.calendar import instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import (
     INFINITY,
@@ -213,7 +214,12 @@ def _audit(
 
     marks = connection.execute(
         query("reconcile/audit/instants"),
-        {"lower": lower, "upper": upper, "recountable_from": state.purged_before},
+        {
+            "lower": lower,
+            "upper": upper,
+            "recountable_from": state.purged_before,
+            "backfilled": _backfilled(connection),
+        },
     ).fetchall()
     snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
     result.snapshots_not_recountable = len(marks) - len(snapshots)
@@ -259,6 +265,17 @@ def _audit(
         _compare(connection, settings, state, values, chunk, result, differs)
     result.wrong_snapshots = sorted(set(result.wrong_snapshots))
     return result
+
+
+def _backfilled(connection: Connection) -> list[dt.datetime]:
+    """Return the instants that were backfilled for all consumers."""
+    return sorted(
+        {
+            at
+            for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
+            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+        }
+    )
 
 
 def _compare(

@@ -29,7 +29,7 @@ SAMPLES = ("backfill/types", "backfill/statuses")
 
 def simulated(database: Database) -> None:
     """Fill the sources with a history whose last day is a small part of it."""
-    plan = simulate.Plan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
+    plan = simulate.SimulationPlan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
     with connected(database.settings, "simulate", writes_sources=True) as connection:
         simulate.simulate(connection, database.settings, plan)
         connection.execute("vacuum analyze consumers, customers, customer_events")
@@ -41,7 +41,7 @@ def go(database: Database, at: dt.datetime) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at).as_json()
 
 
-def fill(database: Database, days: int) -> dict[str, Any]:
+def fill(database: Database, days: int) -> backfill.BackfillResult:
     """Backfill the last days."""
     request = backfill.request_of((UNTIL - days * DAY).date(), UNTIL.date(), "daily")
     with connected(database.settings, "backfill") as connection:

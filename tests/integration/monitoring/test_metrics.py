@@ -82,7 +82,7 @@ def live(database: Database, at: dt.datetime | None, **options: Any) -> dict[str
         return run.run(connection, database.settings, at=at, **options).as_json()
 
 
-def fill(database: Database) -> dict[str, Any]:
+def fill(database: Database) -> backfill.BackfillResult:
     request = backfill.request_of("2025-03-01", "2025-03-09", "daily")
     with connected(database.settings, "backfill") as connection:
         return backfill.backfill(connection, database.settings, request)
@@ -144,8 +144,8 @@ def test_they_are_what_the_database_holds(database: Database) -> None:
     assert found("snapshots_written_total", source="cli_etl") == (
         first["snapshots_written"] + second["snapshots_written"]
     )
-    assert found("snapshots_written_total", source="cli_backfill") == done["snapshots_written"]
-    assert found("backfill_periods_total") == done["periods"] == 8
+    assert found("snapshots_written_total", source="cli_backfill") == done.snapshots_written
+    assert found("backfill_periods_total") == done.periods == 8
     assert found("backfills_total", state="done") == 1
     assert (swept.events_found, swept.days_corrected) == (2, 2)
     assert found("sweeps_total") == 1

@@ -235,6 +235,33 @@ def test_a_customer_older_than_the_days_is_followed_back(database: Any) -> None:
         assert wrong_snapshots(connection) == []
 
 
+def test_a_birth_that_is_corrected_restates_the_mean_lifetime_alone(database: Any) -> None:
+    tenant, customer = uuid.UUID(int=1), uuid.UUID(int=2)
+    with database.connect() as connection:
+        connection.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at) "
+            "values (%s, %s, 'ACTIVE', %s)",
+            [customer, tenant, BEGIN],
+        )
+        for days in (2, 4):
+            go(database, BEGIN + days * DAY)
+
+        def lifetimes() -> list[float]:
+            return [
+                oracle.stored(connection, BEGIN + days * DAY)[str(tenant)][
+                    "avg_customer_lifetime_days"
+                ]
+                for days in (2, 4)
+            ]
+
+        assert lifetimes() == [2.0, 4.0]
+        connection.execute("update customers set created_at = %s", [BEGIN + DAY / 2])
+        found = swept(database)
+        assert lifetimes() == [1.5, 3.5]
+    # How many there are, and of which status, is as it was; nor has the global row a mean.
+    assert (found.snapshots_with_other_customers, found.snapshots_restated) == (2, 2)
+
+
 def test_it_works_on_a_database_without_a_run(database: Any, cli: Any) -> None:
     assert swept(database).snapshots_restated == 0
     assert cli("sweep").exit_code == 0
