@@ -16,7 +16,6 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
-from consumer_analytics.etl import watermark
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -86,7 +85,6 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
         rendered.append(whole)
     values |= {
         "id": job.backfill_id,
-        "job": watermark.JOB,
         "known": state.processed_through,
         "from": bounds[first],
         "until": bounds[last],
@@ -148,5 +146,5 @@ def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:
     after: dt.datetime | None = scalar_of(connection, "backfill/outdated", values)
     if after is None or after >= values["until"]:
         return False
-    connection.execute(query("shared/state-restate-after"), {"after": after, "job": watermark.JOB})
+    connection.execute(query("shared/state-restate-after"), {"after": after})
     return True

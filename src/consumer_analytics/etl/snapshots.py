@@ -24,7 +24,6 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl import watermark
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -145,7 +144,6 @@ class Figures:
             "bounds": list(bounds),
             "last": bounds[-1],
             "snapshot_source": snapshot_source,
-            "job": watermark.JOB,
         }
         self.shape = shape_of((), ())
         #: Whether slot 1 holds what came before as well, and cells tell apart what is new.

@@ -21,7 +21,6 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import watermark
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -176,7 +175,6 @@ def _thinnable(connection: Connection, settings: Settings, policy: Policy) -> li
                 "every_from": every_from,
                 "daily_from": daily_from,
                 "zone": policy.zone,
-                "job": watermark.JOB,
             },
         )
     ]

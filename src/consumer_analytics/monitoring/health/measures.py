@@ -7,7 +7,6 @@ from typing import Any
 
 from consumer_analytics.db.connection import named_row
 from consumer_analytics.errors import noted
-from consumer_analytics.etl import watermark
 from consumer_analytics.formatting import duration, moment, seconds
 from consumer_analytics.monitoring.health.airflow import DAG
 from consumer_analytics.monitoring.health.due import grace
@@ -153,7 +152,6 @@ def waiting(look: Look) -> Waiting:
     counted = named_row(
         look.connection,
         query("monitoring/health/events-pending", look.settings.source_schema),
-        job=watermark.JOB,
         watermark=look.mark.last_processed_timestamp,
         due=look.due.instant if look.due.since is not None else None,
         now=look.at,

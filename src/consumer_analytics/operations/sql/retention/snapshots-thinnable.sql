@@ -35,6 +35,6 @@ where place is not null
     and rank > 1
     and at < (select max(snapshot_timestamp) from public.consumer_analytics where consumer_id is null)
     and at <= (
-        select processed_through from consumer_analytics_internal.state where job_name = %(job)s
+        select processed_through from consumer_analytics_internal.state where job_name = {job}
     )
 order by at
