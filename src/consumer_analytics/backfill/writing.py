@@ -16,6 +16,7 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
+from consumer_analytics.etl.rendering import render
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -79,7 +80,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
     counts, request = job.counts, job.request
     first, last = span
     state, bounds = reading.state, reading.bounds
-    consumers, whole, values = reading.figures.rendered(first)
+    consumers, whole, values = render(reading.figures, first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
