@@ -90,26 +90,20 @@ def _with_whole_sentences(page: str) -> str:
 
 
 def settings() -> str:
-    """Return the page of the settings, one row a field."""
-    lines = [
-        "# Settings",
-        "",
-        _PREAMBLE,
-        "",
-        "| variable | default | meaning |",
-        "|---|---|---|",
-    ]
+    """Return the page of the settings: each a heading, to link to, with meaning and default."""
+    lines = ["# Settings", "", _PREAMBLE]
     for name, field in Settings.model_fields.items():
         default = field.default
         if name == "home":
             shown = "`consumer-analytics` in the user's data directory"
         elif default is None or default is PydanticUndefined or default == "":
-            shown = "-"
+            shown = "none"
         elif isinstance(default, float):
             shown = f"`{default:g}`"
         else:
             shown = f"`{default}`"
-        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+        lines += ["", f"## {name.upper()}", "", f"`{PREFIX}{name.upper()}` · default: {shown}"]
+        lines += ["", str(field.description)]
     return "\n".join(lines) + "\n"
 
 
