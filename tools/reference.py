@@ -22,7 +22,7 @@ from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
-    "All settings are environment variables. A variable with the prefix that is none of these "
+    "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is none of these "
     "is refused, so that a typo does not go unnoticed."
 )
 _API_PREAMBLE = """\
