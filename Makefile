@@ -73,9 +73,11 @@ run: $(STAMP)
 
 .PHONY: lint
 lint: $(STAMP)
-	@echo "ruff, mypy, lint-imports"
+	@echo "ruff, sqruff, oxlint, mypy, lint-imports"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/sqruff lint src >build/sqruff.log 2>&1 || { cat build/sqruff.log; exit 1; }
+	@$(BIN)/oxlint src >build/oxlint.log 2>&1 || { cat build/oxlint.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 
