@@ -43,7 +43,8 @@ def _folder(place: str) -> Traversable:
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return a statement as its file has it."""
     place, _, file = name.rpartition("/")
     return (_folder(place) / f"{file}.sql").read_text(encoding="utf-8").strip()
 
@@ -60,7 +61,7 @@ def _fragments(name: str) -> dict[str, sql.Composable]:
     return {
         fragment: sql.SQL(_fragment(fragment))
         for fragment in names
-        if f"{{{fragment}}}" in _text(name)
+        if f"{{{fragment}}}" in text(name)
     }
 
 
@@ -115,7 +116,7 @@ def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]
         **_fragments(name),
         **parts,
     }
-    body = sql.SQL(_text(name)).format(**given)
+    body = sql.SQL(text(name)).format(**given)
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body
 
 
