@@ -1,6 +1,6 @@
 """Settings, read from environment variables with the prefix CONSUMER_ANALYTICS_.
 
-Each field's description is its row in docs/reference/settings.md, which is
+Each field's description is its section in docs/reference/settings.md, which is
 generated from here.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -33,6 +35,34 @@ THRESHOLDS = ("warning", "critical")
 def default_home() -> Path:
     """Return the folder that `up` keeps its data in when none is configured."""
     return Path(platformdirs.user_data_dir("consumer-analytics", appauthor=False))
+
+
+@dataclass(frozen=True)
+class OneSnapshotPer:
+    """Marks a setting that begins a tier of retention: of older snapshots, one a period stays.
+
+    Such a setting is all that a tier takes; those after it in the class thin further.
+
+    Attributes:
+        period: whose last snapshot stays: a `day`, `week` or `month` of the configured zone.
+    """
+
+    period: Literal["day", "week", "month"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier of retention.
+
+    Attributes:
+        setting: the name of the setting that begins it.
+        period: whose last snapshot stays: `day`, `week` or `month`.
+        days: the age from which on it thins; None: never.
+    """
+
+    setting: str
+    period: str
+    days: int | None
 
 
 class Settings(BaseSettings):
@@ -143,6 +173,7 @@ class Settings(BaseSettings):
     ] = 365
     keep_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("day"),
         Field(
             ge=1,
             description="Days for which every snapshot is kept; of older ones maintenance keeps "
@@ -151,6 +182,7 @@ class Settings(BaseSettings):
     ] = None
     keep_daily_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("week"),
         Field(
             ge=1,
             description="Days for which each day's last snapshot is kept, where snapshots are "
@@ -395,7 +427,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _ordered_thresholds(self) -> Self:
-        for name in ("runtime", "failed_runs", "lag", "pending"):
+        for name in _limited():
             warning, critical = (getattr(self, f"{name}_{limit}") for limit in THRESHOLDS)
             if warning > critical:
                 raise ValueError(
@@ -411,13 +443,24 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _thinning_in_order(self) -> Self:
-        every, daily = self.keep_snapshots_days, self.keep_daily_snapshots_days
-        if daily is not None and (every is None or daily < every):
-            raise ValueError(
-                f"{PREFIX}KEEP_DAILY_SNAPSHOTS_DAYS is {daily}; {PREFIX}KEEP_SNAPSHOTS_DAYS must "
-                f"be set to that or less, and is {'unset' if every is None else every}"
-            )
+        tiers = [(f"{PREFIX}{tier.setting.upper()}", tier.days) for tier in self.tiers]
+        for (before, earlier), (name, later) in pairwise(tiers):
+            if later is not None and (earlier is None or later < earlier):
+                raise ValueError(
+                    f"{name} is {later}; {before} must "
+                    f"be set to that or less, and is {'unset' if earlier is None else earlier}"
+                )
         return self
+
+    @property
+    def tiers(self) -> list[Tier]:
+        """The tiers of retention, each thinning further than the one before."""
+        return [
+            Tier(name, mark.period, getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, OneSnapshotPer)
+        ]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -428,6 +471,13 @@ class Settings(BaseSettings):
     def ignored_roles(self) -> list[str]:
         """The logins of `holdback_ignore_roles`, one by one."""
         return [role.strip() for role in self.holdback_ignore_roles.split(",") if role.strip()]
+
+
+def _limited() -> list[str]:
+    """Return what has two limits, the beginnings of their names: `runtime`, `lag` ..."""
+    warning, critical = (f"_{threshold}" for threshold in THRESHOLDS)
+    begun = [name.removesuffix(warning) for name in Settings.model_fields if name.endswith(warning)]
+    return [name for name in begun if f"{name}{critical}" in Settings.model_fields]
 
 
 def _refuse_unknown(environment: dict[str, str]) -> None:

@@ -13,7 +13,6 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
@@ -302,7 +301,7 @@ def _backfilled(connection: Connection) -> list[dt.datetime]:
         {
             at
             for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
-            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+            for at in periods.bounds_in(start, end, interval, zone)[1:]
         }
     )
 

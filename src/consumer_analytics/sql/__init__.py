@@ -1,8 +1,8 @@
 """SQL as files, beside the modules that read them; read once and composed by psycopg.
 
 A statement is named by where its reader is: `etl/customers/present` is read by
-`etl/customers.py` and lies in `etl/sql/customers/`; `monitoring/health/runs` is read in the
-package `monitoring/health` and lies in its folder `sql`. What several packages read is
+`etl/customers.py` and lies in `etl/sql/customers/`; `monitoring/observation/runs` is read in the
+package `monitoring/observation` and lies in its folder `sql`. What several packages read is
 `shared/…`, here.
 
 A statement names bound values as `%(name)s` and identifiers as `{name}`; the three
@@ -69,6 +69,11 @@ def names() -> Iterator[str]:
     """Yield the name of every statement there is."""
     yield from _names_in(_HERE / SHARED, SHARED)
     yield from _names_below(_ROOT, "")
+
+
+def names_in(place: str) -> Iterator[str]:
+    """Yield the names of the statements of a place, such as `operations/aging`."""
+    return _names_in(_folder(place), place)
 
 
 def _names_below(package: Traversable, place: str) -> Iterator[str]:
