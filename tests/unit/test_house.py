@@ -90,3 +90,16 @@ def test_a_statement_lies_beside_its_reader(statement: str) -> None:
 def test_a_gap_in_a_name_is_seen() -> None:
     found = readers()["etl/extract/customers-hand-over"]
     assert found == {"etl/extract"}
+
+
+@pytest.mark.parametrize(
+    ("fragment", "maker"),
+    [("event_columns", "etl/events/counted"), ("change_columns", "shared/customers-changes")],
+)
+def test_the_columns_of_an_extract_stand_in_one_place(fragment: str, maker: str) -> None:
+    columns = sql.fragment(fragment)
+    spelt = re.compile(r"\s*,\s*".join(columns.split(", ")) + r"\b(?!\s*,)")
+    assert {name for name in STATEMENTS if spelt.search(sql.text(name))} == set()
+    # As the statement that makes the table has them, in its order.
+    made = re.findall(r"^    (?:.* as )?([a-z_]+)\b", sql.text(maker), re.MULTILINE)
+    assert made == columns.split(", ")

@@ -50,7 +50,8 @@ def text(name: str) -> str:
 
 
 @cache
-def _fragment(name: str) -> str:
+def fragment(name: str) -> str:
+    """Return what several statements have in common, as its file has it."""
     return (_HERE / "fragments" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
@@ -58,11 +59,7 @@ def _fragment(name: str) -> str:
 def _fragments(name: str) -> dict[str, sql.Composable]:
     """Return the fragments that a statement names, by their names."""
     names = (file.name.removesuffix(".sql") for file in (_HERE / "fragments").iterdir())
-    return {
-        fragment: sql.SQL(_fragment(fragment))
-        for fragment in names
-        if f"{{{fragment}}}" in text(name)
-    }
+    return {one: sql.SQL(fragment(one)) for one in names if f"{{{one}}}" in text(name)}
 
 
 def names() -> Iterator[str]:
