@@ -26,7 +26,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
-from tests.support import lanes, scratch
+from tests.support import bound_values, lanes, scratch
 from tests.support.reaper import Reaper
 from tests.support.warm_command import WarmCommand
 
@@ -53,6 +53,14 @@ EmbeddedPostgres(folder, binaries=binaries).stop()
 shutil.rmtree(folder)
 """
 DAGS = Path(consumer_analytics.__file__).with_name("dags")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _given_what_is_used() -> Iterator[None]:
+    """Let every statement of ours fail that is given a value which it does not name."""
+    with pytest.MonkeyPatch.context() as patch:
+        bound_values.watch(patch)
+        yield
 
 
 # -- servers -------------------------------------------------------------------
