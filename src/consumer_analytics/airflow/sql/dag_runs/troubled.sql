@@ -21,4 +21,4 @@ from {dag_run} as run
 where run.dag_id = any(%(dags)s::text[])
     and run.state in ('queued', 'running')
     and coalesce(run.start_date, run.queued_at) < now() - %(long)s::interval
-order by 1, 2, 4
+order by what, dag_id, at
