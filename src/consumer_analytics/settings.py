@@ -1,6 +1,6 @@
 """Settings, read from environment variables with the prefix CONSUMER_ANALYTICS_.
 
-Each field's description is its row in docs/reference/settings.md, which is
+Each field's description is its section in docs/reference/settings.md, which is
 generated from here.
 """
 

@@ -22,7 +22,7 @@ from psycopg.copy import QueuedLibpqWriter
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.errors import ImportRefusedError
-from consumer_analytics.etl import sources, watermark
+from consumer_analytics.etl import sources
 from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
@@ -563,7 +563,7 @@ def invalidate_extracts(connection: Connection) -> dt.datetime:
     Returns:
         How far runs have processed. Rows from before need `touch_days`.
     """
-    row = connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB}).fetchone()
+    row = connection.execute(query("shared/extracts-outdate")).fetchone()
     return row[0] if row else MINUS_INFINITY
 
 

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from consumer_analytics.calendar import days, instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import watermark
 from consumer_analytics.operations import tables
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import PREFIX, Settings
@@ -184,7 +183,7 @@ def _superfluous(connection: Connection, policy: Policy) -> list[dt.datetime]:
         SnapshotInstant(*row)
         for row in connection.execute(
             query("operations/thinning/instants"),
-            {"until": policy.horizon(policy.stages[0], now), "job": watermark.JOB},
+            {"until": policy.horizon(policy.stages[0], now)},
         )
     ]
     kept = set(policy.kept(there, now))

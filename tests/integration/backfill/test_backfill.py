@@ -137,7 +137,7 @@ def test_kathmandus_days_begin_at_a_quarter_past() -> None:
 def test_any_range_at_any_standing_equals_a_recount(
     new_database: Any, monkeypatch: pytest.MonkeyPatch, seed: int, most_columns: int
 ) -> None:
-    monkeypatch.setattr("consumer_analytics.etl.snapshots.MOST_COLUMNS", most_columns)
+    monkeypatch.setattr("consumer_analytics.etl.shape.MOST_COLUMNS", most_columns)
     # Several chunks, so that what one ends with starts the next.
     monkeypatch.setattr(writing, "_ROWS_AT_ONCE", 12)
     monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", TWO_SESSIONS if seed % 2 else ONE_SESSION)

@@ -127,7 +127,7 @@ def test_time_columns_may_be_with_or_without_zone(database: Any, column_type: st
 def test_types_and_statuses_beyond_the_columns_are_counted_alike(
     database: Any, monkeypatch: pytest.MonkeyPatch, most_columns: int
 ) -> None:
-    monkeypatch.setattr("consumer_analytics.etl.snapshots.MOST_COLUMNS", most_columns)
+    monkeypatch.setattr("consumer_analytics.etl.shape.MOST_COLUMNS", most_columns)
     rng = random.Random(50 + most_columns)
     with database.connect() as connection:
         random_history(connection, rng, BEGIN, END)

@@ -44,7 +44,6 @@ class Backlog:
         counted = named_row(
             connection,
             query("monitoring/observation/events-pending", settings.source_schema),
-            job=watermark.JOB,
             watermark=mark.last_processed_timestamp,
             due=due.instant if due.since is not None else None,
             now=at,

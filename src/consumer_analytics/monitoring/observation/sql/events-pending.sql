@@ -4,7 +4,7 @@
 with unread as materialized (
     select least(%(watermark)s::timestamptz, processed_through) as since
     from consumer_analytics_internal.state
-    where job_name = %(job)s
+    where job_name = {job}
 )
 
 select

@@ -8,7 +8,7 @@ select
         select max(snapshot_timestamp) from public.consumer_analytics where consumer_id is null
     )
     and snapshot_timestamp <= (
-        select processed_through from consumer_analytics_internal.state where job_name = %(job)s
+        select processed_through from consumer_analytics_internal.state where job_name = {job}
     ) as is_removable
 from public.consumer_analytics
 where snapshot_timestamp <= %(until)s::timestamptz

@@ -4,7 +4,7 @@ select
     slot,
     at,
     extract(epoch from at) * 1000000 as at_us,
-    concat('{{"etl_job":', to_json(%(job)s::text)) as provenance_json,
+    concat('{{"etl_job":', to_json({job}::text)) as provenance_json,
     concat(',"snapshot_source":', to_json(%(snapshot_source)s::text)) as source_json,
     concat(
         ',"incremental_stats":{{"window_end":', to_json(at), ',"window_start":', to_json(window_start)
