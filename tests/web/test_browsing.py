@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.conftest import Servers
@@ -26,6 +25,7 @@ from tests.web.browser import PHONE, Visit
 from tests.web.conftest import Operated
 
 from consumer_analytics.db.connection import connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app
@@ -79,7 +79,7 @@ def serve(
             name = server.create(server.template)
             stack.callback(server.drop, name)
             home = tmp_path_factory.mktemp("home")
-            settings = Settings(database_url=SecretStr(server.url(name)), home=home, **changes)
+            settings = Settings(database_url=Secret(server.url(name)), home=home, **changes)
             with connected(settings, "test", writes_sources=True) as connection:
                 connection.execute(statement)
             app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))

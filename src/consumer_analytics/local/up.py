@@ -100,7 +100,7 @@ def up(settings: Settings, wishes: Wishes, teller: Teller) -> None:
     """
     home = Home(settings.home)
     home.prepare()
-    settings = settings.model_copy(update={"home": home.path})
+    settings = settings.replaced({"home": home.path})
     with home.held(), _Interrupts(teller) as interrupts, ExitStack() as stack:
         # The last thing done: nothing that ran in this home outlives it.
         stack.callback(sweep, home)

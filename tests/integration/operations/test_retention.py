@@ -28,7 +28,8 @@ POLICY = {"timezone": ZONE, "keep_snapshots_days": EVERY, "keep_daily_snapshots_
 
 
 def settings(database: Any, **changes: Any) -> Settings:
-    return Settings.model_validate(database.settings.model_copy(update=changes).model_dump())
+    changed: Settings = database.settings.replaced(changes)
+    return changed
 
 
 def midnight(day: dt.date) -> dt.datetime:
