@@ -21,6 +21,7 @@ help:
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make test    lint, types, layer rules, and all tests (ARGS='-k name' chooses)"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
+	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make lint    the first three of these"
 	@echo "make format  put the code into the formatter's shape"
@@ -94,6 +95,12 @@ test: lint
 bench: $(STAMP)
 	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group bench --python $(BIN)/python
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Takes long: as much time as it is given (ARGS='--seconds 3600').
+.PHONY: mutate
+mutate: $(STAMP)
+	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group mutation --python $(BIN)/python
+	@$(BIN)/python -m tools.mutation $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP)

@@ -141,6 +141,28 @@ def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> 
     assert subjects(mails) == ["CRITICAL: runs are slow, figures are behind"]
 
 
+def test_figures_that_are_behind_stay_with_their_incident_when_a_run_fails(
+    watched: Any, mails: MailServer
+) -> None:
+    airflow_tables.create(watched)
+    add_events(watched, MIDNIGHT, 3)
+    due = MIDNIGHT + DAY
+    watch(watched, due + 2 * HOUR)
+    assert subjects(mails) == ["WARNING: figures are behind"]
+    airflow_tables.add_run(watched, due, state="failed", delay=2 * 3600)
+    watched.execute(
+        "update etl_job_watermarks set last_run_status = 'failed', last_run_at = %s, "
+        'metadata_json = \'{"error_type": "SourceError", "error": "no payload_json"}\'',
+        [due + 2 * HOUR],
+    )
+    watch(watched, due + 3 * HOUR)
+    # They are no less behind: nothing is over, and the failure is an incident of its own.
+    assert subjects(mails)[1:] == ["WARNING: runs fail"]
+    with watched.connect() as connection:
+        kept = {one.subject: set(one.measures) for one in incidents.open_incidents(connection)}
+    assert kept == {"freshness": {"watermark_lag", "pending_events"}, "failures": {"failed_runs"}}
+
+
 def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
     add_events(watched, MIDNIGHT, 500)
     for hours in range(60):
