@@ -10,6 +10,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from consumer_analytics.cli.options import convert_only_what_must_be
+
 
 class Registered(NamedTuple):
     """A command before it is read.
@@ -115,6 +117,7 @@ def _read(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
+convert_only_what_must_be()
 app = typer.Typer(
     name="consumer-analytics",
     cls=Commands,
