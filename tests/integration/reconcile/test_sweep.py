@@ -259,7 +259,7 @@ def test_a_birth_that_is_corrected_restates_the_mean_lifetime_alone(database: An
         found = swept(database)
         assert lifetimes() == [1.5, 3.5]
     # How many there are, and of which status, is as it was; nor has the global row a mean.
-    assert (found["snapshots_with_other_customers"], found["snapshots_restated"]) == (2, 2)
+    assert (found.snapshots_with_other_customers, found.snapshots_restated) == (2, 2)
 
 
 def test_it_works_on_a_database_without_a_run(database: Any, cli: Any) -> None:
