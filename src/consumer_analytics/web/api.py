@@ -387,12 +387,27 @@ def compare_csv(found: Compared) -> CsvResponse:
     """Return the same, a row for each consumer and instant."""
     return CsvResponse(
         f"compare-{found.range}",
-        ["consumer_id", "name", "at", "customers", "active", "total_events", "events"],
+        [
+            "consumer_id",
+            "name",
+            "at",
+            "customers",
+            "active",
+            "active_ratio",
+            "total_events",
+            "events",
+        ],
         (
             [one.consumer_id, one.name, *figures]
             for one in found.consumers
             for figures in zip(
-                found.at, one.customers, one.active, one.total_events, one.events, strict=True
+                found.at,
+                one.customers,
+                one.active,
+                one.active_ratio,
+                one.total_events,
+                one.events,
+                strict=True,
             )
         ),
     )

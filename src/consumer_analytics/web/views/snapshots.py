@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.series import OTHER, Series
 from consumer_analytics.web.charts import Chart, Line, Mark, Take, folded
 
@@ -106,8 +107,8 @@ def shares(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     shown = ordered if len(ordered) <= SHARES else ordered[: SHARES - 1]
-    rows = [(name, n, n / total if total else 0.0) for name, n in shown]
+    rows = [(name, n, ratio(n, total)) for name, n in shown]
     rest = total - sum(n for _, n, _ in rows)
     if len(shown) < len(ordered):
-        rows.append((f"{len(ordered) - len(shown)} others", rest, rest / total if total else 0.0))
+        rows.append((f"{len(ordered) - len(shown)} others", rest, ratio(rest, total)))
     return rows
