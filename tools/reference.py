@@ -22,8 +22,8 @@ from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
-    "All settings are environment variables. A variable with the prefix that is none of these "
-    "is refused, so that a typo does not go unnoticed."
+    "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is none "
+    "of these is refused, so that a typo does not go unnoticed."
 )
 _API_PREAMBLE = """\
 What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
@@ -90,26 +90,20 @@ def _with_whole_sentences(page: str) -> str:
 
 
 def settings() -> str:
-    """Return the page of the settings, one row a field."""
-    lines = [
-        "# Settings",
-        "",
-        _PREAMBLE,
-        "",
-        "| variable | default | meaning |",
-        "|---|---|---|",
-    ]
+    """Return the page of the settings: each a heading, to link to, with meaning and default."""
+    lines = ["# Settings", "", _PREAMBLE]
     for field in dataclasses.fields(Settings):
         name, default = field.name, field.default
         if name == "home":
             shown = "`consumer-analytics` in the user's data directory"
         elif default is None or default == "":
-            shown = "-"
+            shown = "none"
         elif isinstance(default, float):
             shown = f"`{default:g}`"
         else:
             shown = f"`{default}`"
-        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {described(field).description} |")
+        lines += ["", f"## {name.upper()}", "", f"`{PREFIX}{name.upper()}` · default: {shown}"]
+        lines += ["", described(field).description]
     return "\n".join(lines) + "\n"
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import Field as DataclassField
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
+_Mark = TypeVar("_Mark")
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 
@@ -80,8 +81,21 @@ class Field:
 
 
 def described(field: DataclassField[Any]) -> Field:
-    """Return the description in a dataclass's field, which is `Annotated[type, Field(…)]`."""
-    found: Field = field.type.__metadata__[0]  # type: ignore[union-attr]
+    """Return the description in a dataclass's field, which is `Annotated[type, …, Field(…)]`."""
+    return next(mark for mark in _marks(field) if isinstance(mark, Field))
+
+
+def marked(settings: Any, kind: type[_Mark]) -> Iterator[tuple[str, _Mark]]:
+    """Yield the fields of a dataclass that are marked by an instance of a class, and the mark."""
+    for field in fields(settings):
+        for mark in _marks(field):
+            if isinstance(mark, kind):
+                yield field.name, mark
+
+
+def _marks(field: DataclassField[Any]) -> tuple[Any, ...]:
+    """Return what is said of a field beside its type."""
+    found: tuple[Any, ...] = field.type.__metadata__  # type: ignore[union-attr]
     return found
 
 

@@ -1,6 +1,6 @@
 """Settings, read from environment variables with the prefix CONSUMER_ANALYTICS_.
 
-Each field's description is its row in docs/reference/settings.md, which is
+Each field's description is its section in docs/reference/settings.md, which is
 generated from here.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -33,6 +34,34 @@ def default_home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("consumer-analytics", appauthor=False))
+
+
+@dataclass(frozen=True)
+class OneSnapshotPer:
+    """Marks a setting that begins a tier of retention: of older snapshots, one a period stays.
+
+    Such a setting is all that a tier takes; those after it in the class thin further.
+
+    Attributes:
+        period: whose last snapshot stays: a `day`, `week` or `month` of the configured zone.
+    """
+
+    period: Literal["day", "week", "month"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier of retention.
+
+    Attributes:
+        setting: the name of the setting that begins it.
+        period: whose last snapshot stays: `day`, `week` or `month`.
+        days: the age from which on it thins; None: never.
+    """
+
+    setting: str
+    period: str
+    days: int | None
 
 
 def _check_zone(name: str) -> None:
@@ -164,6 +193,7 @@ class Settings:
     ] = 365
     keep_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("day"),
         Field(
             ge=1,
             description="Days for which every snapshot is kept; of older ones maintenance keeps "
@@ -172,6 +202,7 @@ class Settings:
     ] = None
     keep_daily_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("week"),
         Field(
             ge=1,
             description="Days for which each day's last snapshot is kept, where snapshots are "
@@ -419,7 +450,7 @@ class Settings:
                 yield f"{variable(one.name)}: {error}"
 
     def _thresholds_in_disorder(self) -> Iterator[str]:
-        for name in ("runtime", "failed_runs", "lag", "pending"):
+        for name in _limited():
             warning, critical = (getattr(self, f"{name}_{limit}") for limit in THRESHOLDS)
             if warning > critical:
                 yield (
@@ -428,12 +459,13 @@ class Settings:
                 )
 
     def _thinning_in_disorder(self) -> Iterator[str]:
-        every, daily = self.keep_snapshots_days, self.keep_daily_snapshots_days
-        if daily is not None and (every is None or daily < every):
-            yield (
-                f"{PREFIX}KEEP_DAILY_SNAPSHOTS_DAYS is {daily}; {PREFIX}KEEP_SNAPSHOTS_DAYS must "
-                f"be set to that or less, and is {'unset' if every is None else every}"
-            )
+        tiers = [(variable(tier.setting), tier.days) for tier in self.tiers]
+        for (before, earlier), (name, later) in pairwise(tiers):
+            if later is not None and (earlier is None or later < earlier):
+                yield (
+                    f"{name} is {later}; {before} must "
+                    f"be set to that or less, and is {'unset' if earlier is None else earlier}"
+                )
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with other values for some of them, by name."""
@@ -443,6 +475,14 @@ class Settings:
     def recipients(self) -> list[str]:
         """The addresses of `alert_recipients`, one by one."""
         return [address.strip() for address in self.alert_recipients.split(",") if address.strip()]
+
+    @property
+    def tiers(self) -> list[Tier]:
+        """The tiers of retention, each thinning further than the one before."""
+        return [
+            Tier(name, mark.period, getattr(self, name))
+            for name, mark in fields.marked(self, OneSnapshotPer)
+        ]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -458,6 +498,14 @@ class Settings:
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
     return f"{PREFIX}{name.upper()}"
+
+
+def _limited() -> list[str]:
+    """Return what has two limits, the beginnings of their names: `runtime`, `lag` ..."""
+    names = [one.name for one in dataclasses.fields(Settings)]
+    warning, critical = (f"_{threshold}" for threshold in THRESHOLDS)
+    begun = [name.removesuffix(warning) for name in names if name.endswith(warning)]
+    return [name for name in begun if f"{name}{critical}" in names]
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

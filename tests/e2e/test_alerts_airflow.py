@@ -22,6 +22,7 @@ import psycopg
 import pytest
 from tests.conftest import COMMAND, command_environment
 from tests.e2e.conftest import Installation, beside
+from tests.support import lanes
 from tests.support.mail_server import PASSWORD, RECIPIENT, SENDER, MailServer, mail_server
 
 from consumer_analytics.airflow.api import AirflowApi
@@ -47,7 +48,7 @@ GUIDE = (
     "WHERE dag_id = 'consumer_analytics_etl' ORDER BY timestamp DESC"
 )
 # Quick on a quiet machine; a busy one gets its time.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 
 
 @pytest.fixture(scope="module")

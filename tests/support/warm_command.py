@@ -1,4 +1,4 @@
-"""Starts `consumer-analytics` without the half second in which Python reads other people's code.
+"""Starts `consumer-analytics` without the half second that Python takes to read its packages.
 
 A process that has imported the packages which the command needs, and nothing of ours, forks for
 each start: what comes of it is a process of its own, which takes its environment, folder and
@@ -37,7 +37,7 @@ _PACKAGES = [
     "psycopg.rows",
     "psycopg.sql",
     "psycopg.types.json",
-    "pydantic_settings",
+    "pydantic",
     "rich.console",
     "rich.markup",
     "rich.progress",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from consumer_analytics.calendar.intervals import INTERVALS
 from consumer_analytics.settings import PREFIX, Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,11 @@ def test_pages_name_no_file_that_is_not_there() -> None:
     assert wrong == []
 
 
+def test_the_how_to_of_backfills_names_each_interval() -> None:
+    text = (DOCS / "how-to" / "backfill.md").read_text(encoding="utf-8")
+    assert [name for name in INTERVALS if f"`{name}`" not in text] == []
+
+
 def commands() -> dict[str, set[str]]:
     """Return each command's options, from the generated reference."""
     text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -182,11 +188,11 @@ def test_a_decision_has_number_date_and_status(page: Path) -> None:
     number = int(page.name.partition("-")[0])
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# {number}. ")
-    head = re.match(
-        r"# .+\n\n(\d{4}-\d{2}-\d{2}) · (accepted|superseded by \[(\d+)\]\(.+\))\n\n", text
-    )
+    day = r"(\d{4}-\d{2}-\d{2})"
+    status = rf"(?:accepted(?:, revised {day})?|superseded by \[(\d+)\]\(.+\))"
+    head = re.match(rf"# .+\n\n{day} · {status}\n\n", text)
     assert head, "the line below the title: date · accepted, or superseded by [N](page)"
-    date.fromisoformat(head[1])
+    assert date.fromisoformat(head[1]) <= date.fromisoformat(head[2] or head[1])
     if head[3]:
         assert int(head[3]) in {int(one.name.partition("-")[0]) for one in DECISIONS}
 
@@ -195,9 +201,7 @@ def test_the_list_of_decisions_has_each_with_date_and_status() -> None:
     listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     for page in DECISIONS:
         title, _, line = page.read_text(encoding="utf-8").split("\n", 3)[:3]
-        number, _, name = title.removeprefix("# ").partition(". ")
-        day, _, status = line.partition(" · ")
-        assert f"| {number} | [{name}]({page.name}) | {day} | {status} |" in listed, page.name
+        assert f"- [{title.removeprefix('# ')}]({page.name})<br>{line}\n" in listed, page.name
 
 
 def test_gaps_between_decisions_are_explained() -> None:

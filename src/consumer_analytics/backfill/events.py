@@ -15,7 +15,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import plan
 from consumer_analytics.etl.plan import TimeRange
-from consumer_analytics.etl.snapshots import TOTAL, Shape, each, pivot
+from consumer_analytics.etl.shape import TOTAL, Shape, each, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill.customers import CHANGES
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl.snapshots import TOTAL, Shape, each
+from consumer_analytics.etl.shape import TOTAL, Shape, each
 from consumer_analytics.sql import query
 
 #: Bytes that one session hands the other at a time, and how many times ahead of it.

@@ -16,7 +16,7 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
-from consumer_analytics.etl import watermark
+from consumer_analytics.etl.rendering import render
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -80,13 +80,12 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
     counts, request = job.counts, job.request
     first, last = span
     state, bounds = reading.state, reading.bounds
-    consumers, whole, values = reading.figures.rendered(first)
+    consumers, whole, values = render(reading.figures, first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
     values |= {
         "id": job.backfill_id,
-        "job": watermark.JOB,
         "known": state.processed_through,
         "from": bounds[first],
         "until": bounds[last],
@@ -148,5 +147,5 @@ def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:
     after: dt.datetime | None = scalar_of(connection, "backfill/outdated", values)
     if after is None or after >= values["until"]:
         return False
-    connection.execute(query("shared/state-restate-after"), {"after": after, "job": watermark.JOB})
+    connection.execute(query("shared/state-restate-after"), {"after": after})
     return True

@@ -1,4 +1,4 @@
-"""`consumer-analytics health`: the four measures, judged, and the cause."""
+"""`consumer-analytics health`: the measures, judged, and the cause."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLOURS = {"normal": "green", "unknown": "yellow", "warning": "yellow", "critic
 
 
 def health(as_json: JsonFlag = False) -> None:
-    """Judge the four measures of health and name the cause.
+    """Judge the measures of health and name the cause.
 
     Exits with 0 where all is normal, 1 at a warning or where a measure cannot be taken, 2 where
     something is critical. (Where the command itself fails: 1, with one line on standard error.)

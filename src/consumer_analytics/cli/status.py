@@ -86,7 +86,7 @@ def _print_storage(stored: storage.Storage, free: int | None) -> None:
     )
     say("")
     say(f"storage    {size(stored.ours)} ({kinds}), grows by {size(growth)} a day")
-    thinning = stored.policy.every_days is not None
+    thinning = stored.policy.thins
     print_table(
         ["in", "ours", *(["without thinning"] if thinning else []), "the whole database"],
         [

@@ -16,6 +16,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import watermark as engine
 from consumer_analytics.formatting import exactly, moment
 from consumer_analytics.settings import settings
+from consumer_analytics.sql import JOB
 
 app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")
 
@@ -33,7 +34,7 @@ def show(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(mark.as_json() | {"changes": [one.as_json() for one in moves]})
         return
-    say(f"job                {engine.JOB}")
+    say(f"job                {JOB}")
     say(f"processed up to    {exactly(mark.last_processed_timestamp)}")
     say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
     say(f"records processed  {mark.records_processed:,}")

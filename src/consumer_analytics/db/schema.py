@@ -161,9 +161,9 @@ def _record(**event: Any) -> None:
     """Complete Alembic's record of a migration, in the migration's own transaction."""
     version = event["step"].up_revision_id
     migration = next(one for one in migrations() if one.version == version)
-    statement = "migrations-record" + ("-until-0015" if version < _ONE_RECORD else "")
+    early = version < _ONE_RECORD
     _driver(event["ctx"].connection).execute(
-        query(f"db/{statement}"),
+        query("db/migrations-record-until-0015" if early else "db/migrations-record"),
         {
             "version": version,
             "name": migration.name,

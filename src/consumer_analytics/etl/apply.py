@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, watermark
+from consumer_analytics.etl import capture
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -63,7 +63,6 @@ def apply(
         "unseen_from": _unseen_from(plan.job_state.processed_through),
         "advances": plan.until > plan.job_state.processed_through,
         "snapshot_source": snapshot_source,
-        "job": watermark.JOB,
         "reason": reason,
         "recountable_from": plan.job_state.purged_before,
         "snapshots": list(plan.snapshots),
@@ -177,7 +176,6 @@ def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None)
             "purged": state.purged_before,
             "after": min(changed, default=None),
             "touched": state.touched_notes > 0,
-            "job": watermark.JOB,
         },
     )
     if changed:

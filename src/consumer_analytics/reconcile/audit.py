@@ -13,7 +13,6 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
@@ -27,7 +26,7 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, sources, watermark
+from consumer_analytics.etl import job_state, sources
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import count_customers
 from consumer_analytics.etl.events import extract_events
@@ -273,7 +272,7 @@ def _backfilled(connection: Connection) -> list[dt.datetime]:
         {
             at
             for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
-            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+            for at in periods.bounds_in(start, end, interval, zone)[1:]
         }
     )
 
@@ -407,7 +406,7 @@ def _repair_counts(
     written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
     totals = scalar(connection, query("reconcile/audit/totals-rebuild"))
     if totals:
-        connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
+        connection.execute(query("shared/extracts-outdate"))
     connection.execute(
         query("reconcile/deletions-remember", settings.source_schema),
         {"since": MINUS_INFINITY, "until": state.processed_through},

@@ -451,14 +451,16 @@ async def fresh(found: ChartedFreshness) -> Response:
 
 
 @whole.get(
-    "/freshness/health", summary="The four measures, judged, and the cause", response_model=Health
+    "/freshness/health",
+    summary="The measures of health, judged, and the cause",
+    response_model=Health,
 )
 async def judged(found: Judged) -> Response:
     """Return what `consumer-analytics health` tells."""
     return _json(found)
 
 
-@whole.get("/freshness/measures.csv", summary="The four measures, as CSV", **_CSV)
+@whole.get("/freshness/measures.csv", summary="The measures of health, as CSV", **_CSV)
 def measures_csv(found: Judged) -> CsvResponse:
     """Return a row for each measure, with its limits."""
     return CsvResponse(

@@ -15,9 +15,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.errors import UsageError
 from consumer_analytics.monitoring import health, incidents
+from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting import comparison, consumers, freshness, ranges, series, standing
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.series import Bounds
@@ -103,7 +105,7 @@ def _instant(
         at = dt.datetime.fromisoformat(text)
         if whole_day and len(text) == _A_DAY:
             at += dt.timedelta(days=1)
-        return at if at.tzinfo else at.replace(tzinfo=zone)
+        return instants.with_zone(at, zone)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{name}: {text[:40]!r} is no time; write 2025-10-01 or 2025-10-01T06:00:00Z"
@@ -353,9 +355,9 @@ def compare(
 def fresh(request: Request, pool: Reading, span: Span) -> Response:
     """Show whether the figures are as new as they should be, and what went wrong."""
     with pool.read() as connection:
-        look = health.Look.take(connection, pool.settings)
-        judged = health.of(look)
-        found = freshness.read(connection, span, look=look)
+        seen = Observation.take(connection, pool.settings)
+        judged = health.of(seen)
+        found = freshness.read(connection, span, seen=seen)
         told = incidents.latest(connection, _INCIDENTS)
     view = views.ranges.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.ranges.dates(found.since, found.until)

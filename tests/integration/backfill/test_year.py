@@ -367,6 +367,7 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_year(year: Year) -> None:
     day = dt.date(2025, 1, 2)

@@ -22,7 +22,7 @@ from consumer_analytics.db import roles, schema
 from consumer_analytics.errors import RolesError, SuperuserError
 from consumer_analytics.etl import run
 from consumer_analytics.fields import Secret
-from consumer_analytics.operations import retention
+from consumer_analytics.operations import thinning
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
@@ -40,7 +40,7 @@ class Roles:
         self.admin_url = make_conninfo(database.server.admin_url, dbname=database.name)
         self.made: list[str] = []
 
-    def apply(self, **options: Any) -> roles.Applied:
+    def apply(self, **options: Any) -> roles.AppliedRoles:
         return roles.apply(self.settings(self.admin_url), prefix=self.prefix, **options)
 
     def settings(self, url: str) -> Any:
@@ -237,7 +237,7 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
     ], "docs/reference/roles.md is not what the catalog has:\n" + "\n".join(page_rows(said))
 
 
-def page_rows(said: roles.Applied) -> list[str]:
+def page_rows(said: roles.AppliedRoles) -> list[str]:
     """Return the rows of the page's table."""
     return [
         f"| `{grant.role}` | {grant.kind} | "
@@ -349,7 +349,7 @@ def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_other
     settings = made.settings(url).replaced({"keep_snapshots_days": 1})
     settings = settings.replaced({"keep_daily_snapshots_days": 1})
     with db.connected(settings, "maintenance") as connection:
-        part = retention.thin(connection, settings)
+        part = thinning.thin(connection, settings)
     assert part.removed > 0
     # It does not own the tables: the server will do the rest when it comes by.
     assert "autovacuum" in part.notes[-1]

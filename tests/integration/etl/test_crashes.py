@@ -17,7 +17,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 from psycopg import IsolationLevel
-from tests.support import oracle, scratch
+from tests.support import lanes, oracle, scratch
 from tests.support.crashes import Child, locked, parked, wait_for
 from tests.support.history import random_history
 from tests.support.runs import WAYS
@@ -305,7 +305,7 @@ def test_a_migration_killed_at_any_moment_is_finished_by_the_next(
 # -- the three steps, in any order ----------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", lanes.first(2, range(6)))
 def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
     database: Any, seed: int
 ) -> None:

@@ -35,7 +35,7 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import run
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.metrics.catalogue import METRICS, SERIES
+from consumer_analytics.monitoring.metrics.catalogue import metrics, series
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.operations import retention
 from consumer_analytics.reconcile import sweep
@@ -99,7 +99,7 @@ def history(database: Database, seed: int) -> None:
 def test_an_empty_database_has_every_counter_at_zero(database: Database) -> None:
     found = scrape(database)
     assert found("scrape_success") == 1
-    for metric in METRICS:
+    for metric in metrics():
         if metric.kind == "counter":
             counted = {v for (name, _), v in found.values.items() if name == metric.name}
             assert counted == {0}, metric.name
@@ -223,7 +223,7 @@ def test_counters_never_go_down(database: Database, cli: Cli) -> None:
         retention.forget(connection, database.settings)
     assert database.rows("select count(*) from consumer_analytics_internal.runs") == [(1,)]
     after = scrape(database)
-    counters = {metric.name for metric in METRICS if metric.kind != "gauge"}
+    counters = {metric.name for metric in metrics() if metric.kind != "gauge"}
     for (name, labels), value in before.values.items():
         if re.sub("_(sum|count)$", "", name) in counters or name in counters:
             assert after.values[name, labels] >= value, name
@@ -471,7 +471,7 @@ def test_printed_they_pass_prometheus_own_check(database: Database, cli: Cli) ->
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
     names = {name for name, _ in parsed(printed.stdout)}
-    assert {f"consumer_analytics_{name}" for name in names} <= SERIES
+    assert {f"consumer_analytics_{name}" for name in names} <= series()
 
 
 def test_where_they_cannot_be_read_the_command_fails(cli: Cli) -> None:

@@ -29,6 +29,7 @@ from tests.support.history import random_history
 from tests.support.mail_server import mail_server
 from tests.support.tools import require
 
+from consumer_analytics.airflow.dag_ids import DAGS, ETL
 from consumer_analytics.db import connection as db
 from consumer_analytics.db import roles, schema
 from consumer_analytics.db.connection import Connection
@@ -38,7 +39,6 @@ from consumer_analytics.etl import extract, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
-from consumer_analytics.operations.doctor.airflow import DAGS, ETL
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)

@@ -25,8 +25,10 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.etl import watermark
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.metrics.catalogue import METRICS, Metric
-from consumer_analytics.settings import Settings
+from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.metrics.catalogue import Metric, metrics
+from consumer_analytics.monitoring.observation import CAUSES
+from consumer_analytics.settings import THRESHOLDS, Settings
 from consumer_analytics.sql import query
 
 log = logging.getLogger(__name__)
@@ -37,16 +39,6 @@ Samples = dict[str, list[Sample]]
 #: Counter to the values of its labels to how many, and since when so many.
 Counters = dict[str, dict[tuple[str, ...], tuple[float, float]]]
 OTHER = "other"
-_CAUSES = (
-    "on_time",
-    "nothing_to_process",
-    "not_due",
-    "not_run",
-    "running_late",
-    "held_back",
-    "failed",
-)
-_SEVERITIES = ("warning", "critical")
 _GENTLY = 0.2
 
 
@@ -65,7 +57,7 @@ class StateCollector(Collector):
 
     def describe(self) -> Iterator[Family]:
         """Name the metrics without reading them, as registering does."""
-        yield from (_family(metric) for metric in METRICS)
+        yield from (_family(metric) for metric in metrics())
 
     def collect(self) -> Iterator[Family]:
         """Read all metrics."""
@@ -73,7 +65,7 @@ class StateCollector(Collector):
         with self._turn:
             samples, counters = self._read()
         samples["scrape_duration_seconds"] = [((), time.monotonic() - started)]
-        for metric in METRICS:
+        for metric in metrics():
             family = _family(metric)
             if metric.kind == "gauge":
                 for labels, value in samples.get(metric.name, ()):
@@ -183,7 +175,8 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
     samples = {
         **_freshness(found),
         **_runs(found, mark, state),
-        **_told(found, incidents, state),
+        **_measures(found),
+        **_operator(found, incidents, state),
         **_figures(state, shown),
     }
     if swept := counters.get("sweeps"):
@@ -196,14 +189,16 @@ def _one(value: float | None) -> list[Sample]:
     return [] if value is None else [((), value)]
 
 
+def _measures(found: health.Health) -> Samples:
+    return {one.definition.metric.name: _one(one.value) for one in found.measures}
+
+
 def _freshness(found: health.Health) -> Samples:
     return {
         "watermark_timestamp_seconds": _one(found.watermark.timestamp()),
         "watermark_age_seconds": _one(found.watermark_age_seconds),
-        "watermark_lag_seconds": _one(found.measure("watermark_lag").value),
-        "pending_events": _one(found.measure("pending_events").value),
         "backlog_events": _one(found.backlog_events),
-        "freshness_cause": [((kind,), kind == found.cause.kind) for kind in _CAUSES],
+        "freshness_cause": [((kind,), kind == found.cause.kind) for kind in CAUSES],
         "holding_transactions": _one(sum(bool(one.get("open")) for one in found.cause.holders)),
     }
 
@@ -211,10 +206,8 @@ def _freshness(found: health.Health) -> Samples:
 def _runs(found: health.Health, mark: watermark.Watermark, state: dict[str, Any]) -> Samples:
     ended_at, last = mark.last_run_at, found.last_run
     return {
-        "dag_runtime_seconds": _one(found.measure("dag_runtime").value),
-        "failed_runs": _one(found.measure("failed_runs").value),
         "last_run_timestamp_seconds": _one(None if ended_at is None else ended_at.timestamp()),
-        "last_run_success": _one(None if last is None else last["state"] == "success"),
+        "last_run_success": _one(None if last is None else last.state == "success"),
         "last_run_step_duration_seconds": [
             ((step,), seconds) for step, seconds in (state["last_steps"] or {}).items()
         ],
@@ -224,8 +217,10 @@ def _runs(found: health.Health, mark: watermark.Watermark, state: dict[str, Any]
     }
 
 
-def _told(found: health.Health, incidents: list[tuple[Any, ...]], state: dict[str, Any]) -> Samples:
-    open_now = {(name, severity): 0 for name in health.MEASURES for severity in _SEVERITIES}
+def _operator(
+    found: health.Health, incidents: list[tuple[Any, ...]], state: dict[str, Any]
+) -> Samples:
+    open_now = {(name, severity): 0 for name in MEASURES for severity in THRESHOLDS}
     for name, severity, n in incidents:
         open_now[name, severity] = n
     return {
@@ -237,7 +232,7 @@ def _told(found: health.Health, incidents: list[tuple[Any, ...]], state: dict[st
         "health_limit": [
             ((one.name, severity), getattr(one, severity))
             for one in found.measures
-            for severity in _SEVERITIES
+            for severity in THRESHOLDS
         ],
         "incidents_open": list(open_now.items()),
         "mails_waiting": _one(state["mails_waiting"]),
