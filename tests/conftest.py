@@ -295,7 +295,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(item: pytest.Item) -> str | None:
     """Return the name of those that an item is to run together with, on one worker."""
-    names = set(getattr(item, "fixturenames", ()))
+    names: set[str] = set(getattr(item, "fixturenames", ()))
     if shared := names & SHARED_BY_ALL:
         return min(shared)
     for folder in SHARED_BY_FOLDER:

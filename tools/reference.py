@@ -22,8 +22,8 @@ from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
-    "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is none "
-    "of these is refused, so that a typo does not go unnoticed."
+    "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is "
+    "none of these is refused, so that a typo does not go unnoticed."
 )
 _API_PREAMBLE = """\
 What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
