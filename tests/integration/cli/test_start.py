@@ -40,7 +40,7 @@ MAY_READ = {
     "simulate": {"ingest"},
     "sweep": {"reconcile"},
     "audit": {"reconcile"},
-    "status": {"operations", "reporting"},
+    "status": {"airflow", "operations", "reporting"},
     "health": {"airflow", "monitoring"},
     "incidents": {"airflow", "monitoring"},
     "alerts": {"airflow", "monitoring"},
