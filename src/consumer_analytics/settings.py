@@ -423,7 +423,9 @@ class Settings:
     ] = ""
     dashboard_session_hours: Annotated[
         float,
-        Field(gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in anew."),
+        Field(
+            gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in again."
+        ),
     ] = 12.0
     dashboard_statement_timeout: Annotated[
         float,

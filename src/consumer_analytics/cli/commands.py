@@ -83,7 +83,7 @@ COMMANDS = {
 }
 
 
-class Commands(TyperGroup):
+class LazyCommands(TyperGroup):
     """Lists the commands as they are registered; imports one's module when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -120,7 +120,7 @@ def _read(name: str) -> Any:
 convert_only_what_must_be()
 app = typer.Typer(
     name="consumer-analytics",
-    cls=Commands,
+    cls=LazyCommands,
     help="Exact customer and event snapshots per consumer, on PostgreSQL and Airflow.",
     no_args_is_help=True,
     add_completion=False,

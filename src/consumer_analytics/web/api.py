@@ -25,7 +25,7 @@ from consumer_analytics.reporting.consumers import Consumer, ConsumersPage
 from consumer_analytics.reporting.freshness import Freshness
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.series import Series
-from consumer_analytics.reporting.standing import Standing
+from consumer_analytics.reporting.standing import CurrentFigures
 from consumer_analytics.web.auth import Caller, Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool
@@ -125,7 +125,7 @@ Latest = Annotated[
 
 
 @dataclass(frozen=True)
-class Wish:
+class TableQuery:
     """Which rows of the consumers' table are asked for, in which order."""
 
     search: str
@@ -133,22 +133,22 @@ class Wish:
     direction: consumers.Direction
 
 
-async def _wish(
+async def _table_query(
     search: Search = "",
     sort: Annotated[consumers.Sort, Query(description="What the rows are ordered by.")] = (
         "customers"
     ),
     direction: Annotated[consumers.Direction, Query(description="And how.")] = "desc",
-) -> Wish:
-    return Wish(search, sort, direction)
+) -> TableQuery:
+    return TableQuery(search, sort, direction)
 
 
 #: The table asked for, in a route.
-Wished = Annotated[Wish, Depends(_wish)]
+Asked = Annotated[TableQuery, Depends(_table_query)]
 
 _WRITERS: dict[type, TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
-    for kind in (Standing, Series, ConsumersPage, Comparison, Freshness, Health)
+    for kind in (CurrentFigures, Series, ConsumersPage, Comparison, Freshness, Health)
 }
 
 
@@ -181,7 +181,9 @@ def only(caller: Principal) -> list[uuid.UUID] | None:
 
 
 @whole.get(
-    "/system", summary="Where the whole system stands, and the change", response_model=Standing
+    "/system",
+    summary="Where the whole system stands, and the change",
+    response_model=CurrentFigures,
 )
 def system(pool: Reading, span: Span) -> Response:
     """Return the latest snapshot's figures against those a range earlier."""
@@ -226,7 +228,7 @@ class ConsumerStanding:
     """Who a consumer is and where it stands."""
 
     consumer: Consumer
-    standing: Standing
+    standing: CurrentFigures
 
 
 @router.get(
@@ -236,7 +238,7 @@ def consumers_page(
     pool: Reading,
     caller: Caller,
     span: Span,
-    wished: Wished,
+    asked: Asked,
     page: Page = 1,
     size: Size = consumers.PAGE,
 ) -> Response:
@@ -246,9 +248,9 @@ def consumers_page(
             connection,
             pool.settings.source_schema,
             span,
-            search=wished.search,
-            sort=wished.sort,
-            direction=wished.direction,
+            search=asked.search,
+            sort=asked.sort,
+            direction=asked.direction,
             number=page,
             size=size,
             only=only(caller),
@@ -257,16 +259,16 @@ def consumers_page(
 
 
 @router.get("/consumers.csv", summary="The consumers, all that match, as CSV", **_CSV)
-def consumers_csv(pool: Reading, caller: Caller, span: Span, wished: Wished) -> CsvResponse:
+def consumers_csv(pool: Reading, caller: Caller, span: Span, asked: Asked) -> CsvResponse:
     """Return all rows of the table, without sparklines."""
     with pool.read() as connection:
         rows = consumers.every(
             connection,
             pool.settings.source_schema,
             span,
-            search=wished.search,
-            sort=wished.sort,
-            direction=wished.direction,
+            search=asked.search,
+            sort=asked.sort,
+            direction=asked.direction,
             only=only(caller),
         )
         return CsvResponse(

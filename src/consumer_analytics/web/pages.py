@@ -26,7 +26,7 @@ from consumer_analytics.reporting.series import Bounds
 from consumer_analytics.web import charts, rendering, views
 from consumer_analytics.web.api import Page, Reading, Search, Size, only, unknown, visible
 from consumer_analytics.web.auth import Caller, Principal, path_below, require_all
-from consumer_analytics.web.charts import Take
+from consumer_analytics.web.charts import Exports
 from consumer_analytics.web.rendering import Parameter, address
 
 router = APIRouter(include_in_schema=False)
@@ -150,7 +150,7 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
         view=view,
         charts=views.snapshots.series_charts(
             found,
-            Take(
+            Exports(
                 _api(request, "system/series.csv", fixed),
                 _api(request, "system/series", fixed),
                 view.pinned,
@@ -248,7 +248,7 @@ def consumer(
         view=view,
         charts=views.snapshots.series_charts(
             found,
-            Take(
+            Exports(
                 _api(request, f"consumers/{consumer_id}/series.csv", fixed),
                 _api(request, f"consumers/{consumer_id}/series", fixed),
                 view.pinned,
@@ -327,7 +327,9 @@ def compare(
             compared,
             by,
             scale,
-            Take(_api(request, "compare.csv", fixed), _api(request, "compare", fixed), view.pinned),
+            Exports(
+                _api(request, "compare.csv", fixed), _api(request, "compare", fixed), view.pinned
+            ),
         )
     return render(
         request,
@@ -363,11 +365,11 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
     fixed = views.ranges.dates(found.since, found.until)
     limits = views.freshness.limits(judged, "dag_runtime")
 
-    def take(csv: str, json: str, asked: Mapping[str, Parameter]) -> Take:
-        return Take(_api(request, csv, asked), _api(request, json, asked), view.pinned)
+    def exports_of(csv: str, json: str, asked: Mapping[str, Parameter]) -> Exports:
+        return Exports(_api(request, csv, asked), _api(request, json, asked), view.pinned)
 
-    runs = take("freshness/runs.csv", "freshness", fixed)
-    mark = take("freshness/watermark.csv", "freshness", fixed)
+    runs = exports_of("freshness/runs.csv", "freshness", fixed)
+    mark = exports_of("freshness/watermark.csv", "freshness", fixed)
     return render(
         request,
         "freshness.html",
@@ -388,10 +390,10 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         failed=found.failed,
         incidents=[views.freshness.incident(one) for one in told],
         backfills=[views.freshness.backfill(one) for one in found.backfills],
-        taken={
-            "health": take("freshness/measures.csv", "freshness/health", {}),
-            "failed": take("freshness/failed.csv", "freshness", fixed),
-            "incidents": take("freshness/incidents.csv", "freshness/incidents", {}),
-            "backfills": take("freshness/backfills.csv", "freshness", fixed),
+        exports={
+            "health": exports_of("freshness/measures.csv", "freshness/health", {}),
+            "failed": exports_of("freshness/failed.csv", "freshness", fixed),
+            "incidents": exports_of("freshness/incidents.csv", "freshness/incidents", {}),
+            "backfills": exports_of("freshness/backfills.csv", "freshness", fixed),
         },
     )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from consumer_analytics.reporting.comparison import Comparison
 from consumer_analytics.reporting.consumers import ConsumersPage
 from consumer_analytics.reporting.standing import figure
-from consumer_analytics.web.charts import Chart, Line, Take, Value
+from consumer_analytics.web.charts import Chart, Exports, Line, Value
 from consumer_analytics.web.rendering import Parameter, address
 
 _T = TypeVar("_T")
@@ -26,14 +26,14 @@ _FIELDS = {"ratio": "active_ratio"}
 SCALES = (("own", "As it is"), ("index", "Beginning of the range = 100"))
 
 
-def compared(comparison: Comparison, by: str, scale: str, take: Take) -> Chart:
+def compared(comparison: Comparison, by: str, scale: str, exports: Exports) -> Chart:
     """Return the chart of several consumers' figure.
 
     Args:
         comparison: their figures.
         by: a key of `FIGURES`.
         scale: a key of `SCALES`.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     lines = []
     for place, one in enumerate(comparison.consumers):
@@ -50,7 +50,7 @@ def compared(comparison: Comparison, by: str, scale: str, take: Take) -> Chart:
         at=comparison.at,
         lines=lines,
         note=note,
-        take=take,
+        exports=exports,
     )
 
 

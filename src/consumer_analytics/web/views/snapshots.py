@@ -7,18 +7,18 @@ from typing import Any
 
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.series import OTHER, Series
-from consumer_analytics.web.charts import Chart, Line, Mark, Take, folded
+from consumer_analytics.web.charts import Chart, Exports, Line, Mark, folded
 
 #: Names in a table of shares; the rest is summed up.
 SHARES = 12
 
 
-def series_charts(series: Series, take: Take) -> dict[str, Chart]:
+def series_charts(series: Series, exports: Exports) -> dict[str, Chart]:
     """Return the charts of the system, or of a consumer.
 
     Args:
         series: its figures.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     at = [point.at for point in series.points]
     marks = [Mark(point.source, point.revised) for point in series.points]
@@ -33,7 +33,7 @@ def series_charts(series: Series, take: Take) -> dict[str, Chart]:
             at=at,
             lines=lines,
             marks=marks,
-            take=take,
+            exports=exports,
             **more,
         )
 
