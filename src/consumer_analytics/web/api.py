@@ -117,7 +117,7 @@ Search = Annotated[
     str,
     Query(max_length=200, description="Text that the name or the id contains, letter case aside."),
 ]
-Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
 Size = Annotated[int, Query(ge=1, le=consumers.MOST_ROWS, description="Rows of a page.")]
 Latest = Annotated[
     int, Query(ge=1, le=consumers.MOST_ROWS, description="How many, the latest first.")
@@ -239,7 +239,7 @@ def consumers_page(
     caller: Caller,
     span: Span,
     asked: Asked,
-    page: Page = 1,
+    page: PageNumber = 1,
     size: Size = consumers.PAGE,
 ) -> Response:
     """Return a page of the consumers at the latest snapshot, searched and sorted."""
