@@ -25,7 +25,6 @@ from typing import Any
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import SecretStr
 from tests.support import bound_values, lanes, scratch
 from tests.support.reaper import Reaper
 from tests.support.warm_command import WarmCommand
@@ -33,6 +32,7 @@ from tests.support.warm_command import WarmCommand
 import consumer_analytics
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import (
     SUPERUSER,
     EmbeddedPostgres,
@@ -115,7 +115,7 @@ class Server:
                 )
                 connection.execute(sql.SQL("grant pg_read_all_stats to {}").format(name))
         template = self.create(None)
-        schema.migrate(Settings(database_url=SecretStr(self.url(template))))  # type: ignore[call-arg]
+        schema.migrate(Settings(database_url=Secret(self.url(template))))
         self.template = template
 
     def url(self, database: str) -> str:
@@ -387,7 +387,7 @@ def new_database(server: Server, tmp_path: Path) -> Iterator[Callable[..., Datab
         name = server.create(server.template if migrated else None)
         made.append(name)
         values = {
-            "database_url": SecretStr(server.url(name)),
+            "database_url": Secret(server.url(name)),
             "home": tmp_path / "home",
             **changes,
         }

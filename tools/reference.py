@@ -6,6 +6,7 @@ python tools/reference.py --check    exit 1 where a page is not what would be wr
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import inspect
 import re
@@ -14,8 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import PydanticUndefined
-
+from consumer_analytics.fields import described
 from consumer_analytics.monitoring.metrics import catalogue, dashboards
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web.app import create_app
@@ -92,18 +92,18 @@ def _with_whole_sentences(page: str) -> str:
 def settings() -> str:
     """Return the page of the settings: each a heading, to link to, with meaning and default."""
     lines = ["# Settings", "", _PREAMBLE]
-    for name, field in Settings.model_fields.items():
-        default = field.default
+    for field in dataclasses.fields(Settings):
+        name, default = field.name, field.default
         if name == "home":
             shown = "`consumer-analytics` in the user's data directory"
-        elif default is None or default is PydanticUndefined or default == "":
+        elif default is None or default == "":
             shown = "none"
         elif isinstance(default, float):
             shown = f"`{default:g}`"
         else:
             shown = f"`{default}`"
         lines += ["", f"## {name.upper()}", "", f"`{PREFIX}{name.upper()}` · default: {shown}"]
-        lines += ["", str(field.description)]
+        lines += ["", described(field).description]
     return "\n".join(lines) + "\n"
 
 
@@ -208,7 +208,7 @@ def metrics() -> str:
 
 def main() -> int:
     """Write or check the files."""
-    defaults = Settings.model_construct()
+    defaults = Settings()
     pages = {
         "docs/reference/cli.md": command_line(),
         "docs/reference/settings.md": settings(),

@@ -40,7 +40,7 @@ _PACKAGES = [
     "psycopg.rows",
     "psycopg.sql",
     "psycopg.types.json",
-    "pydantic_settings",
+    "pydantic",
     "rich.console",
     "rich.markup",
     "rich.progress",

@@ -132,7 +132,7 @@ def composed(name: str) -> EmailMessage:
     return mail.compose(
         Message.from_json({"at": AT.isoformat(), "database": "analytics", **CONTENTS[name]}),
         message_id="1",
-        settings=Settings(alert_sender="alerts-from@example.com"),  # type: ignore[call-arg]
+        settings=Settings(alert_sender="alerts-from@example.com"),
     )
 
 

@@ -8,7 +8,8 @@ from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.formatting import amount, duration, exactly, moment
-from consumer_analytics.monitoring import health as engine
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.health import read as read_health
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -24,7 +25,7 @@ def health(as_json: JsonFlag = False) -> None:
     """
     with connected(settings(), "health") as connection:
         schema.require_current(connection)
-        judged = engine.read(connection, settings())
+        judged = read_health(connection, settings())
     if as_json:
         print_json(judged.as_json())
     else:
@@ -32,7 +33,7 @@ def health(as_json: JsonFlag = False) -> None:
     raise typer.Exit(EXIT_CODES[judged.state])
 
 
-def print_health(judged: engine.Health) -> None:
+def print_health(judged: Health) -> None:
     """Show health to people."""
     colour = _COLOURS[judged.state]
     out.print(f"health     [{colour}]{judged.state}[/{colour}]")

@@ -107,7 +107,7 @@ def up(settings: Settings, options: UpOptions, notifier: Notifier) -> None:
     """
     home = Home(settings.home)
     home.prepare()
-    settings = settings.model_copy(update={"home": home.path})
+    settings = settings.replaced({"home": home.path})
     with home.held(), _Interrupts(notifier) as interrupts, ExitStack() as stack:
         # The last thing done: nothing that ran in this home outlives it.
         stack.callback(sweep, home)

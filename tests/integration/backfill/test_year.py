@@ -52,8 +52,8 @@ class Year:
         self.clock = FakeClock(database, local("01-01", "12:00"))
         self.database = replace(
             database,
-            settings=database.settings.model_copy(
-                update={
+            settings=database.settings.replaced(
+                {
                     **mails.settings,
                     "timezone": "Europe/Berlin",
                     "holdback_wait": 0.0,

@@ -38,7 +38,7 @@ def enable(database: Any) -> None:
 
 def now(database: Any, **changes: Any) -> dict[str, Any]:
     """Run up to this moment, waiting for nobody."""
-    settings = database.settings.model_copy(update={"holdback_wait": 0, **changes})
+    settings = database.settings.replaced({"holdback_wait": 0, **changes})
     with connected(settings, "run") as connection:
         return run.run(connection, settings).as_json()
 
@@ -369,7 +369,7 @@ def race(database: Any, seconds: float) -> None:
     for writer in writers:
         writer.start()
     over = time.monotonic() + seconds
-    settings = database.settings.model_copy(update={"holdback_wait": 0.05})
+    settings = database.settings.replaced({"holdback_wait": 0.05})
     with connected(settings, "runs") as connection:
         while time.monotonic() < over:
             run.run(connection, settings, at=runs[-1] + DAY)

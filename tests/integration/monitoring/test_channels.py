@@ -100,7 +100,7 @@ def mails(tmp_path: Path) -> Iterator[MailServer]:
 def watched(database: Database, mails: MailServer) -> Database:
     """Return a database whose figures reach midnight, with somebody to get mail."""
     catch_up(database, MIDNIGHT)
-    return replace(database, settings=database.settings.model_copy(update=mails.settings))
+    return replace(database, settings=database.settings.replaced(mails.settings))
 
 
 def catch_up(database: Database, at: dt.datetime) -> None:
@@ -109,7 +109,7 @@ def catch_up(database: Database, at: dt.datetime) -> None:
 
 
 def watch(database: Database, at: dt.datetime, **changes: Any) -> monitor.Pass:
-    settings = database.settings.model_copy(update=changes)
+    settings = database.settings.replaced(changes)
     with database.connect("monitor", writes_sources=False) as connection:
         return monitor.watch(connection, settings, now=at)
 
@@ -237,7 +237,7 @@ def test_with_the_database_out_of_reach_each_channel_tells_it_once(
     mails: MailServer, chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "_mark", lambda _, subject: tmp_path / f"told {subject}")
-    settings = Settings(home=tmp_path).model_copy(update=mails.settings)
+    settings = Settings(home=tmp_path).replaced(mails.settings)
     chat.broken = True
     with pytest.raises(ChannelError, match="the chat is closed"):
         alerts._tell_directly(settings, failure())
@@ -256,7 +256,7 @@ def test_a_test_goes_to_every_channel(
     tmp_path: Path,
 ) -> None:
     # In this process: no other one has the channel.
-    settings = Settings(home=tmp_path).model_copy(update=mails.settings)
+    settings = Settings(home=tmp_path).replaced(mails.settings)
     monkeypatch.setattr(command, "settings", lambda: settings)
     with exits(1):
         command.send_test(as_json=True)
@@ -441,4 +441,4 @@ def test_every_channel_is_asked_by_a_variable_of_ours() -> None:
     """What is to be set before anybody is told is a setting that there is."""
     for channel in CHANNELS.values():
         name = channel.unset.split()[0].removeprefix(PREFIX).lower()
-        assert name in Settings.model_fields, channel.name
+        assert hasattr(Settings, name), channel.name

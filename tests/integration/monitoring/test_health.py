@@ -27,7 +27,7 @@ MICROSECOND = dt.timedelta(microseconds=1)
 
 def read(database: Any, at: dt.datetime, **changes: Any) -> Health:
     with database.connect(writes_sources=False) as connection:
-        return health.read(connection, database.settings.model_copy(update=changes), now=at)
+        return health.read(connection, database.settings.replaced(changes), now=at)
 
 
 def ran(database: Any, at: dt.datetime) -> dict[str, Any]:
@@ -242,9 +242,7 @@ def test_killed(caught_up: Any) -> None:
 
 
 def test_held_back_by_whom(caught_up: Any) -> None:
-    impatient = replace(
-        caught_up, settings=caught_up.settings.model_copy(update={"holdback_wait": 0.0})
-    )
+    impatient = replace(caught_up, settings=caught_up.settings.replaced({"holdback_wait": 0.0}))
     with psycopg.connect(caught_up.url, application_name="nightly export") as other:
         other.execute("select 1")
         ((at,),) = caught_up.rows("select clock_timestamp()")

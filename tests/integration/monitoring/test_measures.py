@@ -90,7 +90,7 @@ def watched(database: Database, mails: MailServer) -> Database:
     """Return a database whose figures reach midnight, with somebody to get mail."""
     with database.connect("run", writes_sources=False) as connection:
         run.run(connection, database.settings, at=MIDNIGHT)
-    return replace(database, settings=database.settings.model_copy(update=mails.settings))
+    return replace(database, settings=database.settings.replaced(mails.settings))
 
 
 def add_orphans(database: Database, count: int) -> None:

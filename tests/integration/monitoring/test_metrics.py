@@ -70,7 +70,7 @@ class Scraped:
 
 
 def scrape(database: Database, **changes: Any) -> Scraped:
-    exposition = Exposition(database.settings.model_copy(update=changes))
+    exposition = Exposition(database.settings.replaced(changes))
     try:
         return Scraped(exposition.text()[0].decode())
     finally:
@@ -177,7 +177,7 @@ def test_they_are_what_the_database_holds(database: Database) -> None:
 def test_a_failed_run_and_open_incidents_are_counted(database: Database) -> None:
     history(database, 2)
     live(database, END)
-    impatient = database.settings.model_copy(update={"lock_wait": 0.05})
+    impatient = database.settings.replaced({"lock_wait": 0.05})
     with database.connect() as other, connected(impatient, "run") as connection:
         other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
         with pytest.raises(BusyError):

@@ -70,9 +70,7 @@ def test_promtool_accepts_the_rules_and_they_fire_at_the_limits() -> None:
 
 def test_the_rules_follow_the_settings(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
-    text = dashboards.rules(
-        database.settings.model_copy(update={"lag_warning": 60.0, "deadline": 0.0})
-    )
+    text = dashboards.rules(database.settings.replaced({"lag_warning": 60.0, "deadline": 0.0}))
     assert "consumer_analytics_watermark_lag_seconds >= 60 and" in text
     path.write_text(text)
     done = subprocess.run(

@@ -267,7 +267,7 @@ def _panel(
 
 def _stat_of(one: MeasureDefinition, width: int) -> dict[str, Any]:
     """Return a measure's panel, coloured by the limits that there are without settings."""
-    warning, critical = (Settings.model_fields[name].default for name in one.settings)
+    warning, critical = (getattr(Settings, name) for name in one.settings)
     return _stat(
         one.label,
         f"{PREFIX}{one.metric.name}",

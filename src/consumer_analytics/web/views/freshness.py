@@ -13,13 +13,13 @@ from consumer_analytics.monitoring.incidents import Incident
 from consumer_analytics.monitoring.measures import MEASURES
 from consumer_analytics.reporting.freshness import BackfillProgress, Freshness
 from consumer_analytics.web import rendering
-from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
+from consumer_analytics.web.charts import Chart, Exports, Limit, Line, Value
 
 _MOMENT = dt.timedelta(milliseconds=1)
 
 
 def watermark_charts(
-    freshness: Freshness, schedule: Schedule, limits: tuple[float, float], take: Take
+    freshness: Freshness, schedule: Schedule, limits: tuple[float, float], exports: Exports
 ) -> dict[str, Chart]:
     """Return the watermark over time, and how long it lagged behind the schedule.
 
@@ -27,7 +27,7 @@ def watermark_charts(
         freshness: with `reached`.
         schedule: says from when on a watermark lags: from the first instant due after it.
         limits: warning and critical of the lag, in seconds.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     steps = [(one.at, one.watermark, one.watermark_before) for one in freshness.reached]
     if steps and freshness.watermark is not None and freshness.until >= freshness.now:
@@ -46,9 +46,9 @@ def watermark_charts(
                 ),
             ],
             note="How far the figures had come, and when. The distance to the clock is their age.",
-            take=take,
+            exports=exports,
         ),
-        "lag": _lag(steps, schedule, limits, take),
+        "lag": _lag(steps, schedule, limits, exports),
     }
 
 
@@ -56,7 +56,7 @@ def _lag(
     steps: Sequence[tuple[dt.datetime, dt.datetime, dt.datetime | None]],
     schedule: Schedule,
     limits: tuple[float, float],
-    take: Take,
+    exports: Exports,
 ) -> Chart:
     at: list[dt.datetime] = []
     lag: list[Value] = []
@@ -89,7 +89,7 @@ def _lag(
         ],
         note="For how long the watermark was behind what the schedule was due to reach.",
         zero=True,
-        take=take,
+        exports=exports,
     )
 
 
