@@ -232,7 +232,7 @@ def _worker(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: os.nice(10),  # noqa: PLW1509 - no threads here
+            preexec_fn=lambda: os.nice(5),  # noqa: PLW1509 - no threads here
         )
         code = _awaited(process, [answers, now])
     lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -33,9 +34,13 @@ from tools.mutation.swapping import NotRunnableError, Swapper
 
 #: The session's exit code where it has to be started anew.
 SPOILT = 77
-#: How many mutants may be killed before the tests are tried without one.
+#: After how many mutants the tests that killed them are tried without one.
 CONTROL = 12
 PACKAGE = "consumer_analytics"
+#: A test of random histories has their seed as its parameter, from 0 on.
+_SEED = re.compile(r"[\[-](\d+)\]$")
+#: How many of them are used.
+_SEEDS = 3
 #: Rows that statements wrongly make, or waits that never end, take this many times as long.
 _PATIENCE = 5.0
 #: Seconds after which a test is measured no further.
@@ -123,8 +128,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what runs on the second server: it is the same test."""
-    items[:] = [item for item in items if "[other" not in item.nodeid]
+    """Leave out what is the same test: on the second server, with one more seed."""
+    items[:] = [
+        item
+        for item in items
+        if "[other" not in item.nodeid
+        and not ((seed := _SEED.search(item.nodeid)) and int(seed[1]) >= _SEEDS)
+    ]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -218,7 +228,7 @@ class _Trials:
             since_control.append(tried)
             if tried.outcome in {"killed", "timed out"}:
                 killers.add(tried.by)
-            if tried.outcome == "timed out" or len(killers) >= CONTROL:
+            if tried.outcome == "timed out" or len(since_control) >= CONTROL:
                 self._control(killers)
                 killers = set()
                 for one in since_control:
