@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,61 +82,3 @@ def add_run(
             )
         )
     return run_id
-
-
-def add_task(
-    database: Any,
-    run_id: str,
-    task_id: str,
-    started: dt.datetime | None,
-    ended: dt.datetime | None,
-    *,
-    dag_id: str = DAG,
-) -> None:
-    """Add a task of a DAG run: not begun, at work or ended."""
-    from airflow.models.taskinstance import TaskInstance
-
-    with _engine(database) as engine, engine.begin() as bound:
-        bound.execute(
-            TaskInstance.__table__.insert().values(
-                dag_id=dag_id,
-                run_id=run_id,
-                task_id=task_id,
-                start_date=started,
-                end_date=ended,
-                pool="default_pool",
-                pool_slots=1,
-            )
-        )
-
-
-def add_deadline(
-    database: Any, run_id: str, at: dt.datetime, *, missed: bool = True, dag_id: str = DAG
-) -> None:
-    """Add the deadline of a DAG run, as Airflow has found it: passed or not yet."""
-    from airflow.models.callback import Callback
-    from airflow.models.deadline import Deadline
-
-    ((run,),) = database.rows(
-        "select id from airflow.dag_run where dag_id = %s and run_id = %s", [dag_id, run_id]
-    )
-    callback, deadline = uuid.uuid4(), uuid.uuid4()
-    with _engine(database) as engine, engine.begin() as bound:
-        bound.execute(
-            Callback.__table__.insert().values(
-                id=callback,
-                type="triggerer",
-                fetch_method="import_path",
-                data={},
-                priority_weight=1,
-            )
-        )
-        bound.execute(
-            Deadline.__table__.insert().values(
-                id=deadline,
-                dagrun_id=run,
-                deadline_time=at,
-                missed=missed,
-                callback_id=callback,
-            )
-        )

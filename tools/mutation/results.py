@@ -20,7 +20,7 @@ from tools.mutation.configuration import BUILD
 from tools.mutation.edits import Mutant
 
 _MEASURED = BUILD / "measured.json"
-_RESULTS = BUILD / "results.jsonl"
+RESULTS = BUILD / "results.jsonl"
 SCORE = BUILD / "score.json"
 OUTCOMES = ("killed", "timed out", "survived", "unreached", "equivalent", "invalid")
 
@@ -72,15 +72,15 @@ class Result:
 
 def tried() -> dict[str, dict[str, Any]]:
     """Return the last result of each mutant that was tried, by key."""
-    if not _RESULTS.exists():
+    if not RESULTS.exists():
         return {}
-    lines = _RESULTS.read_text(encoding="utf-8").splitlines()
+    lines = RESULTS.read_text(encoding="utf-8").splitlines()
     return {one["key"]: one for one in map(json.loads, lines)}
 
 
 def keep(answers: Iterable[dict[str, Any]]) -> None:
     """Add results to those that are kept."""
-    with _RESULTS.open("a", encoding="utf-8") as file:
+    with RESULTS.open("a", encoding="utf-8") as file:
         for one in answers:
             file.write(json.dumps(one) + "\n")
 

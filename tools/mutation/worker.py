@@ -2,7 +2,7 @@
 
 Servers, imports and collection cost many seconds, a test of ours less than one. So a
 session stays, and its tests are run again and again, each time with another mutant in
-the copy's files and in this process. After a test everything but the session's own
+the copy's files and in this process. After each mutant everything but the session's own
 fixtures is torn down. Now and then a test that has killed is run without a mutant: where
 it fails too, the session is spoilt, what was found since is dropped, and it ends with
 `SPOILT`, to be started anew.
@@ -35,7 +35,7 @@ from tools.mutation.swapping import NotRunnableError, Swapper
 #: The session's exit code where it has to be started anew.
 SPOILT = 77
 #: After how many mutants the tests that killed them are tried without one.
-CONTROL = 12
+CONTROL = 25
 PACKAGE = "consumer_analytics"
 #: A test of random histories has their seed as its parameter, from 0 on.
 _SEED = re.compile(r"[\[-](\d+)\]$")
@@ -158,19 +158,25 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             answers.flush()
 
         if job.mode == "measure":
-            for item in session.items:
-                answer(_measured(session, item, swapper))
+            for number, item in enumerate(session.items, 1):
+                following = session.items[number] if number < len(session.items) else None
+                answer(_measured(session, item, following, swapper))
         else:
             _Trials(session, job, swapper).run(answer)
     return True
 
 
-def _failed(session: pytest.Session, item: pytest.Item, limit: float) -> BaseException | None:
-    """Run a test with all that it sets up, and return what it failed with."""
+def _failed(
+    session: pytest.Session, item: pytest.Item, limit: float, following: pytest.Item | None = None
+) -> BaseException | None:
+    """Run a test with all that it sets up, and return what it failed with.
+
+    What it shares with the `following` test stays for that one; else only what is the
+    session's own.
+    """
     _failures.clear()
     with _limited(limit):
-        # Only the session's fixtures are kept for the next one.
-        reports = runtestprotocol(item, log=False, nextitem=session)  # type: ignore[arg-type]
+        reports = runtestprotocol(item, log=False, nextitem=following or session)  # type: ignore[arg-type]
     if not any(report.failed for report in reports):
         return None
     return _failures[0] if _failures else AssertionError("failed")
@@ -191,12 +197,14 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _measured(session: pytest.Session, item: pytest.Item, swapper: Swapper) -> Measured:
+def _measured(
+    session: pytest.Session, item: pytest.Item, following: pytest.Item | None, swapper: Swapper
+) -> Measured:
     swapper.forget()
     probe.forget()
     _, place = probe.reached_by_now(0)
     started = time.monotonic()
-    failure = _failed(session, item, _LONGEST)
+    failure = _failed(session, item, _LONGEST, following)
     seconds = time.monotonic() - started
     reaches, _ = probe.reached_by_now(place)
     return Measured(item.nodeid, failure is None, round(seconds, 3), tuple(sorted(reaches)))
@@ -286,9 +294,13 @@ class _Trials:
         return Tried(mutant.key, outcome, test, _line(error), tests, seconds)
 
     def _run(self, chosen: Sequence[str]) -> tuple[int, str, BaseException | None]:
-        for number, test in enumerate(chosen, 1):
-            error = _failed(self._session, self._items[test], self._limit(test))
+        items = [self._items[test] for test in chosen]
+        for number, (test, item) in enumerate(zip(chosen, items, strict=True), 1):
+            following = items[number] if number < len(items) else None
+            error = _failed(self._session, item, self._limit(test), following)
             if error is not None:
+                # What was kept for the next one has seen the mutant.
+                self._session._setupstate.teardown_exact(self._session)  # type: ignore[arg-type]  # noqa: SLF001
                 return number, test, error
         return len(chosen), "", None
 
@@ -305,7 +317,7 @@ def _outcome(error: BaseException) -> str:
         if isinstance(cause, TookTooLong):
             return "timed out"
         # What the server does not even begin to run shows nothing about the tests.
-        if isinstance(cause, psycopg.errors.SyntaxErrorOrAccessRuleViolation):
+        if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("42"):
             return "invalid"
         cause = cause.__cause__ or cause.__context__
     return "killed"

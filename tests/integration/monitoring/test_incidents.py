@@ -141,28 +141,6 @@ def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> 
     assert subjects(mails) == ["CRITICAL: runs are slow, figures are behind"]
 
 
-def test_figures_that_are_behind_stay_with_their_incident_when_a_run_fails(
-    watched: Any, mails: MailServer
-) -> None:
-    airflow_tables.create(watched)
-    add_events(watched, MIDNIGHT, 3)
-    due = MIDNIGHT + DAY
-    watch(watched, due + 2 * HOUR)
-    assert subjects(mails) == ["WARNING: figures are behind"]
-    airflow_tables.add_run(watched, due, state="failed", delay=2 * 3600)
-    watched.execute(
-        "update etl_job_watermarks set last_run_status = 'failed', last_run_at = %s, "
-        'metadata_json = \'{"error_type": "SourceError", "error": "no payload_json"}\'',
-        [due + 2 * HOUR],
-    )
-    watch(watched, due + 3 * HOUR)
-    # They are no less behind: nothing is over, and the failure is an incident of its own.
-    assert subjects(mails)[1:] == ["WARNING: runs fail"]
-    with watched.connect() as connection:
-        kept = {one.subject: set(one.measures) for one in incidents.open_incidents(connection)}
-    assert kept == {"freshness": {"watermark_lag", "pending_events"}, "failures": {"failed_runs"}}
-
-
 def test_what_gets_better_is_noted_and_told_to_nobody(watched: Any, mails: MailServer) -> None:
     add_events(watched, MIDNIGHT, 101)
     watch(watched, MIDNIGHT + DAY + HOUR)
@@ -173,19 +151,6 @@ def test_what_gets_better_is_noted_and_told_to_nobody(watched: Any, mails: MailS
     with watched.connect() as connection:
         (one,) = incidents.open_incidents(connection)
     assert (one.state, one.worst, one.told_at) == ("warning", "critical", MIDNIGHT + DAY + HOUR)
-
-
-def test_a_run_that_was_slow_is_over_when_one_is_fast(watched: Any, mails: MailServer) -> None:
-    airflow_tables.create(watched)
-    airflow_tables.add_run(watched, MIDNIGHT + HOUR, seconds=10)
-    watch(watched, MIDNIGHT + 2 * HOUR)
-    airflow_tables.add_run(watched, MIDNIGHT + 3 * HOUR, seconds=2)
-    watch(watched, MIDNIGHT + 4 * HOUR)
-    assert subjects(mails) == ["WARNING: runs are slow", "OVER: runs are fast again"]
-    with watched.connect() as connection:
-        opened, over = reversed(incidents.history(connection, 10))
-    assert opened.subject == "runtime"
-    assert over.cause == f"It was: {opened.cause}. Now: the last run took 2.00 s."
 
 
 def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
@@ -412,23 +377,6 @@ def test_a_sweep_that_failed_is_over_when_the_next_one_is_well(
     assert subjects(mails)[1:] == ["OVER: consumer_analytics_sweep works again"]
 
 
-def test_a_failure_is_over_by_a_later_run_of_its_own_dag_that_went_well(
-    watched: Any, mails: MailServer
-) -> None:
-    sweep = "consumer_analytics_sweep"
-    airflow_tables.create(watched, sweep)
-    at = MIDNIGHT + 3 * HOUR
-    fail(watched, dag_id=sweep, task_id="sweep", failed_at=at)
-    airflow_tables.add_run(watched, at + HOUR)
-    airflow_tables.add_run(watched, at - HOUR, dag_id=sweep)
-    airflow_tables.add_run(watched, at + HOUR, dag_id=sweep, state="failed")
-    watch(watched, at + 2 * HOUR)
-    assert told(watched) == [("opened", f"dag {sweep}")]
-    airflow_tables.add_run(watched, at + 3 * HOUR, dag_id=sweep)
-    watch(watched, at + 4 * HOUR)
-    assert subjects(mails)[1:] == ["OVER: consumer_analytics_sweep works again"]
-
-
 def test_a_failure_whose_end_nobody_can_tell_is_over_after_a_day(
     watched: Any, mails: MailServer
 ) -> None:
@@ -473,76 +421,6 @@ def test_a_missed_deadline_is_mailed_kept_and_not_told_again_as_stale_figures(
     watched.execute("update airflow.dag_run set state = 'success', end_date = %s", [due + HOUR])
     watch(watched, due + HOUR)
     assert "OVER: figures are up to date again" in subjects(mails)[-1]
-
-
-def test_deadlines_that_airflow_found_missed_are_told_once_each(
-    watched: Any, mails: MailServer
-) -> None:
-    sweep = "consumer_analytics_sweep"
-    airflow_tables.create(watched, sweep, "of_somebody_else")
-    due = MIDNIGHT + DAY
-    deadline = due + 10 * MINUTE
-    late = {"state": "running", "seconds": None}
-    run_id = airflow_tables.add_run(watched, due, **late)
-    # Ended as the deadline passed, at work then, begun after it, not begun.
-    airflow_tables.add_task(watched, run_id, "open_run", due, deadline)
-    airflow_tables.add_task(
-        watched, run_id, "extract_event_counts", due + MINUTE, deadline + MINUTE
-    )
-    airflow_tables.add_task(watched, run_id, "extract_customer_counts", deadline + MINUTE, None)
-    airflow_tables.add_task(watched, run_id, "load_consumer_analytics", None, None)
-    airflow_tables.add_deadline(watched, run_id, deadline)
-    # In time, as late as can be; not passed yet; not ours.
-    ended = airflow_tables.add_run(watched, due - DAY, state="failed", seconds=600)
-    airflow_tables.add_deadline(watched, ended, due - DAY + 10 * MINUTE)
-    begun = airflow_tables.add_run(watched, due + MINUTE, **late)
-    airflow_tables.add_deadline(watched, begun, deadline + MINUTE, missed=False)
-    other = airflow_tables.add_run(watched, due, dag_id="of_somebody_else", **late)
-    airflow_tables.add_deadline(watched, other, deadline, dag_id="of_somebody_else")
-
-    def missed() -> list[tuple[Any, ...]]:
-        return watched.rows(
-            "select dag_id, task_id, execution_date, timestamp from sla_miss order by 1, 3"
-        )
-
-    for minutes in (11, 12):
-        watch(watched, due + minutes * MINUTE)
-    etl = "consumer_analytics_etl"
-    first = (etl, "extract_event_counts", due, deadline)
-    assert missed() == [first]
-    assert len(mails.mails) == 1
-    # What is known of one run hides neither the next one nor that of another DAG.
-    airflow_tables.add_run(watched, due, dag_id=sweep, **late)
-    airflow_tables.add_deadline(watched, run_id, deadline, dag_id=sweep)
-    watched.execute("update airflow.deadline set missed = true")
-    watch(watched, due + 20 * MINUTE)
-    assert missed() == [
-        first,
-        (etl, None, due + MINUTE, deadline + MINUTE),
-        (sweep, None, due, deadline),
-    ]
-
-
-def test_a_late_run_is_over_when_it_has_ended_itself(watched: Any, mails: MailServer) -> None:
-    sweep = "consumer_analytics_sweep"
-    airflow_tables.create(watched, sweep)
-    at = MIDNIGHT + HOUR
-    late = {"state": "running", "seconds": None}
-    run_id = airflow_tables.add_run(watched, at, **late)
-    miss = Miss("consumer_analytics_etl", run_id, None, at, at + 10 * MINUTE)
-    with watched.connect("alert") as connection:
-        incidents.deadline_missed(connection, watched.settings, miss, now=at + 10 * MINUTE)
-    for state in ("running", "queued"):
-        watched.execute("update airflow.dag_run set state = %s", [state])
-        watch(watched, at + 20 * MINUTE)
-        assert told(watched) == [("opened", "freshness")]
-    watched.execute("update airflow.dag_run set state = 'success', end_date = %s", [at + HOUR])
-    # The next run and one of another DAG are at work.
-    airflow_tables.add_run(watched, at + HOUR, **late)
-    airflow_tables.add_run(watched, at, dag_id=sweep, **late)
-    watch(watched, at + 2 * HOUR)
-    assert told(watched)[-1] == ("over", "freshness")
-    assert subjects(mails)[-1] == "OVER: figures are up to date again"
 
 
 # -- the sign of life --------------------------------------------------------------------
