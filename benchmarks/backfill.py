@@ -57,7 +57,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def one_round(
     settings: Settings, start: dt.date, end: dt.date, interval: str
-) -> tuple[dict[str, float], dict[str, Any]]:
+) -> tuple[dict[str, float], backfill.BackfillResult]:
     """Backfill into an empty table, then take both floors with the same rows."""
     request = backfill.request_of(start, end, interval)
     with connected(settings, "benchmark") as connection:
@@ -108,7 +108,7 @@ def main() -> None:
     settings = Settings(database_url=SecretStr(wanted.url))  # type: ignore[call-arg]
     schema.migrate(settings)
     if not wanted.keep_sources:
-        plan = simulate.Plan(
+        plan = simulate.SimulationPlan(
             dt.datetime.combine(UNTIL, dt.time(), dt.UTC),
             consumers=wanted.consumers,
             customers=wanted.customers,
@@ -121,13 +121,15 @@ def main() -> None:
             connection.execute("vacuum analyze consumers, customers, customer_events")
     start = UNTIL - dt.timedelta(days=wanted.days)
     rounds: list[dict[str, float]] = []
-    done: dict[str, Any] = {}
+    results: list[backfill.BackfillResult] = []
     for number in range(wanted.rounds):
-        found, done = one_round(settings, start, UNTIL, wanted.interval)
+        found, result = one_round(settings, start, UNTIL, wanted.interval)
         rounds.append(found)
+        results.append(result)
         if not wanted.json:
             told = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
             print(f"round {number + 1}: {told}")
+    done = results[-1]
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     if wanted.json:
@@ -136,14 +138,14 @@ def main() -> None:
                 {
                     "rounds": rounds,
                     "medians": medians,
-                    "seconds": done["seconds"],
-                    "snapshots": done["snapshots_written"],
+                    "seconds": done.seconds,
+                    "snapshots": done.snapshots_written,
                     "process_mb": memory,
                 }
             )
         )
         return
-    print(f"\n{done['periods']} periods, {done['snapshots_written']:,} snapshots")
+    print(f"\n{done.periods} periods, {done.snapshots_written:,} snapshots")
     print("medians: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items()))
     print(
         f"ratio of the rounds: {min(one['ratio'] for one in rounds):.2f} to "
@@ -151,7 +153,7 @@ def main() -> None:
     )
     print(
         "where the last one's session time went: "
-        + ", ".join(f"{step} {took}" for step, took in done["seconds"].items())
+        + ", ".join(f"{step} {took}" for step, took in done.seconds.items())
     )
 
 

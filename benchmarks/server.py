@@ -176,7 +176,7 @@ def _simulate(database: Database) -> None:
     print(f"  simulating {database.history}", flush=True)
     schema.migrate(database.settings)
     history = database.history
-    plan = simulate.Plan(
+    plan = simulate.SimulationPlan(
         dt.datetime.combine(UNTIL, dt.time(), dt.UTC),
         consumers=history.consumers,
         customers=history.customers,

@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
+from tests.support import scratch
 from tests.support.reaper import Reaper
+from tests.support.warm_command import WarmCommand
 
 import consumer_analytics
 from consumer_analytics.db import schema
@@ -183,8 +184,7 @@ class Servers:
         return self._embed(binaries, origin)
 
     def _embed(self, binaries: Path | None, origin: str) -> Server:
-        # Not below pytest's own folder: as root, the server's user must get through.
-        folder = Path(tempfile.mkdtemp(prefix="ca-test-"))
+        folder = scratch.folder("ca-test-")
         embedded = EmbeddedPostgres(
             folder,
             binaries=binaries,
@@ -193,6 +193,8 @@ class Servers:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "shared_buffers": "256MB",
+                # It may lie in memory.
+                "max_wal_size": "512MB",
             },
         )
         self._reapers.append(Reaper(STOP, folder, embedded.binaries))
@@ -238,12 +240,15 @@ def pytest_configure(config: pytest.Config) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # A CI's timeout must not leave servers behind.
+    # A CI's timeout must not leave servers behind. A script that starts the suite in the
+    # background starts it, and so all that it starts, with SIGINT ignored.
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what Airflow has made."""
+    """Remove what Airflow has made, and end what starts commands."""
+    _WARM.close()
     shutil.rmtree(config.stash[AIRFLOW_HOME], ignore_errors=True)
 
 
@@ -266,6 +271,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "both_versions"
     ):
         metafunc.parametrize("server", ["main", "other"], indirect=True)
+
+
+#: Fixtures that are dear to make and that many tests share: those of one file, or all.
+SHARED_BY_FILE = {"system", "browser", "door", "secured", "report"}
+SHARED_BY_ALL = {"airflow_database": "airflow", "parse": "airflow", "operated": "operated"}
+#: What takes longest stands first, so that no worker is left alone with it at the end.
+LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests/dags/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something dear, and begin with what takes longest."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        file = item.nodeid.partition("::")[0]
+        if names & SHARED_BY_FILE:
+            item.add_marker(pytest.mark.xdist_group(file))
+        elif shared := names & SHARED_BY_ALL.keys():
+            item.add_marker(pytest.mark.xdist_group(SHARED_BY_ALL[min(shared)]))
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (n for n, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start)),
+            len(LONGEST_FIRST),
+        )
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -400,6 +431,7 @@ class Result:
 
 #: The command as it is installed beside this Python.
 COMMAND = Path(sys.executable).with_name("consumer-analytics")
+_WARM = WarmCommand(COMMAND)
 
 
 def command_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -434,16 +466,8 @@ class Cli:
         timeout: float = 60,
     ) -> Result:
         """Run the command with these arguments and wait for it to end."""
-        done = subprocess.run(
-            [str(COMMAND), *map(str, arguments)],
-            env=command_environment({**self._environment, **(env or {})}),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        environment = command_environment({**self._environment, **(env or {})})
+        return Result(*_WARM(list(map(str, arguments)), environment, stdin, timeout))
 
 
 @pytest.fixture

@@ -64,7 +64,29 @@ def command_line() -> str:
         capture_output=True,
         text=True,
     )
-    return html.unescape(done.stdout).rstrip() + "\n"
+    return _with_whole_sentences(html.unescape(done.stdout)).rstrip() + "\n"
+
+
+def _with_whole_sentences(page: str) -> str:
+    """Give lists of commands each one's whole first paragraph, which Typer cuts, and a link."""
+    paragraphs = {
+        name: " ".join(paragraph.split())
+        for name, paragraph in re.findall(
+            r"^#+ `([^`]+)`\n\n(.+?)\n\n", page, re.MULTILINE | re.DOTALL
+        )
+    }
+    lines = []
+    section = "consumer-analytics"
+    for line in page.splitlines():
+        if heading := re.fullmatch(r"#+ `([^`]+)`", line):
+            section = heading[1]
+        if item := re.fullmatch(r"\* `([a-z]\w*)`: .*", line):
+            name = f"{section} {item[1]}"
+            anchor = name.replace(" ", "-")
+            lines.append(f"* [`{item[1]}`](#{anchor}): {paragraphs[name]}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def settings() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.support.history import random_history
 
+from consumer_analytics.calendar.intervals import INTERVALS, Interval, days
+
 DAG_ID = "consumer_analytics_backfill"
 OCTOBER = {"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}
 
@@ -41,7 +43,19 @@ def test_is_triggered_only_and_has_a_form(parse: Callable[..., Any]) -> None:
     assert dag.get_task("check_parameters").retries == 0
     schemas = {name: dag.params.get_param(name).schema for name in dag.params}
     assert schemas["start_date"]["format"] == schemas["end_date"]["format"] == "date"
-    assert schemas["interval"]["enum"] == ["daily", "weekly"]
+    assert schemas["interval"]["enum"] == ["daily", "weekly"] == list(INTERVALS)
+    assert dag.params["interval"] == "daily"
+    assert "every day or week" in str(dag.params.get_param("interval").description)
+
+
+def test_another_interval_is_offered_by_the_form(
+    parse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = Interval("fortnightly", "fortnight", days(14))
+    monkeypatch.setitem(INTERVALS, another.name, another)
+    form = parse(home="/nonexistent").dags[DAG_ID].params.get_param("interval")
+    assert form.schema["enum"] == ["daily", "weekly", "fortnightly"]
+    assert "every day or week or fortnight" in str(form.description)
 
 
 def test_the_guides_october(database: Any, trigger: Callable[..., Any]) -> None:

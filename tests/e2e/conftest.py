@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.conftest import COMMAND, command_environment
+from tests.support import scratch
 from tests.support.reaper import Reaper
 
 from consumer_analytics.local.embedded_postgres import EmbeddedPostgres
@@ -149,8 +149,7 @@ class Installation:
 @contextlib.contextmanager
 def installed() -> Iterator[Installation]:
     """Make a home for a `with` block."""
-    # Not below pytest's own folder: as root, the database's user must get through.
-    made = Installation(Path(tempfile.mkdtemp(prefix="ca-e2e-")))
+    made = Installation(scratch.folder("ca-e2e-"))
     reaper = Reaper(CLOSE, made.home)
     try:
         yield made

@@ -84,6 +84,9 @@ def test_prints_the_snapshots_and_the_addresses(system: Installation, first_star
 def test_the_readme_shows_what_a_start_prints(system: Installation, first_start: str) -> None:
     (shown,) = [text for language, text in blocks(README) if language == "text"]
     assert unlike(shown, on_terminal(first_start, system.errors.read_text())) == []
+    (query,) = [text for language, text in blocks(README) if language == "sql"]
+    consumers = {consumer for (consumer,) in ask(system, "select consumer_id from consumers")}
+    assert {row[0] for row in ask(system, query)} == consumers
 
 
 def test_snapshots_came_from_the_dag(system: Installation) -> None:

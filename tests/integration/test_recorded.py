@@ -16,6 +16,8 @@ from tests.conftest import Cli, Database, command_environment
 from tests.data.recorded import history
 from tests.support import checks
 
+from consumer_analytics.db import schema
+from consumer_analytics.errors import SchemaError
 from consumer_analytics.local.embedded_postgres import packaged_binaries
 
 RECORDED = Path(history.__file__).parent
@@ -105,6 +107,45 @@ def test_a_recorded_database_is_taken_over_as_it_is(
     done = cli("run", "--json")
     assert done.json["snapshots_restated"] > 0
     assert cli("audit").exit_code == 0
+
+
+def test_what_the_record_of_migrations_said_is_kept(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    restore(empty_database, tmp_path)
+    internal = "consumer_analytics_internal"
+    # A reader of the record, as a dashboard's login is.
+    empty_database.execute(
+        f"grant usage on schema {internal} to public; "
+        f"grant select on {internal}.migrations to public"
+    )
+    then = empty_database.rows(
+        f"select min(applied_at), array_agg(checksum order by version) from {internal}.migrations"
+    )
+    schema.migrate(empty_database.settings)
+    (now,) = empty_database.rows(
+        f"select installed_at, checksums[1:15], to_regclass('{internal}.migrations') "
+        f"from {internal}.alembic_version"
+    )
+    assert (*then[0], None) == now
+    assert empty_database.rows(
+        f"select has_table_privilege('public', '{internal}.alembic_version', privilege) "
+        "from unnest(array['select', 'update']) as privilege"
+    ) == [(True,), (False,)]
+
+
+def test_a_recorded_database_made_by_other_files_is_refused(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    restore(empty_database, tmp_path)
+    empty_database.execute(
+        "update consumer_analytics_internal.migrations set checksum = 'x' where version = '0007'"
+    )
+    with pytest.raises(SchemaError, match=r"migration 0007_roles .*checksums differ"):
+        schema.migrate(empty_database.settings)
+    assert empty_database.rows(
+        "select version_num from consumer_analytics_internal.alembic_version"
+    ) == [("0015",)]
 
 
 REVISIONS = (

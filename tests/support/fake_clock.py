@@ -59,7 +59,7 @@ class FakeClock:
                 )
             )
             connection.execute(
-                "update consumer_analytics_internal.migrations set applied_at = %s", [at]
+                "update consumer_analytics_internal.alembic_version set installed_at = %s", [at]
             )
         self._connection = psycopg.connect(database.url, autocommit=True)
         self.set(at)

@@ -58,7 +58,7 @@ def operate(
         simulate.simulate(
             connection,
             settings,
-            simulate.Plan(
+            simulate.SimulationPlan(
                 until=today, consumers=consumers, customers=customers, events=events, days=days
             ),
         )

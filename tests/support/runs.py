@@ -12,7 +12,7 @@ from consumer_analytics.settings import Settings
 
 def in_one_go(connection: Connection, settings: Settings, at: dt.datetime) -> dict[str, Any]:
     """Run in this session."""
-    return run.run(connection, settings, at=at)
+    return run.run(connection, settings, at=at).as_json()
 
 
 def in_steps(connection: Connection, settings: Settings, at: dt.datetime) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def in_steps(connection: Connection, settings: Settings, at: dt.datetime) -> dic
     opened = run.open_run(connection, settings, at=at)
     extract.customers(connection, settings, opened)
     extract.events(connection, settings, opened)
-    return load.load(connection, settings, opened)
+    return load.load(connection, settings, opened).as_json()
 
 
 WAYS = {"one go": in_one_go, "steps": in_steps}

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.conftest import Servers
+from tests.support.durations import WRITTEN
 from tests.support.operation import MARKUP_CONSUMER
 from tests.web import browser as browsing
 from tests.web.browser import PHONE, Visit
@@ -29,6 +30,7 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import authenticator
+from consumer_analytics.web.rendering import typeset
 
 #: What a page and all that it loads may weigh.
 MOST_BYTES = 500_000
@@ -153,6 +155,19 @@ def test_a_chart_is_read_with_the_arrow_keys(visit: Visit) -> None:
     expect(page.locator("#events .reading")).to_have_text(f"{rows[-1][0]} · {rows[-1][3]}")
     page.keyboard.press("Escape")
     expect(page.locator("#customers .reading")).to_contain_text("latest")
+
+
+def test_the_browser_writes_figures_as_the_server_does(visit: Visit) -> None:
+    page = visit.open("")
+    written = page.evaluate(
+        """async values => {
+            const address = document.querySelector("link[href*='figures.js']").href;
+            const { duration } = await import(address);
+            return values.map(duration);
+        }""",
+        [seconds for seconds, _ in WRITTEN],
+    )
+    assert written == [typeset(text) for _, text in WRITTEN]
 
 
 # -- in the dark, in another zone ------------------------------------------------

@@ -44,17 +44,17 @@ class AirflowCommand:
         home folder, else Airflow's default in the user's.
         """
         beside = Path(sys.executable).with_name("airflow")
-        found = beside if beside.exists() else shutil.which("airflow")
-        if found is None:
+        program = beside if beside.exists() else shutil.which("airflow")
+        if program is None:
             return None
         if named := os.environ.get("AIRFLOW_HOME"):
-            return cls(Path(found), Path(named), settings)
+            return cls(Path(program), Path(named), settings)
         for home in (settings.home / "airflow", Path("~/airflow").expanduser()):
             if (home / "airflow.cfg").exists():
-                return cls(Path(found), home, settings)
+                return cls(Path(program), home, settings)
         # In its tasks and components it works without either.
         if any(name.startswith("AIRFLOW__") for name in os.environ):
-            return cls(Path(found), None, settings)
+            return cls(Path(program), None, settings)
         return None
 
     def environment(self) -> dict[str, str]:

@@ -62,11 +62,11 @@ class Pause:
         if self.is_new and self.first_seen is not None:
             return f"since Airflow first saw it at {moment(self.first_seen)}"
         if self.event is not None and self.at is not None:
-            told = (
+            last = (
                 f"by {self.who or 'somebody'} at {moment(self.at)}, {_HOW[self.event]}"
                 f"{', with others' if self.for_several else ''}"
             )
-            return told if self.is_pause else f"by whom is not known; last let run {told}"
+            return last if self.is_pause else f"by whom is not known; last let run {last}"
         if self.log_begins is None:
             return "by whom is not known: Airflow's log is empty"
         return (

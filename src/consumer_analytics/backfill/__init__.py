@@ -1,6 +1,6 @@
 """Backfill: the snapshots of any past range, by the same figures as a run's.
 
-    look ──> record ──> wait until settled ──> read (one transaction) ──> write in chunks
+    estimate ──> record ──> wait until settled ──> read (one transaction) ──> write in chunks
 
 Reading lays out all that is needed in temporary tables. Each chunk is whole
 instants, written in one transaction under the job's lock, so that readers,
@@ -10,16 +10,16 @@ watermark, nor the counts that runs keep.
 In the order of the work:
 
 * `request`: what is asked for;
-* `outlook`: what it will write and read, before it does anything;
+* `estimate`: what it will write and read, before it does anything;
 * `record`: what was asked for and what came of it, kept and listed;
-* `settling`: waiting for transactions that may still commit into the range;
+* `holdback`: waiting for transactions that may still commit into the range;
 * `job`: what the steps below share;
 * `sessions`: whether one session reads and writes, or two side by side;
 * `reading`: laying out the cells, which are
-    * `origins`: which days come from the runs' counts, and which from the source,
+    * `sources`: which days come from the runs' counts, and which from the source,
     * `columns`: which event types and statuses get a column,
     * `customers` and `events`: counted by consumer and slot,
-    * `exchange`: what two sessions hand each other of that;
+    * `transfer`: what two sessions hand each other of that;
 * `writing`: in chunks; then again what was outdated meanwhile.
 """
 
@@ -27,20 +27,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 
 from consumer_analytics.backfill import holdback, record, sessions
-from consumer_analytics.backfill.estimate import Outlook, look
+from consumer_analytics.backfill.estimate import Estimate, estimate_of
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.record import Record, records
+from consumer_analytics.backfill.record import BackfillRecord, records
 from consumer_analytics.backfill.request import Request, request_of
+from consumer_analytics.backfill.result import BackfillResult
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeldBackError
 from consumer_analytics.settings import Settings
 
-__all__ = ["Outlook", "Record", "Request", "backfill", "look", "records", "request_of"]
+__all__ = [
+    "BackfillRecord",
+    "BackfillResult",
+    "Estimate",
+    "Request",
+    "backfill",
+    "estimate_of",
+    "records",
+    "request_of",
+]
 
 
 def backfill(
@@ -50,7 +59,7 @@ def backfill(
     *,
     notify: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _, __: None,
-) -> dict[str, Any]:
+) -> BackfillResult:
     """Write the snapshots of a range.
 
     Args:
@@ -61,7 +70,7 @@ def backfill(
         progress: told how many periods are done, of how many.
 
     Returns:
-        Its summary.
+        What came of it.
 
     Raises:
         UsageError: the range cannot be used; nothing was written.
@@ -69,18 +78,18 @@ def backfill(
             periods; those before are written.
         ConsumerAnalyticsError: as runs do.
     """
-    outlook = look(connection, settings, request)
-    if outlook.purged:
+    estimate = estimate_of(connection, settings, request)
+    if estimate.purged:
         notify(
-            f"{outlook.purged} period(s) end before what the source still holds; "
+            f"{estimate.purged} period(s) end before what the source still holds; "
             "what was reported for them stays, nothing is made up"
         )
-    backfill_id = record.begin(connection, settings, request, outlook.periods)
-    job = Job(settings, request, backfill_id, notify, lambda done: progress(done, outlook.periods))
+    backfill_id = record.begin(connection, settings, request, estimate.periods)
+    job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))
     counts = job.counts
     try:
-        if outlook.periods:
-            _fill(connection, job, outlook)
+        if estimate.periods:
+            _fill(connection, job, estimate)
     except BaseException as error:
         failed = isinstance(error, Exception) and not isinstance(error, HeldBackError)
         state = "failed" if failed else "interrupted"
@@ -89,27 +98,27 @@ def backfill(
     finally:
         _tidy(connection, backfill_id)
     record.close(connection, backfill_id, "done", counts.seconds)
-    return {
-        "backfill_id": backfill_id,
-        "start_date": request.start,
-        "end_date": request.end,
-        "interval": request.interval,
-        "timezone": settings.timezone,
-        "periods": counts.periods,
-        "periods_purged": outlook.purged,
-        "snapshots_written": counts.written,
-        "snapshots_untouched": counts.untouched,
-        "snapshots_restated": counts.restated,
-        "seconds": counts.seconds,
-    }
+    return BackfillResult(
+        backfill_id=backfill_id,
+        start_date=request.start,
+        end_date=request.end,
+        interval=request.interval,
+        timezone=settings.timezone,
+        periods=counts.written.periods,
+        periods_purged=estimate.purged,
+        snapshots_written=counts.written.new,
+        snapshots_untouched=counts.written.untouched,
+        snapshots_restated=counts.written.restated,
+        seconds=counts.seconds,
+    )
 
 
-def _fill(connection: Connection, job: Job, outlook: Outlook) -> None:
+def _fill(connection: Connection, job: Job, estimate: Estimate) -> None:
     """Fill what is settled; then say what was not."""
-    job.progress(job.counts.periods)
-    bounds, held = holdback.settled(connection, job.settings, outlook.bounds, job.notify)
+    job.progress(job.counts.written.periods)
+    bounds, held = holdback.settled(connection, job.settings, estimate.bounds, job.notify)
     if len(bounds) > 1:
-        sessions.fill(connection, job, bounds, outlook.rows_to_scan)
+        sessions.fill(connection, job, bounds, estimate.rows_to_scan)
     if held is not None:
         raise held
 

@@ -18,15 +18,15 @@ _SAMPLED = 20_000
 def types(connection: Connection, settings: Settings) -> tuple[str, ...]:
     """Return the event types that get a column: those known and seen, where they are few."""
     sampled = _sample(connection, settings)
-    found = connection.execute(query("backfill/types", settings.source_schema, sample=sampled))
-    return shape_of((name for (name,) in found), ()).types
+    rows = connection.execute(query("backfill/types", settings.source_schema, sample=sampled))
+    return shape_of((name for (name,) in rows), ()).types
 
 
 def statuses(connection: Connection, settings: Settings) -> list[str]:
     """Return the statuses known and seen."""
     sampled = _sample(connection, settings)
-    found = connection.execute(query("backfill/statuses", settings.source_schema, sample=sampled))
-    return [status for (status,) in found]
+    rows = connection.execute(query("backfill/statuses", settings.source_schema, sample=sampled))
+    return [status for (status,) in rows]
 
 
 def _sample(connection: Connection, settings: Settings) -> sql.Composable:

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns
 from consumer_analytics.db.connection import Connection, scalar
-from consumer_analytics.etl import extract
+from consumer_analytics.etl.customers import count_customers, instants_of
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.etl.snapshots import pivot, shape_of
@@ -22,7 +22,7 @@ CHANGES = sql.Identifier("pg_temp", "backfill_customers")
 def count(
     connection: Connection,
     settings: Settings,
-    stands: JobState,
+    state: JobState,
     bounds: tuple[dt.datetime, ...],
 ) -> tuple[str, ...] | None:
     """Count the customers' changes by consumer and slot into `customer_cells`.
@@ -33,7 +33,7 @@ def count(
     """
     shape = shape_of((), columns.statuses(connection, settings))
     if not shape.rest:
-        values = extract.instants_of(bounds)
+        values = instants_of(bounds)
         # What is blank is not told apart row by row where nothing is.
         blank = " or {{0}} = '(none)' and {} !~ '\\S'" if columns.UNNAMED in shape.statuses else ""
         template = " - ".join(
@@ -54,6 +54,6 @@ def count(
         if not scalar(connection, query("backfill/customers-overlooked", named=named_sum)):
             return shape.statuses
         connection.execute("drop table pg_temp.customer_cells")
-    made = Plan(stands, bounds, stands.processed_through, (), ())
-    extract.customers_of(connection, settings, made, CHANGES)
+    plan = Plan(state, bounds, state.processed_through, (), ())
+    count_customers(connection, settings, plan, CHANGES)
     return None

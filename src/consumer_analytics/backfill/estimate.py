@@ -1,4 +1,4 @@
-"""A look ahead: what a backfill will write, and how much it will read for that.
+"""The estimate: what a backfill will write, and how much it will read for that.
 
 Nothing is written. What cannot be filled, because the source no longer tells
 it, is left out here; all that follows works on what is left.
@@ -13,8 +13,8 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.backfill.request import Request
-from consumer_analytics.backfill.sources import Origins
-from consumer_analytics.calendar import instants, periods
+from consumer_analytics.backfill.sources import EventSources
+from consumer_analytics.calendar import days, instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import UsageError
@@ -29,7 +29,7 @@ _BYTES_OF_A_ROW = 900
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Estimate:
     """What a backfill will do, before it does anything.
 
     Attributes:
@@ -74,7 +74,7 @@ class Outlook:
         }
 
 
-def look(connection: Connection, settings: Settings, request: Request) -> Outlook:
+def estimate_of(connection: Connection, settings: Settings, request: Request) -> Estimate:
     """Say what a backfill will do; nothing is written.
 
     Raises:
@@ -87,25 +87,28 @@ def look(connection: Connection, settings: Settings, request: Request) -> Outloo
     bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
     now = instants.now(connection)
     if bounds[-1] > now:
-        today = now.astimezone(settings.zone).date()
+        today = days.day_of(now, settings.zone)
         raise UsageError(
             f"end_date {request.end} lies in the future; the last one possible is {today}"
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        stands = job_state.read(connection, settings)
-        bounds, purged = _without_purged(bounds, stands)
-        origins = Origins(stands, bounds) if len(bounds) > 1 else None
-        rows = sum(
-            _estimate(connection, settings, stretch)
-            for stretch in (origins.ranges if origins is not None else ())
-        )
+        state = job_state.read(connection, settings)
+        bounds, purged = _without_purged(bounds, state)
+        scanned = EventSources(state, bounds).ranges if len(bounds) > 1 else []
+        rows = sum(_rows_of(connection, settings, stretch) for stretch in scanned)
         consumers = registered(connection, settings, request)
         snapshots, there = _expected(connection, settings, request, bounds[1:])
         size = scalar(connection, query("backfill/snapshots-size"), _BYTES_OF_A_ROW)
     missing = 1 - there / max(1, len(bounds) - 1)
-    return Outlook(
-        bounds, consumers, snapshots, there, rows, round(snapshots * missing * size), purged
+    return Estimate(
+        bounds=bounds,
+        consumers=consumers,
+        snapshots=snapshots,
+        there=there,
+        rows_to_scan=rows,
+        bytes_to_write=round(snapshots * missing * size),
+        purged=purged,
     )
 
 
@@ -154,18 +157,19 @@ def _expected(
 
 
 def _without_purged(
-    bounds: tuple[dt.datetime, ...], stands: JobState
+    bounds: tuple[dt.datetime, ...], state: JobState
 ) -> tuple[tuple[dt.datetime, ...], int]:
     """Leave out instants that the source can no longer tell: what was reported stays."""
-    horizon = stands.purged_before
+    horizon = state.purged_before
     if horizon is None:
         return bounds, 0
     lost = sum(at < horizon for at in bounds[1:])
     return bounds[lost:], lost
 
 
-def _estimate(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
-    found = scalar(
+def _rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
+    """Return how many events a stretch of time has, as the planner estimates."""
+    explained = scalar(
         connection,
         sql.SQL(
             "explain (format json) select from {} where created_at >= {}::timestamptz "
@@ -176,5 +180,5 @@ def _estimate(connection: Connection, settings: Settings, stretch: TimeRange) ->
             sql.Literal(stretch.upper),
         ),
     )
-    rows: int = found[0]["Plan"]["Plan Rows"]
+    rows: int = explained[0]["Plan"]["Plan Rows"]
     return rows

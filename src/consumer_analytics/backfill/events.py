@@ -10,7 +10,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill.columns import UNNAMED
 from consumer_analytics.backfill.request import Request
-from consumer_analytics.backfill.sources import Origins
+from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import plan
@@ -27,7 +27,7 @@ _ONE_DAY = dt.timedelta(days=1)
 def count(
     connection: Connection,
     settings: Settings,
-    origins: Origins,
+    sources: EventSources,
     bounds: tuple[dt.datetime, ...],
     types: tuple[str, ...],
     request: Request,
@@ -48,29 +48,29 @@ def count(
         else "event_type"
     )
     shared: dict[str, Any] = {"wanted": wanted, "rest": rest, "pivoted": pivoted}
-    of_types = [_count_types(settings, one, bounds, wanted) for one in origins.ranges]
+    of_types = [_count_types(settings, one, bounds, wanted) for one in sources.ranges]
     parts: list[sql.Composable] = [
-        _count_source(settings, shape, stretch, bounds, wanted) for stretch in origins.ranges
+        _count_source(settings, shape, stretch, bounds, wanted) for stretch in sources.ranges
     ]
     if not types:
         parts = list(of_types)
-    if origins.known > MINUS_INFINITY:
-        first = sql.Literal(origins.first_day)
-        if origins.days:
-            last = sql.Literal(origins.days[-1])
-            start = sql.Literal(origins.days[0])
+    if sources.known > MINUS_INFINITY:
+        first = sql.Literal(sources.first_day)
+        if sources.days:
+            last = sql.Literal(sources.days[-1])
+            start = sql.Literal(sources.days[0])
             parts.append(query("backfill/events-days", first=start, last=last, **shared))
-        parts.append(query(_side(connection, origins), first=first, **shared))
-    if origins.purged_cut is not None:
-        day = instants.start_of(origins.purged_cut)
+        parts.append(query(_side(connection, sources), first=first, **shared))
+    if sources.purged_cut is not None:
+        day = instants.start_of(sources.purged_cut)
         parts.append(
             query(
                 "backfill/events-purged",
                 settings.source_schema,
                 slot=sql.Literal(plan.slot_of(day, bounds)),
                 lower=sql.Literal(day),
-                upper=sql.Literal(min(day + _ONE_DAY, origins.known)),
-                day=sql.Literal(origins.purged_cut),
+                upper=sql.Literal(min(day + _ONE_DAY, sources.known)),
+                day=sql.Literal(sources.purged_cut),
                 **shared,
             )
         )
@@ -80,13 +80,13 @@ def count(
         "consumers": list(request.consumers or ()),
         "began": [MINUS_INFINITY, *bounds[:-1]],
         "began_slots": list(range(len(bounds))),
-        "days": origins.days,
-        "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in origins.days],
+        "days": sources.days,
+        "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in sources.days],
     }
     union = sql.SQL("\nunion all\n")
     connection.execute("drop table if exists pg_temp.backfill_counted")
     connection.execute(query("backfill/events-counted", parts=union.join(parts)), values)
-    if types and origins.ranges:
+    if types and sources.ranges:
         named = sql.SQL(" + ").join(shape.event_columns)
         if scalar(connection, query("backfill/events-overlooked", named=named)):
             others = query("backfill/events-others", parts=union.join(of_types))
@@ -162,24 +162,24 @@ def _began(bounds: Sequence[dt.datetime]) -> sql.Composable:
 
 def _stretches(bounds: Sequence[dt.datetime]) -> list[tuple[int, int]]:
     """Return runs of evenly spaced bounds: the places of the first and the last of each."""
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     for place in range(1, len(bounds)):
-        if found and bounds[place] - bounds[place - 1] == (
-            bounds[found[-1][0] + 1] - bounds[found[-1][0]]
+        if stretches and bounds[place] - bounds[place - 1] == (
+            bounds[stretches[-1][0] + 1] - bounds[stretches[-1][0]]
         ):
-            found[-1] = (found[-1][0], place)
+            stretches[-1] = (stretches[-1][0], place)
         else:
-            found.append((place - 1, place))
-    return found
+            stretches.append((place - 1, place))
+    return stretches
 
 
-def _side(connection: Connection, origins: Origins) -> LiteralString:
+def _side(connection: Connection, sources: EventSources) -> LiteralString:
     """Choose from which side to sum up what came before the range: the one with fewer days."""
     first: dt.date | None = scalar(
         connection, "select min(day) from consumer_analytics_internal.event_days"
     )
-    before = (origins.first_day - first) if first is not None else dt.timedelta()
-    after = instants.day_of(origins.known) - origins.first_day
+    before = (sources.first_day - first) if first is not None else dt.timedelta()
+    after = instants.day_of(sources.known) - sources.first_day
     return "backfill/events-before" if before <= after else "backfill/events-not-after"
 
 

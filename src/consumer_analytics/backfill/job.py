@@ -9,21 +9,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from consumer_analytics.backfill.request import Request
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.settings import Settings
 
 
 @dataclass
 class Counts:
-    """What came of a backfill so far."""
+    """What came of a backfill so far; two sessions may add to it at the same time.
 
-    periods: int = 0
-    written: int = 0
-    untouched: int = 0
-    restated: int = 0
+    Attributes:
+        written: what was written.
+        outdated: whether some of it was written from counts that have changed since.
+        seconds: that each step took; of both sessions together, where there are two.
+    """
+
+    written: SnapshotCounts = field(default_factory=SnapshotCounts)
     outdated: bool = False
-    #: By step; of both sessions together, where there are two.
     seconds: dict[str, float] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -32,12 +35,18 @@ class Counts:
         try:
             yield
         finally:
-            self.add(step, time.monotonic() - started)
+            self.add_seconds(step, time.monotonic() - started)
 
-    def add(self, step: str, took: float) -> None:
+    def add_seconds(self, step: str, took: float) -> None:
         """Add so many seconds to a step's."""
-        with self.lock:
+        with self._lock:
             self.seconds[step] = round(self.seconds.get(step, 0) + took, 3)
+
+    def add(self, written: SnapshotCounts, *, outdated: bool = False) -> None:
+        """Add what was written; `outdated` where its counts have changed since."""
+        with self._lock:
+            self.written += written
+            self.outdated = self.outdated or outdated
 
 
 @dataclass

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns, customers, events
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.sources import Origins
+from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.backfill.transfer import Share, exchange
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.etl import job_state
@@ -20,17 +20,17 @@ from consumer_analytics.sql import query
 
 
 @dataclass(frozen=True)
-class Read:
+class Reading:
     """What has been read of a range, and is to be written.
 
     Attributes:
         figures: laid out in the temporary tables of the session that has read them.
-        stands: where the job stood then.
+        state: where the job stood then.
         bounds: of the periods.
     """
 
     figures: Figures
-    stands: JobState
+    state: JobState
     bounds: tuple[dt.datetime, ...]
 
 
@@ -39,7 +39,7 @@ def read(
     job: Job,
     bounds: tuple[dt.datetime, ...],
     share: Share | None = None,
-) -> Read:
+) -> Reading:
     """Lay out the cells of the periods, within the caller's transaction.
 
     Args:
@@ -58,17 +58,17 @@ def read(
         # A worker of the one session would take its core from the other, which has more to read.
         connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
-    stands = job_state.read(connection, job.settings)
+    state = job_state.read(connection, job.settings)
     with job.counts.timed("read"):
-        _lay_out(connection, job, figures, stands, bounds, share)
-    return Read(figures, stands, bounds)
+        _lay_out(connection, job, figures, state, bounds, share)
+    return Reading(figures, state, bounds)
 
 
 def _lay_out(
     connection: Connection,
     job: Job,
     figures: Figures,
-    stands: JobState,
+    state: JobState,
     bounds: tuple[dt.datetime, ...],
     share: Share | None,
 ) -> None:
@@ -82,21 +82,21 @@ def _lay_out(
     connection.execute(changes)
     if share is None or not share.first:
         with counts.timed("read events"):
-            origins = Origins(stands, bounds)
-            once = events.count(connection, settings, origins, bounds, types, request)
+            sources = EventSources(state, bounds)
+            once = events.count(connection, settings, sources, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
-            statuses = customers.count(connection, settings, stands, bounds)
+            statuses = customers.count(connection, settings, state, bounds)
     if share is not None:
         with counts.timed("exchange"):
             statuses, once = exchange(connection, share, statuses, once=once)
         before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
         connection.execute("analyze pg_temp.backfill_customers")
-        found: Sequence[str] = statuses or scalar(
+        named: Sequence[str] = statuses or scalar(
             connection, "select array(select distinct status from pg_temp.backfill_customers)"
         )
-        shape = shape_of(types, found)
+        shape = shape_of(types, named)
         others = not once and scalar_of(connection, "backfill/rest-exists", {"types": list(types)})
         shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(

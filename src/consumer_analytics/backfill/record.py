@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.backfill.request import Request
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db import locks, schema
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import Lock
@@ -50,9 +51,18 @@ def begin(connection: Connection, settings: Settings, request: Request, periods:
     return backfill_id
 
 
-def advance(connection: Connection, backfill_id: int, **done: int) -> None:
-    """Add to what is done: `periods`, and snapshots `written`, `untouched` and `restated`."""
-    connection.execute(query("backfill/advance"), {"id": backfill_id, **done})
+def advance(connection: Connection, backfill_id: int, written: SnapshotCounts) -> None:
+    """Add to what is done."""
+    connection.execute(
+        query("backfill/advance"),
+        {
+            "id": backfill_id,
+            "periods": written.periods,
+            "written": written.new,
+            "untouched": written.untouched,
+            "restated": written.restated,
+        },
+    )
 
 
 def unlock(connection: Connection, backfill_id: int) -> None:
@@ -92,8 +102,28 @@ def close(
 
 
 @dataclass(frozen=True)
-class Record:
-    """A backfill that was asked for, as `backfill list` shows it."""
+class BackfillRecord:
+    """A backfill that was asked for, as it is kept.
+
+    Attributes:
+        backfill_id: its number.
+        start_date: the first day.
+        end_date: the day after the last one.
+        interval: the name of the interval.
+        timezone: the IANA name of the zone whose days are meant.
+        consumers: only these; None: all and the whole system.
+        snapshot_source: provenance, `cli_backfill` or `airflow_backfill`.
+        requested_by: who asked.
+        state: `running`, `done`, `failed` or `interrupted`.
+        periods: how many there are.
+        periods_done: how many of them are written.
+        snapshots_written: rows that were not there.
+        snapshots_untouched: rows that were there and right.
+        snapshots_restated: rows that were there and are now as the sources say.
+        started_at: when it began.
+        finished_at: when it ended; None where it is at work or was killed.
+        summary: `seconds` by step, and `error_type` and `error` where one ended it.
+    """
 
     backfill_id: int
     start_date: dt.date
@@ -113,11 +143,21 @@ class Record:
     finished_at: dt.datetime | None
     summary: dict[str, Any]
 
+    @property
+    def error(self) -> str | None:
+        """What ended it; None where nothing did."""
+        error: str | None = self.summary.get("error")
+        return error
 
-def records(connection: Connection, limit: int = 20) -> list[Record]:
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return asdict(self)
+
+
+def records(connection: Connection, limit: int = 20) -> list[BackfillRecord]:
     """Return the latest backfills, the newest first."""
     schema.require_current(connection)
     rows = connection.execute(
         query("shared/backfill-list"), {"lock": Lock.BACKFILL.value, "limit": limit}
     )
-    return [Record(*row) for row in rows]
+    return [BackfillRecord(*row) for row in rows]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer_analytics.calendar import periods
+from consumer_analytics.calendar.intervals import interval_of
 from consumer_analytics.errors import UsageError
 
 
@@ -19,7 +20,7 @@ class Request:
     Attributes:
         start: the first day.
         end: the day after the last one.
-        interval: `daily` or `weekly`.
+        interval: the name of one of `calendar.intervals`.
         source: provenance, `cli_backfill` or `airflow_backfill`.
         who: who asks.
         consumers: only these, and no global row; None: all and the whole system.
@@ -56,14 +57,10 @@ def request_of(
     request = Request(
         periods.parse_date(start_date, "start_date"),
         periods.parse_date(end_date, "end_date"),
-        periods.parse_interval(interval),
+        interval_of(interval).name,
         source,
         who,
         tuple(dict.fromkeys(chosen)) or None,
     )
-    if request.end <= request.start:
-        raise UsageError(
-            f"end_date {request.end} is not after start_date {request.start}; "
-            "end_date is the first day that is left out"
-        )
+    periods.require_range(request.start, request.end)
     return request

@@ -45,8 +45,8 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
 
 def _fill_in_one(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
     with consistent(connection):
-        found = read(connection, job, bounds)
-    write(connection, job, found, (1, len(bounds) - 1))
+        reading = read(connection, job, bounds)
+    write(connection, job, reading, (1, len(bounds) - 1))
 
 
 def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> None:
@@ -68,8 +68,8 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
                     second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
                     imported.set()
                     share = Share(False, middle, types, *pipes)
-                    found = read(second, job, bounds, share)
-                write(second, job, found, (middle + 1, last))
+                    reading = read(second, job, bounds, share)
+                write(second, job, reading, (middle + 1, last))
             except BaseException as error:  # noqa: BLE001  (raised again by the first session)
                 failure.append(error)
                 job.stopped.set()
@@ -83,10 +83,10 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
                 thread = threading.Thread(target=other, args=[snapshot], daemon=True)
                 thread.start()
                 share = Share(True, middle, types, *pipes)
-                found = read(connection, job, bounds, share)
+                reading = read(connection, job, bounds, share)
                 # The snapshot is there to be taken as long as this transaction is.
                 imported.wait()
-            write(connection, job, found, (1, middle))
+            write(connection, job, reading, (1, middle))
             while thread.is_alive():
                 thread.join(PATIENCE)
         except AbandonedError:

@@ -12,7 +12,7 @@ from consumer_analytics.etl.plan import TimeRange, merged
 _ONE_DAY = dt.timedelta(days=1)
 
 
-class Origins:
+class EventSources:
     """Which days come from the counts that runs keep, and what from the source.
 
     Days that no instant cuts are taken from `event_days`; days that one cuts,
@@ -27,14 +27,14 @@ class Origins:
         purged_cut: a day that the source no longer holds whole and that is cut.
     """
 
-    def __init__(self, stands: JobState, bounds: tuple[dt.datetime, ...]) -> None:
+    def __init__(self, state: JobState, bounds: tuple[dt.datetime, ...]) -> None:
         """Decide it.
 
         Args:
-            stands: where the job stands.
+            state: where the job stands.
             bounds: of the periods.
         """
-        known, last = stands.processed_through, bounds[-1]
+        known, last = state.processed_through, bounds[-1]
         self.known = known
         self.first_day = instants.day_of(bounds[0])
         self.purged_cut: dt.date | None = None
@@ -43,10 +43,10 @@ class Origins:
             for bound in bounds
             if bound < known and not instants.is_midnight(bound)
         }
-        if stands.purged_through is not None:
-            cut = {day for day in cut if day >= stands.purged_through}
-            if stands.purged_through in cut:
-                self.purged_cut = stands.purged_through
+        if state.purged_through is not None:
+            cut = {day for day in cut if day >= state.purged_through}
+            if state.purged_through in cut:
+                self.purged_cut = state.purged_through
         stretches = merged([(day, day + _ONE_DAY) for day in cut])
         self.ranges = [
             TimeRange(instants.start_of(lower), min(instants.start_of(upper), last))

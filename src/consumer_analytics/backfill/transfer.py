@@ -35,7 +35,7 @@ class Pipe:
         self._blocks: queue.Queue[bytes] = queue.Queue(_BLOCKS_AHEAD)
         self._stopped = stopped
 
-    def give(self, connection: Connection, select: sql.Composable) -> None:
+    def send_rows(self, connection: Connection, select: sql.Composable) -> None:
         """Hand over what a query answers."""
         block = bytearray()
         statement = sql.SQL("copy ({}) to stdout (format binary)").format(select)
@@ -48,18 +48,18 @@ class Pipe:
         self._put(bytes(block))
         self._put(b"")
 
-    def take(self, connection: Connection, into: sql.Composable) -> None:
+    def receive_rows(self, connection: Connection, into: sql.Composable) -> None:
         """Put what is handed over into a table: `name (column, …)`."""
         statement = sql.SQL("copy {} from stdin (format binary)").format(into)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             while block := self._get():
                 copy.write(block)
 
-    def tell(self, value: Any) -> None:
+    def send(self, value: Any) -> None:
         """Hand over a value that JSON knows, before or after rows."""
         self._put(json.dumps(value).encode())
 
-    def told(self) -> Any:
+    def receive(self) -> Any:
         """Return the value that is handed over."""
         return json.loads(self._get())
 
@@ -101,7 +101,7 @@ class Share:
 def exchange(
     connection: Connection, share: Share, statuses: tuple[str, ...] | None, *, once: bool
 ) -> tuple[tuple[str, ...] | None, bool]:
-    """Hand the other session what it needs of what this one has read, and have the same of it.
+    """Hand the other session what it needs of what this one has read, and receive the same.
 
     In this order in both, so that they do not wait for each other.
 
@@ -111,22 +111,24 @@ def exchange(
     """
     columns = Shape(share.types, (), False).event_columns
     if share.first:
-        share.customers.tell(statuses)
-        share.customers.give(connection, _customers_later(share, statuses))
+        share.customers.send(statuses)
+        share.customers.send_rows(connection, _customers_later(share, statuses))
         typed = each(columns, "{} bigint")
         connection.execute(query("backfill/events-taken", columns=typed))
     else:
-        told = share.customers.told()
-        statuses = tuple(told) if told is not None else None
-        share.customers.take(connection, _customers_taken(connection, statuses))
+        received = share.customers.receive()
+        statuses = tuple(received) if received is not None else None
+        share.customers.receive_rows(connection, _customers_taken(connection, statuses))
     counted = sql.SQL("consumer_id, slot, rest, events {}").format(each(columns, "{}"))
     if share.first:
-        once = share.events.told()
-        share.events.take(connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted))
+        once = share.events.receive()
+        share.events.receive_rows(
+            connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted)
+        )
     else:
-        share.events.tell(once)
+        share.events.send(once)
         earlier = sql.SQL("select {} from pg_temp.backfill_counted where slot <= {}")
-        share.events.give(connection, earlier.format(counted, share.middle))
+        share.events.send_rows(connection, earlier.format(counted, share.middle))
     return statuses, once
 
 

@@ -11,7 +11,8 @@ from psycopg import sql
 
 from consumer_analytics.backfill import record
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.reading import Read
+from consumer_analytics.backfill.reading import Reading
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
@@ -23,13 +24,13 @@ _ROWS_AT_ONCE = 100_000
 _TRIES = 5
 
 
-def write(connection: Connection, job: Job, found: Read, slots: tuple[int, int]) -> None:
+def write(connection: Connection, job: Job, reading: Reading, slots: tuple[int, int]) -> None:
     """Write the snapshots of some slots of what was laid out, a chunk at a time.
 
     Args:
         connection: the session that has read them.
         job: the backfill at work.
-        found: what they are written from.
+        reading: what they are written from.
         slots: the first and the last.
     """
     first, last = slots
@@ -39,9 +40,9 @@ def write(connection: Connection, job: Job, found: Read, slots: tuple[int, int])
         if job.stopped.is_set():
             return
         end = min(start + step - 1, last)
-        _chunk(connection, job, found, (start, end), carry=end < last)
-        job.progress(job.counts.periods)
-    found.figures.forget()
+        _chunk(connection, job, reading, (start, end), carry=end < last)
+        job.progress(job.counts.written.periods)
+    reading.figures.forget()
 
 
 def restate(connection: Connection, job: Job) -> None:
@@ -49,22 +50,21 @@ def restate(connection: Connection, job: Job) -> None:
     with job.counts.timed("restate"), job_lock(connection, job.settings):
         reason = f"backfill {job.backfill_id}"
         restated = restating.restate(connection, job.settings, reason, job.notify)
-        job.counts.restated += restated
-        record.advance(
-            connection, job.backfill_id, periods=0, written=0, restated=restated, untouched=0
-        )
+        written = SnapshotCounts(restated=restated)
+        job.counts.add(written)
+        record.advance(connection, job.backfill_id, written)
 
 
 def _chunk(
-    connection: Connection, job: Job, found: Read, span: tuple[int, int], *, carry: bool
+    connection: Connection, job: Job, reading: Reading, span: tuple[int, int], *, carry: bool
 ) -> None:
     """Write the snapshots of some slots, in one transaction; `carry` where more come after them."""
-    counts, figures = job.counts, found.figures
+    counts, figures = job.counts, reading.figures
     with counts.timed("sum up"):
         figures.accumulate(*span)
     for attempt in range(_TRIES):
         try:
-            _write_chunk(connection, job, found, span)
+            _write_chunk(connection, job, reading, span)
             break
         except (psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
             # Another backfill has written to the same instants in the meantime.
@@ -76,55 +76,59 @@ def _chunk(
         figures.forget_span()
 
 
-def _write_chunk(connection: Connection, job: Job, found: Read, span: tuple[int, int]) -> None:
+def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple[int, int]) -> None:
     counts, request = job.counts, job.request
     first, last = span
-    stands, bounds = found.stands, found.bounds
-    consumers, whole, values = found.figures.rendered(first)
+    state, bounds = reading.state, reading.bounds
+    consumers, whole, values = reading.figures.rendered(first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
     values |= {
         "id": job.backfill_id,
         "job": watermark.JOB,
-        "known": stands.processed_through,
+        "known": state.processed_through,
         "from": bounds[first],
         "until": bounds[last],
         "snapshots": list(bounds[first : last + 1]),
-        "recountable_from": stands.purged_before,
+        "recountable_from": state.purged_before,
         "reason": f"backfill {job.backfill_id}",
     }
-    done = {"periods": last - first + 1, "written": 0, "restated": 0, "untouched": 0}
     waited = time.monotonic()
     # Runs keep out writers of other instants too, these do not.
     with job_lock(connection, job.settings, shared=True), consistent(connection):
-        counts.add("wait", time.monotonic() - waited)
+        counts.add_seconds("wait", time.monotonic() - waited)
         outdated = _mark_outdated(connection, values)
         with counts.timed("write"):
             if scalar_of(connection, "backfill/occupied", values):
-                _merge(connection, rendered, values, done, whole=request.consumers is None)
+                written = _merge(connection, rendered, values, whole=request.consumers is None)
             else:
-                for part in rendered:
-                    inserted = connection.execute(query("backfill/insert", rendered=part), values)
-                    done["written"] += inserted.rowcount
+                written = _insert(connection, rendered, values)
+    written += SnapshotCounts(periods=last - first + 1)
     # In a transaction of its own: two sessions may be done at the same time.
-    record.advance(connection, job.backfill_id, **done)
-    with counts.lock:
-        counts.outdated = counts.outdated or outdated
-        counts.periods += done["periods"]
-        counts.written += done["written"]
-        counts.restated += done["restated"]
-        counts.untouched += done["untouched"]
+    record.advance(connection, job.backfill_id, written)
+    counts.add(written, outdated=outdated)
+
+
+def _insert(
+    connection: Connection, rendered: list[sql.Composable], values: dict[str, Any]
+) -> SnapshotCounts:
+    """Write to a range that has no snapshot."""
+    return SnapshotCounts(
+        new=sum(
+            connection.execute(query("backfill/insert", rendered=part), values).rowcount
+            for part in rendered
+        )
+    )
 
 
 def _merge(
     connection: Connection,
     rendered: list[sql.Composable],
     values: dict[str, Any],
-    done: dict[str, int],
     *,
     whole: bool,
-) -> None:
+) -> SnapshotCounts:
     """Write to a range that has snapshots: insert what is missing, restate what differs."""
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     union = sql.SQL("\nunion all\n").join(rendered)
@@ -132,11 +136,11 @@ def _merge(
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), values).rowcount
-    done["restated"] = restated
+    withdrawn = 0
     if whole and scalar_of(connection, "shared/snapshots-are-there", values):
-        done["restated"] += connection.execute(query("shared/snapshots-withdraw"), values).rowcount
-    done["written"] = connection.execute(query("shared/snapshots-insert"), values).rowcount
-    done["untouched"] = rows - restated - done["written"]
+        withdrawn = connection.execute(query("shared/snapshots-withdraw"), values).rowcount
+    new = connection.execute(query("shared/snapshots-insert"), values).rowcount
+    return SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
 
 
 def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:

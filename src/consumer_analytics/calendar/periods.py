@@ -1,16 +1,17 @@
-"""Periods of a backfill: whole days or weeks in the configured time zone."""
+"""Periods of a backfill: a range of days of the configured zone, cut by an interval."""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from consumer_analytics.calendar.days import start_of_day
+from consumer_analytics.calendar.intervals import interval_of
 from consumer_analytics.errors import UsageError
 
-#: Days of a period, by the interval's name.
-INTERVALS = {"daily": 1, "weekly": 7}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -30,36 +31,13 @@ def parse_date(value: Any, name: str) -> dt.date:
     raise UsageError(f"{name} {value!r} is not a date; write it like 2025-10-01")
 
 
-def parse_interval(value: Any) -> str:
-    """Check the name of an interval.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if value not in INTERVALS:
-        raise UsageError(f"interval {value!r} is unknown; it is {' or '.join(INTERVALS)}")
-    return str(value)
-
-
-def start_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    """Return the first moment of a day in a zone, in UTC.
-
-    Where the clocks jump over midnight that is the moment of the jump; where
-    midnight comes twice, the first one.
-    """
-    try:
-        return dt.datetime.combine(day, dt.time.min, zone).astimezone(dt.UTC)
-    except OverflowError:
-        raise UsageError(f"{day.isoformat()} lies outside of the calendar") from None
-
-
 def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple[dt.datetime, ...]:
     """Return where the periods of a range begin, and where the last one ends.
 
     Args:
         start: the first day.
         end: the day after the last one; the last period is clipped there.
-        interval: `daily` or `weekly`.
+        interval: the name of an interval, such as `daily`.
         zone: whose days.
 
     Returns:
@@ -68,17 +46,28 @@ def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple
     Raises:
         UsageError: the range is empty or the interval unknown.
     """
+    require_range(start, end)
+    begin = interval_of(interval).begin
+    last = start_of_day(end, zone)
+    begins = itertools.takewhile(
+        lambda instant: instant < last, (begin(start, n, zone) for n in itertools.count())
+    )
+    result: list[dt.datetime] = []
+    for instant in (*begins, last):
+        # A zone that once jumped over a whole day has no period there.
+        if not result or instant > result[-1]:
+            result.append(instant)
+    return tuple(result)
+
+
+def require_range(start: dt.date, end: dt.date) -> None:
+    """Check that a range has a day.
+
+    Raises:
+        UsageError: it has none.
+    """
     if end <= start:
         raise UsageError(
             f"end_date {end.isoformat()} is not after start_date {start.isoformat()}; "
             "end_date is the first day that is left out"
         )
-    step = INTERVALS[parse_interval(interval)]
-    days = [start + dt.timedelta(days=n) for n in range(0, (end - start).days, step)]
-    found: list[dt.datetime] = []
-    for day in [*days, end]:
-        instant = start_of_day(day, zone)
-        # A zone that once jumped over a whole day has no period there.
-        if not found or instant > found[-1]:
-            found.append(instant)
-    return tuple(found)

@@ -46,10 +46,10 @@ class Schedule:
         """Return the last instant at or before this one, in UTC."""
         # From the hour on: health is asked for every few seconds, and this is remembered.
         hour = instant.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
-        found = _before(self._cron, self._zone, hour)
-        while (following := self.after(found)) <= instant:
-            found = following
-        return found
+        last = _before(self._cron, self._zone, hour)
+        while (following := self.after(last)) <= instant:
+            last = following
+        return last
 
 
 @cache
@@ -69,11 +69,11 @@ def _after(cron: str, zone: ZoneInfo, instant: dt.datetime) -> dt.datetime:
     """Return the first instant after this one; both in UTC, where no two instants are equal."""
     wall = instant.astimezone(zone).replace(tzinfo=None)
     times = _times(cron, wall)
-    found: dt.datetime = times.get_next(dt.datetime)
+    following: dt.datetime = times.get_next(dt.datetime)
     if times.expanded[1] == ["*"]:
         # Every hour: those that the clocks pass twice are due twice.
-        return instant + (found - wall)
-    return _instant(found, zone)
+        return instant + (following - wall)
+    return _instant(following, zone)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -83,9 +83,9 @@ def _before(cron: str, zone: ZoneInfo, instant: dt.datetime) -> dt.datetime:
     times = _times(cron, wall)
     while True:
         # On a wall clock that is set back, what was earlier may come later.
-        found = _instant(times.get_prev(dt.datetime), zone)
-        if found <= instant:
-            return found
+        earlier = _instant(times.get_prev(dt.datetime), zone)
+        if earlier <= instant:
+            return earlier
 
 
 def _instant(wall: dt.datetime, zone: ZoneInfo) -> dt.datetime:

@@ -29,9 +29,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=0, help="Differences to list; all are counted.")] = 50,
     repair: Annotated[
         bool,
-        typer.Option(
-            "--repair", help="Make good what differs, keep what was reported, audit again."
-        ),
+        typer.Option("--repair", help="Repair what differs, keep what was reported, audit again."),
     ] = False,
     accept_purged: AcceptPurged = False,
     as_json: JsonFlag = False,
@@ -49,30 +47,32 @@ def audit(
         "limit": limit,
         "accept_purged": accept_purged,
     }
-    repaired: dict[str, int] | None = None
+    repaired: engine.RepairResult | None = None
     with connected(settings(), "audit") as connection:
         with working() as notify:
-            found = engine.audit(connection, settings(), **options, notify=notify)
-        if repair and not found.clean:
+            result = engine.audit(connection, settings(), **options, notify=notify)
+        if repair and not result.clean:
             if not as_json:
-                _print(found)
+                _print(result)
             with working() as notify:
                 repaired = engine.repair(
-                    connection, settings(), found, accept_purged=accept_purged, notify=notify
+                    connection, settings(), result, accept_purged=accept_purged, notify=notify
                 )
-                found = engine.audit(connection, settings(), **options, notify=notify)
+                result = engine.audit(connection, settings(), **options, notify=notify)
     if as_json:
-        print_json(found.as_json() | ({"repaired": repaired} if repaired is not None else {}))
+        print_json(
+            result.as_json() | ({"repaired": repaired.as_json()} if repaired is not None else {})
+        )
     else:
         if repaired is not None:
             say(
-                f"repaired   {repaired['events_found']:,} events found, "
-                f"{repaired['events_vanished']:,} gone; {repaired['totals_corrected']:,} totals "
-                f"corrected, {repaired['rows_removed']:,} doubled rows removed, "
-                f"{repaired['snapshots_restated']:,} snapshot rows restated; audited again:"
+                f"repaired   {repaired.events_found:,} events found, "
+                f"{repaired.events_vanished:,} gone; {repaired.totals_corrected:,} totals "
+                f"corrected, {repaired.rows_removed:,} doubled rows removed, "
+                f"{repaired.snapshots_restated:,} snapshot rows restated; audited again:"
             )
-        _print(found)
-    if not found.clean:
+        _print(result)
+    if not result.clean:
         raise typer.Exit(1)
 
 
@@ -80,13 +80,13 @@ def _instant(text: str | None) -> dt.datetime | None:
     return None if text is None else instants.parse(text, settings().zone)
 
 
-def _print(found: engine.Audit) -> None:
+def _print(result: engine.AuditResult) -> None:
     say(
-        f"audited    {found.events:,} events before {exactly(found.processed_through)}, "
-        f"{found.snapshots:,} snapshots of {found.rows:,} rows"
+        f"audited    {result.events:,} events before {exactly(result.processed_through)}, "
+        f"{result.snapshots:,} snapshots of {result.rows:,} rows"
     )
-    say(f"counts     {found.missing:,} missing, {found.double:,} double")
-    if found.clean:
+    say(f"counts     {result.missing:,} missing, {result.double:,} double")
+    if result.clean:
         say("nothing differs")
     else:
         print_table(
@@ -100,22 +100,22 @@ def _print(found: engine.Audit) -> None:
                     _show(one.kept),
                     _show(one.recounted),
                 ]
-                for one in found.listed
+                for one in result.listed
             ],
         )
-        say(f"{found.differences:,} figures differ" + _more(found))
-        if found.awaiting:
+        say(f"{result.differences:,} figures differ" + _more(result))
+        if result.awaiting:
             say("late rows have been noted: the next run repairs what they concern")
-    if found.purged_before is not None:
+    if result.purged_before is not None:
         say(
-            f"purged     rows from before {exactly(found.purged_before)} are no longer all in the "
-            f"source: {found.days_not_recountable:,} days and {found.snapshots_not_recountable:,} "
-            "snapshots can no longer be recounted"
+            f"purged     rows from before {exactly(result.purged_before)} are no longer all in the "
+            f"source: {result.days_not_recountable:,} days and "
+            f"{result.snapshots_not_recountable:,} snapshots can no longer be recounted"
         )
 
 
-def _more(found: engine.Audit) -> str:
-    hidden = found.differences - len(found.listed)
+def _more(result: engine.AuditResult) -> str:
+    hidden = result.differences - len(result.listed)
     return f", {hidden:,} of them not listed" if hidden else ""
 
 

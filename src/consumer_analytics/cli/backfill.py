@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from consumer_analytics import backfill as engine
+from consumer_analytics.calendar import intervals
 from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
@@ -18,7 +18,14 @@ from consumer_analytics.settings import settings
 app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    help=f"""Write the snapshot at the end of every {intervals.choices()} of a range.
+
+    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
+    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
+    """,
+)
 def backfill(
     context: typer.Context,
     start_date: Annotated[
@@ -30,8 +37,11 @@ def backfill(
         typer.Option("--end-date", metavar="DATE", help="The day after the last one."),
     ] = None,
     interval: Annotated[
-        str, typer.Option("--interval", metavar="daily|weekly", help="Length of a period.")
-    ] = "daily",
+        str,
+        typer.Option(
+            "--interval", metavar="|".join(intervals.INTERVALS), help="Length of a period."
+        ),
+    ] = intervals.default(),
     consumer: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,11 +55,7 @@ def backfill(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the snapshot at the end of every day or week of a range.
-
-    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
-    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
-    """
+    """Write the snapshots of a range, or say what that would do."""
     if context.invoked_subcommand is not None:
         return
     if start_date is None or end_date is None:
@@ -60,12 +66,12 @@ def backfill(
     reached = periods = 0
     try:
         with connected(settings(), "backfill") as connection:
-            outlook = engine.look(connection, settings(), request)
-            periods = outlook.periods
+            estimate = engine.estimate_of(connection, settings(), request)
+            periods = estimate.periods
             if dry_run and as_json:
-                print_json(outlook.as_json(request))
+                print_json(estimate.as_json(request))
             if not as_json:
-                print_outlook(outlook, request)
+                print_estimate(estimate, request)
             if dry_run:
                 return
             with progress("periods", before="reading the source") as show:
@@ -75,7 +81,9 @@ def backfill(
                     reached = count
                     show(count, total)
 
-                done = engine.backfill(connection, settings(), request, notify=warn, progress=shown)
+                result = engine.backfill(
+                    connection, settings(), request, notify=warn, progress=shown
+                )
     except KeyboardInterrupt:
         warn(
             f"stopped after {reached:,} of {periods:,} periods, which are whole; "
@@ -85,9 +93,9 @@ def backfill(
         )
         raise
     if as_json:
-        print_json(done)
+        print_json(result.as_json())
     else:
-        print_done(done)
+        print_result(result)
 
 
 @app.command("list")
@@ -97,18 +105,18 @@ def list_(
 ) -> None:
     """List the backfills that were asked for, with their state and counts."""
     with connected(settings(), "backfill list") as connection:
-        found = engine.records(connection, limit)
+        records = engine.records(connection, limit)
     if as_json:
-        print_json([asdict(record) for record in found])
+        print_json([record.as_json() for record in records])
         return
-    if not found:
+    if not records:
         say("no backfill yet")
         return
-    for record in found:
+    for record in records:
         print_record(record)
 
 
-def print_record(record: engine.Record) -> None:
+def print_record(record: engine.BackfillRecord) -> None:
     """Tell of one backfill, within the width of a terminal."""
     asked = record.consumers
     whose = "all consumers" if asked is None else f"{len(asked):,} consumer{'s'[: len(asked) > 1]}"
@@ -125,35 +133,37 @@ def print_record(record: engine.Record) -> None:
         f"{written:,} written, {untouched:,} untouched, {record.snapshots_restated:,} restated",
         f"{moment(record.started_at)}{took}",
         f"by {record.requested_by}, {record.snapshot_source}, days of {record.timezone}",
-        record.summary.get("error"),
+        record.error,
     ]
     for line in filter(None, details):
         say(f"{'':19}{line}")
 
 
-def print_outlook(outlook: engine.Outlook, request: engine.Request) -> None:
+def print_estimate(estimate: engine.Estimate, request: engine.Request) -> None:
     """Say what a backfill will do."""
     say(
         f"range      {request.start} to {request.end}, {request.interval}: "
-        f"{outlook.periods:,} periods"
+        f"{estimate.periods:,} periods"
     )
-    if outlook.periods:
-        say(f"stamped    {exactly(outlook.bounds[1])} to {exactly(outlook.bounds[-1])}")
+    if estimate.periods:
+        say(f"stamped    {exactly(estimate.bounds[1])} to {exactly(estimate.bounds[-1])}")
     whole = request.consumers is None
     say(
-        f"snapshots  about {outlook.snapshots:,}, "
-        f"of {outlook.consumers:,} consumer{'s'[: outlook.consumers != 1]}"
+        f"snapshots  about {estimate.snapshots:,}, "
+        f"of {estimate.consumers:,} consumer{'s'[: estimate.consumers != 1]}"
         + (" and the whole system" if whole else ", none of the whole system")
     )
-    if outlook.there:
-        say(f"there      {outlook.there:,} periods have their snapshots already")
-    say(f"reads      about {outlook.rows_to_scan:,} events of the source, as the planner estimates")
-    say(f"writes     about {size(outlook.bytes_to_write)} to disk, indexes included")
+    if estimate.there:
+        say(f"there      {estimate.there:,} periods have their snapshots already")
+    say(
+        f"reads      about {estimate.rows_to_scan:,} events of the source, as the planner estimates"
+    )
+    say(f"writes     about {size(estimate.bytes_to_write)} to disk, indexes included")
 
 
-def print_done(done: dict[str, Any]) -> None:
+def print_result(result: engine.BackfillResult) -> None:
     """Say what a backfill did."""
     say(
-        f"done       {done['periods']:,} periods: {done['snapshots_written']:,} snapshots written, "
-        f"{done['snapshots_untouched']:,} untouched, {done['snapshots_restated']:,} restated"
+        f"done       {result.periods:,} periods: {result.snapshots_written:,} snapshots written, "
+        f"{result.snapshots_untouched:,} untouched, {result.snapshots_restated:,} restated"
     )

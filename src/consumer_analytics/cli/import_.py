@@ -71,7 +71,7 @@ def import_(
     _tell(report)
 
 
-def _tell(report: importer.Report) -> None:
+def _tell(report: importer.ImportReport) -> None:
     print_table(
         ("table", "read", "inserted", "already there", "different", "repeated", "took"),
         [

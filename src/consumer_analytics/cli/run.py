@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import run as engine
+from consumer_analytics.etl.models import RunSummary
 from consumer_analytics.formatting import duration, exactly
 from consumer_analytics.settings import settings
 
@@ -35,43 +36,44 @@ def run(
     with connected(settings(), "run") as connection:
         summary = engine.run(connection, settings(), at=at, notify=warn)
     if as_json:
-        print_json(summary)
+        print_json(summary.as_json())
     else:
         print_summary(summary)
 
 
-def print_summary(summary: dict[str, Any]) -> None:
+def print_summary(summary: RunSummary) -> None:
     """Tell people what a run did."""
-    if summary["window_end"] is None:
+    if summary.window is None:
         say("nothing could be processed yet")
     else:
-        say(f"window     {exactly(summary['window_start'])} to {exactly(summary['window_end'])}")
+        start, end = summary.window
+        say(f"window     {exactly(start)} to {exactly(end)}")
         say(
-            f"read       {summary['rows_read']:,} events; "
-            f"{summary['new_events']:,} events and {summary['new_customers']:,} customers "
+            f"read       {summary.rows_read:,} events; "
+            f"{summary.new_events:,} events and {summary.new_customers:,} customers "
             "are new in the window"
         )
-        restated = summary["snapshots_restated"]
+        restated = summary.snapshots_restated
         say(
-            f"snapshots  {summary['snapshots_written']:,} written"
+            f"snapshots  {summary.snapshots_written:,} written"
             + (f", {restated:,} restated" if restated else "")
         )
-    corrections = summary["corrections"]
-    if corrections["from"]:
+    corrections = summary.corrections
+    if corrections.first_day is not None:
         say(
-            f"corrected  days from {corrections['from']}: {corrections['found']:,} events found, "
-            f"{corrections['vanished']:,} gone"
+            f"corrected  days from {corrections.first_day}: {corrections.found:,} events found, "
+            f"{corrections.vanished:,} gone"
         )
-    for kind, value in summary["bad_rows"].items():
+    for kind, value in summary.bad_rows.as_json().items():
         shown = (
             f"{len(value):,}: {', '.join(value[:3])}" if isinstance(value, list) else f"{value:,}"
         )
         warn(f"{kind.replace('_', ' ')}: {shown}")
-    if summary["held_back_by"]:
+    if summary.held_back_by:
         warn(
-            f"stopped short of {exactly(summary['requested'])}; the next run takes in the rest "
-            f"({len(summary['held_back_by'])} open transaction(s), named above)"
+            f"stopped short of {exactly(summary.requested)}; the next run takes in the rest "
+            f"({len(summary.held_back_by)} open transaction(s), named above)"
         )
     print_table(
-        ["step", "took"], [[step, duration(took)] for step, took in summary["seconds"].items()]
+        ["step", "took"], [[step, duration(took)] for step, took in summary.seconds.items()]
     )

@@ -18,14 +18,16 @@ from consumer_analytics.settings import settings
 def simulate(
     consumers: Annotated[
         int, typer.Option(help="Tenants, of very different sizes.")
-    ] = simulator.Plan.consumers,
+    ] = simulator.SimulationPlan.consumers,
     customers: Annotated[
         int, typer.Option(help="Customers in all, those deleted again included.")
-    ] = simulator.Plan.customers,
+    ] = simulator.SimulationPlan.customers,
     events: Annotated[
         int, typer.Option(help="Events in all, the customers' own histories included.")
-    ] = simulator.Plan.events,
-    days: Annotated[int, typer.Option(help="Length of the history.")] = simulator.Plan.days,
+    ] = simulator.SimulationPlan.events,
+    days: Annotated[
+        int, typer.Option(help="Length of the history.")
+    ] = simulator.SimulationPlan.days,
     until: Annotated[
         str,
         typer.Option(
@@ -36,10 +38,10 @@ def simulate(
     ] = "",
     seed: Annotated[
         int, typer.Option(help="Which of the many possible histories.")
-    ] = simulator.Plan.seed,
+    ] = simulator.SimulationPlan.seed,
     event_types: Annotated[
         int, typer.Option(help="Types of ordinary events.")
-    ] = simulator.Plan.event_types,
+    ] = simulator.SimulationPlan.event_types,
     append: Annotated[
         bool, typer.Option("--append", help="Add to source tables that are not empty.")
     ] = False,
@@ -54,7 +56,7 @@ def simulate(
         summary = simulator.simulate(
             connection,
             settings(),
-            simulator.Plan(
+            simulator.SimulationPlan(
                 until=end or simulator.today(connection),
                 consumers=consumers,
                 customers=customers,

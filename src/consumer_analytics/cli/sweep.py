@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,7 +47,7 @@ def sweep(
         raise UsageError("give --days or --since, not both")
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
     with connected(settings(), "sweep") as connection:
-        found = engine.sweep(
+        result = engine.sweep(
             connection,
             settings(),
             days=days,
@@ -56,35 +56,38 @@ def sweep(
             notify=note,
         )
     if as_json:
-        print_json(found)
+        print_json(result.as_json())
     else:
-        print_found(found)
+        print_result(result)
 
 
-def print_found(found: dict[str, Any]) -> None:
+def print_result(result: engine.SweepResult) -> None:
     """Tell people what a sweep found and did."""
-    say(f"swept      {found['since'] or 'the beginning'} to {exactly(found['processed_through'])}")
-    if found["days_corrected"]:
+    say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
+    if result.days_corrected:
         say(
-            f"corrected  {found['days_corrected']:,} days, {found['consumers_corrected']:,} "
-            f"consumers, {found['types_corrected']:,} types: {found['events_found']:,} events "
-            f"found, {found['events_vanished']:,} gone"
+            f"corrected  {result.days_corrected:,} days, {result.consumers_corrected:,} "
+            f"consumers, {result.types_corrected:,} types: {result.events_found:,} events "
+            f"found, {result.events_vanished:,} gone"
         )
         print_table(
             ["consumer", "type", "day", "was counted", "source has"],
-            [list(one.values()) for one in found["differences"]],
+            [
+                [one.consumer_id, one.event_type, one.day, one.counted, one.source]
+                for one in result.differences
+            ],
         )
-    if found["snapshots_with_other_customers"]:
+    if result.snapshots_with_other_customers:
         say(
-            f"customers  differ at {found['snapshots_with_other_customers']:,} snapshots "
+            f"customers  differ at {result.snapshots_with_other_customers:,} snapshots "
             "from what was reported"
         )
-    if not found["days_corrected"] and not found["snapshots_with_other_customers"]:
+    if not result.days_corrected and not result.snapshots_with_other_customers:
         say("nothing differs")
-    say(f"restated   {found['snapshots_restated']:,} snapshot rows")
-    if found["purged_before"] is not None:
+    say(f"restated   {result.snapshots_restated:,} snapshot rows")
+    if result.purged_before is not None:
         say(
-            f"purged     rows from before {exactly(found['purged_before'])} are no longer all in "
+            f"purged     rows from before {exactly(result.purged_before)} are no longer all in "
             f"the source: older days can no longer be recounted, and "
-            f"{found['snapshots_not_recountable']:,} snapshots stay as they were reported"
+            f"{result.snapshots_not_recountable:,} snapshots stay as they were reported"
         )

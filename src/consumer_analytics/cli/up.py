@@ -23,7 +23,7 @@ _CHANGE_SECONDS = 2
 _REMIND_SECONDS = 10
 
 
-class _Teller:
+class _Notifier:
     """Shows steps on standard error, results on standard output."""
 
     @contextmanager
@@ -104,9 +104,9 @@ def up(
     sample data, Airflow's web server, scheduler, DAG processor and triggerer. All of its data is
     kept in CONSUMER_ANALYTICS_HOME and found again by the next start. Ctrl-C stops every process.
     """
-    wishes = local.Wishes(airflow=not no_airflow, once=once, sample=sample)
+    options = local.UpOptions(airflow=not no_airflow, once=once, sample=sample)
     try:
-        local.up(settings(), wishes, _Teller())
+        local.up(settings(), options, _Notifier())
     except KeyboardInterrupt:
         err.print("stopped before it was up")
         raise typer.Exit(130) from None

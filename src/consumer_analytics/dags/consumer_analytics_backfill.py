@@ -5,9 +5,9 @@ Trigger it with the form, or on the command line:
     airflow dags trigger consumer_analytics_backfill \
         --conf '{"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}'
 
-* **`start_date`** is the first day, **`end_date`** the first day that is left out. Each day or
-  week between them gets the snapshot at its end: October 2025, daily, is stamped 2025-10-02 to
-  2025-11-01. The last week is clipped at `end_date`.
+* **`start_date`** is the first day, **`end_date`** the first day that is left out. Each period
+  between them gets the snapshot at its end: October 2025, daily, is stamped 2025-10-02 to
+  2025-11-01. The last period is clipped at `end_date`.
 * **Bad parameters fail the first task**, with one sentence in its log, before anything is written.
 * **Running it again changes nothing.** Snapshots that are there and right are not touched; those
   that live runs wrote keep their provenance. A run that was stopped goes on where it was.
@@ -23,12 +23,13 @@ from typing import Any
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from consumer_analytics.calendar import intervals
 from consumer_analytics.errors import UsageError
 from consumer_analytics.orchestration import assets, backfill, dag_arguments
 
 with DAG(
     dag_id="consumer_analytics_backfill",
-    description="Snapshots of a past range, by day or by week",
+    description=f"Snapshots of a past range, by {intervals.choices()}",
     schedule=None,
     # It runs when it is asked to, and never by itself.
     is_paused_upon_creation=False,
@@ -46,11 +47,11 @@ with DAG(
             description="First day that is left out; today at the latest.",
         ),
         "interval": Param(
-            "daily",
+            intervals.default(),
             type="string",
-            enum=["daily", "weekly"],
+            enum=list(intervals.INTERVALS),
             title="Interval",
-            description="A snapshot at the end of every day, or of every week.",
+            description=f"A snapshot at the end of every {intervals.choices()}.",
         ),
     },
     doc_md=__doc__,

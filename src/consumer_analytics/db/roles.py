@@ -79,12 +79,12 @@ for _view in ("", "_latest", "_system", "_events", "_statuses", "_revisions"):
 #: What the dashboard shows besides: runs, backfills, incidents, and how fresh it all is.
 _SHOWN = frozenset(
     {
+        "alembic_version",
         "backfills",
         "checks",
         "deadline_misses",
         "incident_changes",
         "incidents",
-        "migrations",
         "runs",
         "state",
         "task_failures",
@@ -98,7 +98,7 @@ _SOURCE_COLUMNS = {
     "customer_events": ("created_at",),
 }
 #: Internal tables that only a migration writes, and the one that says who is who.
-_READ_ONLY = frozenset({"migrations", "alembic_version"})
+_READ_ONLY = frozenset({"alembic_version"})
 _OUT_OF_REACH = frozenset({"tenants"})
 _GUARDED = ("consumer_analytics", "consumer_analytics_revisions")
 _LONGEST_NAME = 63
@@ -485,7 +485,7 @@ def _require_login(connection: Connection, login: str) -> None:
 
 def _tenants(connection: Connection) -> dict[str, list[str]]:
     """Return the tenants' logins and their consumers."""
-    found: dict[str, list[str]] = {}
+    logins: dict[str, list[str]] = {}
     for login, consumer in connection.execute(query("db/tenants-list")):
-        found.setdefault(login, []).append(consumer)
-    return found
+        logins.setdefault(login, []).append(consumer)
+    return logins

@@ -1,8 +1,8 @@
 """The product's own schema: its migrations, and whether a database has them.
 
-Alembic orders the revisions and commits each one with its record. Beside its
-own table we keep each file's checksum, so that a schema made by other files
-is told apart from ours.
+Alembic orders the revisions and commits each one with its record. Its row holds
+each file's checksum as well, so that a schema made by other files is told apart
+from ours, without importing Alembic.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
@@ -25,6 +26,8 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 INTERNAL = "consumer_analytics_internal"
+#: From this migration on Alembic's row is the only record.
+_ONE_RECORD = "0016"
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,33 @@ def migrations() -> tuple[Migration, ...]:
     )
 
 
-def applied(connection: Connection) -> dict[str, tuple[str, str]]:
-    """Return the applied migrations: version to (name, checksum)."""
-    if scalar(connection, "select to_regclass(%s)", f"{INTERNAL}.migrations") is None:
-        return {}
-    rows = connection.execute(
-        "select version, name, checksum from consumer_analytics_internal.migrations"
-    )
-    return {version: (name, checksum) for version, name, checksum in rows}
+@dataclass(frozen=True)
+class Applied:
+    """What a database says of the migrations that it has.
+
+    Attributes:
+        version: the last one's number, four digits.
+        product_version: the product's that applied it.
+        checksums: of the files that were run, in their order.
+    """
+
+    version: str
+    product_version: str
+    checksums: tuple[str, ...]
+
+
+def applied(connection: Connection) -> Applied | None:
+    """Return what is recorded; None where nothing is."""
+    if scalar(connection, "select to_regclass(%s)", f"{INTERNAL}.alembic_version") is None:
+        return None
+    row = connection.execute(query("db/migrations-applied")).fetchone()
+    if row is None:
+        return None
+    version, product_version, checksums = row
+    if checksums is None:
+        row = connection.execute(query("db/migrations-applied-until-0015")).fetchone()
+        product_version, checksums = row or ("", [])
+    return Applied(version, product_version, tuple(checksums))
 
 
 def pending(connection: Connection) -> list[Migration]:
@@ -76,27 +98,35 @@ def pending(connection: Connection) -> list[Migration]:
             newer version, by a changed file, or a table of the same name is
             somebody else's.
     """
+    ours = migrations()
     there = applied(connection)
-    ours = {migration.version: migration for migration in migrations()}
-    if unknown := sorted(set(there) - set(ours)):
+    if there is None:
+        _require_no_namesakes(connection)
+        return list(ours)
+    if there.version > ours[-1].version:
         raise SchemaError(
-            f"the database has migration {there[unknown[-1]][0]}, which this version "
-            f"({consumer_analytics.__version__}) does not know; install the newer version"
+            f"the database has migration {there.version} of version {there.product_version}, "
+            f"which this version ({consumer_analytics.__version__}) does not know; "
+            "install the newer version"
         )
-    for version, (name, checksum) in sorted(there.items()):
-        if ours[version].checksum != checksum:
+    done = [migration for migration in ours if migration.version <= there.version]
+    for migration, checksum in zip_longest(done, there.checksums):
+        if migration is None or migration.checksum != checksum:
+            name = there.version if migration is None else migration.name
             raise SchemaError(
                 f"migration {name} in the database is not the one of this version "
                 "(checksums differ); use the version that made it, or another database"
             )
-    if not there:
-        for table in ("consumer_analytics", "etl_job_watermarks"):
-            if scalar(connection, "select to_regclass(%s)", f"public.{table}") is not None:
-                raise SchemaError(
-                    f"table public.{table} exists but is not this product's; "
-                    "rename it or use another database"
-                )
-    return [migration for version, migration in sorted(ours.items()) if version not in there]
+    return list(ours[len(done) :])
+
+
+def _require_no_namesakes(connection: Connection) -> None:
+    for table in ("consumer_analytics", "etl_job_watermarks"):
+        if scalar(connection, "select to_regclass(%s)", f"public.{table}") is not None:
+            raise SchemaError(
+                f"table public.{table} exists but is not this product's; "
+                "rename it or use another database"
+            )
 
 
 def require_current(connection: Connection) -> None:
@@ -128,11 +158,12 @@ def _driver(bound: Any) -> Connection:
 
 
 def _record(**event: Any) -> None:
-    """Write our record of a migration, in the migration's own transaction."""
+    """Complete Alembic's record of a migration, in the migration's own transaction."""
     version = event["step"].up_revision_id
     migration = next(one for one in migrations() if one.version == version)
+    statement = "migrations-record" + ("-until-0015" if version < _ONE_RECORD else "")
     _driver(event["ctx"].connection).execute(
-        query("db/migrations-record"),
+        query(f"db/{statement}"),
         {
             "version": version,
             "name": migration.name,

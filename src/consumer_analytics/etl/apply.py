@@ -16,9 +16,11 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, extract, watermark
+from consumer_analytics.etl import capture, watermark
+from consumer_analytics.etl.extract import Extracts
+from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
-from consumer_analytics.etl.snapshots import of_plan
+from consumer_analytics.etl.snapshots import snapshots_of_plan
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -31,20 +33,19 @@ class Written:
         inserted: snapshot rows that were not there yet.
         restated: rows that said something else, or should not be there.
         unknown_consumers: who has a snapshot and is not registered.
-        corrections: what the recounted days brought to light: `from` (the first day
-            corrected, or None), `found` and `vanished` events.
+        corrections: what the days that were counted again brought to light.
     """
 
     inserted: int = 0
     restated: int = 0
     unknown_consumers: tuple[str, ...] = ()
-    corrections: dict[str, Any] = field(default_factory=dict)
+    corrections: Corrections = field(default_factory=Corrections)
 
 
 def apply(
     connection: Connection,
     settings: Settings,
-    extracts: extract.Extracts,
+    extracts: Extracts,
     plan: Plan,
     snapshot_source: str,
     reason: str,
@@ -85,19 +86,14 @@ def apply(
             connection.execute(query("etl/apply/events-forget-zeros"))
         _advance(connection, plan, corrected_from)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
-    done = Written()
+    written = Written()
     if plan.snapshots:
         with timed(seconds, "write"):
-            snapshots = of_plan(connection, settings, extracts.customers, plan, snapshot_source)
-            done = _write_snapshots(connection, settings, plan, values, snapshots)
-    return replace(
-        done,
-        corrections={
-            "from": corrected_from.isoformat() if corrected_from else None,
-            "found": found,
-            "vanished": vanished,
-        },
-    )
+            snapshots = snapshots_of_plan(
+                connection, settings, extracts.customers, plan, snapshot_source
+            )
+            written = _write_snapshots(connection, settings, plan, values, snapshots)
+    return replace(written, corrections=Corrections(corrected_from, found, vanished))
 
 
 def _write_snapshots(
@@ -147,10 +143,10 @@ def _unseen_from(processed_through: dt.datetime) -> dt.date | str:
     return day + dt.timedelta(days=1)
 
 
-def not_recountable(plan: Plan) -> list[dt.datetime]:
+def not_recountable(plan: Plan) -> tuple[dt.datetime, ...]:
     """Return the plan's instants that the source can no longer tell: it was purged since."""
     horizon = plan.job_state.purged_before
-    return [at for at in plan.snapshots if horizon is not None and at < horizon]
+    return tuple(at for at in plan.snapshots if horizon is not None and at < horizon)
 
 
 def _passes_snapshots(connection: Connection, plan: Plan) -> bool:

@@ -7,32 +7,51 @@ beside the plan it was made for.
 
 from __future__ import annotations
 
-import datetime as dt
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import (
-    INFINITY,
-    MINUS_INFINITY,
-    Connection,
-    consistent,
-    scalar_of,
-)
+from consumer_analytics.db.connection import Connection, consistent
 from consumer_analytics.etl import job_state
-from consumer_analytics.etl.models import Run
-from consumer_analytics.etl.plan import Plan, TimeRange, plan_run, slot_of
+from consumer_analytics.etl.customers import EXTRACTED_CUSTOMERS, extract_customers
+from consumer_analytics.etl.events import EXTRACTED_EVENTS, extract_events
+from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run
+from consumer_analytics.etl.plan import Plan, plan_run
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-PARTS = ("customers", "events")
 _TRIES = 5
-_ONE_DAY = dt.timedelta(days=1)
+_Figures = TypeVar("_Figures", CustomerExtract, EventExtract)
+
+
+@dataclass(frozen=True)
+class Part(Generic[_Figures]):
+    """One of the two extracts.
+
+    Attributes:
+        name: as the database knows it.
+        make: makes it for a plan, within the caller's transaction.
+        figures: what it tells of itself.
+        made: the table that `make` leaves.
+    """
+
+    name: str
+    make: Callable[[Connection, Settings, Plan], _Figures]
+    figures: type[_Figures]
+    made: sql.Identifier
+
+    @property
+    def left(self) -> sql.Identifier:
+        """The table in which it waits for the load."""
+        return sql.Identifier("consumer_analytics_internal", f"extracted_{self.name}")
+
+
+CUSTOMERS = Part("customers", extract_customers, CustomerExtract, EXTRACTED_CUSTOMERS)
+EVENTS = Part("events", extract_events, EventExtract, EXTRACTED_EVENTS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +59,7 @@ class Extracts:
     """Where a plan's extracts are: relations that can stand in a FROM clause.
 
     Attributes:
-        customers: consumer_id, slot, status, n, dated, created_us, born.
+        customers: as `customers-changes` makes it.
         events: consumer_id, day, slot, event_type, n.
     """
 
@@ -49,42 +68,21 @@ class Extracts:
 
 
 #: Those that this transaction has made.
-OWN = Extracts(
-    sql.Identifier("pg_temp", "extracted_customers"), sql.Identifier("pg_temp", "extracted_events")
-)
+OWN = Extracts(CUSTOMERS.made, EVENTS.made)
 
 
-def left_for(run_id: int) -> Extracts:
-    """Return the extracts that the steps have left for a run's load."""
-    customers, events = (
-        sql.SQL("(select * from consumer_analytics_internal.{} where run_id = {})").format(
-            sql.Identifier(f"extracted_{part}"), run_id
-        )
-        for part in PARTS
-    )
-    return Extracts(customers, events)
+def customers(connection: Connection, settings: Settings, run: Run) -> CustomerExtract:
+    """Count the customers as they stood at the run's instants, and leave them for the load."""
+    return _leave(connection, settings, run, CUSTOMERS)
 
 
-def customers(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
-    """Count the customers as they stood at the run's instants.
-
-    Returns:
-        Figures for the log: window, customers at the last instant, seconds.
-    """
-    return _extract(connection, settings, run, "customers")
+def events(connection: Connection, settings: Settings, run: Run) -> EventExtract:
+    """Count the events that the run reads, and leave them for the load."""
+    return _leave(connection, settings, run, EVENTS)
 
 
-def events(connection: Connection, settings: Settings, run: Run) -> dict[str, Any]:
-    """Count the events that the run reads.
-
-    Returns:
-        Figures for the log: window, rows read, seconds.
-    """
-    return _extract(connection, settings, run, "events")
-
-
-def _extract(connection: Connection, settings: Settings, run: Run, part: str) -> dict[str, Any]:
-    """Run one extract in a transaction of its own; after a twin of it, if one was at work."""
+def _leave(connection: Connection, settings: Settings, run: Run, part: Part[_Figures]) -> _Figures:
+    """Make one extract in a transaction of its own; after a twin of it, if one was at work."""
     for attempt in range(_TRIES):
         try:
             with consistent(connection):
@@ -92,15 +90,15 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
                 # The extract's row first, then what it stands for: as the load does that
                 # clears them, so that one waits for the other and never both.
                 forget(connection, run.run_id, part)
-                figures = extract_part(connection, settings, plan, part)
-                connection.execute(query(f"etl/extract/{part}-hand-over"), {"run_id": run.run_id})
+                figures = part.make(connection, settings, plan)
+                hand_over(connection, run.run_id, part)
                 connection.execute(
-                    query("etl/extract/extracts-put"),
+                    query("etl/extract/put"),
                     {
                         "run_id": run.run_id,
-                        "part": part,
+                        "part": part.name,
                         "plan": Jsonb(plan.as_json()),
-                        "figures": Jsonb(figures),
+                        "figures": Jsonb(figures.as_json()),
                     },
                 )
                 return figures
@@ -111,149 +109,53 @@ def _extract(connection: Connection, settings: Settings, run: Run, part: str) ->
     raise AssertionError("unreachable")
 
 
-def extract_part(
-    connection: Connection, settings: Settings, plan: Plan, part: str
-) -> dict[str, Any]:
-    """Make one of this transaction's own extracts for a plan."""
-    started = time.monotonic()
-    connection.execute(
-        sql.SQL("drop table if exists {}").format(sql.Identifier("pg_temp", f"extracted_{part}"))
-    )
-    figures = (
-        _customers(connection, settings, plan)
-        if part == "customers"
-        else _events(connection, settings, plan)
-    )
-    return figures | {"seconds": round(time.monotonic() - started, 3)}
+def hand_over(connection: Connection, run_id: int, part: Part[Any]) -> None:
+    """Leave what this transaction has extracted for the session that loads."""
+    connection.execute(query(f"etl/extract/{part.name}-hand-over"), {"run_id": run_id})
 
 
-def forget(connection: Connection, run_id: int, part: str) -> None:
-    """Drop what an extract has left, if it has, within the caller's transaction."""
-    connection.execute(query("etl/extract/extracts-remove"), {"run_id": run_id, "part": part})
-    table = sql.Identifier("consumer_analytics_internal", f"extracted_{part}")
-    connection.execute(sql.SQL("delete from {} where run_id = %s").format(table), [run_id])
-
-
-def _customers(connection: Connection, settings: Settings, plan: Plan) -> dict[str, Any]:
-    lifetime = sql.SQL("on commit drop")
-    connection.execute(query("shared/customers-changes", table=OWN.customers, lifetime=lifetime))
-    return customers_of(connection, settings, plan, OWN.customers)
-
-
-def customers_of(
+def take(
     connection: Connection,
     settings: Settings,
+    run: Run,
     plan: Plan,
-    into: sql.Composable,
-    *,
-    read_only: bool = False,
-) -> dict[str, Any]:
-    """Count the customers at a plan's instants, within the caller's transaction.
+    part: Part[_Figures],
+    notify: Callable[[str], None],
+) -> tuple[sql.Composable, _Figures]:
+    """Return where a plan's extract is: the one left for the run where it fits, or a new one.
 
-    Args:
-        connection: in a transaction.
-        settings: for the source's schema.
-        plan: the plan.
-        into: where the changes go.
-        read_only: whether the transaction may make no table, not even a temporary one.
+    Returns:
+        A relation that can stand in a FROM clause, and what the extract tells of itself.
     """
-    if not plan.snapshots:
-        return {"customers": 0}
-    # For one instant the groups are consumers and statuses: few, as the planner can tell.
-    slot: sql.Composable = (
-        sql.SQL("1")
-        if len(plan.snapshots) == 1
-        else sql.SQL("width_bucket(created_at::timestamptz, {}::timestamptz[])").format(
-            list(plan.bounds)
-        )
-    )
-    values = {"start": plan.bounds[0], **instants_of(plan.bounds)}
-    source = settings.source_schema
-    present = query("etl/extract/customers-present", source, slot_of_customer=slot)
-    if not read_only:
-        connection.execute("drop table if exists pg_temp.present_customers")
-        connection.execute(query("etl/extract/customers-present-apart", present=present), values)
-        present = sql.SQL("select * from pg_temp.present_customers").format()
-    if scalar_of(connection, "etl/extract/customers-moved-since", values, source_schema=source):
-        undone = query("shared/customers-undone", source)
-        changes = query("etl/extract/customers-changed", undone=undone, present=present)
-    else:
-        changes = query("etl/extract/customers-unchanged", present=present)
-    found = connection.execute(
-        query("etl/extract/customers-extract", changes=changes, extracted_customers=into), values
+    row = connection.execute(
+        query("etl/extract/find"),
+        {"plan": Jsonb(plan.as_json()), "run_id": run.run_id, "part": part.name},
     ).fetchone()
-    names = ("customers", "new_customers", "unattributed_customers", "future_customers")
-    return dict(zip(names, found or (0, 0, 0, 0), strict=True))
+    if row is not None and row[1]:
+        left = sql.SQL("(select * from {} where run_id = {})").format(part.left, run.run_id)
+        return left, part.figures(**row[0])
+    if row is not None:
+        notify(f"the extract of {part.name} is stale, extracting again")
+        forget(connection, run.run_id, part)
+    return part.made, part.make(connection, settings, plan)
 
 
-def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
-    """Return the values of `customers-undone`, for a window's start and the instants after it."""
-    return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}
+def forget(connection: Connection, run_id: int, part: Part[Any]) -> None:
+    """Drop what an extract has left, if it has, within the caller's transaction."""
+    connection.execute(query("etl/extract/remove"), {"run_id": run_id, "part": part.name})
+    connection.execute(sql.SQL("delete from {} where run_id = %s").format(part.left), [run_id])
 
 
-def _events(connection: Connection, settings: Settings, plan: Plan) -> dict[str, Any]:
-    known = plan.job_state.processed_through
-    purged = plan.recount and plan.job_state.purged_through is not None
-    # What the source lost can be told only from rows that were counted before.
-    fresh = [stretch for stretch in plan.ranges if purged and stretch.lower >= known]
-    before = [stretch for stretch in plan.ranges if stretch not in fresh]
-    if before:
-        counted = _counted(settings, before, plan.bounds)
-        connection.execute(query("etl/extract/events-extract", counted=counted))
-    else:
-        connection.execute(query("etl/extract/events-extract-nothing"))
-    if purged:
+def forget_all(connection: Connection, run_id: int) -> None:
+    """Drop what was extracted for a run, and what given-up runs left behind.
+
+    The extracts' own rows come first, as where an extract begins.
+    """
+    stale = connection.execute(query("etl/extract/stale"), {"run_id": run_id}).fetchall()
+    if not stale:
+        return
+    ids = sorted(one for (one,) in stale)
+    for table in ("extracts", "extracted_events", "extracted_customers"):
         connection.execute(
-            query("etl/extract/events-restore-purged"),
-            {
-                "bounds": list(plan.bounds),
-                "purged_through": plan.job_state.purged_through,
-                "recount": plan.recount_multirange,
-            },
+            query("etl/extract/forget", table=sql.Identifier(table)), {"run_ids": ids}
         )
-    if fresh:
-        counted = _counted(settings, fresh, plan.bounds)
-        connection.execute(query("etl/extract/events-extract-more", counted=counted))
-    return {"rows_read": scalar_of(connection, "etl/extract/events-extracted", {})}
-
-
-def _counted(
-    settings: Settings, stretches: list[TimeRange], bounds: tuple[dt.datetime, ...]
-) -> sql.Composed:
-    ranges = [_count_range(settings, stretch, bounds) for stretch in stretches]
-    return query("etl/extract/events-counted", ranges=sql.SQL("\nunion all\n").join(ranges))
-
-
-def _count_range(
-    settings: Settings, stretch: TimeRange, bounds: tuple[dt.datetime, ...]
-) -> sql.Composed:
-    inside = [bound for bound in bounds if stretch.lower < bound < stretch.upper]
-    buckets = sql.SQL("{}::timestamptz[]").format(list(bounds))
-    row, slot = sql.SQL("null::int"), sql.SQL("slot_of_row")
-    if not inside:
-        slot = sql.SQL("{}").format(slot_of(stretch.lower, bounds))  # type: ignore[assignment]
-    elif all(instants.is_midnight(bound) for bound in inside):
-        # Whole days: the slot follows from the day, once per group, not per row.
-        slot = sql.SQL("width_bucket(greatest(day::timestamptz, {}), {})").format(  # type: ignore[assignment]
-            stretch.lower, buckets
-        )
-    else:
-        row = sql.SQL("width_bucket(created_at::timestamptz, {})").format(buckets)  # type: ignore[assignment]
-    return query(
-        "etl/extract/events-count-range",
-        settings.source_schema,
-        day=_day_of_row(stretch),
-        slot_of_row=row,
-        slot_of_day=slot,
-        lower=sql.Literal(stretch.lower),
-        upper=sql.Literal(min(INFINITY, stretch.upper)),
-    )
-
-
-def _day_of_row(stretch: TimeRange) -> sql.Composable:
-    """Return the UTC day of an event: known without looking where the stretch has but one."""
-    first = instants.day_of(stretch.lower)
-    if stretch.lower > MINUS_INFINITY and stretch.upper <= instants.start_of(first) + _ONE_DAY:
-        return sql.SQL("{}::date").format(sql.Literal(first))
-    # Binning is a fifth of the price of created_at::date, which looks the time zone up.
-    return sql.SQL("date_bin('1 day', created_at, '2000-01-01')")

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
@@ -21,7 +19,8 @@ from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import extract, job_state, watermark
 from consumer_analytics.etl.apply import Written, apply, not_recountable, timed
-from consumer_analytics.etl.models import Run
+from consumer_analytics.etl.extract import Extracts
+from consumer_analytics.etl.models import BadRows, CustomerExtract, Run, RunSummary
 from consumer_analytics.etl.plan import Plan, plan_run
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
@@ -36,11 +35,8 @@ def load(
     settings: Settings,
     run: Run,
     notify: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Finish a run: fold, write its snapshots, move the watermark, restate what changed.
-
-    Returns:
-        The run's summary, as `metadata_json` keeps it.
 
     Raises:
         BusyError: another run would not end.
@@ -61,58 +57,42 @@ def load(
                     "let it commit, then run again"
                 ) from None
         restated = restate(connection, settings, f"run {run.run_key}", notify)
-    summary["snapshots_restated"] += restated
-    return summary
+    return replace(summary, snapshots_restated=summary.snapshots_restated + restated)
 
 
 def _load(
     connection: Connection, settings: Settings, run: Run, notify: Callable[[str], None]
-) -> dict[str, Any]:
+) -> RunSummary:
     seconds: dict[str, float] = {}
     with timed(seconds, "lock"):
         mark = watermark.read(connection, for_update=True)
-        state = job_state.read(connection, settings)
-        plan = plan_run(connection, state, run.reached_at)
-    extracts = extract.left_for(run.run_id)
-    told: dict[str, Any] = {}
-    for part in extract.PARTS:
-        found = connection.execute(
-            query("etl/load/extracts-find"),
-            {"plan": Jsonb(plan.as_json()), "run_id": run.run_id, "part": part},
-        ).fetchone()
-        if found is None or not found[1]:
-            if found is not None:
-                notify(f"the extract of {part} is stale, extracting again")
-                extract.forget(connection, run.run_id, part)
-            told[part] = extract.extract_part(connection, settings, plan, part)
-            extracts = replace(extracts, **{part: getattr(extract.OWN, part)})
-        else:
-            told[part] = found[0]
-        seconds[f"extract_{part}"] = told[part]["seconds"]
-
-    done = apply(
+        plan = plan_run(connection, job_state.read(connection, settings), run.reached_at)
+    taken = (connection, settings, run, plan)
+    extracted_customers, customers = extract.take(*taken, extract.CUSTOMERS, notify)
+    extracted_events, events = extract.take(*taken, extract.EVENTS, notify)
+    seconds |= {"extract_customers": customers.seconds, "extract_events": events.seconds}
+    extracts = Extracts(extracted_customers, extracted_events)
+    written = apply(
         connection, settings, extracts, plan, run.snapshot_source, f"run {run.run_key}", seconds
     )
     with timed(seconds, "finish"):
-        bad_rows = _bad_rows(connection, settings, done, told["customers"])
-        summary = {
-            "run_key": run.run_key,
-            "window_start": plan.bounds[0].isoformat() if plan.snapshots else None,
-            "window_end": run.reached_at.isoformat() if plan.snapshots else None,
-            "requested": run.requested_at.isoformat(),
-            "rows_read": told["events"]["rows_read"],
-            "new_events": _events_in_windows(connection, plan),
-            "new_customers": told["customers"].get("new_customers", 0),
-            "snapshots_written": done.inserted,
-            "snapshots_restated": done.restated,
-            "held_back_by": list(run.held_back_by),
-            "corrections": done.corrections,
-            "not_recountable": [at.isoformat() for at in not_recountable(plan)],
-            "bad_rows": bad_rows,
-            "seconds": seconds,
-        }
+        summary = RunSummary(
+            run_key=run.run_key,
+            window=(plan.bounds[0], run.reached_at) if plan.snapshots else None,
+            requested=run.requested_at,
+            rows_read=events.rows_read,
+            new_events=_events_in_windows(connection, plan),
+            new_customers=customers.new_customers,
+            snapshots_written=written.inserted,
+            snapshots_restated=written.restated,
+            held_back_by=run.held_back_by,
+            corrections=written.corrections,
+            not_recountable=not_recountable(plan),
+            bad_rows=_bad_rows(connection, settings, written, customers),
+            seconds=dict(seconds),
+        )
         _finish(connection, run, plan, mark, summary)
-    return summary
+    return replace(summary, seconds=seconds)
 
 
 def _finish(
@@ -120,7 +100,7 @@ def _finish(
     run: Run,
     plan: Plan,
     mark: watermark.Watermark,
-    summary: dict[str, Any],
+    summary: RunSummary,
 ) -> None:
     if plan.snapshots:
         connection.execute(query("etl/load/snapshots-settle"), {"snapshots": list(plan.snapshots)})
@@ -129,19 +109,18 @@ def _finish(
             query("etl/load/snapshots-owe"),
             {"at": run.requested_at, "key": run.run_key, "source": run.snapshot_source},
         )
+    document = Jsonb(summary.as_json())
     connection.execute(
         query("etl/load/watermark-advance"),
         {
             "to": max(mark.last_processed_timestamp, run.reached_at),
-            "records": summary["new_events"] + summary["new_customers"],
-            "summary": Jsonb(summary),
+            "records": summary.new_events + summary.new_customers,
+            "summary": document,
             "job": watermark.JOB,
         },
     )
-    connection.execute(
-        query("etl/load/runs-finish"), {"summary": Jsonb(summary), "run_id": run.run_id}
-    )
-    forget_extracts(connection, run.run_id)
+    connection.execute(query("etl/load/runs-finish"), {"summary": document, "run_id": run.run_id})
+    extract.forget_all(connection, run.run_id)
 
 
 def _events_in_windows(connection: Connection, plan: Plan) -> int:
@@ -150,29 +129,18 @@ def _events_in_windows(connection: Connection, plan: Plan) -> int:
     return count
 
 
-def forget_extracts(connection: Connection, run_id: int) -> None:
-    """Drop what was extracted for a run, and what given-up runs left behind.
-
-    The extracts' own rows come first, as where an extract begins.
-    """
-    stale = connection.execute(query("etl/load/extracts-stale"), {"run_id": run_id}).fetchall()
-    if not stale:
-        return
-    ids = sorted(one for (one,) in stale)
-    for table in ("extracts", "extracted_events", "extracted_customers"):
-        connection.execute(
-            query("etl/load/extracts-forget", table=sql.Identifier(table)), {"run_ids": ids}
-        )
-
-
 def _bad_rows(
-    connection: Connection, settings: Settings, done: Written, customers: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the kinds of rows that the contract tolerates but wants told, where there are any."""
-    row = connection.execute(query("etl/load/rows-bad", settings.source_schema)).fetchone()
-    names = ("unattributed_events", "untyped_events", "future_events")
-    found: dict[str, Any] = dict(zip(names, row or (), strict=False))
-    found["unknown_consumers"] = list(done.unknown_consumers)
-    found["unattributed_customers"] = customers.get("unattributed_customers", 0)
-    found["future_customers"] = customers.get("future_customers", 0)
-    return {name: value for name, value in found.items() if value}
+    connection: Connection, settings: Settings, written: Written, customers: CustomerExtract
+) -> BadRows:
+    """Return the kinds of rows that the contract tolerates but wants told."""
+    unattributed, untyped, future = connection.execute(
+        query("etl/load/rows-bad", settings.source_schema)
+    ).fetchone() or (0, 0, 0)
+    return BadRows(
+        unattributed_events=unattributed,
+        untyped_events=untyped,
+        future_events=future,
+        unknown_consumers=written.unknown_consumers,
+        unattributed_customers=customers.unattributed_customers,
+        future_customers=customers.future_customers,
+    )

@@ -1,9 +1,9 @@
-"""What a run's steps share: the run as it was opened."""
+"""What a run's steps hand each other, and what a run tells in the end."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -29,3 +29,148 @@ class Run:
     reached_at: dt.datetime
     named: bool
     held_back_by: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class CustomerExtract:
+    """What the extract of the customers has counted.
+
+    Attributes:
+        customers: customers at the last instant.
+        new_customers: those created within the run's windows.
+        unattributed_customers: those without a consumer.
+        future_customers: those whose creation lies in the future.
+        seconds: how long it took.
+    """
+
+    customers: int = 0
+    new_customers: int = 0
+    unattributed_customers: int = 0
+    future_customers: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the steps leave it for the load."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class EventExtract:
+    """What the extract of the events has counted.
+
+    Attributes:
+        rows_read: events read of the source.
+        seconds: how long it took.
+    """
+
+    rows_read: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the steps leave it for the load."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What the days that were counted again brought to light.
+
+    Attributes:
+        first_day: the first day corrected; None where none was.
+        found: events that the counts lacked.
+        vanished: events that the source no longer has.
+    """
+
+    first_day: dt.date | None = None
+    found: int = 0
+    vanished: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `metadata_json` and `--json`."""
+        return {
+            "from": self.first_day.isoformat() if self.first_day else None,
+            "found": self.found,
+            "vanished": self.vanished,
+        }
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """Rows that the contract tolerates but wants told, by kind.
+
+    Attributes:
+        unattributed_events: events without a consumer.
+        untyped_events: events without a type.
+        future_events: events whose instant lies in the future.
+        unknown_consumers: who is mentioned and not registered.
+        unattributed_customers: customers without a consumer.
+        future_customers: customers whose creation lies in the future.
+    """
+
+    unattributed_events: int = 0
+    untyped_events: int = 0
+    future_events: int = 0
+    unknown_consumers: tuple[str, ...] = ()
+    unattributed_customers: int = 0
+    future_customers: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the kinds of which there are any, for `metadata_json` and `--json`."""
+        kinds = asdict(self) | {"unknown_consumers": list(self.unknown_consumers)}
+        return {kind: value for kind, value in kinds.items() if value}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run has done.
+
+    Attributes:
+        run_key: the same for every try of the run.
+        window: where the first snapshot's window begins, and the last one's instant;
+            None where no snapshot was written.
+        requested: the instant asked for.
+        rows_read: events read of the source.
+        new_events: events within the run's windows.
+        new_customers: customers created within the run's windows.
+        snapshots_written: snapshot rows that were not there yet.
+        snapshots_restated: rows that said something else, or should not be there.
+        held_back_by: who held the run back, as `Run` has it.
+        corrections: what the days that were counted again brought to light.
+        not_recountable: instants that the source can no longer tell.
+        bad_rows: rows that the contract tolerates but wants told.
+        seconds: how long each step took.
+    """
+
+    run_key: str
+    window: tuple[dt.datetime, dt.datetime] | None
+    requested: dt.datetime
+    rows_read: int
+    new_events: int
+    new_customers: int
+    snapshots_written: int
+    snapshots_restated: int
+    held_back_by: tuple[dict[str, Any], ...]
+    corrections: Corrections
+    not_recountable: tuple[dt.datetime, ...]
+    bad_rows: BadRows
+    seconds: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `metadata_json` and `--json`."""
+        start, end = (at.isoformat() for at in self.window) if self.window else (None, None)
+        return {
+            "run_key": self.run_key,
+            "window_start": start,
+            "window_end": end,
+            "requested": self.requested.isoformat(),
+            "rows_read": self.rows_read,
+            "new_events": self.new_events,
+            "new_customers": self.new_customers,
+            "snapshots_written": self.snapshots_written,
+            "snapshots_restated": self.snapshots_restated,
+            "held_back_by": list(self.held_back_by),
+            "corrections": self.corrections.as_json(),
+            "not_recountable": [at.isoformat() for at in self.not_recountable],
+            "bad_rows": self.bad_rows.as_json(),
+            "seconds": dict(self.seconds),
+        }

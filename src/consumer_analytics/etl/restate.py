@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
-from consumer_analytics.etl import extract, job_state, watermark
+from consumer_analytics.etl import job_state, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_restatement
 from consumer_analytics.formatting import moment
@@ -46,7 +49,7 @@ def restate(
             if after is None:
                 return restated
             state = job_state.read(connection, settings, accept_purged=accept_purged)
-            found = connection.execute(
+            rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
                 {
                     "after": after,
@@ -55,8 +58,8 @@ def restate(
                     "limit": _RESTATED_AT_ONCE,
                 },
             ).fetchall()
-            chunk = _windows_in_a_row(found)
-            more = len(found) == _RESTATED_AT_ONCE or len(chunk) < len(found)
+            chunk = _windows_in_a_row(rows)
+            more = len(rows) == _RESTATED_AT_ONCE or len(chunk) < len(rows)
             # First, so that what the recount below may find moves it back again.
             connection.execute(
                 query("etl/restate/state-restated"),
@@ -79,7 +82,7 @@ def restate_these(
     """Restate snapshots by their instants, whatever the counts say, some at a time.
 
     Called under the job's lock. Rows that are missing at these instants are
-    inserted, which is told as restated here.
+    inserted, which counts as restated here.
 
     Returns:
         Snapshot rows restated.
@@ -91,10 +94,10 @@ def restate_these(
     while left:
         with consistent(connection):
             state = job_state.read(connection, settings, accept_purged=accept_purged)
-            windows = connection.execute(
+            rows = connection.execute(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()
-            chunk = _windows_in_a_row(windows)
+            chunk = _windows_in_a_row(rows)
             notify(_restating(chunk))
             restated += _restate_chunk(connection, settings, state, chunk, reason)
         left = left[len(chunk) :]
@@ -109,11 +112,11 @@ def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
 
 
 def _windows_in_a_row(
-    found: list[tuple[Any, ...]],
+    rows: list[tuple[Any, ...]],
 ) -> list[tuple[dt.datetime, dt.datetime | None]]:
     """Return the first snapshots whose windows follow each other, so that one pass counts them."""
     chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
-    for at, window_start in found:
+    for at, window_start in rows:
         if chunk and window_start not in (None, chunk[-1][0]):
             break
         chunk.append((at, window_start))
@@ -128,8 +131,8 @@ def _restate_chunk(
     reason: str,
 ) -> int:
     plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
-    for part in extract.PARTS:
-        extract.extract_part(connection, settings, plan, part)
+    extract_customers(connection, settings, plan)
+    extract_events(connection, settings, plan)
     # Rows that come in now take their provenance from the snapshot's global row.
-    done = apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
-    return done.inserted + done.restated
+    written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    return written.inserted + written.restated

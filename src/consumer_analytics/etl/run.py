@@ -22,7 +22,7 @@ from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
 from consumer_analytics.etl import capture, holdback, load, sources, watermark
-from consumer_analytics.etl.models import Run
+from consumer_analytics.etl.models import Run, RunSummary
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -74,9 +74,9 @@ def open_run(
     key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
     # One step opens, the others wait for it.
     with locks.held(connection, Lock.RUN, f"open {key}"):
-        found = find(connection, key, state="open")
-        if found is not None:
-            return found
+        opened = find(connection, key, state="open")
+        if opened is not None:
+            return opened
         processed = watermark.processed_through(connection)
         holders: list[holdback.Holder] = []
         if requested > processed:
@@ -112,7 +112,7 @@ def _record(
     named: bool,
     holders: list[holdback.Holder],
 ) -> Run:
-    told = [holder.as_json() for holder in holders]
+    held_back_by = tuple(holder.as_json() for holder in holders)
     with connection.transaction():
         _limit_waiting(connection, settings.lock_wait)
         run_id = scalar_of(
@@ -124,13 +124,13 @@ def _record(
                 "requested": requested,
                 "reached": reached,
                 "named": named,
-                "held_back_by": Jsonb(told),
+                "held_back_by": Jsonb(list(held_back_by)),
             },
         )
         connection.execute(
             query("shared/watermark-status"), {"status": "running", "job": watermark.JOB}
         )
-    return Run(run_id, key, source, requested, reached, named, tuple(told))
+    return Run(run_id, key, source, requested, reached, named, held_back_by)
 
 
 def find(connection: Connection, run_key: str, *, state: str | None = None) -> Run | None:
@@ -149,15 +149,15 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
     A run that gave up its turn is noted among the runs only: the watermark's
     row tells of the run that has it.
     """
-    told = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
+    failure = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
     with connection.transaction():
         _limit_waiting(connection, _FAILURE_SECONDS)
         if not isinstance(error, BusyError):
             connection.execute(
                 query("etl/run/watermark-failed"),
-                {"told": Jsonb({"run_key": run_key, **told}), "job": watermark.JOB},
+                {"failure": Jsonb({"run_key": run_key, **failure}), "job": watermark.JOB},
             )
-        connection.execute(query("etl/run/failed"), {"told": Jsonb(told), "key": run_key})
+        connection.execute(query("etl/run/failed"), {"failure": Jsonb(failure), "key": run_key})
 
 
 def run(
@@ -168,12 +168,8 @@ def run(
     run_key: str | None = None,
     source: str = "cli_etl",
     notify: Notify = _silent,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Do a whole run in this session: without steps to share it, the load extracts.
-
-    Returns:
-        Its summary: window, rows read, snapshots written and restated, who held
-        it back, bad rows, seconds for each step.
 
     Raises:
         ConsumerAnalyticsError: as `open_run` and `load` do; the failure is

@@ -420,7 +420,7 @@ def _span(first: int, last: int) -> dict[str, Any]:
     return {"first": sql.Literal(first), "last": sql.Literal(last)}
 
 
-def of_plan(
+def snapshots_of_plan(
     connection: Connection,
     settings: Settings,
     extracted_customers: sql.Composable,

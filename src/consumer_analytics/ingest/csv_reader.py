@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 from consumer_analytics.errors import ImportRefusedError, UsageError
+from consumer_analytics.etl.sources import SOURCES
 
 #: A field longer than this is taken for a quote that was never closed.
 LONGEST_FIELD = 16 * 1024 * 1024
@@ -34,49 +35,8 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-class Column(NamedTuple):
-    """A column that an import knows.
-
-    Attributes:
-        kind: its type in the database: uuid, text, timestamptz or jsonb.
-        needed: whether the header must name it.
-        filled: whether each row must have a value in it.
-    """
-
-    kind: str
-    needed: bool = False
-    filled: bool = False
-
-
-#: The tables that can be imported, in the order in which they are; the first
-#: column of each is its key.
-TABLES: dict[str, dict[str, Column]] = {
-    "consumers": {
-        "consumer_id": Column("uuid", needed=True, filled=True),
-        "name": Column("text"),
-        "status": Column("text"),
-        "created_at": Column("timestamptz"),
-    },
-    "customers": {
-        "customer_id": Column("uuid", needed=True, filled=True),
-        "consumer_id": Column("uuid", needed=True),
-        "status": Column("text"),
-        "created_at": Column("timestamptz", needed=True, filled=True),
-        "updated_at": Column("timestamptz"),
-    },
-    "customer_events": {
-        "event_id": Column("uuid", needed=True, filled=True),
-        "customer_id": Column("uuid"),
-        "consumer_id": Column("uuid", needed=True),
-        "event_type": Column("text", needed=True),
-        "payload_json": Column("jsonb"),
-        "created_at": Column("timestamptz", needed=True, filled=True),
-    },
-}
-
-
 @dataclass(frozen=True)
-class Problem:
+class ImportProblem:
     """Why a row, or a file, cannot be imported.
 
     Attributes:
@@ -119,7 +79,7 @@ def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
         directory: where to look; nothing below it is read.
 
     Returns:
-        Each table's file, in the order of `TABLES`, and the names of other
+        Each table's file, in the order of `SOURCES`, and the names of other
         CSV files that lie there.
 
     Raises:
@@ -131,30 +91,30 @@ def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
         names = sorted(entry.name for entry in directory.iterdir() if not entry.is_dir())
     except OSError as error:
         raise UsageError(f"{directory}: {error.strerror}") from None
-    found: dict[str, Path] = {}
-    for table in TABLES:
+    paths: dict[str, Path] = {}
+    for table in SOURCES:
         both = [name for name in (f"{table}.csv", f"{table}.csv.gz") if name in names]
         if len(both) > 1:
             raise UsageError(f"{directory} has both {both[0]} and {both[1]}; remove one of them")
         if both:
-            found[table] = directory / both[0]
+            paths[table] = directory / both[0]
     others = [
         name
         for name in names
         if re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE)
-        and name not in {path.name for path in found.values()}
+        and name not in {path.name for path in paths.values()}
     ]
-    for table in (table for table in TABLES if table not in found):
+    for table in (table for table in SOURCES if table not in paths):
         lower = {name.lower(): name for name in others}
         if close := difflib.get_close_matches(f"{table}.csv", lower, n=1, cutoff=0.75):
             raise UsageError(
                 f"{directory} has no {table}.csv, but {lower[close[0]]}; "
                 "rename it, or move it away to import without"
             )
-    if not found:
-        wanted = ", ".join(f"{table}.csv" for table in TABLES)
+    if not paths:
+        wanted = ", ".join(f"{table}.csv" for table in SOURCES)
         raise UsageError(f"{directory} has none of {wanted} (each may end in .gz)")
-    return found, others
+    return paths, others
 
 
 class CsvFile:
@@ -188,12 +148,12 @@ class CsvFile:
         self._reader = csv.reader(text, strict=True)
         self._header = self._read_header()
         self._next_line = self._reader.line_num + 1
-        known = TABLES[table]
+        known = SOURCES[table]
         self.columns = [name for name in known if name in self._header]
         self.ignored = [shown(name) or "(no name)" for name in self._header if name not in known]
 
     def _refused(self, reason: str, line: int | None = None) -> ImportRefusedError:
-        return ImportRefusedError([Problem(self.name, line, None, reason)])
+        return ImportRefusedError([ImportProblem(self.name, line, None, reason)])
 
     def _read_header(self) -> list[str]:
         try:
@@ -204,12 +164,12 @@ class CsvFile:
             raise self._refused(self._damage(error), 1) from None
         if not any(header):
             raise self._refused("the first line is blank; it must name the columns", 1)
-        if twice := [name for name in TABLES[self.table] if header.count(name) > 1]:
+        if twice := [name for name in SOURCES[self.table] if header.count(name) > 1]:
             raise self._refused(f"the header names {twice[0]} twice", 1)
         missing = [
             name
-            for name, column in TABLES[self.table].items()
-            if column.needed and name not in header
+            for name, column in SOURCES[self.table].items()
+            if column.in_file and name not in header
         ]
         if missing:
             names = ", ".join(shown(name) for name in header)
@@ -251,7 +211,7 @@ class CsvFile:
         width = len(self._header)
         places = [self._header.index(name) for name in self.columns]
         pick = _picker(places, width)
-        kinds = TABLES[self.table]
+        kinds = SOURCES[self.table]
         times = [self._header.index(n) for n in self.columns if kinds[n].kind == "timestamptz"]
         reader = self._reader
         count = 1
@@ -287,7 +247,7 @@ class CsvFile:
             line += 1 + sum(len(_LINE_BREAK.findall(field)) for field in row)
         return lines, kept
 
-    def records(self) -> Iterator[tuple[int, dict[str, str] | Problem]]:
+    def records(self) -> Iterator[tuple[int, dict[str, str] | ImportProblem]]:
         """Yield each record's first line and its known columns, or what is wrong with it.
 
         After a quote that hides where the next record begins, nothing follows.
@@ -304,29 +264,29 @@ class CsvFile:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield line, Problem(self.name, line, None, self._damage(error))
+                yield line, ImportProblem(self.name, line, None, self._damage(error))
                 return
             except (EOFError, zlib.error, OSError) as error:
                 raise self._refused(self._damage(error), line) from None
             if row:
                 yield line, self._problem(row, line) or {n: row[i] for n, i in places.items()}
 
-    def _problem(self, row: list[str], line: int) -> Problem | None:
+    def _problem(self, row: list[str], line: int) -> ImportProblem | None:
         if len(row) != len(self._header):
             fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-            return Problem(
+            return ImportProblem(
                 self.name, line, None, f"{fields}, but the header has {len(self._header)}"
             )
         if [field.strip() for field in row] == self._header:
-            return Problem(self.name, line, None, "the header again")
+            return ImportProblem(self.name, line, None, "the header again")
         for name in self.columns:
             value = row[self._header.index(name)]
             if "\0" in value:
-                return Problem(self.name, line, name, "a NUL character", shown(value))
+                return ImportProblem(self.name, line, name, "a NUL character", shown(value))
             try:
                 value.encode()
             except UnicodeEncodeError:
-                return Problem(self.name, line, name, "not UTF-8", shown(value))
+                return ImportProblem(self.name, line, name, "not UTF-8", shown(value))
         return None
 
 
@@ -375,7 +335,7 @@ def opened(path: Path, table: str) -> Iterator[CsvFile]:
         raw = path.open("rb")
     except OSError as error:
         raise ImportRefusedError(
-            [Problem(path.name, None, None, f"cannot be read: {error.strerror}")]
+            [ImportProblem(path.name, None, None, f"cannot be read: {error.strerror}")]
         ) from None
     # The csv module has one limit for the whole process; its default is small.
     csv.field_size_limit(LONGEST_FIELD)

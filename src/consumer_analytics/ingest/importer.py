@@ -23,15 +23,16 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.errors import ImportRefusedError
 from consumer_analytics.etl import sources, watermark
+from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
-from consumer_analytics.ingest.csv_reader import TABLES, CsvFile, DoubtError, Problem
+from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 #: Called with what is being done, how much is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
-#: Problems told in full; the others are counted.
+#: Problems listed in full; the others are counted.
 MOST_PROBLEMS = 10
 #: Pages of the stage that are inserted by one statement, 8 MiB.
 _SLICE_PAGES = 1024
@@ -87,7 +88,7 @@ class TableReport:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What an import did.
 
     Attributes:
@@ -117,7 +118,7 @@ class _Stage:
         columns: those of the file that the table takes.
         insertable: the columns' expressions in the source table's types.
         defaulted: columns in which nothing stands for the default.
-        report: what is told in the end.
+        report: what is reported in the end.
         all_new_until: page up to which all rows were inserted.
     """
 
@@ -132,7 +133,7 @@ class _Stage:
 
     @property
     def key(self) -> str:
-        return next(iter(TABLES[self.table]))
+        return next(iter(SOURCES[self.table]))
 
     @property
     def name(self) -> sql.Identifier:
@@ -161,7 +162,7 @@ def import_directory(
     settings: Settings,
     directory: Path,
     progress: Progress = no_progress,
-) -> Report:
+) -> ImportReport:
     """Import the CSV files of a directory, in one transaction.
 
     Rows whose id is there already are left as they are. New rows from before
@@ -181,12 +182,12 @@ def import_directory(
         SourceError: a source table is missing or lacks a column.
     """
     started = time.monotonic()
-    found, other_files = csv_reader.find(directory)
+    paths, other_files = csv_reader.find(directory)
     schema.require_current(connection)
     sources.require_usable(connection, settings.source_schema)
-    report = Report([], [table for table in TABLES if table not in found], other_files)
+    report = ImportReport([], [table for table in SOURCES if table not in paths], other_files)
     with connection.transaction():
-        stages = _stage_all(connection, settings, found, progress)
+        stages = _stage_all(connection, settings, paths, progress)
         for stage in stages:
             _insert(connection, stage, progress)
         report.tables = [stage.report for stage in stages]
@@ -204,10 +205,10 @@ def import_directory(
 
 
 def _stage_all(
-    connection: Connection, settings: Settings, found: dict[str, Path], progress: Progress
+    connection: Connection, settings: Settings, paths: dict[str, Path], progress: Progress
 ) -> list[_Stage]:
     stages = []
-    for place, (table, path) in enumerate(found.items()):
+    for place, (table, path) in enumerate(paths.items()):
         started = time.monotonic()
         try:
             with connection.transaction(), csv_reader.opened(path, table) as file:
@@ -215,7 +216,7 @@ def _stage_all(
                 _copy(connection, stage, file, progress)
         except (DoubtError, psycopg.DataError, psycopg.IntegrityError) as error:
             # Those before this file have passed; those after it may not either.
-            _refuse(connection, dict(list(found.items())[place:]), error)
+            _refuse(connection, dict(list(paths.items())[place:]), error)
         stage.report.seconds = round(time.monotonic() - started, 3)
         stages.append(stage)
     return stages
@@ -269,13 +270,13 @@ def table_columns(
 def _create(connection: Connection, name: sql.Identifier, file: CsvFile, *, typed: bool) -> None:
     columns = []
     for column in file.columns:
-        kind, _, filled = TABLES[file.table][column]
+        known = SOURCES[file.table][column]
         definition = sql.SQL("{} {}").format(
-            sql.Identifier(column), sql.SQL(kind if typed else "text")
+            sql.Identifier(column), sql.SQL(known.kind if typed else "text")
         )
-        if typed and filled:
+        if typed and known.filled:
             definition += sql.SQL(" not null")
-        if typed and kind == "timestamptz":
+        if typed and known.kind == "timestamptz":
             definition += sql.SQL(" check ({} >= '0001-01-01 00:00:00+00')").format(
                 sql.Identifier(column)
             )
@@ -305,16 +306,16 @@ def _names(columns: Sequence[str]) -> sql.Composed:
 # -- what is wrong with a file -------------------------------------------------
 
 
-def _refuse(connection: Connection, found: dict[str, Path], error: Exception) -> NoReturn:
+def _refuse(connection: Connection, paths: dict[str, Path], error: Exception) -> NoReturn:
     """Find out what is wrong with the files, and say so.
 
     Raises:
         ImportRefusedError: always.
     """
-    problems: list[Problem] = []
+    problems: list[ImportProblem] = []
     total = 0
     connection.execute(query("ingest/importer/refusal-function"))
-    for table, path in found.items():
+    for table, path in paths.items():
         try:
             with connection.transaction(), csv_reader.opened(path, table) as file:
                 ours, count = _problems(connection, file)
@@ -324,20 +325,23 @@ def _refuse(connection: Connection, found: dict[str, Path], error: Exception) ->
         except psycopg.DataError as lacking:
             # Such as a character that the database's encoding lacks.
             said = lacking.diag.message_primary or str(lacking)
-            ours, count = [Problem(path.name, None, None, said)], 1
+            ours, count = [ImportProblem(path.name, None, None, said)], 1
         problems += ours
         total += count
     if not problems:
         # Read again, it is not what it was.
         reason = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-        path = next(iter(found.values()))
-        problems, total = [Problem(path.name, None, None, reason or "changed while it was read")], 1
+        path = next(iter(paths.values()))
+        problems, total = (
+            [ImportProblem(path.name, None, None, reason or "changed while it was read")],
+            1,
+        )
     raise ImportRefusedError(problems[:MOST_PROBLEMS], total) from None
 
 
-def _problems(connection: Connection, file: CsvFile) -> tuple[list[Problem], int]:
+def _problems(connection: Connection, file: CsvFile) -> tuple[list[ImportProblem], int]:
     """Return a file's first problems and how many it has."""
-    found: list[Problem] = []
+    problems: list[ImportProblem] = []
     total = 0
     stage = sql.Identifier("pg_temp", f"consumer_analytics_read_{file.table}")
     _create(connection, stage, file, typed=False)
@@ -345,17 +349,17 @@ def _problems(connection: Connection, file: CsvFile) -> tuple[list[Problem], int
         query("ingest/importer/copy", stage=stage, columns=_names(file.columns))
     ) as copy:
         for line, record in file.records():
-            if isinstance(record, Problem):
+            if isinstance(record, ImportProblem):
                 total += 1
-                if len(found) < MOST_PROBLEMS:
-                    found.append(record)
+                if len(problems) < MOST_PROBLEMS:
+                    problems.append(record)
             else:
                 copy.write(csv_reader.copy_text(line, record.values()))
     fields = sql.SQL(", ").join(
         sql.SQL("({}, {}, {}, {}, {})").format(
             place, name, sql.Identifier("staged", name), column.kind, column.filled
         )
-        for place, (name, column) in enumerate(TABLES[file.table].items())
+        for place, (name, column) in enumerate(SOURCES[file.table].items())
         if name in file.columns
     )
     refusals = connection.execute(
@@ -364,9 +368,9 @@ def _problems(connection: Connection, file: CsvFile) -> tuple[list[Problem], int
     for line, name, value, kind, _ in refusals:
         reason = "a value is required" if value is None else _REASONS[kind]
         seen = None if value is None else csv_reader.shown(value)
-        found.append(Problem(file.name, line, name, reason, seen))
-    found.sort(key=lambda problem: problem.line or 0)
-    return found[:MOST_PROBLEMS], total + (refusals[0][-1] if refusals else 0)
+        problems.append(ImportProblem(file.name, line, name, reason, seen))
+    problems.sort(key=lambda problem: problem.line or 0)
+    return problems[:MOST_PROBLEMS], total + (refusals[0][-1] if refusals else 0)
 
 
 # -- from the stages to the source tables --------------------------------------
@@ -458,7 +462,7 @@ def _refuse_row(
     diag = error.diag
     raise ImportRefusedError(
         [
-            Problem(
+            ImportProblem(
                 stage.path.name,
                 good,
                 diag.column_name,
@@ -484,7 +488,7 @@ def _account(connection: Connection, stage: _Stage) -> None:
     if contradictions:
         raise ImportRefusedError(
             [
-                Problem(
+                ImportProblem(
                     report.file,
                     example["second_line"],
                     stage.key,
@@ -508,7 +512,7 @@ def _account(connection: Connection, stage: _Stage) -> None:
 def _differs(stage: _Stage, name: str) -> sql.Composed:
     here = sql.Identifier("staged", name)
     there = sql.SQL("{}::{}").format(
-        sql.Identifier("present", name), sql.SQL(TABLES[stage.table][name].kind)
+        sql.Identifier("present", name), sql.SQL(SOURCES[stage.table][name].kind)
     )
     if name in stage.defaulted:
         # Nothing in the file stands for whatever the default gave.
@@ -542,7 +546,7 @@ def _touch(connection: Connection, stages: list[_Stage]) -> int:
 
 
 def invalidate_extracts(connection: Connection) -> dt.datetime:
-    """Make a run that is under way count anew, rows of the caller's transaction included.
+    """Make a run that is under way count again, rows of the caller's transaction included.
 
     To be called when they have been inserted, and soon before the commit: until
     then no run can finish.
@@ -560,7 +564,7 @@ def touch_days(
     processed_through: dt.datetime,
     values: dict[str, Any] | None = None,
 ) -> int:
-    """Note days that new rows fall into, so that the next run counts them anew.
+    """Note days that new rows fall into, so that the next run counts them again.
 
     Args:
         connection: within the transaction that inserts the rows.

@@ -80,7 +80,7 @@ def _weekly() -> list[float]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulationPlan:
     """What to simulate. The same plan always gives the same rows.
 
     Attributes:
@@ -137,7 +137,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SimulationResult:
     """What was simulated.
 
     Attributes:
@@ -151,7 +151,7 @@ class Summary:
         until: its end, exclusive.
         seed: which history.
         touched_days: pairs of consumer and UTC day, below what runs have
-            processed, that the next run counts anew.
+            processed, that the next run counts again.
         seconds: how long it took.
     """
 
@@ -176,11 +176,11 @@ def today(connection: Connection) -> dt.datetime:
 def simulate(
     connection: Connection,
     settings: Settings,
-    plan: Plan,
+    plan: SimulationPlan,
     progress: Progress = lambda _done, _total: None,
     *,
     append: bool = False,
-) -> Summary:
+) -> SimulationResult:
     """Fill the source tables with a simulated history, in one transaction.
 
     Args:
@@ -211,11 +211,16 @@ def simulate(
         connection.execute(
             sql.SQL("analyze {}").format(sql.Identifier(settings.source_schema, table))
         )
-    return Summary(**summary, seconds=round(time.monotonic() - started, 3))
+    return SimulationResult(**summary, seconds=round(time.monotonic() - started, 3))
 
 
 def _simulate(
-    connection: Connection, settings: Settings, plan: Plan, progress: Progress, *, append: bool
+    connection: Connection,
+    settings: Settings,
+    plan: SimulationPlan,
+    progress: Progress,
+    *,
+    append: bool,
 ) -> dict[str, Any]:
     make = _Maker(connection, settings, plan)
     # The planner knows nothing of how many rows a series makes.
@@ -284,7 +289,7 @@ class _Slices:
     Which slices there are makes no difference to the events.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SimulationPlan) -> None:
         self._at, self._until = _microseconds(plan.first), _microseconds(plan.until)
         self._wanted = max(_SLICE_EVENTS, plan.customers // _LOOKS_PER_EVENT)
         self._length = self._until - self._at
@@ -309,7 +314,7 @@ class _Slices:
         self._length = max(1, int(self._length * min(max(factor, 0.25), 4.0)))
 
 
-def _event_types(plan: Plan) -> list[str]:
+def _event_types(plan: SimulationPlan) -> list[str]:
     """Return the type of each slot, a power of two of them; the n-th has a share of about 1/n."""
     names = [
         _EVENT_TYPES[place] if place < len(_EVENT_TYPES) else f"custom_{place + 1:03d}"
@@ -330,7 +335,7 @@ def _event_types(plan: Plan) -> list[str]:
 class _Maker:
     """Runs the simulation's statements, with what all of them need."""
 
-    def __init__(self, connection: Connection, settings: Settings, plan: Plan) -> None:
+    def __init__(self, connection: Connection, settings: Settings, plan: SimulationPlan) -> None:
         self._connection = connection
         self._settings = settings
         self._plan = plan
@@ -393,10 +398,10 @@ class _Maker:
         Raises:
             UsageError: a source table has rows.
         """
-        found = scalar(self._connection, self.query("ingest/simulate/find-rows"))
-        if found is not None and not append:
+        table = scalar(self._connection, self.query("ingest/simulate/find-rows"))
+        if table is not None and not append:
             raise UsageError(
-                f"{self._settings.source_schema}.{found} has rows already; "
+                f"{self._settings.source_schema}.{table} has rows already; "
                 "use --append to add a simulated history to them, or another database"
             )
 

@@ -30,23 +30,23 @@ _RESTART_SECONDS, _POLL_SECONDS = 120, 0.5
 
 def disks(context: Context) -> Finding:
     """Tell whether a disk that we write to is nearly full, or will be soon."""
-    told, worst, full = [], Verdict.OK, None
+    room, worst, full = [], Verdict.OK, None
     for what, folder in _folders(context):
         usage = shutil.disk_usage(folder)
-        told.append(f"{what}: {size(usage.free)} of {size(usage.total)} free ({folder})")
+        room.append(f"{what}: {size(usage.free)} of {size(usage.total)} free ({folder})")
         verdict = _verdict(usage.free, usage.total, context.settings.disk_warning * 2**30)
         days = _days_left(context, usage.free) if what == "database" else None
         if days is not None and days <= _SOON_DAYS:
             verdict = max(verdict, Verdict.WARNING)
-            told.append(f"database: at what it grows by the disk is full in {days} days")
+            room.append(f"database: at what it grows by the disk is full in {days} days")
         if verdict > worst:
             worst, full = verdict, what
     if full is None:
-        return ok("no disk is nearly full", *told)
+        return ok("no disk is nearly full", *room)
     return Finding(
         worst,
         f"the disk of {full} is nearly full",
-        tuple(told),
+        tuple(room),
         "logs, metadata and snapshots grow until something removes them; a full disk stops "
         "PostgreSQL and Airflow",
         # It deletes, by settings that a person has to look at first.
@@ -93,7 +93,7 @@ def system(context: Context) -> Finding:
             Verdict.PROBLEM,
             f"`consumer-analytics up` is not running on {home.path}",
             (f"its logs are in {home.logs}",),
-            "it was stopped or killed, or the machine was started anew: nothing runs on schedule",
+            "it was stopped or killed, or the machine was started again: nothing runs on schedule",
             Fix("consumer-analytics up"),
         )
     url = f"http://127.0.0.1:{context.settings.airflow_port}/api/v2/monitor/health"

@@ -181,12 +181,12 @@ class EmbeddedPostgres:
     def processes(self) -> list[psutil.Process]:
         """Return every process of this server: also orphans, and one that makes its data."""
         places = {str(self.data), str(self._partial), str(self.folder)}
-        found = []
+        processes = []
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error, OSError):
                 if process.info["name"] in _PROGRAMS and process.cwd() in places:
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     # -- starting and stopping -----------------------------------------------
 
@@ -229,8 +229,8 @@ class EmbeddedPostgres:
 
     def _reuse(self) -> bool:
         """Take the running server over; not one that is just going down."""
-        found = self.pid
-        if found is None:
+        pid = self.pid
+        if pid is None:
             return False
         try:
             self._bootstrap()
@@ -343,17 +343,17 @@ class EmbeddedPostgres:
     def _check_version(self) -> None:
         made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
         version = self._run("postgres", "--version").stdout
-        found = re.search(r"(\d+)", version)
-        if found is None:
+        major = re.search(r"(\d+)", version)
+        if major is None:
             raise LocalServerError(f"{self.binaries / 'postgres'} does not run: {version.strip()}")
-        if found[1] != made_by:
+        if major[1] != made_by:
             raise LocalServerError(
-                f"the data in {self.data} is PostgreSQL {made_by}'s, the server is {found[1]}; "
+                f"the data in {self.data} is PostgreSQL {made_by}'s, the server is {major[1]}; "
                 "use the version of this product that made it, or another CONSUMER_ANALYTICS_HOME"
             )
 
     def _configure(self) -> None:
-        """Write the server's settings anew, so that a new version's take effect."""
+        """Write the server's settings again, so that a new version's take effect."""
         options = {**self._options, "unix_socket_directories": f'"{self.socket_dir}"'}
         lines = [
             "# Written at each start of the server; put your own into postgresql.auto.conf",

@@ -156,7 +156,7 @@ class Supervision:
         """
         if self._process is None or self._process.poll() is not None:
             raise UpError(f"supervisord died; its log is {self.log('supervisord')}")
-        told = []
+        messages = []
         died = False
         for state in self._states():
             name, seen = state["name"], self._watched[state["name"]]
@@ -175,12 +175,12 @@ class Supervision:
                         f"{name} keeps dying ({how}; {len(seen.deaths)} times in "
                         f"{_WITHIN_SECONDS // 60} minutes); its log is {log}"
                     )
-                told.append(f"{name} died ({how}), starting it again; its log is {log}")
+                messages.append(f"{name} died ({how}), starting it again; its log is {log}")
             seen.pid = state["pid"] or 0
         if died:
             # What a component started does not end with it: workers, and their tasks.
             self._kill_orphans()
-        return told
+        return messages
 
     def _kill_orphans(self) -> None:
         """End what supervisord has inherited; what it started itself it knows."""
@@ -215,8 +215,8 @@ class Supervision:
         """Return how a component ended last; once it runs again only the log knows."""
         with contextlib.suppress(OSError):
             text = self.log("supervisord").read_text(encoding="utf-8", errors="replace")
-            if found := re.findall(rf"exited: {re.escape(name)} \(([^;)]+)", text):
-                return str(found[-1])
+            if ends := re.findall(rf"exited: {re.escape(name)} \(([^;)]+)", text):
+                return str(ends[-1])
         return "for an unknown reason"
 
     # -- stopping --------------------------------------------------------------

@@ -59,7 +59,7 @@ _SHOWN_CONSUMERS = 10
 _SERVER_RESTARTS = 3
 
 
-class Teller(Protocol):
+class Notifier(Protocol):
     """Shows people what is going on."""
 
     def step(self, label: str) -> AbstractContextManager[Callable[[str], None]]:
@@ -76,7 +76,7 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class UpOptions:
     """What the caller wants.
 
     Attributes:
@@ -91,7 +91,7 @@ class Wishes:
     sample: bool | None = None
 
 
-def up(settings: Settings, wishes: Wishes, teller: Teller) -> None:
+def up(settings: Settings, options: UpOptions, notifier: Notifier) -> None:
     """Bring the system up, run it once, and watch it until it is interrupted.
 
     Raises:
@@ -101,10 +101,10 @@ def up(settings: Settings, wishes: Wishes, teller: Teller) -> None:
     home = Home(settings.home)
     home.prepare()
     settings = settings.model_copy(update={"home": home.path})
-    with home.held(), _Interrupts(teller) as interrupts, ExitStack() as stack:
+    with home.held(), _Interrupts(notifier) as interrupts, ExitStack() as stack:
         # The last thing done: nothing that ran in this home outlives it.
         stack.callback(sweep, home)
-        system = _System(home, settings, wishes, teller, stack)
+        system = _System(home, settings, options, notifier, stack)
         try:
             system.run()
         finally:
@@ -115,12 +115,17 @@ class _System:
     """One `up`, from start to end."""
 
     def __init__(
-        self, home: Home, settings: Settings, wishes: Wishes, teller: Teller, stack: ExitStack
+        self,
+        home: Home,
+        settings: Settings,
+        options: UpOptions,
+        notifier: Notifier,
+        stack: ExitStack,
     ) -> None:
         self._home = home
         self._settings = settings
-        self._wishes = wishes
-        self._teller = teller
+        self._options = options
+        self._notifier = notifier
         self._stack = stack
         self._server: EmbeddedPostgres | None = None
         self._server_restarts = 0
@@ -128,20 +133,20 @@ class _System:
 
     def run(self) -> None:
         self._clear_leftovers()
-        if self._wishes.airflow:
+        if self._options.airflow:
             _require_airflow()
             _require_port(self._settings.airflow_port)
         self._start_database()
         self._fill()
-        if self._wishes.airflow:
+        if self._options.airflow:
             self._start_airflow()
         else:
             self._run_engine()
         with connected(self._settings, "up") as connection:
-            self._teller.snapshots(
+            self._notifier.snapshots(
                 status.read(connection, self._settings.source_schema, consumers=_SHOWN_CONSUMERS)
             )
-        if self._wishes.once:
+        if self._options.once:
             return
         self._tell_addresses()
         with contextlib.suppress(KeyboardInterrupt):
@@ -153,49 +158,49 @@ class _System:
         """End what a killed `up` left running in this home."""
         # Told to stop when theirs was killed, they may be doing so just now.
         if killed := sweep(self._home, patience=15):
-            self._teller.warn(f"ended {killed} processes that an earlier `up` had left")
+            self._notifier.warn(f"ended {killed} processes that an earlier `up` had left")
 
     def _start_database(self) -> None:
         if self._settings.database_url is None:
-            self._server = EmbeddedPostgres(self._home.postgres, notify=self._teller.say)
-            with self._teller.step("starting PostgreSQL") as detail:
+            self._server = EmbeddedPostgres(self._home.postgres, notify=self._notifier.say)
+            with self._notifier.step("starting PostgreSQL") as detail:
                 self._stack.callback(self._stop_server)
                 if not self._server.start():
                     detail("found running")
-        with self._teller.step("bringing the schema up to date") as detail:
+        with self._notifier.step("bringing the schema up to date") as detail:
             applied = schema.migrate(self._settings)
             detail(f"{len(applied)} migrations" if applied else "it was already")
 
     def _stop_server(self) -> None:
         if self._server is not None:
-            with self._teller.step("stopping PostgreSQL"):
+            with self._notifier.step("stopping PostgreSQL"):
                 self._server.stop()
 
     def _fill(self) -> None:
         """Load sample data where the sources are empty."""
-        wanted = self._wishes.sample
+        wanted = self._options.sample
         if wanted is None:
             wanted = self._settings.database_url is None
         with connected(self._settings, "up", writes_sources=True) as connection:
             if not _sources_are_empty(connection, self._settings.source_schema):
                 return
             if not wanted:
-                self._teller.say(
+                self._notifier.say(
                     "the source tables are empty; --sample fills them with sample data"
                 )
                 return
-            with self._teller.step("making sample data") as detail:
+            with self._notifier.step("making sample data") as detail:
                 detail(_make_sample(connection, self._settings))
 
     def _run_engine(self) -> None:
         with (
-            self._teller.step("running the ETL") as detail,
+            self._notifier.step("running the ETL") as detail,
             connected(self._settings, "up") as connection,
         ):
-            summary = run.run(connection, self._settings, notify=self._teller.say)
+            summary = run.run(connection, self._settings, notify=self._notifier.say)
             detail(
-                f"{summary['rows_read']:,} events read, "
-                f"{summary['snapshots_written']:,} snapshots written"
+                f"{summary.rows_read:,} events read, "
+                f"{summary.snapshots_written:,} snapshots written"
             )
 
     def _start_airflow(self) -> None:
@@ -208,7 +213,7 @@ class _System:
         admin = self._server.conninfo(SUPERUSER, DATABASE) if self._server else own
         metadata = Metadata(admin, own, secrets.metadata_password)
         airflow = AirflowHome(self._home, self._settings, secrets, metadata)
-        with self._teller.step("preparing Airflow's tables") as detail:
+        with self._notifier.step("preparing Airflow's tables") as detail:
             metadata.prepare()
             airflow.write()
             if not airflow.migrate():
@@ -227,24 +232,24 @@ class _System:
         )
         self._stack.callback(self._stop_airflow)
         with AirflowApi(airflow.api_url, USER, secrets.admin_password) as api:
-            with self._teller.step("starting Airflow") as detail:
+            with self._notifier.step("starting Airflow") as detail:
                 self._supervision.start()
                 self._wait(api.unhealthy, _START_SECONDS, detail, "Airflow did not become healthy")
-            with self._teller.step(f"reading the DAG {DAG}") as detail:
+            with self._notifier.step(f"reading the DAG {DAG}") as detail:
                 self._wait(
                     lambda: [] if api.has_dag(DAG) else ["dag-processor"],
                     _START_SECONDS,
                     detail,
                     "Airflow did not read the DAG",
                 )
-            with self._teller.step(f"running the DAG {DAG}") as detail:
+            with self._notifier.step(f"running the DAG {DAG}") as detail:
                 if self._let_run(api, [DAG]):
                     self._await_run(api, api.trigger(DAG), detail)
-                elif self._wishes.once:
+                elif self._options.once:
                     raise UpError(f"the DAG {DAG} is paused: nothing can be run")
                 else:
                     detail("it is paused")
-            if not self._wishes.once:
+            if not self._options.once:
                 self._let_others_run(api)
 
     def _let_run(self, api: AirflowApi, dags: Sequence[str]) -> bool:
@@ -261,7 +266,7 @@ class _System:
             if pause.is_new:
                 api.unpause(pause.dag_id)
         for pause in decided:
-            self._teller.warn(
+            self._notifier.warn(
                 f"{pause.dag_id} was paused {pause.describe()}, and stays so; "
                 f"`{pause.command}` lets it run"
             )
@@ -270,7 +275,7 @@ class _System:
     def _let_others_run(self, api: AirflowApi) -> None:
         """Let our other DAGs run as well: new ones are paused."""
         others = sorted({path.stem for path in DAG_FILES.glob("consumer_analytics_*.py")} - {DAG})
-        with self._teller.step("letting the other DAGs run") as detail:
+        with self._notifier.step("letting the other DAGs run") as detail:
             self._wait(
                 lambda: [dag for dag in others if not api.has_dag(dag)],
                 _START_SECONDS,
@@ -281,13 +286,13 @@ class _System:
 
     def _stop_airflow(self) -> None:
         if self._supervision is not None:
-            with self._teller.step("stopping Airflow"):
+            with self._notifier.step("stopping Airflow"):
                 self._supervision.stop()
 
     def _await_run(self, api: AirflowApi, run_id: str, detail: Callable[[str], None]) -> None:
         """Wait for a DAG run to end, and for those before it; a try that failed is told."""
         deadline = time.monotonic() + _RUN_SECONDS
-        told: set[Path] = set()
+        reported: set[Path] = set()
         while True:
             state, seconds = api.run_state(DAG, run_id)
             if state == "success":
@@ -298,10 +303,14 @@ class _System:
             tasks = api.task_states(DAG, at_work)
             for task, its_state in tasks.items():
                 log = self._task_log(at_work, task)
-                if its_state in ("up_for_retry", "failed") and log is not None and log not in told:
-                    told.add(log)
+                if (
+                    its_state in ("up_for_retry", "failed")
+                    and log is not None
+                    and log not in reported
+                ):
+                    reported.add(log)
                     again = ", it is tried again" if its_state == "up_for_retry" else ""
-                    self._teller.warn(f"{_error_of(log)}{again}; the log is {log}")
+                    self._notifier.warn(f"{_error_of(log)}{again}; the log is {log}")
             if state == "failed":
                 raise UpError(f"the run {run_id} of {DAG} failed")
             if time.monotonic() > deadline:
@@ -345,25 +354,25 @@ class _System:
     # -- staying up ------------------------------------------------------------
 
     def _tell_addresses(self) -> None:
-        if self._wishes.airflow:
+        if self._options.airflow:
             from consumer_analytics.local.airflow_config import USER
 
-            self._teller.say(
+            self._notifier.say(
                 f"Airflow   http://localhost:{self._settings.airflow_port}  "
                 f"user {USER}, password in {self._home.airflow / 'passwords.json'}"
             )
-            self._teller.say(
+            self._notifier.say(
                 f"          AIRFLOW_HOME={shlex.quote(str(self._home.airflow))} "
                 f"{shlex.quote(str(Path(sys.executable).with_name('airflow')))} dags list"
             )
-            self._teller.say(
+            self._notifier.say(
                 f"dashboard http://localhost:{self._settings.airflow_port}/plugin/consumer-analytics"
             )
         if self._server is not None:
             psql = shlex.quote(str(self._server.binaries / "psql"))
-            self._teller.say(f"database  {psql} '{self._server.url()}'")
-        self._teller.say(f"home      {self._home.path}")
-        self._teller.say("up; Ctrl-C stops it")
+            self._notifier.say(f"database  {psql} '{self._server.url()}'")
+        self._notifier.say(f"home      {self._home.path}")
+        self._notifier.say("up; Ctrl-C stops it")
 
     def _watch(self) -> None:
         while True:
@@ -378,13 +387,13 @@ class _System:
                 raise LocalServerError(
                     f"PostgreSQL keeps dying; its log is {self._server.data / 'log'}"
                 )
-            self._teller.warn(
+            self._notifier.warn(
                 f"PostgreSQL died, starting it again; its log is {self._server.data / 'log'}"
             )
             self._server.start()
         if self._supervision is not None:
             for line in self._supervision.check():
-                self._teller.warn(line)
+                self._notifier.warn(line)
 
 
 def _error_of(log: Path) -> str:
@@ -451,10 +460,12 @@ def _make_sample(connection: Connection, settings: Settings) -> str:
     """Make a small history that leads up to the present; return what it is."""
     # The current day has rows too, so that a run by day and one right now differ.
     until = instants.now(connection).replace(second=0, microsecond=0)
-    made = simulate.simulate(
-        connection, settings, simulate.Plan(until, consumers=8, customers=2_000, events=50_000)
+    result = simulate.simulate(
+        connection,
+        settings,
+        simulate.SimulationPlan(until, consumers=8, customers=2_000, events=50_000),
     )
-    return f"{made.consumers} consumers, {made.customers:,} customers, {made.events:,} events"
+    return f"{result.consumers} consumers, {result.customers:,} customers, {result.events:,} events"
 
 
 # -- signals ---------------------------------------------------------------------
@@ -465,8 +476,8 @@ class _Interrupts:
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -484,4 +495,4 @@ class _Interrupts:
     def hold_off(self) -> None:
         """Let nothing interrupt the stopping of what was started; it is bounded in time."""
         for number in self._SIGNALS:
-            signal.signal(number, lambda *_: self._teller.say("stopping already"))
+            signal.signal(number, lambda *_: self._notifier.say("stopping already"))

@@ -257,10 +257,10 @@ def _sizes(connection: Connection, tables: Sequence[str]) -> int:
 
 def _vacuum(connection: Connection, tables: Sequence[str]) -> list[str]:
     """Make the room of removed rows free; return why that could not be done now."""
-    told: list[str] = []
+    notices: list[str] = []
 
     def hear(notice: Diagnostic) -> None:
-        told.append(str(notice.message_primary))
+        notices.append(str(notice.message_primary))
 
     connection.add_notice_handler(hear)
     try:
@@ -270,8 +270,8 @@ def _vacuum(connection: Connection, tables: Sequence[str]) -> list[str]:
             )
     finally:
         connection.remove_notice_handler(hear)
-    if told:
-        return [f"the server will reuse their room once autovacuum has come by ({told[0]})"]
+    if notices:
+        return [f"the server will reuse their room once autovacuum has come by ({notices[0]})"]
     return []
 
 

@@ -38,7 +38,7 @@ _TOGETHER_SECONDS = 2.0
 _LONGEST_ERROR = 4000
 #: Airflow itself says so of a task whose process is gone.
 _NO_ERROR = (
-    "no error was told: the task's process was killed, or could not start; the ends of its log "
+    "no error was reported: the task's process was killed, or could not start; the ends of its log "
     "and of the scheduler's say more"
 )
 _ENDED = frozenset({"success", "failed"})
@@ -62,7 +62,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
 
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
-    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
     most = getattr(task, "max_tries", None)
     return Failure(
         dag_id=task.dag_id,
@@ -73,7 +73,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         execution_date=dag_run.logical_date or dag_run.run_after,
         has_logical_date=dag_run.logical_date is not None,
         failed_at=dt.datetime.now(dt.UTC),
-        error=str(told or _NO_ERROR)[:_LONGEST_ERROR],
+        error=str(reason or _NO_ERROR)[:_LONGEST_ERROR],
         log_url=getattr(task, "log_url", None),
     )
 
@@ -199,8 +199,8 @@ def miss_of(context: Mapping[str, Any]) -> Miss:
 
 
 def _instant(value: Any) -> dt.datetime:
-    found = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-    return found.astimezone(dt.UTC)
+    instant = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    return instant.astimezone(dt.UTC)
 
 
 # -- the monitor -----------------------------------------------------------------------
@@ -212,14 +212,14 @@ def watch() -> str:
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
-        done = monitor.watch(connection, config, warn=log.warning)
-    found = done.health
-    log.info("health is %s: %s", found.state, found.cause.text)
-    for one in found.measures:
+        result = monitor.watch(connection, config, warn=log.warning)
+    health = result.health
+    log.info("health is %s: %s", health.state, health.cause.text)
+    for one in health.measures:
         log.info(
             "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""
         )
-    log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
+    log.info("%s mail(s) sent, %s wait", result.delivery.sent, result.delivery.waiting)
     # It works again.
     _mark(config, incidents.MONITOR).unlink(missing_ok=True)
-    return found.state
+    return health.state

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from consumer_analytics import backfill as engine
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.orchestration.dag_runs import TriggeredRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings
 
@@ -20,14 +21,7 @@ PARAMETERS = ("start_date", "end_date", "interval")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class DagRun(Protocol):
-    """What is needed of the orchestrator's DAG run."""
-
-    run_id: str
-    conf: Mapping[str, Any] | None
-
-
-def request_of(params: Mapping[str, Any], dag_run: DagRun) -> engine.Request:
+def request_of(params: Mapping[str, Any], dag_run: TriggeredRun) -> engine.Request:
     """Make a request of a DAG run's parameters.
 
     Raises:
@@ -46,7 +40,7 @@ def request_of(params: Mapping[str, Any], dag_run: DagRun) -> engine.Request:
     )
 
 
-def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
+def check(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, Any]:
     """Check the parameters and log what will be done; nothing is written.
 
     Raises:
@@ -55,38 +49,40 @@ def check(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, Any]:
     with in_a_line("refused"):
         request = request_of(params, dag_run)
         with connected(settings(), "airflow backfill check") as connection:
-            outlook = engine.look(connection, settings(), request)
+            estimate = engine.estimate_of(connection, settings(), request)
     log.info(
         "%s to %s, %s: %s periods, about %s snapshots; reads about %s events, writes about %.0f MB",
         request.start,
         request.end,
         request.interval,
-        f"{outlook.periods:,}",
-        f"{outlook.snapshots:,}",
-        f"{outlook.rows_to_scan:,}",
-        outlook.bytes_to_write / 1e6,
+        f"{estimate.periods:,}",
+        f"{estimate.snapshots:,}",
+        f"{estimate.rows_to_scan:,}",
+        estimate.bytes_to_write / 1e6,
     )
     return {
-        "periods": outlook.periods,
-        "snapshots_estimated": outlook.snapshots,
-        "rows_to_scan_estimated": outlook.rows_to_scan,
-        "bytes_to_write_estimated": outlook.bytes_to_write,
+        "periods": estimate.periods,
+        "snapshots_estimated": estimate.snapshots,
+        "rows_to_scan_estimated": estimate.rows_to_scan,
+        "bytes_to_write_estimated": estimate.bytes_to_write,
     }
 
 
-def write(params: Mapping[str, Any], dag_run: DagRun) -> dict[str, int]:
+def write(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
     with in_a_line("stopped"), connected(settings(), "airflow backfill") as connection:
-        done = engine.backfill(
+        result = engine.backfill(
             connection, settings(), request, notify=log.warning, progress=_lines()
         )
     figures = {
-        name: done[name]
-        for name in ("periods", "snapshots_written", "snapshots_untouched", "snapshots_restated")
+        "periods": result.periods,
+        "snapshots_written": result.snapshots_written,
+        "snapshots_untouched": result.snapshots_untouched,
+        "snapshots_restated": result.snapshots_restated,
     }
     log.info("%s", ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in figures.items()))
-    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in done["seconds"].items()))
+    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in result.seconds.items()))
     return figures
 
 

@@ -33,15 +33,15 @@ def await_web_server(url: str) -> None:
     # Every command of Airflow's imports this module.
     import httpx
 
-    told = False
+    warned = False
     with httpx.Client(base_url=url, timeout=_ANSWER_SECONDS, trust_env=False) as client:
         while True:
             try:
                 client.get("/execution/health").raise_for_status()
             except httpx.HTTPError as error:
-                if not told:
+                if not warned:
                     log.warning("waiting for the web server, to which tasks report: %s", error)
-                    told = True
+                    warned = True
                 time.sleep(_POLL_SECONDS)
             else:
                 return

@@ -15,40 +15,40 @@ log = logging.getLogger(__name__)
 def sweep() -> None:
     """Sweep the trailing days and log what was found."""
     with in_a_line("sweep failed"), connected(settings(), "airflow sweep") as connection:
-        found = engine.sweep(connection, settings(), notify=log.info)
+        result = engine.sweep(connection, settings(), notify=log.info)
     log.info(
         "swept %s to %s: %s days, %s consumers, %s types corrected; %s events found, %s gone",
-        found["since"] or "the beginning",
-        found["processed_through"].isoformat(),
+        result.since or "the beginning",
+        result.processed_through.isoformat(),
         *(
-            f"{found[what]:,}"
-            for what in (
-                "days_corrected",
-                "consumers_corrected",
-                "types_corrected",
-                "events_found",
-                "events_vanished",
+            f"{n:,}"
+            for n in (
+                result.days_corrected,
+                result.consumers_corrected,
+                result.types_corrected,
+                result.events_found,
+                result.events_vanished,
             )
         ),
     )
-    for one in found["differences"]:
+    for one in result.differences:
         log.info(
             "%s, %s, %s: counted %s, the source has %s",
-            one["day"],
-            one["consumer_id"] or "(no consumer)",
-            one["event_type"],
-            one["counted"],
-            one["source"],
+            one.day,
+            one.consumer_id or "(no consumer)",
+            one.event_type,
+            one.counted,
+            one.source,
         )
     log.info(
         "customers differed at %s snapshots; %s snapshot rows restated",
-        f"{found['snapshots_with_other_customers']:,}",
-        f"{found['snapshots_restated']:,}",
+        f"{result.snapshots_with_other_customers:,}",
+        f"{result.snapshots_restated:,}",
     )
-    if found["purged_before"] is not None:
+    if result.purged_before is not None:
         log.warning(
             "rows from before %s are no longer all in the source: %s snapshots can no longer be "
             "recounted and stay as they were reported",
-            found["purged_before"].isoformat(),
-            f"{found['snapshots_not_recountable']:,}",
+            result.purged_before.isoformat(),
+            f"{result.snapshots_not_recountable:,}",
         )

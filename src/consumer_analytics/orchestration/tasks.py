@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 import psycopg
 
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, load, run
-from consumer_analytics.etl.models import Run
+from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run, RunSummary
+from consumer_analytics.orchestration.dag_runs import DagRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
 SOURCE = "airflow_etl"
-
-
-class DagRun(Protocol):
-    """What is needed of the orchestrator's DAG run."""
-
-    dag_id: str
-    run_id: str
-    logical_date: dt.datetime | None
-    run_after: dt.datetime
 
 
 def run_key(dag_run: DagRun) -> str:
@@ -66,13 +57,13 @@ def load_consumer_analytics(dag_run: DagRun) -> str:
 def _extract(
     dag_run: DagRun,
     name: str,
-    count: Callable[[Connection, Settings, Run], Mapping[str, Any]],
+    count: Callable[[Connection, Settings, Run], CustomerExtract | EventExtract],
 ) -> str:
     with _step(dag_run, name, reopen=False) as (connection, config, opened):
-        found = dict(count(connection, config, opened))
-        seconds = found.pop("seconds", 0)
-        figures = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in found.items())
-        log.info("found in %.3f s: %s", seconds, figures)
+        figures = count(connection, config, opened).as_json()
+        seconds = figures.pop("seconds")
+        shown = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in figures.items())
+        log.info("found in %.3f s: %s", seconds, shown)
     return run_key(dag_run)
 
 
@@ -82,7 +73,7 @@ def _step(
 ) -> Iterator[tuple[Connection, Settings, Run]]:
     """Open the DAG run's run, or find it open; note a failure where one comes.
 
-    A run that ended well is opened anew for its load only: an extract that is
+    A run that ended well is opened again for its load only: an extract that is
     cleared alone must not leave it open.
     """
     config = settings()
@@ -90,10 +81,10 @@ def _step(
     try:
         with in_a_line(f"{name} failed"), connected(config, f"airflow {name}") as connection:
             # Most often another task has opened it: then all that opening checks is checked.
-            found = run.find(connection, key, state="open")
-            if found is None and not reopen:
-                found = run.find(connection, key, state="success")
-            opened = found or run.open_run(
+            known = run.find(connection, key, state="open")
+            if known is None and not reopen:
+                known = run.find(connection, key, state="success")
+            opened = known or run.open_run(
                 connection,
                 config,
                 at=instant(dag_run),
@@ -122,36 +113,34 @@ def _note_failure(config: Settings, key: str, error: Exception) -> None:
         log.warning("the failure could not be noted in the database: %s", second)
 
 
-def _log_summary(summary: Mapping[str, Any]) -> None:
-    if summary["window_end"] is None:
+def _log_summary(summary: RunSummary) -> None:
+    if summary.window is None:
         log.info("nothing could be processed yet")
     else:
-        log.info("window %s to %s", summary["window_start"], summary["window_end"])
+        log.info("window %s to %s", *(at.isoformat() for at in summary.window))
         log.info(
             "rows read %s; new events %s, new customers %s; snapshots written %s, restated %s",
             *(
-                f"{summary[figure]:,}"
-                for figure in (
-                    "rows_read",
-                    "new_events",
-                    "new_customers",
-                    "snapshots_written",
-                    "snapshots_restated",
+                f"{n:,}"
+                for n in (
+                    summary.rows_read,
+                    summary.new_events,
+                    summary.new_customers,
+                    summary.snapshots_written,
+                    summary.snapshots_restated,
                 )
             ),
         )
-    corrections = summary["corrections"]
-    if corrections["from"]:
+    corrections = summary.corrections
+    if corrections.first_day is not None:
         log.info(
             "corrected from %s on: %s events found, %s gone",
-            corrections["from"],
-            f"{corrections['found']:,}",
-            f"{corrections['vanished']:,}",
+            corrections.first_day,
+            f"{corrections.found:,}",
+            f"{corrections.vanished:,}",
         )
-    for kind, value in summary["bad_rows"].items():
+    for kind, value in summary.bad_rows.as_json().items():
         log.warning("%s: %s", kind.replace("_", " "), value)
-    for holder in summary["held_back_by"]:
-        log.warning("stopped short of %s, held back by %s", summary["requested"], holder)
-    log.info(
-        "seconds: %s", ", ".join(f"{step} {took}" for step, took in summary["seconds"].items())
-    )
+    for holder in summary.held_back_by:
+        log.warning("stopped short of %s, held back by %s", summary.requested.isoformat(), holder)
+    log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in summary.seconds.items()))

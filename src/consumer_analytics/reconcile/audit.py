@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
-from consumer_analytics.calendar import instants
+from consumer_analytics.calendar import instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import (
     INFINITY,
@@ -26,8 +27,11 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import extract, job_state, sources, watermark
+from consumer_analytics.etl import job_state, sources, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import count_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate, restate_these
@@ -43,7 +47,7 @@ _SNAPSHOTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Difference:
+class AuditDifference:
     """One figure that is not what the sources say.
 
     Attributes:
@@ -78,7 +82,7 @@ class Difference:
 
 
 @dataclass
-class Audit:
+class AuditResult:
     """What an audit found.
 
     Attributes:
@@ -90,6 +94,7 @@ class Audit:
         differences: how many figures differ.
         listed: the first of them.
         wrong_snapshots: instants with a difference.
+        doubled_rows: rows that are there more than once, each further one counted.
         purged_before: what the source no longer holds whole; None where all is there.
         days_not_recountable: days of the counts that are taken as they were counted.
         snapshots_not_recountable: snapshots that are not compared.
@@ -104,7 +109,7 @@ class Audit:
     missing: int = 0
     double: int = 0
     differences: int = 0
-    listed: list[Difference] = field(default_factory=list)
+    listed: list[AuditDifference] = field(default_factory=list)
     wrong_snapshots: list[dt.datetime] = field(default_factory=list)
     doubled_rows: int = 0
     purged_before: dt.datetime | None = None
@@ -146,7 +151,7 @@ def audit(
     limit: int = 100,
     accept_purged: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> Audit:
+) -> AuditResult:
     """Recount everything and compare.
 
     Args:
@@ -194,25 +199,30 @@ def _audit(
     *,
     accept_purged: bool,
     notify: Callable[[str], None],
-) -> Audit:
+) -> AuditResult:
     state = job_state.read(connection, settings, accept_purged=accept_purged)
-    found = Audit(
+    result = AuditResult(
         processed_through=state.processed_through,
         purged_before=state.purged_before,
         awaiting=bool(scalar(connection, query("reconcile/audit/awaiting"))),
     )
 
-    def differs(difference: Difference) -> None:
-        found.differences += 1
-        if len(found.listed) < limit:
-            found.listed.append(difference)
+    def differs(difference: AuditDifference) -> None:
+        result.differences += 1
+        if len(result.listed) < limit:
+            result.listed.append(difference)
 
     marks = connection.execute(
         query("reconcile/audit/instants"),
-        {"lower": lower, "upper": upper, "recountable_from": state.purged_before},
+        {
+            "lower": lower,
+            "upper": upper,
+            "recountable_from": state.purged_before,
+            "backfilled": _backfilled(connection),
+        },
     ).fetchall()
     snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
-    found.snapshots_not_recountable = len(marks) - len(snapshots)
+    result.snapshots_not_recountable = len(marks) - len(snapshots)
     bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
     values = {
         "bounds": bounds,
@@ -228,33 +238,44 @@ def _audit(
     connection.execute("select set_config('work_mem', '256MB', true)")
     connection.execute(query("reconcile/audit/events", settings.source_schema), values)
     if state.purged_through is not None:
-        found.days_not_recountable = scalar(
+        result.days_not_recountable = scalar(
             connection, query("reconcile/audit/purged-days"), state.purged_through
         )
         connection.execute(query("reconcile/audit/restore-purged"), values)
     connection.execute("analyze audit_events")
-    found.events = scalar(
+    result.events = scalar(
         connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
     )
     for consumer, kind, day, kept, recounted in _stream(connection, "reconcile/audit/days", values):
-        found.missing += max(recounted - kept, 0)
-        found.double += max(kept - recounted, 0)
-        differs(Difference("day", consumer, kind, day, kept, recounted))
+        result.missing += max(recounted - kept, 0)
+        result.double += max(kept - recounted, 0)
+        differs(AuditDifference("day", consumer, kind, day, kept, recounted))
     for consumer, kind, kept, recounted in _stream(connection, "reconcile/audit/totals", values):
-        differs(Difference("total", consumer, kind, None, kept, recounted))
+        differs(AuditDifference("total", consumer, kind, None, kept, recounted))
     for consumer, at, rows in _stream(
         connection, "reconcile/audit/doubled", {"lower": lower, "upper": upper}
     ):
-        found.doubled_rows += rows - 1
-        found.wrong_snapshots.append(at)
-        differs(Difference("snapshot", consumer, "row", at, f"{rows} rows", "1 row"))
+        result.doubled_rows += rows - 1
+        result.wrong_snapshots.append(at)
+        differs(AuditDifference("snapshot", consumer, "row", at, f"{rows} rows", "1 row"))
 
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
         notify(f"comparing snapshots from {moment(chunk[0][0])} on")
-        _compare(connection, settings, state, values, chunk, found, differs)
-    found.wrong_snapshots = sorted(set(found.wrong_snapshots))
-    return found
+        _compare(connection, settings, state, values, chunk, result, differs)
+    result.wrong_snapshots = sorted(set(result.wrong_snapshots))
+    return result
+
+
+def _backfilled(connection: Connection) -> list[dt.datetime]:
+    """Return the instants that were backfilled for all consumers."""
+    return sorted(
+        {
+            at
+            for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
+            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+        }
+    )
 
 
 def _compare(
@@ -263,13 +284,13 @@ def _compare(
     state: JobState,
     known: dict[str, Any],
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
-    found: Audit,
-    differs: Callable[[Difference], None],
+    result: AuditResult,
+    differs: Callable[[AuditDifference], None],
 ) -> None:
     """Put the rows of some snapshots together and compare them with what is there."""
     plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
     connection.execute("delete from audit_customers")
-    extract.customers_of(
+    count_customers(
         connection,
         settings,
         plan,
@@ -286,19 +307,19 @@ def _compare(
     connection.execute("delete from audit_figures")
     connection.execute(query("reconcile/audit/figures", settings.source_schema), values)
     connection.execute(query("reconcile/audit/partial"), {"partial": known["partial"]})
-    found.snapshots += len(chunk)
-    found.rows += scalar(connection, "select count(*) from audit_figures")
+    result.snapshots += len(chunk)
+    result.rows += scalar(connection, "select count(*) from audit_figures")
     for consumer, at, kept, true in _stream(connection, "reconcile/audit/compare", values):
-        found.wrong_snapshots.append(at)
+        result.wrong_snapshots.append(at)
         if kept is None or true is None:
-            told = ("no row", "a row") if kept is None else ("a row", "no row")
-            differs(Difference("snapshot", consumer, "row", at, *told))
+            rows = ("no row", "a row") if kept is None else ("a row", "no row")
+            differs(AuditDifference("snapshot", consumer, "row", at, *rows))
             continue
         kept_figures, true_figures = dict(flat(kept)), dict(flat(true))
         for key in sorted(kept_figures.keys() | true_figures.keys()):
             if kept_figures.get(key) != true_figures.get(key):
                 differs(
-                    Difference(
+                    AuditDifference(
                         "snapshot", consumer, key, at, kept_figures.get(key), true_figures.get(key)
                     )
                 )
@@ -318,54 +339,88 @@ def _day(instant: dt.datetime) -> dt.date | str:
     return "infinity" if instant == INFINITY else instants.day_of(instant)
 
 
+@dataclass(frozen=True)
+class RepairResult:
+    """What a repair has changed.
+
+    Attributes:
+        events_found: events that the counts lacked.
+        events_vanished: events that the counts had and the source does not.
+        totals_corrected: totals that were not the sum of their days.
+        rows_removed: doubled snapshot rows.
+        snapshots_restated: snapshot rows that said something else.
+    """
+
+    events_found: int
+    events_vanished: int
+    totals_corrected: int
+    rows_removed: int
+    snapshots_restated: int
+
+    def as_json(self) -> dict[str, int]:
+        """Return it for `--json`."""
+        return asdict(self)
+
+
 def repair(
     connection: Connection,
     settings: Settings,
-    found: Audit,
+    result: AuditResult,
     *,
     accept_purged: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> dict[str, int]:
+) -> RepairResult:
     """Repair what an audit found: counts, totals, doubled rows, snapshots.
 
     Each step is whole by itself: where it is interrupted, another audit finds
     what is left.
-
-    Returns:
-        `events_found`, `events_vanished`, `totals_corrected`, `rows_removed`,
-        `snapshots_restated`.
     """
     with job_lock(connection, settings):
         reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
-        done = {"events_found": 0, "events_vanished": 0}
         with consistent(connection):
-            state = job_state.read(connection, settings, accept_purged=accept_purged)
-            plan = plan_recount(state, dt.date.min)
-            extract.extract_part(connection, settings, plan, "events")
-            written = apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
-            done["events_found"] = written.corrections["found"]
-            done["events_vanished"] = written.corrections["vanished"]
-            done["totals_corrected"] = scalar(connection, query("reconcile/audit/totals-rebuild"))
-            if done["totals_corrected"]:
-                connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
-            connection.execute(
-                query("reconcile/deletions-remember", settings.source_schema),
-                {"since": MINUS_INFINITY, "until": state.processed_through},
+            repaired = _repair_counts(
+                connection,
+                settings,
+                reason,
+                doubled=result.doubled_rows > 0,
+                accept_purged=accept_purged,
             )
-            done["rows_removed"] = (
-                connection.execute(query("shared/snapshots-undouble"), {"reason": reason}).rowcount
-                if found.doubled_rows
-                else 0
-            )
-        done["snapshots_restated"] = restate(
-            connection, settings, reason, notify, accept_purged=accept_purged
-        )
-        done["snapshots_restated"] += restate_these(
+        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
+        restated += restate_these(
             connection,
             settings,
-            found.wrong_snapshots,
+            result.wrong_snapshots,
             reason,
             notify,
             accept_purged=accept_purged,
         )
-    return done
+    return replace(repaired, snapshots_restated=restated)
+
+
+def _repair_counts(
+    connection: Connection, settings: Settings, reason: str, *, doubled: bool, accept_purged: bool
+) -> RepairResult:
+    """Count all days again, make the totals their sum, and take doubled rows away."""
+    state = job_state.read(connection, settings, accept_purged=accept_purged)
+    plan = plan_recount(state, dt.date.min)
+    extract_events(connection, settings, plan)
+    written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    totals = scalar(connection, query("reconcile/audit/totals-rebuild"))
+    if totals:
+        connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
+    connection.execute(
+        query("reconcile/deletions-remember", settings.source_schema),
+        {"since": MINUS_INFINITY, "until": state.processed_through},
+    )
+    removed = 0
+    if doubled:
+        removed = connection.execute(
+            query("shared/snapshots-undouble"), {"reason": reason}
+        ).rowcount
+    return RepairResult(
+        events_found=written.corrections.found,
+        events_vanished=written.corrections.vanished,
+        totals_corrected=totals,
+        rows_removed=removed,
+        snapshots_restated=0,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from consumer_analytics.calendar import instants
@@ -16,8 +17,11 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import extract, job_state, sources, watermark
+from consumer_analytics.etl import job_state, sources, watermark
 from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate
@@ -32,6 +36,63 @@ _SNAPSHOTS_FURTHER_BACK = 32
 _ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
+@dataclass(frozen=True)
+class SweepDifference:
+    """Events of one consumer, type and day whose number is not what was counted.
+
+    Attributes:
+        consumer_id: whose; None for events without a consumer.
+        event_type: their type.
+        day: the UTC day.
+        counted: how many runs had counted.
+        source: how many the source has.
+    """
+
+    consumer_id: str | None
+    event_type: str
+    day: str
+    counted: int
+    source: int
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found and did.
+
+    Attributes:
+        since: the first UTC day that was swept; None for the beginning.
+        processed_through: up to where runs had counted.
+        days_corrected: days with other events than were counted.
+        consumers_corrected: consumers with such days.
+        types_corrected: event types with such days.
+        events_found: events that the counts lacked.
+        events_vanished: events that the source no longer has.
+        differences: the first of these differences.
+        snapshots_with_other_customers: snapshots that told other customers than there were.
+        snapshots_restated: snapshot rows restated.
+        purged_before: the source no longer holds all rows from before this
+            instant; None where the sweep did not go there.
+        snapshots_not_recountable: snapshots from before it, which stay as reported.
+    """
+
+    since: dt.date | None
+    processed_through: dt.datetime
+    days_corrected: int = 0
+    consumers_corrected: int = 0
+    types_corrected: int = 0
+    events_found: int = 0
+    events_vanished: int = 0
+    differences: tuple[SweepDifference, ...] = ()
+    snapshots_with_other_customers: int = 0
+    snapshots_restated: int = 0
+    purged_before: dt.datetime | None = None
+    snapshots_not_recountable: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return asdict(self)
+
+
 def sweep(
     connection: Connection,
     settings: Settings,
@@ -40,7 +101,7 @@ def sweep(
     since: dt.date | None = None,
     accept_purged: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> SweepResult:
     """Recount days against the source, repair what differs, restate what changes.
 
     Args:
@@ -51,11 +112,6 @@ def sweep(
         accept_purged: take the source at its word where it was purged: counts
             may go down. Sweeps all days where none are named.
         notify: told what is under way.
-
-    Returns:
-        What was found and done: days, consumers and types corrected, snapshots
-        restated, the first differences with both figures, what can no longer
-        be recounted.
 
     Raises:
         SchemaError: the schema is not this version's.
@@ -70,44 +126,26 @@ def sweep(
         with consistent(connection):
             state = job_state.read(connection, settings, accept_purged=accept_purged)
             first = _first_day(state, settings, days, since, everything=accept_purged)
-            found = {
-                "since": None if first == dt.date.min else first,
-                "processed_through": state.processed_through,
-                **_nothing(),
-            }
+            result = SweepResult(None if first == dt.date.min else first, state.processed_through)
             if state.processed_through > MINUS_INFINITY:
-                found |= _events(connection, settings, state, first, reason)
-                connection.execute(
-                    query("reconcile/deletions-remember", settings.source_schema),
-                    {
-                        "since": "-infinity" if first == dt.date.min else first,
-                        "until": state.processed_through,
-                    },
-                )
+                result = _sweep_events(connection, settings, state, first, reason, result)
         with consistent(connection):
             state = job_state.read(connection, settings, accept_purged=accept_purged)
-            found |= _customers(connection, settings, state, first)
-            found |= _out_of_reach(connection, state, first)
-        found["snapshots_restated"] = restate(
-            connection, settings, reason, notify, accept_purged=accept_purged
+            differing = _sweep_customers(connection, settings, state, first)
+            result = replace(result, snapshots_with_other_customers=differing)
+            result = _out_of_reach(connection, state, first, result)
+        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
+        result = replace(result, snapshots_restated=restated)
+        connection.execute(
+            query("reconcile/sweep/counters-sweep"),
+            {
+                "days_corrected": result.days_corrected,
+                "events_found": result.events_found,
+                "events_vanished": result.events_vanished,
+                "snapshots_restated": result.snapshots_restated,
+            },
         )
-        connection.execute(query("reconcile/sweep/counters-sweep"), found)
-    return found
-
-
-def _nothing() -> dict[str, Any]:
-    return {
-        "days_corrected": 0,
-        "consumers_corrected": 0,
-        "types_corrected": 0,
-        "events_found": 0,
-        "events_vanished": 0,
-        "differences": [],
-        "snapshots_with_other_customers": 0,
-        "snapshots_restated": 0,
-        "purged_before": None,
-        "snapshots_not_recountable": 0,
-    }
+    return result
 
 
 def _first_day(
@@ -135,47 +173,55 @@ def _first_day(
     return dt.date.fromordinal(max(last.toordinal() - days, dt.date.min.toordinal()))
 
 
-def _events(
-    connection: Connection, settings: Settings, state: JobState, first: dt.date, reason: str
-) -> dict[str, Any]:
-    """Count the days again, and fold only where something differs."""
+def _sweep_events(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    first: dt.date,
+    reason: str,
+    result: SweepResult,
+) -> SweepResult:
+    """Count the days again, fold only where something differs, and add what was found."""
     plan = plan_recount(state, first)
-    extract.extract_part(connection, settings, plan, "events")
+    extract_events(connection, settings, plan)
     connection.execute("drop table if exists pg_temp.differing_events")
-    differing = query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events)
+    differing = query("reconcile/sweep/events-differ", extracted_events=OWN.events)
     connection.execute(differing, {"recount": plan.recount_multirange})
-    row = connection.execute(query("reconcile/sweep/events-differ-sum")).fetchone()
-    found = dict(
-        zip(
-            (
-                "days_corrected",
-                "consumers_corrected",
-                "types_corrected",
-                "events_found",
-                "events_vanished",
-            ),
-            row or (0, 0, 0, 0, 0),
-            strict=True,
-        )
+    days, consumers, types, found, vanished = connection.execute(
+        query("reconcile/sweep/events-differ-sum")
+    ).fetchone() or (0, 0, 0, 0, 0)
+    listed = connection.execute(query("reconcile/sweep/events-differ-list"), {"limit": _LISTED})
+    differences = tuple(SweepDifference(*row) for row in listed)
+    if days or state.touched_notes:
+        apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    connection.execute(
+        query("reconcile/deletions-remember", settings.source_schema),
+        {
+            "since": "-infinity" if first == dt.date.min else first,
+            "until": state.processed_through,
+        },
     )
-    found["differences"] = [
-        dict(zip(("consumer_id", "event_type", "day", "counted", "source"), one, strict=True))
-        for one in connection.execute(
-            query("reconcile/sweep/events-differ-list"), {"limit": _LISTED}
-        )
-    ]
-    if found["days_corrected"] or state.touched_notes:
-        apply(connection, settings, extract.OWN, plan, "cli_etl", reason, {})
-    return found
+    return replace(
+        result,
+        days_corrected=days,
+        consumers_corrected=consumers,
+        types_corrected=types,
+        events_found=found,
+        events_vanished=vanished,
+        differences=differences,
+    )
 
 
-def _customers(
+def _sweep_customers(
     connection: Connection, settings: Settings, state: JobState, first: dt.date
-) -> dict[str, Any]:
+) -> int:
     """Compare the customers of each snapshot with who there was, as is known now.
 
     One pass over the customers tells all these instants. Where the earliest one
     differs, so may those before it: further back, until one is as it was.
+
+    Returns:
+        How many snapshots told other customers than there were.
     """
     lower = instants.start_of(first)
     before: dt.datetime | None = None
@@ -204,17 +250,17 @@ def _customers(
             chosen = batch
         if not chosen:
             break
-        found = differing_customers(connection, settings, state, chosen)
-        differing += len(found)
+        wrong = differing_customers(connection, settings, state, chosen)
+        differing += len(wrong)
         before = chosen[0]
-        suspicious = before in found
-        earliest = min(found, default=earliest)
+        suspicious = before in wrong
+        earliest = min(wrong, default=earliest)
     if earliest is not None:
         connection.execute(
             query("shared/state-restate-after"),
             {"after": earliest - _ONE_MICROSECOND, "job": watermark.JOB},
         )
-    return {"snapshots_with_other_customers": differing}
+    return differing
 
 
 def differing_customers(
@@ -229,19 +275,21 @@ def differing_customers(
         snapshots: their instants, ascending.
     """
     plan = plan_restatement(connection, state, snapshots)
-    extract.extract_part(connection, settings, plan, "customers")
+    extract_customers(connection, settings, plan)
     differing = query("reconcile/sweep/customers-differ", settings.source_schema)
     return [at for (at,) in connection.execute(differing, {"bounds": list(plan.bounds)})]
 
 
-def _out_of_reach(connection: Connection, state: JobState, first: dt.date) -> dict[str, Any]:
-    """Tell what the source was purged of, as far as the sweep would have gone."""
+def _out_of_reach(
+    connection: Connection, state: JobState, first: dt.date, result: SweepResult
+) -> SweepResult:
+    """Add what the source was purged of, as far as the sweep would have gone."""
     horizon = state.purged_before
     if horizon is None or instants.start_of(first) >= horizon:
-        return {}
+        return result
     left = scalar_of(
         connection,
         "reconcile/sweep/snapshots-count-between",
         {"from": instants.start_of(first), "until": horizon},
     )
-    return {"purged_before": horizon, "snapshots_not_recountable": left}
+    return replace(result, purged_before=horizon, snapshots_not_recountable=left)

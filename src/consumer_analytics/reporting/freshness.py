@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Cursor
 
 from consumer_analytics.airflow.metadata_tables import AirflowTables
-from consumer_analytics.backfill.record import Record
+from consumer_analytics.backfill.record import BackfillRecord
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.etl import watermark
@@ -119,7 +119,7 @@ class BackfillProgress:
         backfill_id: its number.
         start_date: first day, inclusive.
         end_date: last day, exclusive.
-        period: `daily` or `weekly`.
+        period: the interval, such as `daily`.
         timezone: in which its days are.
         consumers: how many consumers it is for; None for all and the whole system.
         state: running, done, failed or interrupted.
@@ -228,7 +228,7 @@ def read(
             timed_by="airflow" if by_airflow else "engine",
             runs=by_airflow or [_engine_run(*row) for row in timed],
             failed=[FailedRun(*row) for row in failed],
-            backfills=[_progress(Record(*row)) for row in backfills],
+            backfills=[_progress(BackfillRecord(*row)) for row in backfills],
             reached=[_reached(*row) for row in reached],
         )
 
@@ -300,7 +300,7 @@ def _reached(at: dt.datetime, mark: dt.datetime, before: dt.datetime | None) -> 
     return Reached(at, mark, _seconds(mark, at), _seconds(before, at) if before else None, before)
 
 
-def _progress(one: Record) -> BackfillProgress:
+def _progress(one: BackfillRecord) -> BackfillProgress:
     return BackfillProgress(
         backfill_id=one.backfill_id,
         start_date=one.start_date,

@@ -1,7 +1,7 @@
 """SQL as files, beside the modules that read them; read once and composed by psycopg.
 
-A statement is named by where its reader is: `etl/extract/customers-present` is read by
-`etl/extract.py` and lies in `etl/sql/extract/`; `monitoring/health/runs` is read in the
+A statement is named by where its reader is: `etl/customers/present` is read by
+`etl/customers.py` and lies in `etl/sql/customers/`; `monitoring/health/runs` is read in the
 package `monitoring/health` and lies in its folder `sql`. What several packages read is
 `shared/…`, here.
 
@@ -96,7 +96,7 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
     """Compose the statement `name`.
 
     Args:
-        name: such as `etl/extract/events-extract`.
+        name: such as `etl/events/extract`.
         source_schema: schema of the three source tables.
         parts: further identifiers or fragments that the file names in braces.
 

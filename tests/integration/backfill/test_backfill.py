@@ -30,11 +30,13 @@ from tests.support.small_backfill import (
 
 from consumer_analytics import backfill as engine
 from consumer_analytics.backfill import columns, sessions, writing
-from consumer_analytics.calendar import periods
+from consumer_analytics.calendar import days, intervals, periods
+from consumer_analytics.calendar.intervals import INTERVALS, Interval
 from consumer_analytics.db.connection import connected
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import HeldBackError, UsageError
 from consumer_analytics.etl import holdback, run
+from consumer_analytics.reconcile import audit as auditing
 from consumer_analytics.reconcile import sweep
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -50,7 +52,7 @@ VERSIONS = "select analytics_id, ctid, xmin, metrics_json::text from consumer_an
 
 def fill(
     database: Database, start: str, end: str, interval: str = "daily", **options: Any
-) -> dict[str, Any]:
+) -> engine.BackfillResult:
     """Backfill as the command does."""
     request = engine.request_of(start, end, interval, **options)
     with connected(database.settings, "backfill") as connection:
@@ -60,7 +62,7 @@ def fill(
 def live(database: Database, at: dt.datetime | None) -> dict[str, Any]:
     """Run the ETL as of an instant."""
     with connected(database.settings, "run") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def state(database: Database) -> Any:
@@ -203,7 +205,7 @@ def test_equals_live_runs_after_a_sweep(database: Database) -> None:
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
     before = database.rows(VERSIONS)
     done = fill(database, "2025-03-01", "2025-03-09")
-    assert done["snapshots_written"] == done["snapshots_restated"] == 0
+    assert done.snapshots_written == done.snapshots_restated == 0
     assert database.rows(VERSIONS) == before
     assert database.rows("select count(*) > 0 from consumer_analytics_revisions") == [(True,)]
 
@@ -235,11 +237,11 @@ def test_counts_that_change_between_reading_and_writing_are_written_as_they_beca
             "select gen_random_uuid(), consumer_id, 'login', '2025-03-03 12:00' from consumers"
         )
         with connected(database.settings, "sweep") as other:
-            assert sweep.sweep(other, database.settings, days=30)["events_found"] > 0
+            assert sweep.sweep(other, database.settings, days=30).events_found > 0
         writing.write(connection, *rest)
 
     monkeypatch.setattr(sessions, "write", late)
-    assert fill(database, "2025-03-01", "2025-03-09")["snapshots_restated"] > 0
+    assert fill(database, "2025-03-01", "2025-03-09").snapshots_restated > 0
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
@@ -253,7 +255,7 @@ def test_a_second_or_overlapping_backfill_touches_no_row(database: Database) -> 
     before = database.rows(VERSIONS)
     again = fill(database, "2025-03-01", "2025-03-06")
     assert database.rows(VERSIONS) == before
-    assert again["snapshots_untouched"] == first["snapshots_written"] == len(before)
+    assert again.snapshots_untouched == first.snapshots_written == len(before)
     fill(database, "2025-03-04", "2025-03-09")
     assert database.rows(VERSIONS)[: len(before)] == before
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
@@ -267,7 +269,7 @@ def test_what_live_runs_wrote_stays_theirs(database: Database) -> None:
         live(database, BEGIN + day * DAY)
     theirs = database.rows(VERSIONS)
     done = fill(database, "2025-03-01", "2025-03-09")
-    assert done["snapshots_untouched"] == len(theirs)
+    assert done.snapshots_untouched == len(theirs)
     assert database.rows(VERSIONS)[: len(theirs)] == theirs
     by_day = (
         "select extract(day from snapshot_timestamp)::int, "
@@ -297,8 +299,8 @@ def test_weeks_over_days_touch_no_row(database: Database) -> None:
     before = database.rows(VERSIONS)
     done = fill(database, "2025-02-22", "2025-03-09", "weekly")
     # 1 and 8 March, and the clipped week's end on the 9th.
-    assert done["periods"] == 3
-    assert (done["snapshots_written"], done["snapshots_restated"]) == (0, 0)
+    assert done.periods == 3
+    assert (done.snapshots_written, done.snapshots_restated) == (0, 0)
     assert database.rows(VERSIONS) == before
 
 
@@ -311,9 +313,9 @@ def test_what_differs_is_restated_and_kept(database: Database) -> None:
             "select gen_random_uuid(), consumer_id, 'login', '2025-03-04 12:00' from consumers"
         )
     done = fill(database, "2025-03-01", "2025-03-06")
-    assert done["snapshots_restated"] > 0
+    assert done.snapshots_restated > 0
     assert database.rows("select distinct reason from consumer_analytics_revisions") == [
-        (f"backfill {done['backfill_id']}",)
+        (f"backfill {done.backfill_id}",)
     ]
     check(database, [BEGIN + n * DAY for n in range(1, 6)])
 
@@ -344,9 +346,69 @@ def test_two_at_once_write_each_row_once(
 # -- edges ---------------------------------------------------------------------
 
 
+def _months(first: dt.date, periods: int, zone: ZoneInfo) -> dt.datetime:
+    years, month = divmod(first.year * 12 + first.month - 1 + periods, 12)
+    return days.start_of_day(dt.date(years, month + 1, first.day), zone)
+
+
+def _hours(first: dt.date, periods: int, zone: ZoneInfo) -> dt.datetime:
+    return days.start_of_day(first, zone) + periods * dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "ends"),
+    [
+        (
+            Interval("fortnightly", "fortnight", intervals.days(14)),
+            ["2025-03-15T04", "2025-03-29T04", "2025-04-02T04"],
+        ),
+        (Interval("monthly", "month", _months), ["2025-04-01T04", "2025-04-02T04"]),
+        (Interval("hourly", "hour", _hours), None),
+    ],
+    ids=lambda value: value.name if isinstance(value, Interval) else "",
+)
+def test_another_interval_is_an_entry_of_the_register(
+    new_database: Any, monkeypatch: pytest.MonkeyPatch, interval: Interval, ends: list[str] | None
+) -> None:
+    """It is backfilled, listed, counted and held to a recount like those that we ship."""
+    database = new_database(timezone="America/New_York")
+    with database.connect() as connection:
+        random_history(connection, random.Random(31), BEGIN, BEGIN + 40 * DAY)
+    # So that the audit has what it compares windows with.
+    live(database, BEGIN + 40 * DAY)
+    with pytest.raises(UsageError, match="is unknown; it is daily or weekly"):
+        fill(database, "2025-03-01", "2025-04-02", interval.name)
+    monkeypatch.setitem(INTERVALS, interval.name, interval)
+    # Over the night in which the clocks go forward, where a day has 23 hours.
+    start = "2025-03-01" if ends is not None else "2025-03-08"
+    end = "2025-04-02" if ends is not None else "2025-03-10"
+    result = fill(database, start, end, interval.name)
+    bounds = periods.bounds(
+        dt.date.fromisoformat(start),
+        dt.date.fromisoformat(end),
+        interval.name,
+        ZoneInfo("America/New_York"),
+    )[1:]
+    assert (result.periods, result.interval) == (len(bounds), interval.name)
+    if ends is None:
+        assert len(bounds) == 24 + 23
+    else:
+        assert [at.isoformat()[:13] for at in bounds] == ends
+    check(database, list(bounds))
+    with connected(database.settings, "list") as connection:
+        assert [one.interval for one in engine.records(connection)] == [interval.name]
+        # Without the register it would take rows of these instants for a part of the consumers.
+        connection.execute(
+            "delete from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
+            [bounds[0]],
+        )
+        audit = auditing.audit(connection, database.settings)
+        assert [one.at for one in audit.listed if one.figure == "row"] == [bounds[0]]
+
+
 def test_an_empty_database_has_empty_snapshots_of_the_whole_system(database: Database) -> None:
     done = fill(database, "2025-03-01", "2025-03-04")
-    assert done["snapshots_written"] == 3
+    assert done.snapshots_written == 3
     check(database, [BEGIN + n * DAY for n in range(1, 4)])
 
 
@@ -503,7 +565,7 @@ def test_purged_history_is_neither_lost_nor_made_up(database: Database) -> None:
         }
         connection.execute("delete from customer_events where created_at < '2025-03-05'")
         done = fill(database, "2025-03-01", "2025-03-09")
-        assert done["periods_purged"] >= 4
+        assert done.periods_purged >= 4
         stored = connection.execute(
             "select min(snapshot_timestamp) from consumer_analytics where consumer_id is null"
         ).fetchone()

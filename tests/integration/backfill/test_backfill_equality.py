@@ -29,7 +29,7 @@ BEGIN, END = dt.date(2025, 2, 26), dt.date(2025, 6, 1)
 DAY = dt.timedelta(days=1)
 UNTIL = dt.datetime(2025, 6, 1, 12, tzinfo=dt.UTC)
 #: 95 days up to a noon, so that days of every zone end within.
-HISTORY = simulate.Plan(UNTIL, consumers=6, customers=250, events=5_000, days=97, seed=11)
+HISTORY = simulate.SimulationPlan(UNTIL, consumers=6, customers=250, events=5_000, days=97, seed=11)
 FIGURES = (
     "select consumer_id, snapshot_timestamp, "
     "metrics_json - '{incremental_stats,snapshot_source,etl_job}'::text[] "
@@ -62,7 +62,7 @@ def bounds_of(interval: str, zone: str = "UTC") -> tuple[dt.datetime, ...]:
 
 def live(database: Database, session: Connection, at: dt.datetime) -> dict[str, Any]:
     """Run as of an instant that has just come: nothing from after it is there."""
-    return run.run(session, database.settings, at=at)
+    return run.run(session, database.settings, at=at).as_json()
 
 
 def unfold_with_runs(database: Database, instants: Iterable[dt.datetime]) -> None:
@@ -76,7 +76,7 @@ def unfold_with_runs(database: Database, instants: Iterable[dt.datetime]) -> Non
             live(database, session, at)
 
 
-def fill(database: Database, interval: str = "daily") -> dict[str, Any]:
+def fill(database: Database, interval: str = "daily") -> backfill.BackfillResult:
     request = backfill.request_of(str(BEGIN), str(END), interval)
     with connected(database.settings, "backfill") as connection:
         return backfill.backfill(connection, database.settings, request)
@@ -112,7 +112,7 @@ def test_live_at_every_midnight(
     unfold_with_runs(unfolding, bounds)
     unfolding.execute("delete from consumer_analytics where snapshot_timestamp = %s", [bounds[0]])
     done = fill(at_once, interval)
-    assert done["periods"] == len(bounds) - 1 == (95 if interval == "daily" else 14)
+    assert done.periods == len(bounds) - 1 == (95 if interval == "daily" else 14)
     snapshots = at_once.rows(ALL_FIGURES)
     assert snapshots == unfolding.rows(ALL_FIGURES)
     assert {row[1] for row in snapshots} == set(bounds[1:])
@@ -129,7 +129,7 @@ def test_live_at_every_midnight(
     # Over what live runs wrote it touches no row, whichever interval.
     before = unfolding.rows(VERSIONS)
     again = fill(unfolding, interval)
-    assert again["snapshots_untouched"] == len(before)
+    assert again.snapshots_untouched == len(before)
     assert unfolding.rows(VERSIONS) == before
     assert sources_of(unfolding) == {"cli_etl"}
 
@@ -172,11 +172,11 @@ def test_after_a_sweep_has_restated(both: Callable[..., tuple[Database, Database
                 live(unfolding, session, at)
                 if rng.random() < 0.3:
                     found = sweep.sweep(session, unfolding.settings)
-                    restated += found["snapshots_restated"]
+                    restated += found.snapshots_restated
             # What came more than a week late, only a longer look finds.
             arrive(connection, UNTIL + 14 * DAY)
             found = sweep.sweep(session, unfolding.settings, days=100)
-            restated += found["snapshots_restated"]
+            restated += found.snapshots_restated
     assert unfolding.rows("select count(*) from unfolding.late") == [(0,)]
     assert restated > 100
     assert unfolding.rows("select count(*) > 100 from consumer_analytics_revisions") == [(True,)]

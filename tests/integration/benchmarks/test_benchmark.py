@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmarks.measure import ROOT, Measured, environment
 from benchmarks.results import Results, Work
+from tests.support import scratch
 from tests.support.reaper import Reaper
 
 STOP = """
@@ -26,7 +26,7 @@ shutil.rmtree(folder)
 @pytest.fixture
 def folder() -> Iterator[Path]:
     # Not below pytest's own folder: as root, the server's user must get through.
-    made = Path(tempfile.mkdtemp(prefix="ca-benchmark-"))
+    made = scratch.folder("ca-benchmark-")
     reaper = Reaper(STOP, made)
     try:
         yield made

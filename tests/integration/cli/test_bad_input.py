@@ -73,19 +73,20 @@ def test_a_database_without_our_schema(cli: Any, new_database: Any, command: lis
 
 
 def test_a_schema_made_by_other_files(cli: Any, database: Any) -> None:
-    database.execute(
-        "update consumer_analytics_internal.migrations set checksum = 'x' where version = '0003'"
-    )
+    database.execute("update consumer_analytics_internal.alembic_version set checksums[3] = 'x'")
     assert "0003_outputs" in one_line(cli("run"))
     assert "0003_outputs" in one_line(cli("migrate"))
 
 
 def test_a_schema_from_the_future(cli: Any, database: Any) -> None:
     database.execute(
-        "insert into consumer_analytics_internal.migrations (version, name, checksum, "
-        "product_version) values ('9999', '9999_tomorrow', 'x', '99')"
+        "update consumer_analytics_internal.alembic_version set version_num = '9999', "
+        "product_version = '99.0', checksums = checksums || array['x']"
     )
-    assert "9999_tomorrow" in one_line(cli("run"))
+    line = one_line(cli("run"))
+    assert "migration 9999 of version 99.0" in line
+    assert "install the newer version" in line
+    assert one_line(cli("migrate")) == line
 
 
 def test_somebody_elses_table(cli: Any, new_database: Any) -> None:

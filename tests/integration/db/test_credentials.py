@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 from tests.conftest import DEBIAN_15, Cli, Database, Result, Server
+from tests.support import scratch
 
 from consumer_analytics.db import connection as db
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
@@ -87,7 +87,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         pytest.skip("needs openssl and a server built with TLS, which the packaged one is not")
     certificates = tmp_path_factory.mktemp("certificates")
     make_certificates(certificates)
-    folder = Path(tempfile.mkdtemp(prefix="ca-test-"))
+    folder = scratch.folder("ca-test-")
     embedded = EmbeddedPostgres(
         folder,
         binaries=DEBIAN_15,

@@ -330,7 +330,7 @@ REFUSED = [
     "delete from public.consumers",
     "delete from public.consumer_analytics_revisions",
     "delete from public.etl_job_watermarks",
-    "insert into consumer_analytics_internal.migrations values ('9', 'x', 'x')",
+    "update consumer_analytics_internal.alembic_version set version_num = '9'",
     "select * from consumer_analytics_internal.tenants",
 ]
 

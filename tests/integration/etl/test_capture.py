@@ -39,7 +39,7 @@ def now(database: Any, **changes: Any) -> dict[str, Any]:
     """Run up to this moment, waiting for nobody."""
     settings = database.settings.model_copy(update={"holdback_wait": 0, **changes})
     with connected(settings, "run") as connection:
-        return run.run(connection, settings)
+        return run.run(connection, settings).as_json()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ STEP = dt.timedelta(minutes=37)
 def go(database: Any, at: dt.datetime | None = None, **options: Any) -> dict[str, Any]:
     """Run the ETL as the command line does."""
     with connected(database.settings, "test") as connection:
-        return run.run(connection, database.settings, at=at, **options)
+        return run.run(connection, database.settings, at=at, **options).as_json()
 
 
 def instants(rng: random.Random, count: int) -> list[dt.datetime]:

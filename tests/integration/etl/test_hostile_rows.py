@@ -138,7 +138,7 @@ def test_bad_rows_of_every_kind_are_counted_and_told_and_stop_nothing(
         connection.execute("update customer_events set created_at = now() where created_at > now()")
         connection.execute("update customers set created_at = now() where created_at > now()")
         with connected(database.settings, "test") as ours:
-            summary = run.run(ours, database.settings)
+            summary = run.run(ours, database.settings).as_json()
         stored = oracle.stored(connection, dt.datetime.fromisoformat(summary["window_end"]))
         assert stored[str(tenant)]["events_by_type"]["login"] == 1
         assert stored[str(tenant)]["total_customers"] == 3

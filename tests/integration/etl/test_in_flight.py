@@ -34,7 +34,7 @@ def go(database: Any, at: dt.datetime | None = None, **changes: Any) -> dict[str
     """Run the ETL, waiting for nobody unless told to."""
     settings = database.settings.model_copy(update={"holdback_wait": 0, **changes})
     with connected(settings, "test run") as connection:
-        return run.run(connection, settings, at=at)
+        return run.run(connection, settings, at=at).as_json()
 
 
 def differences(database: Any) -> list[Any]:
@@ -261,7 +261,7 @@ def test_a_run_waits_for_a_transaction_that_ends_in_time(database: Any) -> None:
         timer.start()
         settings = database.settings.model_copy(update={"holdback_wait": 30})
         with connected(settings, "test run") as connection:
-            summary = run.run(connection, settings, notify=told.append)
+            summary = run.run(connection, settings, notify=told.append).as_json()
         timer.join()
     assert summary["held_back_by"] == []
     assert counted(database) == 1

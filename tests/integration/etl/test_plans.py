@@ -29,7 +29,7 @@ SAMPLES = ("backfill/types", "backfill/statuses")
 
 def simulated(database: Database) -> None:
     """Fill the sources with a history whose last day is a small part of it."""
-    plan = simulate.Plan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
+    plan = simulate.SimulationPlan(UNTIL, consumers=20, customers=2_000, events=60_000, days=DAYS)
     with connected(database.settings, "simulate", writes_sources=True) as connection:
         simulate.simulate(connection, database.settings, plan)
         connection.execute("vacuum analyze consumers, customers, customer_events")
@@ -38,10 +38,10 @@ def simulated(database: Database) -> None:
 def go(database: Database, at: dt.datetime) -> dict[str, Any]:
     """Run the ETL as of an instant."""
     with connected(database.settings, "run") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
-def fill(database: Database, days: int) -> dict[str, Any]:
+def fill(database: Database, days: int) -> backfill.BackfillResult:
     """Backfill the last days."""
     request = backfill.request_of((UNTIL - days * DAY).date(), UNTIL.date(), "daily")
     with connected(database.settings, "backfill") as connection:
@@ -73,9 +73,9 @@ def test_a_days_run_looks_at_the_days_rows(
         plans = Plans(patched)
         go(database, UNTIL)
     hot = {
-        "etl/extract/events-extract",
-        "etl/extract/customers-present-apart",
-        "etl/extract/customers-extract",
+        "etl/events/extract",
+        "etl/customers/present-apart",
+        "etl/customers/extract",
         "etl/apply/events-fold",
         "etl/snapshots/figures-customers",
         "etl/apply/snapshots-insert-new",

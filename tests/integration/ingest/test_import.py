@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def load(database: Database, folder: Path) -> importer.Report:
+def load(database: Database, folder: Path) -> importer.ImportReport:
     with connected(database.settings, "import", writes_sources=True) as connection:
         return import_directory(connection, database.settings, folder)
 
@@ -81,7 +81,7 @@ def told(database: Database, folder: Path) -> list[str]:
     return [str(problem) for problem in refused(database, folder).problems]
 
 
-def counts(report: importer.Report) -> dict[str, tuple[int, ...]]:
+def counts(report: importer.ImportReport) -> dict[str, tuple[int, ...]]:
     return {
         one.table: (one.rows_read, one.inserted, one.already_there, one.different, one.repeated)
         for one in report.tables
@@ -562,7 +562,7 @@ def test_a_row_that_the_users_own_table_refuses(database: Database, folder: Path
     rows[1234] = (*rows[1234][:3], "forbidden", rows[1234][4])
     write(folder, "customer_events.csv", as_csv([header, *rows]))
     (problem,) = refused(database, folder).problems
-    assert isinstance(problem, csv_reader.Problem)
+    assert isinstance(problem, csv_reader.ImportProblem)
     assert (problem.file, problem.line) == ("customer_events.csv", 1236)
     assert "violates check constraint" in problem.reason
     rows[1234] = (*rows[1234][:3], "much too long a type", rows[1234][4])
@@ -637,7 +637,7 @@ def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
 
     def a_run_comes_first(connection: Connection) -> dt.datetime:
         with connected(impatient, "run") as other:
-            summary = run.run(other, impatient)
+            summary = run.run(other, impatient).as_json()
         assert "import" in summary["held_back_by"][0]["application_name"]
         return invalidate(connection)
 

@@ -19,10 +19,10 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import run
 from consumer_analytics.ingest import simulate
-from consumer_analytics.ingest.simulate import Plan, Summary
+from consumer_analytics.ingest.simulate import SimulationPlan, SimulationResult
 
 UNTIL = dt.datetime(2025, 10, 1, tzinfo=dt.UTC)
-SMALL = Plan(UNTIL, consumers=9, customers=600, events=6_000, days=40, seed=7)
+SMALL = SimulationPlan(UNTIL, consumers=9, customers=600, events=6_000, days=40, seed=7)
 COUNTS = (
     "select (select count(*) from consumers), (select count(*) from customers), "
     "(select count(*) from customer_events)"
@@ -34,7 +34,7 @@ DIGESTS = [
 ]
 
 
-def make(database: Database, plan: Plan = SMALL, **options: Any) -> Summary:
+def make(database: Database, plan: SimulationPlan = SMALL, **options: Any) -> SimulationResult:
     with connected(database.settings, "simulate", writes_sources=True) as connection:
         return simulate.simulate(connection, database.settings, plan, **options)
 
@@ -149,7 +149,9 @@ def test_it_holds_what_is_hard_to_count(database: Database) -> None:
 
 
 def test_it_looks_like_life(database: Database) -> None:
-    plan = Plan(UNTIL, consumers=50, customers=3_000, events=100_000, days=91, event_types=30)
+    plan = SimulationPlan(
+        UNTIL, consumers=50, customers=3_000, events=100_000, days=91, event_types=30
+    )
     make(database, plan)
     history = History(database)
     ordinary = [event for event in history.events if event[3] not in oracle.LIFECYCLE]
@@ -295,14 +297,16 @@ def test_options_that_cannot_be_used(cli: Cli, options: list[str], reason: str) 
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(UNTIL, consumers=1, customers=0, events=0, days=1),
-        Plan(UNTIL, consumers=40, customers=3, events=500, days=2),
-        Plan(UNTIL, consumers=1, customers=1, events=20_000, days=1, event_types=1),
-        Plan(UNTIL.replace(hour=7, microsecond=3), 5, 50, 3_000, days=800, event_types=500),
+        SimulationPlan(UNTIL, consumers=1, customers=0, events=0, days=1),
+        SimulationPlan(UNTIL, consumers=40, customers=3, events=500, days=2),
+        SimulationPlan(UNTIL, consumers=1, customers=1, events=20_000, days=1, event_types=1),
+        SimulationPlan(
+            UNTIL.replace(hour=7, microsecond=3), 5, 50, 3_000, days=800, event_types=500
+        ),
     ],
     ids=["nothing", "few customers", "one of all", "many types"],
 )
-def test_odd_plans(database: Database, plan: Plan) -> None:
+def test_odd_plans(database: Database, plan: SimulationPlan) -> None:
     make(database, plan)
     history = History(database)
     for events in history.by_customer.values():

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from tests.support import scratch
 
 from consumer_analytics.db.connection import conninfo
 from consumer_analytics.errors import LocalServerError
@@ -28,7 +29,9 @@ Make = Callable[..., EmbeddedPostgres]
 def make() -> Iterator[Make]:
     """Return a function that makes servers below a short path; all stopped after."""
     servers: list[EmbeddedPostgres] = []
-    with tempfile.TemporaryDirectory(prefix="ca-pg-", ignore_cleanup_errors=True) as top:
+    with tempfile.TemporaryDirectory(
+        prefix="ca-pg-", ignore_cleanup_errors=True, dir=scratch.place()
+    ) as top:
 
         def build(name: str = "postgres", **options: str) -> EmbeddedPostgres:
             servers.append(EmbeddedPostgres(Path(top) / name, options={**FAST, **options}))

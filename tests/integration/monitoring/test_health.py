@@ -32,7 +32,7 @@ def read(database: Any, at: dt.datetime, **changes: Any) -> Health:
 def ran(database: Any, at: dt.datetime) -> dict[str, Any]:
     """Do a real run for an instant."""
     with database.connect("run", writes_sources=False) as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def add_events(database: Any, at: dt.datetime, count: int) -> None:

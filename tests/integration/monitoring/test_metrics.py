@@ -79,10 +79,10 @@ def scrape(database: Database, **changes: Any) -> Scraped:
 
 def live(database: Database, at: dt.datetime | None, **options: Any) -> dict[str, Any]:
     with connected(database.settings, "run") as connection:
-        return run.run(connection, database.settings, at=at, **options)
+        return run.run(connection, database.settings, at=at, **options).as_json()
 
 
-def fill(database: Database) -> dict[str, Any]:
+def fill(database: Database) -> backfill.BackfillResult:
     request = backfill.request_of("2025-03-01", "2025-03-09", "daily")
     with connected(database.settings, "backfill") as connection:
         return backfill.backfill(connection, database.settings, request)
@@ -144,15 +144,15 @@ def test_they_are_what_the_database_holds(database: Database) -> None:
     assert found("snapshots_written_total", source="cli_etl") == (
         first["snapshots_written"] + second["snapshots_written"]
     )
-    assert found("snapshots_written_total", source="cli_backfill") == done["snapshots_written"]
-    assert found("backfill_periods_total") == done["periods"] == 8
+    assert found("snapshots_written_total", source="cli_backfill") == done.snapshots_written
+    assert found("backfill_periods_total") == done.periods == 8
     assert found("backfills_total", state="done") == 1
-    assert (swept["events_found"], swept["days_corrected"]) == (2, 2)
+    assert (swept.events_found, swept.days_corrected) == (2, 2)
     assert found("sweeps_total") == 1
     assert found("sweep_repaired_events_total", kind="found") == 2
     assert found("sweep_repairs_total") == 2
     restated = found("snapshots_restated_total", by="sweep")
-    assert restated == swept["snapshots_restated"] > 0
+    assert restated == swept.snapshots_restated > 0
     ((revisions,),) = database.rows("select count(*) from consumer_analytics_revisions")
     assert restated == revisions
 

@@ -275,12 +275,12 @@ def test_migrations_behind(empty_database: Any) -> None:
 
 def test_a_newer_schema_is_left_alone(healthy: Any) -> None:
     healthy.execute(
-        "insert into consumer_analytics_internal.migrations "
-        "(version, name, checksum, product_version) values ('9999', '9999_later', '', '9')"
+        "update consumer_analytics_internal.alembic_version "
+        "set version_num = '9999', product_version = '99.0'"
     )
     one = only(healthy, "schema-migrations", fix=True)
     assert one.finding.verdict is Verdict.PROBLEM
-    assert "9999_later" in one.finding.evidence[0]
+    assert "9999 of version 99.0" in one.finding.evidence[0]
     assert one.treatment is None
 
 
@@ -445,7 +445,7 @@ def test_a_failed_run(healthy: Any) -> None:
 
 def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
     with db.connected(database.settings, "test") as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def test_a_watermark_that_was_set_to_the_future(healthy: Any) -> None:

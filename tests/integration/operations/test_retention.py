@@ -48,7 +48,7 @@ def filled(database: Any, first: dt.date, end: dt.date) -> None:
 
 def go(database: Any, at: dt.datetime) -> dict[str, Any]:
     with database.connect("run", writes_sources=False) as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
 def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> retention.Part:
@@ -206,8 +206,8 @@ def test_what_it_does_not_disturb(long: Any) -> None:
     )
     with long.connect("sweep", writes_sources=False) as connection:
         done = sweep.sweep(connection, long.settings, since=(late - DAY).date())
-        assert done["events_found"] == 1
-        assert done["snapshots_restated"] == sum(at > late for at in kept)
+        assert done.events_found == 1
+        assert done.snapshots_restated == sum(at > late for at in kept)
         assert wrong_snapshots(connection) == []
         assert audit.audit(connection, long.settings).clean
     assert instants(long) == kept

@@ -40,7 +40,9 @@ def test_a_forecast_comes_true(database: Any) -> None:
         simulate.simulate(
             connection,
             database.settings,
-            simulate.Plan(midnight(TODAY), consumers=60, customers=500, events=20_000, days=200),
+            simulate.SimulationPlan(
+                midnight(TODAY), consumers=60, customers=500, events=20_000, days=200
+            ),
         )
     filled(database, TODAY - 120 * DAY, TODAY - 60 * DAY)
     database.execute("vacuum analyze")

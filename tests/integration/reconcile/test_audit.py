@@ -26,12 +26,12 @@ TENANT = uuid.UUID(int=5)
 AT = BEGIN + 4 * DAY
 
 
-def audited(database: Any, **options: Any) -> audit.Audit:
+def audited(database: Any, **options: Any) -> audit.AuditResult:
     with database.connect("audit", writes_sources=False) as connection:
         return audit.audit(connection, database.settings, **options)
 
 
-def named(found: audit.Audit) -> set[tuple[Any, ...]]:
+def named(found: audit.AuditResult) -> set[tuple[Any, ...]]:
     return {
         (one.where, one.consumer_id, one.figure, one.kept, one.recounted) for one in found.listed
     }

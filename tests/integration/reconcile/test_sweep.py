@@ -22,10 +22,10 @@ END = BEGIN + 9 * DAY
 
 def go(database: Any, at: dt.datetime) -> dict[str, Any]:
     with database.connect("run", writes_sources=False) as connection:
-        return run.run(connection, database.settings, at=at)
+        return run.run(connection, database.settings, at=at).as_json()
 
 
-def swept(database: Any, **options: Any) -> dict[str, Any]:
+def swept(database: Any, **options: Any) -> sweep.SweepResult:
     with database.connect("sweep", writes_sources=False) as connection:
         return sweep.sweep(connection, database.settings, **options)
 
@@ -107,7 +107,7 @@ def test_what_came_in_late_changed_or_went_is_repaired(database: Any, seed: int)
         found = swept(database)
 
         assert wrong_snapshots(connection) == []
-        assert found["snapshots_restated"] > 0
+        assert found.snapshots_restated > 0
         as_reported = {
             (consumer, at): text
             for consumer, at, text in connection.execute(
@@ -119,7 +119,7 @@ def test_what_came_in_late_changed_or_went_is_repaired(database: Any, seed: int)
         assert {key: as_reported[key] for key in reported} == reported
         changed = {key for key, text in figures(connection).items() if reported.get(key) != text}
         changed |= reported.keys() - figures(connection).keys()
-        assert len(changed) == found["snapshots_restated"]
+        assert len(changed) == found.snapshots_restated
 
 
 def test_a_sweep_with_nothing_to_do_touches_no_row(database: Any) -> None:
@@ -129,8 +129,8 @@ def test_a_sweep_with_nothing_to_do_touches_no_row(database: Any) -> None:
         before = touched_rows(connection)
         found = swept(database)
         assert touched_rows(connection) == before
-    assert found["days_corrected"] == found["snapshots_restated"] == 0
-    assert found["snapshots_with_other_customers"] == 0
+    assert found.days_corrected == found.snapshots_restated == 0
+    assert found.snapshots_with_other_customers == 0
 
 
 def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
@@ -259,11 +259,11 @@ def test_a_birth_that_is_corrected_restates_the_mean_lifetime_alone(database: An
         found = swept(database)
         assert lifetimes() == [1.5, 3.5]
     # How many there are, and of which status, is as it was; nor has the global row a mean.
-    assert (found["snapshots_with_other_customers"], found["snapshots_restated"]) == (2, 2)
+    assert (found.snapshots_with_other_customers, found.snapshots_restated) == (2, 2)
 
 
 def test_it_works_on_a_database_without_a_run(database: Any, cli: Any) -> None:
-    assert swept(database)["snapshots_restated"] == 0
+    assert swept(database).snapshots_restated == 0
     assert cli("sweep").exit_code == 0
 
 
@@ -399,7 +399,7 @@ def test_the_mean_lifetime_survives_the_purge_of_a_creation(database: Any) -> No
 
         purge(database, BEGIN + 2 * DAY)
         event("late", BEGIN + 2 * DAY + dt.timedelta(minutes=1), "{}")
-        assert swept(database, since=BEGIN.date())["snapshots_restated"] > 0
+        assert swept(database, since=BEGIN.date()).snapshots_restated > 0
         at = BEGIN + 3 * DAY + dt.timedelta(hours=1)
         assert figures(connection)[(tenant, at)] != reported[(tenant, at)]
         mine = oracle.stored(connection, at)[str(tenant)]

@@ -69,7 +69,7 @@ def metadata(context: Context) -> Finding:
         Verdict.PROBLEM,
         f"login {login} may not read Airflow's metadata in schema {schema}",
         (),
-        "the grants were never made, or Airflow's tables were made anew; health, status and this "
+        "the grants were never made, or Airflow's tables were made again; health, status and this "
         "doctor can't tell what Airflow does",
         Fix("\n".join(statements)),
     )

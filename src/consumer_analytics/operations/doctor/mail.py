@@ -13,7 +13,7 @@ from consumer_analytics.sql import query
 
 #: A mail that could not be sent is tried again for minutes before anybody need look.
 _PATIENCE = dt.timedelta(minutes=15)
-_TEST = "consumer-analytics alerts test   # once what the error says is made good"
+_TEST = "consumer-analytics alerts test   # once what the error says is mended"
 
 
 def server(context: Context) -> Finding:

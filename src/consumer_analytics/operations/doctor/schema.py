@@ -80,15 +80,15 @@ def grants(context: Context) -> Finding:
 def row_security(context: Context) -> Finding:
     """Tell whether row-level security hides rows of any table from this login."""
     connection = context.database
-    found = connection.execute(
+    rows = connection.execute(
         query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
     ).fetchall()
-    if not found:
+    if not rows:
         return ok("row-level security hides no row from this login")
-    ours = [(schema_, table, owned) for schema_, table, is_source, owned in found if not is_source]
+    ours = [(schema_, table, owned) for schema_, table, is_source, owned in rows if not is_source]
     login = scalar(connection, "select current_user")
-    names = tuple(f"{schema_}.{table}" for schema_, table, *_ in found)
-    if len(ours) < len(found):
+    names = tuple(f"{schema_}.{table}" for schema_, table, *_ in rows)
+    if len(ours) < len(rows):
         return Finding(
             Verdict.PROBLEM,
             f"row-level security hides source rows from login {login}",
@@ -120,13 +120,13 @@ def _policy(schema_: str, table: str) -> sql.Composed:
 
 
 def _restore_policies(context: Context) -> str:
-    found = context.database.execute(
+    rows = context.database.execute(
         query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
     ).fetchall()
     with context.database.transaction():
-        for schema_, table, *_ in found:
+        for schema_, table, *_ in rows:
             context.database.execute(_policy(schema_, table))
-    return f"made the policy again on {', '.join(table for _, table, *_ in found)}"
+    return f"made the policy again on {', '.join(table for _, table, *_ in rows)}"
 
 
 CHECKS = (

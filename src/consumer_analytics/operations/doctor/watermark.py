@@ -11,7 +11,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.db.locks import Lock, job_lock
 from consumer_analytics.errors import SchemaError
-from consumer_analytics.etl import holdback, load, watermark
+from consumer_analytics.etl import extract, holdback, watermark
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -50,14 +50,17 @@ def advancing(context: Context) -> Finding:
     if mark.last_processed_timestamp > now:
         return _ahead(context, mark, now)
     if mark.last_run_status == "failed":
-        told = mark.metadata
+        metadata = mark.metadata
         return Finding(
             Verdict.PROBLEM,
             f"the last run failed, at {moment(mark.last_run_at)}",
-            (f"{told.get('error_type')}: {told.get('error')}", f"run {told.get('run_key')}"),
+            (
+                f"{metadata.get('error_type')}: {metadata.get('error')}",
+                f"run {metadata.get('run_key')}",
+            ),
             "the error above; the watermark stayed where it was, and nothing was half-written",
             # Whether what made it fail is gone is not known here.
-            Fix("consumer-analytics run   # once what the error says is made good"),
+            Fix("consumer-analytics run   # once what the error says is mended"),
         )
     if mark.last_run_status == "running" and (gone := _abandoned(context)) is not None:
         return gone
@@ -98,8 +101,10 @@ def _held(one: dict[str, Any]) -> str:
 
 
 def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Finding:
-    told = mark.metadata
-    who = told.get("override_by") or ("an UPDATE by hand" if told.get("manual_override") else "-")
+    metadata = mark.metadata
+    who = metadata.get("override_by") or (
+        "an UPDATE by hand" if metadata.get("manual_override") else "-"
+    )
     through = _processed_through(context)
     return Finding(
         Verdict.PROBLEM,
@@ -260,7 +265,7 @@ def extracts(context: Context) -> Finding:
 
 def _forget(context: Context) -> str:
     with job_lock(context.database, context.settings), context.database.transaction():
-        load.forget_extracts(context.database, 0)
+        extract.forget_all(context.database, 0)
         for table in ("extracts", "extracted_events", "extracted_customers"):
             context.database.execute(
                 query("operations/doctor/extracts-forget-orphans", table=sql.Identifier(table))

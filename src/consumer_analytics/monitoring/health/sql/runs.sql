@@ -42,7 +42,7 @@ select
     (select count(*) from failed) as failed,
     (select count(*) from failed where run_key not like 'airflow:%%') as failed_outside_airflow,
     (select summary from failed order by finished_at desc limit 1) as last_error,
-    (select min(applied_at) from consumer_analytics_internal.migrations) as installed_at
+    (select installed_at from consumer_analytics_internal.alembic_version) as installed_at
 from (values (1)) as one (row)
 left join lateral (
     select *

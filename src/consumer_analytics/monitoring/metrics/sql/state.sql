@@ -28,10 +28,7 @@ select
         order by finished_at desc nulls last
         limit 1
     ) as last_steps,
-    (
-        select max(version)
-        from consumer_analytics_internal.migrations
-    ) as schema_version,
+    (select version_num from consumer_analytics_internal.alembic_version) as schema_version,
     pg_total_relation_size('public.consumer_analytics') as snapshots_bytes,
     latest.snapshot_timestamp,
     latest.metrics_json as system

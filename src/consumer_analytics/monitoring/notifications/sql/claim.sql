@@ -5,8 +5,8 @@ select
     content,
     attempts,
     (
-        select extract(epoch from min(applied_at))::bigint
-        from consumer_analytics_internal.migrations
+        select extract(epoch from installed_at)::bigint
+        from consumer_analytics_internal.alembic_version
     ) as installation
 from consumer_analytics_internal.mails
 where sent_at is null and next_try_at <= %(now)s

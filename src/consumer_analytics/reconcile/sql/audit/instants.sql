@@ -1,18 +1,6 @@
 -- Snapshots to compare, those that a run wrote and that are gone too, with the
 -- start of their windows, whether the source can still tell them, and whether
 -- they are rows of chosen consumers alone, as a backfill of these writes them.
-with backfilled as (
-    select least(period_end::date, end_date)::timestamp at time zone timezone as at
-    from (
-        select start_date, end_date, timezone, case period when 'weekly' then 7 else 1 end as days
-        from consumer_analytics_internal.backfills
-        where consumers is null and state = 'done'
-    ) as whole
-    cross join lateral generate_series(
-        start_date + days, end_date + days - 1, make_interval(days => days)
-    ) as period_end
-)
-
 select
     at,
     max(
@@ -21,7 +9,7 @@ select
         end
     ) as window_start,
     at >= coalesce(%(recountable_from)s::timestamptz, '-infinity') as recountable,
-    not bool_or(is_whole) and at not in (select backfilled.at from backfilled) as partial
+    not bool_or(is_whole) and at <> all(%(backfilled)s::timestamptz[]) as partial
 from (
     select
         snapshot_timestamp as at,

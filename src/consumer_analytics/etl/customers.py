@@ -1,0 +1,98 @@
+"""Counting the customers: who there was, in what state, at each instant of a plan.
+
+What is counted are changes: the figures at the instant of slot j are the sum of the
+slots 0 to j. Where nothing has happened to a customer since the first instant,
+today's customers are those of all instants; otherwise what has is undone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import replace
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.etl.models import CustomerExtract
+from consumer_analytics.etl.plan import Plan
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: Where this transaction's own extract is.
+EXTRACTED_CUSTOMERS = sql.Identifier("pg_temp", "extracted_customers")
+
+
+def extract_customers(connection: Connection, settings: Settings, plan: Plan) -> CustomerExtract:
+    """Count the customers at a plan's instants into a table of this transaction."""
+    started = time.monotonic()
+    connection.execute("drop table if exists pg_temp.extracted_customers")
+    lifetime = sql.SQL("on commit drop")
+    connection.execute(
+        query("shared/customers-changes", table=EXTRACTED_CUSTOMERS, lifetime=lifetime)
+    )
+    counted = count_customers(connection, settings, plan, EXTRACTED_CUSTOMERS)
+    return replace(counted, seconds=round(time.monotonic() - started, 3))
+
+
+def count_customers(
+    connection: Connection,
+    settings: Settings,
+    plan: Plan,
+    into: sql.Composable,
+    *,
+    read_only: bool = False,
+) -> CustomerExtract:
+    """Count the customers at a plan's instants, within the caller's transaction.
+
+    Args:
+        connection: in a transaction.
+        settings: for the source's schema.
+        plan: its instants; without any, nothing is counted.
+        into: where the changes go, a table as `customers-changes` makes it.
+        read_only: whether the transaction may make no table, not even a temporary one.
+    """
+    if not plan.snapshots:
+        return CustomerExtract()
+    windows: dict[str, Any] = {"start": plan.bounds[0], "last": plan.bounds[-1]}
+    present = _present(settings, plan)
+    values = windows
+    if not read_only:
+        connection.execute("drop table if exists pg_temp.present_customers")
+        connection.execute(query("etl/customers/present-apart", present=present), windows)
+        present, values = sql.SQL("select * from pg_temp.present_customers").format(), {}
+    if scalar_of(
+        connection,
+        "etl/customers/moved-since",
+        {"first": plan.bounds[1]},
+        source_schema=settings.source_schema,
+    ):
+        undone = query("shared/customers-undone", settings.source_schema)
+        changes = query("etl/customers/changed", undone=undone, present=present)
+        values = values | instants_of(plan.bounds)
+    else:
+        changes = query("etl/customers/unchanged", present=present)
+        values = values | {"bounds": list(plan.bounds)}
+    row = connection.execute(
+        query("etl/customers/extract", changes=changes, extracted_customers=into), values
+    ).fetchone()
+    return CustomerExtract(*row) if row else CustomerExtract()
+
+
+def _present(settings: Settings, plan: Plan) -> sql.Composed:
+    """Compose what counts today's customers, by consumer, slot and status."""
+    # For one instant the groups are consumers and statuses: few, as the planner can tell.
+    slot: sql.Composable = (
+        sql.SQL("1")
+        if len(plan.snapshots) == 1
+        else sql.SQL("width_bucket(created_at::timestamptz, {}::timestamptz[])").format(
+            list(plan.bounds)
+        )
+    )
+    return query("etl/customers/present", settings.source_schema, slot_of_customer=slot)
+
+
+def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
+    """Return the values of `customers-undone`, for a window's start and the instants after it."""
+    return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}
