@@ -403,7 +403,7 @@ def file_session(servers: Servers) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def scratch(file_session: Connection) -> Iterator[Connection]:
+def trial(file_session: Connection) -> Iterator[Connection]:
     """Return that session in a transaction that leaves nothing behind.
 
     For statements on a few rows: such a test takes milliseconds.

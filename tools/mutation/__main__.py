@@ -150,8 +150,10 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
             results.keep([{"key": last, "outcome": "timed out", "why": "the session hung"}])
             done.add(last)
         chosen = [one for one in chosen if one.key not in done]
-        print(f"  {len(done)} tried, {len(chosen)} left")
+        print(f"  {len(done)} tried, {len(chosen)} left", flush=True)
         if not chosen or time.time() > until or (code not in {None, SPOILT} and not done):
+            if code not in {0, None, SPOILT}:
+                print(f"the session ended with {code}: see {BUILD / 'trials.log'}")
             break
 
 

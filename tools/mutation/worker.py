@@ -225,6 +225,7 @@ class _Trials:
 
     def run(self, answer: Any) -> None:
         """Try the job's mutants, and answer what became of each."""
+        self._warm_up()
         since_control: list[Tried] = []
         killers: set[str] = set()
         for said in self._job.mutants:
@@ -245,6 +246,14 @@ class _Trials:
         self._control(killers)
         for one in since_control:
             answer(one)
+
+    def _warm_up(self) -> None:
+        """Run a test of each file without a mutant: the session starts its servers by that."""
+        first = {test.partition("::")[0]: test for test in reversed(self._measured)}
+        for test in first.values():
+            error = _failed(self._session, self._items[test], _LONGEST)
+            if error is not None:
+                pytest.exit(f"{test} fails without a mutant: {error!r}", returncode=1)
 
     def _control(self, killers: set[str]) -> None:
         """Run tests that killed without a mutant; end the session where one fails."""

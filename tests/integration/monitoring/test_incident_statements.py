@@ -21,26 +21,26 @@ MINUTE = dt.timedelta(minutes=1)
 ETL, SWEEP = "consumer_analytics_etl", "consumer_analytics_sweep"
 
 
-def answer(scratch: Connection, name: str, values: Any = None, **parts: Any) -> list[Any]:
+def answer(trial: Connection, name: str, values: Any = None, **parts: Any) -> list[Any]:
     """Return what a statement answers."""
     statement = query(f"monitoring/{name}", "public", **parts)
-    return scratch.execute(statement, values).fetchall()
+    return trial.execute(statement, values).fetchall()
 
 
 # -- what Airflow says ------------------------------------------------------------------
 
 
 @pytest.fixture
-def airflow(scratch: Connection) -> dict[str, sql.Composable]:
+def airflow(trial: Connection) -> dict[str, sql.Composable]:
     """Make the columns of Airflow's tables that are read."""
-    scratch.execute(
+    trial.execute(
         "create temporary table dag_run (id int, dag_id text, run_id text, state text, "
         "logical_date timestamptz, run_after timestamptz, end_date timestamptz)"
     )
-    scratch.execute(
+    trial.execute(
         "create temporary table deadline (dagrun_id int, deadline_time timestamptz, missed boolean)"
     )
-    scratch.execute(
+    trial.execute(
         "create temporary table task_instance (dag_id text, run_id text, task_id text, "
         "start_date timestamptz, end_date timestamptz)"
     )
@@ -50,7 +50,7 @@ def airflow(scratch: Connection) -> dict[str, sql.Composable]:
 
 
 def dag_run(
-    scratch: Connection,
+    trial: Connection,
     number: int,
     *,
     dag: str = ETL,
@@ -59,57 +59,55 @@ def dag_run(
     logical: dt.datetime | None = AT,
     end: dt.datetime | None = None,
 ) -> None:
-    scratch.execute(
+    trial.execute(
         "insert into dag_run values (%s, %s, %s, %s, %s, %s, %s)",
         [number, dag, run, state, logical, AT + 7 * HOUR, end],
     )
 
 
-def misses(scratch: Connection, airflow: dict[str, sql.Composable]) -> set[Miss]:
-    return {Miss(*row) for row in answer(scratch, "incidents/deadlines-of-airflow", **airflow)}
+def misses(trial: Connection, airflow: dict[str, sql.Composable]) -> set[Miss]:
+    return {Miss(*row) for row in answer(trial, "incidents/deadlines-of-airflow", **airflow)}
 
 
-def test_deadlines_that_were_missed(
-    scratch: Connection, airflow: dict[str, sql.Composable]
-) -> None:
+def test_deadlines_that_were_missed(trial: Connection, airflow: dict[str, sql.Composable]) -> None:
     passed = AT + 10 * MINUTE
     # Late; by hand, without a logical date; of another of our DAGs.
-    dag_run(scratch, 1)
-    dag_run(scratch, 2, run="by hand", logical=None, state="failed", end=passed + MINUTE)
-    dag_run(scratch, 3, dag=SWEEP)
+    dag_run(trial, 1)
+    dag_run(trial, 2, run="by hand", logical=None, state="failed", end=passed + MINUTE)
+    dag_run(trial, 3, dag=SWEEP)
     # Failed before it, or as late as can be; not passed yet; not ours.
-    dag_run(scratch, 4, run="early", state="failed", end=passed - MINUTE)
-    dag_run(scratch, 5, run="in time", state="success", end=passed)
-    dag_run(scratch, 6, run="begun")
-    dag_run(scratch, 7, dag="another", run="one")
-    dag_run(scratch, 8, dag="consumer-analytics-etl")
+    dag_run(trial, 4, run="early", state="failed", end=passed - MINUTE)
+    dag_run(trial, 5, run="in time", state="success", end=passed)
+    dag_run(trial, 6, run="begun")
+    dag_run(trial, 7, dag="another", run="one")
+    dag_run(trial, 8, dag="consumer-analytics-etl")
     for number in range(1, 9):
-        scratch.execute("insert into deadline values (%s, %s, %s)", [number, passed, number != 6])
+        trial.execute("insert into deadline values (%s, %s, %s)", [number, passed, number != 6])
     etl, by_hand, sweep = (
         Miss(ETL, "one", None, AT, passed),
         Miss(ETL, "by hand", None, AT + 7 * HOUR, passed),
         Miss(SWEEP, "one", None, AT, passed),
     )
-    assert misses(scratch, airflow) == {etl, by_hand, sweep}
+    assert misses(trial, airflow) == {etl, by_hand, sweep}
     # One is kept once, and hides no other: of its DAG, of its name, or of its run.
-    assert deadlines.kept(scratch, etl, AT)
-    assert not deadlines.kept(scratch, etl, AT)
-    assert misses(scratch, airflow) == {by_hand, sweep}
-    scratch.execute("insert into deadline values (1, %s, true)", [passed + HOUR])
+    assert deadlines.kept(trial, etl, AT)
+    assert not deadlines.kept(trial, etl, AT)
+    assert misses(trial, airflow) == {by_hand, sweep}
+    trial.execute("insert into deadline values (1, %s, true)", [passed + HOUR])
     again = Miss(ETL, "one", None, AT, passed + HOUR)
-    assert misses(scratch, airflow) == {by_hand, sweep, again}
+    assert misses(trial, airflow) == {by_hand, sweep, again}
 
 
 def test_the_task_that_a_run_was_at_when_its_deadline_passed(
-    scratch: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: dict[str, sql.Composable]
 ) -> None:
     passed = AT + 10 * MINUTE
-    dag_run(scratch, 1)
-    scratch.execute("insert into deadline values (1, %s, true)", [passed])
+    dag_run(trial, 1)
+    trial.execute("insert into deadline values (1, %s, true)", [passed])
 
     def task(name: str, start: int | None, end: int | None, run: str = "one") -> set[str | None]:
         """Add a task, by minutes; return which the run was at."""
-        scratch.execute(
+        trial.execute(
             "insert into task_instance values (%s, %s, %s, %s, %s)",
             [
                 ETL if name != "other" else SWEEP,
@@ -119,7 +117,7 @@ def test_the_task_that_a_run_was_at_when_its_deadline_passed(
                 None if end is None else AT + end * MINUTE,
             ],
         )
-        return {miss.task_id for miss in misses(scratch, airflow)}
+        return {miss.task_id for miss in misses(trial, airflow)}
 
     # Ended by then; of other runs and DAGs.
     assert task("open_run", 0, 10) == {None}
@@ -133,45 +131,45 @@ def test_the_task_that_a_run_was_at_when_its_deadline_passed(
 
 
 def is_over(
-    scratch: Connection, airflow: dict[str, sql.Composable], *, late: bool, since: dt.datetime = AT
+    trial: Connection, airflow: dict[str, sql.Composable], *, late: bool, since: dt.datetime = AT
 ) -> bool:
     values = {"dag": ETL, "run": "one", "late": late, "since": since.isoformat()}
-    ((over,),) = answer(scratch, "incidents/dag-run-over", values, dag_run=airflow["dag_run"])
+    ((over,),) = answer(trial, "incidents/dag-run-over", values, dag_run=airflow["dag_run"])
     return bool(over)
 
 
 def test_a_late_run_is_over_when_it_has_ended_itself(
-    scratch: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: dict[str, sql.Composable]
 ) -> None:
     # Another run, and one of another DAG.
-    dag_run(scratch, 1, run="two")
-    dag_run(scratch, 2, dag=SWEEP)
-    assert is_over(scratch, airflow, late=True)
-    dag_run(scratch, 3, state="failed", end=AT)
-    assert is_over(scratch, airflow, late=True)
+    dag_run(trial, 1, run="two")
+    dag_run(trial, 2, dag=SWEEP)
+    assert is_over(trial, airflow, late=True)
+    dag_run(trial, 3, state="failed", end=AT)
+    assert is_over(trial, airflow, late=True)
     for state in ("running", "queued"):
-        scratch.execute("update dag_run set state = %s where id = 3", [state])
-        assert not is_over(scratch, airflow, late=True)
+        trial.execute("update dag_run set state = %s where id = 3", [state])
+        assert not is_over(trial, airflow, late=True)
 
 
 def test_a_failure_is_over_by_a_later_run_of_its_dag_that_went_well(
-    scratch: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: dict[str, sql.Composable]
 ) -> None:
-    dag_run(scratch, 1, dag=SWEEP, state="success", end=AT + HOUR)
-    dag_run(scratch, 2, run="two", state="failed", end=AT + HOUR)
-    dag_run(scratch, 3, run="three", state="success", end=AT)
-    assert not is_over(scratch, airflow, late=False)
-    dag_run(scratch, 4, run="four", state="success", end=AT + MINUTE)
-    assert is_over(scratch, airflow, late=False)
-    assert not is_over(scratch, airflow, late=False, since=AT + MINUTE)
+    dag_run(trial, 1, dag=SWEEP, state="success", end=AT + HOUR)
+    dag_run(trial, 2, run="two", state="failed", end=AT + HOUR)
+    dag_run(trial, 3, run="three", state="success", end=AT)
+    assert not is_over(trial, airflow, late=False)
+    dag_run(trial, 4, run="four", state="success", end=AT + MINUTE)
+    assert is_over(trial, airflow, late=False)
+    assert not is_over(trial, airflow, late=False, since=AT + MINUTE)
 
 
-def test_whether_a_run_is_known_to_have_missed_its_deadline(scratch: Connection) -> None:
+def test_whether_a_run_is_known_to_have_missed_its_deadline(trial: Connection) -> None:
     def known(run: str) -> bool:
-        return answer(scratch, "incidents/deadlines-known", {"run": run}) != []
+        return answer(trial, "incidents/deadlines-known", {"run": run}) != []
 
     assert not known(f"airflow:{ETL}:one")
-    deadlines.kept(scratch, Miss(ETL, "one", None, AT, AT), AT)
+    deadlines.kept(trial, Miss(ETL, "one", None, AT, AT), AT)
     assert known(f"airflow:{ETL}:one")
     assert not known(f"airflow:{ETL}:two")
     assert not known(f"airflow:{SWEEP}:one")
@@ -180,20 +178,20 @@ def test_whether_a_run_is_known_to_have_missed_its_deadline(scratch: Connection)
 # -- failures ---------------------------------------------------------------------------
 
 
-def mail(scratch: Connection, key: str, at: dt.datetime = AT, **content: Any) -> int:
-    number = outbox.put(scratch, key, content, at)
+def mail(trial: Connection, key: str, at: dt.datetime = AT, **content: Any) -> int:
+    number = outbox.put(trial, key, content, at)
     assert number is not None
     return number
 
 
-def sent(scratch: Connection, number: int, at: dt.datetime = AT) -> None:
-    scratch.execute(
+def sent(trial: Connection, number: int, at: dt.datetime = AT) -> None:
+    trial.execute(
         query("monitoring/notifications/sent"),
         {"mail_id": number, "at": at, "subject": "s", "error": None},
     )
 
 
-def failure(scratch: Connection, mail_id: int | None = None, **changes: Any) -> bool:
+def failure(trial: Connection, mail_id: int | None = None, **changes: Any) -> bool:
     """Note a failure, perhaps told of by a mail; return whether it was new."""
     one = {
         "dag_id": ETL,
@@ -206,27 +204,27 @@ def failure(scratch: Connection, mail_id: int | None = None, **changes: Any) -> 
         "log_url": None,
         **changes,
     }
-    new = answer(scratch, "incidents/failures-put", one) != []
+    new = answer(trial, "incidents/failures-put", one) != []
     if mail_id is not None:
-        scratch.execute(query("monitoring/incidents/failures-link"), {**one, "mail_id": mail_id})
+        trial.execute(query("monitoring/incidents/failures-link"), {**one, "mail_id": mail_id})
     return new
 
 
-def test_the_same_failure_is_noted_once(scratch: Connection) -> None:
-    assert failure(scratch)
-    assert not failure(scratch)
+def test_the_same_failure_is_noted_once(trial: Connection) -> None:
+    assert failure(trial)
+    assert not failure(trial)
     for other in ({"dag_id": SWEEP}, {"run_id": "two"}, {"task_id": "load"}, {"try_number": 6}):
-        assert failure(scratch, **other)
-    number = mail(scratch, "a key")
-    failure(scratch, number)
-    assert scratch.execute(
+        assert failure(trial, **other)
+    number = mail(trial, "a key")
+    failure(trial, number)
+    assert trial.execute(
         "select dag_id, run_id, task_id, try_number "
         "from consumer_analytics_internal.task_failures where mail_id = %s",
         [number],
     ).fetchall() == [(ETL, "one", "extract", 3)]
 
 
-def test_the_mail_that_has_told_of_the_same_a_moment_ago(scratch: Connection) -> None:
+def test_the_mail_that_has_told_of_the_same_a_moment_ago(trial: Connection) -> None:
     asked = {
         "dag_id": ETL,
         "run_id": "one",
@@ -236,12 +234,12 @@ def test_the_mail_that_has_told_of_the_same_a_moment_ago(scratch: Connection) ->
     }
 
     def told(**changes: Any) -> list[Any]:
-        return answer(scratch, "incidents/failures-told", {**asked, **changes})
+        return answer(trial, "incidents/failures-told", {**asked, **changes})
 
-    first, second, waiting = (mail(scratch, key) for key in "abc")
+    first, second, waiting = (mail(trial, key) for key in "abc")
     for number in (first, second):
-        sent(scratch, number)
-    failure(scratch, first)
+        sent(trial, number)
+    failure(trial, first)
     assert told() == [(first,)]
     for other in (
         {"dag_id": SWEEP},
@@ -252,34 +250,34 @@ def test_the_mail_that_has_told_of_the_same_a_moment_ago(scratch: Connection) ->
         {"since": AT + MINUTE},
     ):
         assert told(**other) == [], other
-    failure(scratch, second, task_id="transform", failed_at=AT + MINUTE)
+    failure(trial, second, task_id="transform", failed_at=AT + MINUTE)
     assert told() == [(second,)]
     # One that has not gone out has told nobody.
-    failure(scratch, waiting, task_id="clean", failed_at=AT + HOUR)
+    failure(trial, waiting, task_id="clean", failed_at=AT + HOUR)
     assert told() == [(second,)]
 
 
 def test_the_mail_about_the_same_run_that_waits_tells_of_this_failure_too(
-    scratch: Connection,
+    trial: Connection,
 ) -> None:
     def add(dag: str = ETL, run: str = "one") -> list[Any]:
         values = {"dag_id": dag, "run_id": run, "failure": Jsonb([{"n": 2}])}
-        return answer(scratch, "incidents/failures-waiting", values)
+        return answer(trial, "incidents/failures-waiting", values)
 
-    first, second, other = (mail(scratch, key, failures=[{"n": 1}]) for key in "abc")
-    failure(scratch, first)
-    failure(scratch, second, task_id="load", failed_at=AT + MINUTE)
-    failure(scratch, None, task_id="clean", failed_at=AT + HOUR)
-    failure(scratch, other, run_id="two", failed_at=AT + 2 * HOUR)
-    failure(scratch, other, dag_id=SWEEP, failed_at=AT + 2 * HOUR)
+    first, second, other = (mail(trial, key, failures=[{"n": 1}]) for key in "abc")
+    failure(trial, first)
+    failure(trial, second, task_id="load", failed_at=AT + MINUTE)
+    failure(trial, None, task_id="clean", failed_at=AT + HOUR)
+    failure(trial, other, run_id="two", failed_at=AT + 2 * HOUR)
+    failure(trial, other, dag_id=SWEEP, failed_at=AT + 2 * HOUR)
     assert add(run="three") == []
     assert add() == [(second,)]
-    contents = scratch.execute(
+    contents = trial.execute(
         "select mail_id, content -> 'failures' from consumer_analytics_internal.mails order by 1"
     ).fetchall()
     one, two = {"n": 1}, {"n": 2}
     assert contents == [(first, [one]), (second, [one, two]), (other, [one])]
-    sent(scratch, second)
+    sent(trial, second)
     assert add() == []
 
 
@@ -287,47 +285,47 @@ def test_the_mail_about_the_same_run_that_waits_tells_of_this_failure_too(
 
 
 def opened(
-    scratch: Connection, subject: str, at: dt.datetime = AT, state: str = "warning"
+    trial: Connection, subject: str, at: dt.datetime = AT, state: str = "warning"
 ) -> store.Incident:
-    return store.open_anew(scratch, subject, state, "why", {"lag": {"state": state}}, at)
+    return store.open_anew(trial, subject, state, "why", {"lag": {"state": state}}, at)
 
 
-def test_an_incident_as_it_is_kept(scratch: Connection) -> None:
-    one = opened(scratch, "freshness")
-    other = opened(scratch, "failures")
+def test_an_incident_as_it_is_kept(trial: Connection) -> None:
+    one = opened(trial, "freshness")
+    other = opened(trial, "failures")
     assert (one.state, one.worst, one.closed_at, one.told_at) == ("warning", "warning", None, None)
-    worse = store.update(scratch, one, {}, state="critical", cause="worse")
+    worse = store.update(trial, one, {}, state="critical", cause="worse")
     assert (worse.state, worse.worst, worse.cause) == ("critical", "critical", "worse")
     # The worst that it was stays; what is not said stays, too.
-    better = store.update(scratch, worse, {"lag": {}}, state="warning")
+    better = store.update(trial, worse, {"lag": {}}, state="warning")
     assert (better.state, better.worst, better.cause) == ("warning", "critical", "worse")
     assert better.measures == {"lag": {}}
-    closed = store.update(scratch, better, {}, closed_at=AT + HOUR)
+    closed = store.update(trial, better, {}, closed_at=AT + HOUR)
     assert (closed.closed_at, closed.opened_at) == (AT + HOUR, AT)
-    assert store.open_incidents(scratch) == [other]
-    assert store.of_subject(scratch, "failures") == other
-    assert store.of_subject(scratch, "freshness") is None
+    assert store.open_incidents(trial) == [other]
+    assert store.of_subject(trial, "failures") == other
+    assert store.of_subject(trial, "freshness") is None
 
 
 def test_open_incidents_come_the_longest_first_all_of_them_the_newest(
-    scratch: Connection,
+    trial: Connection,
 ) -> None:
-    second, first = opened(scratch, "failures", AT + HOUR), opened(scratch, "freshness")
+    second, first = opened(trial, "failures", AT + HOUR), opened(trial, "freshness")
     # Of one moment: the later one is the newer.
-    third, fourth = (opened(scratch, name, AT + 2 * HOUR) for name in ("runtime", "measuring"))
-    assert store.open_incidents(scratch) == [first, second, fourth, third]
-    closed = store.update(scratch, second, {}, closed_at=AT + 3 * HOUR)
-    assert store.open_incidents(scratch) == [first, fourth, third]
-    assert store.latest(scratch, 10) == [fourth, third, closed, first]
-    assert store.latest(scratch, 2) == [fourth, third]
+    third, fourth = (opened(trial, name, AT + 2 * HOUR) for name in ("runtime", "measuring"))
+    assert store.open_incidents(trial) == [first, second, fourth, third]
+    closed = store.update(trial, second, {}, closed_at=AT + 3 * HOUR)
+    assert store.open_incidents(trial) == [first, fourth, third]
+    assert store.latest(trial, 10) == [fourth, third, closed, first]
+    assert store.latest(trial, 2) == [fourth, third]
 
 
-def test_a_change_and_the_mail_that_tells_of_it(scratch: Connection) -> None:
-    one, other = opened(scratch, "freshness"), opened(scratch, "failures")
-    number = mail(scratch, "a key")
+def test_a_change_and_the_mail_that_tells_of_it(trial: Connection) -> None:
+    one, other = opened(trial, "freshness"), opened(trial, "failures")
+    number = mail(trial, "a key")
 
     def note(what: str, at: dt.datetime, mail_id: int | None, of: store.Incident = one) -> None:
-        scratch.execute(
+        trial.execute(
             query("monitoring/incidents/note"),
             {
                 "incident_id": of.incident_id,
@@ -344,19 +342,19 @@ def test_a_change_and_the_mail_that_tells_of_it(scratch: Connection) -> None:
     note("changed", AT + HOUR, None)
     note("opened", AT + HOUR, None, other)
     # When somebody was told last: what is only noted does not count.
-    assert [one.told_at for one in store.latest(scratch, 9)] == [None, AT]
-    changes = store.history(scratch, 9)
+    assert [one.told_at for one in store.latest(trial, 9)] == [None, AT]
+    changes = store.history(trial, 9)
     assert [(one.subject, one.what, one.mail_id, one.sent_at) for one in changes] == [
         ("failures", "opened", None, None),
         ("freshness", "changed", None, None),
         ("freshness", "opened", number, None),
     ]
-    sent(scratch, number, AT + MINUTE)
-    assert store.history(scratch, 9)[-1].sent_at == AT + MINUTE
-    assert store.history(scratch, 2) == changes[:2]
+    sent(trial, number, AT + MINUTE)
+    assert store.history(trial, 9)[-1].sent_at == AT + MINUTE
+    assert store.history(trial, 2) == changes[:2]
 
 
-def test_since_when_a_measure_has_been_in_its_state(scratch: Connection) -> None:
+def test_since_when_a_measure_has_been_in_its_state(trial: Connection) -> None:
     def look(state: str, hours: int) -> tuple[Any, ...]:
         values = {
             "name": "watermark_lag",
@@ -365,8 +363,8 @@ def test_since_when_a_measure_has_been_in_its_state(scratch: Connection) -> None
             "cause": f"at {hours}",
             "at": AT + hours * HOUR,
         }
-        scratch.execute(query("monitoring/incidents/checks-put"), values)
-        ((since, *rest),) = scratch.execute(
+        trial.execute(query("monitoring/incidents/checks-put"), values)
+        ((since, *rest),) = trial.execute(
             "select since, checked_at, state, value, cause from consumer_analytics_internal.checks"
         ).fetchall()
         assert rest == [AT + hours * HOUR, state, hours, f"at {hours}"]
@@ -381,78 +379,78 @@ def test_since_when_a_measure_has_been_in_its_state(scratch: Connection) -> None
 # -- mails ------------------------------------------------------------------------------
 
 
-def claimed(scratch: Connection, at: dt.datetime) -> int | None:
+def claimed(trial: Connection, at: dt.datetime) -> int | None:
     """Return the mail that is to be sent next."""
-    rows = answer(scratch, "notifications/claim", {"now": at})
+    rows = answer(trial, "notifications/claim", {"now": at})
     return rows[0][0] if rows else None
 
 
-def failed(scratch: Connection, number: int, again: dt.datetime, *, every: bool) -> None:
+def failed(trial: Connection, number: int, again: dt.datetime, *, every: bool) -> None:
     values = {"mail_id": number, "error": "no answer", "again": again, "all": every}
-    scratch.execute(query("monitoring/notifications/failed"), values)
+    trial.execute(query("monitoring/notifications/failed"), values)
 
 
-def attempts(scratch: Connection) -> list[tuple[Any, ...]]:
-    return scratch.execute(
+def attempts(trial: Connection) -> list[tuple[Any, ...]]:
+    return trial.execute(
         "select attempts, (extract(epoch from next_try_at - %s) / 60)::int, last_error "
         "from consumer_analytics_internal.mails order by mail_id",
         [AT],
     ).fetchall()
 
 
-def test_mails_are_sent_in_their_order_when_they_are_due(scratch: Connection) -> None:
-    assert claimed(scratch, AT) is None
+def test_mails_are_sent_in_their_order_when_they_are_due(trial: Connection) -> None:
+    assert claimed(trial, AT) is None
     later, first, second = (
-        mail(scratch, "later", AT + MINUTE),
-        mail(scratch, "first"),
-        mail(scratch, "second"),
+        mail(trial, "later", AT + MINUTE),
+        mail(trial, "first"),
+        mail(trial, "second"),
     )
-    assert outbox.put(scratch, "first", {}, AT) is None
-    assert claimed(scratch, AT - MINUTE) is None
-    assert claimed(scratch, AT) == first
-    assert claimed(scratch, AT + MINUTE) == later
-    waiting = answer(scratch, "notifications/waiting")
+    assert outbox.put(trial, "first", {}, AT) is None
+    assert claimed(trial, AT - MINUTE) is None
+    assert claimed(trial, AT) == first
+    assert claimed(trial, AT + MINUTE) == later
+    waiting = answer(trial, "notifications/waiting")
     assert waiting == [(3, AT)]
     for number in (first, later):
-        sent(scratch, number, AT + HOUR)
-    assert claimed(scratch, AT + HOUR) == second
-    assert answer(scratch, "notifications/waiting") == [(1, AT)]
-    assert scratch.execute(
+        sent(trial, number, AT + HOUR)
+    assert claimed(trial, AT + HOUR) == second
+    assert answer(trial, "notifications/waiting") == [(1, AT)]
+    assert trial.execute(
         "select sent_at, attempts, subject from consumer_analytics_internal.mails "
         "where mail_id = %s",
         [first],
     ).fetchall() == [(AT + HOUR, 1, "s")]
 
 
-def test_a_mail_that_the_server_refuses_waits_alone(scratch: Connection) -> None:
-    first, _second = mail(scratch, "first"), mail(scratch, "second")
-    failed(scratch, first, AT + MINUTE, every=False)
-    assert attempts(scratch) == [(1, 1, "no answer"), (0, 0, None)]
+def test_a_mail_that_the_server_refuses_waits_alone(trial: Connection) -> None:
+    first, _second = mail(trial, "first"), mail(trial, "second")
+    failed(trial, first, AT + MINUTE, every=False)
+    assert attempts(trial) == [(1, 1, "no answer"), (0, 0, None)]
 
 
 def test_where_the_server_cannot_be_used_all_wait_and_keep_their_order(
-    scratch: Connection,
+    trial: Connection,
 ) -> None:
-    gone, first, _second = (mail(scratch, key) for key in ("gone", "first", "second"))
-    sent(scratch, gone)
-    failed(scratch, first, AT + 2 * MINUTE, every=True)
-    assert attempts(scratch) == [(1, 0, None), (1, 2, "no answer"), (0, 2, None)]
+    gone, first, _second = (mail(trial, key) for key in ("gone", "first", "second"))
+    sent(trial, gone)
+    failed(trial, first, AT + 2 * MINUTE, every=True)
+    assert attempts(trial) == [(1, 0, None), (1, 2, "no answer"), (0, 2, None)]
     # One that comes waits with them; no try comes earlier than it was to come.
-    mail(scratch, "third", AT + MINUTE)
-    failed(scratch, first, AT + MINUTE, every=True)
-    assert attempts(scratch)[1:] == [(2, 2, "no answer"), (0, 2, None), (0, 2, None)]
+    mail(trial, "third", AT + MINUTE)
+    failed(trial, first, AT + MINUTE, every=True)
+    assert attempts(trial)[1:] == [(2, 2, "no answer"), (0, 2, None), (0, 2, None)]
     # After that time they wait no more.
-    assert mail(scratch, "fourth", AT + HOUR)
-    assert attempts(scratch)[-1] == (0, 60, None)
+    assert mail(trial, "fourth", AT + HOUR)
+    assert attempts(trial)[-1] == (0, 60, None)
 
 
-def test_a_mail_waits_for_no_other_that_was_not_tried(scratch: Connection) -> None:
-    tried, other = mail(scratch, "tried"), mail(scratch, "other", AT + HOUR)
+def test_a_mail_waits_for_no_other_that_was_not_tried(trial: Connection) -> None:
+    tried, other = mail(trial, "tried"), mail(trial, "other", AT + HOUR)
     assert other
-    mail(scratch, "another")
-    assert attempts(scratch)[-1] == (0, 0, None)
-    failed(scratch, tried, AT + MINUTE, every=False)
-    sent(scratch, tried)
+    mail(trial, "another")
+    assert attempts(trial)[-1] == (0, 0, None)
+    failed(trial, tried, AT + MINUTE, every=False)
+    sent(trial, tried)
     # That one has gone out.
-    mail(scratch, "the last")
-    assert attempts(scratch)[-1] == (0, 0, None)
+    mail(trial, "the last")
+    assert attempts(trial)[-1] == (0, 0, None)

@@ -79,28 +79,28 @@ def change(
 
 
 @pytest.fixture
-def alike(scratch: Connection) -> Connection:
+def alike(trial: Connection) -> Connection:
     """Two snapshots that say what there was.
 
     A has two customers from before the window, one of them INACTIVE since the first
     instant; B has been registered since then, and has none; C has none any more.
     """
-    scratch.execute(
+    trial.execute(
         query("shared/customers-changes", table=extract.OWN.customers, lifetime=sql.SQL(""))
     )
-    change(scratch, A, 0, "ACTIVE", 2)
-    change(scratch, A, 2, "ACTIVE", -1)
-    change(scratch, A, 2, "INACTIVE", 1)
-    change(scratch, C, 1, "ACTIVE", 1)
-    change(scratch, C, 2, "ACTIVE", -1)
-    scratch.execute("insert into consumers (consumer_id, created_at) values (%s, %s)", [B, FIRST])
-    put(scratch, A, FIRST, **mine(2.0, ACTIVE=2))
-    put(scratch, A, SECOND, **mine(4.0, ACTIVE=1, INACTIVE=1))
-    put(scratch, B, SECOND, **mine(None))
-    put(scratch, C, FIRST, **mine(2.0, ACTIVE=1))
-    put(scratch, None, FIRST, **whole())
-    put(scratch, None, SECOND, **whole())
-    return scratch
+    change(trial, A, 0, "ACTIVE", 2)
+    change(trial, A, 2, "ACTIVE", -1)
+    change(trial, A, 2, "INACTIVE", 1)
+    change(trial, C, 1, "ACTIVE", 1)
+    change(trial, C, 2, "ACTIVE", -1)
+    trial.execute("insert into consumers (consumer_id, created_at) values (%s, %s)", [B, FIRST])
+    put(trial, A, FIRST, **mine(2.0, ACTIVE=2))
+    put(trial, A, SECOND, **mine(4.0, ACTIVE=1, INACTIVE=1))
+    put(trial, B, SECOND, **mine(None))
+    put(trial, C, FIRST, **mine(2.0, ACTIVE=1))
+    put(trial, None, FIRST, **whole())
+    put(trial, None, SECOND, **whole())
+    return trial
 
 
 def differing(connection: Connection) -> list[dt.datetime]:
@@ -198,14 +198,14 @@ def test_snapshots_at_other_instants_are_not_looked_at(alike: Connection) -> Non
 # -- which snapshots ---------------------------------------------------------------------
 
 
-def test_the_latest_snapshots_before_an_instant(scratch: Connection) -> None:
+def test_the_latest_snapshots_before_an_instant(trial: Connection) -> None:
     for day in range(1, 6):
-        put(scratch, None, BEGIN + day * DAY)
-    put(scratch, A, BEGIN + DAY / 2)
+        put(trial, None, BEGIN + day * DAY)
+    put(trial, A, BEGIN + DAY / 2)
 
     def days(**values: Any) -> list[int]:
         known = {"before": None, "recountable_from": None, "until": BEGIN + 9 * DAY, "limit": 9}
-        rows = answer(scratch, "sweep/snapshots-before", {**known, **values})
+        rows = answer(trial, "sweep/snapshots-before", {**known, **values})
         return [(at - BEGIN).days for at in rows]
 
     assert days() == [1, 2, 3, 4, 5]
@@ -215,12 +215,12 @@ def test_the_latest_snapshots_before_an_instant(scratch: Connection) -> None:
     assert days(recountable_from=BEGIN + 3 * DAY) == [3, 4, 5]
 
 
-def test_snapshots_are_counted_from_an_instant_to_before_another(scratch: Connection) -> None:
+def test_snapshots_are_counted_from_an_instant_to_before_another(trial: Connection) -> None:
     for day in range(1, 6):
-        put(scratch, None, BEGIN + day * DAY)
-        put(scratch, A, BEGIN + day * DAY)
+        put(trial, None, BEGIN + day * DAY)
+        put(trial, A, BEGIN + day * DAY)
     values = {"from": BEGIN + 2 * DAY, "until": BEGIN + 4 * DAY}
-    assert answer(scratch, "sweep/snapshots-count-between", values) == [2]
+    assert answer(trial, "sweep/snapshots-count-between", values) == [2]
 
 
 # -- counts by day -----------------------------------------------------------------------
@@ -235,18 +235,18 @@ def count(connection: Connection, consumer: uuid.UUID | None, day: int, kind: st
     )
 
 
-def test_days_are_compared_by_consumer_and_type(scratch: Connection) -> None:
-    scratch.execute(
+def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
+    trial.execute(
         "create temporary table extracted_events "
         "(consumer_id uuid, day date, slot int, event_type text, n bigint)"
     )
     days = [(BEGIN + day * DAY).date() for day in range(6)]
     known = [(A, 1, "login", 3), (B, 1, "login", 2), (A, 2, "pay", 5), (A, 3, "pay", 1)]
     for one in known:
-        count(scratch, *one)
+        count(trial, *one)
     # Out of the days that are counted anew, before and after them.
-    count(scratch, A, 0, "login", 9)
-    count(scratch, A, 4, "login", 9)
+    count(trial, A, 0, "login", 9)
+    count(trial, A, 4, "login", 9)
     found = [
         # In two slots of a day as many each; another type; one that is new; one is gone.
         (A, days[1], 0, "login", 2),
@@ -256,13 +256,13 @@ def test_days_are_compared_by_consumer_and_type(scratch: Connection) -> None:
         (A, days[2], 1, "login", 1),
         (None, days[3], 1, "pay", 4),
     ]
-    with scratch.cursor() as cursor:
+    with trial.cursor() as cursor:
         cursor.executemany("insert into extracted_events values (%s, %s, %s, %s, %s)", found)
-    scratch.execute(
+    trial.execute(
         query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
         {"recount": f"{{[{days[1]},{days[4]})}}"},
     )
-    listed = answer(scratch, "sweep/events-differ-list", {"limit": 10})
+    listed = answer(trial, "sweep/events-differ-list", {"limit": 10})
     one, three = str(days[1]), str(days[3])
     assert listed == [
         (str(A), "login", one, 3, 4),
@@ -271,27 +271,27 @@ def test_days_are_compared_by_consumer_and_type(scratch: Connection) -> None:
         (str(A), "pay", three, 1, 0),
         (None, "pay", three, 0, 4),
     ]
-    assert answer(scratch, "sweep/events-differ-list", {"limit": 2}) == listed[:2]
+    assert answer(trial, "sweep/events-differ-list", {"limit": 2}) == listed[:2]
     # Days, consumers (nobody is one), types; found and vanished.
-    assert answer(scratch, "sweep/events-differ-sum") == [(3, 2, 2, 6, 3)]
+    assert answer(trial, "sweep/events-differ-sum") == [(3, 2, 2, 6, 3)]
 
 
-def test_nothing_that_differs_is_nothing_found(scratch: Connection) -> None:
-    scratch.execute(
+def test_nothing_that_differs_is_nothing_found(trial: Connection) -> None:
+    trial.execute(
         "create temporary table extracted_events "
         "(consumer_id uuid, day date, slot int, event_type text, n bigint)"
     )
-    scratch.execute(
+    trial.execute(
         query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
         {"recount": "{}"},
     )
-    assert answer(scratch, "sweep/events-differ-sum") == [(0, 0, 0, 0, 0)]
+    assert answer(trial, "sweep/events-differ-sum") == [(0, 0, 0, 0, 0)]
 
 
 @pytest.fixture
-def recounted(scratch: Connection) -> Connection:
+def recounted(trial: Connection) -> Connection:
     """What an audit has counted, and what runs have kept of it: all the same."""
-    scratch.execute(query("reconcile/audit/tables"))
+    trial.execute(query("reconcile/audit/tables"))
     rows = [
         (A, 1, 0, "login", 2, True),
         (A, 1, 1, "login", 2, True),
@@ -300,18 +300,18 @@ def recounted(scratch: Connection) -> Connection:
         (A, 2, 2, "login", 8, False),
     ]
     for consumer, day, slot, kind, n, counted in rows:
-        scratch.execute(
+        trial.execute(
             "insert into audit_events values (%s, %s, %s, %s, %s, %s)",
             [consumer, (BEGIN + day * DAY).date(), slot, kind, n, counted],
         )
-    count(scratch, A, 1, "login", 4)
-    count(scratch, None, 2, "login", 1)
-    scratch.execute(
+    count(trial, A, 1, "login", 4)
+    count(trial, None, 2, "login", 1)
+    trial.execute(
         "insert into consumer_analytics_internal.event_totals "
         "select consumer_id, event_type, sum(n) from consumer_analytics_internal.event_days "
         "group by 1, 2"
     )
-    return scratch
+    return trial
 
 
 def audited_days(connection: Connection, begin: int = 0, end: int = 9) -> list[Any]:
@@ -381,19 +381,19 @@ def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
     ).fetchall() == [(1, 2, True), (1, 2, True)]
 
 
-def test_deletions_are_remembered_with_the_birth_before_them(scratch: Connection) -> None:
+def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) -> None:
     def event(customer: uuid.UUID | None, kind: str, at: dt.datetime) -> None:
-        scratch.execute(
+        trial.execute(
             "insert into customer_events (event_id, customer_id, event_type, created_at) "
             "values (gen_random_uuid(), %s, %s, %s)",
             [customer, kind, at],
         )
 
     def remembered() -> list[tuple[Any, ...]]:
-        scratch.execute(
+        trial.execute(
             query("reconcile/deletions-remember"), {"since": BEGIN, "until": BEGIN + 5 * DAY}
         )
-        return scratch.execute(
+        return trial.execute(
             "select customer_id, deleted_at, created_at "
             "from consumer_analytics_internal.deleted_customers order by 1, 2"
         ).fetchall()
@@ -419,7 +419,7 @@ def test_deletions_are_remembered_with_the_birth_before_them(scratch: Connection
     ]
     assert remembered() == known
     # What is remembered stays, when the source no longer says so.
-    scratch.execute("delete from customer_events where event_type = 'customer_creation'")
+    trial.execute("delete from customer_events where event_type = 'customer_creation'")
     assert remembered() == known
 
 
@@ -431,15 +431,15 @@ def truth(connection: Connection, consumer: uuid.UUID | None, at: dt.datetime, *
 
 
 @pytest.fixture
-def compared(scratch: Connection) -> Connection:
+def compared(trial: Connection) -> Connection:
     """Rows of a consumer and of all, at two instants, that say what they must."""
-    scratch.execute(query("reconcile/audit/tables"))
+    trial.execute(query("reconcile/audit/tables"))
     for consumer in (A, None):
         for at in (FIRST, SECOND):
             stats = {"new_events_in_window": 1}
-            truth(scratch, consumer, at, total_events=3, incremental_stats=stats)
+            truth(trial, consumer, at, total_events=3, incremental_stats=stats)
             put(
-                scratch,
+                trial,
                 consumer,
                 at,
                 total_events=3,
@@ -447,7 +447,7 @@ def compared(scratch: Connection) -> Connection:
                 snapshot_source="cli_etl",
                 etl_job="a job",
             )
-    return scratch
+    return trial
 
 
 def wrong(connection: Connection, *snapshots: dt.datetime) -> list[Any]:
@@ -507,18 +507,18 @@ def test_rows_of_chosen_consumers_are_compared_where_they_are(compared: Connecti
     ).fetchall() == [(A, FIRST), (A, SECOND), (B, SECOND), (None, SECOND)]
 
 
-def test_rows_that_are_there_twice(scratch: Connection) -> None:
-    scratch.execute("alter table consumer_analytics drop constraint consumer_analytics_once")
+def test_rows_that_are_there_twice(trial: Connection) -> None:
+    trial.execute("alter table consumer_analytics drop constraint consumer_analytics_once")
     for consumer, at, times in ((A, FIRST, 3), (None, SECOND, 2), (A, SECOND, 2), (B, SECOND, 1)):
         for _ in range(times):
-            scratch.execute(
+            trial.execute(
                 "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
                 "values (%s, %s, '{}')",
                 [consumer, at],
             )
 
     def doubled(lower: dt.datetime, upper: dt.datetime) -> list[Any]:
-        return answer(scratch, "audit/doubled", {"lower": lower, "upper": upper})
+        return answer(trial, "audit/doubled", {"lower": lower, "upper": upper})
 
     every = [(str(A), FIRST, 3), (str(A), SECOND, 2), (None, SECOND, 2)]
     assert doubled(BEGIN, SECOND) == every
@@ -527,26 +527,25 @@ def test_rows_that_are_there_twice(scratch: Connection) -> None:
 
 
 def instants_of(connection: Connection, **values: Any) -> list[Any]:
-    known = {"lower": BEGIN, "upper": BEGIN + 9 * DAY, "recountable_from": None}
+    known = {
+        "lower": BEGIN,
+        "upper": BEGIN + 9 * DAY,
+        "recountable_from": None,
+        "backfilled": [BEGIN + 6 * DAY],
+    }
     return answer(connection, "audit/instants", {**known, **values})
 
 
-def test_the_instants_that_must_have_a_snapshot(scratch: Connection) -> None:
+def test_the_instants_that_must_have_a_snapshot(trial: Connection) -> None:
     stats = {"incremental_stats": {"window_start": BEGIN.isoformat()}}
-    put(scratch, None, FIRST, **stats)
-    put(scratch, A, FIRST, incremental_stats={"window_start": "2000-01-01T00:00:00+00:00"})
-    put(scratch, None, SECOND, incremental_stats={"window_start": "no instant"})
-    # Of a chosen consumer's backfill; of one of all, whose global row is gone; of a run.
+    put(trial, None, FIRST, **stats)
+    put(trial, A, FIRST, incremental_stats={"window_start": "2000-01-01T00:00:00+00:00"})
+    put(trial, None, SECOND, incremental_stats={"window_start": "no instant"})
+    # Of a chosen consumer's backfill; of everybody's, whose global row is gone; of a run.
     third, fourth, fifth = (BEGIN + day * DAY for day in (5, 6, 7))
-    put(scratch, A, third, snapshot_source="cli_backfill")
-    put(scratch, A, fourth, snapshot_source="cli_backfill")
-    put(scratch, A, fifth, snapshot_source="cli_etl")
-    scratch.execute(
-        "insert into consumer_analytics_internal.backfills (start_date, end_date, period, "
-        "timezone, snapshot_source, requested_by, state, periods) values "
-        "('2025-03-06', '2025-03-07', 'daily', 'UTC', '', '', 'done', 1), "
-        "('2025-03-05', '2025-03-06', 'daily', 'UTC', '', '', 'failed', 1)"
-    )
+    put(trial, A, third, snapshot_source="cli_backfill")
+    put(trial, A, fourth, snapshot_source="cli_backfill")
+    put(trial, A, fifth, snapshot_source="cli_etl")
     marks = [
         (FIRST, BEGIN, True, False),
         (SECOND, None, True, False),
@@ -554,17 +553,29 @@ def test_the_instants_that_must_have_a_snapshot(scratch: Connection) -> None:
         (fourth, None, True, False),
         (fifth, None, True, False),
     ]
-    assert instants_of(scratch) == marks
-    assert instants_of(scratch, lower=SECOND, upper=third) == marks[1:3]
-    recountable = instants_of(scratch, recountable_from=SECOND)
+    assert instants_of(trial) == marks
+    assert instants_of(trial, lower=SECOND, upper=third) == marks[1:3]
+    recountable = instants_of(trial, recountable_from=SECOND)
     assert [one[2] for one in recountable] == [False, True, True, True, True]
 
 
-def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(scratch: Connection) -> None:
-    put(scratch, None, FIRST)
+def test_which_backfills_wrote_whole_snapshots(trial: Connection) -> None:
+    for state, consumers in (("done", None), ("failed", None), ("done", [A])):
+        trial.execute(
+            "insert into consumer_analytics_internal.backfills (start_date, end_date, period, "
+            "timezone, consumers, snapshot_source, requested_by, state, periods) "
+            "values ('2025-03-06', '2025-03-08', 'daily', 'UTC', %s, '', '', %s, 2)",
+            [consumers, state],
+        )
+    first, last = dt.date(2025, 3, 6), dt.date(2025, 3, 8)
+    assert answer(trial, "audit/backfills") == [(first, last, "daily", "UTC")]
+
+
+def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(trial: Connection) -> None:
+    put(trial, None, FIRST)
 
     def ran(at: dt.datetime, state: str = "success", summary: str = '{"window_end": "x"}') -> None:
-        scratch.execute(
+        trial.execute(
             "insert into consumer_analytics_internal.runs "
             "(run_key, snapshot_source, state, requested_at, reached_at, named, summary) "
             "values (%s, 'cli_etl', %s, %s, %s, false, %s)",
@@ -576,12 +587,12 @@ def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(scratch: Connectio
     ran(FIRST)
     ran(SECOND)
     ran(SECOND + DAY)
-    scratch.execute(
+    trial.execute(
         "insert into consumer_analytics_internal.thinned_snapshots values (%s, 1)", [SECOND + DAY]
     )
     ran(SECOND + 2 * DAY, "failed")
     ran(SECOND + 3 * DAY, summary="{}")
-    assert [one[0] for one in instants_of(scratch)] == [FIRST, SECOND]
+    assert [one[0] for one in instants_of(trial)] == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize(
@@ -595,13 +606,13 @@ def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(scratch: Connectio
         "update consumer_analytics_internal.state set restate_after = now()",
     ],
 )
-def test_what_the_next_run_repairs_by_itself(scratch: Connection, note: str) -> None:
-    assert answer(scratch, "audit/awaiting") == [False]
-    scratch.execute(note)
-    assert answer(scratch, "audit/awaiting") == [True]
+def test_what_the_next_run_repairs_by_itself(trial: Connection, note: str) -> None:
+    assert answer(trial, "audit/awaiting") == [False]
+    trial.execute(note)
+    assert answer(trial, "audit/awaiting") == [True]
 
 
-def test_what_a_sweep_found_is_added_up(scratch: Connection) -> None:
+def test_what_a_sweep_found_is_added_up(trial: Connection) -> None:
     found = {
         "days_corrected": 2,
         "events_found": 3,
@@ -609,8 +620,8 @@ def test_what_a_sweep_found_is_added_up(scratch: Connection) -> None:
         "snapshots_restated": 5,
     }
     for _ in range(2):
-        scratch.execute(query("reconcile/sweep/counters-sweep"), found)
-    assert scratch.execute(
+        trial.execute(query("reconcile/sweep/counters-sweep"), found)
+    assert trial.execute(
         "select name, labels, n from consumer_analytics_internal.counters order by 1, 2"
     ).fetchall() == [
         ("sweep_days", [], 4),
