@@ -183,7 +183,7 @@ def entry(state: str = "warning", kind: str = "not_run") -> dict[str, Any]:
     return {"state": state, "kind": kind, "cause": "why"}
 
 
-def settled(one: Incident | None, again: str | None = None, **measures: Any) -> tuple[Any, ...]:
+def settled(one: Incident | None, again: Any = None, **measures: Any) -> tuple[Any, ...]:
     """Settle an incident, and return what is told, what is only noted and what is written."""
     session, told = Session(), Told(AT)
     grouping.settle(

@@ -268,8 +268,8 @@ def test_snapshots_that_the_counts_have_outgrown(trial: Connection) -> None:
     assert outgrown(recountable_from=instants[1]) == every[1:]
     assert outgrown(until=instants[1]) == every[:2]
     windows = query("etl/restate/snapshots-windows")
-    asked = [instants[1], instants[0], BEGIN]
-    assert trial.execute(windows, {"snapshots": asked}).fetchall() == [(BEGIN, None), *every[:2]]
+    asked = {"snapshots": [*reversed(instants), BEGIN]}
+    assert trial.execute(windows, asked).fetchall() == [(BEGIN, None), *every]
 
 
 # -- counts -----------------------------------------------------------------------------
@@ -379,8 +379,8 @@ def test_totals_are_added_up(trial: Connection, changes: Any, days: str) -> None
     if days == "of-days":
         changes(A, 2, "login", 3)
         more = 3
-    parts = {"changes": query(f"etl/apply/events-changes-{days}")}
-    trial.execute(query("etl/apply/events-fold-totals", **parts))
+    found = query(f"etl/apply/events-changes-{days}")
+    trial.execute(query("etl/apply/events-fold-totals", changes=found))
     trial.execute(query("etl/apply/events-fold-stray"))
     assert trial.execute(
         "select consumer_id, event_type, n from consumer_analytics_internal.event_totals "
@@ -456,10 +456,12 @@ def test_days_that_are_purged_count_as_they_were_counted(trial: Connection) -> N
         (A, 1, 2, "login", 2),
         (A, 2, 2, "login", 1),
         (B, 1, 1, "login", 7),
+        (C, 1, 1, "login", 3),
     )
     # As many as there are in two slots, and one more; of the day after; fewer than there are;
-    # of a day that is not counted again.
-    for consumer, number, n in ((A, 1, 5), (A, 2, 9), (B, 1, 6), (None, 1, 3), (A, 0, 9)):
+    # as many; none is left; of a day that is not counted again.
+    counts = ((A, 1, 5), (A, 2, 9), (B, 1, 6), (C, 1, 3), (None, 1, 3), (A, 0, 9))
+    for consumer, number, n in counts:
         known(trial, consumer, number, "login", n)
     trial.execute(
         query("etl/events/restore-purged"),
@@ -478,8 +480,39 @@ def test_days_that_are_purged_count_as_they_were_counted(trial: Connection) -> N
         # What is missing came first in its day.
         (A, day(1), 2, "login", 3),
         (B, day(1), 1, "login", 7),
+        (C, day(1), 1, "login", 3),
         (None, day(1), 2, "login", 3),
         (A, day(2), 2, "login", 1),
+    ]
+
+
+def test_events_by_slot_are_those_extracted_and_those_of_days_that_were_not(
+    trial: Connection,
+) -> None:
+    # Before the window; of the first slot, by type no more; of a later one.
+    extracted(
+        trial,
+        (A, 1, 0, "login", 9),
+        (A, 1, 1, "login", 2),
+        (A, 1, 1, "pay", 2),
+        (None, 3, 2, "login", 4),
+    )
+    # Too early; from the first instant that is asked for on; counted again; at the last bound.
+    for number, n in ((0, 9), (2, 5), (3, 9), (4, 7)):
+        known(trial, None, number, "login", n)
+    trial.execute(
+        query("etl/apply/events-slots", extracted_events=extract.OWN.events),
+        {
+            "bounds": [BEGIN, FIRST, SECOND],
+            "start_day": day(2),
+            "recount": f"{{[{day(1)},{day(2)}),[{day(3)},{day(4)})}}",
+        },
+    )
+    slots = trial.execute("select * from event_slots order by consumer_id, slot, event_type")
+    assert slots.fetchall() == [
+        (A, 1, None, 4),
+        (None, 2, "login", 9),
+        (None, 3, "login", 7),
     ]
 
 
@@ -560,11 +593,13 @@ def test_a_window_begins_at_the_last_snapshot_before_it_even_if_that_was_thinned
     put(trial, A, FIRST + DAY / 2)
     assert previous(SECOND) == BEGIN
     assert previous(BEGIN) is None
-    trial.execute(
-        "insert into consumer_analytics_internal.thinned_snapshots values (%s, 1)", [FIRST]
-    )
+    for at in (FIRST, FIRST - ONE_MICROSECOND):
+        trial.execute(
+            "insert into consumer_analytics_internal.thinned_snapshots values (%s, 1)", [at]
+        )
     assert previous(SECOND) == FIRST
-    assert previous(FIRST) == BEGIN
+    assert previous(FIRST) == FIRST - ONE_MICROSECOND
+    assert previous(FIRST - ONE_MICROSECOND) == BEGIN
     put(trial, None, FIRST + DAY)
     assert previous(SECOND) == FIRST + DAY
 

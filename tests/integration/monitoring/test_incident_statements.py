@@ -294,6 +294,7 @@ def test_an_incident_as_it_is_kept(trial: Connection) -> None:
     one = opened(trial, "freshness")
     other = opened(trial, "failures")
     assert (one.state, one.worst, one.closed_at, one.told_at) == ("warning", "warning", None, None)
+    assert store.update(trial, one, {}, cause="another").worst == "warning"
     worse = store.update(trial, one, {}, state="critical", cause="worse")
     assert (worse.state, worse.worst, worse.cause) == ("critical", "critical", "worse")
     # The worst that it was stays; what is not said stays, too.
@@ -382,6 +383,8 @@ def test_since_when_a_measure_has_been_in_its_state(trial: Connection) -> None:
 def claimed(trial: Connection, at: dt.datetime) -> int | None:
     """Return the mail that is to be sent next."""
     rows = answer(trial, "notifications/claim", {"now": at})
+    # The others are left for other senders.
+    assert len(rows) <= 1
     return rows[0][0] if rows else None
 
 
@@ -450,7 +453,14 @@ def test_a_mail_waits_for_no_other_that_was_not_tried(trial: Connection) -> None
     mail(trial, "another")
     assert attempts(trial)[-1] == (0, 0, None)
     failed(trial, tried, AT + MINUTE, every=False)
-    sent(trial, tried)
-    # That one has gone out.
+    # It waits as long as the first of those that wait.
+    other_tried = mail(trial, "tried, too")
+    failed(trial, tried, AT + 3 * MINUTE, every=False)
+    failed(trial, other_tried, AT + 9 * MINUTE, every=False)
+    mail(trial, "with them")
+    assert attempts(trial)[-1] == (0, 3, None)
+    # Those have gone out.
+    for number in (tried, other_tried):
+        sent(trial, number)
     mail(trial, "the last")
     assert attempts(trial)[-1] == (0, 0, None)

@@ -242,8 +242,8 @@ def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
     )
     days = [(BEGIN + day * DAY).date() for day in range(6)]
     known = [(A, 1, "login", 3), (B, 1, "login", 2), (A, 2, "pay", 5), (A, 3, "pay", 1)]
-    for one in known:
-        count(trial, *one)
+    for each in known:
+        count(trial, *each)
     # Out of the days that are counted anew, before and after them.
     count(trial, A, 0, "login", 9)
     count(trial, A, 4, "login", 9)
@@ -298,6 +298,7 @@ def recounted(trial: Connection) -> Connection:
         (None, 2, 1, "login", 1, True),
         # After what runs have come to.
         (A, 2, 2, "login", 8, False),
+        (A, 1, 1, "pay", 3, True),
     ]
     for consumer, day, slot, kind, n, counted in rows:
         trial.execute(
@@ -306,6 +307,7 @@ def recounted(trial: Connection) -> Connection:
         )
     count(trial, A, 1, "login", 4)
     count(trial, None, 2, "login", 1)
+    count(trial, A, 1, "pay", 3)
     trial.execute(
         "insert into consumer_analytics_internal.event_totals "
         "select consumer_id, event_type, sum(n) from consumer_analytics_internal.event_days "
@@ -335,12 +337,13 @@ def test_counts_by_day_that_are_wrong(recounted: Connection) -> None:
     first, second = ((BEGIN + day * DAY).date().isoformat() for day in (1, 2))
     wrong = [
         (str(A), "login", first, 5, 4),
+        (str(A), "pay", first, 4, 3),
         (str(B), "pay", second, 7, 0),
         (None, "login", second, 0, 1),
     ]
     assert audited_days(recounted) == wrong
-    assert audited_days(recounted, 1, 1) == wrong[:1]
-    assert audited_days(recounted, 2, 2) == wrong[1:]
+    assert audited_days(recounted, 1, 1) == wrong[:2]
+    assert audited_days(recounted, 2, 2) == wrong[2:]
 
 
 def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
@@ -357,10 +360,11 @@ def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
     )
     assert answer(recounted, "audit/totals") == [
         (str(A), "login", 0, 4),
+        (str(A), "pay", 0, 3),
         (str(B), "pay", 7, 0),
         (None, "login", 0, 1),
     ]
-    assert answer(recounted, "audit/totals-rebuild") == [3]
+    assert answer(recounted, "audit/totals-rebuild") == [4]
     assert answer(recounted, "audit/totals") == []
     assert answer(recounted, "audit/totals-rebuild") == [0]
 
@@ -368,6 +372,10 @@ def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
 def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
     days = [(BEGIN + day * DAY).date() for day in range(4)]
     recounted.execute("delete from audit_events where slot = 0 or consumer_id is null")
+    # What no run has counted yet is none of what was counted.
+    recounted.execute(
+        "insert into audit_events values (%s, %s, 1, 'login', 1, false)", [A, days[1]]
+    )
     values = {"bounds": BOUNDS, "purged_through": days[1]}
     assert answer(recounted, "audit/purged-days", [days[1]]) == [1]
     assert answer(recounted, "audit/purged-days", [days[2]]) == [2]
@@ -377,8 +385,9 @@ def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
     assert audited_days(recounted) == [(None, "login", str(days[2]), 1, 0)]
     # What is missing came first in its day.
     assert recounted.execute(
-        "select slot, n, counted from audit_events where day = %s order by 1", [days[1]]
-    ).fetchall() == [(1, 2, True), (1, 2, True)]
+        "select slot, n from audit_events where day = %s and event_type = 'login' and counted",
+        [days[1]],
+    ).fetchall() == [(1, 2), (1, 2)]
 
 
 def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) -> None:
@@ -421,6 +430,9 @@ def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) 
     # What is remembered stays, when the source no longer says so.
     trial.execute("delete from customer_events where event_type = 'customer_creation'")
     assert remembered() == known
+    # It came and went once more.
+    event(A, "customer_deletion", BEGIN + 4 * DAY)
+    assert remembered() == [*known[:2], (A, BEGIN + 4 * DAY, None), known[2]]
 
 
 # -- the audit's rows --------------------------------------------------------------------
@@ -466,13 +478,19 @@ def test_rows_that_are_wrong_missing_or_too_many(compared: Connection) -> None:
     put(compared, A, SECOND, total_events=4, incremental_stats={"new_events_in_window": 1})
     put(compared, B, FIRST, total_events=3)
     compared.execute(
-        "delete from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
-        [FIRST],
+        "delete from consumer_analytics where snapshot_timestamp = %s and "
+        "consumer_id is distinct from %s",
+        [FIRST, B],
     )
     # By instant, the whole system's row first.
-    assert wrong(compared) == [(None, FIRST), (str(B), FIRST), (str(A), SECOND)]
+    assert wrong(compared) == [
+        (None, FIRST),
+        (str(A), FIRST),
+        (str(B), FIRST),
+        (str(A), SECOND),
+    ]
     answers = answer(compared, "audit/compare", {"snapshots": [FIRST, SECOND]})
-    (missing, stranger, other) = [(kept, figures) for _, _, kept, figures in answers]
+    (missing, _, stranger, other) = [(kept, figures) for _, _, kept, figures in answers]
     assert missing[0] is None
     assert missing[1]["total_events"] == 3
     assert stranger[0]["total_events"] == 3
@@ -560,15 +578,17 @@ def test_the_instants_that_must_have_a_snapshot(trial: Connection) -> None:
 
 
 def test_which_backfills_wrote_whole_snapshots(trial: Connection) -> None:
-    for state, consumers in (("done", None), ("failed", None), ("done", [A])):
+    # Twice the same; one that failed, and rows of a chosen consumer alone.
+    made = (("06", "done", None), ("06", "done", None), ("05", "failed", None), ("04", "done", [A]))
+    for first, state, consumers in made:
         trial.execute(
             "insert into consumer_analytics_internal.backfills (start_date, end_date, period, "
             "timezone, consumers, snapshot_source, requested_by, state, periods) "
-            "values ('2025-03-06', '2025-03-08', 'daily', 'UTC', %s, '', '', %s, 2)",
-            [consumers, state],
+            "values (%s, '2025-03-08', 'daily', 'UTC', %s, '', '', %s, 2)",
+            [f"2025-03-{first}", consumers, state],
         )
-    first, last = dt.date(2025, 3, 6), dt.date(2025, 3, 8)
-    assert answer(trial, "audit/backfills") == [(first, last, "daily", "UTC")]
+    begin, end = dt.date(2025, 3, 6), dt.date(2025, 3, 8)
+    assert answer(trial, "audit/backfills") == [(begin, end, "daily", "UTC")]
 
 
 def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(trial: Connection) -> None:
