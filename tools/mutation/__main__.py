@@ -129,7 +129,7 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
     """Measure what has to be, and try mutants until the time is up."""
     measured = _measure(settings, options.tests, everything=options.measure)
     files = sorted({one["test"].partition("::")[0] for one in measured})
-    chosen = _chosen(mutants, options)
+    chosen = _reached(_chosen(mutants, options), measured, everything=options.tests == ["*"])
     until = time.time() + options.seconds
     print(f"trying {len(chosen)} of {len(mutants)} mutants, {options.seconds:.0f} s at most")
     for _ in range(_RESTARTS):
@@ -155,6 +155,18 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
             if code not in {0, None, SPOILT}:
                 print(f"the session ended with {code}: see {BUILD / 'trials.log'}")
             break
+
+
+def _reached(
+    chosen: Sequence[Mutant], measured: Sequence[dict[str, Any]], *, everything: bool
+) -> list[Mutant]:
+    """Leave out what no test reaches; that is a result where all tests were asked."""
+    places = set(chain.from_iterable(one["reaches"] for one in measured))
+    if everything:
+        results.keep(
+            {"key": one.key, "outcome": "unreached"} for one in chosen if one.place not in places
+        )
+    return [one for one in chosen if one.place in places]
 
 
 def _kills(mutants: Sequence[Mutant], known: dict[str, dict[str, Any]]) -> dict[str, Any]:

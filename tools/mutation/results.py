@@ -90,7 +90,7 @@ class Equivalent:
     """Mutants that change nothing that anyone could see.
 
     Attributes:
-        file: the file's name, without its folder: files move.
+        file: the file's name, with as much of its folders as tells it from others.
         line: what the line says, blanks squeezed; empty: any line.
         becomes: what the mutant makes of it; empty: whatever it becomes by `kind`.
         kind: the sort of mistake, where `becomes` is empty.
@@ -106,7 +106,7 @@ class Equivalent:
     def fits(self, mutant: Mutant) -> bool:
         """Tell whether it is this mutant."""
         return (
-            Path(mutant.file).name == self.file
+            f"/{mutant.file}".endswith(f"/{self.file}")
             and self.line in {"", mutant.before}
             and self.becomes in {"", mutant.after}
             and self.kind in {"", mutant.edit.kind}

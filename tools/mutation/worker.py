@@ -76,8 +76,7 @@ class Tried:
 
     Attributes:
         key: the mutant's.
-        outcome: `killed`, `survived`, `timed out`, `invalid`, or `unreached` where no test
-            uses what is mutated.
+        outcome: `killed`, `survived`, `timed out` or `invalid`.
         by: the test that noticed.
         why: what it said, in a line.
         tests: how many tests were run.
@@ -267,9 +266,8 @@ class _Trials:
 
     def _chosen(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant: those that killed its like, then the fast."""
-        place = f"{mutant.file}::{mutant.function}" if mutant.function else mutant.file
         kills = self._kills.setdefault(mutant.file, Counter())
-        reaching = [one for one in self._measured.values() if place in one.reaches]
+        reaching = [one for one in self._measured.values() if mutant.place in one.reaches]
         reaching.sort(key=lambda one: (one.seconds / (1 + kills[one.test]), one.test))
         chosen: list[str] = []
         seconds = 0.0
@@ -283,8 +281,6 @@ class _Trials:
     def _try(self, mutant: Mutant) -> Tried:
         started = time.monotonic()
         chosen = self._chosen(mutant)
-        if not chosen:
-            return Tried(mutant.key, "unreached")
         text = self._text(mutant.file)
         try:
             self._swapper.put(mutant, text)

@@ -187,6 +187,8 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
     # Not written whole: rows of a chosen consumer alone.
     put(trial, B, third, total=1)
     put(trial, A, FIRST, total=1)
+    # At an instant that is not written now.
+    put(trial, A, SECOND, total=1)
     rendered(A, FIRST)
     rendered(B, SECOND)
     rendered(A, BEGIN)
@@ -197,6 +199,7 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
         (B, SECOND),
         (B, third),
         (A, FIRST),
+        (A, SECOND),
     }
     assert revisions(trial) == [(B, FIRST, FIRST, {"total": 1}, "why")]
     assert (
@@ -247,8 +250,8 @@ STARTS = [
 
 def test_snapshots_that_the_counts_have_outgrown(trial: Connection) -> None:
     for number, (text, _) in enumerate(STARTS):
-        put(trial, None, FIRST + number * DAY, **stats(text, 0))
         put(trial, A, FIRST + number * DAY, **stats("2000-01-01T00:00:00+00:00", 0))
+        put(trial, None, FIRST + number * DAY, **stats(text, 0))
     instants = [FIRST + number * DAY for number in range(4)]
     every = [(at, start) for at, (_, start) in zip(instants, STARTS, strict=True)]
 

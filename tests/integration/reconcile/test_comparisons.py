@@ -82,20 +82,20 @@ def change(
 def alike(trial: Connection) -> Connection:
     """Two snapshots that say what there was.
 
-    A has two customers from before the window, one of them INACTIVE since the first
-    instant; B has been registered since then, and has none; C has none any more.
+    A has two customers from before the window, both INACTIVE since the first instant; B has
+    been registered since then, and has none; C has none any more.
     """
     trial.execute(
         query("shared/customers-changes", table=extract.OWN.customers, lifetime=sql.SQL(""))
     )
     change(trial, A, 0, "ACTIVE", 2)
-    change(trial, A, 2, "ACTIVE", -1)
-    change(trial, A, 2, "INACTIVE", 1)
+    change(trial, A, 2, "ACTIVE", -2)
+    change(trial, A, 2, "INACTIVE", 2)
     change(trial, C, 1, "ACTIVE", 1)
     change(trial, C, 2, "ACTIVE", -1)
     trial.execute("insert into consumers (consumer_id, created_at) values (%s, %s)", [B, FIRST])
     put(trial, A, FIRST, **mine(2.0, ACTIVE=2))
-    put(trial, A, SECOND, **mine(4.0, ACTIVE=1, INACTIVE=1))
+    put(trial, A, SECOND, **mine(4.0, INACTIVE=2))
     put(trial, B, SECOND, **mine(None))
     put(trial, C, FIRST, **mine(2.0, ACTIVE=1))
     put(trial, None, FIRST, **whole())
@@ -171,7 +171,7 @@ def test_a_row_of_one_that_owns_no_customer_is_there_for_its_events_alone(
 def test_customers_whose_birth_is_not_known_have_no_part_in_the_mean(alike: Connection) -> None:
     change(alike, A, 1, "BLOCKED", 1, None)
     put(alike, A, FIRST, **mine(2.0, ACTIVE=2, BLOCKED=1))
-    put(alike, A, SECOND, **mine(4.0, ACTIVE=1, INACTIVE=1, BLOCKED=1))
+    put(alike, A, SECOND, **mine(4.0, INACTIVE=2, BLOCKED=1))
     change(alike, B, 2, "ACTIVE", 1, None)
     put(alike, B, SECOND, **mine(None, ACTIVE=1))
     assert differing(alike) == []
@@ -218,9 +218,12 @@ def test_the_latest_snapshots_before_an_instant(trial: Connection) -> None:
 def test_snapshots_are_counted_from_an_instant_to_before_another(trial: Connection) -> None:
     for day in range(1, 6):
         put(trial, None, BEGIN + day * DAY)
-        put(trial, A, BEGIN + day * DAY)
-    values = {"from": BEGIN + 2 * DAY, "until": BEGIN + 4 * DAY}
-    assert answer(trial, "sweep/snapshots-count-between", values) == [2]
+    for consumer in (A, B, C):
+        put(trial, consumer, BEGIN + 3 * DAY)
+    values = {"from": BEGIN + 2 * DAY, "until": BEGIN + 5 * DAY}
+    for consumer in (A, B):
+        put(trial, consumer, BEGIN + 2 * DAY)
+    assert answer(trial, "sweep/snapshots-count-between", values) == [3]
 
 
 # -- counts by day -----------------------------------------------------------------------
@@ -367,27 +370,44 @@ def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
     assert answer(recounted, "audit/totals-rebuild") == [4]
     assert answer(recounted, "audit/totals") == []
     assert answer(recounted, "audit/totals-rebuild") == [0]
+    # Each has what another one should have.
+    recounted.execute(
+        "update consumer_analytics_internal.event_totals "
+        "set n = case event_type when 'login' then 3 else 4 end where consumer_id = %s",
+        [A],
+    )
+    assert answer(recounted, "audit/totals-rebuild") == [2]
+    assert answer(recounted, "audit/totals") == []
 
 
 def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
     days = [(BEGIN + day * DAY).date() for day in range(4)]
-    recounted.execute("delete from audit_events where slot = 0 or consumer_id is null")
+    # In two slots as many each are left.
+    recounted.execute("delete from audit_events where consumer_id is null")
+    recounted.execute("update audit_events set n = 1 where counted and event_type = 'login'")
     # What no run has counted yet is none of what was counted.
     recounted.execute(
         "insert into audit_events values (%s, %s, 1, 'login', 1, false)", [A, days[1]]
     )
+    # More came than there were: then it is what there is.
+    count(recounted, B, 1, "login", 1)
+    recounted.execute("insert into audit_events values (%s, %s, 1, 'login', 2, true)", [B, days[1]])
     values = {"bounds": BOUNDS, "purged_through": days[1]}
     assert answer(recounted, "audit/purged-days", [days[1]]) == [1]
     assert answer(recounted, "audit/purged-days", [days[2]]) == [2]
     assert answer(recounted, "audit/purged-days", [days[0]]) == [0]
     recounted.execute(query("reconcile/audit/restore-purged"), values)
     # The day after the last one that is purged lacks what it lacks.
-    assert audited_days(recounted) == [(None, "login", str(days[2]), 1, 0)]
+    assert audited_days(recounted) == [
+        (str(B), "login", str(days[1]), 1, 2),
+        (None, "login", str(days[2]), 1, 0),
+    ]
     # What is missing came first in its day.
     assert recounted.execute(
-        "select slot, n from audit_events where day = %s and event_type = 'login' and counted",
-        [days[1]],
-    ).fetchall() == [(1, 2), (1, 2)]
+        "select slot, n from audit_events "
+        "where day = %s and consumer_id = %s and event_type = 'login' and counted",
+        [days[1], A],
+    ).fetchall() == [(0, 1), (1, 1), (1, 2)]
 
 
 def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) -> None:
@@ -432,7 +452,14 @@ def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) 
     assert remembered() == known
     # It came and went once more.
     event(A, "customer_deletion", BEGIN + 4 * DAY)
-    assert remembered() == [*known[:2], (A, BEGIN + 4 * DAY, None), known[2]]
+    # And so did another one, together with one that is known.
+    event(C, "customer_deletion", BEGIN)
+    assert remembered() == [
+        *known[:2],
+        (A, BEGIN + 4 * DAY, None),
+        known[2],
+        (C, BEGIN, None),
+    ]
 
 
 # -- the audit's rows --------------------------------------------------------------------
@@ -471,6 +498,15 @@ def test_rows_that_say_what_they_must(compared: Connection) -> None:
     assert wrong(compared) == []
     # Others are not asked for.
     put(compared, A, SECOND + DAY, total_events=9)
+    assert wrong(compared) == []
+
+
+def test_a_consumer_whose_number_is_nought_is_not_taken_for_the_whole_system(
+    compared: Connection,
+) -> None:
+    nobody = uuid.UUID(int=0)
+    truth(compared, nobody, FIRST, total_events=5, incremental_stats={})
+    put(compared, nobody, FIRST, total_events=5)
     assert wrong(compared) == []
 
 
@@ -519,6 +555,8 @@ def test_rows_of_chosen_consumers_are_compared_where_they_are(compared: Connecti
     for at in (FIRST, SECOND):
         truth(compared, B, at, total_events=5)
     compared.execute("delete from consumer_analytics where consumer_id is null")
+    # It has a row at another instant.
+    put(compared, B, SECOND)
     compared.execute(query("reconcile/audit/partial"), {"partial": [FIRST]})
     assert compared.execute(
         "select consumer_id, snapshot_timestamp from audit_figures order by 2, 1"
@@ -592,7 +630,9 @@ def test_which_backfills_wrote_whole_snapshots(trial: Connection) -> None:
 
 
 def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(trial: Connection) -> None:
+    last = BEGIN + 8 * DAY
     put(trial, None, FIRST)
+    put(trial, None, last)
 
     def ran(at: dt.datetime, state: str = "success", summary: str = '{"window_end": "x"}') -> None:
         trial.execute(
@@ -612,7 +652,7 @@ def test_what_a_run_wrote_must_be_there_unless_it_was_thinned(trial: Connection)
     )
     ran(SECOND + 2 * DAY, "failed")
     ran(SECOND + 3 * DAY, summary="{}")
-    assert [one[0] for one in instants_of(trial)] == [FIRST, SECOND]
+    assert [one[0] for one in instants_of(trial)] == [FIRST, SECOND, last]
 
 
 @pytest.mark.parametrize(
