@@ -81,6 +81,9 @@ def test_rows_whose_figures_stand_are_not_touched(trial: Connection, rendered: A
         put(trial, consumer, FIRST, total=1, **stats("x", 1), snapshot_source="cli_etl")
         # By another way, and for another window.
         rendered(consumer, FIRST, total=1, **stats("y", 2), snapshot_source="cli_backfill")
+    # The same in all.
+    put(trial, C, FIRST, total=1, **stats("x", 1))
+    rendered(C, FIRST, total=1, **stats("x", 1))
     # Of another consumer, and at another instant.
     put(trial, B, FIRST, total=5)
     rendered(A, SECOND, total=9)
@@ -148,6 +151,8 @@ def test_snapshots_that_are_not_there_yet_are_inserted(trial: Connection, render
     put(trial, A, FIRST, total=1)
     # One that was backfilled by itself, at an instant without a snapshot.
     put(trial, A, SECOND, total=1)
+    # One that has a row at another instant.
+    put(trial, B, BEGIN, total=1)
     new = {"snapshot_source": "cli_etl", "etl_job": "new"}
     for consumer in (A, B, None):
         for at in (FIRST, SECOND):
@@ -158,6 +163,7 @@ def test_snapshots_that_are_not_there_yet_are_inserted(trial: Connection, render
         (None, FIRST): old,
         (A, FIRST): {"total": 1},
         (A, SECOND): {"total": 1},
+        (B, BEGIN): {"total": 1},
         # A row that joins a snapshot later has the snapshot's provenance.
         (B, FIRST): {"total": 2, **old},
         (B, SECOND): {"total": 2, **new},
@@ -189,6 +195,7 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
     put(trial, A, FIRST, total=1)
     # At an instant that is not written now.
     put(trial, A, SECOND, total=1)
+    put(trial, C, SECOND, total=1)
     rendered(A, FIRST)
     rendered(B, SECOND)
     rendered(A, BEGIN)
@@ -200,6 +207,7 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
         (B, third),
         (A, FIRST),
         (A, SECOND),
+        (C, SECOND),
     }
     assert revisions(trial) == [(B, FIRST, FIRST, {"total": 1}, "why")]
     assert (

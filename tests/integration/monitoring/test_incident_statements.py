@@ -294,6 +294,7 @@ def test_an_incident_as_it_is_kept(trial: Connection) -> None:
     one = opened(trial, "freshness")
     other = opened(trial, "failures")
     assert (one.state, one.worst, one.closed_at, one.told_at) == ("warning", "warning", None, None)
+    assert one.measures == {"lag": {"state": "warning"}}
     assert store.update(trial, one, {}, cause="another").worst == "warning"
     worse = store.update(trial, one, {}, state="critical", cause="worse")
     assert (worse.state, worse.worst, worse.cause) == ("critical", "critical", "worse")

@@ -112,6 +112,10 @@ def test_snapshots_that_say_who_there_was_do_not_differ(alike: Connection) -> No
     # What else a row says is none of this comparison's business.
     put(alike, A, FIRST, **mine(2.0, ACTIVE=2), total="any", more={"of": "it"})
     assert differing(alike) == []
+    # Nor do those of one consumer alone.
+    for table in ("consumer_analytics", "consumers", "pg_temp.extracted_customers"):
+        alike.execute(f"delete from {table} where consumer_id in (%s, %s)", [B, C])
+    assert differing(alike) == []
 
 
 @pytest.mark.parametrize(
@@ -370,14 +374,16 @@ def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
     assert answer(recounted, "audit/totals-rebuild") == [4]
     assert answer(recounted, "audit/totals") == []
     assert answer(recounted, "audit/totals-rebuild") == [0]
-    # Each has what another one should have.
-    recounted.execute(
-        "update consumer_analytics_internal.event_totals "
-        "set n = case event_type when 'login' then 3 else 4 end where consumer_id = %s",
-        [A],
-    )
-    assert answer(recounted, "audit/totals-rebuild") == [2]
-    assert answer(recounted, "audit/totals") == []
+    # Each has what another one should have, by type and by consumer; a type that is no more.
+    for statement, corrected in (
+        ("update {} set n = case event_type when 'login' then 3 else 4 end where n > 1", 2),
+        ("update {} set n = case n when 4 then 1 else 4 end where event_type = 'login'", 2),
+        (f"insert into {{}} values ('{A}', 'old', 1)", 1),
+    ):
+        table = "consumer_analytics_internal.event_totals"
+        recounted.execute(statement.format(table))
+        assert answer(recounted, "audit/totals-rebuild") == [corrected]
+        assert answer(recounted, "audit/totals") == []
 
 
 def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
@@ -595,10 +601,13 @@ def instants_of(connection: Connection, **values: Any) -> list[Any]:
 def test_the_instants_that_must_have_a_snapshot(trial: Connection) -> None:
     stats = {"incremental_stats": {"window_start": BEGIN.isoformat()}}
     put(trial, None, FIRST, **stats)
-    put(trial, A, FIRST, incremental_stats={"window_start": "2000-01-01T00:00:00+00:00"})
+    put(trial, A, FIRST, incremental_stats={"window_start": "2030-01-01T00:00:00+00:00"})
+    put(trial, A, SECOND, snapshot_source="cli_backfill")
     put(trial, None, SECOND, incremental_stats={"window_start": "no instant"})
-    # Of a chosen consumer's backfill; of everybody's, whose global row is gone; of a run.
-    third, fourth, fifth = (BEGIN + day * DAY for day in (5, 6, 7))
+    # Of a chosen consumer's backfill; of everybody's, whose global row is gone; of a run; of
+    # nobody knows whom.
+    third, fourth, fifth, sixth = (BEGIN + day * DAY for day in (5, 6, 7, 8))
+    put(trial, A, sixth)
     put(trial, A, third, snapshot_source="cli_backfill")
     put(trial, A, fourth, snapshot_source="cli_backfill")
     put(trial, A, fifth, snapshot_source="cli_etl")
@@ -608,11 +617,12 @@ def test_the_instants_that_must_have_a_snapshot(trial: Connection) -> None:
         (third, None, True, True),
         (fourth, None, True, False),
         (fifth, None, True, False),
+        (sixth, None, True, False),
     ]
     assert instants_of(trial) == marks
     assert instants_of(trial, lower=SECOND, upper=third) == marks[1:3]
     recountable = instants_of(trial, recountable_from=SECOND)
-    assert [one[2] for one in recountable] == [False, True, True, True, True]
+    assert [one[2] for one in recountable] == [False, True, True, True, True, True]
 
 
 def test_which_backfills_wrote_whole_snapshots(trial: Connection) -> None:
