@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -134,7 +135,7 @@ Asked = Annotated[TableQuery, Depends(_table_query)]
 
 
 @cache
-def _writer(kind: Any) -> TypeAdapter[Any]:
+def _writer(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
