@@ -130,7 +130,7 @@ def test_what_gets_worse_is_told_once_more(watched: Any, mails: MailServer) -> N
     assert subjects(mails) == ["WARNING: figures are behind", "CRITICAL: figures are behind"]
     _, text, _ = mails.parts()
     assert "WORSE: figures are behind (critical)" in text
-    assert "Watermark lag: 6.08 h, critical" in text
+    assert "Watermark lag: 6 h 5 min, critical" in text
 
 
 def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> None:
