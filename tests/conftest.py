@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from tests.support import lanes, scratch
+from tests.support import bound_values, lanes, scratch
 from tests.support.reaper import Reaper
 from tests.support.warm_command import WarmCommand
 
@@ -53,6 +53,14 @@ EmbeddedPostgres(folder, binaries=binaries).stop()
 shutil.rmtree(folder)
 """
 DAGS = Path(consumer_analytics.__file__).with_name("dags")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _given_what_is_used() -> Iterator[None]:
+    """Let every statement of ours fail that is given a value which it does not name."""
+    with pytest.MonkeyPatch.context() as patch:
+        bound_values.watch(patch)
+        yield
 
 
 # -- servers -------------------------------------------------------------------
@@ -400,6 +408,27 @@ def database(new_database: Callable[..., Database]) -> Database:
 def empty_database(new_database: Callable[..., Database]) -> Database:
     """Return a database with nothing in it, not even our tables."""
     return new_database(migrated=False)
+
+
+@pytest.fixture(scope="module")
+def file_session(servers: Servers) -> Iterator[Connection]:
+    """Return a session in a migrated database that a file's tests share."""
+    server = servers.get("main")
+    name = server.create(server.template)
+    settings = Settings(database_url=Secret(server.url(name)))
+    with connected(settings, "test", writes_sources=True) as session:
+        yield session
+    server.drop(name)
+
+
+@pytest.fixture
+def trial(file_session: Connection) -> Iterator[Connection]:
+    """Return that session in a transaction that leaves nothing behind.
+
+    For statements on a few rows: such a test takes milliseconds.
+    """
+    with file_session.transaction(force_rollback=True):
+        yield file_session
 
 
 # -- the command ---------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_the_link_leads_to_the_log(
     assert "metrics_json" in json.dumps(log)
 
 
-def test_the_monitor_tells_nothing_that_was_told(
+def test_the_monitor_tells_nothing_that_was_notice(
     system: Installation, mails: MailServer, api: AirflowApi
 ) -> None:
     watch(api)

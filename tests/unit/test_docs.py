@@ -117,11 +117,13 @@ def test_links_lead_to_pages_and_headings(page: Path) -> None:
 
 def test_pages_name_no_file_that_is_not_there() -> None:
     """Paths in code, such as `etl/run.py`, follow the files' moves."""
+    file = re.compile(r"`([\w.*/-]+\.(?:py|sql|md|j2|toml|yml))`")
+    file_or_folder = re.compile(r"`([\w.*/-]+(?:/|\.(?:py|sql|md|j2|toml|yml)))`")
     wrong = []
     for page in PAGES:
-        for path in re.findall(
-            r"`([\w.*/-]+\.(?:py|sql|md|j2|toml|yml))`", page.read_text("utf-8")
-        ):
+        # Elsewhere an address may end like a folder.
+        pattern = file_or_folder if page.name == "CONTRIBUTING.md" else file
+        for path in pattern.findall(page.read_text("utf-8")):
             if "/" not in path or path in MADE_ELSEWHERE:
                 continue
             places = (ROOT, ROOT / "src" / "consumer_analytics", page.parent)
@@ -211,6 +213,24 @@ def test_gaps_between_decisions_are_explained() -> None:
     for first, last in re.findall(r"\b(\d+)(?: to (\d+))?", text.partition("## Gaps")[2]):
         told |= set(range(int(first), int(last or first) + 1))
     assert set(range(1, max(numbers))) - numbers == told
+
+
+def test_the_map_of_packages_is_the_linters() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    mapped = {
+        name: layer for layer, name in re.findall(r"^\| (\d*) ?\| `(\w+)[/.]", text, re.MULTILINE)
+    }
+    package = ROOT / "src" / "consumer_analytics"
+    there = {one.parent.name for one in package.glob("*/__init__.py")}
+    there |= {one.stem for one in package.glob("*.py") if one.stem != "__init__"}
+    assert mapped.keys() == there
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = {
+        name.strip().removeprefix("consumer_analytics."): str(number)
+        for number, layer in enumerate(linter["contracts"][0]["layers"], 1)
+        for name in layer.split("|")
+    }
+    assert {name: layer for name, layer in mapped.items() if layer} == layers
 
 
 def test_the_readme_counts_the_migrations() -> None:

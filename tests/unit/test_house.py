@@ -46,22 +46,35 @@ def named(tree: ast.Module) -> Iterator[re.Pattern[str]]:
             )
 
 
+def place(statement: str) -> str:
+    """Return where a statement lies."""
+    return statement.rpartition("/")[0]
+
+
+def is_folder(name: str) -> bool:
+    """Whether a place is a plain folder of a package's statements, which are read together."""
+    return name != sql.SHARED and name not in modules() and f"{name}/__init__" not in modules()
+
+
 @cache
 def readers() -> dict[str, set[str]]:
-    """Return which modules name each statement."""
+    """Return which modules name each statement, or the folder of which they read all."""
     found = defaultdict(set)
     for module, tree in modules().items():
         for pattern in named(tree):
             for statement in STATEMENTS:
-                if pattern.fullmatch(statement):
+                folder = place(statement)
+                if pattern.fullmatch(statement) or (
+                    is_folder(folder) and pattern.fullmatch(folder)
+                ):
                     found[statement].add(module)
     return found
 
 
-def beside(statement: str) -> str:
-    """Return where a statement may be read: in a module, or in a package by any module of it."""
-    place = statement.rpartition("/")[0]
-    return place if place in modules() else f"{place}/"
+def may_read(module: str, statement: str) -> bool:
+    """Whether a statement lies beside a module: with it, its package, or in a folder there."""
+    where = place(statement)
+    return where == module or package(module) == (package(where) if is_folder(where) else where)
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
@@ -71,15 +84,22 @@ def test_a_statement_lies_beside_its_reader(statement: str) -> None:
     if statement.startswith(f"{sql.SHARED}/"):
         assert len({package(module) for module in found}) > 1, f"{found} alone"
         return
-    place = beside(statement)
-    elsewhere = {
-        module
-        for module in found
-        if module != place and not (place.endswith("/") and package(module) == place[:-1])
-    }
-    assert not elsewhere
+    assert {module for module in found if not may_read(module, statement)} == set()
 
 
 def test_a_gap_in_a_name_is_seen() -> None:
     found = readers()["etl/extract/customers-hand-over"]
     assert found == {"etl/extract"}
+
+
+@pytest.mark.parametrize(
+    ("fragment", "maker"),
+    [("event_columns", "etl/events/counted"), ("change_columns", "shared/customers-changes")],
+)
+def test_the_columns_of_an_extract_stand_in_one_place(fragment: str, maker: str) -> None:
+    columns = sql.fragment(fragment)
+    spelt = re.compile(r"\s*,\s*".join(columns.split(", ")) + r"\b(?!\s*,)")
+    assert {name for name in STATEMENTS if spelt.search(sql.text(name))} == set()
+    # As the statement that makes the table has them, in its order.
+    made = re.findall(r"^    (?:.* as )?([a-z_]+)\b", sql.text(maker), re.MULTILINE)
+    assert made == columns.split(", ")

@@ -53,6 +53,7 @@ def test_what_is_no_statement_is_refused() -> None:
             },
         ),
         ("select left(a, 1) from b", set()),
+        ("select a from b left join c on true", {"select a from b join c on true"}),
         ("select a where b", {"select a where true"}),
         ("select a where not (b)", {"select a where true", "select a where (b)"}),
         (

@@ -129,7 +129,7 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
     """Measure what has to be, and try mutants until the time is up."""
     measured = _measure(settings, options.tests, everything=options.measure)
     files = sorted({one["test"].partition("::")[0] for one in measured})
-    chosen = _chosen(mutants, options)
+    chosen = _reached(_chosen(mutants, options), measured, everything=options.tests == ["*"])
     until = time.time() + options.seconds
     print(f"trying {len(chosen)} of {len(mutants)} mutants, {options.seconds:.0f} s at most")
     for _ in range(_RESTARTS):
@@ -143,17 +143,30 @@ def _run(settings: Configuration, mutants: Sequence[Mutant], options: argparse.N
             "measured": measured,
             "kills": _kills(mutants, known),
         }
-        code, answers, last = _worker(job, "trials", tests=files)
-        results.keep(answers)
+        code, answers, last = _worker(job, "trials", tests=files, into=results.RESULTS)
         done = {one["key"] for one in answers}
         if code is None and last and last not in done:
             # It did not come back from this one.
             results.keep([{"key": last, "outcome": "timed out", "why": "the session hung"}])
             done.add(last)
         chosen = [one for one in chosen if one.key not in done]
-        print(f"  {len(done)} tried, {len(chosen)} left")
+        print(f"  {len(done)} tried, {len(chosen)} left", flush=True)
         if not chosen or time.time() > until or (code not in {None, SPOILT} and not done):
+            if code not in {0, None, SPOILT}:
+                print(f"the session ended with {code}: see {BUILD / 'trials.log'}")
             break
+
+
+def _reached(
+    chosen: Sequence[Mutant], measured: Sequence[dict[str, Any]], *, everything: bool
+) -> list[Mutant]:
+    """Leave out what no test reaches; that is a result where all tests were asked."""
+    places = set(chain.from_iterable(one["reaches"] for one in measured))
+    if everything:
+        results.keep(
+            {"key": one.key, "outcome": "unreached"} for one in chosen if one.place not in places
+        )
+    return [one for one in chosen if one.place in places]
 
 
 def _kills(mutants: Sequence[Mutant], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -186,7 +199,9 @@ def _measure(
         workspace.renew()
         workspace.instrument(settings.files)
         job = {"mode": "measure", "targets": list(settings.files)}
-        _, answers, _ = _worker(job, "measures", tests=new, probe=True)
+        _, answers, _ = _worker(
+            job, "measures", tests=new, into=BUILD / "measures.jsonl", probe=True
+        )
         for file in new:
             known[file] = {
                 "digest": results.digest(workspace.COPY / file),
@@ -207,20 +222,27 @@ def _worker(
     name: str,
     *,
     tests: Sequence[str],
+    into: Path,
     probe: bool = False,
 ) -> tuple[int | None, list[dict[str, Any]], str]:
     """Run a session of pytest in the copy.
+
+    Args:
+        job: what it does.
+        name: of its files below `build/mutation/`.
+        tests: files of tests.
+        into: where its answers are added, a line each.
+        probe: note what is reached.
 
     Returns:
         its exit code, None where it had to be ended; its answers; the mutant that it was at.
     """
     if not probe:
         workspace.renew()
-    answers, said = BUILD / f"{name}.jsonl", BUILD / f"{name}.json"
-    now = BUILD / f"{name}.jsonl.now"
-    for path in (answers, now):
-        path.unlink(missing_ok=True)
-    job = {**job, "root": str(workspace.COPY), "answers": str(answers)}
+    said, now = BUILD / f"{name}.json", Path(f"{into}.now")
+    now.unlink(missing_ok=True)
+    place = into.stat().st_size if into.exists() else 0
+    job = {**job, "root": str(workspace.COPY), "answers": str(into)}
     said.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tools.mutation.worker"]
     command += ["-p", "no:cacheprovider", *tests]
@@ -232,10 +254,10 @@ def _worker(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: os.nice(10),  # noqa: PLW1509 - no threads here
+            preexec_fn=lambda: os.nice(5),  # noqa: PLW1509 - no threads here
         )
-        code = _awaited(process, [answers, now])
-    lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
+        code = _awaited(process, [into, now])
+    lines = into.read_bytes()[place:].decode().splitlines() if into.exists() else []
     last = now.read_text(encoding="utf-8") if now.exists() else ""
     return code, [json.loads(line) for line in lines], last
 

@@ -53,6 +53,11 @@ class Mutant:
         told = "\0".join([self.file, str(self.line), str(self.edit.start), self.before, self.after])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
+    @property
+    def place(self) -> str:
+        """What a test has to reach, to notice it: a statement's file, or a function."""
+        return f"{self.file}::{self.function}" if self.function else self.file
+
     def __str__(self) -> str:
         """Say where it is and what it does, for a report."""
         return f"{self.file}:{self.line}  [{self.edit.kind}]  {self.before}  ->  {self.after}"

@@ -20,7 +20,7 @@ from tools.mutation.configuration import BUILD
 from tools.mutation.edits import Mutant
 
 _MEASURED = BUILD / "measured.json"
-_RESULTS = BUILD / "results.jsonl"
+RESULTS = BUILD / "results.jsonl"
 SCORE = BUILD / "score.json"
 OUTCOMES = ("killed", "timed out", "survived", "unreached", "equivalent", "invalid")
 
@@ -72,15 +72,15 @@ class Result:
 
 def tried() -> dict[str, dict[str, Any]]:
     """Return the last result of each mutant that was tried, by key."""
-    if not _RESULTS.exists():
+    if not RESULTS.exists():
         return {}
-    lines = _RESULTS.read_text(encoding="utf-8").splitlines()
+    lines = RESULTS.read_text(encoding="utf-8").splitlines()
     return {one["key"]: one for one in map(json.loads, lines)}
 
 
 def keep(answers: Iterable[dict[str, Any]]) -> None:
     """Add results to those that are kept."""
-    with _RESULTS.open("a", encoding="utf-8") as file:
+    with RESULTS.open("a", encoding="utf-8") as file:
         for one in answers:
             file.write(json.dumps(one) + "\n")
 
@@ -90,7 +90,7 @@ class Equivalent:
     """Mutants that change nothing that anyone could see.
 
     Attributes:
-        file: the file's name, without its folder: files move.
+        file: the file's name, with as much of its folders as tells it from others.
         line: what the line says, blanks squeezed; empty: any line.
         becomes: what the mutant makes of it; empty: whatever it becomes by `kind`.
         kind: the sort of mistake, where `becomes` is empty.
@@ -106,7 +106,7 @@ class Equivalent:
     def fits(self, mutant: Mutant) -> bool:
         """Tell whether it is this mutant."""
         return (
-            Path(mutant.file).name == self.file
+            f"/{mutant.file}".endswith(f"/{self.file}")
             and self.line in {"", mutant.before}
             and self.becomes in {"", mutant.after}
             and self.kind in {"", mutant.edit.kind}

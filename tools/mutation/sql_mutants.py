@@ -98,8 +98,9 @@ def edits(text: str) -> list[Edit]:
         _limits,
     ):
         for edit in finder(text, found):
-            # Two sorts of mistake may be the same text.
-            made.setdefault((edit.start, edit.end, edit.new), edit)
+            # Two sorts of mistake may be the same text, or none.
+            if text[edit.start : edit.end] != edit.new:
+                made.setdefault((edit.start, edit.end, edit.new), edit)
     return sorted(made.values(), key=lambda edit: (edit.start, edit.end, edit.new))
 
 
@@ -165,7 +166,7 @@ def _negations(_text: str, found: Sequence[Token]) -> Iterator[Edit]:
     for place, token in enumerate(found):
         before = found[place - 1].text if place else ""
         after = found[place + 1].text if place + 1 < len(found) else ""
-        if token.text == "not" and before not in {"is", "if"} and after != "null":
+        if token.text == "not" and before not in {"is", "if"} and after not in {"null", "matched"}:
             yield _without(found, place, place, "negation")
         elif token.text in {"in", "exists"} and before not in {"not", "if"} and after == "(":
             yield Edit(token.start, token.start, "not ", "negation")

@@ -2,7 +2,7 @@
 
 Servers, imports and collection cost many seconds, a test of ours less than one. So a
 session stays, and its tests are run again and again, each time with another mutant in
-the copy's files and in this process. After a test everything but the session's own
+the copy's files and in this process. After each mutant everything but the session's own
 fixtures is torn down. Now and then a test that has killed is run without a mutant: where
 it fails too, the session is spoilt, what was found since is dropped, and it ends with
 `SPOILT`, to be started anew.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -33,9 +34,13 @@ from tools.mutation.swapping import NotRunnableError, Swapper
 
 #: The session's exit code where it has to be started anew.
 SPOILT = 77
-#: How many mutants may be killed before the tests are tried without one.
-CONTROL = 12
+#: After how many mutants the tests that killed them are tried without one.
+CONTROL = 25
 PACKAGE = "consumer_analytics"
+#: A test of random histories has their seed as its parameter, from 0 on.
+_SEED = re.compile(r"[\[-](\d+)\]$")
+#: How many of them are used.
+_SEEDS = 3
 #: Rows that statements wrongly make, or waits that never end, take this many times as long.
 _PATIENCE = 5.0
 #: Seconds after which a test is measured no further.
@@ -71,8 +76,7 @@ class Tried:
 
     Attributes:
         key: the mutant's.
-        outcome: `killed`, `survived`, `timed out`, `invalid`, or `unreached` where no test
-            uses what is mutated.
+        outcome: `killed`, `survived`, `timed out` or `invalid`.
         by: the test that noticed.
         why: what it said, in a line.
         tests: how many tests were run.
@@ -123,8 +127,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what runs on the second server: it is the same test."""
-    items[:] = [item for item in items if "[other" not in item.nodeid]
+    """Leave out what is the same test: on the second server, with one more seed."""
+    items[:] = [
+        item
+        for item in items
+        if "[other" not in item.nodeid
+        and not ((seed := _SEED.search(item.nodeid)) and int(seed[1]) >= _SEEDS)
+    ]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -148,19 +157,25 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             answers.flush()
 
         if job.mode == "measure":
-            for item in session.items:
-                answer(_measured(session, item, swapper))
+            for number, item in enumerate(session.items, 1):
+                following = session.items[number] if number < len(session.items) else None
+                answer(_measured(session, item, following, swapper))
         else:
             _Trials(session, job, swapper).run(answer)
     return True
 
 
-def _failed(session: pytest.Session, item: pytest.Item, limit: float) -> BaseException | None:
-    """Run a test with all that it sets up, and return what it failed with."""
+def _failed(
+    session: pytest.Session, item: pytest.Item, limit: float, following: pytest.Item | None = None
+) -> BaseException | None:
+    """Run a test with all that it sets up, and return what it failed with.
+
+    What it shares with the `following` test stays for that one; else only what is the
+    session's own.
+    """
     _failures.clear()
     with _limited(limit):
-        # Only the session's fixtures are kept for the next one.
-        reports = runtestprotocol(item, log=False, nextitem=session)  # type: ignore[arg-type]
+        reports = runtestprotocol(item, log=False, nextitem=following or session)  # type: ignore[arg-type]
     if not any(report.failed for report in reports):
         return None
     return _failures[0] if _failures else AssertionError("failed")
@@ -181,12 +196,14 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _measured(session: pytest.Session, item: pytest.Item, swapper: Swapper) -> Measured:
+def _measured(
+    session: pytest.Session, item: pytest.Item, following: pytest.Item | None, swapper: Swapper
+) -> Measured:
     swapper.forget()
     probe.forget()
     _, place = probe.reached_by_now(0)
     started = time.monotonic()
-    failure = _failed(session, item, _LONGEST)
+    failure = _failed(session, item, _LONGEST, following)
     seconds = time.monotonic() - started
     reaches, _ = probe.reached_by_now(place)
     return Measured(item.nodeid, failure is None, round(seconds, 3), tuple(sorted(reaches)))
@@ -207,6 +224,7 @@ class _Trials:
 
     def run(self, answer: Any) -> None:
         """Try the job's mutants, and answer what became of each."""
+        self._warm_up()
         since_control: list[Tried] = []
         killers: set[str] = set()
         for said in self._job.mutants:
@@ -218,7 +236,7 @@ class _Trials:
             since_control.append(tried)
             if tried.outcome in {"killed", "timed out"}:
                 killers.add(tried.by)
-            if tried.outcome == "timed out" or len(killers) >= CONTROL:
+            if tried.outcome == "timed out" or len(since_control) >= CONTROL:
                 self._control(killers)
                 killers = set()
                 for one in since_control:
@@ -227,6 +245,14 @@ class _Trials:
         self._control(killers)
         for one in since_control:
             answer(one)
+
+    def _warm_up(self) -> None:
+        """Run a test of each file without a mutant: the session starts its servers by that."""
+        first = {test.partition("::")[0]: test for test in reversed(self._measured)}
+        for test in first.values():
+            error = _failed(self._session, self._items[test], _LONGEST)
+            if error is not None:
+                pytest.exit(f"{test} fails without a mutant: {error!r}", returncode=1)
 
     def _control(self, killers: set[str]) -> None:
         """Run tests that killed without a mutant; end the session where one fails."""
@@ -240,9 +266,8 @@ class _Trials:
 
     def _chosen(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant: those that killed its like, then the fast."""
-        place = f"{mutant.file}::{mutant.function}" if mutant.function else mutant.file
         kills = self._kills.setdefault(mutant.file, Counter())
-        reaching = [one for one in self._measured.values() if place in one.reaches]
+        reaching = [one for one in self._measured.values() if mutant.place in one.reaches]
         reaching.sort(key=lambda one: (one.seconds / (1 + kills[one.test]), one.test))
         chosen: list[str] = []
         seconds = 0.0
@@ -256,8 +281,6 @@ class _Trials:
     def _try(self, mutant: Mutant) -> Tried:
         started = time.monotonic()
         chosen = self._chosen(mutant)
-        if not chosen:
-            return Tried(mutant.key, "unreached")
         text = self._text(mutant.file)
         try:
             self._swapper.put(mutant, text)
@@ -276,9 +299,13 @@ class _Trials:
         return Tried(mutant.key, outcome, test, _line(error), tests, seconds)
 
     def _run(self, chosen: Sequence[str]) -> tuple[int, str, BaseException | None]:
-        for number, test in enumerate(chosen, 1):
-            error = _failed(self._session, self._items[test], self._limit(test))
+        items = [self._items[test] for test in chosen]
+        for number, (test, item) in enumerate(zip(chosen, items, strict=True), 1):
+            following = items[number] if number < len(items) else None
+            error = _failed(self._session, item, self._limit(test), following)
             if error is not None:
+                # What was kept for the next one has seen the mutant.
+                self._session._setupstate.teardown_exact(self._session)  # type: ignore[arg-type]  # noqa: SLF001
                 return number, test, error
         return len(chosen), "", None
 
@@ -295,7 +322,7 @@ def _outcome(error: BaseException) -> str:
         if isinstance(cause, TookTooLong):
             return "timed out"
         # What the server does not even begin to run shows nothing about the tests.
-        if isinstance(cause, psycopg.errors.SyntaxErrorOrAccessRuleViolation):
+        if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("42"):
             return "invalid"
         cause = cause.__cause__ or cause.__context__
     return "killed"

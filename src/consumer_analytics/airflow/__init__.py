@@ -6,6 +6,7 @@ web server (`web`).
 
 * `dag_ids`: our DAGs and their tasks, by the names under which Airflow knows them;
 * `processes`: the processes that it is made of;
+* `states`: what it calls the states of runs and tasks;
 * `metadata_tables`: where Airflow's tables are, for those that read them:
     * `components`: when each of its processes was last heard of,
     * `dags`: what Airflow knows of our DAGs and of their files,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from psycopg import Cursor
 from psycopg.rows import class_row
 
+from consumer_analytics.airflow import states
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection, named_row, scalar
 from consumer_analytics.sql import query
@@ -95,7 +96,7 @@ class TroubledRun:
     @property
     def has_failed(self) -> bool:
         """Whether it has ended, and failed."""
-        return self.state == "failed"
+        return self.state == states.FAILED
 
 
 @dataclass(frozen=True)

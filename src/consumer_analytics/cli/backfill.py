@@ -29,14 +29,7 @@ from consumer_analytics.settings import settings
 app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
 
 
-@app.callback(
-    invoke_without_command=True,
-    help=f"""Write the snapshot at the end of every {intervals.choices()} of a range.
-
-    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
-    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
-    """,
-)
+@app.callback(invoke_without_command=True)
 def backfill(
     context: typer.Context,
     start_date: Annotated[
@@ -66,7 +59,11 @@ def backfill(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the snapshots of a range, or say what that would do."""
+    """Write the snapshot at the end of every period of a range.
+
+    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
+    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
+    """
     if context.invoked_subcommand is not None:
         return
     if start_date is None or end_date is None:

@@ -25,23 +25,23 @@ def health(as_json: JsonFlag = False) -> None:
     """
     with connected(settings(), "health") as connection:
         schema.require_current(connection)
-        found = read_health(connection, settings())
+        judged = read_health(connection, settings())
     if as_json:
-        print_json(found.as_json())
+        print_json(judged.as_json())
     else:
-        print_health(found)
-    raise typer.Exit(EXIT_CODES[found.state])
+        print_health(judged)
+    raise typer.Exit(EXIT_CODES[judged.state])
 
 
-def print_health(found: Health) -> None:
+def print_health(judged: Health) -> None:
     """Show health to people."""
-    colour = _COLOURS[found.state]
-    out.print(f"health     [{colour}]{found.state}[/{colour}]")
-    say(f"figures    {found.cause.text}")
-    age = duration(found.watermark_age_seconds)
-    say(f"watermark  {exactly(found.watermark)}, {age} old; due {moment(found.due)}")
-    say(f"backlog    {found.backlog_events:,} events after the watermark")
-    say(f"next due   {moment(found.next_due)}")
+    colour = _COLOURS[judged.state]
+    out.print(f"health     [{colour}]{judged.state}[/{colour}]")
+    say(f"figures    {judged.cause.text}")
+    age = duration(judged.watermark_age_seconds)
+    say(f"watermark  {exactly(judged.watermark)}, {age} old; due {moment(judged.due)}")
+    say(f"backlog    {judged.backlog_events:,} events after the watermark")
+    say(f"next due   {moment(judged.next_due)}")
     print_table(
         ["measure", "value", "normal", "warning", "critical", "state"],
         [
@@ -51,9 +51,9 @@ def print_health(found: Health) -> None:
                 *one.limits.values(),
                 one.state,
             ]
-            for one in found.measures
+            for one in judged.measures
         ],
     )
-    for one in found.measures:
+    for one in judged.measures:
         if one.state != "normal":
             say(f"{one.name}: {one.cause}")

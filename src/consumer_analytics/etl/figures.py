@@ -65,11 +65,10 @@ class Figures:
         self._connection = connection
         self._settings = settings
         self._lifetime = sql.SQL("" if stays else "on commit drop")
-        self.values: dict[str, Any] = {
-            "bounds": list(bounds),
-            "last": bounds[-1],
-            "snapshot_source": snapshot_source,
-        }
+        self._bounds = bounds
+        self._snapshot_source = snapshot_source
+        #: What is bound in `parts`.
+        self.values: dict[str, Any] = {}
         self.shape = shape_of((), ())
         #: Whether slot 1 holds what came before as well, and cells tell apart what is new.
         self.from_the_start = False
@@ -85,22 +84,35 @@ class Figures:
             )
         )
 
-    def _make(self, table: str, name: str, **parts: sql.Composable) -> None:
-        """Make a table of what a query file answers, with the values that all of them share."""
+    def _make(
+        self,
+        table: str,
+        name: str,
+        values: dict[str, Any] | None = None,
+        **parts: sql.Composable,
+    ) -> None:
+        """Make a table of what a query file answers."""
         self._connection.execute(
             sql.SQL("create temporary table {} {} as\n{}").format(
                 sql.Identifier(table),
                 self._lifetime,
                 query(name, self._settings.source_schema, **parts),
             ),
-            self.values,
+            values,
         )
 
-    def _add(self, table: str, name: str, **parts: sql.Composable) -> None:
+    def _add(
+        self,
+        table: str,
+        name: str,
+        values: dict[str, Any] | None = None,
+        **parts: sql.Composable,
+    ) -> None:
         """Make what is read like a table: a part of the one statement, where there is but one."""
         if not self._as_parts:
-            self._make(table, name, **parts)
+            self._make(table, name, values, **parts)
             return
+        self.values |= values or {}
         body = query(name, self._settings.source_schema, **parts)
         self._parts.append(
             sql.SQL("{} as materialized (\n{}\n)").format(sql.Identifier(table), body)
@@ -142,26 +154,30 @@ class Figures:
         if event_cells is None:
             template = TOTAL + "(n) filter (where event_type = {})"
             pivoted, values = pivot(shape.event_columns, shape.types, template, "type")
-            self.values |= values
-            self._add("event_cells", "etl/figures/events", pivoted=pivoted, moved=moved_events)
+            self._add(
+                "event_cells", "etl/figures/events", values, pivoted=pivoted, moved=moved_events
+            )
         else:
             event_cells()
         if not with_customer_cells:
             template = TOTAL + "(n) filter (where status = {})"
             pivoted, values = pivot(shape.customer_columns, shape.statuses, template, "status")
-            self.values |= values
             # A table in any case: the planner knows its size, but nothing of a run's extract.
             self._make(
                 "customer_cells",
                 "etl/figures/customers",
+                values,
                 pivoted=pivoted,
                 moved=moved_customers,
             )
         if shape.rest:
             self._lay_out_rest(moved_customers, moved_events, before)
-        wanted = sql.SQL("true" if consumers is None else "consumer_id = any(%(consumers)s)")
-        self.values["consumers"] = list(consumers or ())
-        self._add("listed_consumers", "etl/figures/listed", wanted=wanted)
+        listed: dict[str, Any] = {"bounds": list(self._bounds), "last": self._bounds[-1]}
+        wanted = sql.SQL("true")
+        if consumers is not None:
+            wanted = sql.SQL("consumer_id = any(%(consumers)s)")
+            listed["consumers"] = list(consumers)
+        self._add("listed_consumers", "etl/figures/listed", listed, wanted=wanted)
         if not self.from_the_start:
             self._make(
                 "figures_before",
@@ -182,10 +198,10 @@ class Figures:
     def _lay_out_rest(
         self, moved_customers: sql.Composable, moved_events: sql.Composable, before: int
     ) -> None:
-        self.values |= {"types": list(self.shape.types), "statuses": list(self.shape.statuses)}
         self._make(
             "rest_named",
             "etl/figures/rest-named",
+            {"types": list(self.shape.types), "statuses": list(self.shape.statuses)},
             moved_events=moved_events,
             moved_customers=moved_customers,
         )
@@ -234,7 +250,8 @@ class Figures:
         )
         if shape.rest:
             self._make("figures_rest", "etl/figures/rest", **parts)
-        self._add("instants", "etl/figures/instants", **parts)
+        shared = {"bounds": list(self._bounds), "snapshot_source": self._snapshot_source}
+        self._add("instants", "etl/figures/instants", shared, **parts)
 
     def carry(self, first: int, last: int) -> None:
         """Make the end of the slots `first` to `last` the start for those after them."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
-from consumer_analytics.airflow import dag_ids, pauses, processes, task_logs
+from consumer_analytics.airflow import dag_ids, pauses, processes, states, task_logs
 from consumer_analytics.airflow.configuration import PASSWORDS, USER
 from consumer_analytics.airflow.dag_ids import DAGS
 from consumer_analytics.airflow.metadata_tables import AirflowTables
@@ -298,27 +298,27 @@ class _System:
         reported: set[Path] = set()
         while True:
             state, seconds = api.run_state(DAG, run_id)
-            if state == "success":
+            if state == states.SUCCESS:
                 detail(f"{duration(seconds)} from start to end" if seconds is not None else "")
                 return
             # One run at a time: the schedule's may be at work before ours.
-            at_work = (api.run_ahead(DAG) if state == "queued" else None) or run_id
+            at_work = (api.run_ahead(DAG) if state == states.QUEUED else None) or run_id
             tasks = api.task_states(DAG, at_work)
             for task, its_state in tasks.items():
                 log = task_logs.latest(task_logs.folder(self._home.airflow), DAG, at_work, task)
                 if (
-                    its_state in ("up_for_retry", "failed")
+                    its_state in (states.UP_FOR_RETRY, states.FAILED)
                     and log is not None
                     and log not in reported
                 ):
                     reported.add(log)
-                    again = ", it is tried again" if its_state == "up_for_retry" else ""
+                    again = ", it is tried again" if its_state == states.UP_FOR_RETRY else ""
                     self._notifier.warn(f"{task_logs.first_error(log)}{again}; the log is {log}")
-            if state == "failed":
+            if state == states.FAILED:
                 raise UpError(f"the run {run_id} of {DAG} failed")
             if time.monotonic() > deadline:
                 raise UpError(f"the run {run_id} of {DAG} is {state} after {_RUN_SECONDS} s")
-            shown = ", ".join(f"{task} {of}" for task, of in tasks.items() if of != "success")
+            shown = ", ".join(f"{task} {of}" for task, of in tasks.items() if of != states.SUCCESS)
             detail(f"after {at_work}: {shown or state}" if at_work != run_id else shown or state)
             self._look()
             time.sleep(0.2)

@@ -201,31 +201,31 @@ def of(seen: Observation) -> Health:
 
 def _judged(one: MeasureDefinition, seen: Observation, cause: Cause) -> Measure:
     """Take a measure and judge it."""
-    taken = one.take(seen, cause)
+    measurement = one.take(seen, cause)
     warning, critical = one.limits_of(seen.settings)
-    why = taken.cause
-    if not taken.can_be_taken:
+    why = measurement.cause
+    if not measurement.can_be_taken:
         state = "unknown"
-    elif taken.value is None:
+    elif measurement.value is None:
         state = "normal"
     else:
-        state = _state(one, taken.value, warning, critical)
-        if one.has_grace and (until := _has_until(taken.value, seen, cause)) is not None:
+        state = _state(one, measurement.value, warning, critical)
+        if one.has_grace and (until := _has_until(measurement.value, seen, cause)) is not None:
             # It was due a moment ago.
             state = "normal"
             why = f"{why}; it has until {moment(until)}"
-    if state == "normal" and not taken.told_if_normal:
+    if state == "normal" and not measurement.cause_if_normal:
         why = None
     return Measure(
         one.name,
-        taken.value,
+        measurement.value,
         one.unit,
         state,
         warning,
         critical,
         why,
-        taken.source,
-        dict(taken.raw),
+        measurement.source,
+        dict(measurement.raw),
     )
 
 

@@ -7,7 +7,7 @@
 
 A new one is a function that takes it, and an entry below; where its limits are to be settings
 of their own, two fields `<limits>_warning` and `<limits>_critical` in `settings.py`. It is then
-judged, shown by `health` and the dashboard, told under its own label, exported, and alerted on.
+judged, shown by `health` and the dashboard, mailed under its own label, exported, and alerted on.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A measure, taken and not judged yet.
+class Measurement:
+    """What a measure was found to be, before it is judged.
 
     Attributes:
         value: in the measure's unit; None where there is nothing to measure yet, or where it
@@ -67,7 +67,7 @@ class Taken:
         source: where it was taken from: `airflow` (its metadata), `runs` (the engine's own
             record) or `sources`.
         cause: why it is as it is; None where there is nothing to say.
-        told_if_normal: whether the cause is told where the measure is normal, too.
+        cause_if_normal: whether the cause is shown where the measure is normal, too.
         can_be_taken: whether it can be measured at all; else the cause says why not.
         raw: the unjudged figure beside it, by the name of `Beside`.
     """
@@ -75,7 +75,7 @@ class Taken:
     value: float | None
     source: str
     cause: str | None = None
-    told_if_normal: bool = True
+    cause_if_normal: bool = True
     can_be_taken: bool = True
     raw: dict[str, float] = field(default_factory=dict)
 
@@ -144,9 +144,9 @@ class MeasureDefinition:
         from_critical: whether it is critical from the second limit on, not beyond it.
         has_grace: whether a run is given the time of its deadline before it counts.
         of_last_run: whether it tells of nothing but the last run: it makes nothing worse where
-            that is known to have failed, and is not told where it is known to be late.
+            that is known to have failed, and is passed over where it is known to be late.
         follows: the subject that it belongs to instead of its own, by the cause of the figures'
-            freshness and the last run: what follows from another thing is not told twice.
+            freshness and the last run: what follows from another thing is announced with it.
         beside: the unjudged figure that is taken along; None where there is none.
     """
 
@@ -155,7 +155,7 @@ class MeasureDefinition:
     unit: str
     limits: str
     subject: Subject
-    take: Callable[[Observation, Cause], Taken]
+    take: Callable[[Observation, Cause], Measurement]
     metric: Gauge
     alert: AlertRule
     from_critical: bool = False
@@ -216,14 +216,16 @@ MEASURING = Subject(
 # -- how they are taken ----------------------------------------------------------------
 
 
-def _runtime(seen: Observation, _: Cause) -> Taken:
+def _runtime(seen: Observation, _: Cause) -> Measurement:
     """Take how long the last finished run took."""
     if seen.airflow.reason is not None:
-        return Taken(None, "airflow", seen.airflow.reason, can_be_taken=False)
+        return Measurement(None, "airflow", seen.airflow.reason, can_be_taken=False)
     last = seen.last_run
     if last is None:
-        return Taken(None, "runs", "no run has finished yet")
-    return Taken(last.seconds, last.source, _time_spent(last, seen.engine), told_if_normal=False)
+        return Measurement(None, "runs", "no run has finished yet")
+    return Measurement(
+        last.seconds, last.source, _time_spent(last, seen.engine), cause_if_normal=False
+    )
 
 
 def _time_spent(last: LastRun, engine: EngineRuns) -> str:
@@ -247,27 +249,27 @@ def _runtime_follows(cause: Cause, last_run: LastRun | None) -> Subject | None:
     return FRESHNESS if cause.kind == "held_back" else None
 
 
-def _failed(seen: Observation, _: Cause) -> Taken:
+def _failed(seen: Observation, _: Cause) -> Measurement:
     """Take how many runs failed within 24 hours."""
     mark, engine, airflow = seen.mark, seen.engine, seen.airflow
     if airflow.reason is not None:
-        return Taken(None, "airflow", airflow.reason, can_be_taken=False)
+        return Measurement(None, "airflow", airflow.reason, can_be_taken=False)
     if airflow.runs is not None and airflow.finished is not None:
         count, source = airflow.runs.failed + engine.failed_outside_airflow, "airflow"
     else:
         count, source = engine.failed, "runs"
     if not count:
-        return Taken(count, source)
+        return Measurement(count, source)
     last = mark.metadata if mark.last_run_status == "failed" else engine.last_error
     why = f", the last: {noted(last)}" if last else ""
-    return Taken(count, source, f"{count} failed within 24 hours{why}")
+    return Measurement(count, source, f"{count} failed within 24 hours{why}")
 
 
-def _lag(seen: Observation, cause: Cause) -> Taken:
+def _lag(seen: Observation, cause: Cause) -> Measurement:
     """Take for how long the watermark has been behind what was due."""
     since = seen.due.since
     age = seconds(seen.at - seen.mark.last_processed_timestamp)
-    return Taken(
+    return Measurement(
         seconds(seen.at - since) if since is not None else 0.0,
         "runs",
         cause.text,
@@ -275,13 +277,13 @@ def _lag(seen: Observation, cause: Cause) -> Taken:
     )
 
 
-def _pending(seen: Observation, cause: Cause) -> Taken:
+def _pending(seen: Observation, cause: Cause) -> Measurement:
     """Take how many events wait that should have been processed."""
     count = seen.backlog.due
     why = cause.text if count else None
     if count >= MOST_EVENTS:
         why = f"at least {MOST_EVENTS:,}: {why}"
-    return Taken(count, "sources", why, raw={"backlog_events": seen.backlog.all})
+    return Measurement(count, "sources", why, raw={"backlog_events": seen.backlog.all})
 
 
 def _stale_follows(cause: Cause, _: LastRun | None) -> Subject | None:

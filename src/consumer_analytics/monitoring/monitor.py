@@ -16,7 +16,7 @@ from consumer_analytics.settings import Settings
 
 @dataclass(frozen=True)
 class Pass:
-    """What a pass found and did.
+    """What came of a pass.
 
     Attributes:
         health: as it was judged.
@@ -45,7 +45,7 @@ def watch(
         connection: in autocommit, outside of a transaction.
         settings: limits, channels, signal.
         now: the instant to judge at; None for the server's clock.
-        warn: told what could not be done.
+        warn: gets a line for each thing that could not be done.
     """
     judged = incidents.check(connection, settings, now=now)
     delivery = outbox.deliver(connection, settings, now=now)

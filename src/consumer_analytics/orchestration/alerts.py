@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from consumer_analytics.airflow import dag_ids
+from consumer_analytics.airflow import dag_ids, states
 from consumer_analytics.airflow.processes import is_dag_test
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
@@ -42,7 +42,6 @@ _NO_ERROR = (
     "no error was reported: the task's process was killed, or could not start; the ends of its log "
     "and of the scheduler's say more"
 )
-_ENDED = frozenset({"success", "failed"})
 _DEADLINE_CALLBACK = "consumer_analytics.orchestration.alerts.deadline_missed"
 
 
@@ -188,7 +187,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
     from consumer_analytics.monitoring import incidents
     from consumer_analytics.monitoring.notifications import outbox
 
-    if context["dag_run"].get("state") in _ENDED:
+    if context["dag_run"].get("state") in states.ENDED:
         # It failed before its deadline, which Airflow lets pass all the same.
         return
     config = settings()

@@ -43,13 +43,15 @@ def _folder(place: str) -> Traversable:
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return a statement as its file has it."""
     place, _, file = name.rpartition("/")
     return (_folder(place) / f"{file}.sql").read_text(encoding="utf-8").strip()
 
 
 @cache
-def _fragment(name: str) -> str:
+def fragment(name: str) -> str:
+    """Return what several statements have in common, as its file has it."""
     return (_HERE / "fragments" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
@@ -57,11 +59,7 @@ def _fragment(name: str) -> str:
 def _fragments(name: str) -> dict[str, sql.Composable]:
     """Return the fragments that a statement names, by their names."""
     names = (file.name.removesuffix(".sql") for file in (_HERE / "fragments").iterdir())
-    return {
-        fragment: sql.SQL(_fragment(fragment))
-        for fragment in names
-        if f"{{{fragment}}}" in _text(name)
-    }
+    return {one: sql.SQL(fragment(one)) for one in names if f"{{{one}}}" in text(name)}
 
 
 def names() -> Iterator[str]:
@@ -120,7 +118,7 @@ def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]
         **_fragments(name),
         **parts,
     }
-    body = sql.SQL(_text(name)).format(**given)
+    body = sql.SQL(text(name)).format(**given)
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body
 
 

@@ -130,7 +130,7 @@ def test_what_gets_worse_is_told_once_more(watched: Any, mails: MailServer) -> N
     assert subjects(mails) == ["WARNING: figures are behind", "CRITICAL: figures are behind"]
     _, text, _ = mails.parts()
     assert "WORSE: figures are behind (critical)" in text
-    assert "Watermark lag: 6.08 h, critical" in text
+    assert "Watermark lag: 6 h 5 min, critical" in text
 
 
 def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> None:
@@ -141,26 +141,16 @@ def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> 
     assert subjects(mails) == ["CRITICAL: runs are slow, figures are behind"]
 
 
-def test_figures_that_are_behind_stay_with_their_incident_when_a_run_fails(
-    watched: Any, mails: MailServer
-) -> None:
-    airflow_tables.create(watched)
-    add_events(watched, MIDNIGHT, 3)
-    due = MIDNIGHT + DAY
-    watch(watched, due + 2 * HOUR)
-    assert subjects(mails) == ["WARNING: figures are behind"]
-    airflow_tables.add_run(watched, due, state="failed", delay=2 * 3600)
-    watched.execute(
-        "update etl_job_watermarks set last_run_status = 'failed', last_run_at = %s, "
-        'metadata_json = \'{"error_type": "SourceError", "error": "no payload_json"}\'',
-        [due + 2 * HOUR],
-    )
-    watch(watched, due + 3 * HOUR)
-    # They are no less behind: nothing is over, and the failure is an incident of its own.
-    assert subjects(mails)[1:] == ["WARNING: runs fail"]
+def test_what_gets_better_is_noted_and_told_to_nobody(watched: Any, mails: MailServer) -> None:
+    add_events(watched, MIDNIGHT, 101)
+    watch(watched, MIDNIGHT + DAY + HOUR)
+    watched.execute("delete from customer_events where ctid = '(0,1)'")
+    watch(watched, MIDNIGHT + DAY + 2 * HOUR)
+    assert subjects(mails) == ["CRITICAL: figures are behind"]
+    assert told(watched) == [("opened", "freshness"), ("better", "freshness")]
     with watched.connect() as connection:
-        kept = {one.subject: set(one.measures) for one in incidents.open_incidents(connection)}
-    assert kept == {"freshness": {"watermark_lag", "pending_events"}, "failures": {"failed_runs"}}
+        (one,) = incidents.open_incidents(connection)
+    assert (one.state, one.worst, one.told_at) == ("warning", "critical", MIDNIGHT + DAY + HOUR)
 
 
 def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
@@ -171,6 +161,12 @@ def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
         "CRITICAL: figures are behind",
         "STILL CRITICAL: figures are behind",
         "STILL CRITICAL: figures are behind",
+    ]
+    with watched.connect() as connection:
+        changes = incidents.history(connection, 1000)
+    assert [one.at for one in changes if one.what == "reminded"] == [
+        MIDNIGHT + 3 * DAY,
+        MIDNIGHT + 2 * DAY,
     ]
     mails.mails.clear()
     for hours in range(60, 100):
@@ -379,6 +375,19 @@ def test_a_sweep_that_failed_is_over_when_the_next_one_is_well(
     airflow_tables.add_run(watched, at + 5 * HOUR, dag_id="consumer_analytics_sweep")
     watch(watched, at + 6 * HOUR)
     assert subjects(mails)[1:] == ["OVER: consumer_analytics_sweep works again"]
+
+
+def test_a_failure_whose_end_nobody_can_tell_is_over_after_a_day(
+    watched: Any, mails: MailServer
+) -> None:
+    at = MIDNIGHT + HOUR
+    fail(watched, dag_id="consumer_analytics_sweep", task_id="sweep", failed_at=at)
+    catch_up(watched, at + HOUR)
+    watch(watched, at + DAY)
+    assert told(watched)[-1] == ("opened", "dag consumer_analytics_sweep")
+    watch(watched, at + DAY + MINUTE)
+    assert told(watched)[-1] == ("over", "dag consumer_analytics_sweep")
+    assert len(mails.mails) == 2
 
 
 # -- deadlines ---------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from consumer_analytics.monitoring.measures import (
     AlertRule,
     Gauge,
     MeasureDefinition,
+    Measurement,
     Subject,
-    Taken,
 )
 from consumer_analytics.monitoring.metrics import dashboards
 from consumer_analytics.monitoring.metrics.catalogue import series, table
@@ -39,13 +39,15 @@ HOUR = dt.timedelta(hours=1)
 SOURCE = Path(__file__).parents[3] / "src" / "consumer_analytics"
 
 
-def _orphans(seen: Observation, _: Cause) -> Taken:
+def _orphans(seen: Observation, _: Cause) -> Measurement:
     """Take how many customers belong to no consumer."""
     row = seen.connection.execute(
         "select count(*) from customers where consumer_id is null"
     ).fetchone()
     assert row is not None
-    return Taken(row[0], "sources", f"{row[0]} customers belong to nobody" if row[0] else None)
+    return Measurement(
+        row[0], "sources", f"{row[0]} customers belong to nobody" if row[0] else None
+    )
 
 
 ORPHANS = MeasureDefinition(

@@ -16,7 +16,7 @@ from consumer_analytics.monitoring.incidents.deadlines import (
     add_late_run,
     misses_of_airflow,
     remember_miss,
-    told_miss,
+    with_allowance,
 )
 from consumer_analytics.monitoring.incidents.grouping import (
     cause_of,
@@ -73,7 +73,7 @@ def check(connection: Connection, settings: Settings, *, now: dt.datetime | None
             if announcement.announced or missed:
                 message = replace(
                     message_of(connection, judged, announcement, "incidents"),
-                    misses=tuple(told_miss(miss, settings) for miss in missed),
+                    misses=tuple(with_allowance(miss, settings) for miss in missed),
                 )
                 key = f"incidents {uuid.uuid4()}"
                 mail_id = put_message(connection, key, message, configured(settings))

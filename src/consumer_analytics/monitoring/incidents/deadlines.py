@@ -47,7 +47,7 @@ def deadline_missed(
             add_late_run(connection, announcement, miss, judged)
             message = replace(
                 message_of(connection, judged, announcement, "deadline"),
-                misses=(told_miss(miss, settings),),
+                misses=(with_allowance(miss, settings),),
             )
             key = f"deadline {miss.dag_id} {miss.run_id} {miss.deadline_at.isoformat()}"
             mail_id = put_message(connection, key, message, configured(settings))
@@ -55,7 +55,7 @@ def deadline_missed(
     return True
 
 
-def told_miss(miss: Miss, settings: Settings) -> Miss:
+def with_allowance(miss: Miss, settings: Settings) -> Miss:
     """Return a missed deadline with how long the run was given, as a message has it."""
     return replace(miss, allowed_seconds=settings.deadline)
 

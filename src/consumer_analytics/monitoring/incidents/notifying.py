@@ -18,13 +18,13 @@ from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import Channel
 from consumer_analytics.monitoring.notifications.message import (
     OVER,
+    ChangeNotice,
+    HealthNotice,
     Kind,
     Limits,
+    MeasureNotice,
     Message,
     NextStep,
-    ToldChange,
-    ToldHealth,
-    ToldMeasure,
 )
 from consumer_analytics.sql import query
 
@@ -48,10 +48,10 @@ class Transition:
     incident: Incident
     what: str
 
-    def as_told(self, at: dt.datetime) -> ToldChange:
+    def as_notice(self, at: dt.datetime) -> ChangeNotice:
         """Return it as a message has it."""
         one = self.incident
-        return ToldChange(
+        return ChangeNotice(
             incident_id=one.incident_id,
             subject=one.subject,
             what=self.what,
@@ -111,15 +111,15 @@ def message_of(
         kind=kind,
         at=announcement.at,
         database=scalar(connection, "select current_database()"),
-        changes=tuple(one.as_told(announcement.at) for one in announced),
+        changes=tuple(one.as_notice(announcement.at) for one in announced),
         next=LOOK_NEXT if any(one.what != OVER for one in announced) else (),
         threads=tuple(_thread_of(one.incident) for one in announced),
-        health=ToldHealth(
+        health=HealthNotice(
             at=judged.at,
             state=judged.state,
             watermark=judged.watermark,
             measures=tuple(
-                ToldMeasure(
+                MeasureNotice(
                     one.name,
                     one.value,
                     one.unit,
@@ -149,7 +149,7 @@ def put_message(
 
 def write_history(connection: Connection, announcement: Announcement, mail_id: int | None) -> None:
     """Keep what happened, in the caller's transaction, and which message tells of it."""
-    for transitions, told_by in ((announcement.announced, mail_id), (announcement.noted, None)):
+    for transitions, number in ((announcement.announced, mail_id), (announcement.noted, None)):
         for one in transitions:
             connection.execute(
                 query("monitoring/incidents/note"),
@@ -160,6 +160,6 @@ def write_history(connection: Connection, announcement: Announcement, mail_id: i
                     "state": one.incident.state,
                     "cause": one.incident.cause,
                     "measures": Jsonb(one.incident.measures),
-                    "mail_id": told_by,
+                    "mail_id": number,
                 },
             )

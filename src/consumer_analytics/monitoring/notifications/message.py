@@ -120,7 +120,7 @@ class Symptom:
 
 
 @dataclass(frozen=True)
-class ToldChange:
+class ChangeNotice:
     """A change of an incident that people are told of.
 
     Attributes:
@@ -194,7 +194,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class ToldMeasure:
+class MeasureNotice:
     """A measure as it was when the message was written.
 
     Attributes:
@@ -213,7 +213,7 @@ class ToldMeasure:
 
 
 @dataclass(frozen=True)
-class ToldHealth:
+class HealthNotice:
     """Health as it was when the message was written.
 
     Attributes:
@@ -226,7 +226,7 @@ class ToldHealth:
     at: dt.datetime
     state: str
     watermark: dt.datetime
-    measures: tuple[ToldMeasure, ...]
+    measures: tuple[MeasureNotice, ...]
 
 
 @dataclass(frozen=True)
@@ -248,12 +248,12 @@ class Message:
     kind: Kind
     at: dt.datetime
     database: str
-    changes: tuple[ToldChange, ...] = ()
+    changes: tuple[ChangeNotice, ...] = ()
     failures: tuple[Failure, ...] = ()
     misses: tuple[Miss, ...] = ()
     next: tuple[NextStep, ...] = ()
     threads: tuple[str, ...] = ()
-    health: ToldHealth | None = None
+    health: HealthNotice | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Message:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.airflow import command_lines
+from consumer_analytics.airflow import command_lines, states
 from consumer_analytics.airflow.dag_ids import ETL
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.db.locks import Lock
@@ -80,7 +80,7 @@ def _at_work(seen: Observation) -> Cause | None:
     what = ""
     if airflow.working is not None:
         since = airflow.working.since
-        if airflow.working.state == "queued" and _is_stuck(airflow, at):
+        if airflow.working.state == states.QUEUED and _is_stuck(airflow, at):
             return None
         what = f"DAG run {airflow.working.run_id} is {airflow.working.state}"
     elif (

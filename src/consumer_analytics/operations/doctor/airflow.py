@@ -11,6 +11,7 @@ from psycopg import sql
 from consumer_analytics.airflow import command_lines, dag_runs, pauses
 from consumer_analytics.airflow import components as airflow_components
 from consumer_analytics.airflow import dags as airflow_dags
+from consumer_analytics.airflow.command import unpause
 from consumer_analytics.airflow.dag_ids import DAGS, ETL, SCHEDULED
 from consumer_analytics.airflow.dag_runs import TroubledRun
 from consumer_analytics.airflow.metadata_tables import AirflowTables
@@ -224,7 +225,7 @@ def _unpause(context: Context) -> str:
         raise UnexaminableError("Airflow's command is not on this machine")
     new = [pause.dag_id for pause in _pauses(context) if pause.is_new]
     for dag in new:
-        context.airflow("dags", "unpause", dag)
+        unpause(context.airflow, dag)
     return f"unpaused {', '.join(new)}"
 
 

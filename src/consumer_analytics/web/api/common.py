@@ -139,7 +139,7 @@ def _writer(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def as_json(found: Any) -> Response:
+def as_json(found: object) -> Response:
     """Return a dataclass as JSON, written at once: FastAPI would copy and check it first."""
     kind: Hashable = type(found)
     return Response(_writer(kind).dump_json(found), media_type="application/json")

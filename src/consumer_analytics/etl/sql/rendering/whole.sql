@@ -3,28 +3,7 @@
 select
     null::uuid as consumer_id,
     instants.at as snapshot_timestamp,
-    concat(
-        instants.provenance_json,
-        ',"snapshot_type":"GLOBAL"',
-        instants.source_json,
-        instants.window_json,
-        ',"new_events_in_window":', new_events,
-        ',"new_customers_in_window":', new_customers,
-        '}},"consumers_in_system":', consumers,
-        ',"unattributed_events":', stray_events,
-        ',"unattributed_customers":', stray_customers,
-        ',"system_wide_active_ratio":', case
-            when customers > 0 then round({active}::numeric / customers, 4)
-            else 0
-        end,
-        ',"total_events_all_consumers":', events,
-        ',"events_by_type_all_consumers":{{', right(concat({by_type}), -1), '}}',
-        ',"total_customers_all_consumers":', customers,
-        ',"active_customers_all_consumers":', {active},
-        ',"inactive_customers_all_consumers":', {inactive},
-        ',"customers_by_status_all_consumers":{{', right(concat({by_status}), -1), '}}',
-        '}}'
-    )::jsonb as metrics_json
+    concat({document})::jsonb as metrics_json
 from instants
 join (
     select

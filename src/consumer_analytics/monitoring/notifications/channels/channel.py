@@ -8,12 +8,12 @@ from typing import Protocol
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import Settings
 
-#: Told each step that went well, and a detail of it.
+#: Gets each step that went well, and a detail of it.
 Notify = Callable[[str, str], None]
 
 
 def silent(step: str, detail: str) -> None:
-    """Tell nobody of a step."""
+    """Pass over a step."""
     del step, detail
 
 
@@ -56,7 +56,7 @@ class Channel(Protocol):
             message: what to say.
             message_id: the same for every try, so that a message that was taken twice can be
                 known for one.
-            notify: told each step that went well.
+            notify: gets each step that went well.
 
         Returns:
             Recipients that were refused while others were not: who to why.

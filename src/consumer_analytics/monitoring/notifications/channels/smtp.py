@@ -57,7 +57,7 @@ def send(settings: Settings, message: EmailMessage, *, notify: Notify = silent) 
     Args:
         settings: for the server, the login, the sender and the recipients.
         message: complete but for `From` and `To`.
-        notify: told each step that went well, and a detail of it.
+        notify: gets each step that went well, and a detail of it.
 
     Returns:
         Recipients that the server refused, where it took others: address to its reason.
