@@ -367,6 +367,10 @@ def test_what_corrects_earlier_runs_is_told(trial: Connection, changes: Any) -> 
     again = f"{{[{day(4)},{day(5)})}}"
     assert folded(trial, recount=again) == (day(4), 0, 0, False)
     assert folded(trial, recount=f"{{[{day(3)},{day(4)})}}") == (None, 0, 0, False)
+    trial.execute("delete from event_changes")
+    # A day after that corrects nothing, however it was counted.
+    changes(A, 5, "login", 1)
+    assert folded(trial, advances=False, recount=f"{{[{day(4)},{day(6)})}}") == (None, 0, 0, False)
 
 
 def test_nothing_that_was_found_changes_nothing(trial: Connection, changes: Any) -> None:
