@@ -19,11 +19,13 @@ export UV_LINK_MODE := copy
 help:
 	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
-	@echo "make test    lint, types, layer rules, and all tests (ARGS='-k name' chooses)"
+	@echo "make check   while you work, under 90 s: lint, types, contracts, unit tests, the core on a real server"
+	@echo "make test    for each change, under 8 min: that and every behaviour once (ARGS='-k name' chooses)"
+	@echo "make test-long  the rest, under 10 min: the other server, more seeds, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
-	@echo "make lint    the first three of these"
+	@echo "make lint    lint, types, layer rules alone"
 	@echo "make format  put the code into the formatter's shape"
 
 .PHONY: setup
@@ -71,9 +73,11 @@ run: $(STAMP)
 
 .PHONY: lint
 lint: $(STAMP)
-	@echo "ruff, mypy, lint-imports"
+	@echo "ruff, sqruff, oxlint, mypy, lint-imports"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/sqruff lint src >build/sqruff.log 2>&1 || { cat build/sqruff.log; exit 1; }
+	@$(BIN)/oxlint src >build/oxlint.log 2>&1 || { cat build/oxlint.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 
@@ -82,13 +86,27 @@ format: $(STAMP)
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-# Most tests wait for servers more than they compute; a file's tests stay together.
-WORKERS ?= 2
+# More than a machine of two cores has: tests also wait for servers. What shares something
+# dear stays together (tests/conftest.py), and the order is ours: what takes longest stands first.
+WORKERS ?= 3
+PYTEST := $(BIN)/pytest --dist=loadgroup --no-loadscope-reorder --numprocesses
+# What a change of a figure, a plan or a repair breaks first.
+CORE := $(addprefix tests/integration/,etl/test_figures.py etl/test_properties.py \
+    etl/test_hostile_rows.py backfill/test_backfill.py reconcile)
+
+.PHONY: check
+check: lint
+	@$(PYTEST) $(WORKERS) -m "not long" tests/unit $(CORE) $(ARGS)
 
 .PHONY: test
 test: lint
 	@$(BIN)/python -m tests.support.tools
-	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
+	@$(PYTEST) $(WORKERS) -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: $(STAMP)
+	@$(BIN)/python -m tests.support.tools
+	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 
 # With the library that draws the picture; peers get environments of their own, below build/.
 .PHONY: bench

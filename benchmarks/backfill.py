@@ -22,11 +22,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import SecretStr
-
 from consumer_analytics import backfill
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.ingest import simulate
 from consumer_analytics.settings import Settings
 
@@ -105,7 +104,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
 
-    settings = Settings(database_url=SecretStr(wanted.url))  # type: ignore[call-arg]
+    settings = Settings(database_url=Secret(wanted.url))
     schema.migrate(settings)
     if not wanted.keep_sources:
         plan = simulate.SimulationPlan(

@@ -31,10 +31,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from pydantic import SecretStr
 
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 
 UNTIL = dt.date(2026, 11, 1)
@@ -491,7 +491,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="measure with what is there")
     parser.add_argument("--rounds", type=int, default=41)
     wanted = parser.parse_args()
-    settings = Settings(database_url=SecretStr(wanted.url))  # type: ignore[call-arg]
+    settings = Settings(database_url=Secret(wanted.url))
     schema.migrate(settings)
     if not wanted.keep:
         with connected(settings, "benchmark", writes_sources=True) as connection:

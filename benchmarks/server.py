@@ -12,10 +12,10 @@ from typing import Any, Self
 import psutil
 import psycopg
 from psycopg import sql
-from pydantic import SecretStr
 
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.ingest import simulate
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.settings import Settings
@@ -122,7 +122,7 @@ class Server:
     def _database(self, name: str, history: History) -> Database:
         url = self._embedded.conninfo(database=name)
         settings = Settings(
-            database_url=SecretStr(url),
+            database_url=Secret(url),
             home=self._folder / "home",
         )
         return Database(name, url, settings, self._embedded.socket_dir, history)

@@ -11,13 +11,12 @@ import sys
 import time
 from typing import Any
 
-from pydantic import SecretStr
-
 from benchmarks.measure import peak_mb
 from benchmarks.systems import loop
 from consumer_analytics import backfill
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import run
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 
 
@@ -41,7 +40,7 @@ def _do(
 
 def main() -> None:
     """Work until standard input ends."""
-    settings = Settings(database_url=SecretStr(sys.argv[1]))  # type: ignore[call-arg]
+    settings = Settings(database_url=Secret(sys.argv[1]))
     with connected(settings, "benchmark") as connection:
         for line in sys.stdin:
             values = json.loads(line)

@@ -25,14 +25,14 @@ from typing import Any
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import SecretStr
-from tests.support import scratch
+from tests.support import bound_values, lanes, scratch
 from tests.support.reaper import Reaper
 from tests.support.warm_command import WarmCommand
 
 import consumer_analytics
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import (
     SUPERUSER,
     EmbeddedPostgres,
@@ -53,6 +53,14 @@ EmbeddedPostgres(folder, binaries=binaries).stop()
 shutil.rmtree(folder)
 """
 DAGS = Path(consumer_analytics.__file__).with_name("dags")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _given_what_is_used() -> Iterator[None]:
+    """Let every statement of ours fail that is given a value which it does not name."""
+    with pytest.MonkeyPatch.context() as patch:
+        bound_values.watch(patch)
+        yield
 
 
 # -- servers -------------------------------------------------------------------
@@ -107,7 +115,7 @@ class Server:
                 )
                 connection.execute(sql.SQL("grant pg_read_all_stats to {}").format(name))
         template = self.create(None)
-        schema.migrate(Settings(database_url=SecretStr(self.url(template))))  # type: ignore[call-arg]
+        schema.migrate(Settings(database_url=Secret(self.url(template))))
         self.template = template
 
     def url(self, database: str) -> str:
@@ -219,10 +227,6 @@ def oldest_binaries() -> tuple[Path, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the tests independent of the developer's settings, and stoppable."""
-    config.addinivalue_line(
-        "markers",
-        "both_versions: run on the main server and on the other version's too",
-    )
     for variable in list(os.environ):
         if variable.startswith((PREFIX, "AIRFLOW", "PG")) and variable != TEST_URL:
             del os.environ[variable]
@@ -266,16 +270,18 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests marked `both_versions` on both servers."""
-    if "server" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
-        "both_versions"
-    ):
-        metafunc.parametrize("server", ["main", "other"], indirect=True)
+    """Run tests marked `both_versions` on both servers, on the other one in the long lane."""
+    marker = metafunc.definition.get_closest_marker("both_versions")
+    if marker is not None and "server" in metafunc.fixturenames:
+        other = pytest.param("other", marks=[] if marker.kwargs.get("each_change") else lanes.LONG)
+        metafunc.parametrize("server", ["main", other], indirect=True)
 
 
-#: Fixtures that are dear to make and that many tests share: those of one file, or all.
-SHARED_BY_FILE = {"system", "browser", "door", "secured", "report"}
-SHARED_BY_ALL = {"airflow_database": "airflow", "parse": "airflow", "operated": "operated"}
+#: Fixtures that are dear to make: a file's tests share one, all tests in a folder do, or all.
+SHARED_BY_FILE = {"system", "browser", "secured", "report"}
+SHARED_BY_ALL = {"operated"}
+#: Folders whose tests import Airflow and share its metadata.
+SHARED_BY_FOLDER = ("tests/dags/",)
 #: What takes longest stands first, so that no worker is left alone with it at the end.
 LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests/dags/")
 
@@ -283,12 +289,8 @@ LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares something dear, and begin with what takes longest."""
     for item in items:
-        names = set(getattr(item, "fixturenames", ()))
-        file = item.nodeid.partition("::")[0]
-        if names & SHARED_BY_FILE:
-            item.add_marker(pytest.mark.xdist_group(file))
-        elif shared := names & SHARED_BY_ALL.keys():
-            item.add_marker(pytest.mark.xdist_group(SHARED_BY_ALL[min(shared)]))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
 
     def place(item: pytest.Item) -> int:
         return next(
@@ -297,6 +299,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=place)
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Return the name of those that an item is to run together with, on one worker."""
+    names: set[str] = set(getattr(item, "fixturenames", ()))
+    if shared := names & SHARED_BY_ALL:
+        return min(shared)
+    for folder in SHARED_BY_FOLDER:
+        if item.nodeid.startswith(folder):
+            return folder
+    if names & SHARED_BY_FILE:
+        return item.nodeid.partition("::")[0]
+    case = getattr(item, "callspec", None)
+    if case is None or case.params.get("server") != "other":
+        return None
+    # The long lane has enough of these for a server on each worker.
+    return None if item.get_closest_marker("long") else "other server"
 
 
 @pytest.fixture(scope="session")
@@ -368,7 +387,7 @@ def new_database(server: Server, tmp_path: Path) -> Iterator[Callable[..., Datab
         name = server.create(server.template if migrated else None)
         made.append(name)
         values = {
-            "database_url": SecretStr(server.url(name)),
+            "database_url": Secret(server.url(name)),
             "home": tmp_path / "home",
             **changes,
         }

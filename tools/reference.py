@@ -6,6 +6,7 @@ python tools/reference.py --check    exit 1 where a page is not what would be wr
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import inspect
 import re
@@ -14,16 +15,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import PydanticUndefined
-
+from consumer_analytics.fields import described
 from consumer_analytics.monitoring.metrics import catalogue, dashboards
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
-    "All settings are environment variables. A variable with the prefix that is none of these "
-    "is refused, so that a typo does not go unnoticed."
+    "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is "
+    "none of these is refused, so that a typo does not go unnoticed."
 )
 _API_PREAMBLE = """\
 What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
@@ -90,26 +90,20 @@ def _with_whole_sentences(page: str) -> str:
 
 
 def settings() -> str:
-    """Return the page of the settings, one row a field."""
-    lines = [
-        "# Settings",
-        "",
-        _PREAMBLE,
-        "",
-        "| variable | default | meaning |",
-        "|---|---|---|",
-    ]
-    for name, field in Settings.model_fields.items():
-        default = field.default
+    """Return the page of the settings: each a heading, to link to, with meaning and default."""
+    lines = ["# Settings", "", _PREAMBLE]
+    for field in dataclasses.fields(Settings):
+        name, default = field.name, field.default
         if name == "home":
             shown = "`consumer-analytics` in the user's data directory"
-        elif default is None or default is PydanticUndefined or default == "":
-            shown = "-"
+        elif default is None or default == "":
+            shown = "none"
         elif isinstance(default, float):
             shown = f"`{default:g}`"
         else:
             shown = f"`{default}`"
-        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+        lines += ["", f"## {name.upper()}", "", f"`{PREFIX}{name.upper()}` · default: {shown}"]
+        lines += ["", described(field).description]
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +208,7 @@ def metrics() -> str:
 
 def main() -> int:
     """Write or check the files."""
-    defaults = Settings.model_construct()
+    defaults = Settings()
     pages = {
         "docs/reference/cli.md": command_line(),
         "docs/reference/settings.md": settings(),

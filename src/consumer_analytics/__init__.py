@@ -1,5 +1,12 @@
 """Exact customer and event snapshots per consumer, on PostgreSQL and Airflow."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-__version__ = version("consumer-analytics")
+
+def __getattr__(name: str) -> str:
+    # To read it takes as long as a command's help in all, and few ask.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("consumer-analytics")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -84,7 +84,23 @@ class ConnectionLostError(ConsumerAnalyticsError):
     """The connection to the database was lost; nothing was half-written, run again."""
 
 
-class MailError(ConsumerAnalyticsError):
+class ChannelError(ConsumerAnalyticsError):
+    """A message could not be sent; it is tried again.
+
+    Attributes:
+        step: where it failed, a word of the channel's own.
+        holds_others: whether the channel itself cannot be used, so that other messages need not
+            be tried before this one is tried again; else it is this message that is refused.
+    """
+
+    def __init__(self, step: str, message: str, *, holds_others: bool = True) -> None:
+        """Take the step that failed, and what to tell people."""
+        self.step = step
+        self.holds_others = holds_others
+        super().__init__(message)
+
+
+class MailError(ChannelError):
     """The mail could not be sent.
 
     Attributes:
@@ -94,8 +110,7 @@ class MailError(ConsumerAnalyticsError):
 
     def __init__(self, step: str, message: str) -> None:
         """Take the step that failed, and what to tell people."""
-        self.step = step
-        super().__init__(message)
+        super().__init__(step, message, holds_others=step != "content")
 
 
 class HeartbeatError(ConsumerAnalyticsError):

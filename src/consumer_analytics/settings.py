@@ -1,25 +1,24 @@
 """Settings, read from environment variables with the prefix CONSUMER_ANALYTICS_.
 
-Each field's description is its row in docs/reference/settings.md, which is
+Each field's description is its section in docs/reference/settings.md, which is
 generated from here.
 """
 
-from __future__ import annotations
-
-import difflib
+# Annotations stay what they are, instead of becoming text: each field's type and bounds are in its.
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
+from consumer_analytics import fields
 from consumer_analytics.errors import SettingsError
+from consumer_analytics.fields import Field, Secret
 
 PREFIX = "CONSUMER_ANALYTICS_"
 #: Variables with our prefix that only the test suite reads.
@@ -32,22 +31,63 @@ THRESHOLDS = ("warning", "critical")
 
 def default_home() -> Path:
     """Return the folder that `up` keeps its data in when none is configured."""
+    import platformdirs
+
     return Path(platformdirs.user_data_dir("consumer-analytics", appauthor=False))
 
 
-class Settings(BaseSettings):
-    """Every setting of the product, with its default."""
+@dataclass(frozen=True)
+class OneSnapshotPer:
+    """Marks a setting that begins a tier of retention: of older snapshots, one a period stays.
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        # Every start would read the list of all time zones, to find UTC in it.
-        validate_default=False,
-    )
+    Such a setting is all that a tier takes; those after it in the class thin further.
+
+    Attributes:
+        period: whose last snapshot stays: a `day`, `week` or `month` of the configured zone.
+    """
+
+    period: Literal["day", "week", "month"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier of retention.
+
+    Attributes:
+        setting: the name of the setting that begins it.
+        period: whose last snapshot stays: `day`, `week` or `month`.
+        days: the age from which on it thins; None: never.
+    """
+
+    setting: str
+    period: str
+    days: int | None
+
+
+def _check_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
+
+
+def _check_schedule(expression: str) -> None:
+    if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
+        return
+    from croniter import croniter
+
+    if not croniter.is_valid(expression):
+        raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting of the product, with its default; checked when it is made.
+
+    Raises:
+        SettingsError: values cannot be used; the message names each of them.
+    """
 
     database_url: Annotated[
-        SecretStr | None,
+        Secret | None,
         Field(
             description="libpq URL of the database (PostgreSQL 15 or newer; sslmode, sslrootcert "
             "and the like are honoured). Without it: the embedded server of "
@@ -72,13 +112,15 @@ class Settings(BaseSettings):
     home: Annotated[
         Path,
         Field(
-            default_factory=default_home,
             description="Folder for everything `up` keeps: database, Airflow, logs, keys.",
         ),
-    ]
+    ] = dataclasses.field(default_factory=default_home)
     timezone: Annotated[
         str,
-        Field(description="IANA time zone in which dates given without a time are days."),
+        Field(
+            description="IANA time zone in which dates given without a time are days.",
+            rule=_check_zone,
+        ),
     ] = "UTC"
     holdback_wait: Annotated[
         float,
@@ -102,7 +144,10 @@ class Settings(BaseSettings):
     ] = 60.0
     schedule: Annotated[
         str,
-        Field(description="When `consumer_analytics_etl` runs: a cron expression or a preset."),
+        Field(
+            description="When `consumer_analytics_etl` runs: a cron expression or a preset.",
+            rule=_check_schedule,
+        ),
     ] = "@daily"
     sweep_days: Annotated[
         int,
@@ -110,12 +155,17 @@ class Settings(BaseSettings):
     ] = 7
     sweep_schedule: Annotated[
         str,
-        Field(description="When `consumer_analytics_sweep` runs: a cron expression or a preset."),
+        Field(
+            description="When `consumer_analytics_sweep` runs: a cron expression or a preset.",
+            rule=_check_schedule,
+        ),
     ] = "0 3 * * *"
     maintenance_schedule: Annotated[
         str,
         Field(
-            description="When `consumer_analytics_maintenance` runs: a cron expression or a preset."
+            description="When `consumer_analytics_maintenance` runs: a cron expression or a "
+            "preset.",
+            rule=_check_schedule,
         ),
     ] = "30 3 * * *"
     keep_airflow_days: Annotated[
@@ -126,7 +176,7 @@ class Settings(BaseSettings):
         ),
     ] = 30
     airflow_database_url: Annotated[
-        SecretStr | None,
+        Secret | None,
         Field(
             description="Address of Airflow's metadata as SQLAlchemy takes it, for maintenance in "
             "a DAG's task, which Airflow itself keeps from it. Without it: what Airflow's "
@@ -143,6 +193,7 @@ class Settings(BaseSettings):
     ] = 365
     keep_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("day"),
         Field(
             ge=1,
             description="Days for which every snapshot is kept; of older ones maintenance keeps "
@@ -151,6 +202,7 @@ class Settings(BaseSettings):
     ] = None
     keep_daily_snapshots_days: Annotated[
         int | None,
+        OneSnapshotPer("week"),
         Field(
             ge=1,
             description="Days for which each day's last snapshot is kept, where snapshots are "
@@ -176,7 +228,10 @@ class Settings(BaseSettings):
     ] = 600.0
     monitor_schedule: Annotated[
         str,
-        Field(description="When `consumer_analytics_monitor` runs: a cron expression or a preset."),
+        Field(
+            description="When `consumer_analytics_monitor` runs: a cron expression or a preset.",
+            rule=_check_schedule,
+        ),
     ] = "*/5 * * * *"
     runtime_warning: Annotated[
         float,
@@ -276,7 +331,7 @@ class Settings(BaseSettings):
         Field(gt=0, description="Seconds that the mail server has for each answer."),
     ] = 30.0
     heartbeat_url: Annotated[
-        SecretStr | None,
+        Secret | None,
         Field(
             description="URL called after each good pass of the monitor: the dead-man's signal of "
             "an outside watcher, who is to raise the alarm when it stays away."
@@ -338,7 +393,7 @@ class Settings(BaseSettings):
         Field(ge=0, le=65535, description="Port of `consumer-analytics serve`; 0 for a free one."),
     ] = 8082
     dashboard_database_url: Annotated[
-        SecretStr | None,
+        Secret | None,
         Field(
             description="libpq URL that the dashboard reads through, for a login in the role "
             "`consumer_analytics_dashboard`. Without it: the database URL.",
@@ -368,56 +423,68 @@ class Settings(BaseSettings):
     ] = ""
     dashboard_session_hours: Annotated[
         float,
-        Field(gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in anew."),
+        Field(
+            gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in again."
+        ),
     ] = 12.0
     dashboard_statement_timeout: Annotated[
         float,
         Field(gt=0, description="Seconds after which a query of the dashboard is given up."),
     ] = 10.0
 
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
-        return name
+    def __post_init__(self) -> None:
+        """Hold what is not a default against its field's bounds, and what belongs together."""
+        problems = [*self._out_of_bounds()]
+        problems = problems or [*self._thresholds_in_disorder(), *self._thinning_in_disorder()]
+        if problems:
+            raise SettingsError("; ".join(problems))
 
-    @field_validator("schedule", "sweep_schedule", "monitor_schedule", "maintenance_schedule")
-    @classmethod
-    def _usable_schedule(cls, expression: str) -> str:
-        if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
-            return expression
-        from croniter import croniter
+    def _out_of_bounds(self) -> Iterator[str]:
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            # Defaults can be used: a test says so. To find UTC in the list of all time zones
+            # would cost every start the reading of it.
+            if value == one.default:
+                continue
+            try:
+                fields.described(one).check(value)
+            except ValueError as error:
+                yield f"{variable(one.name)}: {error}"
 
-        if not croniter.is_valid(expression):
-            raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
-        return expression
-
-    @model_validator(mode="after")
-    def _ordered_thresholds(self) -> Self:
-        for name in ("runtime", "failed_runs", "lag", "pending"):
+    def _thresholds_in_disorder(self) -> Iterator[str]:
+        for name in _limited():
             warning, critical = (getattr(self, f"{name}_{limit}") for limit in THRESHOLDS)
             if warning > critical:
-                raise ValueError(
-                    f"{PREFIX}{name.upper()}_WARNING ({warning:g}) is greater than "
-                    f"{PREFIX}{name.upper()}_CRITICAL ({critical:g})"
+                yield (
+                    f"{variable(name)}_WARNING ({warning:g}) is greater than "
+                    f"{variable(name)}_CRITICAL ({critical:g})"
                 )
-        return self
+
+    def _thinning_in_disorder(self) -> Iterator[str]:
+        tiers = [(variable(tier.setting), tier.days) for tier in self.tiers]
+        for (before, earlier), (name, later) in pairwise(tiers):
+            if later is not None and (earlier is None or later < earlier):
+                yield (
+                    f"{name} is {later}; {before} must "
+                    f"be set to that or less, and is {'unset' if earlier is None else earlier}"
+                )
+
+    def replaced(self, changes: Mapping[str, Any]) -> Self:
+        """Return the settings with other values for some of them, by name."""
+        return dataclasses.replace(self, **changes)
 
     @property
     def recipients(self) -> list[str]:
         """The addresses of `alert_recipients`, one by one."""
         return [address.strip() for address in self.alert_recipients.split(",") if address.strip()]
 
-    @model_validator(mode="after")
-    def _thinning_in_order(self) -> Self:
-        every, daily = self.keep_snapshots_days, self.keep_daily_snapshots_days
-        if daily is not None and (every is None or daily < every):
-            raise ValueError(
-                f"{PREFIX}KEEP_DAILY_SNAPSHOTS_DAYS is {daily}; {PREFIX}KEEP_SNAPSHOTS_DAYS must "
-                f"be set to that or less, and is {'unset' if every is None else every}"
-            )
-        return self
+    @property
+    def tiers(self) -> list[Tier]:
+        """The tiers of retention, each thinning further than the one before."""
+        return [
+            Tier(name, mark.period, getattr(self, name))
+            for name, mark in fields.marked(self, OneSnapshotPer)
+        ]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -430,35 +497,57 @@ class Settings(BaseSettings):
         return [role.strip() for role in self.holdback_ignore_roles.split(",") if role.strip()]
 
 
-def _refuse_unknown(environment: dict[str, str]) -> None:
-    known = {name.upper() for name in Settings.model_fields} | TEST_VARIABLES
-    for variable in sorted(environment):
-        if variable.startswith(PREFIX) and (name := variable.removeprefix(PREFIX)) not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def _limited() -> list[str]:
+    """Return what has two limits, the beginnings of their names: `runtime`, `lag` ..."""
+    names = [one.name for one in dataclasses.fields(Settings)]
+    warning, critical = (f"_{threshold}" for threshold in THRESHOLDS)
+    begun = [name.removesuffix(warning) for name in names if name.endswith(warning)]
+    return [name for name in begun if f"{name}{critical}" in names]
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {one.name.upper() for one in dataclasses.fields(Settings)} | TEST_VARIABLES
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and (short := name.removeprefix(PREFIX)) not in known:
+            import difflib
+
+            close = difflib.get_close_matches(short, known, n=1)
             hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
-            raise SettingsError(f"{variable} is not a setting{hint}")
+            raise SettingsError(f"{name} is not a setting{hint}")
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment.
+    """Read the settings from the environment; a variable that is empty counts as unset.
 
     Raises:
         SettingsError: a variable is unknown or its value cannot be used; the
             message names each that is wrong and the reason, never the value of
             a secret.
     """
-    _refuse_unknown(dict(os.environ))
+    _refuse_unknown(os.environ)
+    # A variable may be written in lower case, too.
+    given = {name.upper(): text for name, text in os.environ.items() if text}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for one in dataclasses.fields(Settings):
+        if (text := given.get(variable(one.name))) is None:
+            continue
+        try:
+            values[one.name] = fields.read(one, text)
+        except ValueError as error:
+            problems.append(f"{variable(one.name)}: {error}")
     try:
-        return Settings()  # type: ignore[call-arg]  # home has a factory
-    except ValidationError as error:
-        raise SettingsError("; ".join(map(_told, error.errors()))) from None
-
-
-def _told(problem: Mapping[str, Any]) -> str:
-    reason = str(problem["msg"]).removeprefix("Value error, ")
-    # What concerns several of them names them itself.
-    where = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
-    return f"{where}{reason}"
+        found = Settings(**values)
+    except SettingsError as error:
+        problems.append(str(error))
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return found
 
 
 @lru_cache(maxsize=1)

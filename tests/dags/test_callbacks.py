@@ -110,7 +110,7 @@ def test_a_callback_never_raises(mails: MailServer, caplog: pytest.LogCaptureFix
 
 def test_a_task_that_was_killed_is_told_without_an_error() -> None:
     found = alerts.failure_of({**context(), "exception": None})
-    assert found.error.startswith("no error was told: the task's process was killed")
+    assert found.error.startswith("no error was reported: the task's process was killed")
 
 
 @pytest.mark.usefixtures("out_of_reach")

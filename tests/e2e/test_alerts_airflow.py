@@ -22,6 +22,7 @@ import psycopg
 import pytest
 from tests.conftest import COMMAND, command_environment
 from tests.e2e.conftest import Installation, beside
+from tests.support import lanes
 from tests.support.mail_server import PASSWORD, RECIPIENT, SENDER, MailServer, mail_server
 
 from consumer_analytics.airflow.api import AirflowApi
@@ -47,7 +48,7 @@ GUIDE = (
     "WHERE dag_id = 'consumer_analytics_etl' ORDER BY timestamp DESC"
 )
 # Quick on a quiet machine; a busy one gets its time.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def test_the_link_leads_to_the_log(
     assert "metrics_json" in json.dumps(log)
 
 
-def test_the_monitor_tells_nothing_that_was_told(
+def test_the_monitor_tells_nothing_that_was_notice(
     system: Installation, mails: MailServer, api: AirflowApi
 ) -> None:
     watch(api)

@@ -18,12 +18,13 @@ import psycopg
 import pytest
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
+from tests.support import lanes
 from tests.support.checks import wrong_snapshots
 from tests.web.browser import chromium
 
 DAG = "consumer_analytics_backfill"
 AIRFLOW = COMMAND.with_name("airflow")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 #: As the guide has them.
 OCTOBER = '{"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}'
 FIRST_QUARTER = '{"start_date": "2025-01-01", "end_date": "2025-04-01", "interval": "weekly"}'

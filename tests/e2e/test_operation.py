@@ -23,11 +23,12 @@ import psycopg
 import pytest
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
+from tests.support import lanes
 from tests.support.mail_server import mail_server
 
 from consumer_analytics.airflow.api import AirflowApi
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 ETL, MAINTENANCE = "consumer_analytics_etl", "consumer_analytics_maintenance"
 MONITOR, SWEEP = "consumer_analytics_monitor", "consumer_analytics_sweep"
 AIRFLOW = COMMAND.with_name("airflow")

@@ -9,11 +9,13 @@ from pathlib import Path
 import psycopg
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation
+from tests.support import lanes
 from tests.support.shown import blocks, on_terminal, unlike
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-hour.md"
 
 
+@lanes.LONG
 def test_every_step_of_the_tutorial_does_what_it_says(installation: Installation) -> None:
     installation.start("--no-airflow")
     installation.await_ready()

@@ -28,7 +28,7 @@ class Child:
         self, database: Any, work: Callable[[Connection, Any], Any], **changes: Any
     ) -> None:
         """Start it."""
-        settings = database.settings.model_copy(update={"holdback_wait": 5, **changes})
+        settings = database.settings.replaced({"holdback_wait": 5, **changes})
 
         def body() -> None:
             try:

@@ -35,6 +35,12 @@ class Sources:
             "select event_id, customer_id, consumer_id, event_type, payload_json, "
             f"created_at::timestamptz from {schema}.customer_events"
         ).fetchall()
+        told = defaultdict(list)
+        for event in self.events:
+            if event[3] in LIFECYCLE and event[1] is not None:
+                told[event[1]].append(event)
+        #: Each customer's lifecycle events, in their order, which is the same at any instant.
+        self.lifecycles = {customer: _in_order(events) for customer, events in told.items()}
 
 
 def _named(text: str | None) -> str:
@@ -93,18 +99,15 @@ def snapshot(
         `metrics_json`, provenance aside.
     """
     start = window_start or dt.datetime.min.replace(tzinfo=dt.UTC)
-    lifecycle: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
-    for event in sources.events:
-        if event[3] in LIFECYCLE and event[1] is not None:
-            lifecycle[event[1]].append(event)
     today = {row[0]: row for row in sources.customers}
 
     # customer -> (consumer, status, created)
     then: dict[Any, tuple[Any, str, dt.datetime | None]] = {}
-    for customer in set(today) | set(lifecycle):
+    for customer in set(today) | set(sources.lifecycles):
         row = today.get(customer)
         state = (row[1], row[2], row[3]) if row else None
-        for event in reversed(_in_order(lifecycle[customer])):
+        lifecycle = sources.lifecycles.get(customer, [])
+        for event in reversed(lifecycle):
             if event[5] < at:
                 break
             payload = event[4] if isinstance(event[4], dict) else {}
@@ -112,9 +115,7 @@ def snapshot(
                 state = None
             elif event[3] == "customer_deletion":
                 births = [
-                    e[5]
-                    for e in lifecycle[customer]
-                    if e[3] == "customer_creation" and e[5] <= event[5]
+                    e[5] for e in lifecycle if e[3] == "customer_creation" and e[5] <= event[5]
                 ]
                 state = (event[2], payload.get("status"), max(births, default=None))
             elif state is not None:
@@ -132,13 +133,11 @@ def snapshot(
             if created >= start:
                 new_customers[consumer] += 1
 
+    before = [event for event in sources.events if event[5] < at]
     types: dict[Any, Counter[str]] = defaultdict(Counter)
-    new_events: Counter[Any] = Counter()
-    for _, _, consumer, event_type, _, created in sources.events:
-        if created < at:
-            types[consumer][_named(event_type)] += 1
-            if created >= start:
-                new_events[consumer] += 1
+    for (consumer, event_type), count in Counter((event[2], event[3]) for event in before).items():
+        types[consumer][_named(event_type)] += count
+    new_events = Counter(event[2] for event in before if event[5] >= start)
 
     present = {row[0] for row in sources.consumers if row[1] < at}
     present |= {consumer for consumer in statuses if statuses[consumer]} | set(types)

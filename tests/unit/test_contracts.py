@@ -44,10 +44,20 @@ FORBIDDEN = {
         ("dags.consumer_analytics_sweep", "local.home"),
     ],
     "Within monitoring: one pass reads incidents, these tell people, all read health": [
-        ("monitoring.health.models", "monitoring.notifications.outbox"),
+        ("monitoring.observation.due", "monitoring.measures"),
+        ("monitoring.measures", "monitoring.health"),
+        ("monitoring.health", "monitoring.notifications.outbox"),
         ("monitoring.notifications.outbox", "monitoring.incidents.store"),
         ("monitoring.metrics.collector", "monitoring.incidents.store"),
         ("monitoring.incidents.store", "monitoring.monitor"),
+    ],
+    "Within notifications: the outbox sends by channels, and what a message says knows neither": [
+        ("monitoring.notifications.message", "monitoring.notifications.channels.mail"),
+        ("monitoring.notifications.channels.mail", "monitoring.notifications.outbox"),
+    ],
+    "Channels are known by their register alone": [
+        ("monitoring.notifications.outbox", "monitoring.notifications.channels.mail"),
+        ("operations.doctor.mail", "monitoring.notifications.channels.smtp"),
     ],
     "Figures know nothing of Airflow": [
         ("etl.run", "airflow.command"),

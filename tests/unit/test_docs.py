@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from consumer_analytics.settings import PREFIX, Settings
+from consumer_analytics.calendar.intervals import INTERVALS
+from consumer_analytics.settings import PREFIX, Settings, variable
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -115,17 +117,24 @@ def test_links_lead_to_pages_and_headings(page: Path) -> None:
 
 def test_pages_name_no_file_that_is_not_there() -> None:
     """Paths in code, such as `etl/run.py`, follow the files' moves."""
+    file = re.compile(r"`([\w.*/-]+\.(?:py|sql|md|j2|toml|yml))`")
+    file_or_folder = re.compile(r"`([\w.*/-]+(?:/|\.(?:py|sql|md|j2|toml|yml)))`")
     wrong = []
     for page in PAGES:
-        for path in re.findall(
-            r"`([\w.*/-]+\.(?:py|sql|md|j2|toml|yml))`", page.read_text("utf-8")
-        ):
+        # Elsewhere an address may end like a folder.
+        pattern = file_or_folder if page.name == "CONTRIBUTING.md" else file
+        for path in pattern.findall(page.read_text("utf-8")):
             if "/" not in path or path in MADE_ELSEWHERE:
                 continue
             places = (ROOT, ROOT / "src" / "consumer_analytics", page.parent)
             if not any(list(place.glob(path)) for place in places):
                 wrong.append(f"{named(page)}: {path}")
     assert wrong == []
+
+
+def test_the_how_to_of_backfills_names_each_interval() -> None:
+    text = (DOCS / "how-to" / "backfill.md").read_text(encoding="utf-8")
+    assert [name for name in INTERVALS if f"`{name}`" not in text] == []
 
 
 def commands() -> dict[str, set[str]]:
@@ -163,7 +172,7 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
 
 
 def test_every_setting_that_a_page_names_exists() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {variable(field.name) for field in dataclasses.fields(Settings)}
     table = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in table for name in known)
     ours = re.compile(rf"{PREFIX}[A-Z_]*[A-Z]\b(?!_)")
@@ -181,11 +190,11 @@ def test_a_decision_has_number_date_and_status(page: Path) -> None:
     number = int(page.name.partition("-")[0])
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# {number}. ")
-    head = re.match(
-        r"# .+\n\n(\d{4}-\d{2}-\d{2}) · (accepted|superseded by \[(\d+)\]\(.+\))\n\n", text
-    )
+    day = r"(\d{4}-\d{2}-\d{2})"
+    status = rf"(?:accepted(?:, revised {day})?|superseded by \[(\d+)\]\(.+\))"
+    head = re.match(rf"# .+\n\n{day} · {status}\n\n", text)
     assert head, "the line below the title: date · accepted, or superseded by [N](page)"
-    date.fromisoformat(head[1])
+    assert date.fromisoformat(head[1]) <= date.fromisoformat(head[2] or head[1])
     if head[3]:
         assert int(head[3]) in {int(one.name.partition("-")[0]) for one in DECISIONS}
 
@@ -194,9 +203,7 @@ def test_the_list_of_decisions_has_each_with_date_and_status() -> None:
     listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     for page in DECISIONS:
         title, _, line = page.read_text(encoding="utf-8").split("\n", 3)[:3]
-        number, _, name = title.removeprefix("# ").partition(". ")
-        day, _, status = line.partition(" · ")
-        assert f"| {number} | [{name}]({page.name}) | {day} | {status} |" in listed, page.name
+        assert f"- [{title.removeprefix('# ')}]({page.name})<br>{line}\n" in listed, page.name
 
 
 def test_gaps_between_decisions_are_explained() -> None:
@@ -206,6 +213,24 @@ def test_gaps_between_decisions_are_explained() -> None:
     for first, last in re.findall(r"\b(\d+)(?: to (\d+))?", text.partition("## Gaps")[2]):
         told |= set(range(int(first), int(last or first) + 1))
     assert set(range(1, max(numbers))) - numbers == told
+
+
+def test_the_map_of_packages_is_the_linters() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    mapped = {
+        name: layer for layer, name in re.findall(r"^\| (\d*) ?\| `(\w+)[/.]", text, re.MULTILINE)
+    }
+    package = ROOT / "src" / "consumer_analytics"
+    there = {one.parent.name for one in package.glob("*/__init__.py")}
+    there |= {one.stem for one in package.glob("*.py") if one.stem != "__init__"}
+    assert mapped.keys() == there
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = {
+        name.strip().removeprefix("consumer_analytics."): str(number)
+        for number, layer in enumerate(linter["contracts"][0]["layers"], 1)
+        for name in layer.split("|")
+    }
+    assert {name: layer for name, layer in mapped.items() if layer} == layers
 
 
 def test_the_readme_counts_the_migrations() -> None:

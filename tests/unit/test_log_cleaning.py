@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from consumer_analytics.airflow import upkeep
+from consumer_analytics.airflow.upkeep import clean
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.operations import airflow_upkeep
-from consumer_analytics.operations.airflow_upkeep import clean
 
 NOW = dt.datetime.now(dt.UTC)
 MONTH = NOW - dt.timedelta(days=30)
@@ -116,5 +116,5 @@ def test_a_folder_that_holds_more_than_logs_is_refused(tmp_path: Path, folder: s
     home.mkdir(parents=True)
     place = Path(folder).expanduser() if folder in {"/", "~"} else tmp_path / folder
     with pytest.raises(ConsumerAnalyticsError, match="holds more than logs"):
-        airflow_upkeep._require_logs_only(place, home)
-    airflow_upkeep._require_logs_only(home / "logs", home)
+        upkeep._require_logs_only(place, home)
+    upkeep._require_logs_only(home / "logs", home)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from consumer_analytics.orchestration.readiness import await_web_server
+from consumer_analytics.airflow.readiness import await_web_server
 
 
 class Starting(BaseHTTPRequestHandler):
@@ -42,7 +42,7 @@ def test_the_scheduler_waits_until_the_tasks_interface_answers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("sys.argv", ["airflow", "scheduler", "--skip-serve-logs"])
-    monkeypatch.setattr("consumer_analytics.orchestration.readiness._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("consumer_analytics.airflow.readiness._POLL_SECONDS", 0.01)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     try:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser
-from pydantic import SecretStr
 from tests.conftest import Database, Servers
 from tests.support.operation import Operation, operate
 from tests.web import browser as browsing
 
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import authenticator
@@ -68,7 +68,7 @@ def operated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     name = server.create(server.template)
     try:
         settings = Settings(
-            database_url=SecretStr(server.url(name)), home=tmp_path_factory.mktemp("home")
+            database_url=Secret(server.url(name)), home=tmp_path_factory.mktemp("home")
         )
         operation = operate(settings)
         app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))

@@ -16,12 +16,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
 from starlette.routing import Mount
 from tests.conftest import Cli, Database
 from tests.web.conftest import Client, Operated
 
 from consumer_analytics.errors import SettingsError
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app
@@ -69,8 +69,8 @@ class Door:
         _, self.expired = tokens.create(
             self.tokens_file, "expired", consumers=None, expires_at=short
         )
-        self.settings = operated.database.settings.model_copy(
-            update={
+        self.settings = operated.database.settings.replaced(
+            {
                 "dashboard_password_file": self.password_file,
                 "dashboard_tokens_file": self.tokens_file,
             }
@@ -253,7 +253,7 @@ def test_a_session_over_https_is_for_https_alone(door: Door) -> None:
 
 
 def test_a_session_ends_by_itself(door: Door, client: Client) -> None:
-    brief = door.settings.model_copy(update={"dashboard_session_hours": 1 / 3600})
+    brief = door.settings.replaced({"dashboard_session_hours": 1 / 3600})
     browser = client(brief)
     log_in(browser, PASSWORD)
     cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
@@ -413,7 +413,7 @@ def test_its_sessions_with_the_database_can_only_read(operated: Operated) -> Non
 
 
 def test_a_query_that_takes_too_long_is_given_up(operated: Operated) -> None:
-    quick = operated.database.settings.model_copy(update={"dashboard_statement_timeout": 0.05})
+    quick = operated.database.settings.replaced({"dashboard_statement_timeout": 0.05})
     pool = Pool(quick)
     try:
         with pytest.raises(SlowQueryError, match=r"0\.05 s"), pool.read() as connection:
@@ -426,9 +426,7 @@ def test_a_query_that_takes_too_long_is_given_up(operated: Operated) -> None:
 
 def test_without_a_database_it_says_so(operated: Operated, client: Client, tmp_path: Path) -> None:
     nowhere = f"host={tmp_path} dbname=none connect_timeout=1"
-    away = client(
-        operated.database.settings.model_copy(update={"database_url": SecretStr(nowhere)})
-    )
+    away = client(operated.database.settings.replaced({"database_url": Secret(nowhere)}))
     answer = away.get("/api/v1/system")
     assert answer.status_code == 503
     assert "the database cannot be reached" in answer.json()["detail"]
@@ -447,10 +445,10 @@ def test_a_database_that_was_not_migrated_says_so(empty_database: Database, clie
 def test_the_dashboards_own_database_url_is_the_one_it_reads_through(
     operated: Operated, client: Client, tmp_path: Path
 ) -> None:
-    elsewhere = SecretStr(f"host={tmp_path} dbname=none")
+    elsewhere = Secret(f"host={tmp_path} dbname=none")
     settings = Settings(
         database_url=elsewhere,
-        dashboard_database_url=SecretStr(operated.database.url),
+        dashboard_database_url=Secret(operated.database.url),
         home=tmp_path,
     )
     assert client(settings).get("/api/v1/system").status_code == 200

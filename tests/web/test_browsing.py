@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.conftest import Servers
@@ -26,6 +25,7 @@ from tests.web.browser import PHONE, Visit
 from tests.web.conftest import Operated
 
 from consumer_analytics.db.connection import connected
+from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.app import create_app
@@ -79,7 +79,7 @@ def serve(
             name = server.create(server.template)
             stack.callback(server.drop, name)
             home = tmp_path_factory.mktemp("home")
-            settings = Settings(database_url=SecretStr(server.url(name)), home=home, **changes)
+            settings = Settings(database_url=Secret(server.url(name)), home=home, **changes)
             with connected(settings, "test", writes_sources=True) as connection:
                 connection.execute(statement)
             app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
@@ -234,7 +234,7 @@ def test_a_charts_csv_holds_the_charts_figures(
 ) -> None:
     page = visit.open("?range=7d")
     with page.expect_download() as download:
-        page.locator("#customers .take").get_by_text("CSV").click()
+        page.locator("#customers .exports").get_by_text("CSV").click()
     file = tmp_path / "customers.csv"
     download.value.save_as(file)
     with file.open(encoding="utf-8") as opened:
@@ -243,7 +243,9 @@ def test_a_charts_csv_holds_the_charts_figures(
     assert [f"{int(row['customers']):,}" for row in rows] == [row[1] for row in shown]
     assert [f"{int(row['active']):,}" for row in rows] == [row[2] for row in shown]
     answer = page.request.get(
-        urljoin(page.url, str(page.locator("#customers .take >> text=JSON").get_attribute("href")))
+        urljoin(
+            page.url, str(page.locator("#customers .exports >> text=JSON").get_attribute("href"))
+        )
     )
     assert [f"{point['customers']:,}" for point in answer.json()["points"]] == [
         row[1] for row in shown
@@ -254,7 +256,7 @@ def test_a_charts_csv_holds_the_charts_figures(
 @every_page
 def test_every_link_to_take_data_along_answers(visit: Visit, path: str) -> None:
     page = visit.open(path)
-    links = page.locator(".take a").evaluate_all("links => links.map(link => link.href)")
+    links = page.locator(".exports a").evaluate_all("links => links.map(link => link.href)")
     assert links
     for link in links:
         answer = page.request.get(link)
@@ -289,7 +291,9 @@ def test_a_link_brings_back_what_it_was_taken_from(
     page.locator("#customers .legend").get_by_text("Active").click()
     page.get_by_role("button", name="Use UTC").click()
     before = visit.table("customers")
-    link = page.locator("#customers .take").get_by_text("Link to this view").get_attribute("href")
+    link = (
+        page.locator("#customers .exports").get_by_text("Link to this view").get_attribute("href")
+    )
     assert link is not None
     assert "range" not in parse_qs(urlsplit(link).query), "a name means another one tomorrow"
     with browsing.visit(browser, operated.address) as other:

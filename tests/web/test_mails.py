@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from tests.web.browser import chromium
 
 from consumer_analytics.monitoring import incidents
 from consumer_analytics.monitoring.incidents import Failure
-from consumer_analytics.monitoring.notifications import messages
+from consumer_analytics.monitoring.notifications.channels import mail
+from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import Settings
 
 AT = dt.datetime(2026, 3, 5, 0, 3, 7, tzinfo=dt.UTC)
@@ -91,7 +93,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "kind": "failure",
         "failures": [FAILURE.as_json()],
         "changes": [change("opened", "failures", "critical", f"failed: {FAILURE.error}")],
-        "next": incidents.next_after(FAILURE),
+        "next": [asdict(one) for one in incidents.next_steps_after(FAILURE)],
         "health": HEALTH,
     },
     "incident": {
@@ -127,10 +129,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
 
 
 def composed(name: str) -> EmailMessage:
-    return messages.compose(
-        {"at": AT.isoformat(), "database": "analytics", **CONTENTS[name]},
+    return mail.compose(
+        Message.from_json({"at": AT.isoformat(), "database": "analytics", **CONTENTS[name]}),
         message_id="1",
-        settings=Settings(alert_sender="alerts-from@example.com"),  # type: ignore[call-arg]
+        settings=Settings(alert_sender="alerts-from@example.com"),
     )
 
 
@@ -167,12 +169,8 @@ def test_a_mail_can_be_read_as_plain_text() -> None:
 
 
 def test_a_subject_is_one_line_of_bounded_length() -> None:
-    subject = messages.subject_of(
-        {
-            "kind": "failure",
-            "failures": [{**FAILURE.as_json(), "task_id": "a\r\nBcc: x@example.com" + "y" * 300}],
-        }
-    )
+    failure = replace(FAILURE, task_id="a\r\nBcc: x@example.com" + "y" * 300)
+    subject = Message("failure", AT, "analytics", failures=(failure,)).subject
     assert "\n" not in subject
     assert "\r" not in subject
     assert len(subject) <= 150

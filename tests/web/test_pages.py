@@ -541,7 +541,7 @@ ODD = (
 def test_nothing_that_is_asked_makes_a_page_fail(
     operated: Operated, client: Client, zone: str
 ) -> None:
-    asking = client(operated.database.settings.model_copy(update={"timezone": zone}))
+    asking = client(operated.database.settings.replaced({"timezone": zone}))
     given = [{"from": since, "to": until} for since in TIMES for until in TIMES]
     for path in ("", "consumers", f"consumers/{MARKUP_CONSUMER}", "compare", "freshness"):
         for parameters in (*given, *ODD):

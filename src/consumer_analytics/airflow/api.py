@@ -1,4 +1,4 @@
-"""The few calls to Airflow's web server that `up` needs."""
+"""The few calls to Airflow's web server that `up` and the doctor need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any, Self
 
 import httpx
 
+from consumer_analytics.airflow.readiness import TASKS_HEALTH
 from consumer_analytics.errors import UpError
 
-#: What `/monitor/health` reports on.
+_HEALTH = "/api/v2/monitor/health"
+#: What that reports on.
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
@@ -34,13 +36,24 @@ class AirflowApi:
     ) -> None:
         self._client.close()
 
+    def require_answer(self, seconds: float) -> None:
+        """Check that the web server answers.
+
+        Args:
+            seconds: how long it may take.
+
+        Raises:
+            httpx.HTTPError: it does not.
+        """
+        self._client.get(_HEALTH, timeout=seconds).raise_for_status()
+
     def unhealthy(self) -> list[str]:
         """Return the parts of Airflow that do not report themselves healthy yet."""
         try:
             # The tasks' own interface is built at its first request, for seconds, which
             # tasks would take for a failure.
-            self._client.get("/execution/health").raise_for_status()
-            answer = self._client.get("/api/v2/monitor/health")
+            self._client.get(TASKS_HEALTH).raise_for_status()
+            answer = self._client.get(_HEALTH)
             answer.raise_for_status()
             health = answer.json()
         except (httpx.HTTPError, ValueError):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from consumer_analytics.errors import AirflowCommandError
 from consumer_analytics.settings import PREFIX, Settings
@@ -21,6 +22,26 @@ _BLOCKED = "airflow-db-not-allowed"
 _CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 #: What it puts there besides, and what a command on its own must not inherit.
 _OF_A_TASK = frozenset({"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "_AIRFLOW_PROCESS_CONTEXT"})
+
+
+class Commands(Protocol):
+    """Airflow's own command, where it is installed and set up on this machine."""
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `airflow …`; return what it printed.
+
+        Raises:
+            ConsumerAnalyticsError: it failed; the message has its last line.
+        """
+
+
+def unpause(airflow: Commands, dag_id: str) -> None:
+    """Let a DAG run.
+
+    Raises:
+        ConsumerAnalyticsError: Airflow refused.
+    """
+    airflow("dags", "unpause", dag_id)
 
 
 class AirflowCommand:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
@@ -25,9 +26,18 @@ class AirflowTables:
     @classmethod
     def find(cls, connection: Connection) -> AirflowTables | None:
         """Return where they are; None where they are in another database."""
-        found = connection.execute(query("airflow/tables")).fetchone()
-        return None if found is None else cls(*found)
+        row = connection.execute(query("airflow/tables")).fetchone()
+        return None if row is None else cls(*row)
 
     def named(self, *names: str) -> dict[str, sql.Composable]:
         """Return tables by their names, for a query file that names them in braces."""
         return {name: sql.Identifier(self.schema, name) for name in names}
+
+
+def revision(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
+    """Return the revision of the tables that Airflow's own login sees; None where it has none."""
+    try:
+        row = connection.execute("select version_num from alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return str(row[0]) if row else None

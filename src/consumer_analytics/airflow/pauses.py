@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
+from consumer_analytics.airflow import command_lines
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.formatting import moment
@@ -55,7 +56,7 @@ class Pause:
     @property
     def command(self) -> str:
         """What lets it run."""
-        return f"airflow dags unpause {self.dag_id}"
+        return command_lines.unpause(self.dag_id)
 
     def describe(self) -> str:
         """Say who paused it, and when, as far as that is known."""
@@ -86,5 +87,5 @@ def read(connection: Connection, airflow: AirflowTables, dags: Sequence[str]) ->
     tables = airflow.named("dag", "dag_version", "log")
     with connection.cursor(row_factory=class_row(Pause)) as cursor:
         return cursor.execute(
-            query("airflow/pauses-read", "public", **tables), {"dags": list(dags)}
+            query("airflow/pauses/read", "public", **tables), {"dags": list(dags)}
         ).fetchall()

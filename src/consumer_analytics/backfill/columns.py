@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl.snapshots import shape_of
+from consumer_analytics.etl.shape import shape_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 

@@ -11,7 +11,7 @@ from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.etl.customers import count_customers, instants_of
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan
-from consumer_analytics.etl.snapshots import pivot, shape_of
+from consumer_analytics.etl.shape import pivot, shape_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 

@@ -144,15 +144,15 @@ def _expected(
 ) -> tuple[int, int]:
     """Count the rows that registered consumers and the system will have, and instants done."""
     whole = request.consumers is None
-    values = {
-        "instants": list(snapshots),
-        "consumers": None if whole else list(request.consumers or ()),
-    }
+    consumers = {"consumers": None if whole else list(request.consumers or ())}
+    at = {"instants": list(snapshots)}
     rows: int = scalar_of(
-        connection, "backfill/expected", values, source_schema=settings.source_schema
+        connection, "backfill/expected", at | consumers, source_schema=settings.source_schema
     )
     whose = sql.SQL("consumer_id is null" if whole else "consumer_id = any(%(consumers)s)")
-    there: int = scalar_of(connection, "backfill/there", values, whose=whose)
+    there: int = scalar_of(
+        connection, "backfill/there", at if whole else at | consumers, whose=whose
+    )
     return rows + len(snapshots) * whole, there
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -15,7 +16,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import plan
 from consumer_analytics.etl.plan import TimeRange
-from consumer_analytics.etl.snapshots import TOTAL, Shape, each, pivot
+from consumer_analytics.etl.shape import TOTAL, Shape, each, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -38,101 +39,155 @@ def count(
         Whether it surely has one row, of types with columns, for each of them.
     """
     shape = Shape(types, (), False)
-    pivoted, named_types = pivot(
-        shape.event_columns, types, TOTAL + "(n) filter (where event_type = {})", "type"
-    )
-    wanted = sql.SQL("true" if request.consumers is None else "consumer_id = any(%(consumers)s)")
-    rest = sql.SQL(
-        "case when event_type = any(%(types)s::text[]) then null else event_type end"
-        if types
-        else "event_type"
-    )
-    shared: dict[str, Any] = {"wanted": wanted, "rest": rest, "pivoted": pivoted}
-    of_types = [_count_types(settings, one, bounds, wanted) for one in sources.ranges]
-    parts: list[sql.Composable] = [
-        _count_source(settings, shape, stretch, bounds, wanted) for stretch in sources.ranges
-    ]
+    others = [_types_of(settings, one, shape, bounds, request) for one in sources.ranges]
+    parts = [_source_of(settings, one, shape, bounds, request) for one in sources.ranges]
     if not types:
-        parts = list(of_types)
-    if sources.known > MINUS_INFINITY:
-        first = sql.Literal(sources.first_day)
-        if sources.days:
-            last = sql.Literal(sources.days[-1])
-            start = sql.Literal(sources.days[0])
-            parts.append(query("backfill/events-days", first=start, last=last, **shared))
-        parts.append(query(_side(connection, sources), first=first, **shared))
-    if sources.purged_cut is not None:
-        day = instants.start_of(sources.purged_cut)
-        parts.append(
-            query(
-                "backfill/events-purged",
-                settings.source_schema,
-                slot=sql.Literal(plan.slot_of(day, bounds)),
-                lower=sql.Literal(day),
-                upper=sql.Literal(min(day + _ONE_DAY, sources.known)),
-                day=sql.Literal(sources.purged_cut),
-                **shared,
-            )
-        )
-    values: dict[str, Any] = {
-        **named_types,
-        "types": list(types),
-        "consumers": list(request.consumers or ()),
-        "began": [MINUS_INFINITY, *bounds[:-1]],
-        "began_slots": list(range(len(bounds))),
-        "days": sources.days,
-        "day_slots": [plan.slot_of(instants.start_of(day), bounds) for day in sources.days],
-    }
-    union = sql.SQL("\nunion all\n")
+        parts = list(others)
+    parts += _of_counts(connection, settings, sources, shape, bounds, request)
     connection.execute("drop table if exists pg_temp.backfill_counted")
-    connection.execute(query("backfill/events-counted", parts=union.join(parts)), values)
+    _run(connection, "backfill/events-counted", parts)
     if types and sources.ranges:
         named = sql.SQL(" + ").join(shape.event_columns)
         if scalar(connection, query("backfill/events-overlooked", named=named)):
-            others = query("backfill/events-others", parts=union.join(of_types))
-            connection.execute(others, values)
+            _run(connection, "backfill/events-others", others)
             return False
     return len(parts) == 1 and bool(types)
 
 
-def _count_source(
+@dataclass(frozen=True)
+class CountedPart:
+    """One of the queries whose rows, together, are the counted events.
+
+    Attributes:
+        select: the query.
+        values: what is bound in it.
+    """
+
+    select: sql.Composed
+    values: dict[str, Any]
+
+
+def _run(connection: Connection, name: LiteralString, parts: Sequence[CountedPart]) -> None:
+    """Run a statement over all rows of some parts."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        values |= part.values
+    union = sql.SQL("\nunion all\n").join(part.select for part in parts)
+    connection.execute(query(name, parts=union), values)
+
+
+def _wanted(request: Request) -> tuple[sql.Composable, dict[str, Any]]:
+    """Compose which consumers' events are wanted, and return what is bound in that."""
+    if request.consumers is None:
+        return sql.SQL("true"), {}
+    return sql.SQL("consumer_id = any(%(consumers)s)"), {"consumers": list(request.consumers)}
+
+
+def _of_counts(
+    connection: Connection,
     settings: Settings,
+    sources: EventSources,
     shape: Shape,
-    stretch: TimeRange,
     bounds: tuple[dt.datetime, ...],
-    wanted: sql.Composable,
-) -> sql.Composed:
+    request: Request,
+) -> list[CountedPart]:
+    """Compose what is taken from the counts that runs keep."""
+    template = TOTAL + "(n) filter (where event_type = {})"
+    pivoted, types = pivot(shape.event_columns, shape.types, template, "type")
+    wanted, asked = _wanted(request)
+    values: dict[str, Any] = asked | types
+    rest: sql.Composable = sql.SQL("event_type")
+    if shape.types:
+        rest = sql.SQL(
+            "case when event_type = any(%(types)s::text[]) then null else event_type end"
+        )
+        values["types"] = list(shape.types)
+    shared: dict[str, Any] = {"wanted": wanted, "rest": rest, "pivoted": pivoted}
+    parts: list[CountedPart] = []
+    if sources.known > MINUS_INFINITY:
+        first = sql.Literal(sources.first_day)
+        if sources.days:
+            start, last = sql.Literal(sources.days[0]), sql.Literal(sources.days[-1])
+            slots = [plan.slot_of(instants.start_of(day), bounds) for day in sources.days]
+            parts.append(
+                CountedPart(
+                    query("backfill/events-days", first=start, last=last, **shared),
+                    values | {"days": sources.days, "day_slots": slots},
+                )
+            )
+        side = query(_side(connection, sources), first=first, **shared)
+        parts.append(CountedPart(side, values))
+    if sources.purged_cut is not None:
+        day = instants.start_of(sources.purged_cut)
+        purged = query(
+            "backfill/events-purged",
+            settings.source_schema,
+            slot=sql.Literal(plan.slot_of(day, bounds)),
+            lower=sql.Literal(day),
+            upper=sql.Literal(min(day + _ONE_DAY, sources.known)),
+            day=sql.Literal(sources.purged_cut),
+            **shared,
+        )
+        parts.append(CountedPart(purged, values))
+    return parts
+
+
+def _source_of(
+    settings: Settings,
+    stretch: TimeRange,
+    shape: Shape,
+    bounds: tuple[dt.datetime, ...],
+    request: Request,
+) -> CountedPart:
+    """Compose what is read of the source in a range of time, a column for each type."""
+    names = [f"type_{place}" for place in range(1, len(shape.types) + 1)]
     pivoted = sql.SQL("").join(
         sql.SQL(", count(*) filter (where event_type::text = {}{}) as {}").format(
-            sql.Placeholder(f"type_{place}"),
-            sql.SQL(" or event_type is null" if name == UNNAMED else ""),
+            sql.Placeholder(name),
+            sql.SQL(" or event_type is null" if kind == UNNAMED else ""),
             column,
         )
-        for place, (name, column) in enumerate(
-            zip(shape.types, shape.event_columns, strict=True), 1
-        )
+        for name, kind, column in zip(names, shape.types, shape.event_columns, strict=True)
     )
-    return query(
-        "backfill/events-source",
-        settings.source_schema,
-        began=_began(bounds),
-        columns=each(shape.event_columns, "{}"),
-        pivoted=pivoted,
-        **_span_of(stretch),
-        wanted=wanted,
+    wanted, asked = _wanted(request)
+    return CountedPart(
+        query(
+            "backfill/events-source",
+            settings.source_schema,
+            began=_began(bounds),
+            columns=each(shape.event_columns, "{}"),
+            pivoted=pivoted,
+            **_span_of(stretch),
+            wanted=wanted,
+        ),
+        asked | dict(zip(names, shape.types, strict=True)) | _slots(bounds),
     )
 
 
-def _count_types(
-    settings: Settings, stretch: TimeRange, bounds: tuple[dt.datetime, ...], wanted: sql.Composable
-) -> sql.Composed:
-    return query(
-        "backfill/events-types",
-        settings.source_schema,
-        began=_began(bounds),
-        **_span_of(stretch),
-        wanted=wanted,
+def _types_of(
+    settings: Settings,
+    stretch: TimeRange,
+    shape: Shape,
+    bounds: tuple[dt.datetime, ...],
+    request: Request,
+) -> CountedPart:
+    """Compose what is read of the source in a range of time, of types without a column."""
+    wanted, asked = _wanted(request)
+    return CountedPart(
+        query(
+            "backfill/events-types",
+            settings.source_schema,
+            began=_began(bounds),
+            **_span_of(stretch),
+            wanted=wanted,
+        ),
+        asked | {"types": list(shape.types)} | _slots(bounds),
     )
+
+
+def _slots(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
+    """Return when each slot began; slot 0 is what came before the first one."""
+    return {"began": [MINUS_INFINITY, *bounds[:-1]], "began_slots": list(range(len(bounds)))}
 
 
 def _span_of(stretch: TimeRange) -> dict[str, sql.Composable]:

@@ -14,8 +14,9 @@ from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.backfill.transfer import Share, exchange
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.etl import job_state
+from consumer_analytics.etl.figures import Figures
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.snapshots import Figures, Shape, shape_of
+from consumer_analytics.etl.shape import Shape, shape_of
 from consumer_analytics.sql import query
 
 

@@ -13,8 +13,8 @@ from psycopg import sql
 
 from consumer_analytics.backfill.customers import CHANGES
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl.snapshots import TOTAL, Shape, each
-from consumer_analytics.sql import query
+from consumer_analytics.etl.shape import TOTAL, Shape, each
+from consumer_analytics.sql import fragment, query
 
 #: Bytes that one session hands the other at a time, and how many times ahead of it.
 _BLOCK = 64 * 1024
@@ -149,7 +149,7 @@ def _customers_later(share: Share, statuses: tuple[str, ...] | None) -> sql.Comp
 def _customers_taken(connection: Connection, statuses: tuple[str, ...] | None) -> sql.Composed:
     """Make the place for what the first session hands over, and compose what COPY calls it."""
     if statuses is None:
-        return sql.SQL("{} (consumer_id, slot, status, n, dated, created_us, born)").format(CHANGES)
+        return sql.SQL("{} ({})").format(CHANGES, sql.SQL(fragment("change_columns")))
     columns = Shape((), statuses, False).customer_columns
     typed = each(columns, "{} bigint not null")
     connection.execute(query("backfill/customers-cells-taken", columns=typed))

@@ -16,7 +16,7 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
-from consumer_analytics.etl import watermark
+from consumer_analytics.etl.rendering import render
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -79,29 +79,20 @@ def _chunk(
 def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple[int, int]) -> None:
     counts, request = job.counts, job.request
     first, last = span
-    state, bounds = reading.state, reading.bounds
-    consumers, whole, values = reading.figures.rendered(first)
+    bounds = reading.bounds
+    consumers, whole, values = render(reading.figures, first)
     rendered: list[sql.Composable] = [consumers]
     if request.consumers is None:
         rendered.append(whole)
-    values |= {
-        "id": job.backfill_id,
-        "job": watermark.JOB,
-        "known": state.processed_through,
-        "from": bounds[first],
-        "until": bounds[last],
-        "snapshots": list(bounds[first : last + 1]),
-        "recountable_from": state.purged_before,
-        "reason": f"backfill {job.backfill_id}",
-    }
     waited = time.monotonic()
     # Runs keep out writers of other instants too, these do not.
     with job_lock(connection, job.settings, shared=True), consistent(connection):
         counts.add_seconds("wait", time.monotonic() - waited)
-        outdated = _mark_outdated(connection, values)
+        outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
-            if scalar_of(connection, "backfill/occupied", values):
-                written = _merge(connection, rendered, values, whole=request.consumers is None)
+            ends = {"from": bounds[first], "until": bounds[last]}
+            if scalar_of(connection, "backfill/occupied", ends):
+                written = _merge(connection, job, reading, span, rendered, values)
             else:
                 written = _insert(connection, rendered, values)
     written += SnapshotCounts(periods=last - first + 1)
@@ -124,29 +115,40 @@ def _insert(
 
 def _merge(
     connection: Connection,
+    job: Job,
+    reading: Reading,
+    span: tuple[int, int],
     rendered: list[sql.Composable],
     values: dict[str, Any],
-    *,
-    whole: bool,
 ) -> SnapshotCounts:
     """Write to a range that has snapshots: insert what is missing, restate what differs."""
+    reason = {"reason": f"backfill {job.backfill_id}"}
+    there = {"snapshots": list(reading.bounds[span[0] : span[1] + 1])}
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     union = sql.SQL("\nunion all\n").join(rendered)
     connection.execute(query("shared/snapshots-rendered", rendered=union), values)
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
-    restated = connection.execute(query("shared/snapshots-restate"), values).rowcount
+    restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
     withdrawn = 0
-    if whole and scalar_of(connection, "shared/snapshots-are-there", values):
-        withdrawn = connection.execute(query("shared/snapshots-withdraw"), values).rowcount
-    new = connection.execute(query("shared/snapshots-insert"), values).rowcount
+    whole = job.request.consumers is None
+    if whole and scalar_of(connection, "shared/snapshots-are-there", there):
+        withdrawn = connection.execute(
+            query("shared/snapshots-withdraw"),
+            {**reason, **there, "recountable_from": reading.state.purged_before},
+        ).rowcount
+    new = connection.execute(query("shared/snapshots-insert")).rowcount
     return SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
 
 
-def _mark_outdated(connection: Connection, values: dict[str, Any]) -> bool:
+def _mark_outdated(connection: Connection, job: Job, reading: Reading, until: dt.datetime) -> bool:
     """See to it that what is written from counts that have changed since is looked at again."""
-    after: dt.datetime | None = scalar_of(connection, "backfill/outdated", values)
-    if after is None or after >= values["until"]:
+    after: dt.datetime | None = scalar_of(
+        connection,
+        "backfill/outdated",
+        {"id": job.backfill_id, "known": reading.state.processed_through},
+    )
+    if after is None or after >= until:
         return False
-    connection.execute(query("shared/state-restate-after"), {"after": after, "job": watermark.JOB})
+    connection.execute(query("shared/state-restate-after"), {"after": after})
     return True

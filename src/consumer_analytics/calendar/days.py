@@ -1,11 +1,15 @@
-"""Days of a time zone: where they begin, and which one an instant lies in."""
+"""Days of a time zone: where they begin, which one an instant lies in, and periods of them."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from consumer_analytics.errors import UsageError
+
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def start_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:
@@ -18,11 +22,46 @@ def start_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:
         UsageError: the calendar ends before.
     """
     try:
-        return dt.datetime.combine(day, dt.time.min, zone).astimezone(dt.UTC)
+        return midnight(day, zone).astimezone(dt.UTC)
     except OverflowError:
         raise UsageError(f"{day.isoformat()} lies outside of the calendar") from None
 
 
-def day_of(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """Return the day of a zone that holds the instant."""
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """Return a day's midnight on a zone's own clock, with the zone: schedules go by that."""
+    return dt.datetime.combine(day, dt.time.min, zone)
+
+
+def day_of(instant: dt.datetime, zone: dt.tzinfo) -> dt.date:
+    """Return the day of a zone that holds the instant.
+
+    Raises:
+        OverflowError: the calendar ends before.
+    """
     return instant.astimezone(zone).date()
+
+
+def day_ended_by(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
+    """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day."""
+    return (instant.astimezone(zone).replace(tzinfo=None) - _MICROSECOND).date()
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period of days of the calendar.
+
+    Attributes:
+        days: how long it is, on average.
+        first_day: of the period that holds a day.
+    """
+
+    days: float
+    first_day: Callable[[dt.date], dt.date]
+
+
+#: Periods by their names; weeks begin on Monday.
+PERIODS = {
+    "day": Period(1, lambda day: day),
+    "week": Period(7, lambda day: day - dt.timedelta(days=day.weekday())),
+    "month": Period(365.2425 / 12, lambda day: day.replace(day=1)),
+}

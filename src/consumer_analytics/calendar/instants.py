@@ -28,12 +28,15 @@ def parse(text: str, zone: ZoneInfo) -> dt.datetime:
         raise UsageError(
             f"{text!r} is not a time; write it like 2025-11-03 or 2025-11-03T06:00:00Z"
         ) from None
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=zone)
     try:
-        return value.astimezone(dt.UTC)
+        return with_zone(value, zone).astimezone(dt.UTC)
     except OverflowError:
         raise UsageError(f"{text!r} lies outside of the calendar") from None
+
+
+def with_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return an instant: where a value is a time on a clock only, it is this zone's clock."""
+    return value if value.tzinfo else value.replace(tzinfo=zone)
 
 
 def now(connection: Connection) -> dt.datetime:

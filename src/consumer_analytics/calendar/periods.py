@@ -31,6 +31,11 @@ def parse_date(value: Any, name: str) -> dt.date:
     raise UsageError(f"{name} {value!r} is not a date; write it like 2025-10-01")
 
 
+def bounds_in(start: dt.date, end: dt.date, interval: str, zone: str) -> tuple[dt.datetime, ...]:
+    """Do what `bounds` does, of a zone by its IANA name, as records have it."""
+    return bounds(start, end, interval, ZoneInfo(zone))
+
+
 def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple[dt.datetime, ...]:
     """Return where the periods of a range begin, and where the last one ends.
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from dataclasses import dataclass, field
 
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import MailError
+from consumer_analytics.errors import ChannelError
 from consumer_analytics.monitoring import monitor
-from consumer_analytics.monitoring.notifications import messages, smtp
+from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel, configured
+from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import settings
 
 app = typer.Typer(help="Test the mails, and do a pass of the monitor.", no_args_is_help=True)
@@ -25,41 +27,62 @@ def send_test(as_json: JsonFlag = False) -> None:
     Needs no database. The steps: settings, name, connection, TLS and certificate, login, sender,
     recipient, content. Exits with 1 where a step fails or a recipient is refused.
     """
-    done: list[tuple[str, str]] = []
-
-    def passed(step: str, detail: str) -> None:
-        done.append((step, detail))
-        if not as_json:
-            say(f"ok  {step:<11} {detail}")
-
-    content = {"kind": "test", "at": dt.datetime.now(dt.UTC).isoformat(), "database": "none needed"}
-    message = messages.compose(
-        content, message_id=f"consumer-analytics.test.{secrets.token_hex(8)}", settings=settings()
-    )
-    refused: dict[str, str] = {}
-    failed: MailError | None = None
-    try:
-        refused = smtp.send(settings(), message, notify=passed)
-    except MailError as error:
-        failed = error
+    # Where none is configured, the first says what it needs.
+    channels = configured(settings()) or list(CHANNELS.values())[:1]
+    attempts = [_attempt(channel, as_json=as_json) for channel in channels]
+    failed = next((one.error for one in attempts if one.error is not None), None)
+    refused = {who: why for one in attempts for who, why in one.refused.items()}
     if as_json:
         print_json(
             {
                 "sent": failed is None,
-                "steps": [{"step": step, "detail": detail} for step, detail in done],
+                "steps": [
+                    {"step": step, "detail": detail}
+                    for one in attempts
+                    for step, detail in one.steps
+                ],
                 "failed_step": failed.step if failed else None,
                 "error": str(failed) if failed else None,
                 "refused": refused,
             }
         )
-        raise typer.Exit(1 if failed or refused else 0)
-    if failed is not None:
+    elif failed is not None:
         raise failed
-    for who, why in refused.items():
-        warn(f"the server refused {who}: {why}; the others get the mail")
-    say(f'sent "{message["Subject"]}" to {len(settings().recipients) - len(refused)} recipient(s)')
-    say("where it does not arrive, look into the spam folder, then into the server's log")
-    raise typer.Exit(1 if refused else 0)
+    raise typer.Exit(1 if failed or refused else 0)
+
+
+@dataclass
+class _Attempt:
+    """What became of a test by one channel: steps that went well, who was refused, the error."""
+
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    error: ChannelError | None = None
+
+
+def _attempt(channel: Channel, *, as_json: bool) -> _Attempt:
+    """Send a test by a channel; tell people how far it comes."""
+    attempt = _Attempt()
+
+    def passed(step: str, detail: str) -> None:
+        attempt.steps.append((step, detail))
+        if not as_json:
+            say(f"ok  {step:<11} {detail}")
+
+    message = Message("test", dt.datetime.now(dt.UTC), "none needed")
+    message_id = f"consumer-analytics.test.{secrets.token_hex(8)}"
+    try:
+        attempt.refused = channel.send(settings(), message, message_id=message_id, notify=passed)
+    except ChannelError as error:
+        attempt.error = error
+        return attempt
+    if not as_json:
+        for who, why in attempt.refused.items():
+            warn(f"the server refused {who}: {why}; the others get the mail")
+        reached = len(channel.recipients(settings())) - len(attempt.refused)
+        say(f'sent "{message.subject}" to {reached} recipient(s)')
+        say(channel.advice)
+    return attempt
 
 
 @app.command()

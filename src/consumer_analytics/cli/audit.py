@@ -13,7 +13,9 @@ from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import exactly
-from consumer_analytics.reconcile import audit as engine
+from consumer_analytics.reconcile.audit import AuditResult, RepairResult
+from consumer_analytics.reconcile.audit import audit as audit_all
+from consumer_analytics.reconcile.audit import repair as repair_found
 from consumer_analytics.settings import settings
 
 
@@ -47,18 +49,18 @@ def audit(
         "limit": limit,
         "accept_purged": accept_purged,
     }
-    repaired: engine.RepairResult | None = None
+    repaired: RepairResult | None = None
     with connected(settings(), "audit") as connection:
         with working() as notify:
-            result = engine.audit(connection, settings(), **options, notify=notify)
+            result = audit_all(connection, settings(), **options, notify=notify)
         if repair and not result.clean:
             if not as_json:
                 _print(result)
             with working() as notify:
-                repaired = engine.repair(
+                repaired = repair_found(
                     connection, settings(), result, accept_purged=accept_purged, notify=notify
                 )
-                result = engine.audit(connection, settings(), **options, notify=notify)
+                result = audit_all(connection, settings(), **options, notify=notify)
     if as_json:
         print_json(
             result.as_json() | ({"repaired": repaired.as_json()} if repaired is not None else {})
@@ -80,7 +82,7 @@ def _instant(text: str | None) -> dt.datetime | None:
     return None if text is None else instants.parse(text, settings().zone)
 
 
-def _print(result: engine.AuditResult) -> None:
+def _print(result: AuditResult) -> None:
     say(
         f"audited    {result.events:,} events before {exactly(result.processed_through)}, "
         f"{result.snapshots:,} snapshots of {result.rows:,} rows"
@@ -114,7 +116,7 @@ def _print(result: engine.AuditResult) -> None:
         )
 
 
-def _more(result: engine.AuditResult) -> str:
+def _more(result: AuditResult) -> str:
     hidden = result.differences - len(result.listed)
     return f", {hidden:,} of them not listed" if hidden else ""
 

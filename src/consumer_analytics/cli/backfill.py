@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from consumer_analytics import backfill as engine
+from consumer_analytics.backfill import (
+    BackfillRecord,
+    BackfillResult,
+    Estimate,
+    Request,
+    estimate_of,
+    request_of,
+)
+from consumer_analytics.backfill import backfill as write_snapshots
+from consumer_analytics.backfill import (
+    records as records_of,
+)
 from consumer_analytics.calendar import intervals
 from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, warn
 from consumer_analytics.db.connection import connected
@@ -18,14 +29,7 @@ from consumer_analytics.settings import settings
 app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
 
 
-@app.callback(
-    invoke_without_command=True,
-    help=f"""Write the snapshot at the end of every {intervals.choices()} of a range.
-
-    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
-    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
-    """,
-)
+@app.callback(invoke_without_command=True)
 def backfill(
     context: typer.Context,
     start_date: Annotated[
@@ -55,18 +59,20 @@ def backfill(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the snapshots of a range, or say what that would do."""
+    """Write the snapshot at the end of every period of a range.
+
+    What is there and right is not touched. Stopped with Ctrl-C or killed, the same command
+    goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
+    """
     if context.invoked_subcommand is not None:
         return
     if start_date is None or end_date is None:
         raise UsageError("give --start-date and --end-date, or `backfill list`")
-    request = engine.request_of(
-        start_date, end_date, interval, who=getpass.getuser(), consumers=consumer
-    )
+    request = request_of(start_date, end_date, interval, who=getpass.getuser(), consumers=consumer)
     reached = periods = 0
     try:
         with connected(settings(), "backfill") as connection:
-            estimate = engine.estimate_of(connection, settings(), request)
+            estimate = estimate_of(connection, settings(), request)
             periods = estimate.periods
             if dry_run and as_json:
                 print_json(estimate.as_json(request))
@@ -81,7 +87,7 @@ def backfill(
                     reached = count
                     show(count, total)
 
-                result = engine.backfill(
+                result = write_snapshots(
                     connection, settings(), request, notify=warn, progress=shown
                 )
     except KeyboardInterrupt:
@@ -105,7 +111,7 @@ def list_(
 ) -> None:
     """List the backfills that were asked for, with their state and counts."""
     with connected(settings(), "backfill list") as connection:
-        records = engine.records(connection, limit)
+        records = records_of(connection, limit)
     if as_json:
         print_json([record.as_json() for record in records])
         return
@@ -116,7 +122,7 @@ def list_(
         print_record(record)
 
 
-def print_record(record: engine.BackfillRecord) -> None:
+def print_record(record: BackfillRecord) -> None:
     """Tell of one backfill, within the width of a terminal."""
     asked = record.consumers
     whose = "all consumers" if asked is None else f"{len(asked):,} consumer{'s'[: len(asked) > 1]}"
@@ -139,7 +145,7 @@ def print_record(record: engine.BackfillRecord) -> None:
         say(f"{'':19}{line}")
 
 
-def print_estimate(estimate: engine.Estimate, request: engine.Request) -> None:
+def print_estimate(estimate: Estimate, request: Request) -> None:
     """Say what a backfill will do."""
     say(
         f"range      {request.start} to {request.end}, {request.interval}: "
@@ -161,7 +167,7 @@ def print_estimate(estimate: engine.Estimate, request: engine.Request) -> None:
     say(f"writes     about {size(estimate.bytes_to_write)} to disk, indexes included")
 
 
-def print_result(result: engine.BackfillResult) -> None:
+def print_result(result: BackfillResult) -> None:
     """Say what a backfill did."""
     say(
         f"done       {result.periods:,} periods: {result.snapshots_written:,} snapshots written, "

@@ -7,8 +7,7 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.etl import capture as engine
-from consumer_analytics.etl import sources
+from consumer_analytics.etl import capture, sources
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import settings
 
@@ -27,7 +26,7 @@ def enable(as_json: JsonFlag = False) -> None:
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)
         sources.require_usable(connection, settings().source_schema)
-        engine.enable(connection, settings())
+        capture.enable(connection, settings())
         _print(connection, as_json=as_json)
     if not as_json:
         say("what came in late before now it has not seen: `consumer-analytics audit` finds it")
@@ -35,10 +34,10 @@ def enable(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def disable(as_json: JsonFlag = False) -> None:
-    """Take the triggers off; the next run still makes good what they noted."""
+    """Take the triggers off; the next run still repairs what they noted."""
     with connected(settings(), "capture disable") as connection:
         schema.require_current(connection)
-        engine.disable(connection, settings())
+        capture.disable(connection, settings())
         _print(connection, as_json=as_json)
 
 
@@ -51,7 +50,7 @@ def status(as_json: JsonFlag = False) -> None:
 
 
 def _print(connection: Connection, *, as_json: bool) -> None:
-    found = engine.status(connection, settings())
+    found = capture.status(connection, settings())
     if as_json:
         print_json(found.as_json())
         return

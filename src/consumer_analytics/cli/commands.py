@@ -1,68 +1,126 @@
-"""The commands of `consumer-analytics`, each read when it is asked for."""
+"""The commands of `consumer-analytics`, each read when it is called and not before."""
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-import consumer_analytics
+from consumer_analytics.cli.options import convert_only_what_must_be
 
-#: Each command's module. It has a Typer `app` of subcommands, or a function of its own name.
+
+class Registered(NamedTuple):
+    """A command before it is read.
+
+    Attributes:
+        module: its file. It has a Typer `app` of subcommands, or a function of its own name.
+        summary: what the list of commands says of it: the first sentence of its own help.
+    """
+
+    module: str
+    summary: str
+
+
 COMMANDS = {
-    "migrate": "migrate",
-    "import": "import_",
-    "simulate": "simulate",
-    "run": "run",
-    "sweep": "sweep",
-    "audit": "audit",
-    "status": "status",
-    "health": "health",
-    "incidents": "incidents",
-    "alerts": "alerts",
-    "doctor": "doctor",
-    "maintenance": "maintenance",
-    "metrics": "metrics",
-    "roles": "roles",
-    "serve": "serve",
-    "tokens": "tokens",
-    "up": "up",
-    "backfill": "backfill",
-    "watermark": "watermark",
-    "capture": "capture",
+    "migrate": Registered(
+        "migrate", "Create or update the product's tables; done twice, the second does nothing."
+    ),
+    "import": Registered(
+        "import_", "Import CSV files into the source tables: all or nothing, each id once."
+    ),
+    "simulate": Registered(
+        "simulate", "Fill the source tables with a realistic history, the same for the same seed."
+    ),
+    "run": Registered(
+        "run",
+        "Process what is new and write the snapshot of every consumer and of the whole system.",
+    ),
+    "sweep": Registered(
+        "sweep", "Find rows that came in late, were changed or deleted, and make the figures right."
+    ),
+    "audit": Registered(
+        "audit", "Recount everything from the source tables and compare it with all that is kept."
+    ),
+    "status": Registered(
+        "status", "Show the watermark, the latest runs and snapshots, and what storage is needed."
+    ),
+    "health": Registered("health", "Judge the four measures of health and name the cause."),
+    "incidents": Registered(
+        "incidents", "Show the open incidents, those that are over, and each of their changes."
+    ),
+    "alerts": Registered("alerts", "Test the mails, and do a pass of the monitor."),
+    "doctor": Registered(
+        "doctor", "Find what commonly breaks: each with verdict, evidence, cause and fix."
+    ),
+    "maintenance": Registered(
+        "maintenance",
+        "Remove old logs, Airflow metadata, snapshots and internal state; say what room that made.",
+    ),
+    "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
+    "roles": Registered(
+        "roles",
+        "Create the roles owner, etl, reader, dashboard and tenant, each with exactly its rights.",
+    ),
+    "serve": Registered(
+        "serve",
+        "Serve the dashboard and its HTTP API, on this machine alone unless told otherwise.",
+    ),
+    "tokens": Registered("tokens", "Make, list and revoke the dashboard's tokens."),
+    "up": Registered(
+        "up", "Start everything on this machine, run the ETL, print the snapshots, and stay up."
+    ),
+    "backfill": Registered(
+        "backfill", "Write the snapshots of a past range, or list what was backfilled."
+    ),
+    "watermark": Registered("watermark", "Show or move the watermark."),
+    "capture": Registered(
+        "capture", "Note rows that come in late, change or go, so that the next run repairs them."
+    ),
 }
 
 
-class _Commands(TyperGroup):
-    """Imports a command's module when it is asked for: a run starts with what a run needs."""
+class LazyCommands(TyperGroup):
+    """Lists the commands as they are registered; imports one's module when it is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+    def __init__(self, **attributes: Any) -> None:
+        """Register the commands by name and summary."""
+        super().__init__(**attributes)
+        for name, registered in COMMANDS.items():
+            self.add_command(TyperCommand(name, short_help=registered.summary))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        # One that is unknown is compared with all, to suggest what was meant.
-        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
-            if name not in self.commands:
-                self.add_command(_command(name), name)
-        return self.commands.get(cmd_name)
+        """Return a command, read from its module; None where there is none of the name."""
+        return _read(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Print the help, for which no command is read."""
+        from consumer_analytics.cli import help as overview
+
+        overview.show(self, ctx)
 
 
-def _command(name: str) -> Any:
-    module = import_module(f"consumer_analytics.cli.{COMMANDS[name]}")
+@cache
+def _read(name: str) -> Any:
+    # It would tell that it met a second error while it ended a COPY after the first, which is told.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    module = import_module(f"consumer_analytics.cli.{COMMANDS[name].module}")
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)
         group.name = name
         return group
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name)(getattr(module, COMMANDS[name]))
+    alone.command(name)(getattr(module, COMMANDS[name].module))
     return typer.main.get_command(alone)
 
 
+convert_only_what_must_be()
 app = typer.Typer(
     name="consumer-analytics",
-    cls=_Commands,
+    cls=LazyCommands,
     help="Exact customer and event snapshots per consumer, on PostgreSQL and Airflow.",
     no_args_is_help=True,
     add_completion=False,
@@ -73,6 +131,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import consumer_analytics
+
         typer.echo(consumer_analytics.__version__)
         raise typer.Exit
 

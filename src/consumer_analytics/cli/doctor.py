@@ -14,7 +14,7 @@ from consumer_analytics.cli.output import JsonFlag, err, harmless, out, print_js
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
-from consumer_analytics.operations import doctor as engine
+from consumer_analytics.operations.doctor import CHECKS, examine
 from consumer_analytics.operations.doctor.findings import Context, Examined, Finding, Verdict
 from consumer_analytics.settings import settings
 
@@ -41,9 +41,9 @@ def doctor(
     """
     with _context() as context, err.status("looking") as shown:
         examined = []
-        for one in engine.examine(
+        for one in examine(
             context,
-            (*engine.CHECKS, *local.CHECKS),
+            (*CHECKS, *local.CHECKS),
             fix=fix,
             notify=lambda text: shown.update(escape(text)),
         ):

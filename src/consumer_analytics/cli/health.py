@@ -1,4 +1,4 @@
-"""`consumer-analytics health`: the four measures, judged, and the cause."""
+"""`consumer-analytics health`: the measures, judged, and the cause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.formatting import amount, duration, exactly, moment
-from consumer_analytics.monitoring import health as engine
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.health import read as read_health
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -17,30 +18,30 @@ _COLOURS = {"normal": "green", "unknown": "yellow", "warning": "yellow", "critic
 
 
 def health(as_json: JsonFlag = False) -> None:
-    """Judge the four measures of health and name the cause.
+    """Judge the measures of health and name the cause.
 
     Exits with 0 where all is normal, 1 at a warning or where a measure cannot be taken, 2 where
     something is critical. (Where the command itself fails: 1, with one line on standard error.)
     """
     with connected(settings(), "health") as connection:
         schema.require_current(connection)
-        found = engine.read(connection, settings())
+        judged = read_health(connection, settings())
     if as_json:
-        print_json(found.as_json())
+        print_json(judged.as_json())
     else:
-        print_health(found)
-    raise typer.Exit(EXIT_CODES[found.state])
+        print_health(judged)
+    raise typer.Exit(EXIT_CODES[judged.state])
 
 
-def print_health(found: engine.Health) -> None:
+def print_health(judged: Health) -> None:
     """Show health to people."""
-    colour = _COLOURS[found.state]
-    out.print(f"health     [{colour}]{found.state}[/{colour}]")
-    say(f"figures    {found.cause.text}")
-    age = duration(found.watermark_age_seconds)
-    say(f"watermark  {exactly(found.watermark)}, {age} old; due {moment(found.due)}")
-    say(f"backlog    {found.backlog_events:,} events after the watermark")
-    say(f"next due   {moment(found.next_due)}")
+    colour = _COLOURS[judged.state]
+    out.print(f"health     [{colour}]{judged.state}[/{colour}]")
+    say(f"figures    {judged.cause.text}")
+    age = duration(judged.watermark_age_seconds)
+    say(f"watermark  {exactly(judged.watermark)}, {age} old; due {moment(judged.due)}")
+    say(f"backlog    {judged.backlog_events:,} events after the watermark")
+    say(f"next due   {moment(judged.next_due)}")
     print_table(
         ["measure", "value", "normal", "warning", "critical", "state"],
         [
@@ -50,9 +51,9 @@ def print_health(found: engine.Health) -> None:
                 *one.limits.values(),
                 one.state,
             ]
-            for one in found.measures
+            for one in judged.measures
         ],
     )
-    for one in found.measures:
+    for one in judged.measures:
         if one.state != "normal":
             say(f"{one.name}: {one.cause}")

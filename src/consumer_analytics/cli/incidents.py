@@ -10,7 +10,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.formatting import moment
-from consumer_analytics.monitoring import incidents as engine
+from consumer_analytics.monitoring.incidents import history, latest, open_incidents
 from consumer_analytics.settings import settings
 
 
@@ -23,19 +23,19 @@ def incidents(
     """Show the open incidents, those that are over, and each of their changes."""
     with connected(settings(), "incidents") as connection:
         schema.require_current(connection)
-        still = engine.open_incidents(connection)
-        latest = engine.latest(connection, limit)
-        changes = engine.history(connection, limit)
+        still = open_incidents(connection)
+        newest = latest(connection, limit)
+        changes = history(connection, limit)
     if as_json:
         print_json(
             {
                 "open": [one.as_json() for one in still],
-                "incidents": [one.as_json() for one in latest],
+                "incidents": [one.as_json() for one in newest],
                 "history": [one.as_json() for one in changes],
             }
         )
         return
-    if not latest:
+    if not newest:
         say("there was no incident")
         return
     say(f"{len(still)} open" if still else "none is open")
@@ -50,7 +50,7 @@ def incidents(
                 moment(one.closed_at) if one.closed_at else "open",
                 one.cause,
             ]
-            for one in latest
+            for one in newest
         ],
     )
     say("")

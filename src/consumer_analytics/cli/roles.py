@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
-from consumer_analytics.db import roles as engine
+from consumer_analytics.db.roles import PREFIX, apply
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 
@@ -17,7 +17,7 @@ from consumer_analytics.settings import settings
 def roles(
     prefix: Annotated[
         str, typer.Option(help="What the roles' names begin with; one per database of a server.")
-    ] = engine.PREFIX,
+    ] = PREFIX,
     tenant: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,7 +37,7 @@ def roles(
     Needs a superuser's login for this one command. Done twice, the second changes nothing.
     Make your logins members: GRANT consumer_analytics_etl TO your_login.
     """
-    done = engine.apply(
+    done = apply(
         settings(),
         prefix=prefix,
         add_tenants=[_pair(text) for text in tenant or []],

@@ -9,8 +9,8 @@ import typer
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
-from consumer_analytics.etl import run as engine
 from consumer_analytics.etl.models import RunSummary
+from consumer_analytics.etl.run import run as run_etl
 from consumer_analytics.formatting import duration, exactly
 from consumer_analytics.settings import settings
 
@@ -34,7 +34,7 @@ def run(
     """
     at = instants.parse(as_of, settings().zone) if as_of is not None else None
     with connected(settings(), "run") as connection:
-        summary = engine.run(connection, settings(), at=at, notify=warn)
+        summary = run_etl(connection, settings(), at=at, notify=warn)
     if as_json:
         print_json(summary.as_json())
     else:

@@ -15,7 +15,8 @@ from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions
 from consumer_analytics.formatting import exactly, moment, percent, size
 from consumer_analytics.operations import storage
-from consumer_analytics.reporting import status as engine
+from consumer_analytics.reporting.status import Status
+from consumer_analytics.reporting.status import read as read_status
 from consumer_analytics.settings import settings
 
 _REVISIONS = 20
@@ -47,7 +48,7 @@ def status(
         return
     with connected(settings(), "status") as connection:
         schema.require_current(connection)
-        found = engine.read(connection, settings().source_schema, consumers=consumers)
+        found = read_status(connection, settings().source_schema, consumers=consumers)
         stored = storage.measure(connection, settings())
     if as_json:
         print_json(
@@ -86,7 +87,7 @@ def _print_storage(stored: storage.Storage, free: int | None) -> None:
     )
     say("")
     say(f"storage    {size(stored.ours)} ({kinds}), grows by {size(growth)} a day")
-    thinning = stored.policy.every_days is not None
+    thinning = stored.policy.thins
     print_table(
         ["in", "ours", *(["without thinning"] if thinning else []), "the whole database"],
         [
@@ -138,7 +139,7 @@ def _revisions(*, as_json: bool) -> None:
     )
 
 
-def print_status(found: engine.Status) -> None:
+def print_status(found: Status) -> None:
     """Show a status to people."""
     mark = found.mark
     say(f"watermark  {exactly(mark.last_processed_timestamp)}")

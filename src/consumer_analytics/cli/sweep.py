@@ -11,7 +11,8 @@ from consumer_analytics.cli.output import JsonFlag, note, print_json, print_tabl
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import exactly
-from consumer_analytics.reconcile import sweep as engine
+from consumer_analytics.reconcile.sweep import SweepResult
+from consumer_analytics.reconcile.sweep import sweep as sweep_days
 from consumer_analytics.settings import settings
 
 AcceptPurged = Annotated[
@@ -47,7 +48,7 @@ def sweep(
         raise UsageError("give --days or --since, not both")
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
     with connected(settings(), "sweep") as connection:
-        result = engine.sweep(
+        result = sweep_days(
             connection,
             settings(),
             days=days,
@@ -61,7 +62,7 @@ def sweep(
         print_result(result)
 
 
-def print_result(result: engine.SweepResult) -> None:
+def print_result(result: SweepResult) -> None:
     """Tell people what a sweep found and did."""
     say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
     if result.days_corrected:

@@ -13,9 +13,10 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import watermark as engine
+from consumer_analytics.etl import watermark
 from consumer_analytics.formatting import exactly, moment
 from consumer_analytics.settings import settings
+from consumer_analytics.sql import JOB
 
 app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")
 
@@ -28,12 +29,12 @@ def show(as_json: JsonFlag = False) -> None:
     """Show the watermark and who moved it by hand."""
     with connected(settings(), "watermark show") as connection:
         schema.require_current(connection)
-        mark = engine.read(connection)
-        moves = engine.moves(connection)
+        mark = watermark.read(connection)
+        moves = watermark.moves(connection)
     if as_json:
         print_json(mark.as_json() | {"changes": [one.as_json() for one in moves]})
         return
-    say(f"job                {engine.JOB}")
+    say(f"job                {JOB}")
     say(f"processed up to    {exactly(mark.last_processed_timestamp)}")
     say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
     say(f"records processed  {mark.records_processed:,}")
@@ -59,7 +60,7 @@ def set_(
 @app.command()
 def reset(reason: Reason = "", yes: Yes = False, as_json: JsonFlag = False) -> None:
     """Set the watermark to 1970: the next run reads everything again."""
-    _move(engine.EPOCH, reason, yes=yes, as_json=as_json)
+    _move(watermark.EPOCH, reason, yes=yes, as_json=as_json)
 
 
 def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
@@ -67,7 +68,7 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
         schema.require_current(connection)
         if not yes:
             _confirm(f"Set the watermark to {exactly(to)}?")
-        before, after = engine.move(
+        before, after = watermark.move(
             connection, to, who=getpass.getuser(), reason=reason or "no reason given"
         )
     if as_json:

@@ -23,12 +23,13 @@ from typing import Any
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.calendar import intervals
 from consumer_analytics.errors import UsageError
 from consumer_analytics.orchestration import assets, backfill, dag_arguments
 
 with DAG(
-    dag_id="consumer_analytics_backfill",
+    dag_id=dag_ids.BACKFILL,
     description=f"Snapshots of a past range, by {intervals.choices()}",
     schedule=None,
     # It runs when it is asked to, and never by itself.

@@ -25,11 +25,12 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, get_current_context, task
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.orchestration import alerts, assets, dag_arguments, tasks
 from consumer_analytics.settings import settings
 
 with DAG(
-    dag_id="consumer_analytics_etl",
+    dag_id=dag_ids.ETL,
     description="Incremental snapshots of customers and events per consumer",
     schedule=settings().schedule,
     start_date=dag_arguments.start_date(),
@@ -41,7 +42,7 @@ with DAG(
     ),
 ) as dag:
 
-    @task
+    @task(task_id=dag_ids.EXTRACT_CUSTOMERS)
     def extract_customer_counts() -> str:
         """Count the customers as they stood at the run's instant.
 
@@ -53,7 +54,7 @@ with DAG(
         """
         return tasks.extract_customer_counts(get_current_context()["dag_run"])
 
-    @task
+    @task(task_id=dag_ids.EXTRACT_EVENTS)
     def extract_event_counts() -> str:
         """Count the events that the run takes in.
 
@@ -66,7 +67,7 @@ with DAG(
         """
         return tasks.extract_event_counts(get_current_context()["dag_run"])
 
-    @task(outlets=[assets.consumer_analytics()])
+    @task(task_id=dag_ids.LOAD, outlets=[assets.consumer_analytics()])
     def load_consumer_analytics() -> str:
         """Fold what was extracted, write all snapshots, move the watermark.
 

@@ -19,11 +19,12 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.orchestration import dag_arguments, maintenance
 from consumer_analytics.settings import settings
 
 with DAG(
-    dag_id="consumer_analytics_maintenance",
+    dag_id=dag_ids.MAINTENANCE,
     description="Remove old logs, metadata, snapshots and state; say how much room that made",
     schedule=settings().maintenance_schedule,
     start_date=dag_arguments.start_date(),

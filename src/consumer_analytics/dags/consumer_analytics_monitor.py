@@ -20,11 +20,12 @@ import datetime as dt
 
 from airflow.sdk import DAG, task
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.orchestration import alerts, dag_arguments
 from consumer_analytics.settings import settings
 
 with DAG(
-    dag_id="consumer_analytics_monitor",
+    dag_id=dag_ids.MONITOR,
     description="Judge health, note incidents, send mails, give the sign of life",
     schedule=settings().monitor_schedule,
     start_date=dag_arguments.start_date(),

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, task
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.orchestration import assets, dag_arguments, repairs
 from consumer_analytics.settings import settings
 
 with DAG(
-    dag_id="consumer_analytics_sweep",
+    dag_id=dag_ids.SWEEP,
     description="Recount the trailing days, repair and restate what differs",
     schedule=settings().sweep_schedule,
     start_date=dag_arguments.start_date(),

@@ -333,7 +333,10 @@ def scalar(connection: Connection, statement: sql.Composable | str, *values: Any
 
 
 def scalar_of(
-    connection: Connection, name: LiteralString, values: dict[str, Any], **parts: Any
+    connection: Connection,
+    name: LiteralString,
+    values: dict[str, Any] | None = None,
+    **parts: Any,
 ) -> Any:
     """Run a query file that answers one row, and return its first column."""
     row = connection.execute(query(name, **parts), values).fetchone()

@@ -123,7 +123,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedRoles:
     """What was done.
 
     Attributes:
@@ -180,7 +180,7 @@ def apply(
     prefix: str = PREFIX,
     add_tenants: Iterable[tuple[str, uuid.UUID]] = (),
     remove_tenants: Iterable[str] = (),
-) -> Applied:
+) -> AppliedRoles:
     """Create the roles where they are missing, and give each exactly its rights.
 
     Args:
@@ -224,7 +224,7 @@ def _apply(
     roles: dict[str, str],
     add_tenants: Iterable[tuple[str, uuid.UUID]],
     remove_tenants: Iterable[str],
-) -> Applied:
+) -> AppliedRoles:
     for name in roles.values():
         if not _exists(connection, name):
             connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
@@ -244,7 +244,7 @@ def _apply(
         )
     _set_tenants(connection, roles["tenant"], add_tenants, remove_tenants)
     unsafe = connection.execute(query("db/roles-unsafe-views"), {"tenant": roles["tenant"]})
-    return Applied(
+    return AppliedRoles(
         roles,
         tuple(sorted(grants, key=lambda one: (KINDS.index(one.role), one.kind, one.name))),
         _tenants(connection),

@@ -161,16 +161,12 @@ def _record(**event: Any) -> None:
     """Complete Alembic's record of a migration, in the migration's own transaction."""
     version = event["step"].up_revision_id
     migration = next(one for one in migrations() if one.version == version)
-    statement = "migrations-record" + ("-until-0015" if version < _ONE_RECORD else "")
-    _driver(event["ctx"].connection).execute(
-        query(f"db/{statement}"),
-        {
-            "version": version,
-            "name": migration.name,
-            "checksum": migration.checksum,
-            "product": consumer_analytics.__version__,
-        },
-    )
+    values = {"checksum": migration.checksum, "product": consumer_analytics.__version__}
+    statement = query("db/migrations-record")
+    if version < _ONE_RECORD:
+        values |= {"version": version, "name": migration.name}
+        statement = query("db/migrations-record-until-0015")
+    _driver(event["ctx"].connection).execute(statement, values)
 
 
 def _upgrade(connection: Connection) -> None:

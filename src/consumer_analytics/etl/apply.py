@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, watermark
+from consumer_analytics.etl import capture
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -55,36 +55,9 @@ def apply(
 
     Within the caller's transaction, under the job's lock.
     """
-    values = {
-        "bounds": list(plan.bounds),
-        "recount": plan.recount_multirange,
-        "start_day": plan.start_day if plan.start_day > dt.date.min else "-infinity",
-        "processed_day": _day_or_infinite(plan.job_state.processed_through),
-        "unseen_from": _unseen_from(plan.job_state.processed_through),
-        "advances": plan.until > plan.job_state.processed_through,
-        "snapshot_source": snapshot_source,
-        "job": watermark.JOB,
-        "reason": reason,
-        "recountable_from": plan.job_state.purged_before,
-        "snapshots": list(plan.snapshots),
-    }
-    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
     with timed(seconds, "fold"):
-        for name in ("etl/apply/events-slots", "etl/apply/events-changes"):
-            connection.execute(query(name, extracted_events=extracts.events), values)
-        corrected_from, found, vanished, of_many_days = connection.execute(
-            query("etl/apply/events-fold"), values
-        ).fetchone() or (None, 0, 0, False)
-        changes = query(
-            "etl/apply/events-changes-of-days"
-            if of_many_days
-            else "etl/apply/events-changes-of-a-day"
-        )
-        connection.execute(query("etl/apply/events-fold-totals", changes=changes))
-        connection.execute(query("etl/apply/events-fold-stray"))
-        if vanished:
-            connection.execute(query("etl/apply/events-forget-zeros"))
-        _advance(connection, plan, corrected_from)
+        corrections = _fold(connection, extracts, plan)
+        _advance(connection, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
     written = Written()
     if plan.snapshots:
@@ -92,15 +65,50 @@ def apply(
             snapshots = snapshots_of_plan(
                 connection, settings, extracts.customers, plan, snapshot_source
             )
-            written = _write_snapshots(connection, settings, plan, values, snapshots)
-    return replace(written, corrections=Corrections(corrected_from, found, vanished))
+            written = _write_snapshots(connection, settings, plan, reason, snapshots)
+    return replace(written, corrections=corrections)
+
+
+def _fold(connection: Connection, extracts: Extracts, plan: Plan) -> Corrections:
+    """Add what was extracted to the counts by day and to the totals."""
+    connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
+    recount = plan.recount_multirange
+    connection.execute(
+        query("etl/apply/events-slots", extracted_events=extracts.events),
+        {
+            "bounds": list(plan.bounds),
+            "recount": recount,
+            "start_day": plan.start_day if plan.start_day > dt.date.min else "-infinity",
+        },
+    )
+    connection.execute(
+        query("etl/apply/events-changes", extracted_events=extracts.events), {"recount": recount}
+    )
+    known = plan.job_state.processed_through
+    corrected_from, found, vanished, of_many_days = connection.execute(
+        query("etl/apply/events-fold"),
+        {
+            "recount": recount,
+            "processed_day": _day_or_infinite(known),
+            "unseen_from": _unseen_from(known),
+            "advances": plan.until > known,
+        },
+    ).fetchone() or (None, 0, 0, False)
+    changes = query(
+        "etl/apply/events-changes-of-days" if of_many_days else "etl/apply/events-changes-of-a-day"
+    )
+    connection.execute(query("etl/apply/events-fold-totals", changes=changes))
+    connection.execute(query("etl/apply/events-fold-stray"))
+    if vanished:
+        connection.execute(query("etl/apply/events-forget-zeros"))
+    return Corrections(corrected_from, found, vanished)
 
 
 def _write_snapshots(
     connection: Connection,
     settings: Settings,
     plan: Plan,
-    values: dict[str, Any],
+    reason: str,
     snapshots: tuple[sql.Composable, dict[str, Any]],
 ) -> Written:
     """Insert a plan's snapshots; where some are there, restate those that say something else."""
@@ -109,9 +117,11 @@ def _write_snapshots(
         return query("etl/apply/rows-unknown-consumers", settings.source_schema, rendered=rendered)
 
     rendered, bound = snapshots
+    there = {"snapshots": list(plan.snapshots)}
+    recountable = {"recountable_from": plan.job_state.purged_before}
     inserted = 0
     spared = bool(not_recountable(plan))
-    if not spared and not scalar_of(connection, "shared/snapshots-are-there", values):
+    if not spared and not scalar_of(connection, "shared/snapshots-are-there", there):
         new = query(
             "etl/apply/snapshots-insert-new",
             rendered=rendered,
@@ -123,10 +133,12 @@ def _write_snapshots(
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
     if spared:
-        connection.execute(query("etl/apply/snapshots-spare-purged"), values)
+        connection.execute(query("etl/apply/snapshots-spare-purged"), recountable)
     inserted += connection.execute(query("shared/snapshots-insert")).rowcount
-    restated = connection.execute(query("shared/snapshots-restate"), values).rowcount
-    restated += connection.execute(query("shared/snapshots-withdraw"), values).rowcount
+    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    restated += connection.execute(
+        query("shared/snapshots-withdraw"), {"reason": reason, **there, **recountable}
+    ).rowcount
     unknown = scalar(connection, unknown_in(sql.Identifier("pg_temp", "rendered_snapshots")))
     return Written(inserted, restated, tuple(unknown or ()))
 
@@ -177,7 +189,6 @@ def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None)
             "purged": state.purged_before,
             "after": min(changed, default=None),
             "touched": state.touched_notes > 0,
-            "job": watermark.JOB,
         },
     )
     if changed:

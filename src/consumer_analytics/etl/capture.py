@@ -328,7 +328,7 @@ def _resolve(connection: Connection, settings: Settings) -> None:
     with consistent(connection):
         connection.execute(
             query("etl/capture/resolve", settings.source_schema),
-            {"processed_through": watermark.processed_through(connection), "job": watermark.JOB},
+            {"processed_through": watermark.processed_through(connection)},
         )
 
 

@@ -45,7 +45,7 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
     if fresh:
         counted = _counted(settings, fresh, plan.bounds)
         connection.execute(query("etl/events/extract-more", counted=counted))
-    rows = scalar_of(connection, "etl/events/extracted", {})
+    rows = scalar_of(connection, "etl/events/extracted")
     return EventExtract(rows, round(time.monotonic() - started, 3))
 
 

@@ -29,7 +29,7 @@ _Figures = TypeVar("_Figures", CustomerExtract, EventExtract)
 
 
 @dataclass(frozen=True)
-class Part(Generic[_Figures]):
+class Extraction(Generic[_Figures]):
     """One of the two extracts.
 
     Attributes:
@@ -50,8 +50,8 @@ class Part(Generic[_Figures]):
         return sql.Identifier("consumer_analytics_internal", f"extracted_{self.name}")
 
 
-CUSTOMERS = Part("customers", extract_customers, CustomerExtract, EXTRACTED_CUSTOMERS)
-EVENTS = Part("events", extract_events, EventExtract, EXTRACTED_EVENTS)
+CUSTOMERS = Extraction("customers", extract_customers, CustomerExtract, EXTRACTED_CUSTOMERS)
+EVENTS = Extraction("events", extract_events, EventExtract, EXTRACTED_EVENTS)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def events(connection: Connection, settings: Settings, run: Run) -> EventExtract
     return _leave(connection, settings, run, EVENTS)
 
 
-def _leave(connection: Connection, settings: Settings, run: Run, part: Part[_Figures]) -> _Figures:
+def _leave(
+    connection: Connection, settings: Settings, run: Run, part: Extraction[_Figures]
+) -> _Figures:
     """Make one extract in a transaction of its own; after a twin of it, if one was at work."""
     for attempt in range(_TRIES):
         try:
@@ -109,7 +111,7 @@ def _leave(connection: Connection, settings: Settings, run: Run, part: Part[_Fig
     raise AssertionError("unreachable")
 
 
-def hand_over(connection: Connection, run_id: int, part: Part[Any]) -> None:
+def hand_over(connection: Connection, run_id: int, part: Extraction[Any]) -> None:
     """Leave what this transaction has extracted for the session that loads."""
     connection.execute(query(f"etl/extract/{part.name}-hand-over"), {"run_id": run_id})
 
@@ -119,7 +121,7 @@ def take(
     settings: Settings,
     run: Run,
     plan: Plan,
-    part: Part[_Figures],
+    part: Extraction[_Figures],
     notify: Callable[[str], None],
 ) -> tuple[sql.Composable, _Figures]:
     """Return where a plan's extract is: the one left for the run where it fits, or a new one.
@@ -140,7 +142,7 @@ def take(
     return part.made, part.make(connection, settings, plan)
 
 
-def forget(connection: Connection, run_id: int, part: Part[Any]) -> None:
+def forget(connection: Connection, run_id: int, part: Extraction[Any]) -> None:
     """Drop what an extract has left, if it has, within the caller's transaction."""
     connection.execute(query("etl/extract/remove"), {"run_id": run_id, "part": part.name})
     connection.execute(sql.SQL("delete from {} where run_id = %s").format(part.left), [run_id])

@@ -53,7 +53,7 @@ def read(connection: Connection, settings: Settings, *, accept_purged: bool = Fa
             not happen.
     """
     processed, version, purged, touched, notes, restates_from = connection.execute(
-        query("etl/job_state/read", settings.source_schema), {"job": watermark.JOB}
+        query("etl/job_state/read", settings.source_schema)
     ).fetchone() or (MINUS_INFINITY, 0, None, [], 0, None)
     return JobState(
         watermark.read(connection).last_processed_timestamp,

@@ -116,7 +116,6 @@ def _finish(
             "to": max(mark.last_processed_timestamp, run.reached_at),
             "records": summary.new_events + summary.new_customers,
             "summary": document,
-            "job": watermark.JOB,
         },
     )
     connection.execute(query("etl/load/runs-finish"), {"summary": document, "run_id": run.run_id})

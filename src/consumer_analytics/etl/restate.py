@@ -45,7 +45,7 @@ def restate(
     restated = 0
     while True:
         with consistent(connection):
-            after = scalar_of(connection, "etl/restate/state-restate-from", {"job": watermark.JOB})
+            after = scalar_of(connection, "etl/restate/state-restate-from")
             if after is None:
                 return restated
             state = job_state.read(connection, settings, accept_purged=accept_purged)
@@ -63,7 +63,7 @@ def restate(
             # First, so that what the recount below may find moves it back again.
             connection.execute(
                 query("etl/restate/state-restated"),
-                {"after": chunk[-1][0] if more else None, "job": watermark.JOB},
+                {"after": chunk[-1][0] if more else None},
             )
             if chunk:
                 notify(_restating(chunk))

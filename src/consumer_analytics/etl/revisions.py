@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl.keys import PROVENANCE
 from consumer_analytics.sql import query
-
-_PROVENANCE = ("snapshot_source", "etl_job", "window_start", "window_end")
 
 
 @dataclass(frozen=True)
@@ -72,5 +71,5 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[A
     return {
         key: (old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key.rpartition(".")[2] not in _PROVENANCE
+        if old.get(key) != new.get(key) and key.rpartition(".")[2] not in PROVENANCE
     }

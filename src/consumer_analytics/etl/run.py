@@ -127,9 +127,7 @@ def _record(
                 "held_back_by": Jsonb(list(held_back_by)),
             },
         )
-        connection.execute(
-            query("shared/watermark-status"), {"status": "running", "job": watermark.JOB}
-        )
+        connection.execute(query("shared/watermark-status"), {"status": "running"})
     return Run(run_id, key, source, requested, reached, named, held_back_by)
 
 
@@ -155,7 +153,7 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
         if not isinstance(error, BusyError):
             connection.execute(
                 query("etl/run/watermark-failed"),
-                {"failure": Jsonb({"run_key": run_key, **failure}), "job": watermark.JOB},
+                {"failure": Jsonb({"run_key": run_key, **failure})},
             )
         connection.execute(query("etl/run/failed"), {"failure": Jsonb(failure), "key": run_key})
 

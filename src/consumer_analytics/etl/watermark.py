@@ -11,9 +11,8 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.errors import SchemaError
-from consumer_analytics.sql import query
+from consumer_analytics.sql import JOB, query
 
-JOB = "consumer_analytics_daily"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -56,7 +55,7 @@ def read(connection: Connection, *, for_update: bool = False) -> Watermark:
         SchemaError: somebody deleted the row.
     """
     lock = sql.SQL("for update" if for_update else "")
-    row = connection.execute(query("etl/watermark/read", lock=lock), {"job": JOB}).fetchone()
+    row = connection.execute(query("etl/watermark/read", lock=lock)).fetchone()
     if row is None:
         raise SchemaError(
             f"etl_job_watermarks has no row {JOB}; set it with `consumer-analytics watermark reset`"
@@ -66,9 +65,7 @@ def read(connection: Connection, *, for_update: bool = False) -> Watermark:
 
 def processed_through(connection: Connection) -> dt.datetime:
     """Return how far the counts themselves reach, wherever the watermark is."""
-    through: dt.datetime | None = scalar_of(
-        connection, "etl/watermark/state-processed-through", {"job": JOB}
-    )
+    through: dt.datetime | None = scalar_of(connection, "etl/watermark/state-processed-through")
     return MINUS_INFINITY if through is None else through
 
 
@@ -84,12 +81,11 @@ def move(
         The watermark before and after.
     """
     with connection.transaction():
-        row = connection.execute(query("etl/watermark/lock"), {"job": JOB}).fetchone()
+        row = connection.execute(query("etl/watermark/lock")).fetchone()
         before: dt.datetime = row[0] if row else EPOCH
         connection.execute(
             query("etl/watermark/move"),
             {
-                "job": JOB,
                 "to": to,
                 "metadata": Jsonb(
                     {
@@ -104,7 +100,7 @@ def move(
         )
         connection.execute(
             query("etl/watermark/changes-put"),
-            {"job": JOB, "who": who, "from": before, "to": to, "reason": reason},
+            {"who": who, "from": before, "to": to, "reason": reason},
         )
     return before, to
 
@@ -140,5 +136,5 @@ class WatermarkMove:
 
 def moves(connection: Connection, limit: int = 10) -> list[WatermarkMove]:
     """Return the latest moves by our command, the newest first."""
-    rows = connection.execute(query("etl/watermark/changes-list"), {"job": JOB, "limit": limit})
+    rows = connection.execute(query("etl/watermark/changes-list"), {"limit": limit})
     return [WatermarkMove(*row) for row in rows]

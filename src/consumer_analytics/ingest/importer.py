@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +22,7 @@ from psycopg.copy import QueuedLibpqWriter
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.errors import ImportRefusedError
-from consumer_analytics.etl import sources, watermark
+from consumer_analytics.etl import sources
 from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
@@ -227,22 +227,22 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
     taken = table_columns(connection, settings.source_schema, file.table)
     if file.table == "consumers":
         # Not now: whoever imports history wants its consumers in the snapshots of the past.
-        taken["created_at"] = (taken["created_at"][0], _ALWAYS)
+        taken["created_at"] = replace(taken["created_at"], default=_ALWAYS)
     stage = _Stage(
         settings.source_schema,
         path,
         file.table,
         [name for name in file.columns if name in taken],
         {},
-        frozenset(name for name, (_, default) in taken.items() if default),
+        frozenset(name for name, target in taken.items() if target.default),
         TableReport(file.table, file.name),
     )
     stage.report.ignored_columns = [*file.ignored, *(n for n in file.columns if n not in taken)]
     for name in stage.columns:
-        column_type, default = taken[name]
-        value = sql.SQL("{}::{}").format(sql.Identifier("staged", name), sql.SQL(column_type))
-        if default:
-            value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(default))
+        target = taken[name]
+        value = sql.SQL("{}::{}").format(sql.Identifier("staged", name), sql.SQL(target.type))
+        if target.default:
+            value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(target.default))
         stage.insertable[name] = value
     if file.table == "consumers" and "created_at" not in stage.columns:
         stage.insertable["created_at"] = sql.SQL(_ALWAYS)
@@ -250,17 +250,26 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
     return stage
 
 
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column of the user's own table, in words of the catalogue to put into a statement.
+
+    Attributes:
+        type: what values are cast to.
+        default: what fills a gap; None where the column may be empty, or has no default.
+    """
+
+    type: str
+    default: str | None
+
+
 def table_columns(
     connection: Connection, source_schema: str, table: str
-) -> dict[str, tuple[str, str | None]]:
-    """Return a source table's columns: the type to cast to, and the default that fills a gap.
-
-    The default is there only for columns that must not be empty. Both are the
-    catalogue's own words, to be put into a statement as they are.
-    """
+) -> dict[str, TargetColumn]:
+    """Return a source table's columns, by name."""
     target = sql.Identifier(source_schema, table).as_string(connection)
     return {
-        name: (column_type, default)
+        name: TargetColumn(column_type, default)
         for name, column_type, default in connection.execute(
             query("ingest/importer/columns"), {"table": target}
         )
@@ -554,7 +563,7 @@ def invalidate_extracts(connection: Connection) -> dt.datetime:
     Returns:
         How far runs have processed. Rows from before need `touch_days`.
     """
-    row = connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB}).fetchone()
+    row = connection.execute(query("shared/extracts-outdate")).fetchone()
     return row[0] if row else MINUS_INFINITY
 
 

@@ -342,7 +342,7 @@ class _Maker:
         # An enumeration needs a cast, and may stand for any text of a user's table.
         self._types = {
             f"type_of_{column}": sql.SQL(
-                importer.table_columns(connection, settings.source_schema, table)[column][0]
+                importer.table_columns(connection, settings.source_schema, table)[column].type
             )
             for table, column in (("customers", "status"), ("customer_events", "event_type"))
         }

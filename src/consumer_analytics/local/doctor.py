@@ -14,6 +14,9 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from consumer_analytics.airflow import configuration
+from consumer_analytics.airflow.api import AirflowApi
+from consumer_analytics.airflow.processes import API_SERVER
 from consumer_analytics.errors import UpError
 from consumer_analytics.formatting import size
 from consumer_analytics.local.home import Home, socket_folder
@@ -86,7 +89,7 @@ def _days_left(context: Context, free: int) -> int | None:
 def system(context: Context) -> Finding:
     """Tell whether what `up` has set up here runs, and its web server answers."""
     home = Home(context.settings.home)
-    if not (home.airflow / "airflow.cfg").exists():
+    if not (home.airflow / configuration.FILE).exists():
         return ok("Airflow is not set up by `consumer-analytics up` here: not looked at")
     if not _is_up(home):
         return Finding(
@@ -96,15 +99,14 @@ def system(context: Context) -> Finding:
             "it was stopped or killed, or the machine was started again: nothing runs on schedule",
             Fix("consumer-analytics up"),
         )
-    url = f"http://127.0.0.1:{context.settings.airflow_port}/api/v2/monitor/health"
     try:
-        answer = httpx.get(url, timeout=_SECONDS, trust_env=False)
-        answer.raise_for_status()
+        with AirflowApi(configuration.api_url(context.settings.airflow_port), "", "") as api:
+            api.require_answer(_SECONDS)
     except httpx.HTTPError as error:
         return Finding(
             Verdict.PROBLEM,
             f"Airflow's web server does not answer on port {context.settings.airflow_port}",
-            (f"{type(error).__name__}: {error}", f"its log is {home.logs / 'api-server.log'}"),
+            (f"{type(error).__name__}: {error}", f"its log is {home.logs / f'{API_SERVER}.log'}"),
             "it hangs, is just starting, or listens on another port; tasks cannot report to it, so "
             "runs stand still",
             Fix("consumer-analytics doctor --fix", _restart_web),
@@ -127,7 +129,7 @@ def _is_up(home: Home) -> bool:
 
 
 def _restart_web(context: Context) -> str:
-    return restarts(context.settings)(["api-server"])
+    return restarts(context.settings)([API_SERVER])
 
 
 def restarter(settings: Settings) -> Callable[[Sequence[str]], str] | None:
@@ -172,11 +174,9 @@ def _await(names: Sequence[str], settings: Settings) -> None:
     Raises:
         UpError: it has not for long.
     """
-    from consumer_analytics.airflow.api import AirflowApi
-
-    wanted = {"api-server", *(name.replace("-", "_") for name in names)}
+    wanted = {API_SERVER, *(name.replace("-", "_") for name in names)}
     deadline = time.monotonic() + _RESTART_SECONDS
-    with AirflowApi(f"http://127.0.0.1:{settings.airflow_port}", "", "") as api:
+    with AirflowApi(configuration.api_url(settings.airflow_port), "", "") as api:
         while missing := sorted(wanted & set(api.unhealthy())):
             if time.monotonic() > deadline:
                 raise UpError(f"{', '.join(missing)} did not become healthy after the restart")

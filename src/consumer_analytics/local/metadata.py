@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from consumer_analytics.airflow import metadata_tables
 from consumer_analytics.errors import UpError, one_line
 
 ROLE = "airflow_meta"
@@ -153,11 +154,7 @@ class Metadata:
     def revision(self) -> str | None:
         """Return the revision of Airflow's schema; None where it has none yet."""
         with psycopg.connect(self.conninfo) as connection:
-            try:
-                row = connection.execute("select version_num from alembic_version").fetchone()
-            except psycopg.errors.UndefinedTable:
-                return None
-        return str(row[0]) if row else None
+            return metadata_tables.revision(connection)
 
     def drop_views(self) -> None:
         """Drop the view that earlier versions made here, in the way of Airflow's migrations."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
-import json
 import shlex
 import signal
 import socket
@@ -26,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
-from consumer_analytics.airflow import pauses
+from consumer_analytics.airflow import dag_ids, pauses, processes, states, task_logs
+from consumer_analytics.airflow.configuration import PASSWORDS, USER
+from consumer_analytics.airflow.dag_ids import DAGS
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
@@ -48,8 +49,14 @@ from consumer_analytics.settings import PREFIX, Settings
 if TYPE_CHECKING:
     from consumer_analytics.airflow.api import AirflowApi
 
-DAG = "consumer_analytics_etl"
-DAG_FILES = Path(__file__).parents[1] / "dags"
+DAG = dag_ids.ETL
+#: Seconds that each process has to end by itself; the scheduler lets running tasks end.
+_PATIENCE = {
+    processes.API_SERVER: 2,
+    processes.SCHEDULER: 10,
+    processes.DAG_PROCESSOR: 3,
+    processes.TRIGGERER: 3,
+}
 _POLL_SECONDS = 0.5
 # A busy machine takes its time; what has died is noticed long before.
 _START_SECONDS = 600
@@ -100,7 +107,7 @@ def up(settings: Settings, options: UpOptions, notifier: Notifier) -> None:
     """
     home = Home(settings.home)
     home.prepare()
-    settings = settings.model_copy(update={"home": home.path})
+    settings = settings.replaced({"home": home.path})
     with home.held(), _Interrupts(notifier) as interrupts, ExitStack() as stack:
         # The last thing done: nothing that ran in this home outlives it.
         stack.callback(sweep, home)
@@ -205,7 +212,7 @@ class _System:
 
     def _start_airflow(self) -> None:
         from consumer_analytics.airflow.api import AirflowApi
-        from consumer_analytics.local.airflow_config import USER, AirflowHome
+        from consumer_analytics.local.airflow_home import AirflowHome
         from consumer_analytics.local.metadata import Metadata
 
         secrets = self._home.secrets()
@@ -221,23 +228,19 @@ class _System:
         self._supervision = Supervision(
             self._home,
             [
-                Component("api-server", "airflow api-server", patience=2),
-                # Lets running tasks end. Logs are on this machine's disk, where the web
-                # server reads them: no servers for them, no ports.
-                Component("scheduler", "airflow scheduler --skip-serve-logs", patience=10),
-                Component("dag-processor", "airflow dag-processor", patience=3),
-                Component("triggerer", "airflow triggerer --skip-serve-logs", patience=3),
+                Component(name, command, patience=_PATIENCE[name])
+                for name, command in processes.COMMANDS.items()
             ],
             airflow.environment(),
         )
         self._stack.callback(self._stop_airflow)
-        with AirflowApi(airflow.api_url, USER, secrets.admin_password) as api:
+        with AirflowApi(airflow.configuration.api_url, USER, secrets.admin_password) as api:
             with self._notifier.step("starting Airflow") as detail:
                 self._supervision.start()
                 self._wait(api.unhealthy, _START_SECONDS, detail, "Airflow did not become healthy")
             with self._notifier.step(f"reading the DAG {DAG}") as detail:
                 self._wait(
-                    lambda: [] if api.has_dag(DAG) else ["dag-processor"],
+                    lambda: [] if api.has_dag(DAG) else [processes.DAG_PROCESSOR],
                     _START_SECONDS,
                     detail,
                     "Airflow did not read the DAG",
@@ -274,7 +277,7 @@ class _System:
 
     def _let_others_run(self, api: AirflowApi) -> None:
         """Let our other DAGs run as well: new ones are paused."""
-        others = sorted({path.stem for path in DAG_FILES.glob("consumer_analytics_*.py")} - {DAG})
+        others = sorted({*DAGS} - {DAG})
         with self._notifier.step("letting the other DAGs run") as detail:
             self._wait(
                 lambda: [dag for dag in others if not api.has_dag(dag)],
@@ -295,38 +298,30 @@ class _System:
         reported: set[Path] = set()
         while True:
             state, seconds = api.run_state(DAG, run_id)
-            if state == "success":
+            if state == states.SUCCESS:
                 detail(f"{duration(seconds)} from start to end" if seconds is not None else "")
                 return
             # One run at a time: the schedule's may be at work before ours.
-            at_work = (api.run_ahead(DAG) if state == "queued" else None) or run_id
+            at_work = (api.run_ahead(DAG) if state == states.QUEUED else None) or run_id
             tasks = api.task_states(DAG, at_work)
             for task, its_state in tasks.items():
-                log = self._task_log(at_work, task)
+                log = task_logs.latest(task_logs.folder(self._home.airflow), DAG, at_work, task)
                 if (
-                    its_state in ("up_for_retry", "failed")
+                    its_state in (states.UP_FOR_RETRY, states.FAILED)
                     and log is not None
                     and log not in reported
                 ):
                     reported.add(log)
-                    again = ", it is tried again" if its_state == "up_for_retry" else ""
-                    self._notifier.warn(f"{_error_of(log)}{again}; the log is {log}")
-            if state == "failed":
+                    again = ", it is tried again" if its_state == states.UP_FOR_RETRY else ""
+                    self._notifier.warn(f"{task_logs.first_error(log)}{again}; the log is {log}")
+            if state == states.FAILED:
                 raise UpError(f"the run {run_id} of {DAG} failed")
             if time.monotonic() > deadline:
                 raise UpError(f"the run {run_id} of {DAG} is {state} after {_RUN_SECONDS} s")
-            shown = ", ".join(f"{task} {of}" for task, of in tasks.items() if of != "success")
+            shown = ", ".join(f"{task} {of}" for task, of in tasks.items() if of != states.SUCCESS)
             detail(f"after {at_work}: {shown or state}" if at_work != run_id else shown or state)
             self._look()
             time.sleep(0.2)
-
-    def _task_log(self, run_id: str, task: str) -> Path | None:
-        """Return the log of a task's latest try."""
-        folder = self._home.airflow / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
-        logs = sorted(
-            (folder / f"task_id={task}").glob("attempt=*.log"), key=lambda log: log.stat().st_mtime
-        )
-        return logs[-1] if logs else None
 
     def _wait(
         self,
@@ -355,11 +350,9 @@ class _System:
 
     def _tell_addresses(self) -> None:
         if self._options.airflow:
-            from consumer_analytics.local.airflow_config import USER
-
             self._notifier.say(
                 f"Airflow   http://localhost:{self._settings.airflow_port}  "
-                f"user {USER}, password in {self._home.airflow / 'passwords.json'}"
+                f"user {USER}, password in {self._home.airflow / PASSWORDS}"
             )
             self._notifier.say(
                 f"          AIRFLOW_HOME={shlex.quote(str(self._home.airflow))} "
@@ -394,16 +387,6 @@ class _System:
         if self._supervision is not None:
             for line in self._supervision.check():
                 self._notifier.warn(line)
-
-
-def _error_of(log: Path) -> str:
-    """Return the first error in a task's log, which is one JSON document per line."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError, AttributeError):
-            entry = json.loads(line)
-            if entry.get("level") in ("error", "critical"):
-                return " ".join(str(entry.get("event")).split())
-    return "a task failed"
 
 
 # -- what is in the way ----------------------------------------------------------

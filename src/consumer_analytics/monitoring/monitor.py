@@ -10,17 +10,17 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeartbeatError
 from consumer_analytics.monitoring import heartbeat, incidents
 from consumer_analytics.monitoring.health import Health
-from consumer_analytics.monitoring.notifications import outbox, smtp
+from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.settings import Settings
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What a pass found and did.
+    """What came of a pass.
 
     Attributes:
         health: as it was judged.
-        delivery: of the mails that waited.
+        delivery: of the messages that waited.
         beaten: whether the dead-man's signal was given; None where none is configured.
     """
 
@@ -38,33 +38,29 @@ def watch(
 ) -> Pass:
     """Do one pass.
 
-    The dead-man's signal is given where nothing is critical and no mail has waited for
-    long: where mail cannot go out, the outside watcher is the one who is left to tell.
+    The dead-man's signal is given where nothing is critical and no message has waited for
+    long: where none can go out, the outside watcher is the one who is left to tell.
 
     Args:
         connection: in autocommit, outside of a transaction.
-        settings: limits, mail server, signal.
+        settings: limits, channels, signal.
         now: the instant to judge at; None for the server's clock.
-        warn: told what could not be done.
+        warn: gets a line for each thing that could not be done.
     """
-    found = incidents.check(connection, settings, now=now)
+    judged = incidents.check(connection, settings, now=now)
     delivery = outbox.deliver(connection, settings, now=now)
     if delivery.error is not None:
         warn(f"{delivery.waiting} mails wait: {delivery.error}")
-    for who, why in delivery.refused.items():
-        warn(f"the mail server refused {who}: {why}")
+    for one in delivery.refused:
+        warn(f"{one.server} refused {one.recipient}: {one.reason}")
     if not heartbeat.is_wanted(settings):
-        return Pass(found, delivery, None)
-    overdue = (
-        smtp.is_wanted(settings)
-        and delivery.oldest is not None
-        and found.at - delivery.oldest >= outbox.OVERDUE
-    )
-    if found.state == "critical" or overdue:
-        return Pass(found, delivery, beaten=False)
+        return Pass(judged, delivery, None)
+    overdue = delivery.oldest is not None and judged.at - delivery.oldest >= outbox.OVERDUE
+    if judged.state == "critical" or overdue:
+        return Pass(judged, delivery, beaten=False)
     try:
         heartbeat.beat(settings)
     except HeartbeatError as error:
         warn(str(error))
-        return Pass(found, delivery, beaten=False)
-    return Pass(found, delivery, beaten=True)
+        return Pass(judged, delivery, beaten=False)
+    return Pass(judged, delivery, beaten=True)

@@ -9,16 +9,17 @@ be, so that its gain shows before it is turned on.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
+from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.calendar import instants
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.db.connection import Connection, scalar
-from consumer_analytics.operations.retention import Policy
+from consumer_analytics.operations.thinning import Policy, SnapshotInstant
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -47,7 +48,6 @@ class Storage:
         bytes_of_a_snapshot: all its rows.
         instants: of the snapshots that are there.
         policy: which snapshots are kept.
-        settings: for days and weeks.
     """
 
     at: dt.datetime
@@ -59,7 +59,6 @@ class Storage:
     bytes_of_a_snapshot: float
     instants: tuple[dt.datetime, ...]
     policy: Policy
-    settings: Settings
 
     @property
     def ours(self) -> int:
@@ -85,25 +84,13 @@ class Storage:
     def _snapshots_in(self, days: int, *, thinning: bool) -> float:
         """Return what the snapshots' bytes will have changed by."""
         new = self.snapshots_a_day * days
-        if not thinning or self.policy.every_days is None:
+        if not thinning or not self.policy.thins:
             return new * self.bytes_of_a_snapshot
-        kept = self._kept_of_what_is_there(days) + self._kept_of_new_ones(days)
+        then = self.at + dt.timedelta(days=days)
+        kept = len(self.policy.kept(map(SnapshotInstant, self.instants), then))
+        kept_of_new = self.policy.kept_of_new(self.snapshots_a_day, days)
         # A file shrinks only at its end, and what was thinned is used again.
-        return max(kept - len(self.instants), 0) * self.bytes_of_a_snapshot
-
-    def _kept_of_new_ones(self, days: int) -> float:
-        every, daily = self.policy.every_days or days, self.policy.daily_days
-        rate = self.snapshots_a_day
-        by_day = days if daily is None else min(days, daily)
-        return (
-            rate * min(days, every)
-            + min(rate, 1) * max(by_day - every, 0)
-            + min(rate, 1 / _WEEK) * max(days - by_day, 0)
-        )
-
-    def _kept_of_what_is_there(self, days: int) -> int:
-        horizons = self.policy.horizons(self.settings, self.at + dt.timedelta(days=days))
-        return len(kept(self.instants, *horizons, self.settings))
+        return max(kept + kept_of_new - len(self.instants), 0) * self.bytes_of_a_snapshot
 
     def days_until(self, full: Callable[[int], bool]) -> int | None:
         """Return in how many days something is full; None where not within ten years."""
@@ -130,7 +117,7 @@ class Storage:
             "snapshots_a_day": round(self.snapshots_a_day, 3),
             "rows_of_a_snapshot": self.rows_of_a_snapshot,
             "bytes_of_a_snapshot": round(self.bytes_of_a_snapshot),
-            "thinning": self.policy.every_days is not None,
+            "thinning": self.policy.thins,
             "forecast": [
                 {
                     "days": days,
@@ -143,34 +130,19 @@ class Storage:
         }
 
 
-def kept(
-    there: Sequence[dt.datetime],
-    every_from: dt.datetime,
-    daily_from: dt.datetime,
-    settings: Settings,
-) -> list[dt.datetime]:
-    """Return which instants a policy keeps, as `snapshots-thinnable.sql` does."""
-    places: dict[Any, dt.datetime] = {}
-    for at in sorted(there):
-        if at > every_from:
-            places[at] = at
-            continue
-        # A midnight ends its day.
-        wall = at.astimezone(settings.zone).replace(tzinfo=None) - dt.timedelta(microseconds=1)
-        day = wall.date()
-        if at <= daily_from:
-            places["week", day - dt.timedelta(days=day.weekday())] = at
-        else:
-            places["day", day] = at
-    return list(places.values())
-
-
 def measure(connection: Connection, settings: Settings) -> Storage:
     """Measure what is there and what it grows by."""
     schema = settings.source_schema
     now = instants.now(connection)
+    tables = AirflowTables.find(connection)
     sizes: dict[str, int] = dict(
-        connection.execute(query("operations/storage/sizes"), {"source_schema": schema}).fetchall()
+        connection.execute(
+            query("operations/storage/sizes"),
+            {
+                "source_schema": schema,
+                "airflow_schema": tables.schema if tables is not None else None,
+            },
+        ).fetchall()
     )
     rows, revisions, cells, events, weights = connection.execute(
         query("operations/storage/rates"),
@@ -203,7 +175,6 @@ def measure(connection: Connection, settings: Settings) -> Storage:
         rows * weigh["snapshots"],
         there,
         Policy.of(settings),
-        settings,
     )
 
 

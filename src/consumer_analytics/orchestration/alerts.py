@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from consumer_analytics.airflow import dag_ids, states
+from consumer_analytics.airflow.processes import is_dag_test
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import ConsumerAnalyticsError, one_line
+from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
@@ -41,7 +42,6 @@ _NO_ERROR = (
     "no error was reported: the task's process was killed, or could not start; the ends of its log "
     "and of the scheduler's say more"
 )
-_ENDED = frozenset({"success", "failed"})
 _DEADLINE_CALLBACK = "consumer_analytics.orchestration.alerts.deadline_missed"
 
 
@@ -94,16 +94,43 @@ def _tell(config: Settings, failure: Failure) -> None:
 
 
 def _tell_directly(config: Settings, failure: Failure) -> None:
-    """Send the mail past the database, which cannot be reached, once for each run."""
+    """Send the message past the database, which cannot be reached, once for each run."""
     from consumer_analytics.monitoring import incidents
-    from consumer_analytics.monitoring.notifications import messages, smtp
+    from consumer_analytics.monitoring.notifications.channels import configured
+    from consumer_analytics.monitoring.notifications.message import Message
 
-    if not smtp.is_wanted(config):
-        return
     # The monitor would tell it every few minutes.
-    monitor = incidents.MONITOR
+    monitor = dag_ids.MONITOR
     subject = monitor if failure.dag_id == monitor else f"{failure.dag_id} {failure.run_id}"
-    mark = _mark(config, subject)
+    message = Message(
+        kind="failure",
+        at=failure.failed_at,
+        database="out of reach",
+        failures=(failure,),
+        next=incidents.next_steps_after(failure),
+    )
+    digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
+    problems = []
+    for channel in configured(config):
+        mark = _mark(config, f"{channel.name} {subject}")
+        if not _is_first(config, mark):
+            continue
+        try:
+            channel.send(config, message, message_id=f"consumer-analytics.{digest}")
+        except BaseException as error:
+            mark.unlink(missing_ok=True)
+            if not isinstance(error, ChannelError):
+                raise
+            # The other channels are to tell it all the same.
+            problems.append(error)
+        else:
+            log.info("sent past the database, by %s: %s", channel.name, message.subject)
+    if problems:
+        raise problems[0]
+
+
+def _is_first(config: Settings, mark: Path) -> bool:
+    """Mark that somebody tells it now; whether nobody did a while ago."""
     pace = config.alert_reminder or float("inf")
     with contextlib.suppress(FileNotFoundError):
         if time.time() - mark.stat().st_mtime >= pace:
@@ -112,22 +139,8 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
         # Of the run's tasks that fail at the same moment one tells.
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return
-    content = {
-        "kind": "failure",
-        "at": failure.failed_at.isoformat(),
-        "database": "out of reach",
-        "failures": [failure.as_json()],
-        "next": incidents.next_after(failure),
-    }
-    digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
-    message = messages.compose(content, message_id=f"consumer-analytics.{digest}", settings=config)
-    try:
-        smtp.send(config, message)
-    except BaseException:
-        mark.unlink(missing_ok=True)
-        raise
-    log.info("mail sent past the database: %s", message["Subject"])
+        return False
+    return True
 
 
 def _mark(config: Settings, subject: str) -> Path:
@@ -142,8 +155,8 @@ def _log(delivery: Delivery) -> None:
         log.info("%s mail(s) sent", delivery.sent)
     if delivery.error is not None:
         log.warning("%s mail(s) wait: %s", delivery.waiting, delivery.error)
-    for who, why in delivery.refused.items():
-        log.warning("the mail server refused %s: %s", who, why)
+    for one in delivery.refused:
+        log.warning("%s refused %s: %s", one.server, one.recipient, one.reason)
 
 
 # -- a deadline passed -----------------------------------------------------------------
@@ -159,7 +172,7 @@ def deadline() -> DeadlineAlert | None:
 
     seconds = settings().deadline
     # `airflow dags test` of Airflow 3.3 cannot end a run whose DAG has a deadline.
-    if not seconds or sys.argv[1:3] == ["dags", "test"]:
+    if not seconds or is_dag_test():
         return None
     return DeadlineAlert(
         name="consumer-analytics",
@@ -174,7 +187,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
     from consumer_analytics.monitoring import incidents
     from consumer_analytics.monitoring.notifications import outbox
 
-    if context["dag_run"].get("state") in _ENDED:
+    if context["dag_run"].get("state") in states.ENDED:
         # It failed before its deadline, which Airflow lets pass all the same.
         return
     config = settings()
@@ -199,8 +212,8 @@ def miss_of(context: Mapping[str, Any]) -> Miss:
 
 
 def _instant(value: Any) -> dt.datetime:
-    instant = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-    return instant.astimezone(dt.UTC)
+    at = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    return at.astimezone(dt.UTC)
 
 
 # -- the monitor -----------------------------------------------------------------------
@@ -208,18 +221,20 @@ def _instant(value: Any) -> dt.datetime:
 
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
-    from consumer_analytics.monitoring import incidents, monitor
+    from consumer_analytics.monitoring import monitor
+    from consumer_analytics.monitoring.notifications.channels import CHANNELS
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
-        result = monitor.watch(connection, config, warn=log.warning)
-    health = result.health
-    log.info("health is %s: %s", health.state, health.cause.text)
-    for one in health.measures:
+        done = monitor.watch(connection, config, warn=log.warning)
+    judged = done.health
+    log.info("health is %s: %s", judged.state, judged.cause.text)
+    for one in judged.measures:
         log.info(
             "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""
         )
-    log.info("%s mail(s) sent, %s wait", result.delivery.sent, result.delivery.waiting)
+    log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
     # It works again.
-    _mark(config, incidents.MONITOR).unlink(missing_ok=True)
-    return health.state
+    for name in CHANNELS:
+        _mark(config, f"{name} {dag_ids.MONITOR}").unlink(missing_ok=True)
+    return judged.state

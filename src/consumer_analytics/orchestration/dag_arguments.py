@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from consumer_analytics.calendar import days
 from consumer_analytics.orchestration import alerts
 from consumer_analytics.settings import settings
 
 
 def start_date() -> dt.datetime:
     """Return from when on schedules count, in the zone in which their days begin."""
-    return dt.datetime.combine(settings().start_date, dt.time(), settings().zone)
+    return days.midnight(settings().start_date, settings().zone)
 
 
 def shared(**default_args: Any) -> dict[str, Any]:

@@ -8,18 +8,21 @@ from typing import Any
 
 import psycopg
 
+from consumer_analytics.airflow import dag_ids, upkeep
 from consumer_analytics.airflow.command import AirflowCommand
+from consumer_analytics.airflow.upkeep import Upkeep
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.formatting import size
-from consumer_analytics.operations import airflow_upkeep, retention
-from consumer_analytics.operations.retention import Part
+from consumer_analytics.operations import retention, thinning
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings, settings
 
 log = logging.getLogger(__name__)
 
+_METADATA, _LOGS = "Airflow's metadata", "Airflow's logs"
 _NO_AIRFLOW = "Airflow is not set up on this machine"
 
 
@@ -29,7 +32,7 @@ def maintain(
     *,
     dry_run: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> list[Part]:
+) -> list[MaintenancePart]:
     """Remove what is older than the settings keep, part by part; record what went.
 
     A part that fails does not keep the others from being done.
@@ -66,42 +69,51 @@ def _works(
     *,
     dry_run: bool,
     notify: Callable[[str], None],
-) -> list[tuple[str, Callable[[], Part]]]:
-    ours: list[tuple[str, Callable[[], Part]]] = [
+) -> list[tuple[str, Callable[[], MaintenancePart]]]:
+    ours: list[tuple[str, Callable[[], MaintenancePart]]] = [
         (
             "snapshots",
-            lambda: retention.thin(connection, config, dry_run=dry_run, notify=notify),
+            lambda: thinning.thin(connection, config, dry_run=dry_run, notify=notify),
         ),
         ("internal state", lambda: retention.forget(connection, config, dry_run=dry_run)),
     ]
     if command is None:
         return [
             *ours,
-            (airflow_upkeep.METADATA, lambda: Part(airflow_upkeep.METADATA, skipped=_NO_AIRFLOW)),
-            (airflow_upkeep.LOGS, lambda: Part(airflow_upkeep.LOGS, skipped=_NO_AIRFLOW)),
+            (_METADATA, lambda: MaintenancePart(_METADATA, skipped=_NO_AIRFLOW)),
+            (_LOGS, lambda: MaintenancePart(_LOGS, skipped=_NO_AIRFLOW)),
         ]
-    # Logs first: which machines have run tasks is told by the metadata.
+    # Logs first: the metadata say which machines have run tasks.
     return [
         *ours,
         (
-            airflow_upkeep.LOGS,
-            lambda: airflow_upkeep.logs(command, connection, config, now, dry_run=dry_run),
+            _LOGS,
+            lambda: _part(
+                _LOGS, upkeep.logs(command, connection, config, now, dry_run=dry_run), unit="files"
+            ),
         ),
         (
-            airflow_upkeep.METADATA,
-            lambda: airflow_upkeep.metadata(command, connection, config, now, dry_run=dry_run),
+            _METADATA,
+            lambda: _part(
+                _METADATA, upkeep.metadata(command, connection, config, now, dry_run=dry_run)
+            ),
         ),
     ]
 
 
-def _guarded(name: str, work: Callable[[], Part]) -> Part:
+def _part(name: str, done: Upkeep, unit: str = "rows") -> MaintenancePart:
+    """Return what Airflow's upkeep removed as a part of ours."""
+    return MaintenancePart(name, unit=unit, **vars(done))
+
+
+def _guarded(name: str, work: Callable[[], MaintenancePart]) -> MaintenancePart:
     try:
         return work()
     except (ConsumerAnalyticsError, psycopg.Error, OSError) as error:
-        return Part(name, failed=one_line(error))
+        return MaintenancePart(name, failed=one_line(error))
 
 
-def describe(part: Part, *, dry_run: bool = False) -> str:
+def describe(part: MaintenancePart, *, dry_run: bool = False) -> str:
     """Say in a line what a part removed, and how much room that made."""
     if part.failed is not None:
         return f"{part.name}: failed: {part.failed}"
@@ -118,7 +130,7 @@ def describe(part: Part, *, dry_run: bool = False) -> str:
     return text
 
 
-def require_whole(parts: list[Part]) -> None:
+def require_whole(parts: list[MaintenancePart]) -> None:
     """Check that no part failed.
 
     Raises:
@@ -134,7 +146,7 @@ def task(dag_run: Any) -> dict[str, Any]:
     Raises:
         MaintenanceError: a part failed; the others were done.
     """
-    parts = maintain(settings(), f"airflow:{dag_run.dag_id}:{dag_run.run_id}", notify=log.info)
+    parts = maintain(settings(), dag_ids.run_key(dag_run.dag_id, dag_run.run_id), notify=log.info)
     for part in parts:
         level = logging.ERROR if part.failed is not None else logging.INFO
         log.log(level, "%s", describe(part))

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, load, run
@@ -29,7 +30,7 @@ SOURCE = "airflow_etl"
 
 def run_key(dag_run: DagRun) -> str:
     """Return the key under which the engine knows this DAG run."""
-    return f"airflow:{dag_run.dag_id}:{dag_run.run_id}"
+    return dag_ids.run_key(dag_run.dag_id, dag_run.run_id)
 
 
 def instant(dag_run: DagRun) -> dt.datetime:
@@ -39,17 +40,17 @@ def instant(dag_run: DagRun) -> dt.datetime:
 
 def extract_customer_counts(dag_run: DagRun) -> str:
     """Count the customers; return the run key."""
-    return _extract(dag_run, "extract_customer_counts", extract.customers)
+    return _extract(dag_run, dag_ids.EXTRACT_CUSTOMERS, extract.customers)
 
 
 def extract_event_counts(dag_run: DagRun) -> str:
     """Count the events; return the run key."""
-    return _extract(dag_run, "extract_event_counts", extract.events)
+    return _extract(dag_run, dag_ids.EXTRACT_EVENTS, extract.events)
 
 
 def load_consumer_analytics(dag_run: DagRun) -> str:
     """Fold, write the snapshots, move the watermark; return the run key."""
-    with _step(dag_run, "load_consumer_analytics", reopen=True) as (connection, config, opened):
+    with _step(dag_run, dag_ids.LOAD, reopen=True) as (connection, config, opened):
         _log_summary(load.load(connection, config, opened, log.info))
     return run_key(dag_run)
 

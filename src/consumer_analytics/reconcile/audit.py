@@ -13,7 +13,6 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
@@ -27,7 +26,7 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, sources, watermark
+from consumer_analytics.etl import job_state, sources
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import count_customers
 from consumer_analytics.etl.events import extract_events
@@ -224,34 +223,10 @@ def _audit(
     snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
     result.snapshots_not_recountable = len(marks) - len(snapshots)
     bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
-    values = {
-        "bounds": bounds,
-        "processed_through": state.processed_through,
-        "until": max([state.processed_through, *bounds]),
-        "partial": [at for at, _, _, partial in marks if partial],
-        "purged_through": state.purged_through,
-        "from_day": _day(lower),
-        "to_day": _day(upper),
-    }
+    partial = [at for at, _, _, partial in marks if partial]
     notify("recounting the events")
-    # Two sorts or hashes of this size at most; what does not fit goes to disk.
-    connection.execute("select set_config('work_mem', '256MB', true)")
-    connection.execute(query("reconcile/audit/events", settings.source_schema), values)
-    if state.purged_through is not None:
-        result.days_not_recountable = scalar(
-            connection, query("reconcile/audit/purged-days"), state.purged_through
-        )
-        connection.execute(query("reconcile/audit/restore-purged"), values)
-    connection.execute("analyze audit_events")
-    result.events = scalar(
-        connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
-    )
-    for consumer, kind, day, kept, recounted in _stream(connection, "reconcile/audit/days", values):
-        result.missing += max(recounted - kept, 0)
-        result.double += max(kept - recounted, 0)
-        differs(AuditDifference("day", consumer, kind, day, kept, recounted))
-    for consumer, kind, kept, recounted in _stream(connection, "reconcile/audit/totals", values):
-        differs(AuditDifference("total", consumer, kind, None, kept, recounted))
+    _recount_events(connection, settings, state, bounds, result)
+    _compare_counts(connection, _day(lower), _day(upper), result, differs)
     for consumer, at, rows in _stream(
         connection, "reconcile/audit/doubled", {"lower": lower, "upper": upper}
     ):
@@ -262,9 +237,62 @@ def _audit(
     for begin in range(0, len(snapshots), _SNAPSHOTS_AT_ONCE):
         chunk = snapshots[begin : begin + _SNAPSHOTS_AT_ONCE]
         notify(f"comparing snapshots from {moment(chunk[0][0])} on")
-        _compare(connection, settings, state, values, chunk, result, differs)
+        _put_together(connection, settings, state, chunk, bounds, partial)
+        result.snapshots += len(chunk)
+        result.rows += scalar(connection, "select count(*) from audit_figures")
+        _compare_snapshots(connection, [at for at, _ in chunk], result, differs)
     result.wrong_snapshots = sorted(set(result.wrong_snapshots))
     return result
+
+
+def _recount_events(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    bounds: list[dt.datetime],
+    result: AuditResult,
+) -> None:
+    """Count all events by the bounds, and what the source was purged of as it was counted once."""
+    # Two sorts or hashes of this size at most; what does not fit goes to disk.
+    connection.execute("select set_config('work_mem', '256MB', true)")
+    connection.execute(
+        query("reconcile/audit/events", settings.source_schema),
+        {
+            "bounds": bounds,
+            "processed_through": state.processed_through,
+            "until": max([state.processed_through, *bounds]),
+        },
+    )
+    if state.purged_through is not None:
+        result.days_not_recountable = scalar(
+            connection, query("reconcile/audit/purged-days"), state.purged_through
+        )
+        connection.execute(
+            query("reconcile/audit/restore-purged"),
+            {"bounds": bounds, "purged_through": state.purged_through},
+        )
+    connection.execute("analyze audit_events")
+    result.events = scalar(
+        connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
+    )
+
+
+def _compare_counts(
+    connection: Connection,
+    from_day: dt.date | str,
+    to_day: dt.date | str,
+    result: AuditResult,
+    differs: Callable[[AuditDifference], None],
+) -> None:
+    """Compare the counts by day and the totals with the events that were counted."""
+    for consumer, kind, day, kept, recounted in _stream(
+        connection, "reconcile/audit/days", {"from_day": from_day, "to_day": to_day}
+    ):
+        result.missing += max(recounted - kept, 0)
+        result.double += max(kept - recounted, 0)
+        differs(AuditDifference("day", consumer, kind, day, kept, recounted))
+    for consumer, kind, kept, recounted in _stream(connection, "reconcile/audit/totals"):
+        differs(AuditDifference("total", consumer, kind, None, kept, recounted))
 
 
 def _backfilled(connection: Connection) -> list[dt.datetime]:
@@ -273,43 +301,47 @@ def _backfilled(connection: Connection) -> list[dt.datetime]:
         {
             at
             for start, end, interval, zone in connection.execute(query("reconcile/audit/backfills"))
-            for at in periods.bounds(start, end, interval, ZoneInfo(zone))[1:]
+            for at in periods.bounds_in(start, end, interval, zone)[1:]
         }
     )
 
 
-def _compare(
+def _put_together(
     connection: Connection,
     settings: Settings,
     state: JobState,
-    known: dict[str, Any],
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    bounds: list[dt.datetime],
+    partial: list[dt.datetime],
+) -> None:
+    """Put together what the rows of some snapshots must say, into `audit_figures`."""
+    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
+    connection.execute("delete from audit_customers")
+    count_customers(connection, settings, plan, into=_CUSTOMERS, read_only=True)
+    connection.execute("analyze audit_customers")
+    connection.execute("delete from audit_figures")
+    connection.execute(
+        query("reconcile/audit/figures", settings.source_schema),
+        {
+            "all_bounds": bounds,
+            "bounds": list(plan.bounds),
+            "snapshots": list(plan.snapshots),
+            "window_starts": [start for _, start in chunk],
+        },
+    )
+    connection.execute(query("reconcile/audit/partial"), {"partial": partial})
+
+
+def _compare_snapshots(
+    connection: Connection,
+    snapshots: list[dt.datetime],
     result: AuditResult,
     differs: Callable[[AuditDifference], None],
 ) -> None:
-    """Put the rows of some snapshots together and compare them with what is there."""
-    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
-    connection.execute("delete from audit_customers")
-    count_customers(
-        connection,
-        settings,
-        plan,
-        into=_CUSTOMERS,
-        read_only=True,
-    )
-    connection.execute("analyze audit_customers")
-    values = {
-        "all_bounds": known["bounds"],
-        "bounds": list(plan.bounds),
-        "snapshots": list(plan.snapshots),
-        "window_starts": [start for _, start in chunk],
-    }
-    connection.execute("delete from audit_figures")
-    connection.execute(query("reconcile/audit/figures", settings.source_schema), values)
-    connection.execute(query("reconcile/audit/partial"), {"partial": known["partial"]})
-    result.snapshots += len(chunk)
-    result.rows += scalar(connection, "select count(*) from audit_figures")
-    for consumer, at, kept, true in _stream(connection, "reconcile/audit/compare", values):
+    """Compare the rows of some snapshots with what they must say."""
+    for consumer, at, kept, true in _stream(
+        connection, "reconcile/audit/compare", {"snapshots": snapshots}
+    ):
         result.wrong_snapshots.append(at)
         if kept is None or true is None:
             rows = ("no row", "a row") if kept is None else ("a row", "no row")
@@ -325,7 +357,9 @@ def _compare(
                 )
 
 
-def _stream(connection: Connection, name: str, values: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _stream(
+    connection: Connection, name: str, values: dict[str, Any] | None = None
+) -> Iterator[tuple[Any, ...]]:
     """Yield a query's rows some at a time: differences may be as many as rows."""
     with connection.cursor(f"audit {name}") as cursor:
         cursor.itersize = 1000
@@ -407,7 +441,7 @@ def _repair_counts(
     written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
     totals = scalar(connection, query("reconcile/audit/totals-rebuild"))
     if totals:
-        connection.execute(query("shared/extracts-outdate"), {"job": watermark.JOB})
+        connection.execute(query("shared/extracts-outdate"))
     connection.execute(
         query("reconcile/deletions-remember", settings.source_schema),
         {"since": MINUS_INFINITY, "until": state.processed_through},

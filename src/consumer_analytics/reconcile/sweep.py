@@ -17,7 +17,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, sources, watermark
+from consumer_analytics.etl import job_state, sources
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
@@ -258,7 +258,7 @@ def _sweep_customers(
     if earliest is not None:
         connection.execute(
             query("shared/state-restate-after"),
-            {"after": earliest - _ONE_MICROSECOND, "job": watermark.JOB},
+            {"after": earliest - _ONE_MICROSECOND},
         )
     return differing
 

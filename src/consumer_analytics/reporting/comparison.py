@@ -11,6 +11,7 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
 from consumer_analytics.reporting import series
 from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.sql import query
 
 #: Consumers compared at most.
@@ -26,6 +27,7 @@ class ComparedConsumer:
         name: as `consumers` has it; None where it has none.
         customers: customers at each instant; None where it has no snapshot.
         active: of those, the ones with status ACTIVE.
+        active_ratio: active ÷ customers, four decimals; 0 without customers.
         total_events: events before each instant.
         events: events since the instant before; None for the first one.
     """
@@ -34,6 +36,7 @@ class ComparedConsumer:
     name: str | None
     customers: list[int | None]
     active: list[int | None]
+    active_ratio: list[float | None]
     total_events: list[int | None]
     events: list[int | None]
 
@@ -106,6 +109,7 @@ def compare(
                 names.get(whom),
                 [one[0] for one in figures],
                 [one[1] for one in figures],
+                [None if n is None else ratio(active or 0, n) for n, active, _ in figures],
                 [one[2] for one in figures],
                 _differences([one[2] for one in figures]),
             )

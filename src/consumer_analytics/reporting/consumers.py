@@ -14,6 +14,7 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
 from consumer_analytics.reporting import series
 from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.standing import Figure, figure
 from consumer_analytics.sql import query
 
@@ -35,7 +36,7 @@ _FIGURES: dict[str, str] = {
     "name": "lower(known.name::text)",
     "customers": _CUSTOMERS,
     "active": _ACTIVE,
-    "active_ratio": f"{_ACTIVE}::float8 / nullif({_CUSTOMERS}, 0)",
+    "active_ratio": f"{_ACTIVE}::numeric / nullif({_CUSTOMERS}, 0)",
     "events": _EVENTS,
     "new_events": _EVENTS,
     "change": _CUSTOMERS,
@@ -323,7 +324,7 @@ def _row(
         customers=figure(customers, (old or 0) if before else None),
         active=active,
         inactive=inactive or 0,
-        active_ratio=round(active / customers, 4) if customers else 0.0,
+        active_ratio=ratio(active, customers),
         total_events=events,
         new_events=events - (old_events or 0) if before else None,
         sparkline=sparkline,

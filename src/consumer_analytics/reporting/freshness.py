@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Cursor
 
+from consumer_analytics.airflow import dag_runs
+from consumer_analytics.airflow.dag_ids import ETL, EXTRACT_CUSTOMERS, EXTRACT_EVENTS, LOAD
+from consumer_analytics.airflow.dag_runs import TimedTask
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.backfill.record import BackfillRecord
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.etl import watermark
-from consumer_analytics.monitoring.health import DAG, Look
+from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.sql import query
 
@@ -22,13 +26,10 @@ RUNS = 30
 BACKFILLS = 20
 #: The engine's own steps, by the task that takes them: where Airflow's tables are elsewhere.
 _STEPS = {
-    "extract_customer_counts": ("extract_customers",),
-    "extract_event_counts": ("extract_events",),
-    "load_consumer_analytics": ("lock", "fold", "write", "finish"),
+    EXTRACT_CUSTOMERS: ("extract_customers",),
+    EXTRACT_EVENTS: ("extract_events",),
+    LOAD: ("lock", "fold", "write", "finish"),
 }
-
-#: The answer to a statement, which may still be on its way.
-Rows = Cursor[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Freshness:
 
 
 def read(
-    connection: Connection, span: Range, points: int = POINTS, *, look: Look | None = None
+    connection: Connection, span: Range, points: int = POINTS, *, seen: Observation | None = None
 ) -> Freshness:
     """Return how fresh the figures are, and what the latest runs and backfills did.
 
@@ -196,10 +197,10 @@ def read(
         connection: in a transaction, where all of it is to see one state of the data.
         span: the range, which ends now.
         points: of `reached`, at most.
-        look: health's in the same transaction, if there was one: what it saw is not read twice.
+        seen: health's in the same transaction, if there was one: nothing is read twice.
     """
-    mark = look.mark if look else watermark.read(connection)
-    tables = look.airflow.tables if look else AirflowTables.find(connection)
+    mark = seen.mark if seen else watermark.read(connection)
+    tables = seen.airflow.tables if seen else AirflowTables.find(connection)
     now = mark.read_at
     first, latest = connection.execute(query("reporting/ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)
@@ -238,33 +239,35 @@ def _seconds(since: dt.datetime, until: dt.datetime) -> float:
     return round((until - since).total_seconds() * 1000) / 1000
 
 
-def _airflow_tasks(connection: Connection, tables: AirflowTables) -> Rows | None:
+def _airflow_tasks(connection: Connection, tables: AirflowTables) -> Cursor[TimedTask] | None:
     """Ask for the tasks of the latest DAG runs; None where they may not be read."""
     if not tables.readable:
         return None
-    named = tables.named("dag_run", "task_instance")
-    return connection.execute(
-        query("reporting/airflow-tasks", "public", **named), {"dag": DAG, "limit": RUNS}
-    )
+    return dag_runs.timed(connection, tables, ETL, limit=RUNS)
 
 
-def _airflow_runs(tasks: Rows) -> list[TimedRun]:
-    found: dict[str, TimedRun] = {}
-    for run, state, began, ended, task, task_state, task_began, task_ended, tries in tasks:
-        timed = found.setdefault(
-            run, TimedRun(run, began, state, _seconds(began, ended) if ended else None, [])
+def _airflow_runs(tasks: Iterable[TimedTask]) -> list[TimedRun]:
+    runs: dict[str, TimedRun] = {}
+    for task in tasks:
+        began, ended = task.run_started_at, task.run_ended_at
+        run = runs.setdefault(
+            task.run_id,
+            TimedRun(
+                task.run_id, began, task.run_state, _seconds(began, ended) if ended else None, []
+            ),
         )
-        if task is not None and task_began is not None:
-            timed.steps.append(
+        started_at, ended_at = task.task_started_at, task.task_ended_at
+        if task.task_id is not None and started_at is not None:
+            run.steps.append(
                 Step(
-                    task,
-                    task_state,
-                    _seconds(began, task_began),
-                    _seconds(task_began, task_ended) if task_ended else None,
-                    tries,
+                    task.task_id,
+                    task.task_state,
+                    _seconds(began, started_at),
+                    _seconds(started_at, ended_at) if ended_at else None,
+                    task.tries,
                 )
             )
-    return list(found.values())
+    return list(runs.values())
 
 
 def _engine_run(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.errors import UsageError
 
 #: Name to length; None is all there is.
@@ -93,8 +94,7 @@ def _aware(instant: dt.datetime | None, zone: dt.tzinfo) -> dt.datetime | None:
     if instant is None:
         return None
     try:
-        moved = instant if instant.tzinfo else instant.replace(tzinfo=zone)
-        return moved.astimezone(dt.UTC)
+        return instants.with_zone(instant, zone).astimezone(dt.UTC)
     except OverflowError:
         raise UsageError(
             f"{instant.isoformat()} is out of range; use a year from 1 to 9999"

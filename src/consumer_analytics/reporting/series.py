@@ -11,6 +11,7 @@ from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.reporting.ranges import Range
+from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.sql import query
 
 #: Points of a chart, where nobody says otherwise, and at most.
@@ -122,9 +123,11 @@ class Document:
 
     @property
     def ratio(self) -> float:
-        """Active by customers, four decimals."""
-        customers = self.count("total_customers")
-        return round(self.count("active_customers") / customers, 4) if customers else 0.0
+        """Active by customers, four decimals: the snapshot's own figure where it has one."""
+        own = self.metrics.get("system_wide_active_ratio")
+        if own is not None:
+            return float(own)
+        return ratio(self.count("active_customers"), self.count("total_customers"))
 
 
 def whose(consumer: uuid.UUID | None) -> sql.Composable:

@@ -31,7 +31,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CurrentFigures:
     """The latest snapshot of the system or of a consumer.
 
     Attributes:
@@ -83,7 +83,7 @@ def figure(value: float, before: float | None, digits: int = 0) -> Figure:
     return Figure(value, before, change, round(100 * change / before, 1) if before else None)
 
 
-def system(connection: Connection, span: Range, *, known: Bounds | None = None) -> Standing:
+def system(connection: Connection, span: Range, *, known: Bounds | None = None) -> CurrentFigures:
     """Return where the whole system stands.
 
     Args:
@@ -96,14 +96,14 @@ def system(connection: Connection, span: Range, *, known: Bounds | None = None) 
 
 def consumer(
     connection: Connection, consumer_id: uuid.UUID, span: Range, *, known: Bounds | None = None
-) -> Standing:
+) -> CurrentFigures:
     """Return where a consumer stands, as `system`; as of its own latest snapshot."""
     return _standing(connection, consumer_id, span, known)
 
 
 def _standing(
     connection: Connection, consumer_id: uuid.UUID | None, span: Range, known: Bounds | None
-) -> Standing:
+) -> CurrentFigures:
     shown = None if consumer_id is None else str(consumer_id)
     found = known or bounds(connection, consumer_id)
     since, until = span.bounds(*found) if found else (None, None)
@@ -112,7 +112,7 @@ def _standing(
         documents = _at(connection, consumer_id, [until, since, _as_long_before(since, until)])
     now, before = documents.get(1), documents.get(2)
     if now is None:
-        return Standing(
+        return CurrentFigures(
             shown, None, None, False, span.name, None, None, None, None, None, None, 0, None,
             {}, {}, 0, 0,
         )  # fmt: skip
@@ -120,7 +120,7 @@ def _standing(
         before = None
     lifetime = now.metrics.get("avg_customer_lifetime_days")
     consumers = now.metrics.get("consumers_in_system")
-    return Standing(
+    return CurrentFigures(
         consumer_id=shown,
         at=now.at,
         source=now.source,

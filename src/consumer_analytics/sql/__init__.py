@@ -1,14 +1,14 @@
 """SQL as files, beside the modules that read them; read once and composed by psycopg.
 
 A statement is named by where its reader is: `etl/customers/present` is read by
-`etl/customers.py` and lies in `etl/sql/customers/`; `monitoring/health/runs` is read in the
-package `monitoring/health` and lies in its folder `sql`. What several packages read is
+`etl/customers.py` and lies in `etl/sql/customers/`; `monitoring/observation/runs` is read in the
+package `monitoring/observation` and lies in its folder `sql`. What several packages read is
 `shared/…`, here.
 
 A statement names bound values as `%(name)s` and identifiers as `{name}`; the three
 source tables are always there as `{consumers}`, `{customers}` and
-`{customer_events}`, and what several statements have in common as the name of its
-file in `fragments/`. Every statement carries its name as a comment, so
+`{customer_events}`, the job's name as `{job}`, and what several statements have in
+common as the name of its file in `fragments/`. Every statement carries its name as a comment, so
 that `pg_stat_activity` and the server's log say what is running.
 """
 
@@ -22,6 +22,8 @@ from importlib.resources.abc import Traversable
 from psycopg import sql
 
 SOURCE_TABLES = ("consumers", "customers", "customer_events")
+#: The job's name in `etl_job_watermarks` and in each snapshot's provenance: there is one.
+JOB = "consumer_analytics_daily"
 #: What several packages read.
 SHARED = "shared"
 
@@ -41,13 +43,15 @@ def _folder(place: str) -> Traversable:
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return a statement as its file has it."""
     place, _, file = name.rpartition("/")
     return (_folder(place) / f"{file}.sql").read_text(encoding="utf-8").strip()
 
 
 @cache
-def _fragment(name: str) -> str:
+def fragment(name: str) -> str:
+    """Return what several statements have in common, as its file has it."""
     return (_HERE / "fragments" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
@@ -55,17 +59,18 @@ def _fragment(name: str) -> str:
 def _fragments(name: str) -> dict[str, sql.Composable]:
     """Return the fragments that a statement names, by their names."""
     names = (file.name.removesuffix(".sql") for file in (_HERE / "fragments").iterdir())
-    return {
-        fragment: sql.SQL(_fragment(fragment))
-        for fragment in names
-        if f"{{{fragment}}}" in _text(name)
-    }
+    return {one: sql.SQL(fragment(one)) for one in names if f"{{{one}}}" in text(name)}
 
 
 def names() -> Iterator[str]:
     """Yield the name of every statement there is."""
     yield from _names_in(_HERE / SHARED, SHARED)
     yield from _names_below(_ROOT, "")
+
+
+def names_in(place: str) -> Iterator[str]:
+    """Yield the names of the statements of a place, such as `operations/aging`."""
+    return _names_in(_folder(place), place)
 
 
 def _names_below(package: Traversable, place: str) -> Iterator[str]:
@@ -107,10 +112,13 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
 
 
 def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
-    tables: dict[str, sql.Composable] = {
-        table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES
+    given: dict[str, sql.Composable] = {
+        "job": sql.Literal(JOB),
+        **{table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES},
+        **_fragments(name),
+        **parts,
     }
-    body = sql.SQL(_text(name)).format(**{**tables, **_fragments(name), **parts})
+    body = sql.SQL(text(name)).format(**given)
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body
 
 

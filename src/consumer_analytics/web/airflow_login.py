@@ -16,12 +16,13 @@ from fastapi.concurrency import run_in_threadpool
 from jwt import InvalidTokenError
 from starlette.requests import HTTPConnection
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.web.auth import Principal, Refused
 
 log = logging.getLogger(__name__)
 
 #: Who may see this DAG may see what it has made.
-DAG = "consumer_analytics_etl"
+DAG = dag_ids.ETL
 
 
 class AirflowLogin:

@@ -78,7 +78,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Take:
+class Exports:
     """What can be taken along: the data, and the page with its range fixed, by address."""
 
     csv: str
@@ -97,7 +97,7 @@ class Chart:
         unit: of the values.
         at: the points' instants, the oldest first.
         lines: the series.
-        take: what can be taken along.
+        exports: what can be taken along.
         marks: where each point comes from, for snapshots.
         limits: thresholds.
         note: a sentence on how to read it.
@@ -111,7 +111,7 @@ class Chart:
     unit: Unit
     at: Sequence[dt.datetime]
     lines: Sequence[Line]
-    take: Take
+    exports: Exports
     marks: Sequence[Mark] | None = None
     limits: Sequence[Limit] = field(default=())
     note: str = ""

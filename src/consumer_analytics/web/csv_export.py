@@ -53,7 +53,7 @@ class CsvResponse(StreamingResponse):
         rows: Iterable[Sequence[Any]],
         status_code: int = 200,
     ) -> None:
-        """Take all rows.
+        """Exports all rows.
 
         Args:
             name: the file's, without `.csv`; ASCII.

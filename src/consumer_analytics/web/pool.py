@@ -115,8 +115,8 @@ def _for_reading(settings: Settings) -> Settings:
     """Return the settings with the database URL that the dashboard reads through."""
     if settings.dashboard_database_url is None:
         return settings
-    return settings.model_copy(
-        update={
+    return settings.replaced(
+        {
             "database_url": settings.dashboard_database_url,
             "database_password_file": settings.dashboard_database_password_file,
         }

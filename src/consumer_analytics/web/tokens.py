@@ -117,7 +117,7 @@ def load(path: Path) -> list[Token]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SettingsError(
                 f"line {number} of the tokens' file {path} is no token; remove it, or make the "
-                "token anew with `consumer-analytics tokens create`"
+                "token again with `consumer-analytics tokens create`"
             ) from None
     return found
 
@@ -166,7 +166,7 @@ def create(
 
 
 def revoke(path: Path, name: str) -> Token:
-    """Take a token out of the file.
+    """Exports a token out of the file.
 
     Raises:
         UsageError: there is none of this name.

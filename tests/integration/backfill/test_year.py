@@ -52,8 +52,8 @@ class Year:
         self.clock = FakeClock(database, local("01-01", "12:00"))
         self.database = replace(
             database,
-            settings=database.settings.model_copy(
-                update={
+            settings=database.settings.replaced(
+                {
                     **mails.settings,
                     "timezone": "Europe/Berlin",
                     "holdback_wait": 0.0,
@@ -367,6 +367,7 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_year(year: Year) -> None:
     day = dt.date(2025, 1, 2)

@@ -22,7 +22,7 @@ def filled(database: Any) -> Any:
     return database
 
 
-@pytest.mark.both_versions
+@pytest.mark.both_versions(each_change=True)
 def test_migrate_twice_and_check(cli: Any, new_database: Any) -> None:
     bare = new_database(migrated=False)
     env = {"CONSUMER_ANALYTICS_DATABASE_URL": bare.url}

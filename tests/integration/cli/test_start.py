@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+import typer
 from tests.conftest import Database, command_environment
 
+from consumer_analytics.cli.commands import COMMANDS, app
 from consumer_analytics.settings import PREFIX
 
-#: What a run needs of other people's packages, and what those need.
+#: What a command line needs of other people's packages, and what those need.
+COMMAND_LINE = {"annotated_doc", "rich", "shellingham", "typer"}
+#: What a run needs beside it.
 NEEDED = {
-    "annotated_doc",
-    "annotated_types",
+    *COMMAND_LINE,
     "cython_runtime",
-    "dotenv",
     "platformdirs",
     "psycopg",
     "psycopg_binary",
-    "pydantic",
-    "pydantic_core",
-    "pydantic_settings",
-    "rich",
-    "shellingham",
-    "typer",
     "typing_extensions",
-    "typing_inspection",
     "tzdata",
 }
 #: What the storage forecast needs, to know how often the schedule comes round.
 SCHEDULE = {"croniter", "dateutil"}
+
+
+#: Packages that few commands have a use for, and which of them do.
+PACKAGES = {
+    *("airflow", "backfill", "ingest", "local", "monitoring", "operations", "orchestration"),
+    *("reconcile", "reporting", "web"),
+}
+MAY_READ = {
+    "import": {"ingest"},
+    "simulate": {"ingest"},
+    "sweep": {"reconcile"},
+    "audit": {"reconcile"},
+    "status": {"airflow", "operations", "reporting"},
+    "health": {"airflow", "monitoring"},
+    "incidents": {"airflow", "monitoring"},
+    "alerts": {"airflow", "monitoring"},
+    "doctor": {"airflow", "local", "monitoring", "operations"},
+    "maintenance": {"airflow", "operations", "orchestration"},
+    "metrics": {"airflow", "monitoring"},
+    "tokens": {"web"},
+    "up": {"airflow", "ingest", "local", "operations", "reporting"},
+    "backfill": {"backfill"},
+}
+#: Commands that share an option, or what they print, with another one.
+READ_TOO = {"audit": {"sweep"}, "up": {"status"}}
 
 
 #: The command's own entry point, and then what it has imported.
@@ -45,11 +67,11 @@ finally:
 """
 
 
-def imported_by(database: Database, *arguments: str) -> set[str]:
+def imported_by(*arguments: str, url: str = "") -> set[str]:
     """Run the command; return the names of all modules that it imported."""
     done = subprocess.run(
         [sys.executable, "-c", ENTRY, *arguments],
-        env=command_environment({f"{PREFIX}DATABASE_URL": database.url}),
+        env=command_environment({f"{PREFIX}DATABASE_URL": url}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,14 +81,26 @@ def imported_by(database: Database, *arguments: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
+def ours(names: set[str], below: str = "") -> set[str]:
+    """Return the product's own modules among the names, below a package of it."""
+    package = f"consumer_analytics.{below}"
+    return {name.removeprefix(package) for name in names if name.startswith(package)}
+
+
+def others(names: set[str]) -> set[str]:
+    """Return other people's packages among the names."""
+    found = {name.partition(".")[0] for name in names if not name.startswith("_")}
+    return found - sys.stdlib_module_names - {"consumer_analytics"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "modules"),
     [
-        (["run", "--as-of", "2025-06-01"], {"main", "commands", "output", "run"}),
-        (["status"], {"main", "commands", "output", "status"}),
+        (["run", "--as-of", "2025-06-01"], {"main", "commands", "options", "output", "run"}),
+        (["status"], {"main", "commands", "options", "output", "status"}),
         (
             ["backfill", "--start-date", "2025-05-01", "--end-date", "2025-05-02"],
-            {"main", "commands", "output", "backfill"},
+            {"main", "commands", "options", "output", "backfill"},
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -74,12 +108,46 @@ def imported_by(database: Database, *arguments: str) -> set[str]:
 def test_a_command_imports_what_it_needs(
     database: Database, arguments: list[str], modules: set[str]
 ) -> None:
-    names = imported_by(database, *arguments)
-    ours = "consumer_analytics.cli."
-    assert {name.removeprefix(ours) for name in names if name.startswith(ours)} == modules
-    others = {name.partition(".")[0] for name in names if not name.startswith("_")}
-    others -= sys.stdlib_module_names
-    assert others - {"consumer_analytics"} <= NEEDED | (
-        SCHEDULE if arguments == ["status"] else set()
-    )
+    names = imported_by(*arguments, url=database.url)
+    assert ours(names, "cli.") == modules
+    assert others(names) <= NEEDED | (SCHEDULE if arguments == ["status"] else set())
     assert "rich.progress" not in names or arguments[0] == "backfill"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=str)
+def test_the_overview_reads_no_command(arguments: list[str]) -> None:
+    names = imported_by(*arguments)
+    assert ours(names) <= {"cli", "cli.main", "cli.commands", "cli.options", "cli.help"}
+    assert others(names) <= COMMAND_LINE
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_reads_no_other(command: str) -> None:
+    names = imported_by(command, "--help")
+    shared = {"main", "commands", "options", "output", "address"}
+    assert ours(names, "cli.") - shared == {COMMANDS[command].module} | READ_TOO.get(command, set())
+    assert ours(names) & PACKAGES <= MAY_READ.get(command, set())
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_overview_tells_of_each_command_what_its_own_help_begins_with(width: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENTRY, "--help"],
+        env=command_environment({"COLUMNS": str(width)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert max(map(len, done.stdout.splitlines())) <= width
+    shown = " ".join(done.stdout.replace("│", " ").split())
+    overview = typer.main.get_command(app)
+    with typer.Context(overview) as context:
+        for name, registered in COMMANDS.items():
+            command = overview.get_command(context, name)  # type: ignore[attr-defined]
+            module = import_module(f"consumer_analytics.cli.{registered.module}")
+            # A command that has subcommands too says for itself what it does alone.
+            text = module.app.info.help if hasattr(module, "app") else command.help
+            first = " ".join(inspect.cleandoc(text).split("\n\n")[0].split())
+            assert registered.summary == first
+            assert f"{name} {first}" in shown

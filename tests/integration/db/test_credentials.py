@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from pydantic import SecretStr
 from tests.conftest import DEBIAN_15, Cli, Database, Result, Server
 from tests.support import scratch
 
 from consumer_analytics.db import connection as db
+from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.settings import Settings
 
@@ -122,13 +122,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 def command(secured: Secured, url: str, tmp_path: Path) -> Cli:
-    settings = Settings(database_url=SecretStr(url), home=tmp_path / "home")
+    settings = Settings(database_url=Secret(url), home=tmp_path / "home")
     return Cli(Database(url, settings, secured.server, secured.database))
 
 
 def test_a_server_that_proves_who_it_is_is_trusted(secured: Secured, tmp_path: Path) -> None:
     url = secured.url(sslrootcert=secured.ca)
-    settings = Settings(database_url=SecretStr(url), home=tmp_path)
+    settings = Settings(database_url=Secret(url), home=tmp_path)
     with db.connected(settings, "test") as connection:
         assert connection.execute(
             "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"
@@ -216,8 +216,8 @@ def test_the_password_is_shown_nowhere(secured: Secured, tmp_path: Path) -> None
         assert failed.exit_code == 1
         assert_secret(failed)
         admin.execute("alter table gone rename to customer_events")
-        settings = Settings(database_url=SecretStr(right), home=tmp_path)
-        assert_secret(repr(settings), settings.model_dump_json())
+        settings = Settings(database_url=Secret(right), home=tmp_path)
+        assert_secret(repr(settings), str(asdict(settings)))
         with db.connected(settings, "test"):
             assert_secret(admin.execute("select * from pg_stat_activity").fetchall())
         tables = admin.execute(

@@ -15,14 +15,14 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from pydantic import SecretStr
 from tests.support.history import random_history
 
 from consumer_analytics.db import connection as db
 from consumer_analytics.db import roles, schema
 from consumer_analytics.errors import RolesError, SuperuserError
 from consumer_analytics.etl import run
-from consumer_analytics.operations import retention
+from consumer_analytics.fields import Secret
+from consumer_analytics.operations import thinning
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
@@ -40,11 +40,11 @@ class Roles:
         self.admin_url = make_conninfo(database.server.admin_url, dbname=database.name)
         self.made: list[str] = []
 
-    def apply(self, **options: Any) -> roles.Applied:
+    def apply(self, **options: Any) -> roles.AppliedRoles:
         return roles.apply(self.settings(self.admin_url), prefix=self.prefix, **options)
 
     def settings(self, url: str) -> Any:
-        return self.database.settings.model_copy(update={"database_url": SecretStr(url)})
+        return self.database.settings.replaced({"database_url": Secret(url)})
 
     def login(self, *members: str, options: str = "") -> str:
         """Make a login, a member of these roles; return its connection string."""
@@ -237,7 +237,7 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
     ], "docs/reference/roles.md is not what the catalog has:\n" + "\n".join(page_rows(said))
 
 
-def page_rows(said: roles.Applied) -> list[str]:
+def page_rows(said: roles.AppliedRoles) -> list[str]:
     """Return the rows of the page's table."""
     return [
         f"| `{grant.role}` | {grant.kind} | "
@@ -253,8 +253,8 @@ def page_rows(said: roles.Applied) -> list[str]:
 
 @pytest.mark.both_versions
 def test_the_dashboard_login_serves_every_page(made: Roles, consumers: list[uuid.UUID]) -> None:
-    settings = made.database.settings.model_copy(
-        update={"dashboard_database_url": SecretStr(made.login("dashboard"))}
+    settings = made.database.settings.replaced(
+        {"dashboard_database_url": Secret(made.login("dashboard"))}
     )
     app = create_app(settings, authenticator=NoCredentials())
     with TestClient(app) as browser:
@@ -346,10 +346,10 @@ def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_other
     forget = "select removed from consumer_analytics_internal.forget_thinned_revisions"
     assert ask(url, f"{forget}({every})") == [(0,)]
     assert ask(made.database.url, count) == before
-    settings = made.settings(url).model_copy(update={"keep_snapshots_days": 1})
-    settings = settings.model_copy(update={"keep_daily_snapshots_days": 1})
+    settings = made.settings(url).replaced({"keep_snapshots_days": 1})
+    settings = settings.replaced({"keep_daily_snapshots_days": 1})
     with db.connected(settings, "maintenance") as connection:
-        part = retention.thin(connection, settings)
+        part = thinning.thin(connection, settings)
     assert part.removed > 0
     # It does not own the tables: the server will do the rest when it comes by.
     assert "autovacuum" in part.notes[-1]
@@ -620,12 +620,8 @@ def test_a_superuser_is_refused_on_another_machine_unless_wanted(
 ) -> None:
     if database.server.role is None:
         pytest.skip("the test server's admin may be no superuser")
-    admin = database.settings.model_copy(
-        update={
-            "database_url": SecretStr(
-                make_conninfo(database.server.admin_url, dbname=database.name)
-            )
-        }
+    admin = database.settings.replaced(
+        {"database_url": Secret(make_conninfo(database.server.admin_url, dbname=database.name))}
     )
     # This machine's own server is a developer's.
     with db.connected(admin, "test"):
@@ -634,7 +630,7 @@ def test_a_superuser_is_refused_on_another_machine_unless_wanted(
     monkeypatch.setattr(psycopg.ConnectionInfo, "hostaddr", "192.0.2.7")
     with pytest.raises(SuperuserError, match="CONSUMER_ANALYTICS_ALLOW_SUPERUSER"):
         db.connect(admin, "test")
-    with db.connected(admin.model_copy(update={"allow_superuser": True}), "test"):
+    with db.connected(admin.replaced({"allow_superuser": True}), "test"):
         pass
     with db.connected(admin, "migrate", as_admin=True):
         pass

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.history import random_history
 
 from consumer_analytics.db.connection import connected
@@ -42,8 +42,8 @@ def instants(rng: random.Random, count: int) -> list[dt.datetime]:
     return list(found)
 
 
-@pytest.mark.parametrize("seed", range(12))
-@pytest.mark.both_versions
+@pytest.mark.parametrize("seed", lanes.first(3, range(12)))
+@pytest.mark.both_versions(each_change=True)
 def test_random_instants_in_any_order_equal_a_recount(database: Any, seed: int) -> None:
     rng = random.Random(seed)
     with database.connect() as connection:
@@ -55,7 +55,7 @@ def test_random_instants_in_any_order_equal_a_recount(database: Any, seed: int) 
             assert oracle.stored(connection, at) == oracle.snapshot(sources, at, window), at
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", lanes.first(2, range(4)))
 def test_resets_rewinds_and_fast_forwards_change_no_total(database: Any, seed: int) -> None:
     rng = random.Random(100 + seed)
     with database.connect() as connection:
@@ -127,7 +127,7 @@ def test_time_columns_may_be_with_or_without_zone(database: Any, column_type: st
 def test_types_and_statuses_beyond_the_columns_are_counted_alike(
     database: Any, monkeypatch: pytest.MonkeyPatch, most_columns: int
 ) -> None:
-    monkeypatch.setattr("consumer_analytics.etl.snapshots.MOST_COLUMNS", most_columns)
+    monkeypatch.setattr("consumer_analytics.etl.shape.MOST_COLUMNS", most_columns)
     rng = random.Random(50 + most_columns)
     with database.connect() as connection:
         random_history(connection, rng, BEGIN, END)

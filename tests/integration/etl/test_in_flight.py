@@ -24,6 +24,7 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import HoldbackBlindError
 from consumer_analytics.etl import holdback, run
+from consumer_analytics.fields import Secret
 from consumer_analytics.orchestration import tasks
 
 TENANT = uuid.UUID(int=1)
@@ -32,7 +33,7 @@ _A_MINUTE = 60.0
 
 def go(database: Any, at: dt.datetime | None = None, **changes: Any) -> dict[str, Any]:
     """Run the ETL, waiting for nobody unless told to."""
-    settings = database.settings.model_copy(update={"holdback_wait": 0, **changes})
+    settings = database.settings.replaced({"holdback_wait": 0, **changes})
     with connected(settings, "test run") as connection:
         return run.run(connection, settings, at=at).as_json()
 
@@ -259,7 +260,7 @@ def test_a_run_waits_for_a_transaction_that_ends_in_time(database: Any) -> None:
 
         timer = threading.Timer(1.6, commit)
         timer.start()
-        settings = database.settings.model_copy(update={"holdback_wait": 30})
+        settings = database.settings.replaced({"holdback_wait": 30})
         with connected(settings, "test run") as connection:
             summary = run.run(connection, settings, notify=told.append).as_json()
         timer.join()
@@ -308,7 +309,7 @@ def test_holders_are_told_on_the_command_line_in_metadata_and_in_the_log(
         assert began <= query_start <= dt.datetime.now(dt.UTC)
 
         dag_run = DagRun("consumer_analytics_etl", "manual", None, dt.datetime.now(dt.UTC))
-        settings = database.settings.model_copy(update={"holdback_wait": 0})
+        settings = database.settings.replaced({"holdback_wait": 0})
         monkeypatch.setattr(tasks, "settings", lambda: settings)
         with caplog.at_level(logging.INFO):
             tasks.extract_customer_counts(dag_run)
@@ -557,9 +558,7 @@ def test_blindness_is_noted_as_the_runs_failure(
         "all on all tables in schema consumer_analytics_internal",
         "all on all tables in schema public",
     )
-    settings = database.settings.model_copy(
-        update={"database_url": type(database.settings.database_url)(url_of(database, login))}
-    )
+    settings = database.settings.replaced({"database_url": Secret(url_of(database, login))})
     with (
         session(database),
         connected(settings, "test run") as connection,

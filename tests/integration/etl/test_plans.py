@@ -77,7 +77,7 @@ def test_a_days_run_looks_at_the_days_rows(
         "etl/customers/present-apart",
         "etl/customers/extract",
         "etl/apply/events-fold",
-        "etl/snapshots/figures-customers",
+        "etl/figures/customers",
         "etl/apply/snapshots-insert-new",
     }
     assert hot <= set(plans.explained)

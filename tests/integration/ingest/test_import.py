@@ -632,7 +632,7 @@ def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It processes up to the import's beginning, and so past rows that it cannot see."""
-    impatient = database.settings.model_copy(update={"holdback_wait": 0.0})
+    impatient = database.settings.replaced({"holdback_wait": 0.0})
     invalidate = importer.invalidate_extracts
 
     def a_run_comes_first(connection: Connection) -> dt.datetime:
@@ -649,7 +649,7 @@ def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
 def test_a_run_that_extracted_before_an_import_extracts_again(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = database.settings.model_copy(update={"holdback_wait": 0.0})
+    impatient = database.settings.replaced({"holdback_wait": 0.0})
     invalidate = importer.invalidate_extracts
     opened = []
 

@@ -1,4 +1,4 @@
-"""The four measures at the exact boundaries of their limits, and the cause of stale figures."""
+"""The measures at the exact boundaries of their limits, and the cause of stale figures."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from consumer_analytics.errors import SourceError
 from consumer_analytics.etl import run, watermark
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting import freshness, ranges
 
 MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -26,7 +27,7 @@ MICROSECOND = dt.timedelta(microseconds=1)
 
 def read(database: Any, at: dt.datetime, **changes: Any) -> Health:
     with database.connect(writes_sources=False) as connection:
-        return health.read(connection, database.settings.model_copy(update=changes), now=at)
+        return health.read(connection, database.settings.replaced(changes), now=at)
 
 
 def ran(database: Any, at: dt.datetime) -> dict[str, Any]:
@@ -241,9 +242,7 @@ def test_killed(caught_up: Any) -> None:
 
 
 def test_held_back_by_whom(caught_up: Any) -> None:
-    impatient = replace(
-        caught_up, settings=caught_up.settings.model_copy(update={"holdback_wait": 0.0})
-    )
+    impatient = replace(caught_up, settings=caught_up.settings.replaced({"holdback_wait": 0.0}))
     with psycopg.connect(caught_up.url, application_name="nightly export") as other:
         other.execute("select 1")
         ((at,),) = caught_up.rows("select clock_timestamp()")
@@ -308,10 +307,11 @@ def test_the_dashboard_times_runs_as_airflow_does_in_whichever_schema(with_airfl
         connection.execute("alter schema airflow rename to elsewhere")
     with with_airflow.connect() as connection:
         found = freshness.read(connection, ranges.parse("all"))
-        look = health.Look.take(connection, with_airflow.settings, MIDNIGHT + HOUR)
-        assert look.airflow.known["run_id"] == run_id
+        seen = Observation.take(connection, with_airflow.settings, MIDNIGHT + HOUR)
+        assert seen.airflow.finished is not None
+        assert seen.airflow.finished.run_id == run_id
         # What health saw is not looked for again, and is the same.
-        assert freshness.read(connection, ranges.parse("all"), look=look).runs == found.runs
+        assert freshness.read(connection, ranges.parse("all"), seen=seen).runs == found.runs
     assert found.timed_by == "airflow"
     assert [(one.run, one.state, one.seconds) for one in found.runs] == [(run_id, "success", 4.5)]
 

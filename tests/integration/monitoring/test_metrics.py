@@ -35,7 +35,7 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import run
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.metrics.catalogue import METRICS, SERIES
+from consumer_analytics.monitoring.metrics.catalogue import metrics, series
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.operations import retention
 from consumer_analytics.reconcile import sweep
@@ -70,7 +70,7 @@ class Scraped:
 
 
 def scrape(database: Database, **changes: Any) -> Scraped:
-    exposition = Exposition(database.settings.model_copy(update=changes))
+    exposition = Exposition(database.settings.replaced(changes))
     try:
         return Scraped(exposition.text()[0].decode())
     finally:
@@ -99,7 +99,7 @@ def history(database: Database, seed: int) -> None:
 def test_an_empty_database_has_every_counter_at_zero(database: Database) -> None:
     found = scrape(database)
     assert found("scrape_success") == 1
-    for metric in METRICS:
+    for metric in metrics():
         if metric.kind == "counter":
             counted = {v for (name, _), v in found.values.items() if name == metric.name}
             assert counted == {0}, metric.name
@@ -177,7 +177,7 @@ def test_they_are_what_the_database_holds(database: Database) -> None:
 def test_a_failed_run_and_open_incidents_are_counted(database: Database) -> None:
     history(database, 2)
     live(database, END)
-    impatient = database.settings.model_copy(update={"lock_wait": 0.05})
+    impatient = database.settings.replaced({"lock_wait": 0.05})
     with database.connect() as other, connected(impatient, "run") as connection:
         other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
         with pytest.raises(BusyError):
@@ -223,7 +223,7 @@ def test_counters_never_go_down(database: Database, cli: Cli) -> None:
         retention.forget(connection, database.settings)
     assert database.rows("select count(*) from consumer_analytics_internal.runs") == [(1,)]
     after = scrape(database)
-    counters = {metric.name for metric in METRICS if metric.kind != "gauge"}
+    counters = {metric.name for metric in metrics() if metric.kind != "gauge"}
     for (name, labels), value in before.values.items():
         if re.sub("_(sum|count)$", "", name) in counters or name in counters:
             assert after.values[name, labels] >= value, name
@@ -471,7 +471,7 @@ def test_printed_they_pass_prometheus_own_check(database: Database, cli: Cli) ->
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
     names = {name for name, _ in parsed(printed.stdout)}
-    assert {f"consumer_analytics_{name}" for name in names} <= SERIES
+    assert {f"consumer_analytics_{name}" for name in names} <= series()
 
 
 def test_where_they_cannot_be_read_the_command_fails(cli: Cli) -> None:

@@ -22,7 +22,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
-from pydantic import SecretStr
 from tests.conftest import COMMAND, command_environment
 from tests.support import airflow_tables
 from tests.support.checks import touched_rows
@@ -30,15 +29,16 @@ from tests.support.history import random_history
 from tests.support.mail_server import mail_server
 from tests.support.tools import require
 
+from consumer_analytics.airflow.dag_ids import DAGS, ETL
 from consumer_analytics.db import connection as db
 from consumer_analytics.db import roles, schema
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import extract, run
+from consumer_analytics.fields import Secret
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
-from consumer_analytics.operations.doctor.airflow import DAGS, ETL
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -48,7 +48,7 @@ DAY = dt.timedelta(days=1)
 
 def examined(database: Any, *, fix: bool = False, **changes: Any) -> dict[str, Examined]:
     """Let the doctor look; return what it found, by check."""
-    settings = database.settings.model_copy(update=changes)
+    settings = database.settings.replaced(changes)
     try:
         connection = db.connect(settings, "doctor", as_admin=True)
     except ConsumerAnalyticsError as error:
@@ -295,7 +295,7 @@ def runner(database: Any) -> Iterator[tuple[str, Any]]:
         admin.execute(sql.SQL("create role {} login").format(login))
         try:
             url = make_conninfo(database.url, user=name, password="")
-            settings = database.settings.model_copy(update={"database_url": SecretStr(url)})
+            settings = database.settings.replaced({"database_url": Secret(url)})
             with Connection.connect(url, autocommit=True) as session:
                 lacking = roles.missing(session, settings)
             for statement in lacking:
@@ -517,7 +517,7 @@ def test_a_transaction_that_has_locked_the_watermark(healthy: Any) -> None:
 def test_a_run_that_was_held_back(healthy: Any) -> None:
     with contextlib.closing(healthy_session(healthy, "nightly export")) as other:
         other.execute("select 1")
-        settings = healthy.settings.model_copy(update={"holdback_wait": 0.0})
+        settings = healthy.settings.replaced({"holdback_wait": 0.0})
         with db.connected(settings, "test") as connection:
             run.run(connection, settings)
         those = found(healthy, holdback_wait=0)
@@ -995,13 +995,13 @@ def test_a_disk_that_is_nearly_full(healthy: Any, tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip(f"nothing can be mounted here: {mounted.stderr.decode().strip()}")
     try:
-        settings = healthy.settings.model_copy(update={"home": disk})
+        settings = healthy.settings.replaced({"home": disk})
         with healthy.connect("doctor", writes_sources=False) as connection:
             context = Context(settings, connection)
             assert local.disks(context).verdict is Verdict.OK
             (disk / "logs").write_bytes(b"x" * (9_300 << 10))
             assert local.disks(context).verdict is Verdict.WARNING
-            unasked = settings.model_copy(update={"disk_warning": 0})
+            unasked = settings.replaced({"disk_warning": 0})
             assert local.disks(Context(unasked, connection)).verdict is Verdict.OK
             (disk / "more").write_bytes(b"x" * (700 << 10))
             finding = local.disks(context)

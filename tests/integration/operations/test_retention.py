@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import random
 from collections import defaultdict
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,10 +16,14 @@ from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.history import random_history
 
 from consumer_analytics import backfill
+from consumer_analytics.errors import SettingsError
 from consumer_analytics.etl import extract, run
-from consumer_analytics.operations import retention
+from consumer_analytics.fields import Field
+from consumer_analytics.operations import retention, thinning
+from consumer_analytics.operations.part import MaintenancePart
+from consumer_analytics.operations.thinning import Policy, SnapshotInstant
 from consumer_analytics.reconcile import audit, sweep
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import OneSnapshotPer, Settings
 
 DAY = dt.timedelta(days=1)
 ZONE = "Europe/Berlin"
@@ -28,7 +34,8 @@ POLICY = {"timezone": ZONE, "keep_snapshots_days": EVERY, "keep_daily_snapshots_
 
 
 def settings(database: Any, **changes: Any) -> Settings:
-    return Settings.model_validate(database.settings.model_copy(update=changes).model_dump())
+    changed: Settings = database.settings.replaced(changes)
+    return changed
 
 
 def midnight(day: dt.date) -> dt.datetime:
@@ -51,9 +58,9 @@ def go(database: Any, at: dt.datetime) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at).as_json()
 
 
-def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> retention.Part:
+def thinned(database: Any, *, dry_run: bool = False, **changes: Any) -> MaintenancePart:
     with database.connect("maintenance", writes_sources=False) as connection:
-        return retention.thin(
+        return thinning.thin(
             connection, settings(database, **{**POLICY, **changes}), dry_run=dry_run
         )
 
@@ -140,6 +147,69 @@ def test_keeps_every_one_then_the_days_then_the_weeks(long: Any, daily: int | No
     assert part.bytes_after is not None
     # Another one finds nothing to do.
     assert thinned(long, keep_daily_snapshots_days=daily).removed == 0
+
+
+#: Settings with a tier more: an entry, as those that there are.
+WithMonths: Any = dataclasses.make_dataclass(
+    "WithMonths",
+    [
+        (
+            "keep_weekly_snapshots_days",
+            Annotated[int | None, OneSnapshotPer("month"), Field("A month's last one.")],
+            None,
+        )
+    ],
+    bases=(Settings,),
+    frozen=True,
+    kw_only=True,
+)
+
+
+def test_a_tier_more_is_a_setting(long: Any) -> None:
+    config = WithMonths(**vars(settings(long, **POLICY)), keep_weekly_snapshots_days=75)
+    assert [tier.period for tier in config.tiers] == ["day", "week", "month"]
+    before = instants(long)
+    month_from = midnight(TODAY - 75 * DAY)
+    months = defaultdict(list)
+    for at in before:
+        if at <= month_from:
+            day = (at.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None) - DAY / 86_400_000_000).date()
+            months[day.year, day.month].append(at)
+    expected = [
+        *(max(of_month) for of_month in months.values()),
+        *kept_of([at for at in before if at > month_from], EVERY, DAILY),
+    ]
+    with long.connect("maintenance", writes_sources=False) as connection:
+        forecast = Policy.of(config).kept(map(SnapshotInstant, before), dt.datetime.now(dt.UTC))
+        thinning.thin(connection, config)
+    assert instants(long) == expected == [one.at for one in forecast]
+    # A year on: 20 days of every one, 40 of one a day, 15 of one a week, the rest one a month.
+    assert Policy.of(config).kept_of_new(1, 365) == pytest.approx(
+        20 + 40 + 15 / 7 + 290 * 12 / 365.2425
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ({"keep_daily_snapshots_days": 60}, "KEEP_SNAPSHOTS_DAYS must be set to that or less"),
+        (
+            {"keep_snapshots_days": 20, "keep_weekly_snapshots_days": 75},
+            "KEEP_DAILY_SNAPSHOTS_DAYS must be set to that or less, and is unset",
+        ),
+        (
+            {
+                "keep_snapshots_days": 20,
+                "keep_daily_snapshots_days": 60,
+                "keep_weekly_snapshots_days": 59,
+            },
+            "KEEP_WEEKLY_SNAPSHOTS_DAYS is 59; .*_DAILY_.* to that or less, and is 60",
+        ),
+    ],
+)
+def test_tiers_thin_one_after_the_other(tmp_path: Path, days: dict[str, int], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        WithMonths.model_validate({"home": tmp_path, **days})
 
 
 def test_the_latest_snapshot_stays_whatever_its_age(database: Any) -> None:
@@ -279,7 +349,7 @@ def test_revisions_go_with_their_snapshots_and_others_stay(long: Any) -> None:
 def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
     long: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 10)
+    monkeypatch.setattr(thinning, "_AT_ONCE", 10)
     expected = kept_of(instants(long), EVERY, DAILY)
     calls = []
 
@@ -292,7 +362,7 @@ def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
         long.connect("maintenance", writes_sources=False) as connection,
         pytest.raises(KeyboardInterrupt),
     ):
-        retention.thin(connection, settings(long, **POLICY), notify=stop)
+        thinning.thin(connection, settings(long, **POLICY), notify=stop)
     assert long.rows("select count(*) from consumer_analytics_internal.thinned_snapshots") == [
         (20,)
     ]
@@ -305,7 +375,7 @@ def test_a_thinning_that_is_stopped_is_whole_and_goes_on(
 # -- internal state ------------------------------------------------------------
 
 
-def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> retention.Part:
+def forgotten(database: Any, *, dry_run: bool = False, **changes: Any) -> MaintenancePart:
     with database.connect("maintenance", writes_sources=False) as connection:
         return retention.forget(connection, settings(database, **changes), dry_run=dry_run)
 

@@ -24,6 +24,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import size
 from consumer_analytics.ingest import simulate
 from consumer_analytics.operations import storage
+from consumer_analytics.operations.thinning import SnapshotInstant
 
 __all__ = ["long"]
 DAY = dt.timedelta(days=1)
@@ -76,14 +77,12 @@ def test_thinning_is_taken_into_account(long: Any) -> None:
     }
     then = measured(long, **policy)
     assert then.ours_in(365) < then.ours_in(365, thinning=False)
-    # The policy's twin in Python keeps what the statement keeps.
-    horizons = then.policy.horizons(then.settings, then.at)
-    told = storage.kept(then.instants, *horizons, then.settings)
-    assert sorted(told) == kept_of(instants(long), EVERY, DAILY)
+    kept = [one.at for one in then.policy.kept(map(SnapshotInstant, then.instants), then.at)]
+    assert kept == kept_of(instants(long), EVERY, DAILY)
     thinned(long)
-    assert instants(long) == sorted(told)
+    assert instants(long) == kept
     # A year on: 20 days of every one, 40 of one a day, the rest one a week.
-    assert then._kept_of_new_ones(365) == pytest.approx(20 + 40 + 305 / 7)
+    assert then.policy.kept_of_new(then.snapshots_a_day, 365) == pytest.approx(20 + 40 + 305 / 7)
 
 
 def test_when_a_disk_is_full(long: Any) -> None:

@@ -1,5 +1,5 @@
 -- The customers' changes after slot {middle}, and the sum of those until then.
-select consumer_id, slot, status, n, dated, created_us, born
+select {change_columns}
 from backfill_customers
 where slot > {middle}
 union all

@@ -6,4 +6,4 @@ select least(
 )
 from consumer_analytics_internal.backfills as backfill
 cross join consumer_analytics_internal.state
-where backfill.backfill_id = %(id)s and state.job_name = %(job)s
+where backfill.backfill_id = %(id)s and state.job_name = {job}

@@ -18,39 +18,37 @@ Three things are noted here, each by its module:
 by means of
 
 * `grouping`: which incident something goes with, and what that means for it;
-* `telling`: one mail for what happens in one look;
-* `ledger`: the incidents and their history.
+* `notifying`: one message for what happens in one look;
+* `store`: the incidents and their history.
 """
 
 from __future__ import annotations
 
 from consumer_analytics.monitoring.incidents.checking import check
-from consumer_analytics.monitoring.incidents.deadlines import Miss, deadline_missed
+from consumer_analytics.monitoring.incidents.deadlines import deadline_missed
 from consumer_analytics.monitoring.incidents.failures import (
-    MONITOR,
-    Failure,
-    next_after,
+    next_steps_after,
     task_failed,
 )
 from consumer_analytics.monitoring.incidents.store import (
-    Change,
     Incident,
+    IncidentChange,
     history,
     latest,
     open_incidents,
 )
+from consumer_analytics.monitoring.notifications.message import Failure, Miss
 
 __all__ = [
-    "MONITOR",
-    "Change",
     "Failure",
     "Incident",
+    "IncidentChange",
     "Miss",
     "check",
     "deadline_missed",
     "history",
     "latest",
-    "next_after",
+    "next_steps_after",
     "open_incidents",
     "task_failed",
 ]

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Any
+from dataclasses import replace
 
+from consumer_analytics.airflow import dag_runs
+from consumer_analytics.airflow.dag_ids import MONITOR
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.formatting import duration
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.health import Airflow, Health
-from consumer_analytics.monitoring.incidents.deadlines import join, kept, misses_of_airflow
-from consumer_analytics.monitoring.incidents.failures import MONITOR
-from consumer_analytics.monitoring.incidents.grouping import cause_of, groups, settle
-from consumer_analytics.monitoring.incidents.notifying import Told, alone, content_of, write
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.incidents.deadlines import (
+    add_late_run,
+    misses_of_airflow,
+    remember_miss,
+    with_allowance,
+)
+from consumer_analytics.monitoring.incidents.grouping import (
+    cause_of,
+    open_or_update,
+    symptoms_by_subject,
+)
+from consumer_analytics.monitoring.incidents.notifying import (
+    Announcement,
+    exclusively,
+    message_of,
+    put_message,
+    write_history,
+)
 from consumer_analytics.monitoring.incidents.store import Incident, open_incidents, update
+from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.notifications.channels import configured
+from consumer_analytics.monitoring.notifications.message import DEADLINE, OVER, Symptom
+from consumer_analytics.monitoring.observation import Airflow
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -24,40 +43,45 @@ _LONGEST_UNKNOWN = dt.timedelta(days=1)
 
 
 def check(connection: Connection, settings: Settings, *, now: dt.datetime | None = None) -> Health:
-    """Judge health, open, change and close incidents, and write the mail that tells of it.
+    """Judge health, open, change and close incidents, and write the message that tells of it.
 
     Args:
         connection: in autocommit, outside of a transaction.
-        settings: for the limits and the pace of reminders.
+        settings: for the limits, the channels and the pace of reminders.
         now: the instant to judge at; None for the server's clock.
 
     Returns:
         Health, as it was judged.
     """
-    with alone(connection):
-        found = health.read(connection, settings, now=now)
-        airflow = Airflow.read(connection, found.at)
+    with exclusively(connection):
+        judged = health.read(connection, settings, now=now)
+        airflow = Airflow.read(connection, judged.at)
         with connection.transaction():
-            _note_checks(connection, found)
-            told = Told(found.at)
+            _note_checks(connection, judged)
+            announcement = Announcement(judged.at)
             # Those whose callback did not work.
             missed = [
                 miss
                 for miss in misses_of_airflow(connection, airflow)
-                if kept(connection, miss, found.at)
+                if remember_miss(connection, miss, judged.at)
             ]
             for miss in missed:
-                join(connection, told, miss, found)
-            _compare(connection, told, found, airflow)
-            _remind(connection, settings, told)
-            content = content_of(found, told, "incidents")
-            if missed:
-                content["misses"] = [miss.as_json(settings) for miss in missed]
-            write(connection, settings, told, content, f"incidents {uuid.uuid4()}")
-    return found
+                add_late_run(connection, announcement, miss, judged)
+            _compare(connection, announcement, judged, airflow)
+            _remind(connection, settings, announcement)
+            mail_id = None
+            if announcement.announced or missed:
+                message = replace(
+                    message_of(connection, judged, announcement, "incidents"),
+                    misses=tuple(with_allowance(miss, settings) for miss in missed),
+                )
+                key = f"incidents {uuid.uuid4()}"
+                mail_id = put_message(connection, key, message, configured(settings))
+            write_history(connection, announcement, mail_id)
+    return judged
 
 
-def _note_checks(connection: Connection, found: Health) -> None:
+def _note_checks(connection: Connection, judged: Health) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             query("monitoring/incidents/checks-put"),
@@ -67,84 +91,82 @@ def _note_checks(connection: Connection, found: Health) -> None:
                     "state": one.state,
                     "value": one.value,
                     "cause": one.cause,
-                    "at": found.at,
+                    "at": judged.at,
                 }
-                for one in found.measures
+                for one in judged.measures
             ],
         )
 
 
-def _compare(connection: Connection, told: Told, found: Health, airflow: Airflow) -> None:
+def _compare(
+    connection: Connection, announcement: Announcement, judged: Health, airflow: Airflow
+) -> None:
     """Open, change and close incidents by what is not well."""
-    still = {one.subject: one for one in open_incidents(connection)}
-    sorted_out = groups(connection, found, still)
-    for subject in sorted_out | still:
-        one = still.get(subject)
-        lasting = _lasting(connection, one, airflow, told.at) if one is not None else {}
-        judged = sorted_out.get(subject, {})
-        if judged:
-            cause = cause_of(judged, found)
-            settle(connection, told, one, subject, {**judged, **lasting}, cause)
+    still_open = {one.subject: one for one in open_incidents(connection)}
+    sorted_out = symptoms_by_subject(connection, judged, still_open)
+    for subject in sorted_out | still_open:
+        one = still_open.get(subject)
+        lasting = _lasting(connection, one, airflow, judged.at) if one is not None else {}
+        measured = sorted_out.get(subject, {})
+        if measured:
+            cause = cause_of(measured, judged)
+            open_or_update(connection, announcement, one, subject, {**measured, **lasting}, cause)
         elif one is not None and lasting:
-            settle(connection, told, one, subject, lasting, one.cause)
+            open_or_update(connection, announcement, one, subject, lasting, one.cause)
         elif one is not None:
-            _close(connection, told, one, found)
+            _close(connection, announcement, one, judged)
 
 
 def _lasting(
     connection: Connection, one: Incident, airflow: Airflow, at: dt.datetime
-) -> dict[str, Any]:
+) -> dict[str, Symptom]:
     """Return what an incident has that no measure tells: late runs and other DAGs' failures."""
-    lasting: dict[str, Any] = {}
-    for name, entry in one.measures.items():
-        if name in health.MEASURES:
-            continue
-        since = dt.datetime.fromisoformat(entry["since"])
-        # That the monitor works again, this very look shows.
-        over: bool | None = True if entry["dag_id"] == MONITOR else None
-        if over is None and airflow.tables is not None:
-            over = _is_over(connection, airflow.tables, name, entry)
-        if over is None:
-            over = at - since > _LONGEST_UNKNOWN
-        if not over:
-            lasting[name] = entry
-    return lasting
+    return {
+        name: symptom
+        for name, symptom in one.symptoms.items()
+        if name not in MEASURES and not _is_over(connection, airflow.tables, name, symptom, at)
+    }
 
 
 def _is_over(
-    connection: Connection, tables: AirflowTables, name: str, entry: dict[str, Any]
+    connection: Connection,
+    tables: AirflowTables | None,
+    name: str,
+    symptom: Symptom,
+    at: dt.datetime,
 ) -> bool:
     """Tell whether a late run has ended, or a failing DAG has worked again."""
-    row = connection.execute(
-        query("monitoring/incidents/dag-run-over", "public", **tables.named("dag_run")),
-        {
-            "dag": entry["dag_id"],
-            "run": entry["run_id"],
-            "late": name == "deadline",
-            "since": entry["since"],
-        },
-    ).fetchone()
-    return bool(row and row[0])
+    if symptom.dag_id == MONITOR:
+        # That it works again, this very look shows.
+        return True
+    if tables is None or symptom.dag_id is None:
+        return symptom.since is None or at - symptom.since > _LONGEST_UNKNOWN
+    if name == DEADLINE:
+        return not dag_runs.is_under_way(connection, tables, symptom.dag_id, symptom.run_id or "")
+    return dag_runs.went_well_since(connection, tables, symptom.dag_id, symptom.since)
 
 
-def _close(connection: Connection, told: Told, one: Incident, found: Health) -> None:
-    closed = update(connection, one, one.measures, closed_at=told.at)
-    text = {
-        "freshness": found.cause.text,
-        "failures": f"no run failed within 24 hours; {found.cause.text}",
-        "runtime": "the last run took " + duration(found.measure("dag_runtime").value),
-    }.get(one.subject, "it works again")
-    over = Incident(**{**vars(closed), "cause": f"It was: {one.cause}. Now: {text}."})
-    (told.telling if one.told_at is not None else told.quiet).append((over, "over"))
+def _close(
+    connection: Connection, announcement: Announcement, one: Incident, judged: Health
+) -> None:
+    closed = update(connection, one, one.symptoms, closed_at=announcement.at)
+    subject = MEASURES.subjects.get(one.subject)
+    values = {measure.name: measure.value for measure in judged.measures}
+    now = subject.now(judged.cause, values) if subject is not None else "it works again"
+    over = replace(closed, cause=f"It was: {one.cause}. Now: {now}.")
+    if one.told_at is not None:
+        announcement.announce(over, OVER)
+    else:
+        announcement.note(over, OVER)
 
 
-def _remind(connection: Connection, settings: Settings, told: Told) -> None:
-    """Remind of what has been open for long, unless this mail tells of it anyway."""
+def _remind(connection: Connection, settings: Settings, announcement: Announcement) -> None:
+    """Remind of what has been open for long, unless this message tells of it anyway."""
     if settings.alert_reminder <= 0:
         return
     pace = dt.timedelta(seconds=settings.alert_reminder)
-    known = {one.incident_id for one, _ in told.telling}
+    known = {one.incident.incident_id for one in announcement.announced}
     for one in open_incidents(connection):
         last = one.told_at or one.opened_at
-        if one.incident_id not in known and told.at - last >= pace:
-            told.telling.append((one, "reminded"))
+        if one.incident_id not in known and announcement.at - last >= pace:
+            announcement.announce(one, "reminded")

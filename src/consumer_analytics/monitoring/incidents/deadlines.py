@@ -3,74 +3,64 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
 
+from consumer_analytics.airflow import dag_runs
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.health import Airflow, Health
-from consumer_analytics.monitoring.incidents.grouping import entry_of, settle
-from consumer_analytics.monitoring.incidents.notifying import Told, alone, content_of, write
-from consumer_analytics.monitoring.incidents.store import of_subject
+from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.incidents.grouping import open_or_update, symptom_of
+from consumer_analytics.monitoring.incidents.notifying import (
+    Announcement,
+    exclusively,
+    message_of,
+    put_message,
+    write_history,
+)
+from consumer_analytics.monitoring.incidents.store import open_incident_of
+from consumer_analytics.monitoring.measures import FRESHNESS
+from consumer_analytics.monitoring.notifications.channels import configured
+from consumer_analytics.monitoring.notifications.message import DEADLINE, Miss, Symptom
+from consumer_analytics.monitoring.observation import Airflow
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
-
-
-@dataclass(frozen=True)
-class Miss:
-    """A DAG run that had not ended when its deadline passed.
-
-    Attributes:
-        dag_id: its DAG.
-        run_id: the run.
-        task_id: the task that it was at; None where that is not known.
-        execution_date: the run's logical date, else the instant that it was to run after.
-        deadline_at: when it should have ended.
-    """
-
-    dag_id: str
-    run_id: str
-    task_id: str | None
-    execution_date: dt.datetime
-    deadline_at: dt.datetime
-
-    def as_json(self, settings: Settings) -> dict[str, Any]:
-        """Return it as a mail's content has it."""
-        return {
-            **asdict(self),
-            "execution_date": self.execution_date.isoformat(),
-            "deadline_at": self.deadline_at.isoformat(),
-            "allowed_seconds": settings.deadline,
-        }
 
 
 def deadline_missed(
     connection: Connection, settings: Settings, miss: Miss, *, now: dt.datetime | None = None
 ) -> bool:
-    """Note that a DAG run missed its deadline, and write the mail.
+    """Note that a DAG run missed its deadline, and write the message.
 
     Returns:
         Whether it was new.
     """
-    with alone(connection):
-        found = health.read(connection, settings, now=now)
+    with exclusively(connection):
+        judged = health.read(connection, settings, now=now)
         with connection.transaction():
             # Airflow knows which task the run was at.
-            for known in misses_of_airflow(connection, Airflow.read(connection, found.at)):
+            for known in misses_of_airflow(connection, Airflow.read(connection, judged.at)):
                 if (known.dag_id, known.run_id) == (miss.dag_id, miss.run_id):
                     miss = replace(miss, task_id=known.task_id)
-            if not kept(connection, miss, found.at):
+            if not remember_miss(connection, miss, judged.at):
                 return False
-            told = Told(found.at)
-            join(connection, told, miss, found)
-            content = content_of(found, told, "deadline")
-            content["misses"] = [miss.as_json(settings)]
+            announcement = Announcement(judged.at)
+            add_late_run(connection, announcement, miss, judged)
+            message = replace(
+                message_of(connection, judged, announcement, "deadline"),
+                misses=(with_allowance(miss, settings),),
+            )
             key = f"deadline {miss.dag_id} {miss.run_id} {miss.deadline_at.isoformat()}"
-            write(connection, settings, told, content, key, always=True)
+            mail_id = put_message(connection, key, message, configured(settings))
+            write_history(connection, announcement, mail_id)
     return True
 
 
-def kept(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
+def with_allowance(miss: Miss, settings: Settings) -> Miss:
+    """Return a missed deadline with how long the run was given, as a message has it."""
+    return replace(miss, allowed_seconds=settings.deadline)
+
+
+def remember_miss(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
     """Keep a missed deadline; return whether it was not known before."""
     row = connection.execute(
         query("monitoring/incidents/deadlines-put"), {**asdict(miss), "at": at}
@@ -82,35 +72,32 @@ def misses_of_airflow(connection: Connection, airflow: Airflow) -> list[Miss]:
     """Return the missed deadlines that Airflow has and we have not kept yet."""
     if airflow.tables is None:
         return []
-    tables = airflow.tables.named("deadline", "dag_run", "task_instance")
-    rows = connection.execute(
-        query("monitoring/incidents/deadlines-of-airflow", "public", **tables)
-    ).fetchall()
-    return [Miss(*row) for row in rows]
+    missed = dag_runs.missed_deadlines(connection, airflow.tables)
+    return [Miss(**vars(one)) for one in missed]
 
 
-def join(connection: Connection, told: Told, miss: Miss, found: Health) -> None:
+def add_late_run(
+    connection: Connection, announcement: Announcement, miss: Miss, judged: Health
+) -> None:
     """Add a late run to the incident of figures that are behind, and open that where need be."""
-    one = of_subject(connection, "freshness")
-    entry = {
-        "state": "warning",
-        "value": None,
-        "unit": "runs",
-        "kind": "deadline",
-        "cause": f"{miss.run_id} has not ended",
-        "dag_id": miss.dag_id,
-        "run_id": miss.run_id,
-        "since": miss.deadline_at.isoformat(),
-    }
-    measures = {**(one.measures if one else {}), "deadline": entry}
-    for measure in found.measures:
+    one = open_incident_of(connection, FRESHNESS.name)
+    symptoms = dict(one.symptoms) if one is not None else {}
+    symptoms[DEADLINE] = Symptom(
+        state="warning",
+        kind=DEADLINE,
+        cause=f"{miss.run_id} has not ended",
+        dag_id=miss.dag_id,
+        run_id=miss.run_id,
+        since=miss.deadline_at,
+    )
+    for measure in judged.measures:
         # What will be late in a moment is told now.
-        if measure.name == "pending_events" and measure.value and found.behind_since is not None:
-            late = {**entry_of(measure, found), "state": health.judge(measure)}
-            measures.setdefault("pending_events", late)
+        if measure.definition.has_grace and measure.value and judged.behind_since is not None:
+            late = symptom_of(measure, judged, state=measure.state_by_limits)
+            symptoms.setdefault(measure.name, late)
     cause = (
-        found.cause.text
-        if found.behind_since is not None
+        judged.cause.text
+        if judged.behind_since is not None
         else f"{miss.run_id} of {miss.dag_id} has not ended"
     )
-    settle(connection, told, one, "freshness", measures, cause, again="changed")
+    open_or_update(connection, announcement, one, FRESHNESS.name, symptoms, cause, again="changed")

@@ -1,69 +1,97 @@
-"""What happens in one look: noted in the history, and told in one mail where it is to be told."""
+"""What happens in one look: noted in the history, and announced in one message where need be."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db import locks
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.store import Incident
-from consumer_analytics.monitoring.notifications import outbox, smtp
-from consumer_analytics.settings import Settings
+from consumer_analytics.monitoring.notifications import outbox
+from consumer_analytics.monitoring.notifications.channels import Channel
+from consumer_analytics.monitoring.notifications.message import (
+    OVER,
+    ChangeNotice,
+    HealthNotice,
+    Kind,
+    Limits,
+    MeasureNotice,
+    Message,
+    NextStep,
+)
 from consumer_analytics.sql import query
 
 _WAIT_FOR_LOCK = "30s"
-#: What to look at next, whatever happened: a text and a command, each.
+#: What to look at next, whatever happened.
 LOOK_NEXT = (
-    {"text": "What is wrong, and what mends it", "code": "consumer-analytics doctor"},
-    {"text": "Where the figures stand", "code": "consumer-analytics health"},
+    NextStep("What is wrong, and what mends it", "consumer-analytics doctor"),
+    NextStep("Where the figures stand", "consumer-analytics health"),
 )
 
 
+@dataclass(frozen=True)
+class Transition:
+    """What happened to an incident.
+
+    Attributes:
+        incident: as it is after it.
+        what: `opened`, `worse`, `changed`, `better`, `failed again`, `reminded` or `over`.
+    """
+
+    incident: Incident
+    what: str
+
+    def as_notice(self, at: dt.datetime) -> ChangeNotice:
+        """Return it as a message has it."""
+        one = self.incident
+        return ChangeNotice(
+            incident_id=one.incident_id,
+            subject=one.subject,
+            what=self.what,
+            state=one.state,
+            cause=one.cause,
+            opened_at=one.opened_at,
+            seconds=max((at - one.opened_at).total_seconds(), 0),
+            measures={} if self.what == OVER else one.symptoms,
+        )
+
+
 @dataclass
-class Told:
-    """What happens in one look, and becomes one mail.
+class Announcement:
+    """What happens in one look, and becomes one message.
 
     Attributes:
         at: the instant.
-        telling: the changes that people are told of.
-        quiet: those that are only noted.
+        announced: what people are told of.
+        noted: what is kept in the history only.
     """
 
     at: dt.datetime
-    telling: list[tuple[Incident, str]] = field(default_factory=list)
-    quiet: list[tuple[Incident, str]] = field(default_factory=list)
+    announced: list[Transition] = field(default_factory=list)
+    noted: list[Transition] = field(default_factory=list)
 
-    def hush(self) -> None:
-        """Tell nobody: only note it."""
-        self.quiet, self.telling = [*self.quiet, *self.telling], []
+    def announce(self, incident: Incident, what: str) -> None:
+        """Tell people of what happened to an incident."""
+        self.announced.append(Transition(incident, what))
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """Return what people are told, as a mail's content has it."""
-        return [
-            {
-                "incident_id": one.incident_id,
-                "subject": one.subject,
-                "what": what,
-                "state": one.state,
-                "cause": one.cause,
-                "opened_at": one.opened_at.isoformat(),
-                "seconds": max((self.at - one.opened_at).total_seconds(), 0),
-                "measures": {} if what == "over" else one.measures,
-            }
-            for one, what in self.telling
-        ]
+    def note(self, incident: Incident, what: str) -> None:
+        """Keep what happened to an incident, and tell nobody."""
+        self.noted.append(Transition(incident, what))
+
+    def silence(self) -> None:
+        """Tell nobody of any of it."""
+        self.noted, self.announced = [*self.noted, *self.announced], []
 
 
 @contextmanager
-def alone(connection: Connection) -> Iterator[None]:
+def exclusively(connection: Connection) -> Iterator[None]:
     """Look and note as the only one: what another saw before must not be noted after."""
     connection.execute("select set_config('lock_timeout', %s, false)", [_WAIT_FOR_LOCK])
     try:
@@ -74,53 +102,64 @@ def alone(connection: Connection) -> Iterator[None]:
             connection.execute("select set_config('lock_timeout', '0', false)")
 
 
-def content_of(found: Health, told: Told, kind: str) -> dict[str, Any]:
-    """Return a mail's content: what changed, and health as it is."""
-    threads = [
-        f"consumer-analytics.incident.{one.incident_id}.{int(one.opened_at.timestamp())}"
-        for one, _ in told.telling
-    ]
-    looked = found.as_json()
-    return {
-        "kind": kind,
-        "changes": told.as_json(),
-        "threads": threads,
-        "next": list(LOOK_NEXT) if any(what != "over" for _, what in told.telling) else [],
-        "health": {
-            "at": found.at.isoformat(),
-            "state": found.state,
-            "watermark": found.watermark.isoformat(),
-            "measures": looked["measures"],
-        },
-    }
+def message_of(
+    connection: Connection, judged: Health, announcement: Announcement, kind: Kind
+) -> Message:
+    """Return a message: what changed, and health as it is."""
+    announced = announcement.announced
+    return Message(
+        kind=kind,
+        at=announcement.at,
+        database=scalar(connection, "select current_database()"),
+        changes=tuple(one.as_notice(announcement.at) for one in announced),
+        next=LOOK_NEXT if any(one.what != OVER for one in announced) else (),
+        threads=tuple(_thread_of(one.incident) for one in announced),
+        health=HealthNotice(
+            at=judged.at,
+            state=judged.state,
+            watermark=judged.watermark,
+            measures=tuple(
+                MeasureNotice(
+                    one.name,
+                    one.value,
+                    one.unit,
+                    one.state,
+                    Limits(one.limits["warning"], one.limits["critical"]),
+                )
+                for one in judged.measures
+            ),
+        ),
+    )
 
 
-def write(
-    connection: Connection,
-    settings: Settings,
-    told: Told,
-    content: dict[str, Any] | None,
-    key: str,
-    *,
-    always: bool = False,
+def _thread_of(one: Incident) -> str:
+    return f"consumer-analytics.incident.{one.incident_id}.{int(one.opened_at.timestamp())}"
+
+
+def put_message(
+    connection: Connection, key: str, message: Message, channels: Sequence[Channel]
 ) -> int | None:
-    """Write the mail, where somebody is to be told something, and the history."""
-    mail_id = None
-    something = always or told.telling or (content or {}).get("misses")
-    if content is not None and something and smtp.is_wanted(settings):
-        mail_id = outbox.put(connection, key, content, told.at)
-    for changes, told_by in ((told.telling, mail_id), (told.quiet, None)):
-        for one, what in changes:
+    """Write a message for each channel; return the number of the first one's row.
+
+    The history and the failed tasks name that one; its key leads to the others. None where
+    nobody is to be told, or where it had been written before.
+    """
+    return next(iter(outbox.put(connection, key, message, channels).values()), None)
+
+
+def write_history(connection: Connection, announcement: Announcement, mail_id: int | None) -> None:
+    """Keep what happened, in the caller's transaction, and which message tells of it."""
+    for transitions, number in ((announcement.announced, mail_id), (announcement.noted, None)):
+        for one in transitions:
             connection.execute(
                 query("monitoring/incidents/note"),
                 {
-                    "incident_id": one.incident_id,
-                    "at": told.at,
-                    "what": what,
-                    "state": one.state,
-                    "cause": one.cause,
-                    "measures": Jsonb(one.measures),
-                    "mail_id": told_by,
+                    "incident_id": one.incident.incident_id,
+                    "at": announcement.at,
+                    "what": one.what,
+                    "state": one.incident.state,
+                    "cause": one.incident.cause,
+                    "measures": Jsonb(one.incident.measures),
+                    "mail_id": number,
                 },
             )
-    return mail_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.monitoring.notifications.message import Symptom
 from consumer_analytics.sql import query
 
 
@@ -26,8 +28,8 @@ class Incident:
         cause: in a sentence, as of its latest change.
         opened_at: when it was noticed.
         closed_at: when all was well again; None while it is open.
-        measures: name to `state`, `value`, `unit`, `kind` and `cause` of what is not well.
-        told_at: when the latest mail about it was written; None where there was none.
+        measures: what is not well: name to `state`, `value`, `unit`, `kind` and `cause`, as kept.
+        told_at: when the latest message about it was written; None where there was none.
     """
 
     incident_id: int
@@ -40,13 +42,18 @@ class Incident:
     measures: dict[str, Any]
     told_at: dt.datetime | None
 
+    @property
+    def symptoms(self) -> dict[str, Symptom]:
+        """What is not well, by name."""
+        return {name: Symptom.from_json(one) for name, one in self.measures.items()}
+
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json` and the web."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Change:
+class IncidentChange:
     """A change of an incident.
 
     Attributes:
@@ -59,8 +66,8 @@ class Change:
         state: warning or critical, after it.
         cause: in a sentence.
         measures: what was not well.
-        mail_id: the mail that tells of it; None where nobody was to be told.
-        sent_at: when that mail was sent; None while it waits.
+        mail_id: the message that tells of it; None where nobody was to be told.
+        sent_at: when that was sent, by the first of its channels; None while it waits.
     """
 
     change_id: int
@@ -96,34 +103,34 @@ def _incidents(connection: Connection, *, open_only: bool, limit: int) -> list[I
         ).fetchall()
 
 
-def history(connection: Connection, limit: int) -> list[Change]:
+def history(connection: Connection, limit: int) -> list[IncidentChange]:
     """Return the latest changes of all incidents, the newest first."""
-    with connection.cursor(row_factory=class_row(Change)) as cursor:
+    with connection.cursor(row_factory=class_row(IncidentChange)) as cursor:
         return cursor.execute(query("monitoring/incidents/history"), {"limit": limit}).fetchall()
 
 
-def of_subject(connection: Connection, subject: str) -> Incident | None:
+def open_incident_of(connection: Connection, subject: str) -> Incident | None:
     """Return the open incident of a subject; None where there is none."""
     return next((one for one in open_incidents(connection) if one.subject == subject), None)
 
 
-def open_anew(
+def insert(
     connection: Connection,
     subject: str,
     state: str,
     cause: str,
-    measures: dict[str, Any],
+    symptoms: Mapping[str, Symptom],
     at: dt.datetime,
 ) -> Incident:
-    """Put an incident that opens, in the caller's transaction."""
-    return _put(
+    """Insert an incident that opens, in the caller's transaction."""
+    return _written(
         connection,
         query("monitoring/incidents/open"),
         {
             "subject": subject,
             "state": state,
             "cause": cause,
-            "measures": Jsonb(measures),
+            "measures": _as_json(symptoms),
             "at": at,
         },
     )
@@ -132,27 +139,31 @@ def open_anew(
 def update(
     connection: Connection,
     one: Incident,
-    measures: dict[str, Any],
+    symptoms: Mapping[str, Symptom],
     *,
     state: str | None = None,
     cause: str | None = None,
     closed_at: dt.datetime | None = None,
 ) -> Incident:
-    """Put what has changed of an incident, in the caller's transaction; what is None stays."""
-    return _put(
+    """Write what has changed of an incident, in the caller's transaction; what is None stays."""
+    return _written(
         connection,
         query("monitoring/incidents/update"),
         {
             "incident_id": one.incident_id,
             "state": state or one.state,
             "cause": cause or one.cause,
-            "measures": Jsonb(measures),
+            "measures": _as_json(symptoms),
             "closed_at": closed_at,
         },
     )
 
 
-def _put(connection: Connection, statement: sql.Composed, values: dict[str, Any]) -> Incident:
+def _as_json(symptoms: Mapping[str, Symptom]) -> Jsonb:
+    return Jsonb({name: one.as_json() for name, one in symptoms.items()})
+
+
+def _written(connection: Connection, statement: sql.Composed, values: dict[str, Any]) -> Incident:
     with connection.cursor(row_factory=class_row(Incident)) as cursor:
         row = cursor.execute(statement, values).fetchone()
     if row is None:

@@ -1,10 +1,16 @@
-"""Every metric there is. What is exposed, documented, alerted on and drawn is looked up here."""
+"""Every metric there is. What is exposed, documented, alerted on and drawn is looked up here.
+
+Those of the measures of health come from their register.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
+
+from consumer_analytics.airflow.dag_ids import ETL
+from consumer_analytics.monitoring.measures import MEASURES
 
 PREFIX = "consumer_analytics_"
 #: What a metric is; a `summary` has a `_sum` and a `_count`.
@@ -50,7 +56,7 @@ class Metric:
 _SOURCES = ("airflow_etl", "cli_etl")
 _KINDS = (("found",), ("vanished",))
 
-METRICS = (
+_BEFORE_MEASURES = (
     Metric(
         "build_info",
         "gauge",
@@ -64,6 +70,8 @@ METRICS = (
         "itself is in it.",
     ),
     Metric("scrape_duration_seconds", "gauge", "How long it took to read this answer."),
+)
+_AFTER_MEASURES = (
     # Freshness.
     Metric(
         "watermark_timestamp_seconds",
@@ -71,17 +79,6 @@ METRICS = (
         "The watermark: the exclusive upper bound of what has been processed.",
     ),
     Metric("watermark_age_seconds", "gauge", "How old the watermark is, whatever the schedule."),
-    Metric(
-        "watermark_lag_seconds",
-        "gauge",
-        "How long the watermark has been behind the last instant that the schedule was due to "
-        "reach; 0 where it has reached it.",
-    ),
-    Metric(
-        "pending_events",
-        "gauge",
-        "Events from before the last instant due that are not processed yet.",
-    ),
     Metric("backlog_events", "gauge", "Events that are not processed yet, whatever the schedule."),
     Metric(
         "freshness_cause",
@@ -95,8 +92,6 @@ METRICS = (
         "Open transactions that held the last run back, or that a run waits for.",
     ),
     # Runs.
-    Metric("dag_runtime_seconds", "gauge", "How long the last finished run of the ETL's DAG took."),
-    Metric("failed_runs", "gauge", "Runs of the ETL that failed within the last 24 hours."),
     Metric("last_run_timestamp_seconds", "gauge", "When the last run ended, well or not."),
     Metric("last_run_success", "gauge", "Whether the last run that ended has ended well."),
     Metric(
@@ -227,7 +222,6 @@ METRICS = (
         "Incidents that were opened.",
         ("subject",),
         "incidents_opened",
-        from_the_start=(("freshness",), ("failures",), ("runtime",), ("measuring",)),
     ),
     Metric(
         "task_failures_total",
@@ -235,7 +229,7 @@ METRICS = (
         "Tasks of Airflow that failed after their last retry.",
         ("dag",),
         "task_failures",
-        from_the_start=(("consumer_analytics_etl",),),
+        from_the_start=((ETL,),),
     ),
     Metric(
         "deadline_misses_total",
@@ -243,7 +237,7 @@ METRICS = (
         "DAG runs that had not ended by their deadline.",
         ("dag",),
         "deadline_misses",
-        from_the_start=(("consumer_analytics_etl",),),
+        from_the_start=((ETL,),),
     ),
     Metric("mails_waiting", "gauge", "Mails to the operator that are not sent yet."),
     # The figures themselves.
@@ -266,14 +260,30 @@ METRICS = (
     ),
     Metric("consumer_events", "gauge", "Their events.", ("consumer_id", "name")),
 )
-#: Names of all series that there may be.
-SERIES = frozenset(name for metric in METRICS for name in metric.series)
+
+
+def metrics() -> tuple[Metric, ...]:
+    """Return every metric, with those of the measures of health that there are."""
+    subjects = tuple((subject,) for subject in MEASURES.subjects)
+    return (
+        *_BEFORE_MEASURES,
+        *(Metric(one.metric.name, "gauge", one.metric.help) for one in MEASURES.values()),
+        *(
+            replace(one, from_the_start=subjects) if one.labels == ("subject",) else one
+            for one in _AFTER_MEASURES
+        ),
+    )
+
+
+def series() -> frozenset[str]:
+    """Return the names of all series that there may be."""
+    return frozenset(name for metric in metrics() for name in metric.series)
 
 
 def table() -> str:
     """Return the metrics as a table in Markdown."""
     lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
-    for metric in METRICS:
+    for metric in metrics():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
         lines.append(f"| `{metric.full_name}` | {metric.kind} | {labels} | {metric.help} |")
     return "\n".join(lines) + "\n"

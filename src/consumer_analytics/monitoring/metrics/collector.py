@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -16,17 +18,19 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
 import consumer_analytics
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import Connection, connect, consistent, named_row
+from consumer_analytics.db.connection import Connection, connect, consistent
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.etl import watermark
 from consumer_analytics.monitoring import health
-from consumer_analytics.monitoring.metrics.catalogue import METRICS, Metric
-from consumer_analytics.settings import Settings
+from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.metrics.catalogue import Metric, metrics
+from consumer_analytics.monitoring.observation import CAUSES
+from consumer_analytics.settings import THRESHOLDS, Settings
 from consumer_analytics.sql import query
 
 log = logging.getLogger(__name__)
@@ -37,23 +41,13 @@ Samples = dict[str, list[Sample]]
 #: Counter to the values of its labels to how many, and since when so many.
 Counters = dict[str, dict[tuple[str, ...], tuple[float, float]]]
 OTHER = "other"
-_CAUSES = (
-    "on_time",
-    "nothing_to_process",
-    "not_due",
-    "not_run",
-    "running_late",
-    "held_back",
-    "failed",
-)
-_SEVERITIES = ("warning", "critical")
 _GENTLY = 0.2
 
 
 class StateCollector(Collector):
     """Exposes the state in the database.
 
-    Scrapes take turns at one read-only session, which is opened anew where it was lost.
+    Scrapes take turns at one read-only session, which is opened again where it was lost.
     Where the database cannot be read in time the answer says so, and holds no figure.
     """
 
@@ -65,7 +59,7 @@ class StateCollector(Collector):
 
     def describe(self) -> Iterator[Family]:
         """Name the metrics without reading them, as registering does."""
-        yield from (_family(metric) for metric in METRICS)
+        yield from (_family(metric) for metric in metrics())
 
     def collect(self) -> Iterator[Family]:
         """Read all metrics."""
@@ -73,7 +67,7 @@ class StateCollector(Collector):
         with self._turn:
             samples, counters = self._read()
         samples["scrape_duration_seconds"] = [((), time.monotonic() - started)]
-        for metric in METRICS:
+        for metric in metrics():
             family = _family(metric)
             if metric.kind == "gauge":
                 for labels, value in samples.get(metric.name, ()):
@@ -149,6 +143,42 @@ class _Deadline:
             self._connection.cancel_safe(timeout=1)
 
 
+@dataclass(frozen=True)
+class _State:
+    """What is now, as `state.sql` answers it; the latest snapshot is None before the first."""
+
+    backfills_running: int
+    backfill_periods_asked: int
+    backfill_periods_done: int
+    mails_waiting: int
+    last_steps: dict[str, float] | None
+    schema_version: str
+    snapshots_bytes: int
+    snapshot_timestamp: dt.datetime | None
+    system: dict[str, Any] | None
+
+    @classmethod
+    def read(cls, connection: Connection) -> _State:
+        with connection.cursor(row_factory=class_row(cls)) as cursor:
+            state = cursor.execute(
+                query("monitoring/metrics/state"), {"lock": Lock.BACKFILL.value}
+            ).fetchone()
+        if state is None:
+            raise LookupError("the statement answered no row")
+        return state
+
+
+@dataclass(frozen=True)
+class _Consumer:
+    """A consumer's figures in the latest snapshot, as `consumers.sql` answers them."""
+
+    consumer_id: str
+    name: str
+    customers: float
+    active_customers: float
+    events: float
+
+
 def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters, str]:
     """Read one state of all metrics.
 
@@ -165,13 +195,13 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
     """
     with consistent(connection):
         schema.require_current(connection)
-        found = health.read(connection, settings)
-        state = named_row(connection, query("monitoring/metrics/state"), lock=Lock.BACKFILL.value)
-        with connection.cursor(row_factory=dict_row) as cursor:
+        judged = health.read(connection, settings)
+        state = _State.read(connection)
+        with connection.cursor(row_factory=class_row(_Consumer)) as cursor:
             shown = cursor.execute(
                 query("monitoring/metrics/consumers", settings.source_schema),
                 {
-                    "at": state["snapshot_timestamp"],
+                    "at": state.snapshot_timestamp,
                     "limit": settings.metrics_consumers,
                 },
             ).fetchall()
@@ -181,14 +211,15 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
             counters.setdefault(name, {})[tuple(labels)] = (n, changed_at)
         mark = watermark.read(connection)
     samples = {
-        **_freshness(found),
-        **_runs(found, mark, state),
-        **_told(found, incidents, state),
+        **_freshness(judged),
+        **_runs(judged, mark, state),
+        **_measures(judged),
+        **_operator(judged, incidents, state),
         **_figures(state, shown),
     }
     if swept := counters.get("sweeps"):
         samples["last_sweep_timestamp_seconds"] = [((), swept[()][1])]
-    return samples, counters, state["schema_version"]
+    return samples, counters, state.schema_version
 
 
 def _one(value: float | None) -> list[Sample]:
@@ -196,61 +227,61 @@ def _one(value: float | None) -> list[Sample]:
     return [] if value is None else [((), value)]
 
 
-def _freshness(found: health.Health) -> Samples:
+def _measures(judged: health.Health) -> Samples:
+    return {one.definition.metric.name: _one(one.value) for one in judged.measures}
+
+
+def _freshness(judged: health.Health) -> Samples:
     return {
-        "watermark_timestamp_seconds": _one(found.watermark.timestamp()),
-        "watermark_age_seconds": _one(found.watermark_age_seconds),
-        "watermark_lag_seconds": _one(found.measure("watermark_lag").value),
-        "pending_events": _one(found.measure("pending_events").value),
-        "backlog_events": _one(found.backlog_events),
-        "freshness_cause": [((kind,), kind == found.cause.kind) for kind in _CAUSES],
-        "holding_transactions": _one(sum(bool(one.get("open")) for one in found.cause.holders)),
+        "watermark_timestamp_seconds": _one(judged.watermark.timestamp()),
+        "watermark_age_seconds": _one(judged.watermark_age_seconds),
+        "backlog_events": _one(judged.backlog_events),
+        "freshness_cause": [((kind,), kind == judged.cause.kind) for kind in CAUSES],
+        "holding_transactions": _one(sum(bool(one.get("open")) for one in judged.cause.holders)),
     }
 
 
-def _runs(found: health.Health, mark: watermark.Watermark, state: dict[str, Any]) -> Samples:
-    ended_at, last = mark.last_run_at, found.last_run
+def _runs(judged: health.Health, mark: watermark.Watermark, state: _State) -> Samples:
+    ended_at, last = mark.last_run_at, judged.last_run
     return {
-        "dag_runtime_seconds": _one(found.measure("dag_runtime").value),
-        "failed_runs": _one(found.measure("failed_runs").value),
         "last_run_timestamp_seconds": _one(None if ended_at is None else ended_at.timestamp()),
-        "last_run_success": _one(None if last is None else last["state"] == "success"),
+        "last_run_success": _one(None if last is None else last.state == "success"),
         "last_run_step_duration_seconds": [
-            ((step,), seconds) for step, seconds in (state["last_steps"] or {}).items()
+            ((step,), seconds) for step, seconds in (state.last_steps or {}).items()
         ],
-        "backfills_running": _one(state["backfills_running"]),
-        "backfill_periods": _one(state["backfill_periods_asked"]),
-        "backfill_periods_done": _one(state["backfill_periods_done"]),
+        "backfills_running": _one(state.backfills_running),
+        "backfill_periods": _one(state.backfill_periods_asked),
+        "backfill_periods_done": _one(state.backfill_periods_done),
     }
 
 
-def _told(found: health.Health, incidents: list[tuple[Any, ...]], state: dict[str, Any]) -> Samples:
-    open_now = {(name, severity): 0 for name in health.MEASURES for severity in _SEVERITIES}
+def _operator(judged: health.Health, incidents: list[tuple[Any, ...]], state: _State) -> Samples:
+    open_now = {(name, severity): 0 for name in MEASURES for severity in THRESHOLDS}
     for name, severity, n in incidents:
         open_now[name, severity] = n
     return {
         "health": [
             ((one.name, each), each == one.state)
-            for one in found.measures
+            for one in judged.measures
             for each in health.STATES
         ],
         "health_limit": [
             ((one.name, severity), getattr(one, severity))
-            for one in found.measures
-            for severity in _SEVERITIES
+            for one in judged.measures
+            for severity in THRESHOLDS
         ],
         "incidents_open": list(open_now.items()),
-        "mails_waiting": _one(state["mails_waiting"]),
+        "mails_waiting": _one(state.mails_waiting),
     }
 
 
-def _figures(state: dict[str, Any], shown: list[dict[str, Any]]) -> Samples:
-    samples: Samples = {"snapshots_size_bytes": _one(state["snapshots_bytes"])}
-    system = state["system"]
-    if system is None:
+def _figures(state: _State, shown: list[_Consumer]) -> Samples:
+    samples: Samples = {"snapshots_size_bytes": _one(state.snapshots_bytes)}
+    system = state.system
+    if system is None or state.snapshot_timestamp is None:
         return samples
     samples |= {
-        "snapshot_timestamp_seconds": _one(state["snapshot_timestamp"].timestamp()),
+        "snapshot_timestamp_seconds": _one(state.snapshot_timestamp.timestamp()),
         "consumers": _one(system["consumers_in_system"]),
         "inactive_customers": _one(system["inactive_customers_all_consumers"]),
     }
@@ -261,7 +292,7 @@ def _figures(state: dict[str, Any], shown: list[dict[str, Any]]) -> Samples:
     }
     for name, total in whole.items():
         samples[name] = _one(total)
-        each: list[Sample] = [((one["consumer_id"], one["name"]), one[name]) for one in shown]
+        each: list[Sample] = [((one.consumer_id, one.name), getattr(one, name)) for one in shown]
         if len(shown) < system["consumers_in_system"]:
             each.append(((OTHER, ""), total - sum(value for _, value in each)))
         samples[f"consumer_{name}"] = each

@@ -4,88 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from consumer_analytics.monitoring import health
+from consumer_analytics.monitoring.measures import MEASURES, MeasureDefinition
 from consumer_analytics.monitoring.metrics.catalogue import PREFIX
+from consumer_analytics.monitoring.observation import grace
 from consumer_analytics.settings import Settings
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """A measure of health, as the rules judge it."""
-
-    name: str
-    alert: str
-    metric: str
-    warning: str
-    critical: str
-    summary: str
-    description: str
-    #: Beyond the critical limit, or from it on.
-    from_critical: bool = False
-    lasting: str = ""
-
-    @property
-    def above(self) -> str:
-        return ">=" if self.from_critical else ">"
-
-    @property
-    def below(self) -> str:
-        return "<" if self.from_critical else "<="
 
 
 def rules(settings: Settings) -> str:
     """Return Prometheus's alerting rules, with the limits that are set."""
-    # As long as a run has before what it has not done yet counts.
-    grace = round(health.grace(settings).total_seconds())
-    measures = (
-        _Measure(
-            "dag_runtime",
-            "ConsumerAnalyticsRuntime",
-            f"{PREFIX}dag_runtime_seconds",
-            f"{settings.runtime_warning:g}",
-            f"{settings.runtime_critical:g}",
-            "The last run of consumer_analytics_etl took long",
-            "'It took {{ $value | humanizeDuration }}; `consumer-analytics health` says where the "
-            "time went.'",
-        ),
-        _Measure(
-            "failed_runs",
-            "ConsumerAnalyticsFailedRuns",
-            f"{PREFIX}failed_runs",
-            f"{settings.failed_runs_warning}",
-            f"{settings.failed_runs_critical}",
-            "Runs of consumer_analytics_etl failed",
-            "'{{ $value }} within 24 hours; `consumer-analytics health` has the last error.'",
-            from_critical=True,
-        ),
-        _Measure(
-            "watermark_lag",
-            "ConsumerAnalyticsWatermarkLag",
-            f"{PREFIX}watermark_lag_seconds",
-            f"{settings.lag_warning:g}",
-            f"{settings.lag_critical:g}",
-            "The figures are behind their schedule",
-            "'The watermark has been behind for {{ $value | humanizeDuration }}; "
-            "`consumer-analytics health` names the cause.'",
-        ),
-        _Measure(
-            "pending_events",
-            "ConsumerAnalyticsPendingEvents",
-            f"{PREFIX}pending_events",
-            f"{settings.pending_warning}",
-            f"{settings.pending_critical}",
-            "Events that were due are not processed",
-            "'{{ $value }} wait, and the run had the time that it has; `consumer-analytics health` "
-            "names the cause.'",
-            lasting=f"{grace}s",
-        ),
-    )
     template = (files(__package__) / "rules.yml.j2").read_text(encoding="utf-8")
     environment = Environment(
         undefined=StrictUndefined,
@@ -94,7 +25,27 @@ def rules(settings: Settings) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  (YAML, of our own values)
     )
-    return environment.from_string(template).render(measures=measures)
+    return environment.from_string(template).render(
+        measures=[_rule(one, settings) for one in MEASURES.values()]
+    )
+
+
+def _rule(one: MeasureDefinition, settings: Settings) -> dict[str, str]:
+    """Return what the rules say of a measure: beyond its critical limit, or from it on."""
+    warning, critical = one.limits_of(settings)
+    return {
+        "name": one.name,
+        "alert": one.alert.name,
+        "metric": f"{PREFIX}{one.metric.name}",
+        "warning": f"{warning:.15g}",
+        "critical": f"{critical:.15g}",
+        "above": ">=" if one.from_critical else ">",
+        "below": "<" if one.from_critical else "<=",
+        # As long as a run has before what it has not done yet counts.
+        "lasting": f"{round(grace(settings).total_seconds())}s" if one.has_grace else "",
+        "summary": one.alert.summary,
+        "description": one.alert.description,
+    }
 
 
 # -- the dashboard -----------------------------------------------------------------
@@ -142,26 +93,23 @@ def _frame(panels: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _panels() -> list[dict[str, Any]]:
     name = PREFIX
-    lag = [(None, "green"), (3600, "orange"), (21600, "red")]
-    runtime = [(None, "green"), (5, "orange"), (15, "red")]
-    failed = [(None, "green"), (1, "orange"), (2, "red")]
-    pending = [(None, "green"), (1, "orange"), (100, "red")]
+    # As many in a row as there are.
+    width = max(_WIDTH // (len(MEASURES) + 2), 1)
     return [
-        _stat("Watermark lag", f"{name}watermark_lag_seconds", "s", lag),
-        _stat("Pending events", f"{name}pending_events", "short", pending),
-        _stat("Last run", f"{name}dag_runtime_seconds", "s", runtime),
-        _stat("Failed runs, 24 h", f"{name}failed_runs", "short", failed),
+        *(_stat_of(one, width) for one in MEASURES.values()),
         _stat(
             "Open incidents",
             f"sum({name}incidents_open)",
             "short",
             [(None, "green"), (1, "red")],
+            width,
         ),
         _stat(
             "Metrics readable",
             f"{name}scrape_success",
             "bool_yes_no",
             [(None, "red"), (1, "green")],
+            width,
         ),
         _graph(
             "State of the measures (1: in it)",
@@ -317,10 +265,22 @@ def _panel(
     }
 
 
+def _stat_of(one: MeasureDefinition, width: int) -> dict[str, Any]:
+    """Return a measure's panel, coloured by the limits that there are without settings."""
+    warning, critical = (getattr(Settings, name) for name in one.settings)
+    return _stat(
+        one.label,
+        f"{PREFIX}{one.metric.name}",
+        "s" if one.unit == "seconds" else "short",
+        [(None, "green"), (int(warning), "orange"), (int(critical), "red")],
+        width,
+    )
+
+
 def _stat(
-    title: str, expression: str, unit: str, steps: Sequence[tuple[float | None, str]]
+    title: str, expression: str, unit: str, steps: Sequence[tuple[float | None, str]], width: int
 ) -> dict[str, Any]:
-    panel = _panel("stat", title, [(expression, title)], unit, 4, 4)
+    panel = _panel("stat", title, [(expression, title)], unit, width, 4)
     panel["fieldConfig"]["defaults"]["thresholds"] = {
         "mode": "absolute",
         "steps": [{"color": color, "value": value} for value, color in steps],

@@ -142,7 +142,7 @@ def serve(settings: Settings, *, host: str, port: int, say: Callable[[str], None
         settings: for the database and the token.
         host: address to listen on.
         port: port; 0 for a free one.
-        say: told the address.
+        say: gets the address, in a line.
 
     Raises:
         SettingsError: others can reach the address and no token is asked for.

@@ -1,31 +1,49 @@
-"""The mails that go out: written with what they tell, sent once, kept until they can be.
+"""The messages that go out: written with what they tell, sent once, kept until they can be.
 
-A mail is a row. It is locked while it is sent, so that of two senders one passes
-it by, and the lock of a killed one goes with it. With the mail server down it
-waits, and is tried again at growing intervals.
+A message is a row for each channel that is configured when it is written, so that each channel
+is tried until it has had it, and none has it twice. A row is locked while it is sent, so that of
+two senders one passes it by, and the lock of a killed one goes with it. With a channel's server
+down its rows wait, and are tried again at growing intervals; other channels' go on.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import Connection, scalar
-from consumer_analytics.errors import MailError
-from consumer_analytics.monitoring.notifications import messages, smtp
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.errors import ChannelError
+from consumer_analytics.monitoring.notifications.channels import Channel, configured
+from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-#: Minutes until a mail is tried again double with each attempt, up to this.
+#: The channel whose rows have the message's key as it is, as those of before there were others.
+_FIRST_CHANNEL = "mail"
+#: Minutes until a message is tried again double with each try, up to this.
 _LONGEST_MINUTES = 15
 _LONGEST_ERROR = 1000
-#: A mail that has waited as long is a fault of its own.
+#: A message that has waited as long is a fault of its own.
 OVERDUE = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A recipient that was refused while others were not.
+
+    Attributes:
+        server: who refused it, such as `the mail server`.
+        recipient: who was to be told.
+        reason: why not.
+    """
+
+    server: str
+    recipient: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -33,103 +51,149 @@ class Delivery:
     """What a delivery did.
 
     Attributes:
-        sent: how many mails went out.
-        waiting: how many wait.
-        oldest: when the oldest of them was written; None where none waits.
-        error: why the last one could not be sent; None where all could.
-        refused: recipients that were refused while others were not: address to reason.
+        sent: how many messages went out.
+        waiting: how many wait, whether their channel is configured or not.
+        oldest: when the oldest of those that a configured channel has to send was written; None
+            where there is none.
+        errors: why the last try of a channel failed, by its name.
+        refused: recipients that were refused.
     """
 
     sent: int
     waiting: int
     oldest: dt.datetime | None
-    error: str | None
-    refused: dict[str, str]
+    errors: dict[str, str] = field(default_factory=dict)
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def error(self) -> str | None:
+        """Why messages could not be sent, in a line; None where all could."""
+        return "; ".join(self.errors.values()) or None
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    """A row that is ours to send until the transaction ends."""
+
+    mail_id: int
+    message: Message
+    tries: int
+    message_id: str
 
 
 def put(
-    connection: Connection, key: str, content: Mapping[str, Any], at: dt.datetime
-) -> int | None:
-    """Write a mail, in the caller's transaction.
+    connection: Connection, key: str, message: Message, channels: Iterable[Channel]
+) -> dict[str, int]:
+    """Write a message for each channel, in the caller's transaction.
 
     Args:
-        connection: in the transaction that notes what the mail tells.
+        connection: in the transaction that notes what the message tells.
         key: the same for the same thing to tell: it is told once.
-        content: what there is to tell.
-        at: when it is written, and first tried.
+        message: what there is to tell; it is first tried when it was written.
+        channels: by which.
 
     Returns:
-        Its number; None where it had been written before.
+        The numbers of the rows by their channels' names; without those that had been written
+        before.
     """
-    row = connection.execute(
-        query("monitoring/notifications/put"),
-        {
-            "key": key,
-            "content": Jsonb(
-                {
-                    "at": at.isoformat(),
-                    "database": scalar(connection, "select current_database()"),
-                    **content,
-                }
-            ),
-            "at": at,
-        },
-    ).fetchone()
-    return None if row is None else int(row[0])
+    numbers: dict[str, int] = {}
+    for channel in channels:
+        row = connection.execute(
+            query("monitoring/notifications/put"),
+            {
+                "key": key if channel.name == _FIRST_CHANNEL else f"{channel.name}: {key}",
+                "channel": channel.name,
+                "content": Jsonb({**message.as_json(), "channel": channel.name, "key": key}),
+                "at": message.at,
+            },
+        ).fetchone()
+        if row is not None:
+            numbers[channel.name] = row[0]
+    return numbers
 
 
 def deliver(
     connection: Connection, settings: Settings, *, now: dt.datetime | None = None
 ) -> Delivery:
-    """Send what waits, the oldest first, until nothing does or the server cannot be used.
+    """Send what waits, each channel its own, the oldest first, until nothing does or it fails.
 
     Args:
         connection: in autocommit, outside of a transaction.
-        settings: for the mail server.
+        settings: for the channels.
         now: the instant it is; None for the server's clock.
     """
     at = now or instants.now(connection)
+    channels = configured(settings)
     sent = 0
-    error: str | None = None
-    refused: dict[str, str] = {}
-    while smtp.is_wanted(settings) and error is None:
-        with connection.transaction():
-            row = connection.execute(
-                query("monitoring/notifications/claim"), {"now": at}
-            ).fetchone()
-            if row is None:
-                break
-            mail_id, content, attempts, installation = row
-            message_id = f"consumer-analytics.{installation}.{mail_id}"
-            message = messages.compose(content, message_id=message_id, settings=settings)
-            try:
-                refused |= smtp.send(settings, message)
-            except MailError as failed:
-                error = str(failed)
-                again = at + dt.timedelta(minutes=min(2**attempts, _LONGEST_MINUTES))
-                connection.execute(
-                    query("monitoring/notifications/failed"),
-                    {
-                        "mail_id": mail_id,
-                        "error": error[:_LONGEST_ERROR],
-                        "again": again,
-                        "all": failed.step != "content",
-                    },
-                )
-            else:
-                sent += 1
-                told = "; ".join(f"{who}: {why}" for who, why in refused.items())
-                connection.execute(
-                    query("monitoring/notifications/sent"),
-                    {
-                        "mail_id": mail_id,
-                        "at": at,
-                        "subject": str(message["Subject"]),
-                        "error": told[:_LONGEST_ERROR] or None,
-                    },
-                )
-    waiting, oldest = connection.execute(query("monitoring/notifications/waiting")).fetchone() or (
-        0,
-        None,
+    errors: dict[str, str] = {}
+    refused: list[Refusal] = []
+    for channel in channels:
+        usable = True
+        while usable:
+            with connection.transaction():
+                claimed = _claim(connection, channel, at)
+                if claimed is None:
+                    break
+                try:
+                    refusals = channel.send(
+                        settings, claimed.message, message_id=claimed.message_id
+                    )
+                except ChannelError as error:
+                    errors[channel.name] = str(error)
+                    usable = not error.holds_others
+                    _note_failure(connection, channel, claimed, error, at)
+                else:
+                    sent += 1
+                    refused += [Refusal(channel.server, *one) for one in refusals.items()]
+                    _note_sent(connection, claimed, refusals, at)
+    waiting, oldest = connection.execute(
+        query("monitoring/notifications/waiting"), {"channels": [one.name for one in channels]}
+    ).fetchone() or (0, None)
+    return Delivery(sent, waiting, oldest, errors, tuple(refused))
+
+
+def _claim(connection: Connection, channel: Channel, at: dt.datetime) -> _Claimed | None:
+    """Lock the channel's oldest row that is due; None where there is none."""
+    row = connection.execute(
+        query("monitoring/notifications/claim"), {"now": at, "channel": channel.name}
+    ).fetchone()
+    if row is None:
+        return None
+    mail_id, content, tries, installation = row
+    message_id = f"consumer-analytics.{installation}.{mail_id}"
+    return _Claimed(mail_id, Message.from_json(content), tries, message_id)
+
+
+def _note_failure(
+    connection: Connection,
+    channel: Channel,
+    claimed: _Claimed,
+    error: ChannelError,
+    at: dt.datetime,
+) -> None:
+    again = at + dt.timedelta(minutes=min(2**claimed.tries, _LONGEST_MINUTES))
+    connection.execute(
+        query("monitoring/notifications/failed"),
+        {
+            "mail_id": claimed.mail_id,
+            "channel": channel.name,
+            "error": str(error)[:_LONGEST_ERROR],
+            "again": again,
+            "all": error.holds_others,
+        },
     )
-    return Delivery(sent, waiting, oldest, error, refused)
+
+
+def _note_sent(
+    connection: Connection, claimed: _Claimed, refusals: dict[str, str], at: dt.datetime
+) -> None:
+    said = "; ".join(f"{who}: {why}" for who, why in refusals.items())
+    connection.execute(
+        query("monitoring/notifications/sent"),
+        {
+            "mail_id": claimed.mail_id,
+            "at": at,
+            "subject": claimed.message.subject,
+            "error": said[:_LONGEST_ERROR] or None,
+        },
+    )

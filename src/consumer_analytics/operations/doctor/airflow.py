@@ -8,9 +8,15 @@ from collections.abc import Iterable, Sequence
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.airflow import pauses
+from consumer_analytics.airflow import command_lines, dag_runs, pauses
+from consumer_analytics.airflow import components as airflow_components
+from consumer_analytics.airflow import dags as airflow_dags
+from consumer_analytics.airflow.command import unpause
+from consumer_analytics.airflow.dag_ids import DAGS, ETL, SCHEDULED
+from consumer_analytics.airflow.dag_runs import TroubledRun
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.airflow.pauses import Pause
+from consumer_analytics.airflow.processes import DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
@@ -22,23 +28,7 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
     ok,
 )
-from consumer_analytics.sql import query
 
-ETL = "consumer_analytics_etl"
-DAGS = (
-    ETL,
-    "consumer_analytics_sweep",
-    "consumer_analytics_maintenance",
-    "consumer_analytics_backfill",
-    "consumer_analytics_monitor",
-)
-#: Airflow itself calls a component unhealthy after 30 s, the DAG processor after 60.
-_SILENT_SECONDS = 60
-_COMPONENTS = {
-    "SchedulerJob": "scheduler",
-    "DagProcessorJob": "dag-processor",
-    "TriggererJob": "triggerer",
-}
 #: A scheduler makes a run within seconds of its time.
 _GRACE = dt.timedelta(minutes=5)
 #: A run takes seconds; a backfill of years takes longer, and is not looked at.
@@ -49,11 +39,11 @@ _LISTED = 5
 
 def metadata(context: Context) -> Finding:
     """Tell whether Airflow's metadata can be read, where this database has them."""
-    found = AirflowTables.find(context.database)
-    if found is None:
+    tables = AirflowTables.find(context.database)
+    if tables is None:
         return ok(_ELSEWHERE)
-    schema = found.schema
-    if found.readable:
+    schema = tables.schema
+    if tables.readable:
         return ok(f"Airflow's tables are in schema {schema}")
     login = scalar(context.database, "select current_user")
     statements = [
@@ -75,56 +65,47 @@ def metadata(context: Context) -> Finding:
     )
 
 
-def _tables(context: Context, *names: str) -> dict[str, sql.Composable] | None:
-    """Return Airflow's tables by name; None where they are elsewhere.
-
-    Raises:
-        UnexaminableError: they are here, and this login may not read them.
-    """
-    found = _airflow(context)
-    return None if found is None else found.named(*names)
-
-
-def _airflow(context: Context) -> AirflowTables | None:
+def _tables(context: Context) -> AirflowTables | None:
     """Return where Airflow's tables are; None where they are elsewhere.
 
     Raises:
         UnexaminableError: they are here, and this login may not read them.
     """
-    found = AirflowTables.find(context.database)
-    if found is not None and not found.readable:
+    tables = AirflowTables.find(context.database)
+    if tables is not None and not tables.readable:
         raise UnexaminableError("Airflow's metadata cannot be read: see airflow-metadata")
-    return found
+    return tables
 
 
 def components(context: Context) -> Finding:
     """Tell which of Airflow's components have not been heard of for long."""
-    if _airflow(context) is None:
+    tables = _tables(context)
+    if tables is None:
         return ok(_ELSEWHERE)
-    heard_of = _heard_of(context)
-    silent = [one for one in heard_of if _is_silent(one[-1])]
+    heartbeats = airflow_components.heartbeats(context.database, tables)
+    silent = [one for one in heartbeats if one.is_silent]
     if not silent:
-        oldest = max(age for *_, age in heard_of if age is not None)
+        oldest = max(one.age for one in heartbeats if one.age is not None)
         return ok(f"scheduler, dag-processor and triggerer live: heard of {duration(oldest)} ago")
-    names = [name for name, *_ in silent]
+    names = [one.component for one in silent]
     without = {
-        "scheduler": "without a scheduler no run is made and no task started",
-        "dag-processor": "without a DAG processor no change of a DAG file is seen",
-        "triggerer": "without a triggerer no deferred task and no asynchronous alarm goes on",
+        SCHEDULER: "without a scheduler no run is made and no task started",
+        DAG_PROCESSOR: "without a DAG processor no change of a DAG file is seen",
+        TRIGGERER: "without a triggerer no deferred task and no asynchronous alarm goes on",
     }
     return Finding(
-        Verdict.WARNING if names == ["triggerer"] else Verdict.PROBLEM,
+        Verdict.WARNING if names == [TRIGGERER] else Verdict.PROBLEM,
         f"no heartbeat: {', '.join(names)}",
         tuple(
-            f"{name} was never seen"
-            if seen is None
-            else f"{name} on {host} was last heard of at {moment(seen)}"
-            for name, host, seen, _ in silent
+            f"{one.component} was never seen"
+            if one.seen_at is None
+            else f"{one.component} on {one.host} was last heard of at {moment(one.seen_at)}"
+            for one in silent
         ),
         "it is not running, hangs, cannot reach its database, or waits for the web server; "
         + "; ".join(without[name] for name in names),
         Fix(
-            "\n".join(f"airflow {name}   # or restart its service" for name in names)
+            "\n".join(f"{command_lines.start(name)}   # or restart its service" for name in names)
             if context.restart is None
             else "consumer-analytics doctor --fix",
             None if context.restart is None else _restart,
@@ -132,59 +113,45 @@ def components(context: Context) -> Finding:
     )
 
 
-def _heard_of(context: Context) -> list[tuple[str, str | None, dt.datetime | None, float | None]]:
-    """Return the components: name, host, when and how many seconds ago they were heard of."""
-    tables = _tables(context, "job") or {}
-    rows = context.database.execute(
-        query("operations/doctor/airflow-components", "public", **tables)
-    ).fetchall()
-    return [(_COMPONENTS[kind], host, seen, age) for kind, host, seen, age in rows]
-
-
-def _is_silent(age: float | None) -> bool:
-    return age is None or age > _SILENT_SECONDS
-
-
 def _restart(context: Context) -> str:
-    if context.restart is None:
+    tables = _tables(context)
+    if context.restart is None or tables is None:
         raise UnexaminableError("the components do not run on this machine")
-    return context.restart([name for name, *_, age in _heard_of(context) if _is_silent(age)])
+    heartbeats = airflow_components.heartbeats(context.database, tables)
+    return context.restart([one.component for one in heartbeats if one.is_silent])
 
 
 def import_errors(context: Context) -> Finding:
     """Tell whether one of our DAG files cannot be read."""
-    tables = _tables(context, "import_error")
+    tables = _tables(context)
     if tables is None:
         return ok(_ELSEWHERE)
-    rows = context.database.execute(
-        query("operations/doctor/airflow-errors", "public", **tables)
-    ).fetchall()
-    ours = [(file, error) for file, error, is_ours in rows if is_ours]
+    unreadable = airflow_dags.unreadable_files(context.database, tables)
+    ours = [one for one in unreadable if one.is_ours]
     if not ours:
         return ok(
             "every DAG file of ours can be read"
-            + (f"; {len(rows)} of others cannot" if rows else "")
+            + (f"; {len(unreadable)} of others cannot" if unreadable else "")
         )
     return Finding(
         Verdict.PROBLEM,
         f"Airflow cannot read {len(ours)} DAG file(s)",
-        tuple(f"{file}: {error}" for file, error in ours[:_LISTED]),
+        tuple(f"{one.file}: {one.reason}" for one in ours[:_LISTED]),
         "the file, a setting that it reads, or what it imports is broken on Airflow's machine; "
         "its DAG stays as it was last read, or is gone",
-        Fix("airflow dags list-import-errors   # mend the file or the setting; it is read again"),
+        Fix(
+            f"{command_lines.LIST_IMPORT_ERRORS}   # mend the file or the setting; it is read again"
+        ),
     )
 
 
 def dags(context: Context) -> Finding:
     """Tell whether our DAGs are known, and were ever let run."""
-    tables = _tables(context, "dag")
+    tables = _tables(context)
     if tables is None:
         return ok(_ELSEWHERE)
-    rows = context.database.execute(
-        query("operations/doctor/airflow-dags", "public", **tables),
-        {"dags": list(DAGS), "grace": _GRACE},
-    ).fetchall()
-    missing = [dag for dag, known, *_ in rows if not known]
+    registered = airflow_dags.read(context.database, tables, DAGS, grace=_GRACE)
+    missing = [dag.dag_id for dag in registered if not dag.is_known]
     if missing:
         return Finding(
             Verdict.PROBLEM if ETL in missing else Verdict.WARNING,
@@ -192,7 +159,7 @@ def dags(context: Context) -> Finding:
             (),
             "its DAG folder does not have the files of consumer_analytics/dags, they cannot be "
             "read (see airflow-import-errors), or no DAG processor runs",
-            Fix("airflow dags reserialize && airflow dags list"),
+            Fix(command_lines.RESERIALIZE),
         )
     new = [pause for pause in _pauses(context) if pause.is_new]
     if new:
@@ -206,12 +173,12 @@ def dags(context: Context) -> Finding:
                 None if context.airflow is None else _unpause,
             ),
         )
-    return ok(f"Airflow knows our {len(rows)} DAGs")
+    return ok(f"Airflow knows our {len(registered)} DAGs")
 
 
 def paused(context: Context) -> Finding:
     """Tell which of our DAGs somebody has paused; that is theirs to take back."""
-    if _airflow(context) is None:
+    if _tables(context) is None:
         return ok(_ELSEWHERE)
     decided = [pause for pause in _pauses(context) if not pause.is_new]
     if not decided:
@@ -242,7 +209,7 @@ def _pauses(context: Context) -> list[Pause]:
     Raises:
         UnexaminableError: this login may not read who paused them.
     """
-    tables = _airflow(context)
+    tables = _tables(context)
     if tables is None:
         return []
     try:
@@ -258,60 +225,59 @@ def _unpause(context: Context) -> str:
         raise UnexaminableError("Airflow's command is not on this machine")
     new = [pause.dag_id for pause in _pauses(context) if pause.is_new]
     for dag in new:
-        context.airflow("dags", "unpause", dag)
+        unpause(context.airflow, dag)
     return f"unpaused {', '.join(new)}"
 
 
 def schedule(context: Context) -> Finding:
     """Tell whether runs are made on time, end, and end well."""
-    tables = _tables(context, "dag", "dag_run", "task_instance")
+    tables = _tables(context)
     if tables is None:
         return ok(_ELSEWHERE)
-    ours = [dag for dag in DAGS if dag != "consumer_analytics_backfill"]
-    known = context.database.execute(
-        query("operations/doctor/airflow-dags", dag=tables["dag"]), {"dags": ours, "grace": _GRACE}
-    ).fetchall()
-    late = [(dag, at) for dag, _, paused, at, is_late in known if is_late and not paused]
-    rows = context.database.execute(
-        query("operations/doctor/airflow-runs", "public", **tables), {"dags": ours, "long": _LONG}
-    ).fetchall()
-    stuck = [row for row in rows if row[0] != "failed"]
-    failed = [row for row in rows if row[0] == "failed"]
+    registered = airflow_dags.read(context.database, tables, SCHEDULED, grace=_GRACE)
+    late = [dag for dag in registered if dag.is_late and not dag.is_paused]
+    troubled = dag_runs.troubled(context.database, tables, SCHEDULED, long=_LONG)
+    stuck = [run for run in troubled if not run.has_failed]
+    failed = [run for run in troubled if run.has_failed]
     if late or stuck:
+        names = sorted({*(dag.dag_id for dag in late), *_names(stuck)})
         return Finding(
             Verdict.PROBLEM,
-            f"not on schedule: {', '.join(sorted({*(dag for dag, _ in late), *_names(stuck)}))}",
+            f"not on schedule: {', '.join(names)}",
             (
                 *(
-                    f"{dag}: the run of {at:%Y-%m-%d %H:%M} UTC has not been made"
-                    for dag, at in late
+                    f"{dag.dag_id}: the run of {dag.next_run_at:%Y-%m-%d %H:%M} UTC "
+                    "has not been made"
+                    for dag in late
                 ),
                 *(
-                    f"{dag}: run {run} has been {state} since {at:%Y-%m-%d %H:%M} UTC"
-                    for state, dag, run, at, _ in stuck
+                    f"{run.dag_id}: run {run.run_id} has been {run.state} since "
+                    f"{run.at:%Y-%m-%d %H:%M} UTC"
+                    for run in stuck
                 ),
             ),
             "the scheduler is not running or busy (see airflow-components), or an earlier run is "
             "still at work: a DAG of ours runs once at a time",
-            Fix("airflow dags list-runs " + (late[0][0] if late else stuck[0][1])),
+            Fix(command_lines.list_runs(late[0].dag_id if late else stuck[0].dag_id)),
         )
     if failed:
         return Finding(
             Verdict.PROBLEM if ETL in _names(failed) else Verdict.WARNING,
             f"the last run failed: {', '.join(_names(failed))}",
             tuple(
-                f"{dag}: run {run} at {moment(at)}, task {tasks or '-'}"
-                for _, dag, run, at, tasks in failed
+                f"{run.dag_id}: run {run.run_id} at {moment(run.at)}, "
+                f"task {run.failed_tasks or '-'}"
+                for run in failed
             ),
             "the task's log says why, in a line that begins with its name; see watermark for the "
             "ETL's own error",
-            Fix(f"airflow tasks clear --only-failed --yes {failed[0][1]}   # once it is mended"),
+            Fix(f"{command_lines.clear_failed(failed[0].dag_id)}   # once it is mended"),
         )
     return ok("runs are made on time, and the last ones ended well")
 
 
-def _names(rows: Iterable[tuple[object, ...]]) -> list[str]:
-    return sorted({str(row[1]) for row in rows})
+def _names(runs: Iterable[TroubledRun]) -> list[str]:
+    return sorted({run.dag_id for run in runs})
 
 
 CHECKS = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
+from consumer_analytics.airflow.command import Commands
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
@@ -27,17 +28,6 @@ class Verdict(IntEnum):
     def word(self) -> str:
         """The verdict as people and JSON name it."""
         return self.name.lower()
-
-
-class Commands(Protocol):
-    """Airflow's own command, where it is installed and set up on this machine."""
-
-    def __call__(self, *arguments: str) -> str:
-        """Run `airflow …`; return what it printed.
-
-        Raises:
-            ConsumerAnalyticsError: it failed; the message has its last line.
-        """
 
 
 @dataclass(frozen=True)

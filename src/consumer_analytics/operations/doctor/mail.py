@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
+from consumer_analytics.airflow.dag_ids import MONITOR
 from consumer_analytics.calendar import instants
-from consumer_analytics.errors import MailError
+from consumer_analytics.errors import ChannelError
 from consumer_analytics.formatting import moment
-from consumer_analytics.monitoring.notifications import smtp
+from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -16,22 +18,27 @@ _PATIENCE = dt.timedelta(minutes=15)
 _TEST = "consumer-analytics alerts test   # once what the error says is mended"
 
 
-def server(context: Context) -> Finding:
-    """Tell whether the mail server is reached and lets us in; nothing is sent."""
-    if not smtp.is_wanted(context.settings):
-        return ok("nobody is to get mail: CONSUMER_ANALYTICS_ALERT_RECIPIENTS is not set")
-    passed: list[str] = []
-    try:
-        smtp.reach(context.settings, notify=lambda step, detail: passed.append(f"{step}: {detail}"))
-    except MailError as error:
-        return Finding(
-            Verdict.PROBLEM,
-            f"no mail can be sent: it fails at {error.step}",
-            (*passed, str(error)),
-            "see the last line; mails wait in the database meanwhile, and go out once",
-            Fix(_TEST),
-        )
-    return ok(f"the mail server lets us in ({context.settings.smtp_host})", *passed)
+def _reached_by(channel: Channel) -> Callable[[Context], Finding]:
+    def server(context: Context) -> Finding:
+        """Tell whether the channel's server is reached and lets us in; nothing is sent."""
+        if not channel.is_configured(context.settings):
+            return ok(f"nobody is to get {channel.name}: {channel.unset}")
+        passed: list[str] = []
+        try:
+            reached = channel.reach(
+                context.settings, notify=lambda step, detail: passed.append(f"{step}: {detail}")
+            )
+        except ChannelError as error:
+            return Finding(
+                Verdict.PROBLEM,
+                f"no {channel.name} can be sent: it fails at {error.step}",
+                (*passed, str(error)),
+                "see the last line; mails wait in the database meanwhile, and go out once",
+                Fix(_TEST),
+            )
+        return ok(reached, *passed)
+
+    return server
 
 
 def waiting(context: Context) -> Finding:
@@ -50,12 +57,15 @@ def waiting(context: Context) -> Finding:
         f"{n:,} mail(s) wait, the oldest since {moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
-        "consumer_analytics_monitor is paused or does not run",
+        f"{MONITOR} is paused or does not run",
         Fix("consumer-analytics alerts check"),
     )
 
 
 CHECKS = (
-    Check("mail-server", "does the mail server take our mails?", server),
+    *(
+        Check(f"{one.name}-server", f"does {one.server} take our {one.name}s?", _reached_by(one))
+        for one in CHANNELS.values()
+    ),
     Check("mail-waiting", "do mails wait?", waiting),
 )

@@ -134,7 +134,7 @@ def _put_back(context: Context) -> str:
 def _abandoned(context: Context) -> Finding | None:
     """Return the finding of a run that says it is at work and cannot be."""
     row = context.database.execute(
-        query("operations/doctor/abandoned-run"), {"after": _ABANDONED, "job": watermark.JOB}
+        query("operations/doctor/abandoned-run"), {"after": _ABANDONED}
     ).fetchone()
     if row is None:
         return None
@@ -154,7 +154,7 @@ def _give_up(context: Context) -> str:
     from consumer_analytics.etl import run
 
     row = context.database.execute(
-        query("operations/doctor/abandoned-run"), {"after": _ABANDONED, "job": watermark.JOB}
+        query("operations/doctor/abandoned-run"), {"after": _ABANDONED}
     ).fetchone()
     if row is None:
         return "it has ended meanwhile"
@@ -162,9 +162,7 @@ def _give_up(context: Context) -> str:
         context.database, row[0], UnexaminableError("the run's process is gone: found by doctor")
     )
     # Its failure is told; that the next run succeeds is no longer in doubt.
-    context.database.execute(
-        query("shared/watermark-status"), {"status": "pending", "job": watermark.JOB}
-    )
+    context.database.execute(query("shared/watermark-status"), {"status": "pending"})
     return f"noted the run {row[0]} as failed, and the job as waiting for its next run"
 
 

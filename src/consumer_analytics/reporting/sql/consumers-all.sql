@@ -34,8 +34,8 @@ select
     standing.active,
     standing.inactive,
     standing.events,
-    earlier.customers,
-    earlier.events
+    earlier.customers as customers_before,
+    earlier.events as events_before
 from standing
 left join earlier using (consumer_id)
 order by {ranked} {direction} nulls last, consumer_id

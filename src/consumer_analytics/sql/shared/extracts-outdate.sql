@@ -2,5 +2,5 @@
 -- its end, so that no run moves processed_through in between.
 update consumer_analytics_internal.state
 set version = version + 1
-where job_name = %(job)s
+where job_name = {job}
 returning processed_through

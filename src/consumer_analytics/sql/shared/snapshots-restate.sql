@@ -5,7 +5,7 @@ with paired as (
     from rendered_snapshots as new
     join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
     union all
-    select old.analytics_id, old.metrics_json, new.metrics_json
+    select old.analytics_id, old.metrics_json as reported, new.metrics_json as true_now
     from rendered_snapshots as new
     join public.consumer_analytics as old
         on old.consumer_id is null and old.snapshot_timestamp = new.snapshot_timestamp

@@ -17,7 +17,9 @@ const STEPS = {
   instant: [1, 6, 12, 24, 48, 168, 336, 720, 2160, 8760, 43_800].map((hours) => hours * HOUR),
   seconds: [
     ...[0.001, 0.01, 0.1, 1].flatMap((step) => [step, 2 * step, 5 * step]),
-    ...[10, 20, 30],
+    10,
+    20,
+    30,
     ...[1, 2, 5, 10, 20, 30].map((minutes) => minutes * MINUTE),
     ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR),
     ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((days) => days * DAY),
@@ -53,12 +55,12 @@ const colourOf = (colours, style) => colours.series[(style - 1) % colours.series
 
 /** Series as they are drawn: stacked ones summed, those hidden left out. */
 function columns(spec, hidden) {
-  const shown = spec.series.map((series) => (hidden.has(series.key) ? null : series));
-  if (spec.kind !== "stack") return shown.map((series) => series?.values ?? spec.x.map(() => null));
+  const shown = spec.series.map((one) => (hidden.has(one.key) ? null : one));
+  if (spec.kind !== "stack") return shown.map((one) => one?.values ?? spec.x.map(() => null));
   const sums = spec.x.map(() => 0);
-  return shown.map((series) => {
-    if (!series) return spec.x.map(() => null);
-    return series.values.map((value, i) => (sums[i] += value ?? 0));
+  return shown.map((one) => {
+    if (!one) return spec.x.map(() => null);
+    return one.values.map((value, i) => (sums[i] += value ?? 0));
   });
 }
 
@@ -158,7 +160,8 @@ function limits(spec, colours) {
     for (const limit of spec.limits ?? []) {
       const y = Math.round(u.valToPos(limit.value, "y", true));
       if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) continue;
-      ctx.strokeStyle = ctx.fillStyle = colours[limit.state];
+      ctx.fillStyle = colours[limit.state];
+      ctx.strokeStyle = ctx.fillStyle;
       ctx.lineWidth = ratio;
       ctx.setLineDash([5 * ratio, 4 * ratio]);
       ctx.beginPath();

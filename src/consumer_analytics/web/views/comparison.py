@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from consumer_analytics.reporting.comparison import Comparison
 from consumer_analytics.reporting.consumers import ConsumersPage
 from consumer_analytics.reporting.standing import figure
-from consumer_analytics.web.charts import Chart, Line, Take, Value
+from consumer_analytics.web.charts import Chart, Exports, Line, Value
 from consumer_analytics.web.rendering import Parameter, address
+
+_T = TypeVar("_T")
 
 FIGURES = (
     ("customers", "Customers"),
@@ -19,28 +21,23 @@ FIGURES = (
     ("events", "Events, since the point before"),
     ("total_events", "Events, since the beginning"),
 )
+#: Those that are called otherwise in addresses than in a comparison.
+_FIELDS = {"ratio": "active_ratio"}
 SCALES = (("own", "As it is"), ("index", "Beginning of the range = 100"))
 
 
-def compared(comparison: Comparison, by: str, scale: str, take: Take) -> Chart:
+def compared(comparison: Comparison, by: str, scale: str, exports: Exports) -> Chart:
     """Return the chart of several consumers' figure.
 
     Args:
         comparison: their figures.
         by: a key of `FIGURES`.
         scale: a key of `SCALES`.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     lines = []
     for place, one in enumerate(comparison.consumers):
-        values: Sequence[Value]
-        if by == "ratio":
-            values = [
-                None if n is None or active is None else (round(active / n, 4) if n else 0.0)
-                for n, active in zip(one.customers, one.active, strict=True)
-            ]
-        else:
-            values = getattr(one, by)
+        values: Sequence[Value] = getattr(one, _FIELDS.get(by, by))
         if scale == "index":
             values = _indexed(values)
         lines.append(Line(one.consumer_id, one.name or one.consumer_id, values, place + 1))
@@ -53,7 +50,7 @@ def compared(comparison: Comparison, by: str, scale: str, take: Take) -> Chart:
         at=comparison.at,
         lines=lines,
         note=note,
-        take=take,
+        exports=exports,
     )
 
 
@@ -91,9 +88,7 @@ def side_by_side(
                 # One that came later had none before.
                 "change": None if customers is None else figure(customers, one.customers[0] or 0),
                 "active": active,
-                "active_ratio": None
-                if customers is None or active is None
-                else (active / customers if customers else 0.0),
+                "active_ratio": _last(one.active_ratio),
                 "total_events": events,
                 "events": None if events is None else events - (_first(one.total_events) or 0),
             }
@@ -101,11 +96,11 @@ def side_by_side(
     return made
 
 
-def _first(values: Sequence[int | None]) -> int | None:
+def _first(values: Sequence[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _last(values: Sequence[int | None]) -> int | None:
+def _last(values: Sequence[_T | None]) -> _T | None:
     return _first(values[::-1])
 
 

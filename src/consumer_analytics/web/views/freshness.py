@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from consumer_analytics.calendar.schedule import Schedule
-from consumer_analytics.formatting import amount, count, duration
-from consumer_analytics.monitoring.health import Health
+from consumer_analytics.formatting import amount, duration
+from consumer_analytics.monitoring.health import Health, Measure
 from consumer_analytics.monitoring.incidents import Incident
+from consumer_analytics.monitoring.measures import MEASURES
 from consumer_analytics.reporting.freshness import BackfillProgress, Freshness
 from consumer_analytics.web import rendering
-from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
+from consumer_analytics.web.charts import Chart, Exports, Limit, Line, Value
 
 _MOMENT = dt.timedelta(milliseconds=1)
 
 
 def watermark_charts(
-    freshness: Freshness, schedule: Schedule, limits: tuple[float, float], take: Take
+    freshness: Freshness, schedule: Schedule, limits: tuple[float, float], exports: Exports
 ) -> dict[str, Chart]:
     """Return the watermark over time, and how long it lagged behind the schedule.
 
@@ -26,7 +27,7 @@ def watermark_charts(
         freshness: with `reached`.
         schedule: says from when on a watermark lags: from the first instant due after it.
         limits: warning and critical of the lag, in seconds.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     steps = [(one.at, one.watermark, one.watermark_before) for one in freshness.reached]
     if steps and freshness.watermark is not None and freshness.until >= freshness.now:
@@ -45,9 +46,9 @@ def watermark_charts(
                 ),
             ],
             note="How far the figures had come, and when. The distance to the clock is their age.",
-            take=take,
+            exports=exports,
         ),
-        "lag": _lag(steps, schedule, limits, take),
+        "lag": _lag(steps, schedule, limits, exports),
     }
 
 
@@ -55,7 +56,7 @@ def _lag(
     steps: Sequence[tuple[dt.datetime, dt.datetime, dt.datetime | None]],
     schedule: Schedule,
     limits: tuple[float, float],
-    take: Take,
+    exports: Exports,
 ) -> Chart:
     at: list[dt.datetime] = []
     lag: list[Value] = []
@@ -77,7 +78,7 @@ def _lag(
         add(ended, _seconds(due, ended) if due < ended else 0.0)
     return Chart(
         name="lag",
-        title="Watermark lag",
+        title=MEASURES.label("watermark_lag"),
         kind="line",
         unit="seconds",
         at=at,
@@ -88,20 +89,12 @@ def _lag(
         ],
         note="For how long the watermark was behind what the schedule was due to reach.",
         zero=True,
-        take=take,
+        exports=exports,
     )
 
 
 def _seconds(since: dt.datetime, until: dt.datetime) -> float:
     return round((until - since).total_seconds(), 3)
-
-
-_MEASURES = {
-    "dag_runtime": "DAG runtime",
-    "failed_runs": "Failed runs, last 24 h",
-    "watermark_lag": "Watermark lag",
-    "pending_events": "Pending events",
-}
 
 
 def limits(health: Health, name: str) -> tuple[float, float]:
@@ -111,27 +104,26 @@ def limits(health: Health, name: str) -> tuple[float, float]:
 
 
 def measures(health: Health) -> list[dict[str, Any]]:
-    """Return the four measures as the guide's table has them."""
+    """Return the measures as the guide's table has them."""
     return [
         {
             "key": one.name,
-            "label": _MEASURES.get(one.name, one.name),
+            "label": one.definition.label,
             "told": rendering.typeset(amount(one.value, one.unit)),
             "state": one.state,
             **one.limits,
-            "cause": "; ".join(part for part in (one.cause, _raw(one.raw)) if part),
+            "cause": "; ".join(part for part in (one.cause, _beside(one)) if part),
         }
         for one in health.measures
     ]
 
 
-def _raw(raw: Mapping[str, Any]) -> str:
+def _beside(one: Measure) -> str:
     """Return the figure that is not judged, beside the one that is."""
-    if (age := raw.get("watermark_age_seconds")) is not None:
-        return f"the watermark is {duration(age)} old"
-    if (backlog := raw.get("backlog_events")) is not None:
-        return f"{count(backlog)} events since the watermark"
-    return ""
+    beside = one.definition.beside
+    if beside is None or beside.name not in one.raw:
+        return ""
+    return beside.text.format(amount(one.raw[beside.name], beside.unit))
 
 
 #: A backfill's state, judged as states are.
@@ -148,14 +140,7 @@ def backfill(one: BackfillProgress) -> dict[str, Any]:
     return {**vars(one), "judged": _BACKFILL_STATES.get(one.state, "unknown")}
 
 
-_SUBJECTS = {
-    "freshness": "Freshness",
-    "failures": "Failed runs",
-    "runtime": "DAG runtime",
-    "measuring": "Measuring",
-}
-
-
 def incident(one: Incident) -> dict[str, Any]:
     """Return an incident as its row shows it."""
-    return {**vars(one), "label": _SUBJECTS.get(one.subject, one.subject)}
+    subject = MEASURES.subjects.get(one.subject)
+    return {**vars(one), "label": one.subject if subject is None else subject.label}

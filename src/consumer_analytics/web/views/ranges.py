@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from consumer_analytics.calendar import days
 from consumer_analytics.reporting import ranges
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.web import rendering
@@ -101,6 +102,6 @@ def _last_day(at: dt.datetime | None, zone: dt.tzinfo) -> str:
 
 def _day(at: dt.datetime, zone: dt.tzinfo) -> str:
     try:
-        return at.astimezone(zone).date().isoformat()
+        return days.day_of(at, zone).isoformat()
     except OverflowError:
         return ""

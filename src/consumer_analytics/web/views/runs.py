@@ -9,7 +9,7 @@ from typing import NamedTuple
 from consumer_analytics.formatting import duration
 from consumer_analytics.reporting.freshness import Freshness, Step, TimedRun
 from consumer_analytics.web import charts
-from consumer_analytics.web.charts import Chart, Limit, Line, Take, Value
+from consumer_analytics.web.charts import Chart, Exports, Limit, Line, Value
 
 #: Lanes of the Gantt view.
 LANES = 20
@@ -32,13 +32,13 @@ def _tasks(runs: Sequence[TimedRun]) -> dict[str, int]:
     return {task: place % 8 + 1 for place, task in enumerate(ordered)}
 
 
-def durations(runs: Sequence[TimedRun], limits: tuple[float, float], take: Take) -> Chart:
+def durations(runs: Sequence[TimedRun], limits: tuple[float, float], exports: Exports) -> Chart:
     """Return how long the latest runs took, as a whole and by task.
 
     Args:
         runs: the newest first.
         limits: warning and critical of a run, in seconds.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     finished = [run for run in reversed(runs) if run.seconds is not None and run.state != "failed"]
     lines = [Line("run", "The whole run", [run.seconds for run in finished], 8)]
@@ -62,7 +62,7 @@ def durations(runs: Sequence[TimedRun], limits: tuple[float, float], take: Take)
         note=f"The latest runs that succeeded: {len(finished)}.",
         zero=True,
         zoom=False,
-        take=take,
+        exports=exports,
     )
 
 
@@ -125,7 +125,7 @@ class Gantt(NamedTuple):
         limits: where the axis has a limit, in per cent, and the limit's name.
         ticks: where, what, and how that is aligned.
         lanes: the runs, the newest first.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
 
     title: str
@@ -134,10 +134,10 @@ class Gantt(NamedTuple):
     limits: list[tuple[float, str]]
     ticks: list[tuple[float, str, str]]
     lanes: list[Lane]
-    take: Take
+    exports: Exports
 
 
-def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gantt:
+def gantt(freshness: Freshness, limits: tuple[float, float], exports: Exports) -> Gantt:
     """Return the latest runs, a lane each, on one axis of seconds."""
     runs = freshness.runs[:LANES]
     longest = max((_extent(run) for run in runs), default=0.0)
@@ -190,7 +190,7 @@ def gantt(freshness: Freshness, limits: tuple[float, float], take: Take) -> Gant
         ],
         [(share(at), duration(at), {0: "start", end: "end"}.get(at, "middle")) for at in axis],
         lanes,
-        take,
+        exports,
     )
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.series import OTHER, Series
-from consumer_analytics.web.charts import Chart, Line, Mark, Take, folded
+from consumer_analytics.web.charts import Chart, Exports, Line, Mark, folded
 
 #: Names in a table of shares; the rest is summed up.
 SHARES = 12
 
 
-def series_charts(series: Series, take: Take) -> dict[str, Chart]:
+def series_charts(series: Series, exports: Exports) -> dict[str, Chart]:
     """Return the charts of the system, or of a consumer.
 
     Args:
         series: its figures.
-        take: what can be taken along.
+        exports: what can be taken along.
     """
     at = [point.at for point in series.points]
     marks = [Mark(point.source, point.revised) for point in series.points]
@@ -32,7 +33,7 @@ def series_charts(series: Series, take: Take) -> dict[str, Chart]:
             at=at,
             lines=lines,
             marks=marks,
-            take=take,
+            exports=exports,
             **more,
         )
 
@@ -106,8 +107,8 @@ def shares(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     shown = ordered if len(ordered) <= SHARES else ordered[: SHARES - 1]
-    rows = [(name, n, n / total if total else 0.0) for name, n in shown]
+    rows = [(name, n, ratio(n, total)) for name, n in shown]
     rest = total - sum(n for _, n, _ in rows)
     if len(shown) < len(ordered):
-        rows.append((f"{len(ordered) - len(shown)} others", rest, rest / total if total else 0.0))
+        rows.append((f"{len(ordered) - len(shown)} others", rest, ratio(rest, total)))
     return rows

@@ -16,4 +16,4 @@ from (
     where day >= %(start_day)s::date and not day <@ %(recount)s::datemultirange
 ) as rows
 where slot > 0
-group by consumer_id, slot, 3
+group by 1, 2, 3

@@ -6,7 +6,7 @@ set
     purged_before = %(purged)s,
     restate_after = least(restate_after, %(after)s::timestamptz),
     version = version + 1
-where job_name = %(job)s
+where job_name = {job}
     and (
         %(touched)s
         or %(after)s::timestamptz is not null

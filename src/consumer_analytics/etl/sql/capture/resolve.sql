@@ -53,7 +53,7 @@ events_before as (
     select customer_id, (array_agg(consumer_id))[1] as consumer_id, min(event_at) as event_at
     from notes
     where event_at >= coalesce(
-        (select purged_before from consumer_analytics_internal.state where job_name = %(job)s), '-infinity'
+        (select purged_before from consumer_analytics_internal.state where job_name = {job}), '-infinity'
     )
     group by customer_id
 ),

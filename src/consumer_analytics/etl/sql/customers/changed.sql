@@ -39,7 +39,7 @@ changes as (
         select consumer_id, slot, status, n, null, null, null
         from restored
         union all
-        select consumer_id, slot, status, n, dated, created_us, born
+        select {change_columns}
         from returned
     ) as rows
     group by consumer_id, slot, status

@@ -5,8 +5,8 @@ with {changes},
 
 extracted as (
     insert into {extracted_customers}
-        (consumer_id, slot, status, n, dated, created_us, born)
-    select consumer_id, slot, status, n, dated, created_us, born
+        ({change_columns})
+    select {change_columns}
     from changes
     where slot < cardinality(%(bounds)s::timestamptz[])
         and (n <> 0 or dated <> 0 or created_us <> 0 or born <> 0)

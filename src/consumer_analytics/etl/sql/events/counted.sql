@@ -6,4 +6,4 @@ select
     case when event_type ~ '\S' then event_type else '(none)' end as event_type,
     consumer_analytics_internal.total(n) as n
 from ({ranges}) as counted
-group by consumer_id, day, slot, 4
+group by 1, 2, 3, 4

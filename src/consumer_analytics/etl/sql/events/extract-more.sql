@@ -1,3 +1,3 @@
 -- Further events of an extract.
-insert into pg_temp.extracted_events (consumer_id, day, slot, event_type, n)
+insert into pg_temp.extracted_events ({event_columns})
 {counted}

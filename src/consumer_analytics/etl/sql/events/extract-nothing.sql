@@ -1,8 +1,5 @@
--- The extract of the events, where there is nothing to read.
-create temporary table extracted_events (
-    consumer_id uuid,
-    day date not null,
-    slot int not null,
-    event_type text not null,
-    n bigint not null
-) on commit drop
+-- The extract of the events, where there is nothing to read: as the steps leave it.
+create temporary table extracted_events on commit drop as
+select {event_columns}
+from consumer_analytics_internal.extracted_events
+with no data

@@ -1,7 +1,7 @@
 -- Days that the source no longer holds whole: what was counted then still
 -- counts. The missing rows are taken to have come first in their day.
 insert into pg_temp.extracted_events
-    (consumer_id, day, slot, event_type, n)
+    ({event_columns})
 select
     consumer_id,
     day,

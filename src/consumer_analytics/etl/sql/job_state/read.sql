@@ -35,4 +35,4 @@ cross join lateral (
         where touched.day < state.processed_through
     ) as below
 ) as noted
-where state.job_name = %(job)s
+where state.job_name = {job}

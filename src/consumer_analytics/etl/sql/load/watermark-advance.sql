@@ -5,4 +5,4 @@ set
     last_run_status = 'success',
     records_processed = %(records)s,
     metadata_json = %(summary)s
-where job_name = %(job)s
+where job_name = {job}

@@ -1,3 +1,3 @@
 select restate_after
 from consumer_analytics_internal.state
-where job_name = %(job)s
+where job_name = {job}

@@ -1,4 +1,4 @@
 -- Who moved the watermark, as system user and database login, and why.
 insert into consumer_analytics_internal.watermark_changes
     (job_name, changed_by, from_timestamp, to_timestamp, reason)
-values (%(job)s, %(who)s || ' (' || current_user || ')', %(from)s, %(to)s, %(reason)s)
+values ({job}, %(who)s || ' (' || current_user || ')', %(from)s, %(to)s, %(reason)s)

@@ -1,5 +1,5 @@
 -- For a move by hand: where it is, locked until the transaction's end.
 select last_processed_timestamp
 from public.etl_job_watermarks
-where job_name = %(job)s
+where job_name = {job}
 for update

@@ -6,5 +6,5 @@ select
     metadata_json,
     clock_timestamp()
 from public.etl_job_watermarks
-where job_name = %(job)s
+where job_name = {job}
 {lock}

@@ -1,3 +1,3 @@
 select processed_through
 from consumer_analytics_internal.state
-where job_name = %(job)s
+where job_name = {job}

@@ -1,10 +1,14 @@
--- A mail that could not be sent: it is tried again later. Where the server itself cannot
--- be used the others wait as well, so that all go out in their order; a mail that another
+-- A message that could not be sent: it is tried again later. Where the channel itself cannot
+-- be used its others wait as well, so that all go out in their order; a message that another
 -- sender has in hand is left alone.
 with waiting as (
     select mail_id
     from consumer_analytics_internal.mails
-    where sent_at is null and (mail_id = %(mail_id)s or %(all)s)
+    where sent_at is null
+        and (
+            mail_id = %(mail_id)s
+            or (%(all)s and coalesce(content ->> 'channel', 'mail') = %(channel)s)
+        )
     for update skip locked
 )
 

@@ -1,4 +1,4 @@
--- A mail that the server took. What it says of recipients it refused is kept.
+-- A message that the channel took. What it says of recipients it refused is kept.
 update consumer_analytics_internal.mails
 set
     attempts = attempts + 1,

@@ -6,7 +6,7 @@ from consumer_analytics_internal.runs as run
 where run.state = 'open'
     and exists (
         select from public.etl_job_watermarks
-        where job_name = %(job)s and last_run_status = 'running'
+        where job_name = {job} and last_run_status = 'running'
     )
     and run.opened_at < now() - %(after)s::interval
     and not exists (

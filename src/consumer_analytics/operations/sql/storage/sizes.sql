@@ -7,7 +7,7 @@ select
         when class.relnamespace = to_regnamespace(quote_ident(%(source_schema)s))
             and class.relname in ('consumers', 'customers', 'customer_events')
             then 'sources'
-        when class.relnamespace = (select relnamespace from pg_class where oid = to_regclass('dag_run'))
+        when class.relnamespace = to_regnamespace(quote_ident(%(airflow_schema)s::text))
             and class.relnamespace <> 'public'::regnamespace
             then 'airflow'
         else 'state'
@@ -21,7 +21,7 @@ where class.relkind in ('r', 'm')
         and class.relname in ('consumer_analytics', 'consumer_analytics_revisions', 'etl_job_watermarks')
         or class.relnamespace = to_regnamespace(quote_ident(%(source_schema)s))
         and class.relname in ('consumers', 'customers', 'customer_events')
-        or class.relnamespace = (select relnamespace from pg_class where oid = to_regclass('dag_run'))
+        or class.relnamespace = to_regnamespace(quote_ident(%(airflow_schema)s::text))
         and class.relnamespace <> 'public'::regnamespace
     )
 group by kind

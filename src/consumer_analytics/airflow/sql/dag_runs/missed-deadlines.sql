@@ -1,0 +1,31 @@
+-- Missed deadlines of our DAGs that Airflow still has. The task is the one that the
+-- run was at when its deadline passed.
+select
+    dag_run.dag_id,
+    dag_run.run_id,
+    late.task_id,
+    coalesce(dag_run.logical_date, dag_run.run_after) as execution_date,
+    deadline.deadline_time as deadline_at
+from {deadline} as deadline
+join {dag_run} as dag_run on dag_run.id = deadline.dagrun_id
+left join lateral (
+    select task_instance.task_id
+    from {task_instance} as task_instance
+    where
+        task_instance.dag_id = dag_run.dag_id
+        and task_instance.run_id = dag_run.run_id
+        and (task_instance.end_date is null or task_instance.end_date > deadline.deadline_time)
+    order by task_instance.start_date nulls last, task_instance.task_id
+    limit 1
+) as late on true
+where deadline.missed
+    -- Airflow keeps the deadline of a run that failed before it, and lets it pass.
+    and (dag_run.end_date is null or dag_run.end_date > deadline.deadline_time)
+    and dag_run.dag_id like 'consumer\_analytics\_%%'
+    and not exists (
+        select
+        from consumer_analytics_internal.deadline_misses as known
+        where known.dag_id = dag_run.dag_id
+            and known.run_id = dag_run.run_id
+            and known.deadline_at = deadline.deadline_time
+    )

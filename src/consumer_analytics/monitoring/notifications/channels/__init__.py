@@ -1,0 +1,22 @@
+"""The ways to tell the operator something. A new one is a class in a file here, and its name below.
+
+* `channel`: what every channel can do;
+* `mail`: what a mail looks like; `smtp`: how it is handed over.
+"""
+
+from __future__ import annotations
+
+from consumer_analytics.monitoring.notifications.channels.channel import Channel, Notify, silent
+from consumer_analytics.monitoring.notifications.channels.mail import Mail
+from consumer_analytics.monitoring.register import Register
+from consumer_analytics.settings import Settings
+
+__all__ = ["CHANNELS", "Channel", "Notify", "configured", "silent"]
+
+#: Every channel there is; the first is the one that is asked for what it needs where none is set.
+CHANNELS: Register[Channel] = Register(Mail())
+
+
+def configured(settings: Settings) -> list[Channel]:
+    """Return the channels by which somebody is to be told."""
+    return [one for one in CHANNELS.values() if one.is_configured(settings)]

@@ -1,7 +1,0 @@
--- DAG files that could not be read, ours first; the last line says why.
-select
-    filename,
-    regexp_replace(rtrim(stacktrace, E' \n'), '^.*\n', ''),
-    filename ~ 'consumer_analytics' or stacktrace ~ 'consumer_analytics' as is_ours
-from {import_error}
-order by is_ours desc, filename

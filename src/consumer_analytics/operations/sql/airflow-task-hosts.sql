@@ -1,4 +1,0 @@
-select distinct hostname
-from task_instance
-where coalesce(hostname, '') <> '' and start_date > now() - %(days)s * interval '1 day'
-order by hostname

@@ -1,0 +1,1 @@
+consumer_id, slot, status, n, dated, created_us, born

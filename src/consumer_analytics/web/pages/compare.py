@@ -1,0 +1,111 @@
+"""The page of several consumers side by side."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from consumer_analytics.reporting import comparison, consumers, series
+from consumer_analytics.web import views
+from consumer_analytics.web.api import Reading, Search, only, visible
+from consumer_analytics.web.auth import Caller
+from consumer_analytics.web.charts import Exports
+from consumer_analytics.web.pages.page import Span, api_address, empty, points_of, render
+from consumer_analytics.web.rendering import Parameter
+
+router = APIRouter()
+
+
+_FOUND = 12
+
+
+@router.get("/compare")
+def compare(
+    request: Request,
+    pool: Reading,
+    caller: Caller,
+    span: Span,
+    consumer: Annotated[list[uuid.UUID] | None, Query()] = None,
+    search: Search = "",
+    by: str = views.comparison.FIGURES[0][0],
+    scale: str = views.comparison.SCALES[0][0],
+) -> Response:
+    """Show several consumers side by side, and find more of them."""
+    chosen = list(dict.fromkeys(consumer or []))
+    by = by if by in dict(views.comparison.FIGURES) else views.comparison.FIGURES[0][0]
+    scale = scale if scale in dict(views.comparison.SCALES) else views.comparison.SCALES[0][0]
+    for one in chosen:
+        visible(caller, one)
+    schema = pool.settings.source_schema
+    compared = table = None
+    points = series.POINTS
+    with pool.read() as connection:
+        known = series.bounds(connection, None)
+        if known is None:
+            return empty(request, "compare")
+        if chosen:
+            points = points_of(span, known)
+            compared = comparison.compare(connection, schema, chosen, span, points, known=known)
+        if search:
+            table = consumers.page(
+                connection,
+                schema,
+                span,
+                search=search,
+                size=_FOUND + len(chosen),
+                only=only(caller),
+                sparkline=0,
+                known=known,
+            )
+    ids = [str(one) for one in chosen]
+    shown: dict[str, Parameter] = {
+        "by": by if by != views.comparison.FIGURES[0][0] else None,
+        "scale": scale if scale != views.comparison.SCALES[0][0] else None,
+    }
+    kept = {"consumer": ids, **shown}
+    view = views.ranges.view(
+        "compare",
+        span,
+        compared.since if compared else span.since,
+        compared.until if compared else span.until,
+        kept,
+        pool.settings.zone,
+    )
+    asked = views.ranges.asked(span)
+    chart = None
+    if compared is not None:
+        fixed = {
+            **views.ranges.dates(compared.since, compared.until),
+            "consumer": ids,
+            "points": points,
+        }
+        chart = views.comparison.compared(
+            compared,
+            by,
+            scale,
+            Exports(
+                api_address(request, "compare.csv", fixed),
+                api_address(request, "compare", fixed),
+                view.pinned,
+            ),
+        )
+    return render(
+        request,
+        "compare.html",
+        current="compare",
+        view=view,
+        most=comparison.MOST_COMPARED,
+        chart=chart,
+        chosen=views.comparison.side_by_side(compared, asked, shown) if compared else [],
+        search=search,
+        found=views.comparison.addable(table, chosen, asked, kept)[:_FOUND] if table else [],
+        by=by,
+        scale=scale,
+        figures=views.comparison.FIGURES,
+        scales=views.comparison.SCALES,
+        kept_by_search=views.ranges.fields({**asked, **kept}),
+        kept_by_figure=views.ranges.fields({**asked, "consumer": ids}),
+    )

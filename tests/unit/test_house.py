@@ -1,0 +1,105 @@
+"""SQL lies beside its reader: each statement is read where its name says, and none is unread."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import consumer_analytics
+from consumer_analytics import sql
+
+SOURCE = Path(consumer_analytics.__file__).parent
+STATEMENTS = sorted(sql.names())
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return what is written in each module, by its path without the ending."""
+    return {
+        path.relative_to(SOURCE).with_suffix("").as_posix(): ast.parse(path.read_text("utf-8"))
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
+
+
+def package(module: str) -> str:
+    """Return the package that a module lies in, or is the face of."""
+    return module.rpartition("/")[0]
+
+
+def named(tree: ast.Module) -> Iterator[re.Pattern[str]]:
+    """Yield what a module's strings may name: a gap of an f-string may stand for any words."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "/" in node.value:
+            yield re.compile(re.escape(node.value))
+        elif isinstance(node, ast.JoinedStr) and "/" in str(getattr(node.values[0], "value", "")):
+            yield re.compile(
+                "".join(
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else "[a-z-]+"
+                    for part in node.values
+                )
+            )
+
+
+def place(statement: str) -> str:
+    """Return where a statement lies."""
+    return statement.rpartition("/")[0]
+
+
+def is_folder(name: str) -> bool:
+    """Whether a place is a plain folder of a package's statements, which are read together."""
+    return name != sql.SHARED and name not in modules() and f"{name}/__init__" not in modules()
+
+
+@cache
+def readers() -> dict[str, set[str]]:
+    """Return which modules name each statement, or the folder of which they read all."""
+    found = defaultdict(set)
+    for module, tree in modules().items():
+        for pattern in named(tree):
+            for statement in STATEMENTS:
+                folder = place(statement)
+                if pattern.fullmatch(statement) or (
+                    is_folder(folder) and pattern.fullmatch(folder)
+                ):
+                    found[statement].add(module)
+    return found
+
+
+def may_read(module: str, statement: str) -> bool:
+    """Whether a statement lies beside a module: with it, its package, or in a folder there."""
+    where = place(statement)
+    return where == module or package(module) == (package(where) if is_folder(where) else where)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_statement_lies_beside_its_reader(statement: str) -> None:
+    found = readers()[statement]
+    assert found, f"nobody reads {statement}"
+    if statement.startswith(f"{sql.SHARED}/"):
+        assert len({package(module) for module in found}) > 1, f"{found} alone"
+        return
+    assert {module for module in found if not may_read(module, statement)} == set()
+
+
+def test_a_gap_in_a_name_is_seen() -> None:
+    found = readers()["etl/extract/customers-hand-over"]
+    assert found == {"etl/extract"}
+
+
+@pytest.mark.parametrize(
+    ("fragment", "maker"),
+    [("event_columns", "etl/events/counted"), ("change_columns", "shared/customers-changes")],
+)
+def test_the_columns_of_an_extract_stand_in_one_place(fragment: str, maker: str) -> None:
+    columns = sql.fragment(fragment)
+    spelt = re.compile(r"\s*,\s*".join(columns.split(", ")) + r"\b(?!\s*,)")
+    assert {name for name in STATEMENTS if spelt.search(sql.text(name))} == set()
+    # As the statement that makes the table has them, in its order.
+    made = re.findall(r"^    (?:.* as )?([a-z_]+)\b", sql.text(maker), re.MULTILINE)
+    assert made == columns.split(", ")
