@@ -415,7 +415,7 @@ def file_session(servers: Servers) -> Iterator[Connection]:
     """Return a session in a migrated database that a file's tests share."""
     server = servers.get("main")
     name = server.create(server.template)
-    settings = Settings(database_url=SecretStr(server.url(name)))  # type: ignore[call-arg]
+    settings = Settings(database_url=Secret(server.url(name)))
     with connected(settings, "test", writes_sources=True) as session:
         yield session
     server.drop(name)

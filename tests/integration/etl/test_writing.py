@@ -19,7 +19,6 @@ ONE_MICROSECOND = dt.timedelta(microseconds=1)
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 FIRST, SECOND = BEGIN + 2 * DAY, BEGIN + 4 * DAY
 A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
-JOB = "consumer_analytics_daily"
 
 
 def put(trial: Connection, consumer: uuid.UUID | None, at: dt.datetime, **figures: Any) -> int:
@@ -537,8 +536,7 @@ def test_events_by_slot_are_those_extracted_and_those_of_days_that_were_not(
 def state(trial: Connection) -> Any:
     return trial.execute(
         "select processed_through, purged_before, restate_after, version "
-        "from consumer_analytics_internal.state where job_name = %s",
-        [JOB],
+        "from consumer_analytics_internal.state"
     ).fetchone()
 
 
@@ -548,7 +546,6 @@ def advanced(trial: Connection, **changes: Any) -> Any:
         "purged": None,
         "after": None,
         "touched": False,
-        "job": JOB,
         **changes,
     }
     trial.execute(query("etl/apply/state-advance"), values)
@@ -566,22 +563,17 @@ def test_the_version_grows_with_every_change_of_the_counts_alone(trial: Connecti
     assert advanced(trial, until=SECOND, after=FIRST) == (SECOND, None, FIRST, version + 4)
     assert advanced(trial, until=SECOND, after=SECOND) == (SECOND, None, FIRST, version + 5)
     assert advanced(trial, until=SECOND, after=BEGIN) == (SECOND, None, BEGIN, version + 6)
-    advanced(trial, until=BEGIN, job="another")
-    assert state(trial)[0] == SECOND
 
 
 def test_snapshots_are_looked_at_again_from_the_earliest_instant_on(trial: Connection) -> None:
     for after, earliest in ((SECOND, SECOND), (FIRST, FIRST), (SECOND, FIRST)):
-        trial.execute(query("shared/state-restate-after"), {"after": after, "job": JOB})
-        row = trial.execute(query("etl/restate/state-restate-from"), {"job": JOB}).fetchone()
+        trial.execute(query("shared/state-restate-after"), {"after": after})
+        row = trial.execute(query("etl/restate/state-restate-from")).fetchone()
         assert row == (earliest,)
     # As far as they have been looked at.
-    trial.execute(query("etl/restate/state-restated"), {"after": SECOND, "job": JOB})
+    trial.execute(query("etl/restate/state-restated"), {"after": SECOND})
     assert state(trial)[2] == SECOND
-    trial.execute(query("etl/restate/state-restated"), {"after": None, "job": "another"})
-    trial.execute(query("shared/state-restate-after"), {"after": BEGIN, "job": "another"})
-    assert state(trial)[2] == SECOND
-    trial.execute(query("etl/restate/state-restated"), {"after": None, "job": JOB})
+    trial.execute(query("etl/restate/state-restated"), {"after": None})
     assert state(trial)[2] is None
 
 
