@@ -62,9 +62,10 @@ def with_allowance(miss: Miss, settings: Settings) -> Miss:
 
 def remember_miss(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
     """Keep a missed deadline; return whether it was not known before."""
-    row = connection.execute(
-        query("monitoring/incidents/deadlines-put"), {**asdict(miss), "at": at}
-    ).fetchone()
+    values = {**asdict(miss), "at": at}
+    # The allowance is the message's: a setting says it.
+    del values["allowed_seconds"]
+    row = connection.execute(query("monitoring/incidents/deadlines-put"), values).fetchone()
     return row is not None
 
 

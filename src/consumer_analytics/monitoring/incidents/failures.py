@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, replace
+from dataclasses import replace
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -32,6 +33,8 @@ from consumer_analytics.sql import query
 _BY_HAND = frozenset(DAGS) - frozenset(SCHEDULED)
 #: Tasks of a run that fail for the same reason, one after the other, are told once.
 _SAME_RUN = dt.timedelta(minutes=15)
+#: What tells a failure from another one.
+_KEY = ("dag_id", "run_id", "task_id", "try_number")
 _AGAIN = "failed again"
 
 
@@ -67,10 +70,16 @@ def task_failed(
     return True
 
 
+def _values(failure: Failure, *names: str) -> dict[str, Any]:
+    """Return what a statement names of a failure."""
+    return {name: getattr(failure, name) for name in names}
+
+
 def _remember_failure(connection: Connection, failure: Failure) -> bool:
     """Keep a failure; return whether it was not known before."""
     statement = query("monitoring/incidents/failures-put")
-    return connection.execute(statement, asdict(failure)).fetchone() is not None
+    values = _values(failure, *_KEY, "failed_at", "execution_date", "error", "log_url")
+    return connection.execute(statement, values).fetchone() is not None
 
 
 def _tell(
@@ -160,7 +169,10 @@ def _is_known(
             return True
     row = connection.execute(
         query("monitoring/incidents/failures-told"),
-        {**asdict(failure), "since": failure.failed_at - _SAME_RUN},
+        {
+            **_values(failure, "dag_id", "run_id", "task_id", "error"),
+            "since": failure.failed_at - _SAME_RUN,
+        },
     ).fetchone()
     if row is not None:
         announcement.silence()
@@ -191,7 +203,8 @@ def _add_to_waiting(connection: Connection, failure: Failure) -> tuple[int | Non
 
 def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None:
     connection.execute(
-        query("monitoring/incidents/failures-link"), {**asdict(failure), "mail_id": mail_id}
+        query("monitoring/incidents/failures-link"),
+        {**_values(failure, *_KEY), "mail_id": mail_id},
     )
 
 
