@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -134,13 +135,14 @@ Asked = Annotated[TableQuery, Depends(_table_query)]
 
 
 @cache
-def _writer(kind: Any) -> TypeAdapter[Any]:
+def _writer(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 def as_json(found: object) -> Response:
     """Return a dataclass as JSON, written at once: FastAPI would copy and check it first."""
-    return Response(_writer(type(found)).dump_json(found), media_type="application/json")  # type: ignore[arg-type]  # mypy takes no class for hashable
+    kind: Hashable = type(found)
+    return Response(_writer(kind).dump_json(found), media_type="application/json")
 
 
 def visible(caller: Principal, consumer_id: uuid.UUID) -> None:
