@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -33,8 +32,6 @@ from consumer_analytics.sql import query
 _BY_HAND = frozenset(DAGS) - frozenset(SCHEDULED)
 #: Tasks of a run that fail for the same reason, one after the other, are told once.
 _SAME_RUN = dt.timedelta(minutes=15)
-#: What tells a failure from another one.
-_KEY = ("dag_id", "run_id", "task_id", "try_number")
 _AGAIN = "failed again"
 
 
@@ -70,16 +67,22 @@ def task_failed(
     return True
 
 
-def _values(failure: Failure, *names: str) -> dict[str, Any]:
-    """Return what a statement names of a failure."""
-    return {name: getattr(failure, name) for name in names}
-
-
 def _remember_failure(connection: Connection, failure: Failure) -> bool:
     """Keep a failure; return whether it was not known before."""
-    statement = query("monitoring/incidents/failures-put")
-    values = _values(failure, *_KEY, "failed_at", "execution_date", "error", "log_url")
-    return connection.execute(statement, values).fetchone() is not None
+    row = connection.execute(
+        query("monitoring/incidents/failures-put"),
+        {
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "try_number": failure.try_number,
+            "failed_at": failure.failed_at,
+            "execution_date": failure.execution_date,
+            "error": failure.error,
+            "log_url": failure.log_url,
+        },
+    ).fetchone()
+    return row is not None
 
 
 def _tell(
@@ -170,7 +173,10 @@ def _is_known(
     row = connection.execute(
         query("monitoring/incidents/failures-told"),
         {
-            **_values(failure, "dag_id", "run_id", "task_id", "error"),
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "error": failure.error,
             "since": failure.failed_at - _SAME_RUN,
         },
     ).fetchone()
@@ -204,7 +210,13 @@ def _add_to_waiting(connection: Connection, failure: Failure) -> tuple[int | Non
 def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None:
     connection.execute(
         query("monitoring/incidents/failures-link"),
-        {**_values(failure, *_KEY), "mail_id": mail_id},
+        {
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "try_number": failure.try_number,
+            "mail_id": mail_id,
+        },
     )
 
 
