@@ -238,8 +238,7 @@ def _simulate(
             f"--events {plan.events}: the {plan.customers} customers' own histories are "
             f"{lifecycle} events already; give at least as many, or fewer --customers"
         )
-    make.values["events"] = plan.events - lifecycle
-    make.temporary("actors", "ingest/simulate/actors")
+    make.temporary("actors", "ingest/simulate/actors", events=plan.events - lifecycle)
     make.temporary("types", "ingest/simulate/types")
 
     consumers = make("ingest/simulate/insert-consumers")
@@ -262,9 +261,8 @@ def _simulate(
     processed_through = importer.invalidate_extracts(connection)
     touched = 0
     if processed_through > plan.first:
-        touched = importer.touch_days(
-            connection, make.query("ingest/simulate/touched"), processed_through, make.values
-        )
+        rows = make.query("ingest/simulate/touched")
+        touched = importer.touch_days(connection, rows, processed_through, make.given(rows))
     return {
         "consumers": consumers,
         "customers": customers,
@@ -347,7 +345,7 @@ class _Maker:
             for table, column in (("customers", "status"), ("customer_events", "event_type"))
         }
         types = _event_types(plan)
-        self.values: dict[str, Any] = {
+        self._shared: dict[str, Any] = {
             "consumers": plan.consumers,
             "customers": plan.customers,
             "first_us": _microseconds(plan.first),
@@ -383,11 +381,17 @@ class _Maker:
 
     def __call__(self, name: str, **values: Any) -> int:
         """Run a statement and return how many rows it wrote."""
-        return self._connection.execute(self.query(name), {**self.values, **values}).rowcount
+        statement = self.query(name)
+        return self._connection.execute(statement, self.given(statement) | values).rowcount
 
-    def temporary(self, table: str, name: str) -> None:
+    def given(self, statement: sql.Composed) -> dict[str, Any]:
+        """Return those of the values that all statements share which this one names."""
+        text = statement.as_string(self._connection)
+        return {name: value for name, value in self._shared.items() if f"%({name})s" in text}
+
+    def temporary(self, table: str, name: str, **values: Any) -> None:
         """Make a temporary table, and let the planner know it."""
-        self(name)
+        self(name, **values)
         self._connection.execute(
             sql.SQL("analyze {}").format(sql.Identifier("pg_temp", f"simulated_{table}"))
         )
