@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from consumer_analytics.airflow import dag_runs
 from consumer_analytics.db.connection import Connection
@@ -63,7 +63,15 @@ def with_allowance(miss: Miss, settings: Settings) -> Miss:
 def remember_miss(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
     """Keep a missed deadline; return whether it was not known before."""
     row = connection.execute(
-        query("monitoring/incidents/deadlines-put"), {**asdict(miss), "at": at}
+        query("monitoring/incidents/deadlines-put"),
+        {
+            "dag_id": miss.dag_id,
+            "run_id": miss.run_id,
+            "task_id": miss.task_id,
+            "execution_date": miss.execution_date,
+            "deadline_at": miss.deadline_at,
+            "at": at,
+        },
     ).fetchone()
     return row is not None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from psycopg.types.json import Jsonb
 
@@ -69,8 +69,20 @@ def task_failed(
 
 def _remember_failure(connection: Connection, failure: Failure) -> bool:
     """Keep a failure; return whether it was not known before."""
-    statement = query("monitoring/incidents/failures-put")
-    return connection.execute(statement, asdict(failure)).fetchone() is not None
+    row = connection.execute(
+        query("monitoring/incidents/failures-put"),
+        {
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "try_number": failure.try_number,
+            "failed_at": failure.failed_at,
+            "execution_date": failure.execution_date,
+            "error": failure.error,
+            "log_url": failure.log_url,
+        },
+    ).fetchone()
+    return row is not None
 
 
 def _tell(
@@ -160,7 +172,13 @@ def _is_known(
             return True
     row = connection.execute(
         query("monitoring/incidents/failures-told"),
-        {**asdict(failure), "since": failure.failed_at - _SAME_RUN},
+        {
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "error": failure.error,
+            "since": failure.failed_at - _SAME_RUN,
+        },
     ).fetchone()
     if row is not None:
         announcement.silence()
@@ -191,7 +209,14 @@ def _add_to_waiting(connection: Connection, failure: Failure) -> tuple[int | Non
 
 def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None:
     connection.execute(
-        query("monitoring/incidents/failures-link"), {**asdict(failure), "mail_id": mail_id}
+        query("monitoring/incidents/failures-link"),
+        {
+            "dag_id": failure.dag_id,
+            "run_id": failure.run_id,
+            "task_id": failure.task_id,
+            "try_number": failure.try_number,
+            "mail_id": mail_id,
+        },
     )
 
 

@@ -151,9 +151,7 @@ def _held_back(seen: Observation, run: LatestRun) -> Cause:
     """Say who held the last run back, and whether they still would."""
     still = {
         (row[0], row[1])
-        for row in seen.connection.execute(
-            query("monitoring/observation/transactions"), {"reader_lock": Lock.READER.value}
-        )
+        for row in seen.connection.execute(query("monitoring/observation/transactions"))
     }
     holders = []
     for holder in run.held_back_by:
