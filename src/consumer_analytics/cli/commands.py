@@ -48,7 +48,7 @@ COMMANDS = {
     "status": Registered(
         "status", "Show the watermark, the latest runs and snapshots, and what storage is needed."
     ),
-    "health": Registered("health", "Judge the four measures of health and name the cause."),
+    "health": Registered("health", "Judge the measures of health and name the cause."),
     "incidents": Registered(
         "incidents", "Show the open incidents, those that are over, and each of their changes."
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -132,16 +133,16 @@ async def _table_query(
 Asked = Annotated[TableQuery, Depends(_table_query)]
 
 
-#: What writes an answer, by its class: made when it is first needed.
-_WRITERS: dict[type, TypeAdapter[Any]] = {}
+@cache
+def _writer(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def as_json(found: object) -> Response:
     """Return a dataclass as JSON, written at once: FastAPI would copy and check it first."""
-    kind = type(found)
-    if kind not in _WRITERS:
-        _WRITERS[kind] = TypeAdapter(kind)
-    return Response(_WRITERS[kind].dump_json(found), media_type="application/json")
+    # A class, as a key: the type checker takes none for hashable.
+    kind: Any = type(found)
+    return Response(_writer(kind).dump_json(found), media_type="application/json")
 
 
 def visible(caller: Principal, consumer_id: uuid.UUID) -> None:
