@@ -289,7 +289,7 @@ LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares something dear, and begin with what takes longest."""
     for item in items:
-        if group := _group(item):
+        if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
             item.add_marker(pytest.mark.xdist_group(group))
 
     def place(item: pytest.Item) -> int:

@@ -48,7 +48,8 @@ GUIDE = (
     "WHERE dag_id = 'consumer_analytics_etl' ORDER BY timestamp DESC"
 )
 # Quick on a quiet machine; a busy one gets its time.
-pytestmark = [pytest.mark.timeout(900), lanes.LONG]
+# Not beside each other: two Airflows at once are what two cores bear.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("one Airflow"), lanes.LONG]
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.monitoring.health import MEASURES, Cause, Health, Measure
+from consumer_analytics.monitoring.health import Health, Measure
 from consumer_analytics.monitoring.incidents import grouping
-from consumer_analytics.monitoring.incidents.notifying import Told
+from consumer_analytics.monitoring.incidents.notifying import Announcement
 from consumer_analytics.monitoring.incidents.store import Incident
+from consumer_analytics.monitoring.notifications.message import Symptom
+from consumer_analytics.monitoring.observation import Cause, LastRun
 
 AT = dt.datetime(2025, 3, 6, tzinfo=dt.UTC)
-UNITS = {"dag_runtime": "seconds", "failed_runs": "runs", "watermark_lag": "seconds"}
+UNITS = {
+    "dag_runtime": "seconds",
+    "failed_runs": "runs",
+    "watermark_lag": "seconds",
+    "pending_events": "events",
+}
 
 
 def health(kind: str = "not_run", *, last: str | None = "success", **states: str) -> Health:
@@ -30,13 +37,13 @@ def health(kind: str = "not_run", *, last: str | None = "success", **states: str
             Measure(
                 name,
                 7.0,
-                UNITS.get(name, "events"),
+                unit,
                 states.get(name, "normal"),
                 1,
                 2,
                 cause=f"about {name}",
             )
-            for name in MEASURES
+            for name, unit in UNITS.items()
         ),
         watermark=AT,
         due=AT,
@@ -44,7 +51,7 @@ def health(kind: str = "not_run", *, last: str | None = "success", **states: str
         behind_since=None,
         watermark_age_seconds=0,
         backlog_events=0,
-        last_run=None if last is None else {"run": "airflow:dag:run", "state": last},
+        last_run=None if last is None else LastRun("airflow:dag:run", last, AT, AT, 7.0, "airflow"),
     )
 
 
@@ -88,14 +95,17 @@ def incident(
         cause="the old cause",
         opened_at=AT,
         closed_at=None,
-        measures=measures,
+        measures={
+            name: one.as_json() if isinstance(one, Symptom) else one
+            for name, one in measures.items()
+        },
         told_at=None,
     )
 
 
 def sorted_out(found: Health, *still: Incident, late: str = "none") -> dict[str, list[str]]:
     """Return which measures go to which subject."""
-    made = grouping.groups(Session(late), found, {one.subject: one for one in still})  # type: ignore[arg-type]
+    made = grouping.symptoms_by_subject(Session(late), found, {one.subject: one for one in still})  # type: ignore[arg-type]
     return {subject: list(measures) for subject, measures in made.items()}
 
 
@@ -143,7 +153,7 @@ def test_what_cannot_be_measured() -> None:
 
 
 def test_what_an_open_incident_has_stays_with_it() -> None:
-    behind = incident("freshness", watermark_lag={})
+    behind = incident("freshness", watermark_lag=entry())
     found = health("failed", watermark_lag="warning", pending_events="warning")
     assert sorted_out(found, behind) == {
         "freshness": ["watermark_lag"],
@@ -153,21 +163,20 @@ def test_what_an_open_incident_has_stays_with_it() -> None:
 
 def test_a_measure_as_an_incident_keeps_it() -> None:
     found = health("held_back", watermark_lag="warning", failed_runs="critical")
-    assert grouping.entry_of(found.measure("watermark_lag"), found) == {
-        "state": "warning",
-        "value": 7.0,
-        "unit": "seconds",
-        # Another cause is another thing to tell of.
-        "kind": "held_back",
-        "cause": "about watermark_lag",
-    }
-    assert grouping.entry_of(found.measure("failed_runs"), found)["kind"] == "failed_runs"
+    # Another cause is another thing to tell of.
+    kept = Symptom("warning", 7.0, "seconds", "held_back", "about watermark_lag")
+    assert grouping.symptom_of(found.measure("watermark_lag"), found) == kept
+    worse = grouping.symptom_of(found.measure("watermark_lag"), found, state="critical")
+    assert worse == replace(kept, state="critical")
+    assert grouping.symptom_of(found.measure("failed_runs"), found).kind == "failed_runs"
 
 
 def test_the_cause_is_that_of_the_figures_where_they_are_concerned() -> None:
-    entry = {"cause": "a run took 7 s"}
+    entry = Symptom("warning", cause="a run took 7 s")
     assert grouping.cause_of({"dag_runtime": entry}, health()) == "a run took 7 s"
-    assert grouping.cause_of({"dag_runtime": {"cause": None}}, health()) == "the figures: not_run"
+    assert (
+        grouping.cause_of({"dag_runtime": Symptom("warning")}, health()) == "the figures: not_run"
+    )
     for stale in ("watermark_lag", "pending_events"):
         told = grouping.cause_of({"dag_runtime": entry, stale: entry}, health())
         assert told == "the figures: not_run"
@@ -179,16 +188,16 @@ def test_the_cause_is_that_of_the_figures_where_they_are_concerned() -> None:
 # -- what it means for the incident -------------------------------------------------------
 
 
-def entry(state: str = "warning", kind: str = "not_run") -> dict[str, Any]:
-    return {"state": state, "kind": kind, "cause": "why"}
+def entry(state: str = "warning", kind: str = "not_run", value: float = 7) -> Symptom:
+    return Symptom(state, value, "seconds", kind, "why")
 
 
 def settled(one: Incident | None, again: Any = None, **measures: Any) -> tuple[Any, ...]:
     """Settle an incident, and return what is told, what is only noted and what is written."""
-    session, told = Session(), Told(AT)
-    grouping.settle(
+    session, announcement = Session(), Announcement(AT)
+    grouping.open_or_update(
         session,  # type: ignore[arg-type]
-        told,
+        announcement,
         one,
         "freshness",
         measures,
@@ -196,7 +205,8 @@ def settled(one: Incident | None, again: Any = None, **measures: Any) -> tuple[A
         again=again,
     )
     (written,) = session.written
-    return [what for _, what in told.telling], [what for _, what in told.quiet], written
+    announced, noted = announcement.announced, announcement.noted
+    return [one.what for one in announced], [one.what for one in noted], written
 
 
 def test_a_new_incident_is_told() -> None:
@@ -213,11 +223,11 @@ def test_a_new_incident_is_told() -> None:
 
 def test_one_that_is_as_it_was_is_brought_up_to_date_and_told_to_nobody() -> None:
     one = incident(watermark_lag=entry())
-    telling, quiet, written = settled(one, watermark_lag={**entry(), "value": 8})
+    telling, quiet, written = settled(one, watermark_lag=entry(value=8))
     assert (telling, quiet) == ([], [])
     assert (written["incident_id"], written["state"]) == (1, "warning")
     assert written["cause"] == "the new cause"
-    assert written["measures"].obj == {"watermark_lag": {**entry(), "value": 8}}
+    assert written["measures"].obj == {"watermark_lag": entry(value=8).as_json()}
     assert written["closed_at"] is None
 
 

@@ -6,13 +6,13 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from consumer_analytics.airflow import dag_runs
+from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring.incidents import deadlines, store
-from consumer_analytics.monitoring.incidents.deadlines import Miss
-from consumer_analytics.monitoring.notifications import outbox
+from consumer_analytics.monitoring.notifications.message import Miss, Symptom
 from consumer_analytics.sql import query
 
 AT = dt.datetime(2025, 3, 6, tzinfo=dt.UTC)
@@ -31,7 +31,7 @@ def answer(trial: Connection, name: str, values: Any = None, **parts: Any) -> li
 
 
 @pytest.fixture
-def airflow(trial: Connection) -> dict[str, sql.Composable]:
+def airflow(trial: Connection) -> AirflowTables:
     """Make the columns of Airflow's tables that are read."""
     trial.execute(
         "create temporary table dag_run (id int, dag_id text, run_id text, state text, "
@@ -44,9 +44,7 @@ def airflow(trial: Connection) -> dict[str, sql.Composable]:
         "create temporary table task_instance (dag_id text, run_id text, task_id text, "
         "start_date timestamptz, end_date timestamptz)"
     )
-    return {
-        name: sql.Identifier("pg_temp", name) for name in ("dag_run", "deadline", "task_instance")
-    }
+    return AirflowTables("pg_temp", readable=True)
 
 
 def dag_run(
@@ -65,11 +63,11 @@ def dag_run(
     )
 
 
-def misses(trial: Connection, airflow: dict[str, sql.Composable]) -> set[Miss]:
-    return {Miss(*row) for row in answer(trial, "incidents/deadlines-of-airflow", **airflow)}
+def misses(trial: Connection, airflow: AirflowTables) -> set[Miss]:
+    return {Miss(**vars(one)) for one in dag_runs.missed_deadlines(trial, airflow)}
 
 
-def test_deadlines_that_were_missed(trial: Connection, airflow: dict[str, sql.Composable]) -> None:
+def test_deadlines_that_were_missed(trial: Connection, airflow: AirflowTables) -> None:
     passed = AT + 10 * MINUTE
     # Late; by hand, without a logical date; of another of our DAGs.
     dag_run(trial, 1)
@@ -90,8 +88,8 @@ def test_deadlines_that_were_missed(trial: Connection, airflow: dict[str, sql.Co
     )
     assert misses(trial, airflow) == {etl, by_hand, sweep}
     # One is kept once, and hides no other: of its DAG, of its name, or of its run.
-    assert deadlines.kept(trial, etl, AT)
-    assert not deadlines.kept(trial, etl, AT)
+    assert deadlines.remember_miss(trial, etl, AT)
+    assert not deadlines.remember_miss(trial, etl, AT)
     assert misses(trial, airflow) == {by_hand, sweep}
     trial.execute("insert into deadline values (1, %s, true)", [passed + HOUR])
     again = Miss(ETL, "one", None, AT, passed + HOUR)
@@ -99,7 +97,7 @@ def test_deadlines_that_were_missed(trial: Connection, airflow: dict[str, sql.Co
 
 
 def test_the_task_that_a_run_was_at_when_its_deadline_passed(
-    trial: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: AirflowTables
 ) -> None:
     passed = AT + 10 * MINUTE
     dag_run(trial, 1)
@@ -130,38 +128,30 @@ def test_the_task_that_a_run_was_at_when_its_deadline_passed(
     assert task("late", 3, 11) == {"late"}
 
 
-def is_over(
-    trial: Connection, airflow: dict[str, sql.Composable], *, late: bool, since: dt.datetime = AT
-) -> bool:
-    values = {"dag": ETL, "run": "one", "late": late, "since": since.isoformat()}
-    ((over,),) = answer(trial, "incidents/dag-run-over", values, dag_run=airflow["dag_run"])
-    return bool(over)
-
-
 def test_a_late_run_is_over_when_it_has_ended_itself(
-    trial: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: AirflowTables
 ) -> None:
     # Another run, and one of another DAG.
     dag_run(trial, 1, run="two")
     dag_run(trial, 2, dag=SWEEP)
-    assert is_over(trial, airflow, late=True)
+    assert not dag_runs.is_under_way(trial, airflow, ETL, "one")
     dag_run(trial, 3, state="failed", end=AT)
-    assert is_over(trial, airflow, late=True)
+    assert not dag_runs.is_under_way(trial, airflow, ETL, "one")
     for state in ("running", "queued"):
         trial.execute("update dag_run set state = %s where id = 3", [state])
-        assert not is_over(trial, airflow, late=True)
+        assert dag_runs.is_under_way(trial, airflow, ETL, "one")
 
 
 def test_a_failure_is_over_by_a_later_run_of_its_dag_that_went_well(
-    trial: Connection, airflow: dict[str, sql.Composable]
+    trial: Connection, airflow: AirflowTables
 ) -> None:
     dag_run(trial, 1, dag=SWEEP, state="success", end=AT + HOUR)
     dag_run(trial, 2, run="two", state="failed", end=AT + HOUR)
     dag_run(trial, 3, run="three", state="success", end=AT)
-    assert not is_over(trial, airflow, late=False)
+    assert not dag_runs.went_well_since(trial, airflow, ETL, AT)
     dag_run(trial, 4, run="four", state="success", end=AT + MINUTE)
-    assert is_over(trial, airflow, late=False)
-    assert not is_over(trial, airflow, late=False, since=AT + MINUTE)
+    assert dag_runs.went_well_since(trial, airflow, ETL, AT)
+    assert not dag_runs.went_well_since(trial, airflow, ETL, AT + MINUTE)
 
 
 def test_whether_a_run_is_known_to_have_missed_its_deadline(trial: Connection) -> None:
@@ -169,7 +159,7 @@ def test_whether_a_run_is_known_to_have_missed_its_deadline(trial: Connection) -
         return answer(trial, "incidents/deadlines-known", {"run": run}) != []
 
     assert not known(f"airflow:{ETL}:one")
-    deadlines.kept(trial, Miss(ETL, "one", None, AT, AT), AT)
+    deadlines.remember_miss(trial, Miss(ETL, "one", None, AT, AT), AT)
     assert known(f"airflow:{ETL}:one")
     assert not known(f"airflow:{ETL}:two")
     assert not known(f"airflow:{SWEEP}:one")
@@ -178,13 +168,19 @@ def test_whether_a_run_is_known_to_have_missed_its_deadline(trial: Connection) -
 # -- failures ---------------------------------------------------------------------------
 
 
-def mail(trial: Connection, key: str, at: dt.datetime = AT, **content: Any) -> int:
-    number = outbox.put(trial, key, content, at)
-    assert number is not None
-    return number
+def mail(trial: Connection, key: str, at: dt.datetime = AT, **content: Any) -> int | None:
+    """Write a message for the mail server; return its number, None where it had been written."""
+    values = {
+        "key": key,
+        "channel": "mail",
+        "content": Jsonb({"channel": "mail", "key": key, **content}),
+        "at": at,
+    }
+    rows = answer(trial, "notifications/put", values)
+    return rows[0][0] if rows else None
 
 
-def sent(trial: Connection, number: int, at: dt.datetime = AT) -> None:
+def sent(trial: Connection, number: int | None, at: dt.datetime = AT) -> None:
     trial.execute(
         query("monitoring/notifications/sent"),
         {"mail_id": number, "at": at, "subject": "s", "error": None},
@@ -206,7 +202,9 @@ def failure(trial: Connection, mail_id: int | None = None, **changes: Any) -> bo
     }
     new = answer(trial, "incidents/failures-put", one) != []
     if mail_id is not None:
-        trial.execute(query("monitoring/incidents/failures-link"), {**one, "mail_id": mail_id})
+        key = ("dag_id", "run_id", "task_id", "try_number")
+        link = {**{name: one[name] for name in key}, "mail_id": mail_id}
+        trial.execute(query("monitoring/incidents/failures-link"), link)
     return new
 
 
@@ -271,7 +269,7 @@ def test_the_mail_about_the_same_run_that_waits_tells_of_this_failure_too(
     failure(trial, other, run_id="two", failed_at=AT + 2 * HOUR)
     failure(trial, other, dag_id=SWEEP, failed_at=AT + 2 * HOUR)
     assert add(run="three") == []
-    assert add() == [(second,)]
+    assert add() == [(second, "mail")]
     contents = trial.execute(
         "select mail_id, content -> 'failures' from consumer_analytics_internal.mails order by 1"
     ).fetchall()
@@ -287,26 +285,26 @@ def test_the_mail_about_the_same_run_that_waits_tells_of_this_failure_too(
 def opened(
     trial: Connection, subject: str, at: dt.datetime = AT, state: str = "warning"
 ) -> store.Incident:
-    return store.open_anew(trial, subject, state, "why", {"lag": {"state": state}}, at)
+    return store.insert(trial, subject, state, "why", {"lag": Symptom(state)}, at)
 
 
 def test_an_incident_as_it_is_kept(trial: Connection) -> None:
     one = opened(trial, "freshness")
     other = opened(trial, "failures")
     assert (one.state, one.worst, one.closed_at, one.told_at) == ("warning", "warning", None, None)
-    assert one.measures == {"lag": {"state": "warning"}}
+    assert one.symptoms == {"lag": Symptom("warning")}
     assert store.update(trial, one, {}, cause="another").worst == "warning"
     worse = store.update(trial, one, {}, state="critical", cause="worse")
     assert (worse.state, worse.worst, worse.cause) == ("critical", "critical", "worse")
     # The worst that it was stays; what is not said stays, too.
-    better = store.update(trial, worse, {"lag": {}}, state="warning")
+    better = store.update(trial, worse, {"lag": Symptom("critical")}, state="warning")
     assert (better.state, better.worst, better.cause) == ("warning", "critical", "worse")
-    assert better.measures == {"lag": {}}
+    assert better.symptoms == {"lag": Symptom("critical")}
     closed = store.update(trial, better, {}, closed_at=AT + HOUR)
     assert (closed.closed_at, closed.opened_at) == (AT + HOUR, AT)
     assert store.open_incidents(trial) == [other]
-    assert store.of_subject(trial, "failures") == other
-    assert store.of_subject(trial, "freshness") is None
+    assert store.open_incident_of(trial, "failures") == other
+    assert store.open_incident_of(trial, "freshness") is None
 
 
 def test_open_incidents_come_the_longest_first_all_of_them_the_newest(
@@ -383,14 +381,20 @@ def test_since_when_a_measure_has_been_in_its_state(trial: Connection) -> None:
 
 def claimed(trial: Connection, at: dt.datetime) -> int | None:
     """Return the mail that is to be sent next."""
-    rows = answer(trial, "notifications/claim", {"now": at})
+    rows = answer(trial, "notifications/claim", {"now": at, "channel": "mail"})
     # The others are left for other senders.
     assert len(rows) <= 1
     return rows[0][0] if rows else None
 
 
-def failed(trial: Connection, number: int, again: dt.datetime, *, every: bool) -> None:
-    values = {"mail_id": number, "error": "no answer", "again": again, "all": every}
+def failed(trial: Connection, number: int | None, again: dt.datetime, *, every: bool) -> None:
+    values = {
+        "mail_id": number,
+        "error": "no answer",
+        "again": again,
+        "all": every,
+        "channel": "mail",
+    }
     trial.execute(query("monitoring/notifications/failed"), values)
 
 
@@ -409,16 +413,16 @@ def test_mails_are_sent_in_their_order_when_they_are_due(trial: Connection) -> N
         mail(trial, "first"),
         mail(trial, "second"),
     )
-    assert outbox.put(trial, "first", {}, AT) is None
+    assert mail(trial, "first") is None
     assert claimed(trial, AT - MINUTE) is None
     assert claimed(trial, AT) == first
     assert claimed(trial, AT + MINUTE) == later
-    waiting = answer(trial, "notifications/waiting")
+    waiting = answer(trial, "notifications/waiting", {"channels": ["mail"]})
     assert waiting == [(3, AT)]
     for number in (first, later):
         sent(trial, number, AT + HOUR)
     assert claimed(trial, AT + HOUR) == second
-    assert answer(trial, "notifications/waiting") == [(1, AT)]
+    assert answer(trial, "notifications/waiting", {"channels": ["mail"]}) == [(1, AT)]
     assert trial.execute(
         "select sent_at, attempts, subject from consumer_analytics_internal.mails "
         "where mail_id = %s",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -134,15 +132,16 @@ async def _table_query(
 Asked = Annotated[TableQuery, Depends(_table_query)]
 
 
-@cache
-def _writer(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+#: What writes an answer, by its class: made when it is first needed.
+_WRITERS: dict[type, TypeAdapter[Any]] = {}
 
 
 def as_json(found: object) -> Response:
     """Return a dataclass as JSON, written at once: FastAPI would copy and check it first."""
-    kind: Hashable = type(found)
-    return Response(_writer(kind).dump_json(found), media_type="application/json")
+    kind = type(found)
+    if kind not in _WRITERS:
+        _WRITERS[kind] = TypeAdapter(kind)
+    return Response(_WRITERS[kind].dump_json(found), media_type="application/json")
 
 
 def visible(caller: Principal, consumer_id: uuid.UUID) -> None:
