@@ -23,7 +23,7 @@ from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import sources
 from consumer_analytics.ingest import importer
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import named, query
 
 #: Called with the events written so far and all there will be.
 Progress = Callable[[int, int], None]
@@ -386,8 +386,7 @@ class _Maker:
 
     def given(self, statement: sql.Composed) -> dict[str, Any]:
         """Return those of the values that all statements share which this one names."""
-        text = statement.as_string(self._connection)
-        return {name: value for name, value in self._shared.items() if f"%({name})s" in text}
+        return named(statement, self._shared)
 
     def temporary(self, table: str, name: str, **values: Any) -> None:
         """Make a temporary table, and let the planner know it."""

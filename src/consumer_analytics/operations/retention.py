@@ -21,7 +21,7 @@ from consumer_analytics.db.locks import job_lock
 from consumer_analytics.operations import tables
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import named, query
 
 _AGING = "operations/aging"
 
@@ -75,7 +75,7 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     ):
         for one in aging():
             statement = query("operations/retention/aged-remove", aged=query(one.old))
-            gone = tables.removed(connection, statement, {"before": oldest})
+            gone = tables.removed(connection, statement, named(statement, {"before": oldest}))
             size += gone.bytes
             if gone.rows:
                 removed[one.table] = gone.rows

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from psycopg import sql
 
@@ -109,6 +110,12 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
         The statement, ready for `execute` with its values bound.
     """
     return _composed(name, source_schema, parts) if parts else _composed_alone(name, source_schema)
+
+
+def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the values that a statement names, of what several share."""
+    text = statement.as_string(None)
+    return {name: value for name, value in values.items() if f"%({name})s" in text}
 
 
 def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
