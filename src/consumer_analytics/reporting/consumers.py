@@ -282,7 +282,8 @@ def _values(
     if "\x00" in search:
         raise UsageError("the search holds a NUL, which no name does")
     escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"at": at, "before": before, "only": only, "pattern": f"%{escaped}%"}
+    values = {"at": at, "before": before, "only": only}
+    return values | ({"pattern": f"%{escaped}%"} if search else {})
 
 
 def _rows(

@@ -135,10 +135,15 @@ def whose(consumer: uuid.UUID | None) -> sql.Composable:
     return sql.SQL("consumer_id is null" if consumer is None else "consumer_id = %(consumer)s")
 
 
+def whom(consumer: uuid.UUID | None) -> dict[str, uuid.UUID]:
+    """Return the value that `whose` names; none for the system's."""
+    return {} if consumer is None else {"consumer": consumer}
+
+
 def bounds(connection: Connection, consumer: uuid.UUID | None) -> Bounds | None:
     """Return the first and the last snapshot's instant, or None without snapshots."""
     row = connection.execute(
-        query("reporting/bounds", whose=whose(consumer)), {"consumer": consumer}
+        query("reporting/bounds", whose=whose(consumer)), whom(consumer)
     ).fetchone()
     return None if row is None or row[0] is None else (row[0], row[1])
 
@@ -183,7 +188,7 @@ def _series(
     since, until = span.bounds(*found)
     rows = connection.execute(
         query("reporting/series", whose=whose(consumer_id)),
-        {"consumer": consumer_id, "since": since, "until": until, "points": points},
+        {**whom(consumer_id), "since": since, "until": until, "points": points},
     ).fetchall()
     documents = [Document(*row[:3]) for row in rows]
     before = documents.pop(0) if documents and documents[0].at < since else None

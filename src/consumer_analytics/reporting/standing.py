@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.reporting.ranges import Range
-from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whose
+from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whom, whose
 from consumer_analytics.sql import query
 
 
@@ -158,7 +158,7 @@ def _at(
         place: Document(*row)
         for place, *row in connection.execute(
             query("reporting/at", whose=whose(consumer_id)),
-            {"consumer": consumer_id, "instants": instants},
+            {**whom(consumer_id), "instants": instants},
         )
     }
 
