@@ -286,11 +286,14 @@ SHARED_BY_FOLDER = ("tests/dags/",)
 LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests/dags/")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep together what shares something dear; before xdist asks, when all are collected."""
+    if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something dear, and begin with what takes longest."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with what takes longest."""
 
     def place(item: pytest.Item) -> int:
         return next(
