@@ -89,7 +89,7 @@ format: $(STAMP)
 # More than a machine of two cores has: tests also wait for servers. What shares something
 # dear stays together (tests/conftest.py), and the order is ours: what takes longest stands first.
 WORKERS ?= 3
-PYTEST := $(BIN)/pytest --dist=loadgroup --no-loadscope-reorder --numprocesses
+PYTEST := $(BIN)/pytest --dist=loadscope --no-loadscope-reorder --numprocesses
 # What a change of a figure, a plan or a repair breaks first.
 CORE := $(addprefix tests/integration/,etl/test_figures.py etl/test_properties.py \
     etl/test_hostile_rows.py backfill/test_backfill.py reconcile)

@@ -277,19 +277,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", ["main", other], indirect=True)
 
 
-#: Fixtures that are dear to make: a file's tests share one, all tests in a folder do, or all.
-SHARED_BY_FILE = {"system", "browser", "secured", "report"}
-SHARED_BY_ALL = {"operated"}
-#: Folders whose tests import Airflow and share its metadata.
-SHARED_BY_FOLDER = ("tests/dags/",)
 #: What takes longest stands first, so that no worker is left alone with it at the end.
 LONGEST_FIRST = ("tests/e2e/", "tests/integration/backfill/test_year.py", "tests/dags/")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep together what shares something dear; before xdist asks, when all are collected."""
-    if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares something dear."""
+    from tests.support.scheduling import Scheduling
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -302,23 +299,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=place)
-
-
-def _group(item: pytest.Item) -> str | None:
-    """Return the name of those that an item is to run together with, on one worker."""
-    names: set[str] = set(getattr(item, "fixturenames", ()))
-    if shared := names & SHARED_BY_ALL:
-        return min(shared)
-    for folder in SHARED_BY_FOLDER:
-        if item.nodeid.startswith(folder):
-            return folder
-    if names & SHARED_BY_FILE:
-        return item.nodeid.partition("::")[0]
-    case = getattr(item, "callspec", None)
-    if case is None or case.params.get("server") != "other":
-        return None
-    # The long lane has enough of these for a server on each worker.
-    return None if item.get_closest_marker("long") else "other server"
 
 
 @pytest.fixture(scope="session")

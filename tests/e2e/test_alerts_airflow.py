@@ -49,7 +49,7 @@ GUIDE = (
 )
 # Quick on a quiet machine; a busy one gets its time.
 # Not beside each other: two Airflows at once are what two cores bear.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("one Airflow"), lanes.LONG]
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tests.web.browser import chromium
 DAG = "consumer_analytics_backfill"
 AIRFLOW = COMMAND.with_name("airflow")
 # Not beside each other: two Airflows at once are what two cores bear.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("one Airflow"), lanes.LONG]
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 #: As the guide has them.
 OCTOBER = '{"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}'
 FIRST_QUARTER = '{"start_date": "2025-01-01", "end_date": "2025-04-01", "interval": "weekly"}'

@@ -1,0 +1,62 @@
+"""Which tests run on one worker: those that share something dear to make.
+
+pytest-xdist's own groups (`--dist=loadgroup`, the marker `xdist_group`) do not work with
+pytest 9.2: a test's id no longer takes the group's name, and its tests are spread over all
+workers. So the ids alone decide here.
+"""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadScopeScheduling
+
+#: Folders whose tests share something: a year of operation and a browser; Airflow's imports
+#: and its metadata.
+FOLDERS = ("tests/web/", "tests/dags/")
+#: Folders, and files elsewhere, in which each file's tests share something: a running Airflow, a
+#: database, the graph of imports.
+FILES = (
+    "tests/e2e/",
+    "tests/integration/db/test_credentials.py",
+    "tests/integration/etl/test_writing.py",
+    "tests/integration/monitoring/test_incident_statements.py",
+    "tests/integration/reconcile/test_comparisons.py",
+    "tests/unit/test_contracts.py",
+)
+
+#: Files that start an Airflow each: as many at once as there are tuples, or two cores have no
+#: time for any of them.
+AIRFLOWS = (
+    ("tests/e2e/test_alerts_airflow.py", "tests/e2e/test_backfill_airflow.py"),
+    ("tests/e2e/test_operation.py", "tests/e2e/test_tutorial.py"),
+)
+
+
+def group_of(nodeid: str, *, both_servers_everywhere: bool = False) -> str:
+    """Return the name of those that a test runs together with, on one worker; else its own id.
+
+    Args:
+        nodeid: of the test.
+        both_servers_everywhere: whether there is enough to do for the second server to be
+            worth starting on each worker, as in the long lane.
+    """
+    for folder in FOLDERS:
+        if nodeid.startswith(folder):
+            return folder
+    file = nodeid.partition("::")[0]
+    for files in AIRFLOWS:
+        if file in files:
+            return files[0]
+    if nodeid.startswith(FILES):
+        return file
+    if "[other" in nodeid and not both_servers_everywhere:
+        return "the other server"
+    return nodeid
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it is untyped
+    """Hands whole groups to workers, in the order in which they stand."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the group of a test."""
+        long_lane = self.config.getoption("markexpr") == "long"
+        return group_of(nodeid, both_servers_everywhere=long_lane)
