@@ -278,7 +278,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 #: What takes longest stands first, so that no worker is left alone with it at the end.
-LONGEST_FIRST = ("tests/e2e/", "tests/web/", "tests/integration/backfill/test_year.py", "tests/dags/")
+LONGEST_FIRST = (
+    "tests/e2e/",
+    "tests/web/",
+    "tests/integration/backfill/test_year.py",
+    "tests/dags/",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
