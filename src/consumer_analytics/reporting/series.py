@@ -194,11 +194,12 @@ def _series(
     before = documents.pop(0) if documents and documents[0].at < since else None
     types = _types(documents, before)
     statuses = _statuses(documents)
-    made: list[Point] = []
+    series: list[Point] = []
     for document in documents:
-        made.append(_point(document, before, types, statuses))
+        series.append(_point(document, before, types, statuses))
         before = document
-    return Series(shown, span.name, since, until, bool(rows and rows[0][3]), types, statuses, made)
+    is_sampled = bool(rows and rows[0][3])
+    return Series(shown, span.name, since, until, is_sampled, types, statuses, series)
 
 
 def _types(documents: list[Document], before: Document | None) -> list[str]:
@@ -243,9 +244,9 @@ def _folded(
     less = earlier or {}
     if not names or names[-1] != OTHER:
         return {name: counts.get(name, 0) - less.get(name, 0) for name in names}
-    told = {name: counts.get(name, 0) - less.get(name, 0) for name in names[:-1]}
-    told[OTHER] = sum(counts.values()) - sum(less.values()) - sum(told.values())
-    return told
+    named = {name: counts.get(name, 0) - less.get(name, 0) for name in names[:-1]}
+    named[OTHER] = sum(counts.values()) - sum(less.values()) - sum(named.values())
+    return named
 
 
 def _point(

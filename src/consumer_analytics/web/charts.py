@@ -190,15 +190,15 @@ def folded(
     else:
         shown = own[: COLOURS - 1]
         rest = [*own[COLOURS - 1 :], other]
-    told: list[tuple[str, list[Value]]] = [
+    lines: list[tuple[str, list[Value]]] = [
         (name, [row.get(name) if row else None for row in rows]) for name in shown
     ]
     if rest:
         sums: list[Value] = [
             sum(row.get(name, 0) for name in rest) if row else None for row in rows
         ]
-        told.append((other, sums))
-    return told
+        lines.append((other, sums))
+    return lines
 
 
 def sparkline(values: Sequence[int | None]) -> str:

@@ -90,11 +90,11 @@ def flat(
     columns: list[str] = []
     for name in names:
         columns += [f"{name}.{key}" for key in spread[name]] if name in spread else [name]
-    made = []
+    records = []
     for row in rows:
         values: list[Any] = []
         for name in names:
             value = getattr(row, name)
             values += [value.get(key) for key in spread[name]] if name in spread else [value]
-        made.append(values)
-    return columns, made
+        records.append(values)
+    return columns, records

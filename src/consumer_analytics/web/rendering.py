@@ -116,7 +116,7 @@ def _version() -> str:
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """Return the templates' environment; everything that is put in is escaped."""
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("consumer_analytics.web"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -125,14 +125,14 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     # In a third of the standard library's time.
-    made.policies["json.dumps_function"] = _json
-    made.filters |= _FILTERS
-    made.globals |= {
+    templates.policies["json.dumps_function"] = _json
+    templates.filters |= _FILTERS
+    templates.globals |= {
         "version": consumer_analytics.__version__,
         "spark_width": charts.SPARK_WIDTH,
         "spark_height": charts.SPARK_HEIGHT,
     }
-    return made
+    return templates
 
 
 def base(path: str) -> str:

@@ -31,7 +31,7 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         seen = Observation.take(connection, pool.settings)
         judged = health.of(seen)
         found = freshness.read(connection, span, seen=seen)
-        told = incidents.latest(connection, _INCIDENTS)
+        latest = incidents.latest(connection, _INCIDENTS)
     view = views.ranges.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.ranges.dates(found.since, found.until)
     limits = views.freshness.limits(judged, "dag_runtime")
@@ -61,7 +61,7 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         },
         gantt=views.runs.gantt(found, limits, runs),
         failed=found.failed,
-        incidents=[views.freshness.incident(one) for one in told],
+        incidents=[views.freshness.incident(one) for one in latest],
         backfills=[views.freshness.backfill(one) for one in found.backfills],
         exports={
             "health": exports_of("freshness/measures.csv", "freshness/health", {}),

@@ -66,12 +66,12 @@ def side_by_side(
 ) -> list[dict[str, Any]]:
     """Return the consumers compared, at the range's end and what changed over it."""
     everyone = [one.consumer_id for one in comparison.consumers]
-    made = []
+    columns = []
     for one in comparison.consumers:
         customers = _last(one.customers)
         active = _last(one.active)
         events = _last(one.total_events)
-        made.append(
+        columns.append(
             {
                 "consumer_id": one.consumer_id,
                 "name": one.name,
@@ -93,7 +93,7 @@ def side_by_side(
                 "events": None if events is None else events - (_first(one.total_events) or 0),
             }
         )
-    return made
+    return columns
 
 
 def _first(values: Sequence[_T | None]) -> _T | None:
