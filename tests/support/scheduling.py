@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: Folders whose tests share something: a year of operation and a browser; Airflow's imports
-#: and its metadata.
-FOLDERS = ("tests/web/", "tests/dags/")
+#: Folders whose tests share something: Airflow's imports and its metadata.
+FOLDERS = ("tests/dags/",)
 #: Folders, and files elsewhere, in which each file's tests share something: a running Airflow, a
-#: database, the graph of imports.
+#: year of operation, a browser, a database, the graph of imports.
 FILES = (
     "tests/e2e/",
+    "tests/web/",
     "tests/integration/db/test_credentials.py",
     "tests/integration/etl/test_writing.py",
     "tests/integration/monitoring/test_incident_statements.py",

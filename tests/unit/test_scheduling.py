@@ -13,7 +13,9 @@ from tests.support.scheduling import group_of
 @pytest.mark.parametrize(
     ("one", "other", "together"),
     [
-        ("tests/web/test_api.py::test_a", "tests/web/test_pages.py::test_b[1]", True),
+        ("tests/dags/test_dag.py::test_a", "tests/dags/test_tasks.py::test_b[1]", True),
+        ("tests/web/test_api.py::test_a", "tests/web/test_api.py::test_b[1]", True),
+        ("tests/web/test_api.py::test_a", "tests/web/test_pages.py::test_b[1]", False),
         ("tests/e2e/test_up_airflow.py::test_a", "tests/e2e/test_up_airflow.py::test_b", True),
         ("tests/e2e/test_up_airflow.py::test_a", "tests/e2e/test_operation.py::test_b", False),
         ("tests/e2e/test_tutorial.py::test_a", "tests/e2e/test_operation.py::test_b", True),
