@@ -27,7 +27,7 @@ from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import named, query
 
 #: Called with what is being done, how much is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -399,7 +399,9 @@ def _insert(connection: Connection, stage: _Stage, progress: Progress) -> None:
         while added is None:
             try:
                 with connection.transaction():
-                    added = connection.execute(stage.query(ways[0]), _slice(first, last)).rowcount
+                    statement = stage.query(ways[0])
+                    values = named(statement, _slice(first, last))
+                    added = connection.execute(statement, values).rowcount
             except _REFUSALS as error:
                 if len(ways) == 1 or not isinstance(error, psycopg.errors.UniqueViolation):
                     _refuse_row(connection, stage, first, last, error)
@@ -511,9 +513,9 @@ def _account(connection: Connection, stage: _Stage) -> None:
     report.repeated = repeats
     if contents:
         differences = sql.SQL(" or ").join(_differs(stage, name) for name in contents)
+        statement = stage.query("ingest/importer/different", differences=differences)
         report.different, report.first_different_line = connection.execute(
-            stage.query("ingest/importer/different", differences=differences),
-            _slice(stage.all_new_until, _LAST_PAGE),
+            statement, named(statement, _slice(stage.all_new_until, _LAST_PAGE))
         ).fetchone() or (0, None)
     report.already_there = report.rows_read - report.inserted - report.repeated - report.different
 

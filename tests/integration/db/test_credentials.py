@@ -228,5 +228,5 @@ def test_the_password_is_shown_nowhere(secured: Secured, tmp_path: Path) -> None
         for (table,) in tables:
             assert_secret(admin.execute(f"select t::text from {table} t").fetchall())
     logs = [path.read_text(errors="replace") for path in (secured.embedded.data / "log").iterdir()]
-    assert any("consumer_analytics: transactions-open" in log for log in logs)
+    assert any("consumer_analytics: shared/transactions-open" in log for log in logs)
     assert_secret(*logs)

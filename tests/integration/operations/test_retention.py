@@ -209,7 +209,7 @@ def test_a_tier_more_is_a_setting(long: Any) -> None:
 )
 def test_tiers_thin_one_after_the_other(tmp_path: Path, days: dict[str, int], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
-        WithMonths.model_validate({"home": tmp_path, **days})
+        WithMonths(home=tmp_path, **days)
 
 
 def test_the_latest_snapshot_stays_whatever_its_age(database: Any) -> None:

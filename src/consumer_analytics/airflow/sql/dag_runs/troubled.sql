@@ -21,4 +21,4 @@ from {dag_run} as run
 where run.dag_id = any(%(dags)s::text[])
     and run.state in ('queued', 'running')
     and coalesce(run.start_date, run.queued_at) < now() - %(long)s::interval
-order by what, dag_id, at
+order by state, dag_id, at
