@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
 
 def main() -> None:
-    """Run the command line; errors meant for people end it with one line."""
+    """Run the command line; errors meant for people end it with one line.
+
+    SIGINT ends it as Ctrl-C does, wherever it was started.
+    """
+    _heed_interrupts()
     try:
         _run()
     except KeyboardInterrupt:
         # Before a command is at work: while modules are being read.
         sys.stderr.write("stopped\n")
         sys.exit(130)
+
+
+def _heed_interrupts() -> None:
+    """Take SIGINT for Ctrl-C also where it was ignored at the start.
+
+    That is how a shell that runs a script starts everything in the background; whoever sends it
+    to this command means it. What the command starts itself inherits the default again.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _run() -> None:
