@@ -200,7 +200,7 @@ def test_the_dashboard_is_a_page_of_airflows_interface(system: Installation) -> 
     password = json.loads((system.home / "airflow" / "passwords.json").read_text())["admin"]
     login = {"username": "admin", "password": password}
     ours = f"{url}/consumer-analytics/api/v1/system"
-    with httpx.Client(trust_env=False) as stranger:
+    with httpx.Client(timeout=60, trust_env=False) as stranger:
         assert stranger.get(ours).status_code == 401
         assert stranger.get(f"{url}/consumer-analytics/").status_code == 401
         assert stranger.get(f"{url}/consumer-analytics/nowhere").status_code == 401
@@ -208,7 +208,9 @@ def test_the_dashboard_is_a_page_of_airflows_interface(system: Installation) -> 
         for wrong in (token[:-3] + "AAA", "nonsense", unsigned(token)):
             refused = stranger.get(ours, headers={"Authorization": f"Bearer {wrong}"})
             assert refused.status_code == 401, refused.text
-    with httpx.Client(trust_env=False, headers={"Authorization": f"Bearer {token}"}) as user:
+    with httpx.Client(
+        timeout=60, trust_env=False, headers={"Authorization": f"Bearer {token}"}
+    ) as user:
         figures = user.get(ours).json()
         (page,) = [
             view
@@ -218,7 +220,7 @@ def test_the_dashboard_is_a_page_of_airflows_interface(system: Installation) -> 
         ]
     assert page["destination"] == "nav"
     # As a browser comes, from the page's frame.
-    with httpx.Client(trust_env=False, cookies={"_token": token}) as browser:
+    with httpx.Client(timeout=60, trust_env=False, cookies={"_token": token}) as browser:
         framed = browser.get(f"{url}/{page['href']}", headers={"Accept": "text/html"})
         assert framed.status_code == 200, framed.text
         assert "frame-ancestors 'self'" in framed.headers["content-security-policy"]

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.conftest import Servers
+from tests.support import lanes
 from tests.support.durations import WRITTEN
 from tests.support.operation import MARKUP_CONSUMER
 from tests.web import browser as browsing
@@ -95,8 +96,10 @@ def serve(
 @every_page
 @pytest.mark.parametrize(
     ("theme", "size"),
-    [("light", browsing.DESKTOP), ("dark", PHONE)],
-    ids=["light desktop", "dark phone"],
+    [
+        pytest.param("light", browsing.DESKTOP, id="light desktop"),
+        pytest.param("dark", PHONE, id="dark phone", marks=lanes.LONG),
+    ],
 )
 def test_axe_finds_nothing_serious(
     browser: Browser, operated: Operated, path: str, theme: str, size: dict[str, int]

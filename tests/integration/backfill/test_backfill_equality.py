@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from tests.conftest import Database
-from tests.support import unfold
+from tests.support import lanes, unfold
 
 from consumer_analytics import backfill
 from consumer_analytics.calendar import periods
@@ -95,7 +95,7 @@ def sources_of(database: Database) -> set[str]:
     ("interval", "zone"),
     [
         ("daily", "UTC"),
-        ("weekly", "UTC"),
+        pytest.param("weekly", "UTC", marks=lanes.LONG),
         # The clocks change on 9 March and on 30 March: a day of 23 hours, a week of 167.
         ("daily", "America/New_York"),
         ("weekly", "Europe/Berlin"),
