@@ -18,6 +18,8 @@ _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d+)?)?(?: UTC|\+00:00)?"), "<instant>"),
     (re.compile(r"http://[\w.]+:\d+"), "<address>"),
     (re.compile(r"(?:…|/)[^\s']*/[^\s'?&]*"), "<path>"),
+    # What takes seconds on a quiet machine takes minutes on a busy one.
+    (re.compile(r"\b\d+ min(?: \d+ s)?\b"), "<figure> s"),
     (re.compile(r"\d[\d,]*(?:\.\d+)?(?: ?(?:KiB|MiB|GiB|B)\b)?"), "<figure>"),
     (re.compile(r"\s+"), " "),
 )
