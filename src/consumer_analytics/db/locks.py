@@ -49,6 +49,16 @@ def _keyed(function: str, key: Key) -> str:
     return f"select {function}(%s, {'hashtext(%s)' if isinstance(key, str) else '%s::int'})"
 
 
+def limit_waiting(
+    connection: psycopg.Connection[Any], seconds: float, *, in_transaction: bool = False
+) -> None:
+    """Bound how long the session, or the current transaction alone, waits for a lock."""
+    connection.execute(
+        "select set_config('lock_timeout', %s, %s)",
+        [f"{max(1, int(seconds * 1000))}", in_transaction],
+    )
+
+
 def take(
     connection: psycopg.Connection[Any], lock: Lock, key: Key = 0, *, shared: bool = False
 ) -> None:
@@ -106,10 +116,7 @@ def job_lock(
     Raises:
         BusyError: another one still works after `lock_wait` seconds.
     """
-    connection.execute(
-        "select set_config('lock_timeout', %s, false)",
-        [f"{max(1, int(settings.lock_wait * 1000))}"],
-    )
+    limit_waiting(connection, settings.lock_wait)
     try:
         take(connection, Lock.JOB, shared=shared)
     except psycopg.errors.LockNotAvailable:

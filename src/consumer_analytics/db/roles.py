@@ -199,10 +199,7 @@ def apply(
         require_current(connection)
         if not locks.try_to_take(connection, Lock.MIGRATE):
             raise BusyError("a migration is at work; run again when it is done")
-        connection.execute(
-            "select set_config('lock_timeout', %s, false)",
-            [f"{max(1, int(settings.lock_wait * 1000))}"],
-        )
+        locks.limit_waiting(connection, settings.lock_wait)
         try:
             with connection.transaction():
                 return _apply(connection, settings, roles, add_tenants, remove_tenants)

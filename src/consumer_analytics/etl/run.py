@@ -95,13 +95,6 @@ def open_run(
             raise locks.busy(connection, settings) from None
 
 
-def _limit_waiting(connection: Connection, seconds: float) -> None:
-    """Bound how long the current transaction waits for a lock."""
-    connection.execute(
-        "select set_config('lock_timeout', %s, true)", [f"{max(1, int(seconds * 1000))}"]
-    )
-
-
 def _record(
     connection: Connection,
     settings: Settings,
@@ -114,7 +107,7 @@ def _record(
 ) -> Run:
     held_back_by = tuple(holder.as_json() for holder in holders)
     with connection.transaction():
-        _limit_waiting(connection, settings.lock_wait)
+        locks.limit_waiting(connection, settings.lock_wait, in_transaction=True)
         run_id = scalar_of(
             connection,
             "etl/run/open",
@@ -149,7 +142,7 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
     """
     failure = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
     with connection.transaction():
-        _limit_waiting(connection, _FAILURE_SECONDS)
+        locks.limit_waiting(connection, _FAILURE_SECONDS, in_transaction=True)
         if not isinstance(error, BusyError):
             connection.execute(
                 query("etl/run/watermark-failed"),

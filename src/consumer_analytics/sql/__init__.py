@@ -114,8 +114,8 @@ def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> 
 
 def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the values that a statement names, of what several share."""
-    text = statement.as_string(None)
-    return {name: value for name, value in values.items() if f"%({name})s" in text}
+    written = statement.as_string(None)
+    return {name: value for name, value in values.items() if f"%({name})s" in written}
 
 
 def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
