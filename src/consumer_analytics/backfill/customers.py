@@ -8,7 +8,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns
 from consumer_analytics.db.connection import Connection, scalar
-from consumer_analytics.etl.customers import count_customers, instants_of
+from consumer_analytics.etl.customers import count_customers, instants_of, lives_before
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.etl.shape import pivot, shape_of
@@ -45,7 +45,7 @@ def count(
             query(
                 "backfill/customers-cells",
                 settings.source_schema,
-                undone=query("shared/customers-undone", settings.source_schema),
+                lives=lives_before(connection, settings, bounds),
                 pivoted=pivoted,
             ),
             values | named,

@@ -2,7 +2,8 @@
 
 What is counted are changes: the figures at the instant of slot j are the sum of the
 slots 0 to j. Where nothing has happened to a customer since the first instant,
-today's customers are those of all instants; otherwise what has is undone.
+today's rows are those of all instants; otherwise what lifecycle events and the memory of
+ended lives (`etl/lives.py`) tell of each customer is told beside them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl import lives
 from consumer_analytics.etl.models import CustomerExtract
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.settings import Settings
@@ -59,17 +61,14 @@ def count_customers(
     present = _present(settings, plan)
     values = windows
     if not read_only:
+        lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
         connection.execute("drop table if exists pg_temp.present_customers")
         connection.execute(query("etl/customers/present-apart", present=present), windows)
         present, values = sql.SQL("select * from pg_temp.present_customers").format(), {}
-    if scalar_of(
-        connection,
-        "etl/customers/moved-since",
-        {"first": plan.bounds[1]},
-        source_schema=settings.source_schema,
-    ):
-        undone = query("shared/customers-undone", settings.source_schema)
-        changes = query("etl/customers/changed", undone=undone, present=present)
+    moved, undated = _beyond_rows(connection, settings, plan.bounds[1])
+    if moved or undated:
+        told = lives_at(settings, undated=undated)
+        changes = query("etl/customers/changed", lives=told, present=present)
         values = values | instants_of(plan.bounds)
     else:
         changes = query("etl/customers/unchanged", present=present)
@@ -78,6 +77,38 @@ def count_customers(
         query("etl/customers/extract", changes=changes, extracted_customers=into), values
     ).fetchone()
     return CustomerExtract(*row) if row else CustomerExtract()
+
+
+def lives_before(
+    connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]
+) -> sql.Composed:
+    """Remember what ended since a first instant, and compose what today's rows do not tell.
+
+    Returns:
+        The beginning of a statement, as `customers-lives` says.
+    """
+    lives.remember(connection, settings, (), first=bounds[1])
+    _, undated = _beyond_rows(connection, settings, bounds[1])
+    return lives_at(settings, undated=undated)
+
+
+def lives_at(settings: Settings, *, undated: bool) -> sql.Composed:
+    """Compose what today's rows do not tell; `undated` where some have no time."""
+    rows = query("shared/customers-undated", settings.source_schema)
+    return query(
+        "shared/customers-lives",
+        settings.source_schema,
+        undated=rows if undated else sql.SQL(""),
+    )
+
+
+def _beyond_rows(
+    connection: Connection, settings: Settings, first: dt.datetime
+) -> tuple[bool, bool]:
+    """Tell whether more is known from an instant on than today's rows; and whether one is undated."""
+    table = sql.Literal(sql.Identifier(settings.source_schema, "customers").as_string(connection))
+    statement = query("etl/customers/moved-since", settings.source_schema, customers_name=table)
+    return connection.execute(statement, {"first": first}).fetchone() or (True, True)
 
 
 def _present(settings: Settings, plan: Plan) -> sql.Composed:
@@ -94,5 +125,5 @@ def _present(settings: Settings, plan: Plan) -> sql.Composed:
 
 
 def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
-    """Return the values of `customers-undone`, for a window's start and the instants after it."""
+    """Return the values of `customers-lives`, for a window's start and the instants after it."""
     return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}

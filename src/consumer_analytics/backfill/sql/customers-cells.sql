@@ -2,13 +2,13 @@
 -- one. It must be all of them: where one was overlooked, `customers` is not the
 -- columns' sum.
 create temporary table customer_cells as
-with {undone},
+with {lives},
 
 changes as (
     select
         consumer_id,
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot,
-        coalesce(status, '') as gained,
+        coalesce(status::text, '') as gained,
         null as lost,
         1 as n,
         case when isfinite(created_at) then 1 end as dated,

@@ -1,8 +1,8 @@
--- Today's customers with the lifecycle events from an instant on undone: the beginning of
--- a statement, for customers-extract.
-{undone},
+-- Today's customers, and what their rows do not tell: the beginning of a statement, for
+-- customers-extract.
+{lives},
 
-restored as (
+changed_back as (
     select
         consumer_id,
         change.slot,
@@ -37,7 +37,7 @@ changes as (
         from present
         union all
         select consumer_id, slot, status, n, null, null, null
-        from restored
+        from changed_back
         union all
         select {change_columns}
         from returned

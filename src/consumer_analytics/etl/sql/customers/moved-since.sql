@@ -1,9 +1,28 @@
--- Whether anything has happened to a customer from an instant on: whether there is anything
--- to undo. It sees at least what customers-undone looks at.
-select exists (
-    select
-    from {customer_events}
-    where created_at >= %(first)s::timestamptz
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and customer_id is not null
-)
+-- Whether today's rows do not tell all that there was from an instant on: whether anything has
+-- happened to a customer since, or one came back, and whether a row lacks its time.
+select
+    exists (
+        select
+        from {customer_events}
+        where created_at >= %(first)s::timestamptz
+            and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and customer_id is not null
+    )
+    or exists (
+        select
+        from consumer_analytics_internal.deleted_customers
+        where deleted_at >= %(first)s::timestamptz
+    )
+    or exists (
+        select
+        from consumer_analytics_internal.deleted_customers
+        where reborn_at is not null
+    ),
+    case
+        when (
+            select attnotnull
+            from pg_attribute
+            where attrelid = {customers_name}::regclass and attname = 'created_at'
+        ) then false
+        else exists (select from {customers} where created_at is null)
+    end

@@ -1,0 +1,22 @@
+union
+select event.customer_id
+from (
+    select customer_id, created_at
+    from {customer_events}
+    where {in_ranges}
+) as event
+join consumer_analytics_internal.deleted_customers as known using (customer_id)
+where known.born_from in ('event', 'deletion', 'nothing')
+    and event.created_at < coalesce(known.created_at, 'infinity')
+union
+-- A deletion that the source no longer has may have been taken back.
+select customer_id
+from consumer_analytics_internal.deleted_customers as known
+where {ended_in_ranges}
+    and ended_by = 'event'
+    and not exists (
+        select from lifecycle
+        where lifecycle.customer_id = known.customer_id
+            and lifecycle.event_type = 'customer_deletion'
+            and lifecycle.at = known.deleted_at
+    )

@@ -1,0 +1,376 @@
+-- The ended lives of the customers concerned, worked out from all their lifecycle events, from
+-- what is remembered and from the row that is there: put in the place of what was known. What
+-- came from a row stands. Answers from when on something else is known of whom.
+--
+-- A customer's markers in time are deletions and beginnings. A beginning that follows a
+-- deletion begins the next life; in one microsecond the deletion comes first. Where no event
+-- tells of the end, it is when capture saw the row go.
+with told as materialized (
+    select
+        event.customer_id,
+        event.event_id,
+        event.event_type::text as event_type,
+        event.created_at::timestamptz as at,
+        event.consumer_id,
+        event.payload_json ->> 'status' as status,
+        event.payload_json ->> 'old_status' as old_status,
+        event.payload_json ->> 'new_status' as new_status
+    from {customer_events} as event
+    where event.customer_id in (select customer_id from pg_temp.concerned_customers)
+        and event.event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event.created_at < 'infinity'
+),
+
+rows_now as materialized (
+    select customer_id, created_at::timestamptz as at
+    from {customers}
+    where customer_id in (select customer_id from pg_temp.concerned_customers)
+),
+
+-- What is known already, but for deletions that were taken back: neither the source has them,
+-- nor have they vanished.
+known as materialized (
+    select
+        known.*,
+        exists (
+            select from told
+            where told.customer_id = known.customer_id
+                and told.event_type = 'customer_deletion'
+                and told.at = known.deleted_at
+        ) as is_told,
+        exists (
+            select from consumer_analytics_internal.vanished_events as vanished
+            where vanished.event_type = 'customer_deletion'
+                and vanished.since <= known.deleted_at
+                and vanished.until > known.deleted_at
+        ) as is_vanished
+    from consumer_analytics_internal.deleted_customers as known
+    where known.customer_id in (select customer_id from pg_temp.concerned_customers)
+),
+
+markers as materialized (
+    select customer_id, at, false as begins, event_id, 'event' as by, consumer_id, status, null as row_status, null::timestamptz as row_birth
+    from told
+    where event_type = 'customer_deletion'
+    union all
+    select
+        customer_id, deleted_at, false, null, case when row_status is null then 'event' else 'row' end,
+        consumer_id, status, row_status, case when born_from = 'row' then created_at end
+    from known
+    where row_status is not null or (not is_told and is_vanished)
+    union all
+    select customer_id, at, true, event_id, 'creation', null, null, null, null
+    from told
+    where event_type = 'customer_creation'
+    union all
+    -- Beginnings that only what is remembered tells: of a row that came back as it had gone,
+    -- without an event.
+    select customer_id, reborn_at, true, null, 'row', null, null, null, null
+    from known
+    where reborn_from = 'row' and ended_by = 'row'
+    union all
+    select customer_id, began.at, true, null, 'creation', null, null, null, null
+    from known
+    cross join lateral (
+        values (case when born_from = 'creation' then created_at end), (case when reborn_from = 'creation' then reborn_at end)
+    ) as began (at)
+    where began.at is not null
+        and exists (
+            select from consumer_analytics_internal.vanished_events as vanished
+            where vanished.event_type = 'customer_creation'
+                and vanished.since <= began.at
+                and vanished.until > began.at
+        )
+    union all
+    select customer_id, created_at, true, null, 'birth', null, null, null, null
+    from known
+    where born_from = 'row'
+    union all
+    -- A row from after the last deletion counts as the creation that follows it.
+    select customer_id, at, true, null, 'today', null, null, null, null
+    from rows_now
+    where at >= (
+        select max(gone.at)
+        from (
+            select told.at from told where told.customer_id = rows_now.customer_id and told.event_type = 'customer_deletion'
+            union all
+            select known.deleted_at from known where known.customer_id = rows_now.customer_id
+        ) as gone
+    )
+),
+
+-- Where no life was open before a microsecond, its creation comes first in it.
+ordered as materialized (
+    select
+        marker.*,
+        case when moment.opens_first then not begins else begins end as place
+    from markers as marker
+    join (
+        select
+            customer_id,
+            at,
+            bool_and(not begins) over (partition by customer_id order by at rows between 1 preceding and 1 preceding) is not false
+            and begins_too and ends_too as opens_first
+        from (
+            select customer_id, at, bool_or(begins) as begins_too, bool_or(not begins) as ends_too, bool_or(begins) as begins
+            from markers
+            group by customer_id, at
+        ) as moments
+    ) as moment using (customer_id, at)
+),
+
+placed as materialized (
+    select
+        *,
+        sum(turns::int) over (partition by customer_id order by at, place, event_id rows unbounded preceding) as life
+    from (
+        select
+            *,
+            begins and not lag(begins, 1, true) over (partition by customer_id order by at, place, event_id) as turns
+        from ordered
+    ) as turning
+),
+
+lives as materialized (
+    select
+        customer_id,
+        life,
+        coalesce(min(at) filter (where not begins and by = 'event'), min(at) filter (where not begins)) as ended_at,
+        case when bool_or(not begins and by = 'event') then 'event' else 'row' end as ended_by,
+        -- A creation event tells more than a row that capture saw come back.
+        coalesce(min(at) filter (where by = 'creation'), min(at) filter (where begins)) as began_at,
+        case when bool_or(by = 'creation') then 'creation' else min(by) filter (where begins) end as began_by,
+        -- What the row said of its birth, unless that was before the life: of one that came back.
+        (array_agg(row_birth order by at) filter (where row_birth is not null))[1] as row_birth,
+        bool_or(row_status is not null) as has_row,
+        (array_agg(row_status order by at desc) filter (where row_status is not null))[1] as row_status,
+        (array_agg(consumer_id order by at desc) filter (where row_status is not null))[1] as row_consumer,
+        max(life) over (partition by customer_id) as last_life
+    from placed
+    group by customer_id, life
+),
+
+ended as materialized (
+    select
+        lives.*,
+        lag(ended_at) over lives_of as previous_end,
+        lead(began_at) over lives_of as next_began_at,
+        lead(began_by) over lives_of as next_began_by
+    from lives
+    where ended_at is not null or life = last_life
+    window lives_of as (partition by customer_id order by life)
+),
+
+-- The row of a life that is going on wins over a deletion that no creation follows.
+over as materialized (
+    select
+        ended.*,
+        case
+            when row_birth is not null and (previous_end is null or row_birth >= previous_end) then row_birth
+            when began_at <= ended_at then began_at
+        end as birth,
+        case
+            when row_birth is not null and (previous_end is null or row_birth >= previous_end) then 'row'
+            when began_at <= ended_at then case when began_by = 'creation' then 'creation' else 'row' end
+        end as birth_from
+    from ended
+    where ended_at is not null
+        and not (life = last_life and exists (select from rows_now where rows_now.customer_id = ended.customer_id))
+),
+
+last_words as materialized (
+    select
+        customer_id,
+        life,
+        (
+            select (array_agg(deletion.consumer_id order by deletion.event_id) filter (where deletion.consumer_id is not null))[1]
+            from placed as deletion
+            where deletion.customer_id = over.customer_id
+                and not deletion.begins and deletion.by = 'event' and deletion.at = over.ended_at
+        ) as consumer_id,
+        (
+            select (array_agg(deletion.status order by deletion.event_id) filter (where deletion.status is not null))[1]
+            from placed as deletion
+            where deletion.customer_id = over.customer_id
+                and not deletion.begins and deletion.by = 'event' and deletion.at = over.ended_at
+        ) as status,
+        (
+            select told.consumer_id
+            from told
+            where told.customer_id = over.customer_id
+                and told.consumer_id is not null
+                and told.at <= over.ended_at
+            order by told.at desc, told.event_id desc
+            limit 1
+        ) as lifecycle_consumer,
+        (
+            select told.new_status
+            from told
+            where told.customer_id = over.customer_id
+                and told.event_type = 'customer_status_change'
+                and told.old_status is not null
+                and told.new_status is not null
+                and told.at <= over.ended_at
+                and (over.previous_end is null or told.at > over.previous_end)
+            order by told.at desc, told.event_id desc
+            limit 1
+        ) as new_status,
+        (
+            select told.status
+            from told
+            where told.customer_id = over.customer_id
+                and told.event_type = 'customer_creation'
+                and told.status is not null
+                and told.at <= over.ended_at
+                and (over.previous_end is null or told.at >= over.previous_end)
+            order by told.at desc, told.event_id desc
+            limit 1
+        ) as created_as
+    from over
+),
+
+-- Other events are looked at only where no lifecycle event tells enough.
+others as materialized (
+    select
+        over.customer_id,
+        over.life,
+        min(event.created_at)::timestamptz as first_at,
+        (
+            array_agg(event.consumer_id order by event.created_at desc, event.event_id desc)
+                filter (where event.consumer_id is not null)
+        )[1] as consumer_id
+    from over
+    join last_words using (customer_id, life)
+    join {customer_events} as event on event.customer_id = over.customer_id and event.created_at <= over.ended_at
+    where over.birth_from is null
+        or not (has_row or coalesce(last_words.consumer_id, last_words.lifecycle_consumer) is not null)
+    group by over.customer_id, over.life
+),
+
+true_now as materialized (
+    select
+        over.customer_id,
+        over.ended_at as deleted_at,
+        over.ended_by,
+        case
+            when birth_from is not null then birth
+            when others.first_at < over.ended_at then others.first_at
+            when not creations_vanished then over.ended_at
+        end as created_at,
+        case
+            when birth_from is not null then birth_from
+            when others.first_at < over.ended_at then 'event'
+            when not creations_vanished then 'deletion'
+            else 'nothing'
+        end as born_from,
+        owner.consumer_id,
+        case
+            when has_row then 'row'
+            when last_words.consumer_id is not null then 'deletion'
+            when lifecycle_consumer is not null then 'lifecycle'
+            when others.consumer_id is not null then 'event'
+            else 'nothing'
+        end as consumer_from,
+        coalesce(last_words.status, row_status, new_status, created_as) as status,
+        row_status,
+        next_began_at as reborn_at,
+        case next_began_by when 'creation' then 'creation' when 'row' then 'row' end as reborn_from
+    from over
+    join last_words using (customer_id, life)
+    left join others using (customer_id, life)
+    cross join lateral (
+        select
+            case
+                when has_row then row_consumer
+                else coalesce(last_words.consumer_id, lifecycle_consumer, others.consumer_id)
+            end as consumer_id
+    ) as owner
+    cross join lateral (
+        select exists (
+            select from consumer_analytics_internal.vanished_events as vanished
+            where vanished.event_type = 'customer_creation'
+                and vanished.consumer_id is not distinct from owner.consumer_id
+        ) as creations_vanished
+    ) as creations
+),
+
+-- What was found once stays, where nothing but the absence of events speaks against it.
+kept as materialized (
+    select
+        true_now.customer_id,
+        true_now.deleted_at,
+        true_now.ended_by,
+        case when stays.birth then known.created_at else true_now.created_at end as created_at,
+        case when stays.birth then known.born_from else true_now.born_from end as born_from,
+        case when stays.consumer then known.consumer_id else true_now.consumer_id end as consumer_id,
+        case when stays.consumer then known.consumer_from else true_now.consumer_from end as consumer_from,
+        coalesce(true_now.status, known.status) as status,
+        true_now.row_status,
+        coalesce(true_now.reborn_at, case when known.reborn_from = 'row' then known.reborn_at end) as reborn_at,
+        coalesce(true_now.reborn_from, case when known.reborn_from = 'row' then 'row' end) as reborn_from
+    from true_now
+    left join known using (customer_id, deleted_at)
+    cross join lateral (
+        select
+            coalesce(
+                known.born_from in ('creation', 'event')
+                and true_now.born_from in ('event', 'deletion', 'nothing')
+                and coalesce(known.created_at < true_now.created_at, true)
+                and exists (
+                    select from consumer_analytics_internal.vanished_events as vanished
+                    where vanished.since <= known.created_at and vanished.until > known.created_at
+                ),
+                false
+            ) as birth,
+            coalesce(
+                known.consumer_id is not null and true_now.consumer_from in ('event', 'nothing'), false
+            ) as consumer
+    ) as stays
+),
+
+gone as (
+    delete from consumer_analytics_internal.deleted_customers as old
+    using known
+    where old.customer_id = known.customer_id
+        and old.deleted_at = known.deleted_at
+        and not exists (
+            select from kept
+            where kept.customer_id = old.customer_id and kept.deleted_at = old.deleted_at
+        )
+    returning old.customer_id, old.created_at, old.consumer_id
+),
+
+put as (
+    insert into consumer_analytics_internal.deleted_customers as old (
+        customer_id, deleted_at, ended_by, created_at, born_from, consumer_id, consumer_from,
+        status, row_status, reborn_at, reborn_from
+    )
+    select
+        customer_id, deleted_at, ended_by, created_at, born_from, consumer_id, consumer_from,
+        status, row_status, reborn_at, reborn_from
+    from kept
+    on conflict (customer_id, deleted_at) do update
+    set ended_by = excluded.ended_by,
+        created_at = excluded.created_at,
+        born_from = excluded.born_from,
+        consumer_id = excluded.consumer_id,
+        consumer_from = excluded.consumer_from,
+        status = excluded.status,
+        row_status = excluded.row_status,
+        reborn_at = excluded.reborn_at,
+        reborn_from = excluded.reborn_from
+    returning 1
+)
+
+-- From when on the past of those who were known is another one, and of those whom nobody knew.
+select
+    (
+        select min(least(known.created_at, kept.created_at))
+        from known
+        join kept using (customer_id, deleted_at)
+        where known.born_from is not null
+            and (known.created_at, known.consumer_id, known.status)
+            is distinct from (kept.created_at, kept.consumer_id, kept.status)
+    ) as changed_from,
+    (select min(coalesce(created_at, '-infinity')) from gone) as taken_back_from,
+    (select count(*) from put) as lives

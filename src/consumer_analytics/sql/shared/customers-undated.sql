@@ -1,0 +1,22 @@
+union all
+select
+    today.customer_id,
+    today.consumer_id,
+    today.status::text,
+    null,
+    coalesce(
+        min(event.created_at) filter (where event.event_type::text = 'customer_creation'),
+        min(event.created_at)
+    )::timestamptz
+from {customers} as today
+join {customer_events} as event using (customer_id)
+where today.created_at is null
+    and event.created_at > coalesce(
+        (
+            select max(known.deleted_at)
+            from consumer_analytics_internal.deleted_customers as known
+            where known.customer_id = today.customer_id and known.reborn_at is not null
+        ),
+        '-infinity'
+    )
+group by today.customer_id, today.consumer_id, today.status
