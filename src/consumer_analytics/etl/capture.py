@@ -31,7 +31,7 @@ from consumer_analytics.db.connection import (
 )
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError
-from consumer_analytics.etl import watermark
+from consumer_analytics.etl import lives, watermark
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import SOURCE_TABLES, query
 
@@ -269,9 +269,10 @@ def publish(
         notify: told of writers whose end the run does not wait for.
     """
     with _alone(connection):
-        if is_enabled(connection):
+        enabled = is_enabled(connection)
+        if enabled:
             _publish(connection, settings, until, notify)
-        if scalar(
+        if enabled or scalar(
             connection,
             "select exists (select from consumer_analytics_internal.touched_customers)",
         ):
@@ -326,6 +327,12 @@ def _writers(connection: Connection, settings: Settings) -> set[str]:
 
 def _resolve(connection: Connection, settings: Settings) -> None:
     with consistent(connection):
+        connection.execute(query("etl/capture/came-back"))
+        connection.execute("drop table if exists pg_temp.concerned_customers")
+        connection.execute(query("etl/capture/concern", settings.source_schema))
+        corrected = lives.work_out(connection, settings)
+        if corrected is not None:
+            connection.execute(query("etl/capture/touch-since"), {"since": corrected})
         connection.execute(
             query("etl/capture/resolve", settings.source_schema),
             {"processed_through": watermark.processed_through(connection)},

@@ -105,7 +105,7 @@ def lives_at(settings: Settings, *, undated: bool) -> sql.Composed:
 def _beyond_rows(
     connection: Connection, settings: Settings, first: dt.datetime
 ) -> tuple[bool, bool]:
-    """Tell whether more is known from an instant on than today's rows; and whether one is undated."""
+    """Tell whether more is known from an instant on than today's rows, and if one is undated."""
     table = sql.Literal(sql.Identifier(settings.source_schema, "customers").as_string(connection))
     statement = query("etl/customers/moved-since", settings.source_schema, customers_name=table)
     return connection.execute(statement, {"first": first}).fetchone() or (True, True)

@@ -26,13 +26,13 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, sources
+from consumer_analytics.etl import job_state, lives, sources
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import count_customers
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.plan import plan_recount, plan_restatement
+from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate, restate_these
 from consumer_analytics.etl.revisions import flat
 from consumer_analytics.formatting import moment
@@ -442,10 +442,8 @@ def _repair_counts(
     totals = scalar(connection, query("reconcile/audit/totals-rebuild"))
     if totals:
         connection.execute(query("shared/extracts-outdate"))
-    connection.execute(
-        query("reconcile/deletions-remember", settings.source_schema),
-        {"since": MINUS_INFINITY, "until": state.processed_through},
-    )
+    everything = [TimeRange(MINUS_INFINITY, state.processed_through)]
+    lives.remember(connection, settings, everything, looking_back=True)
     removed = 0
     if doubled:
         removed = connection.execute(

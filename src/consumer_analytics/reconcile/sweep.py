@@ -17,13 +17,13 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, sources
+from consumer_analytics.etl import job_state, lives, sources
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.plan import plan_recount, plan_restatement
+from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -194,13 +194,6 @@ def _sweep_events(
     differences = tuple(SweepDifference(*row) for row in listed)
     if days or state.touched_notes:
         apply(connection, settings, OWN, plan, "cli_etl", reason, {})
-    connection.execute(
-        query("reconcile/deletions-remember", settings.source_schema),
-        {
-            "since": "-infinity" if first == dt.date.min else first,
-            "until": state.processed_through,
-        },
-    )
     return replace(
         result,
         days_corrected=days,
@@ -224,6 +217,10 @@ def _sweep_customers(
         How many snapshots told other customers than there were.
     """
     lower = instants.start_of(first)
+    swept = [TimeRange(lower, state.processed_through)] if lower < state.processed_through else []
+    corrected = lives.remember(connection, settings, swept, looking_back=True)
+    if corrected is not None:
+        connection.execute(query("shared/state-restate-after"), {"after": corrected})
     before: dt.datetime | None = None
     earliest: dt.datetime | None = None
     differing = 0

@@ -1,60 +1,95 @@
--- Whose past has changed, of the customers that capture noted.
+-- Whose past has changed, of the customers that capture noted and of those whom something has
+-- happened to since the last run: of whom the last snapshots said something else than is known
+-- now of that time. What they said is what the row was before its first change since; where it
+-- did not change, what it is.
 --
--- A change of status, or a deletion, that an event tells of leaves the past as it
--- was: undone, the customer is again what the row said before. Without such an
--- event the customer looks different at every snapshot since it came into being.
--- A lifecycle event that came late, was changed or deleted, changes what was before it.
+-- A change of status, or a deletion, that an event tells of leaves the past as it was. Without
+-- such an event, or with one that says otherwise, the customer looks different at every snapshot
+-- since it came into being. A lifecycle event that came late, was changed or deleted, changes
+-- what was before it.
 with notes as (
     delete from consumer_analytics_internal.touched_customers
     returning *
 ),
 
-rows_before as (
-    select distinct on (customer_id) *
+fresh as materialized (
+    select
+        customer_id,
+        event_type::text as event_type,
+        created_at::timestamptz as at,
+        case event_type::text when 'customer_status_change' then payload_json ->> 'old_status' else payload_json ->> 'status' end
+            as status
+    from {customer_events}
+    where created_at >= %(processed_through)s::timestamptz
+        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and customer_id is not null
+        and (event_type::text <> 'customer_status_change' or payload_json ->> 'old_status' is not null)
+),
+
+rows_before as materialized (
+    select distinct on (customer_id) customer_id, consumer_id, status_before, created_before
     from notes
     where created_before is not null
     order by customer_id, touched_id
 ),
 
-first_moments as (
-    select customer_id, min(created_at) as at
-    from {customer_events}
-    where created_at >= %(processed_through)s::timestamptz
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and customer_id in (select customer_id from rows_before)
+-- With those whose row has not changed since the last run.
+said as materialized (
+    select customer_id, consumer_id, status_before, created_before
+    from rows_before
+    union all
+    select today.customer_id, today.consumer_id, coalesce(today.status::text, ''), today.created_at::timestamptz
+    from {customers} as today
+    where today.customer_id in (select customer_id from fresh)
+        and today.customer_id not in (select customer_id from rows_before)
+        and today.created_at < %(processed_through)s::timestamptz
+),
+
+-- What tells of the time before it: a creation only where nothing else does.
+first_moments as materialized (
+    select
+        customer_id,
+        coalesce(min(at) filter (where event_type <> 'customer_creation'), min(at) filter (where status is not null)) as at
+    from fresh
+    where customer_id in (select customer_id from said)
     group by customer_id
 ),
 
 told as (
-    select distinct customer_id
-    from {customer_events} as event
+    select distinct said.customer_id
+    from said
     join first_moments as moment using (customer_id)
-    join rows_before using (customer_id)
-    where event.created_at = moment.at
-        and (
-            (event_type = 'customer_status_change' and payload_json ->> 'old_status' = status_before)
-            or (event_type = 'customer_deletion' and payload_json ->> 'status' = status_before)
-        )
+    join fresh using (customer_id, at)
+    left join {customers} as today using (customer_id)
+    where fresh.status = said.status_before
+        or (fresh.event_type = 'customer_deletion' and (fresh.status is null or today.customer_id is not null))
+    union
+    -- Nothing has happened of which an event tells.
+    select said.customer_id
+    from said
+    left join first_moments as moment using (customer_id)
+    left join {customers} as today using (customer_id)
+    left join lateral (
+        select life.status
+        from consumer_analytics_internal.deleted_customers as life
+        where life.customer_id = said.customer_id and life.deleted_at >= %(processed_through)s::timestamptz
+        order by life.deleted_at
+        limit 1
+    ) as life on true
+    where moment.at is null
+        and said.status_before = coalesce(life.status, today.status::text, case when today.customer_id is not null then '' end)
 ),
 
 untold as (
-    select noted.consumer_id, noted.created_before::date as day
-    from rows_before as noted
-    left join {customers} as today using (customer_id)
-    where noted.customer_id not in (select customer_id from told)
-        and not (
-            today.customer_id is not null
-            and coalesce(today.status::text, '') = noted.status_before
-            and noted.customer_id not in (select customer_id from first_moments)
-        )
+    select said.consumer_id, said.created_before::date as day
+    from said
+    where customer_id not in (select customer_id from told)
 ),
 
 events_before as (
     select customer_id, (array_agg(consumer_id))[1] as consumer_id, min(event_at) as event_at
     from notes
-    where event_at >= coalesce(
-        (select purged_before from consumer_analytics_internal.state where job_name = {job}), '-infinity'
-    )
+    where event_at is not null
     group by customer_id
 ),
 
@@ -67,10 +102,10 @@ births as (
         union all
         select customer_id, created_at::timestamptz
         from {customer_events}
-        where event_type = 'customer_creation'
+        where event_type::text = 'customer_creation'
             and customer_id in (select customer_id from events_before)
         union all
-        select customer_id, created_at
+        select customer_id, coalesce(created_at, '-infinity')
         from consumer_analytics_internal.deleted_customers
         where customer_id in (select customer_id from events_before)
     ) as told_of
