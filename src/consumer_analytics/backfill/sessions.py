@@ -15,6 +15,7 @@ from consumer_analytics.backfill.reading import read
 from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
 from consumer_analytics.backfill.writing import restate, write
 from consumer_analytics.db.connection import Connection, connected, consistent, scalar
+from consumer_analytics.etl import lives
 from consumer_analytics.sql import query
 
 #: From so many rows on, two sessions are worth what they have to hand each other.
@@ -33,6 +34,9 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
         bounds: of the periods.
         events: to be read from the source, as estimated.
     """
+    # Before the session's first temporary table, or it can no longer be set.
+    connection.execute("select set_config('temp_buffers', '64MB', false)")
+    lives.remember_apart(connection, job.settings, (), first=bounds[1])
     rows = (len(bounds) - 1) * estimate.registered(connection, job.settings, job.request)
     work = rows + events // _EVENTS_PER_ROW
     if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:

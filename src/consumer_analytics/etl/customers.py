@@ -85,7 +85,7 @@ def lives_before(
     """Remember what ended since a first instant, and compose what today's rows do not tell.
 
     Returns:
-        The beginning of a statement, as `customers-lives` says.
+        The beginning of a statement, as `lives.sql` says.
     """
     lives.remember(connection, settings, (), first=bounds[1])
     _, undated = _beyond_rows(connection, settings, bounds[1])
@@ -94,9 +94,9 @@ def lives_before(
 
 def lives_at(settings: Settings, *, undated: bool) -> sql.Composed:
     """Compose what today's rows do not tell; `undated` where some have no time."""
-    rows = query("shared/customers-undated", settings.source_schema)
+    rows = query("etl/customers/undated", settings.source_schema)
     return query(
-        "shared/customers-lives",
+        "etl/customers/lives",
         settings.source_schema,
         undated=rows if undated else sql.SQL(""),
     )
@@ -125,5 +125,5 @@ def _present(settings: Settings, plan: Plan) -> sql.Composed:
 
 
 def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:
-    """Return the values of `customers-lives`, for a window's start and the instants after it."""
+    """Return the values of `lives.sql`, for a window's start and the instants after it."""
     return {"bounds": list(bounds), "first": bounds[1], "last": bounds[-1]}

@@ -65,6 +65,23 @@ def remember(
     return work_out(connection, settings)
 
 
+def remember_apart(
+    connection: Connection,
+    settings: Settings,
+    ranges: Sequence[TimeRange],
+    *,
+    first: dt.datetime = INFINITY,
+    looking_back: bool = False,
+) -> dt.datetime | None:
+    """Remember as `remember` does, in a transaction of its own, before one that reads long.
+
+    What it leaves to that one is what has come in the meantime: so that two who read at the same
+    time do not write the same.
+    """
+    with connection.transaction():
+        return remember(connection, settings, ranges, first=first, looking_back=looking_back)
+
+
 def work_out(connection: Connection, settings: Settings) -> dt.datetime | None:
     """Work out the ended lives of the customers in `concerned_customers`.
 

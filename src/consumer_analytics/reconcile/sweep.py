@@ -129,6 +129,7 @@ def sweep(
             result = SweepResult(None if first == dt.date.min else first, state.processed_through)
             if state.processed_through > MINUS_INFINITY:
                 result = _sweep_events(connection, settings, state, first, reason, result)
+        _sweep_lives(connection, settings, state, first)
         with consistent(connection):
             state = job_state.read(connection, settings, accept_purged=accept_purged)
             differing = _sweep_customers(connection, settings, state, first)
@@ -205,6 +206,19 @@ def _sweep_events(
     )
 
 
+def _sweep_lives(
+    connection: Connection, settings: Settings, state: JobState, first: dt.date
+) -> None:
+    """Correct what is remembered of customers whose events lie in the days that are swept."""
+    lower = instants.start_of(first)
+    if lower >= state.processed_through:
+        return
+    swept = [TimeRange(lower, state.processed_through)]
+    corrected = lives.remember_apart(connection, settings, swept, looking_back=True)
+    if corrected is not None:
+        connection.execute(query("shared/state-restate-after"), {"after": corrected})
+
+
 def _sweep_customers(
     connection: Connection, settings: Settings, state: JobState, first: dt.date
 ) -> int:
@@ -217,10 +231,6 @@ def _sweep_customers(
         How many snapshots told other customers than there were.
     """
     lower = instants.start_of(first)
-    swept = [TimeRange(lower, state.processed_through)] if lower < state.processed_through else []
-    corrected = lives.remember(connection, settings, swept, looking_back=True)
-    if corrected is not None:
-        connection.execute(query("shared/state-restate-after"), {"after": corrected})
     before: dt.datetime | None = None
     earliest: dt.datetime | None = None
     differing = 0

@@ -416,58 +416,6 @@ def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
     ).fetchall() == [(0, 1), (1, 1), (1, 2)]
 
 
-def test_deletions_are_remembered_with_the_birth_before_them(trial: Connection) -> None:
-    def event(customer: uuid.UUID | None, kind: str, at: dt.datetime) -> None:
-        trial.execute(
-            "insert into customer_events (event_id, customer_id, event_type, created_at) "
-            "values (gen_random_uuid(), %s, %s, %s)",
-            [customer, kind, at],
-        )
-
-    def remembered() -> list[tuple[Any, ...]]:
-        trial.execute(
-            query("reconcile/deletions-remember"), {"since": BEGIN, "until": BEGIN + 5 * DAY}
-        )
-        return trial.execute(
-            "select customer_id, deleted_at, created_at "
-            "from consumer_analytics_internal.deleted_customers order by 1, 2"
-        ).fetchall()
-
-    last = BEGIN + 5 * DAY
-    # Twice: each time with the creation before; of one moment, the creation came first.
-    event(A, "customer_creation", BEGIN - DAY)
-    event(A, "customer_deletion", BEGIN)
-    event(A, "customer_creation", BEGIN + 2 * DAY)
-    event(A, "customer_deletion", BEGIN + 2 * DAY)
-    event(A, "customer_creation", BEGIN + 3 * DAY)
-    # Nothing tells when it came; other events say nothing of it.
-    event(B, "login", BEGIN)
-    event(B, "customer_deletion", last - ONE_MICROSECOND)
-    # Before and after the days; of nobody.
-    event(C, "customer_deletion", BEGIN - ONE_MICROSECOND)
-    event(C, "customer_deletion", last)
-    event(None, "customer_deletion", BEGIN + DAY)
-    known = [
-        (A, BEGIN, BEGIN - DAY),
-        (A, BEGIN + 2 * DAY, BEGIN + 2 * DAY),
-        (B, last - ONE_MICROSECOND, None),
-    ]
-    assert remembered() == known
-    # What is remembered stays, when the source no longer says so.
-    trial.execute("delete from customer_events where event_type = 'customer_creation'")
-    assert remembered() == known
-    # It came and went once more.
-    event(A, "customer_deletion", BEGIN + 4 * DAY)
-    # And so did another one, together with one that is known.
-    event(C, "customer_deletion", BEGIN)
-    assert remembered() == [
-        *known[:2],
-        (A, BEGIN + 4 * DAY, None),
-        known[2],
-        (C, BEGIN, None),
-    ]
-
-
 # -- the audit's rows --------------------------------------------------------------------
 
 

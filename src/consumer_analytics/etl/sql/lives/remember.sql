@@ -349,6 +349,20 @@ put as (
         customer_id, deleted_at, ended_by, created_at, born_from, consumer_id, consumer_from,
         status, row_status, reborn_at, reborn_from
     from kept
+    where not exists (
+        select from known
+        where (
+            known.customer_id, known.deleted_at, known.ended_by, known.created_at, known.born_from,
+            known.consumer_id, known.consumer_from, known.status, known.row_status, known.reborn_at,
+            known.reborn_from
+        ) is not distinct from (
+            kept.customer_id, kept.deleted_at, kept.ended_by, kept.created_at, kept.born_from,
+            kept.consumer_id, kept.consumer_from, kept.status, kept.row_status, kept.reborn_at,
+            kept.reborn_from
+        )
+    )
+    -- In one order, so that two who remember the same wait for each other in turn.
+    order by customer_id, deleted_at
     on conflict (customer_id, deleted_at) do update
     set ended_by = excluded.ended_by,
         created_at = excluded.created_at,
