@@ -17,11 +17,9 @@ from typing import Any
 
 import pytest
 from tests.support import lanes, oracle
-from tests.support.zoo.ground import Ground
+from tests.support.zoo.ground import Ground, opened
 
-from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.fields import Secret
-from consumer_analytics.settings import Settings
+from consumer_analytics.db.connection import Connection
 
 BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 CONSUMERS = {"A": uuid.UUID(int=0xA), "B": uuid.UUID(int=0xB)}
@@ -596,15 +594,8 @@ WAYS: dict[str, tuple[bool, tuple[Callable[[Ground], None], ...]]] = {
 
 @pytest.fixture(scope="module")
 def ground(servers: Any) -> Iterator[Ground]:
-    server = servers.get("main")
-    name = server.create(server.template)
-    settings = Settings(database_url=Secret(server.url(name)))
-    with (
-        connected(settings, "test", writes_sources=True) as app,
-        connected(settings, "test") as ours,
-    ):
-        yield Ground(app, ours, settings)
-    server.drop(name)
+    with opened(servers.get("main")) as ground:
+        yield ground
 
 
 def tell(ground: Ground, case: Case, *, captured: bool) -> None:

@@ -6,11 +6,11 @@ import datetime as dt
 import uuid
 from collections import Counter, defaultdict
 from fractions import Fraction
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol
 
-from tests.support.oracle.lives import Life, lives_of, named
+from tests.support.oracle.lives import Customer, Event, Life, lives_of, named
 from tests.support.oracle.moments import BEFORE_ALL, DAY, Moment, moment
-from tests.support.oracle.reading import Sources
 
 #: What is counted of the lives of customers, so what stays where events of theirs have vanished.
 OF_CUSTOMERS = (
@@ -26,8 +26,28 @@ _WINDOW = ("new_customers_in_window", "new_events_in_window")
 Figures = dict[str | None, dict[str, Any]]
 
 
+class Told(Protocol):
+    """All that figures are a function of."""
+
+    @property
+    def consumers(self) -> Iterable[tuple[uuid.UUID, Moment | None]]:
+        """Registered consumers, and when."""
+
+    @property
+    def customers(self) -> Mapping[uuid.UUID, Customer]:
+        """What tells of each customer."""
+
+    @property
+    def events(self) -> Iterable[Event]:
+        """What is in the source, and what has vanished."""
+
+    @property
+    def creations_vanished(self) -> Collection[uuid.UUID | None]:
+        """Consumers of whom creation events have vanished."""
+
+
 def snapshot(
-    sources: Sources, at: dt.datetime, window_start: dt.datetime | None = None
+    sources: Told, at: dt.datetime, window_start: dt.datetime | None = None
 ) -> Figures:
     """Count everything as of an instant.
 
@@ -44,7 +64,7 @@ def snapshot(
         if created is not None and created < then
     }
     for customer in sources.customers.values():
-        for life in lives_of(customer):
+        for life in lives_of(customer, sources.creations_vanished):
             if life.holds(then):
                 lives[life.consumer].append(life)
             if life.birth is not None and life.birth < then:

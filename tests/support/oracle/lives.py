@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,12 +144,14 @@ class _Stretch:
     events: list[Event] = field(default_factory=list)
 
 
-def lives_of(customer: Customer, *, creations_vanished: bool = False) -> list[Life]:
+def lives_of(
+    customer: Customer, creations_vanished: Collection[uuid.UUID | None] = ()
+) -> list[Life]:
     """Return a customer's lives, in order; without those that nothing tells the end of.
 
     Args:
         customer: what tells of it.
-        creations_vanished: whether creation events of its consumer have vanished.
+        creations_vanished: consumers of whom creation events have vanished.
     """
     row, events = customer.row, sorted(customer.events, key=lambda one: (one.at, one.event_id))
     stretches = _walk(customer, events, ())
@@ -235,7 +237,9 @@ def _going_on(stretch: _Stretch, row: Row, *, first: bool) -> Life:
     return Life(birth, AFTER_ALL, row.consumer, last=named(row.status), **_told(stretch))
 
 
-def _over(stretch: _Stretch, customer: Customer, creations_vanished: bool) -> Life:
+def _over(
+    stretch: _Stretch, customer: Customer, creations_vanished: Collection[uuid.UUID | None]
+) -> Life:
     end = stretch.end
     assert end is not None
     remembered = next((one for one in customer.ends if one.at == end), None)
@@ -248,10 +252,11 @@ def _over(stretch: _Stretch, customer: Customer, creations_vanished: bool) -> Li
             default=None,
         ),
     ]
-    known = [one for one in born if one is not None]
-    birth = known[0] if known else None if creations_vanished else end
     told = _told(stretch)
     deletions = [one for one in stretch.events if one.kind == DELETION and one.at == end]
+    consumer = _whose(stretch, deletions, remembered)
+    known = [one for one in born if one is not None]
+    birth = known[0] if known else None if consumer in creations_vanished else end
     said = next((one.says("status") for one in deletions if one.says("status") is not None), None)
     if said is None and remembered is not None and remembered.of_row is not None:
         said = named(remembered.of_row[1]) if remembered.by_row else None
@@ -259,7 +264,7 @@ def _over(stretch: _Stretch, customer: Customer, creations_vanished: bool) -> Li
         said = _last_new_status(told["changes"])
     if said is None:
         said = told["creations"][-1][1] if told["creations"] else NONE
-    return Life(birth, end, _whose(stretch, deletions, remembered), last=said, **told)
+    return Life(birth, end, consumer, last=said, **told)
 
 
 def _last_new_status(changes: Sequence[tuple[Moment, tuple[Event, ...]]]) -> str | None:

@@ -21,7 +21,10 @@ class Sources:
         consumers: each with the time of its row.
         customers: all that tells of each customer.
         events: those that have a time.
+        creations_vanished: nobody; what has vanished the sources do not tell.
     """
+
+    creations_vanished: tuple[uuid.UUID | None, ...] = ()
 
     def __init__(self, connection: psycopg.Connection[Any], schema: str = "public") -> None:
         """Read everything."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import sql
 
 from consumer_analytics.backfill import backfill, request_of
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture, run
 from consumer_analytics.etl.models import RunSummary
+from consumer_analytics.fields import Secret
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -43,7 +46,7 @@ class Ground:
             sql.Identifier(schema, name)
             for schema, name in app.execute(
                 "select schemaname, tablename from pg_tables "
-                "where schemaname = any(%s) and tablename <> all(%s) order by 1, 2",
+                "where schemaname = any(%s) and tablename <> all(%s) order by 1 desc, 2",
                 [["public", _INTERNAL], list(_KEPT)],
             )
         ]
@@ -170,3 +173,18 @@ class Ground:
         """Return how many documents were kept when a snapshot was restated or withdrawn."""
         row = self.app.execute("select count(*) from consumer_analytics_revisions").fetchone()
         return int(row[0]) if row else 0
+
+
+@contextmanager
+def opened(server: Any) -> Iterator[Ground]:
+    """Make a database on a server of the tests, and remove it in the end."""
+    name = server.create(server.template)
+    settings = Settings(database_url=Secret(server.url(name)))
+    try:
+        with (
+            connected(settings, "zoo", writes_sources=True) as app,
+            connected(settings, "zoo") as ours,
+        ):
+            yield Ground(app, ours, settings)
+    finally:
+        server.drop(name)
