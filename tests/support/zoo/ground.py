@@ -150,7 +150,8 @@ class Ground:
 
     def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
         """Backfill a range of days."""
-        return backfill(self._ours, self.settings, request_of(start, end, interval))
+        with connected(self.settings, "zoo") as session:
+            return backfill(session, self.settings, request_of(start, end, interval))
 
     def audit(self) -> audit.AuditResult:
         """Audit everything."""
