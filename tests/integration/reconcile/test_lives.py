@@ -58,9 +58,7 @@ def row(name: str, created: float, status: str = "ACTIVE", of: str | None = "A")
 
 def event(name: str, kind: str, at: float, payload: Any = None, of: str | None = "A") -> Step:
     def step(on: Ground) -> None:
-        on.event(
-            kind, day(at), customer=identity(name), consumer=consumer_of(of), payload=payload
-        )
+        on.event(kind, day(at), customer=identity(name), consumer=consumer_of(of), payload=payload)
 
     return step
 
@@ -227,7 +225,9 @@ RESTORED = [
         (
             born("c", 2),
             run(3),
-            together(deletion("c", 5), creation("c", 5, "BLOCKED"), corrected("c", status="BLOCKED")),
+            together(
+                deletion("c", 5), creation("c", 5, "BLOCKED"), corrected("c", status="BLOCKED")
+            ),
             run(5, 6),
         ),
         {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("BLOCKED")},
@@ -651,9 +651,32 @@ def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
     if not case.purges and not (captured and case.right_if_seen):
         sources = oracle.Sources(ground.app)
         for at in ground.reported():
-            assert oracle.without_window(
-                oracle.stored(ground.app, at)
-            ) == oracle.without_window(oracle.snapshot(sources, at)), at
+            assert oracle.without_window(oracle.stored(ground.app, at)) == oracle.without_window(
+                oracle.snapshot(sources, at)
+            ), at
+
+
+class Unwatched(Ground):
+    """The application alone: nothing runs."""
+
+    def run(self, at: dt.datetime) -> Any:
+        """Run nothing."""
+
+    def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
+        """Fill nothing."""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.values[0].purges])
+def test_the_recount_says_so_too(ground: Ground, case: Case) -> None:
+    unwatched = object.__new__(Unwatched)
+    unwatched.__dict__ = ground.__dict__
+    tell(unwatched, case, captured=False)
+    sources = oracle.Sources(ground.app)
+    for number, right in case.right.items():
+        snapshot = oracle.snapshot(sources, day(number))
+        assert {name: statuses_of(snapshot[str(one)]) for name, one in CONSUMERS.items()} == {
+            name: sorted(right.get(name, "").split()) for name in CONSUMERS
+        }, number
 
 
 @pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])

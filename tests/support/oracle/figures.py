@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter, defaultdict
-from fractions import Fraction
 from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
 from typing import Any, Protocol
 
 from tests.support.oracle.lives import Customer, Event, Life, lives_of, named
@@ -46,9 +46,7 @@ class Told(Protocol):
         """Consumers of whom creation events have vanished."""
 
 
-def snapshot(
-    sources: Told, at: dt.datetime, window_start: dt.datetime | None = None
-) -> Figures:
+def snapshot(sources: Told, at: dt.datetime, window_start: dt.datetime | None = None) -> Figures:
     """Count everything as of an instant.
 
     Returns:

@@ -163,9 +163,8 @@ def lives_of(
     if row is not None and stretches[-1].end is not None:
         # A deletion that no creation follows contradicts the row.
         stretches[-1].end = None
-    for stretch in stretches:
-        until = AFTER_ALL if stretch.end is None else stretch.end
-        stretch.events = [one for one in events if stretch.after < one.at <= until]
+    for number, stretch in enumerate(stretches):
+        stretch.events = [one for one in events if _is_in(one, stretches, number)]
     found = []
     for stretch in stretches:
         if stretch.end is not None:
@@ -181,6 +180,7 @@ def _walk(
     """Go through creations and deletions in order."""
     created = {one.at for one in events if one.kind == CREATION} | set(also_created)
     created |= {end.reborn for end in customer.ends if end.reborn is not None}
+    created |= {end.born for end in customer.ends if end.born is not None}
     ended = {one.at for one in events if one.kind == DELETION}
     ended |= {end.at for end in customer.ends}
     stretches = [_Stretch(BEFORE_ALL)]
@@ -207,6 +207,17 @@ def _walk(
         elif at in created and last.end is not None:
             stretches.append(_Stretch(last.end, begin=at))
     return stretches
+
+
+def _is_in(event: Event, stretches: Sequence[_Stretch], number: int) -> bool:
+    """Tell whether an event is of a life: what lies at its end is, but for the next one's birth."""
+    stretch, rest = stretches[number], stretches[number + 1 :]
+    if event.kind == CREATION:
+        if stretch.begin == event.at:
+            return True
+        if rest and rest[0].begin == event.at:
+            return False
+    return stretch.after < event.at <= (AFTER_ALL if stretch.end is None else stretch.end)
 
 
 def _told(stretch: _Stretch) -> dict[str, Any]:

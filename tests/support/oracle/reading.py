@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
-
 from tests.support.oracle.lives import Customer, Event, Row
 from tests.support.oracle.moments import AFTER_ALL, BEFORE_ALL, Moment
 

@@ -15,8 +15,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.support.oracle.figures import OF_CUSTOMERS, Figures, snapshot, whole
-from tests.support.oracle.lives import CREATION, DELETION, LIFECYCLE, Customer, End, Event, Row
-from tests.support.oracle.lives import named
+from tests.support.oracle.lives import (
+    CREATION,
+    DELETION,
+    LIFECYCLE,
+    Customer,
+    End,
+    Event,
+    Row,
+    named,
+)
 from tests.support.oracle.moments import BEFORE_ALL, DAY, Moment, midnight, moment
 from tests.support.oracle.reading import Sources
 
@@ -89,9 +97,7 @@ class World:
         born = row.created
         if born is not None and last_end is not None and born < last_end:
             born = None
-        self.ends[customer].append(
-            End(at, born, by_row=by_row, of_row=(row.consumer, row.status))
-        )
+        self.ends[customer].append(End(at, born, by_row=by_row, of_row=(row.consumer, row.status)))
 
     def row_came_back(self, customer: uuid.UUID, at: Moment) -> None:
         """Remember that capture saw a row come back, of which no event tells."""
@@ -101,8 +107,7 @@ class World:
     def deletion_came(self, customer: uuid.UUID, at: Moment) -> None:
         """Let a deletion event override that the row was seen to go."""
         self.ends[customer] = [
-            replace(end, at=at, by_row=False) if end.by_row else end
-            for end in self.ends[customer]
+            replace(end, at=at, by_row=False) if end.by_row else end for end in self.ends[customer]
         ]
 
     def event_changed(self, event: Event) -> None:
@@ -164,9 +169,7 @@ class World:
             self._judge_day(day, held, answer)
         return answer
 
-    def _judge_day(
-        self, day: Moment, held: dict[_Counted, Event], answer: Judgement
-    ) -> None:
+    def _judge_day(self, day: Moment, held: dict[_Counted, Event], answer: Judgement) -> None:
         of_day = {key: one for key, one in held.items() if day <= key[3] < day + DAY}
         counted = {key for key in answer.counted if day <= key[3] < day + DAY}
         noted = {key for key in answer.vanished if day <= key[3] < day + DAY}
@@ -235,7 +238,11 @@ class World:
                 customer: Customer(
                     sources.rows.get(customer),
                     [
-                        *(sources.customers[customer].events if customer in sources.customers else ()),
+                        *(
+                            sources.customers[customer].events
+                            if customer in sources.customers
+                            else ()
+                        ),
                         *self.kept.get(customer, ()),
                     ],
                     self.ends.get(customer, ()),
@@ -247,10 +254,10 @@ class World:
         )
         figures = snapshot(everything, at, window_start)
         frozen = self.frozen(vanished, at)
-        if not frozen:
+        reported = self.reported.get(at)
+        if not frozen or reported is None:
             return figures
         unattributed = figures[None]["unattributed_customers"]
-        reported = self.reported[at]
         if None in frozen:
             unattributed = reported[None]["unattributed_customers"]
         nothing = {"total_events": 0, "events_by_type": {}, "new_events_in_window": 0}
@@ -263,9 +270,7 @@ class World:
 
     def frozen(self, vanished: Iterable[Event], at: dt.datetime) -> set[uuid.UUID | None]:
         """Return consumers whose customers of an instant cannot be told any more."""
-        return {
-            one.consumer for one in vanished if one.kind in LIFECYCLE and one.at >= moment(at)
-        }
+        return {one.consumer for one in vanished if one.kind in LIFECYCLE and one.at >= moment(at)}
 
     def may_be_written(self, sources: Sources, at: dt.datetime) -> bool:
         """Tell whether the snapshot at an instant can be told, where it was not reported."""

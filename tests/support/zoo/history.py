@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tests.support.oracle import Sources, stored
 from tests.support.oracle.figures import Figures
-from tests.support.oracle.moments import moment
 from tests.support.oracle.world import World
 from tests.support.zoo.application import BEGIN, HOUR, Application
 from tests.support.zoo.ground import Ground
@@ -23,6 +22,16 @@ class DisagreementError(AssertionError):
     """The product and the oracle do not say the same."""
 
 
+#: The steps of a history: each with its number, which decides all chance within it.
+Script = Sequence[tuple[int, str]]
+
+
+def script_of(kinds: Kinds, seed: int, steps: int) -> Script:
+    """Draw the steps of a history."""
+    names, weights = zip(*kinds.steps.items(), strict=True)
+    return list(enumerate(random.Random(seed).choices(names, weights, k=steps)))
+
+
 class History:
     """One history.
 
@@ -33,36 +42,38 @@ class History:
     def __init__(self, ground: Ground, kinds: Kinds, seed: int) -> None:
         """Begin it, in a cleared database."""
         ground.clear()
-        self.ground, self.kinds = ground, kinds
+        self.ground, self.kinds, self.seed = ground, kinds, seed
         self.rng = random.Random(seed)
         self.world = World(sweep_days=ground.settings.sweep_days)
         self.app = Application(ground, self.world, kinds, self.rng)
-        self.told: list[str] = []
-        self.windows: dict[dt.datetime, dt.datetime] = {}
+        self.told: list[str] = ["begin"]
 
-    def play(self, steps: int) -> Iterator[int]:
-        """Do so many steps, and yield the number of each that is done and compared.
+    def play(self, script: Script) -> Iterator[int]:
+        """Do the steps, and yield the number of each that is done and compared.
 
         Raises:
             DisagreementError: what differs after a step, with all steps up to there.
         """
-        names, weights = zip(*self.kinds.steps.items(), strict=True)
-        self._advance()
-        for number in range(steps):
-            name = self.rng.choices(names, weights)[0]
-            self.told.append(name)
-            try:
-                own: Callable[[], None] | None = getattr(self, f"_{name}", None)
-                if own is not None:
-                    own()
-                else:
-                    self._happens(name)
-            except DisagreementError as error:
-                raise DisagreementError(f"{error}\nafter {' '.join(self.told)}") from None
-            except Exception as error:
-                error.add_note(f"after {' '.join(self.told)}")
-                raise
-            yield number
+        try:
+            self._advance()
+            for number, name in script:
+                # A step is the same whatever was left out before it.
+                self.rng.seed(f"{self.seed} {number}")
+                self.told.append(name)
+                self._step(name)
+                yield number
+        except DisagreementError as error:
+            raise DisagreementError(f"{error}\nafter {' '.join(self.told)}") from None
+        except Exception as error:
+            error.add_note(f"seed {self.seed}, after {' '.join(self.told)}")
+            raise
+
+    def _step(self, name: str) -> None:
+        own: Callable[[], None] | None = getattr(self, f"_{name}", None)
+        if own is not None:
+            own()
+        else:
+            self._happens(name)
 
     # -- what happens to the sources ---------------------------------------------
 
@@ -76,7 +87,7 @@ class History:
             self._advance()
         else:
             if self.rng.random() < 0.5:
-                self._run(self._tick(), quiet=True)
+                self._run(self._tick())
             self._finds_and_repairs()
         self._compare()
 
@@ -124,9 +135,8 @@ class History:
             self._finds_and_repairs()
         self._compare()
 
-    def _run(self, at: dt.datetime, *, quiet: bool = False) -> None:
-        if not quiet and self.told:
-            self.told[-1] += f"->{at:%d %H:%M}"
+    def _run(self, at: dt.datetime) -> None:
+        self.told[-1] += f"->{at:%d %H:%M}"
         self.ground.run(at)
         self.app.clock = max(self.app.clock, at)
         sources = Sources(self.ground.app)
@@ -166,9 +176,7 @@ class History:
         self.told[-1] += f"({start:%d}..{end:%d})"
         writable = self._writable_midnights(start, end)
         self._again(lambda: self.ground.backfill(start, end, interval))
-        left_out = [
-            at for at in self.ground.reported() if at in writable and not writable[at]
-        ]
+        left_out = [at for at in self.ground.reported() if at in writable and not writable[at]]
         if left_out:
             raise DisagreementError(f"{left_out} cannot be told, and were written")
         self._compare()
@@ -198,9 +206,7 @@ class History:
             ]
         )
         self.told[-1] += f"({to:%d %H:%M})"
-        self.ground.app.execute(
-            "update etl_job_watermarks set last_processed_timestamp = %s", [to]
-        )
+        self.ground.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
         self._advance()
 
     def _sweep(self) -> None:
@@ -272,3 +278,31 @@ def _without_new_events(figures: Figures) -> Figures:
         consumer: {key: value for key, value in row.items() if key != "new_events_in_window"}
         for consumer, row in figures.items()
     }
+
+
+def shortened(ground: Ground, kinds: Kinds, seed: int, script: Script) -> tuple[Script, str]:
+    """Leave out steps as long as something still differs; return the rest and what differs."""
+
+    def plays(steps: Script) -> tuple[Script, str] | None:
+        done = 0
+        try:
+            for _ in History(ground, kinds, seed).play(steps):
+                done += 1
+        except DisagreementError as error:
+            return steps[: done + 1], str(error)
+        except Exception:  # noqa: BLE001
+            # Something else went wrong without the steps that were left out.
+            return None
+        return None
+
+    found = plays(script)
+    if found is None:
+        return script, "nothing differs"
+    size = len(found[0])
+    while size:
+        start = 0
+        while start < len(found[0]):
+            fewer = plays([*found[0][:start], *found[0][start + size :]])
+            found, start = (fewer, start) if fewer else (found, start + size)
+        size //= 2
+    return found
