@@ -366,7 +366,7 @@ def _unsure(of_change: str | None, of_deletion: str | None, of_creation: str | N
     )
 
 
-ALL_OF_A = {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")}
+ALL_OF_A: dict[float, dict[str, str]] = {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")}
 CONSUMER = [
     Case("a change without a consumer moves nobody", _unsure(None, "A"), ALL_OF_A),
     Case("a change of another consumer moves nobody", _unsure("B", "A"), ALL_OF_A),
@@ -558,11 +558,9 @@ SECTIONS = {
     "without an event": WITHOUT_EVENT,
     "passed over": PASSED_OVER,
 }
-CASES = [
-    pytest.param(case, id=f"{section}: {case.name}")
-    for section, cases in SECTIONS.items()
-    for case in cases
-]
+NAMED = {f"{section}: {case.name}": case for section, cases in SECTIONS.items() for case in cases}
+CASES = [pytest.param(case, id=name) for name, case in NAMED.items()]
+UNPURGED = [pytest.param(case, id=name) for name, case in NAMED.items() if not case.purges]
 
 # -- ways to look again --------------------------------------------------------
 
@@ -659,6 +657,10 @@ def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
 class Unwatched(Ground):
     """The application alone: nothing runs."""
 
+    def __init__(self, ground: Ground) -> None:
+        """Share the other's sessions."""
+        self.__dict__.update(ground.__dict__)
+
     def run(self, at: dt.datetime) -> Any:
         """Run nothing."""
 
@@ -666,11 +668,9 @@ class Unwatched(Ground):
         """Fill nothing."""
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.values[0].purges])
+@pytest.mark.parametrize("case", UNPURGED)
 def test_the_recount_says_so_too(ground: Ground, case: Case) -> None:
-    unwatched = object.__new__(Unwatched)
-    unwatched.__dict__ = ground.__dict__
-    tell(unwatched, case, captured=False)
+    tell(Unwatched(ground), case, captured=False)
     sources = oracle.Sources(ground.app)
     for number, right in case.right.items():
         snapshot = oracle.snapshot(sources, day(number))

@@ -56,7 +56,7 @@ def snapshot(sources: Told, at: dt.datetime, window_start: dt.datetime | None = 
     then = moment(at)
     start = moment(window_start or dt.datetime.min.replace(tzinfo=dt.UTC))
     lives: dict[uuid.UUID | None, list[Life]] = defaultdict(list)
-    present = {
+    present: set[uuid.UUID | None] = {
         consumer
         for consumer, created in sources.consumers
         if created is not None and created < then

@@ -42,8 +42,8 @@ class Sources:
             )
         }
         self.events = [
-            Event(*values, created)
-            for *values, seconds in connection.execute(
+            Event(event_id, customer, consumer, kind, payload, created)
+            for event_id, customer, consumer, kind, payload, seconds in connection.execute(
                 "select event_id, customer_id, consumer_id, event_type, payload_json, "
                 f"{at} from {schema}.customer_events"
             )

@@ -20,7 +20,8 @@ parser.add_argument("--stop", action="store_true", help="at the first disagreeme
 arguments = parser.parse_args()
 
 until = time.monotonic() + arguments.minutes * 60
-seed, done, wrong = arguments.seed, 0, []
+seed, done = arguments.seed, 0
+wrong: list[int] = []
 servers = Servers()
 try:
     with opened(servers.get("main")) as ground:
@@ -28,13 +29,13 @@ try:
             kinds = PRESETS[arguments.kinds]
             script = script_of(kinds, seed, arguments.steps)
             try:
-                for _ in History(ground, kinds, seed).play(script):
+                for _step in History(ground, kinds, seed).play(script):
                     done += 1
             except DisagreementError as error:
                 wrong.append(seed)
                 told = str(error)
                 if arguments.shrink:
-                    _, told = shortened(ground, kinds, seed, script)
+                    told = shortened(ground, kinds, seed, script)[1]
                 print(f"seed {seed}: {told}", flush=True)
             seed += 1
             print(f"seed {seed - 1}: {done} steps so far, {len(wrong)} wrong", flush=True)

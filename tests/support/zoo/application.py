@@ -68,8 +68,8 @@ class Application:
         self.tenants: list[uuid.UUID | None] = [*self.registered, self.unknown, None]
         for consumer in self.registered:
             ground.consumer(consumer, BEGIN + self.rng.randrange(30) * HOUR)
-        for consumer in self.tenants:
-            self.bear(BEGIN + HOUR, consumer=consumer, witness=True)
+        for tenant in self.tenants:
+            self.bear(BEGIN + HOUR, consumer=tenant, witness=True)
 
     # -- chance ------------------------------------------------------------------
 
@@ -310,7 +310,7 @@ class Application:
     def late_creation(self) -> None:
         """Write the creation event of a customer that had none, late in every sense."""
         if known := self.one_of("there"):
-            said = self.rng.choice([{"status": self.rng.choice(STATUSES)}, {}, [], None])
+            said: Any = self.rng.choice([{"status": self.rng.choice(STATUSES)}, {}, [], None])
             self.event(CREATION, self.past(), known, said)
 
     def late_deletion(self) -> None:
