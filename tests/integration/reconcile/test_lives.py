@@ -1,0 +1,691 @@
+"""Customers' past: whatever happens to a customer, each snapshot tells one life's one truth.
+
+Each case is a story, a step after the other, and what is right in the end: for each instant
+that was reported, how many customers of which status each consumer had. Every story is told
+with capture on and off, and looked at again in every way that the product has: by a sweep, one
+instant alone, all in company (a backfill), a repair. None of them may find another truth.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.support import lanes, oracle
+from tests.support.zoo.ground import Ground, opened
+
+from consumer_analytics.db.connection import Connection
+
+BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+CONSUMERS = {"A": uuid.UUID(int=0xA), "B": uuid.UUID(int=0xB)}
+CREATION, CHANGE, DELETION = oracle.LIFECYCLE
+
+
+def day(number: float) -> dt.datetime:
+    """Return the start of a day of January, or an instant within it."""
+    return BEGIN + dt.timedelta(days=number - 1)
+
+
+def identity(name: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, name)
+
+
+def consumer_of(name: str | None) -> uuid.UUID | None:
+    return None if name is None else CONSUMERS[name]
+
+
+Step = Callable[[Ground], None]
+
+# -- steps of a story ----------------------------------------------------------
+
+
+def run(*days: float) -> Step:
+    return lambda on: [on.run(day(number)) for number in days].clear()
+
+
+def backfill(start: int, end: int) -> Step:
+    return lambda on: on.backfill(day(start).date(), day(end).date()) and None
+
+
+def row(name: str, created: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
+    return lambda on: on.row(identity(name), consumer_of(of), status, day(created))
+
+
+def event(name: str, kind: str, at: float, payload: Any = None, of: str | None = "A") -> Step:
+    def step(on: Ground) -> None:
+        on.event(kind, day(at), customer=identity(name), consumer=consumer_of(of), payload=payload)
+
+    return step
+
+
+def change(name: str, at: float, old: str, new: str, of: str | None = "A") -> Step:
+    return event(name, CHANGE, at, {"old_status": old, "new_status": new}, of)
+
+
+def creation(name: str, at: float, status: str | None = "ACTIVE", of: str | None = "A") -> Step:
+    return event(name, CREATION, at, {} if status is None else {"status": status}, of)
+
+
+def deletion(name: str, at: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
+    return event(name, DELETION, at, {"status": status}, of)
+
+
+def together(*steps: Step) -> Step:
+    """Do it in one transaction, as an application does."""
+
+    def step(on: Ground) -> None:
+        with on.app.transaction():
+            for one in steps:
+                one(on)
+
+    return step
+
+
+def gone(name: str) -> Step:
+    return lambda on: _executed(on, "delete from customers where customer_id = %s", identity(name))
+
+
+def born(name: str, at: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
+    return together(row(name, at, status, of), creation(name, at, status, of))
+
+
+def died(name: str, at: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
+    return together(gone(name), deletion(name, at, status, of))
+
+
+def changed(name: str, at: float, old: str, new: str, of: str | None = "A") -> Step:
+    return together(corrected(name, status=new), change(name, at, old, new, of))
+
+
+def corrected(name: str, *, status: str) -> Step:
+    return lambda on: _executed(
+        on, "update customers set status = %s where customer_id = %s", status, identity(name)
+    )
+
+
+def moved(name: str, to: str | None) -> Step:
+    return lambda on: _executed(
+        on,
+        "update customers set consumer_id = %s where customer_id = %s",
+        consumer_of(to),
+        identity(name),
+    )
+
+
+def purged(before: float, kind: str = "%") -> Step:
+    return lambda on: _executed(
+        on,
+        "delete from customer_events where created_at < %s and event_type like %s",
+        day(before),
+        kind,
+    )
+
+
+def _executed(on: Ground, statement: str, *values: Any) -> None:
+    on.app.execute(statement, values)
+
+
+# -- cases ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A story and what is right in the end.
+
+    Attributes:
+        name: what it is about.
+        steps: what happens, in this order.
+        right: by day, the statuses of each consumer's customers; "AAB" would be three.
+        means: by day, the mean lifetime in days of A's customers.
+        right_if_seen: what is right where capture saw the rows, if that is something else.
+        purges: events have vanished, so the sources alone do not tell the past.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    right: dict[float, dict[str, str]]
+    means: dict[float, float | None] = field(default_factory=dict)
+    right_if_seen: dict[float, dict[str, str]] | None = None
+    purges: bool = False
+
+
+def a(statuses: str) -> dict[str, str]:
+    """Return what A's customers are; B has none."""
+    return {"A": statuses}
+
+
+#: A customer of another tenant that lives through each story, so that no consumer is ever bare.
+WITNESSES = together(born("witness of A", 1, "WITNESS"), born("witness of B", 1, "WITNESS", "B"))
+
+RESTORED = [
+    Case(
+        "restored under its old created_at: not there in between",
+        (
+            born("c", 2),
+            run(3),
+            died("c", 5),
+            run(6),
+            together(row("c", 2), creation("c", 8)),
+            run(9),
+        ),
+        {3: a("ACTIVE"), 6: a(""), 9: a("ACTIVE")},
+    ),
+    Case(
+        "restored with another status, and each life has its own",
+        (
+            born("c", 2, "PENDING"),
+            run(3),
+            changed("c", 4, "PENDING", "ACTIVE"),
+            run(4.5),
+            died("c", 5),
+            run(6),
+            together(row("c", 2, "BLOCKED"), creation("c", 8, "BLOCKED")),
+            run(9),
+        ),
+        {3: a("PENDING"), 4.5: a("ACTIVE"), 6: a(""), 9: a("BLOCKED")},
+    ),
+    Case(
+        "born again with a row of its own: its created_at is the creation",
+        (born("c", 2), run(3), died("c", 5), run(6), row("c", 8), run(9)),
+        {3: a("ACTIVE"), 6: a(""), 9: a("ACTIVE")},
+    ),
+    Case(
+        "restored, deleted and restored again",
+        (
+            born("c", 2),
+            run(3),
+            died("c", 4),
+            run(5),
+            together(row("c", 2), creation("c", 6)),
+            run(7),
+            died("c", 8),
+            run(9),
+            together(row("c", 2), creation("c", 10)),
+            run(11),
+        ),
+        {3: a("ACTIVE"), 5: a(""), 7: a("ACTIVE"), 9: a(""), 11: a("ACTIVE")},
+    ),
+    Case(
+        "a second deletion of one life changes nothing",
+        (born("c", 2), run(3), died("c", 5), run(6), deletion("c", 7, "BLOCKED"), run(8)),
+        {3: a("ACTIVE"), 6: a(""), 8: a("")},
+    ),
+    Case(
+        "a deletion that no creation follows, of a customer whose row is there",
+        (born("c", 2), run(3), deletion("c", 4), run(5, 6)),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("ACTIVE")},
+    ),
+    Case(
+        "deleted and born again in one microsecond: it was there all along, twice",
+        (
+            born("c", 2),
+            run(3),
+            together(
+                deletion("c", 5), creation("c", 5, "BLOCKED"), corrected("c", status="BLOCKED")
+            ),
+            run(5, 6),
+        ),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("BLOCKED")},
+    ),
+    Case(
+        "born and deleted in one microsecond",
+        (together(creation("c", 4), deletion("c", 4)), run(4, 5)),
+        {4: a(""), 5: a("")},
+    ),
+]
+
+PURGED = [
+    Case(
+        "the birth of a deleted customer outlives its creation event",
+        (
+            born("c2", 1),
+            run(2, 3, 4, 5, 6),
+            born("c1", 6),
+            run(7),
+            died("c2", 7.5),
+            run(8),
+            purged(6),
+            run(9),
+            backfill(6, 9),
+        ),
+        {2: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE ACTIVE"), 8: a("ACTIVE"), 9: a("ACTIVE")},
+        {7: 3.50, 8: 2.0, 9: 3.0},
+        purges=True,
+    ),
+    Case(
+        "a birth known from an event alone outlives the event",
+        (
+            together(row("c2", 1), event("c2", "login", 1)),
+            run(2, 6),
+            born("c1", 6),
+            run(7),
+            died("c2", 7.5),
+            run(8),
+            purged(6),
+            run(9),
+        ),
+        {2: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE ACTIVE"), 8: a("ACTIVE"), 9: a("ACTIVE")},
+        {7: 3.50, 8: 2.0, 9: 3.0},
+        purges=True,
+    ),
+    Case(
+        "creations alone are purged",
+        (
+            born("c2", 1),
+            run(2, 6),
+            born("c1", 6),
+            run(7),
+            died("c2", 7.5),
+            run(8),
+            purged(6, CREATION),
+            run(9),
+        ),
+        {2: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE ACTIVE"), 8: a("ACTIVE"), 9: a("ACTIVE")},
+        {7: 3.50, 8: 2.0, 9: 3.0},
+        purges=True,
+    ),
+    Case(
+        "what is remembered is not worked out anew from less: an event comes after the purge",
+        (
+            born("c2", 1),
+            run(2, 6),
+            born("c1", 6),
+            run(7),
+            died("c2", 7.5),
+            run(8),
+            purged(6),
+            run(9),
+            event("c2", "login", 9.5),
+            run(10),
+        ),
+        {2: a("ACTIVE"), 7: a("ACTIVE ACTIVE"), 8: a("ACTIVE"), 10: a("ACTIVE")},
+        {7: 3.50, 8: 2.0, 10: 4.0},
+        purges=True,
+    ),
+]
+
+WITHOUT_CREATION = [
+    Case(
+        "no creation event: born at its earliest event",
+        (
+            run(5, 18),
+            together(row("c", 20), event("c", "login", 20), event("c", "login", 20.5)),
+            run(21, 22),
+            died("c", 23),
+            run(24),
+        ),
+        {5: a(""), 18: a(""), 21: a("ACTIVE"), 22: a("ACTIVE"), 24: a("")},
+    ),
+    Case(
+        "no creation event, and its earliest event is a change of status",
+        (
+            run(5),
+            together(row("c", 20, "BLOCKED"), change("c", 20, "ACTIVE", "BLOCKED")),
+            run(21),
+            died("c", 23, "BLOCKED"),
+            run(24),
+        ),
+        {5: a(""), 21: a("BLOCKED"), 24: a("")},
+    ),
+    Case(
+        "no event but its deletion: only whoever saw the row knows that it was there",
+        (run(5), row("c", 20), run(21, 22), died("c", 23), run(24)),
+        {5: a(""), 21: a(""), 22: a(""), 24: a("")},
+        right_if_seen={5: a(""), 21: a("ACTIVE"), 22: a("ACTIVE"), 24: a("")},
+    ),
+    Case(
+        "a creation event that is later than the birth: the row that was seen stands",
+        (
+            run(5),
+            row("c", 20),
+            run(21),
+            creation("c", 21.5),
+            run(22),
+            died("c", 23),
+            run(24),
+        ),
+        {5: a(""), 21: a(""), 22: a("ACTIVE"), 24: a("")},
+        right_if_seen={5: a(""), 21: a("ACTIVE"), 22: a("ACTIVE"), 24: a("")},
+    ),
+]
+
+
+def _unsure(of_change: str | None, of_deletion: str | None, of_creation: str | None = "A") -> Any:
+    return (
+        together(row("c", 2), creation("c", 2, "ACTIVE", of_creation)),
+        run(3),
+        changed("c", 4, "ACTIVE", "BLOCKED", of_change),
+        run(5),
+        died("c", 6, "BLOCKED", of_deletion),
+        run(7),
+    )
+
+
+ALL_OF_A: dict[float, dict[str, str]] = {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")}
+CONSUMER = [
+    Case("a change without a consumer moves nobody", _unsure(None, "A"), ALL_OF_A),
+    Case("a change of another consumer moves nobody", _unsure("B", "A"), ALL_OF_A),
+    Case("a creation without a consumer moves nobody", _unsure("A", "A", None), ALL_OF_A),
+    Case("a deletion without a consumer: the change before it tells", _unsure("A", None), ALL_OF_A),
+    Case(
+        "a deletion without a consumer: the creation tells where the change has none",
+        _unsure(None, None),
+        ALL_OF_A,
+    ),
+    Case(
+        "a deletion without a consumer after another's change",
+        _unsure("B", None),
+        {3: {"B": "ACTIVE"}, 5: {"B": "BLOCKED"}, 7: a("")},
+        right_if_seen=ALL_OF_A,
+    ),
+    Case(
+        "moved while alive, deleted under its new consumer: one answer for all",
+        (born("c", 2), run(3), moved("c", "B"), run(5), died("c", 6, of="B"), run(7)),
+        {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}, 7: a("")},
+    ),
+    Case(
+        "moved, and still there",
+        (born("c", 2), run(3), moved("c", "B"), run(5)),
+        {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}},
+    ),
+    Case(
+        "moved there and back",
+        (born("c", 2), run(3), moved("c", "B"), run(4), moved("c", "A"), run(5)),
+        {3: a("ACTIVE"), 4: a("ACTIVE"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "moved to nobody",
+        (born("c", 2), run(3), moved("c", None), run(5)),
+        {3: a(""), 5: a("")},
+    ),
+]
+
+LATE_DELETION = [
+    Case(
+        "a late deletion of a customer that nobody knows: it never counts",
+        (run(3, 5, 7, 9), deletion("c", 8), run(10)),
+        {3: a(""), 5: a(""), 7: a(""), 9: a(""), 10: a("")},
+    ),
+    Case(
+        "a late deletion of a customer of whom one other event tells",
+        (event("c", "login", 4), run(3, 5, 7, 9), deletion("c", 8), run(10)),
+        {3: a(""), 5: a("ACTIVE"), 7: a("ACTIVE"), 9: a(""), 10: a("")},
+    ),
+    Case(
+        "a late deletion with a late creation",
+        (run(3, 5, 7, 9), deletion("c", 8), creation("c", 4), run(10)),
+        {3: a(""), 5: a("ACTIVE"), 7: a("ACTIVE"), 9: a(""), 10: a("")},
+    ),
+]
+
+STATUS = [
+    Case(
+        "a fresh change whose old status is not what was reported",
+        (born("c", 1), run(3), change("c", 4, "BLOCKED", "ACTIVE"), run(5)),
+        {3: a("BLOCKED"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "a late change whose old status is not what was reported",
+        (born("c", 1), run(3, 5), change("c", 4, "BLOCKED", "ACTIVE"), run(6)),
+        {3: a("BLOCKED"), 5: a("ACTIVE"), 6: a("ACTIVE")},
+    ),
+    Case(
+        "a status corrected without an event: so it was since the last change",
+        (
+            born("c", 1),
+            run(2),
+            changed("c", 3, "ACTIVE", "BLOCKED"),
+            run(4),
+            corrected("c", status="CLOSED"),
+            run(5),
+        ),
+        {2: a("ACTIVE"), 4: a("CLOSED"), 5: a("CLOSED")},
+    ),
+    Case(
+        "a creation later than the birth that tells no status",
+        (row("c", 2), run(3), creation("c", 4, None), run(5)),
+        {3: a("ACTIVE"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "a creation later than the birth tells the time between",
+        (row("c", 2), run(3), creation("c", 4, "PENDING"), run(5)),
+        {3: a("PENDING"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "a creation later than the birth, where a change says otherwise",
+        (
+            row("c", 2),
+            run(3),
+            creation("c", 4, "PENDING"),
+            run(5),
+            changed("c", 6, "ACTIVE", "BLOCKED"),
+            run(7),
+        ),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a("BLOCKED")},
+    ),
+    Case(
+        "changes of one microsecond, in the order of what they say",
+        (
+            born("c", 2, "W"),
+            run(3),
+            together(
+                change("c", 4, "Y", "Z"),
+                change("c", 4, "W", "X"),
+                change("c", 4, "X", "Y"),
+                corrected("c", status="Z"),
+            ),
+            run(4, 5),
+        ),
+        {3: a("W"), 4: a("W"), 5: a("Z")},
+    ),
+    Case(
+        "there and back in one microsecond",
+        (
+            born("c", 2),
+            run(3),
+            together(change("c", 4, "X", "ACTIVE"), change("c", 4, "ACTIVE", "X")),
+            run(4, 5),
+        ),
+        {3: a("ACTIVE"), 4: a("ACTIVE"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "a deletion without a status: the last change tells it",
+        (
+            born("c", 2),
+            run(3),
+            changed("c", 4, "ACTIVE", "BLOCKED"),
+            run(5),
+            together(gone("c"), event("c", DELETION, 6, {})),
+            run(7),
+        ),
+        {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")},
+    ),
+    Case(
+        "a deletion without a status, of a customer that never changed: its creation tells it",
+        (born("c", 2), run(3), together(gone("c"), event("c", DELETION, 6, [1])), run(7)),
+        {3: a("ACTIVE"), 7: a("")},
+    ),
+]
+
+WITHOUT_EVENT = [
+    Case(
+        "a row that goes without an event",
+        (born("c", 2), run(3), gone("c"), run(5)),
+        {3: a(""), 5: a("")},
+        # It ended when it went, which is today.
+        right_if_seen={3: a("ACTIVE"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "a row that goes, and whose deletion event comes later",
+        (born("c", 2), run(3), gone("c"), run(5), deletion("c", 4), run(6)),
+        {3: a("ACTIVE"), 5: a(""), 6: a("")},
+    ),
+    Case(
+        "a row that goes and comes back",
+        (born("c", 2), run(3), gone("c"), run(5), row("c", 2), run(6)),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("ACTIVE")},
+    ),
+]
+
+UNREADABLE = {
+    "doubly encoded": json.dumps({"old_status": "BLOCKED", "new_status": "ACTIVE"}),
+    "an array": ["BLOCKED", "ACTIVE"],
+    "a number": 7,
+    "true": True,
+    "empty": {},
+}
+PASSED_OVER = [
+    Case(
+        f"a change whose payload is {what} undoes nothing",
+        (born("c", 2), run(3), event("c", CHANGE, 4, payload), run(5)),
+        {3: a("ACTIVE"), 5: a("ACTIVE")},
+    )
+    for what, payload in UNREADABLE.items()
+]
+
+SECTIONS = {
+    "restored": RESTORED,
+    "purged": PURGED,
+    "without a creation": WITHOUT_CREATION,
+    "consumer": CONSUMER,
+    "late deletion": LATE_DELETION,
+    "status": STATUS,
+    "without an event": WITHOUT_EVENT,
+    "passed over": PASSED_OVER,
+}
+NAMED = {f"{section}: {case.name}": case for section, cases in SECTIONS.items() for case in cases}
+CASES = [pytest.param(case, id=name) for name, case in NAMED.items()]
+UNPURGED = [pytest.param(case, id=name) for name, case in NAMED.items() if not case.purges]
+
+# -- ways to look again --------------------------------------------------------
+
+
+def _sweep(on: Ground) -> None:
+    on.sweep(day(1).date())
+
+
+def _alone(on: Ground) -> None:
+    for at in reversed(on.reported()):
+        on.run(at)
+
+
+def _in_company(on: Ground) -> None:
+    on.backfill(day(1).date(), on.reported()[-1].date())
+
+
+WAYS: dict[str, tuple[bool, tuple[Callable[[Ground], None], ...]]] = {
+    "a sweep": (False, (_sweep,)),
+    "capture": (True, ()),
+    "a sweep, then each alone": (False, (_sweep, _alone)),
+    "all in company, then a sweep": (False, (_in_company, _sweep)),
+    "a repair": (False, (Ground.repair,)),
+    "capture, then each alone": (True, (_alone,)),
+    "capture, then all in company": (True, (_in_company,)),
+    "capture, then a sweep": (True, (_sweep,)),
+}
+
+
+@pytest.fixture(scope="module")
+def ground(servers: Any) -> Iterator[Ground]:
+    with opened(servers.get("main")) as ground:
+        yield ground
+
+
+def tell(ground: Ground, case: Case, *, captured: bool) -> None:
+    """Let a story happen."""
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    ground.capture(captured)
+    for step in case.steps:
+        step(ground)
+
+
+def statuses_of(figures: dict[str, Any]) -> list[str]:
+    """Return the statuses of a consumer's customers, but for the witness, in order."""
+    counts = {"WITNESS": 0, **figures["customers_by_status"]}
+    counts["WITNESS"] -= 1
+    return sorted(status for status, n in counts.items() for _ in range(n))
+
+
+def told(connection: Connection, days: Any) -> dict[float, dict[str, list[str]]]:
+    """Return what the snapshots say of these days."""
+    answer = {}
+    for number in days:
+        snapshot = oracle.stored(connection, day(number))
+        answer[number] = {
+            name: statuses_of(snapshot[str(consumer)]) for name, consumer in CONSUMERS.items()
+        }
+    return answer
+
+
+@pytest.mark.parametrize("way", lanes.first(2, WAYS))
+@pytest.mark.parametrize("case", CASES)
+def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
+    captured, looks = WAYS[way]
+    tell(ground, case, captured=captured)
+    for look in looks:
+        look(ground)
+
+    right = (captured and case.right_if_seen) or case.right
+    assert told(ground.app, right) == {
+        number: {name: sorted(of.get(name, "").split()) for name in CONSUMERS}
+        for number, of in right.items()
+    }
+    for number, mean in case.means.items():
+        # The witness is there from the first day on.
+        others = len(right[number]["A"].split())
+        of_a = oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])]
+        whole = (mean or 0) * others + number - 1
+        assert of_a["avg_customer_lifetime_days"] == pytest.approx(whole / (others + 1), abs=0.006)
+    audited = ground.audit()
+    assert audited.clean, audited.as_json()["first_differences"]
+    if not case.purges and not (captured and case.right_if_seen):
+        sources = oracle.Sources(ground.app)
+        for at in ground.reported():
+            assert oracle.without_window(oracle.stored(ground.app, at)) == oracle.without_window(
+                oracle.snapshot(sources, at)
+            ), at
+
+
+class Unwatched(Ground):
+    """The application alone: nothing runs."""
+
+    def __init__(self, ground: Ground) -> None:
+        """Share the other's sessions."""
+        self.__dict__.update(ground.__dict__)
+
+    def run(self, at: dt.datetime) -> Any:
+        """Run nothing."""
+
+    def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
+        """Fill nothing."""
+
+
+@pytest.mark.parametrize("case", UNPURGED)
+def test_the_recount_says_so_too(ground: Ground, case: Case) -> None:
+    tell(Unwatched(ground), case, captured=False)
+    sources = oracle.Sources(ground.app)
+    for number, right in case.right.items():
+        snapshot = oracle.snapshot(sources, day(number))
+        assert {name: statuses_of(snapshot[str(one)]) for name, one in CONSUMERS.items()} == {
+            name: sorted(right.get(name, "").split()) for name in CONSUMERS
+        }, number
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
+def test_payloads_that_cannot_be_read_are_counted(ground: Ground, captured: bool) -> None:
+    for case in PASSED_OVER:
+        tell(ground, case, captured=captured)
+        # In the run that took it in, and in no other.
+        (first, second) = ground.app.execute(
+            "select summary -> 'bad_rows' from consumer_analytics_internal.runs order by run_id"
+        ).fetchall()
+        assert 1 not in first[0].values(), case.name
+        assert 1 in second[0].values(), case.name

@@ -1,0 +1,45 @@
+"""Play histories for as long as there is time: `python -m tests.support.zoo --minutes 60`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from tests.conftest import Servers
+from tests.support.zoo.ground import opened
+from tests.support.zoo.history import DisagreementError, History, script_of, shortened
+from tests.support.zoo.kinds import PRESETS
+
+parser = argparse.ArgumentParser(prog="python -m tests.support.zoo", description=__doc__)
+parser.add_argument("--minutes", type=float, default=10.0, help="how long to go on beginning")
+parser.add_argument("--seed", type=int, default=0, help="of the first history")
+parser.add_argument("--steps", type=int, default=40, help="in each history")
+parser.add_argument("--kinds", choices=PRESETS, default="all", help="what may happen")
+parser.add_argument("--shrink", action="store_true", help="what differs, to few steps")
+parser.add_argument("--stop", action="store_true", help="at the first disagreement")
+arguments = parser.parse_args()
+
+until = time.monotonic() + arguments.minutes * 60
+seed, done = arguments.seed, 0
+wrong: list[int] = []
+servers = Servers()
+try:
+    with opened(servers.get("main")) as ground:
+        while time.monotonic() < until and not (wrong and arguments.stop):
+            kinds = PRESETS[arguments.kinds]
+            script = script_of(kinds, seed, arguments.steps)
+            try:
+                for _step in History(ground, kinds, seed).play(script):
+                    done += 1
+            except DisagreementError as error:
+                wrong.append(seed)
+                told = str(error)
+                if arguments.shrink:
+                    told = shortened(ground, kinds, seed, script)[1]
+                print(f"seed {seed}: {told}", flush=True)
+            seed += 1
+            print(f"seed {seed - 1}: {done} steps so far, {len(wrong)} wrong", flush=True)
+finally:
+    servers.close()
+print(f"{done} steps, seeds {arguments.seed} to {seed - 1}; wrong: {wrong or 'none'}")
+raise SystemExit(bool(wrong))

@@ -1,0 +1,191 @@
+"""A database that many histories are played in, one after the other, each from nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.backfill import backfill, request_of
+from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.etl import capture, run
+from consumer_analytics.etl.models import RunSummary
+from consumer_analytics.fields import Secret
+from consumer_analytics.reconcile import audit, sweep
+from consumer_analytics.settings import Settings
+
+_INTERNAL = "consumer_analytics_internal"
+#: What a migrated database knows of itself, which no history changes.
+_KEPT = {"migrations", "alembic_version", "transaction_horizons"}
+_PRISTINE = "zoo_pristine"
+
+
+class Ground:
+    """One database: the application that writes its sources, and the product.
+
+    Attributes:
+        app: the session of the application.
+        settings: of the product.
+    """
+
+    def __init__(self, app: Connection, ours: Connection, settings: Settings) -> None:
+        """Keep what the database is like before the first history.
+
+        Args:
+            app: a session that may write the sources and make tables.
+            ours: a session as the product has it.
+            settings: for this database.
+        """
+        self.app, self._ours, self.settings = app, ours, settings
+        self._tables = [
+            sql.Identifier(schema, name)
+            for schema, name in app.execute(
+                "select schemaname, tablename from pg_tables "
+                "where schemaname = any(%s) and tablename <> all(%s) order by 1 desc, 2",
+                [["public", _INTERNAL], list(_KEPT)],
+            )
+        ]
+        app.execute(f"create schema {_PRISTINE}")
+        self._filled = []
+        for number, table in enumerate(self._tables):
+            rows = app.execute(sql.SQL("select count(*) from {}").format(table)).fetchone()
+            if rows and rows[0]:
+                copy = sql.Identifier(_PRISTINE, f"table_{number}")
+                app.execute(sql.SQL("create table {} as table {}").format(copy, table))
+                self._filled.append((table, copy))
+        self._sequences = [
+            (sql.Identifier(_INTERNAL, name), start)
+            for name, start in app.execute(
+                "select sequencename, coalesce(last_value, start_value) from pg_sequences "
+                "where schemaname = %s",
+                [_INTERNAL],
+            )
+        ]
+
+    def clear(self) -> None:
+        """Make it what it was before the first history."""
+        capture.disable(self.app, self.settings)
+        with self.app.transaction():
+            self.app.execute(
+                sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(self._tables))
+            )
+            for table, copy in self._filled:
+                self.app.execute(
+                    sql.SQL("insert into {} overriding system value table {}").format(table, copy)
+                )
+            for sequence, value in self._sequences:
+                self.app.execute(
+                    "select setval(%s::regclass, %s, false)",
+                    [sequence.as_string(self.app), value],
+                )
+
+    # -- the application ---------------------------------------------------------
+
+    def consumer(self, consumer: uuid.UUID, at: dt.datetime | None) -> None:
+        """Register a consumer."""
+        self.app.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'name', %s)",
+            [consumer, at],
+        )
+
+    def row(
+        self,
+        customer: uuid.UUID,
+        consumer: uuid.UUID | None,
+        status: str | None,
+        created: dt.datetime | None,
+    ) -> None:
+        """Put a row into `customers`."""
+        self.app.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at) "
+            "values (%s, %s, %s, %s)",
+            [customer, consumer, status, created],
+        )
+
+    def event(
+        self,
+        kind: str | None,
+        at: dt.datetime | None,
+        *,
+        customer: uuid.UUID | None = None,
+        consumer: uuid.UUID | None = None,
+        payload: Any = None,
+        event_id: uuid.UUID | None = None,
+    ) -> uuid.UUID:
+        """Put a row into `customer_events`."""
+        event_id = event_id or uuid.uuid4()
+        self.app.execute(
+            "insert into customer_events "
+            "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            [
+                event_id,
+                customer,
+                consumer,
+                kind,
+                json.dumps({} if payload is None else payload),
+                at,
+            ],
+        )
+        return event_id
+
+    # -- the product -------------------------------------------------------------
+
+    def capture(self, on: bool) -> None:
+        """Switch capture on or off."""
+        (capture.enable if on else capture.disable)(self.app, self.settings)
+
+    def run(self, at: dt.datetime) -> RunSummary:
+        """Run up to an instant."""
+        return run.run(self._ours, self.settings, at=at)
+
+    def sweep(self, since: dt.date | None = None) -> sweep.SweepResult:
+        """Sweep the trailing days, or those from a day on."""
+        return sweep.sweep(self._ours, self.settings, since=since)
+
+    def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
+        """Backfill a range of days."""
+        with connected(self.settings, "zoo") as session:
+            return backfill(session, self.settings, request_of(start, end, interval))
+
+    def audit(self) -> audit.AuditResult:
+        """Audit everything."""
+        return audit.audit(self._ours, self.settings)
+
+    def repair(self) -> None:
+        """Repair what an audit finds."""
+        audit.repair(self._ours, self.settings, self.audit())
+
+    def reported(self) -> list[dt.datetime]:
+        """Return every instant with a snapshot, in order."""
+        return [
+            at
+            for (at,) in self.app.execute(
+                "select distinct snapshot_timestamp from consumer_analytics order by 1"
+            )
+        ]
+
+    def kept(self) -> int:
+        """Return how many documents were kept when a snapshot was restated or withdrawn."""
+        row = self.app.execute("select count(*) from consumer_analytics_revisions").fetchone()
+        return int(row[0]) if row else 0
+
+
+@contextmanager
+def opened(server: Any) -> Iterator[Ground]:
+    """Make a database on a server of the tests, and remove it in the end."""
+    name = server.create(server.template)
+    settings = Settings(database_url=Secret(server.url(name)))
+    try:
+        with (
+            connected(settings, "zoo", writes_sources=True) as app,
+            connected(settings, "zoo") as ours,
+        ):
+            yield Ground(app, ours, settings)
+    finally:
+        server.drop(name)

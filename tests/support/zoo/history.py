@@ -1,0 +1,308 @@
+"""A history: steps in an order that a seed decides, everything compared after each."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tests.support.oracle import Sources, stored
+from tests.support.oracle.figures import Figures
+from tests.support.oracle.world import World
+from tests.support.zoo.application import BEGIN, HOUR, Application
+from tests.support.zoo.ground import Ground
+from tests.support.zoo.kinds import Kinds
+
+#: Steps that leave something gone, of which a look must know before anything else happens.
+_PURGES = ("purge_by_age", "purge_by_type", "purge_by_tenant", "purge_by_hour", "erase_events")
+
+
+class DisagreementError(AssertionError):
+    """The product and the oracle do not say the same."""
+
+
+#: The steps of a history: each with its number, which decides all chance within it.
+Script = Sequence[tuple[int, str]]
+
+
+def script_of(kinds: Kinds, seed: int, steps: int) -> Script:
+    """Draw the steps of a history."""
+    names, weights = zip(*kinds.steps.items(), strict=True)
+    return list(enumerate(random.Random(seed).choices(names, weights, k=steps)))
+
+
+class History:
+    """One history.
+
+    Attributes:
+        told: its steps so far, for people.
+    """
+
+    def __init__(self, ground: Ground, kinds: Kinds, seed: int) -> None:
+        """Begin it, in a cleared database."""
+        ground.clear()
+        self.ground, self.kinds, self.seed = ground, kinds, seed
+        self.rng = random.Random(seed)
+        self.world = World(sweep_days=ground.settings.sweep_days)
+        self.app = Application(ground, self.world, kinds, self.rng)
+        self.told: list[str] = ["begin"]
+
+    def play(self, script: Script) -> Iterator[int]:
+        """Do the steps, and yield the number of each that is done and compared.
+
+        Raises:
+            DisagreementError: what differs after a step, with all steps up to there.
+        """
+        try:
+            self._advance()
+            for number, name in script:
+                # A step is the same whatever was left out before it.
+                self.rng.seed(f"{self.seed} {number}")
+                self.told.append(name)
+                self._step(name)
+                yield number
+        except DisagreementError as error:
+            raise DisagreementError(f"{error}\nafter {' '.join(self.told)}") from None
+        except Exception as error:
+            error.add_note(f"seed {self.seed}, after {' '.join(self.told)}")
+            raise
+
+    def _step(self, name: str) -> None:
+        own: Callable[[], None] | None = getattr(self, f"_{name}", None)
+        if own is not None:
+            own()
+        else:
+            self._happens(name)
+
+    # -- what happens to the sources ---------------------------------------------
+
+    def _happens(self, name: str) -> None:
+        """Let the application do something, and look at it in one of the ways there are."""
+        getattr(self.app, name)()
+        self.told[-1] += f"({self.app.clock:%d %H:%M})"
+        if name in _PURGES:
+            self._look(since=BEGIN)
+        elif self.app.captured:
+            self._advance()
+        else:
+            if self.rng.random() < 0.5:
+                self._run(self._tick())
+            self._finds_and_repairs()
+        self._compare()
+
+    def _finds_and_repairs(self) -> None:
+        """Let the audit find exactly what differs, and a sweep or a repair mend it."""
+        wrong = self._differences()
+        audited = self.ground.audit()
+        if set(audited.wrong_snapshots) != {at for at, *_ in wrong}:
+            found = sorted(map(str, audited.wrong_snapshots))
+            right = sorted({str(at) for at, *_ in wrong})
+            raise DisagreementError(
+                f"the audit finds {found} wrong, which are {right}: {self._shown(wrong)}; "
+                f"it says {audited.as_json()['first_differences'][:5]}"
+            )
+        self._look(since=BEGIN)
+
+    def _look(self, since: dt.datetime) -> None:
+        """Let the product look at all that there is."""
+        if self.rng.random() < 0.8:
+            self.ground.sweep(since.date())
+        else:
+            self.told[-1] += "+repair"
+            self.ground.repair()
+        self.world.looked(Sources(self.ground.app))
+
+    # -- what the product does ---------------------------------------------------
+
+    def _tick(self) -> dt.datetime:
+        """Move the clock: often to a midnight, else anywhere."""
+        app = self.app
+        later = app.clock + self.rng.randrange(2, 40) * HOUR
+        if self.rng.random() < 0.5:
+            later = later.replace(hour=0, minute=0, second=0, microsecond=0)
+        elif self.rng.random() < 0.3:
+            later += dt.timedelta(microseconds=self.rng.randrange(10**9))
+        return later if later > app.clock else app.clock + HOUR
+
+    def _advance(self) -> None:
+        """Let ordinary things happen, and run."""
+        until = self._tick()
+        self.app.live(until)
+        self._run(until)
+        if self.kinds.odd and not self.app.captured:
+            # An odd row may tell something of the past.
+            self._finds_and_repairs()
+        self._compare()
+
+    def _run(self, at: dt.datetime) -> None:
+        self.told[-1] += f"->{at:%d %H:%M}"
+        self.ground.run(at)
+        self.app.clock = max(self.app.clock, at)
+        sources = Sources(self.ground.app)
+        self.world.ran(sources, at)
+        if self.app.captured:
+            self.world.looked(sources)
+
+    def _restate_one(self) -> None:
+        """Run as of an instant that was reported: nothing changes."""
+        at = self.rng.choice(self.ground.reported())
+        self._again(lambda: self.ground.run(at))
+
+    def _snapshot_of_the_past(self) -> None:
+        """Run as of an instant that was not reported yet, perhaps one that cannot be told."""
+        low = self.ground.reported()[0]
+        at = self.app.moment_between(low, self.app.clock)
+        writable = self.world.may_be_written(Sources(self.ground.app), at)
+        self.told[-1] += f"({at:%d %H:%M:%S.%f})"
+        self._again(lambda: self.ground.run(at))
+        if (at in self.ground.reported()) != writable:
+            raise DisagreementError(f"{at} was {'not ' if writable else ''}written")
+        self._compare()
+
+    def _backfill_daily(self) -> None:
+        self._backfill("daily", 1, 9)
+
+    def _backfill_weekly(self) -> None:
+        self._backfill("weekly", 3, 20)
+
+    def _backfill(self, interval: str, shortest: int, longest: int) -> None:
+        """Backfill a range that has been processed: what is there stays as it is."""
+        first, last = BEGIN.date(), self.app.clock.date()
+        start = first + dt.timedelta(days=self.rng.randrange(max((last - first).days, 1)))
+        end = min(start + dt.timedelta(days=self.rng.randrange(shortest, longest)), last)
+        if start >= end:
+            return
+        self.told[-1] += f"({start:%d}..{end:%d})"
+        writable = self._writable_midnights(start, end)
+        self._again(lambda: self.ground.backfill(start, end, interval))
+        left_out = [at for at in self.ground.reported() if at in writable and not writable[at]]
+        if left_out:
+            raise DisagreementError(f"{left_out} cannot be told, and were written")
+        self._compare()
+
+    def _writable_midnights(self, start: dt.date, end: dt.date) -> dict[dt.datetime, bool]:
+        sources = Sources(self.ground.app)
+        midnights = (
+            dt.datetime(start.year, start.month, start.day, tzinfo=dt.UTC) + dt.timedelta(days=n)
+            for n in range(1, (end - start).days + 1)
+        )
+        return {at: self.world.may_be_written(sources, at) for at in midnights}
+
+    def _again(self, again: Callable[[], Any]) -> None:
+        """Compute something a second time, which may keep no document: nothing was restated."""
+        before = self.ground.kept()
+        again()
+        if self.ground.kept() != before:
+            raise DisagreementError("computed again, a snapshot was restated")
+
+    def _move_watermark(self) -> None:
+        """Set the watermark by hand, anywhere, and run."""
+        to = self.rng.choice(
+            [
+                dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+                self.app.past(),
+                self.app.clock + dt.timedelta(days=3),
+            ]
+        )
+        self.told[-1] += f"({to:%d %H:%M})"
+        self.ground.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
+        self._advance()
+
+    def _sweep(self) -> None:
+        self._again(self.ground.sweep)
+
+    def _repair(self) -> None:
+        self._again(self.ground.repair)
+
+    def _switch_capture(self) -> None:
+        self.app.captured = not self.app.captured
+        self.told[-1] += "(on)" if self.app.captured else "(off)"
+        self.ground.capture(self.app.captured)
+
+    # -- comparing ---------------------------------------------------------------
+
+    def _compare(self) -> None:
+        """Every snapshot is what the oracle says, and the audit finds nothing."""
+        wrong = self._differences()
+        if wrong:
+            raise DisagreementError(f"{len(wrong)} rows differ: {self._shown(wrong)}")
+        audited = self.ground.audit()
+        if not audited.clean:
+            listed = audited.as_json()["first_differences"][:5]
+            raise DisagreementError(f"the audit is not clean: {listed}")
+
+    def _differences(self) -> list[tuple[Any, ...]]:
+        """Return rows that are not what they should be; remember those that are."""
+        sources = Sources(self.ground.app)
+        windows = self.ground.app.execute(
+            "select snapshot_timestamp, (metrics_json #>> '{incremental_stats,window_start}')"
+            "::timestamptz from consumer_analytics where consumer_id is null order by 1"
+        ).fetchall()
+        found: list[tuple[Any, ...]] = []
+        seen: dict[dt.datetime, Figures] = {}
+        for at, window_start in windows:
+            there = stored(self.ground.app, at)
+            true = self.world.truth(sources, at, window_start)
+            if self.world.judged.vanished:
+                # What of a stretch lay before the window's start nobody can tell.
+                there, true = _without_new_events(there), _without_new_events(true)
+            differing = [
+                (at, consumer, there.get(consumer), true.get(consumer))
+                for consumer in there.keys() | true.keys()
+                if there.get(consumer) != true.get(consumer)
+            ]
+            found += differing
+            seen[at] = there
+        if not found:
+            self.world.reported = seen
+        return found
+
+    @staticmethod
+    def _shown(wrong: list[tuple[Any, ...]]) -> str:
+        """Say where the first rows differ, key by key."""
+        lines = []
+        for at, consumer, there, true in sorted(wrong, key=lambda one: (one[0], str(one[1])))[:6]:
+            keys = (there or {}).keys() | (true or {}).keys()
+            said = {
+                key: ((there or {}).get(key), (true or {}).get(key))
+                for key in sorted(keys)
+                if (there or {}).get(key) != (true or {}).get(key)
+            }
+            lines.append(f"\n  {at:%m-%d %H:%M:%S.%f} {consumer}: (stored, right) {said}")
+        return "".join(lines)
+
+
+def _without_new_events(figures: Figures) -> Figures:
+    return {
+        consumer: {key: value for key, value in row.items() if key != "new_events_in_window"}
+        for consumer, row in figures.items()
+    }
+
+
+def shortened(ground: Ground, kinds: Kinds, seed: int, script: Script) -> tuple[Script, str]:
+    """Leave out steps as long as something still differs; return the rest and what differs."""
+
+    def plays(steps: Script) -> tuple[Script, str] | None:
+        done = 0
+        try:
+            for _ in History(ground, kinds, seed).play(steps):
+                done += 1
+        except DisagreementError as error:
+            return steps[: done + 1], str(error)
+        except Exception:  # noqa: BLE001
+            # Something else went wrong without the steps that were left out.
+            return None
+        return None
+
+    found = plays(script)
+    if found is None:
+        return script, "nothing differs"
+    size = len(found[0])
+    while size:
+        start = 0
+        while start < len(found[0]):
+            fewer = plays([*found[0][:start], *found[0][start + size :]])
+            found, start = (fewer, start) if fewer else (found, start + size)
+        size //= 2
+    return found

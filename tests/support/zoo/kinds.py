@@ -1,0 +1,69 @@
+"""What may happen in a history, and how often: presets that can be switched on and off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+#: Steps by their weight: what every system does.
+_PLAIN = {
+    "advance": 12,
+    "restate_one": 2,
+    "snapshot_of_the_past": 2,
+    "backfill_daily": 2,
+    "backfill_weekly": 1,
+    "move_watermark": 3,
+    "sweep": 1,
+    "repair": 1,
+}
+_CUSTOMERS = {
+    "restore": 3,
+    "bear_again": 2,
+    "move": 2,
+    "correct_status": 2,
+    "correct_birth": 2,
+    "correct_consumer": 1,
+    "erase_row": 2,
+    "late_event": 2,
+    "late_row": 2,
+    "late_change": 2,
+    "late_creation": 2,
+    "late_deletion": 1,
+    "contradicting_deletion": 1,
+    "second_deletion": 1,
+    "retype": 1,
+}
+_PURGES = {
+    "purge_by_age": 2,
+    "purge_by_type": 2,
+    "purge_by_tenant": 1,
+    "purge_by_hour": 1,
+    "erase_events": 1,
+    "late_event": 2,
+}
+_CAPTURE = {"switch_capture": 3}
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What a history is made of.
+
+    Attributes:
+        steps: the weight of each step.
+        odd: how many customers and events in a hundred are not as an application's should be:
+            no creation event, a late one, a foreign consumer, an unreadable payload, a status
+            that contradicts.
+        ties: how many times in a hundred two rows share their microsecond.
+    """
+
+    steps: dict[str, int] = field(default_factory=lambda: dict(_PLAIN))
+    odd: int = 0
+    ties: int = 0
+
+
+PRESETS = {
+    "plain": Kinds(),
+    "customers": Kinds({**_PLAIN, **_CUSTOMERS}, odd=25, ties=25),
+    "purges": Kinds({**_PLAIN, **_PURGES}),
+    "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
+    "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE}, odd=15, ties=15),
+}
