@@ -86,6 +86,23 @@ untold as (
     where customer_id not in (select customer_id from told)
 ),
 
+-- A creation later than the birth told the time between the two, until a change did.
+told_otherwise as (
+    select said.consumer_id, said.created_before::date as day
+    from said
+    join {customer_events} as creation using (customer_id)
+    where said.customer_id in (select customer_id from fresh where event_type = 'customer_status_change')
+        and creation.event_type::text = 'customer_creation'
+        and creation.created_at > said.created_before
+        and creation.created_at < %(processed_through)s::timestamptz
+        and exists (
+            select from public.consumer_analytics as snapshot
+            where snapshot.consumer_id is null
+                and snapshot.snapshot_timestamp > said.created_before
+                and snapshot.snapshot_timestamp <= creation.created_at
+        )
+),
+
 events_before as (
     select customer_id, (array_agg(consumer_id))[1] as consumer_id, min(event_at) as event_at
     from notes
@@ -115,6 +132,9 @@ births as (
 insert into consumer_analytics_internal.touched_days (consumer_id, day)
 select consumer_id, day
 from untold
+union
+select consumer_id, day
+from told_otherwise
 union
 select consumer_id, least(event_at, births.at)::date
 from events_before
