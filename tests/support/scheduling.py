@@ -27,7 +27,11 @@ FILES = (
 #: time for any of them.
 AIRFLOWS = (
     ("tests/e2e/test_alerts_airflow.py", "tests/e2e/test_backfill_airflow.py"),
-    ("tests/e2e/test_operation.py", "tests/e2e/test_tutorial.py"),
+    (
+        "tests/e2e/test_operation.py",
+        "tests/e2e/test_up_again_airflow.py",
+        "tests/e2e/test_tutorial.py",
+    ),
 )
 
 
