@@ -71,15 +71,33 @@ $(STAMP): pyproject.toml uv.lock Makefile
 run: $(STAMP)
 	@$(BIN)/consumer-analytics up $(ARGS)
 
-.PHONY: lint
-lint: $(STAMP)
-	@echo "ruff, sqruff, oxlint, mypy, lint-imports"
+# On two cores at once: types take longer than all the rest.
+MAKEFLAGS += --jobs=2
+
+.PHONY: lint types style layers
+lint: types style layers
+
+types: $(STAMP)
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+
+style: $(STAMP)
+	@echo "ruff, sqruff, oxlint"
+	@mkdir -p build
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/sqruff lint src >build/sqruff.log 2>&1 || { cat build/sqruff.log; exit 1; }
 	@$(BIN)/oxlint src >build/oxlint.log 2>&1 || { cat build/oxlint.log; exit 1; }
-	@$(BIN)/mypy --no-error-summary
+
+layers: $(STAMP)
+	@echo "lint-imports"
+	@mkdir -p build
 	@$(BIN)/lint-imports --no-logo >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+
+# The browser and what else tests need that is no package of Python's.
+.PHONY: tools
+tools: $(STAMP)
+	@$(BIN)/python -m tests.support.tools
 
 .PHONY: format
 format: $(STAMP)
@@ -99,13 +117,11 @@ check: lint
 	@$(PYTEST) $(WORKERS) -m "not long" tests/unit $(CORE) $(ARGS)
 
 .PHONY: test
-test: lint
-	@$(BIN)/python -m tests.support.tools
+test: lint tools
 	@$(PYTEST) $(WORKERS) -m "not long" $(ARGS)
 
 .PHONY: test-long
-test-long: $(STAMP)
-	@$(BIN)/python -m tests.support.tools
+test-long: tools
 	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 
 # With the library that draws the picture; peers get environments of their own, below build/.
