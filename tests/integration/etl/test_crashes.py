@@ -200,8 +200,13 @@ def _repair(connection: Connection, settings: Any) -> None:
     audit.repair(connection, settings, audit.audit(connection, settings))
 
 
-@pytest.mark.parametrize("kill", KILLS)
-@pytest.mark.parametrize("work", [_sweep, _repair])
+@pytest.mark.parametrize(
+    ("work", "kill"),
+    # Each work and each way to be killed once, for each change.
+    lanes.first(
+        2, [(_sweep, "process"), (_repair, "backend"), (_sweep, "backend"), (_repair, "process")]
+    ),
+)
 def test_a_sweep_or_repair_killed_at_every_step_leaves_the_next_to_do_it(
     database: Any, work: Callable[[Connection, Any], None], kill: str
 ) -> None:
