@@ -148,7 +148,9 @@ def require_exact(database: Any, only: dt.datetime | None = None) -> int:
 # -- runs, sweeps and repairs --------------------------------------------------
 
 
-@pytest.mark.parametrize(("kill", "way"), [("process", "steps"), ("backend", "one go")])
+@pytest.mark.parametrize(
+    ("kill", "way"), lanes.first(1, [("process", "steps"), ("backend", "one go")])
+)
 def test_a_run_killed_at_every_step_is_made_good_by_the_next(
     database: Any, kill: str, way: str
 ) -> None:
@@ -261,7 +263,7 @@ OBJECTS = (
 )
 
 
-@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("kill", lanes.first(1, KILLS))
 def test_a_migration_killed_at_any_moment_is_finished_by_the_next(
     new_database: Callable[..., Any], kill: str
 ) -> None:
