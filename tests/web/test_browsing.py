@@ -97,12 +97,19 @@ def serve(
 # -- without a mouse, without eyes -----------------------------------------------
 
 
-@every_page
 @pytest.mark.parametrize(
     ("theme", "size"),
     [
         pytest.param("light", browsing.DESKTOP, id="light desktop"),
         pytest.param("dark", PHONE, id="dark phone", marks=lanes.LONG),
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        # What these two show, the others show too.
+        pytest.param(path, id=name, marks=[lanes.LONG] if name in {"consumer", "compare"} else [])
+        for name, path in PAGES.items()
     ],
 )
 def test_axe_finds_nothing_serious(
