@@ -21,7 +21,7 @@ help:
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
 	@echo "make test    for each change, about 12 min: that and every behaviour once (ARGS='-k name' chooses)"
-	@echo "make test-long  the rest: the other server, more seeds, a year, more of Airflow"
+	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
