@@ -21,7 +21,7 @@ help:
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
 	@echo "make test    for each change, about 12 min: that and every behaviour once (ARGS='-k name' chooses)"
-	@echo "make test-long  the rest: the other server, more seeds, a year, more of Airflow"
+	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
@@ -71,15 +71,33 @@ $(STAMP): pyproject.toml uv.lock Makefile
 run: $(STAMP)
 	@$(BIN)/consumer-analytics up $(ARGS)
 
-.PHONY: lint
-lint: $(STAMP)
-	@echo "ruff, sqruff, oxlint, mypy, lint-imports"
+# On two cores at once: types take longer than all the rest.
+MAKEFLAGS += --jobs=2
+
+.PHONY: lint types style layers
+lint: types style layers
+
+types: $(STAMP)
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+
+style: $(STAMP)
+	@echo "ruff, sqruff, oxlint"
+	@mkdir -p build
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/sqruff lint src >build/sqruff.log 2>&1 || { cat build/sqruff.log; exit 1; }
 	@$(BIN)/oxlint src >build/oxlint.log 2>&1 || { cat build/oxlint.log; exit 1; }
-	@$(BIN)/mypy --no-error-summary
+
+layers: $(STAMP)
+	@echo "lint-imports"
+	@mkdir -p build
 	@$(BIN)/lint-imports --no-logo >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+
+# The browser and what else tests need that is no package of Python's.
+.PHONY: tools
+tools: $(STAMP)
+	@$(BIN)/python -m tests.support.tools
 
 .PHONY: format
 format: $(STAMP)
@@ -99,13 +117,11 @@ check: lint
 	@$(PYTEST) $(WORKERS) -m "not long" tests/unit $(CORE) $(ARGS)
 
 .PHONY: test
-test: lint
-	@$(BIN)/python -m tests.support.tools
+test: lint tools
 	@$(PYTEST) $(WORKERS) -m "not long" $(ARGS)
 
 .PHONY: test-long
-test-long: $(STAMP)
-	@$(BIN)/python -m tests.support.tools
+test-long: tools
 	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 
 # With the library that draws the picture; peers get environments of their own, below build/.

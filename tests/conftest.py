@@ -81,8 +81,11 @@ class Server:
     #: The plain login that owns the databases; None: the admin itself.
     role: str | None = None
     password: str | None = None
-    #: Superuser and owner differ, as on the embedded server.
+    #: The migrated database that tests' databases are copies of.
     template: str = ""
+    #: How a copy is made: file by file, where the files lie in memory and nothing waits for a
+    #: disk; it takes half as long, and so does dropping it.
+    copying: str = "wal_log"
     made: list[str] = field(default_factory=list)
 
     def connect_admin(self, database: str | None = None) -> Connection:
@@ -128,8 +131,8 @@ class Server:
     def create(self, template: str | None) -> str:
         """Create a database with a name of its own and return the name."""
         name = f"ca_test_{secrets.token_hex(6)}"
-        statement = sql.SQL("create database {} template {}").format(
-            sql.Identifier(name), sql.Identifier(template or "template0")
+        statement = sql.SQL("create database {} template {} strategy {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template0"), self.copying
         )
         if self.role is not None:
             statement += sql.SQL(" owner {}").format(sql.Identifier(self.role))
@@ -207,7 +210,7 @@ class Servers:
         )
         self._reapers.append(Reaper(STOP, folder, embedded.binaries))
         embedded.start()
-        return Server(embedded.conninfo(SUPERUSER, "postgres"), origin)
+        return Server(embedded.conninfo(SUPERUSER, "postgres"), origin, copying="file_copy")
 
     def close(self) -> None:
         """Drop what was made on servers that stay; stop and remove the others."""

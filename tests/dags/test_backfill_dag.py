@@ -82,7 +82,7 @@ def test_the_guides_october(database: Any, trigger: Callable[..., Any]) -> None:
     [
         (OCTOBER | {"intervall": "daily"}, "parameter 'intervall' is unknown"),
         (OCTOBER | {"end_date": "2025-09-01"}, "is not after start_date"),
-        (OCTOBER | {"end_date": "2999-01-01"}, "lies in the future"),
+        (OCTOBER | {"end_date": "2099-01-01"}, "lies in the future"),
     ],
 )
 def test_bad_parameters_fail_the_first_task_with_a_sentence(

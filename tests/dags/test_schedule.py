@@ -37,7 +37,7 @@ def airflows(expression: str, zone: str) -> list[dt.datetime]:
 
 @pytest.mark.parametrize(
     "zone",
-    lanes.first(2, ["Europe/Berlin", "Australia/Lord_Howe", "UTC", "America/New_York"]),
+    lanes.first(1, ["Australia/Lord_Howe", "Europe/Berlin", "UTC", "America/New_York"]),
 )
 @pytest.mark.parametrize(
     "expression",
@@ -62,7 +62,7 @@ def test_ticks_are_airflows(expression: str, zone: str) -> None:
     assert ours == ticks
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("zone", lanes.first(1, ["Australia/Lord_Howe", "Europe/Berlin"]))
 @pytest.mark.parametrize("expression", ["@daily", "30 2 * * *", "*/30 * * * *", "30 1,2,3 * * *"])
 def test_last_is_the_latest_tick_that_is_not_after(expression: str, zone: str) -> None:
     schedule = Schedule(expression, ZoneInfo(zone))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +18,10 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from tests.conftest import COMMAND
-from tests.e2e.conftest import Installation, beside
+from tests.e2e.conftest import Installation
 from tests.support.shown import blocks, on_terminal, unlike
 
 from consumer_analytics.airflow.api import AirflowApi
-from consumer_analytics.db.locks import Lock
 from consumer_analytics.local.home import Home
 
 DAG = "consumer_analytics_etl"
@@ -54,15 +50,6 @@ def api(system: Installation) -> Iterator[AirflowApi]:
     password = json.loads((system.home / "airflow" / "passwords.json").read_text())["admin"]
     with AirflowApi(f"http://127.0.0.1:{system.port}", "admin", password) as session:
         yield session
-
-
-def finish(api: AirflowApi, run_id: str, timeout: float = 300) -> str:
-    """Wait for a DAG run to end; return its state."""
-    deadline = time.monotonic() + timeout
-    while (state := api.run_state(DAG, run_id)[0]) not in {"success", "failed"}:
-        assert time.monotonic() < deadline, f"{run_id} is {state}: {api.task_states(DAG, run_id)}"
-        time.sleep(0.2)
-    return state
 
 
 def test_prints_the_snapshots_and_the_addresses(system: Installation, first_start: str) -> None:
@@ -97,14 +84,36 @@ def test_snapshots_came_from_the_dag(system: Installation) -> None:
 
 
 def test_runs_are_found_by_the_guides_query(system: Installation) -> None:
-    rows = ask(
-        system,
+    guide = (
         "SELECT dag_id, run_id, state, start_date, end_date, "
         "EXTRACT(EPOCH FROM (end_date - start_date)) AS duration_seconds "
-        "FROM dag_run WHERE dag_id = 'consumer_analytics_etl' ORDER BY start_date DESC LIMIT 10",
+        "FROM dag_run WHERE dag_id = 'consumer_analytics_etl' ORDER BY start_date DESC LIMIT 10"
     )
-    # The schedule's latest tick, and the run that `up` triggered.
-    assert [row[2] for row in rows] == ["success", "success"]
+    # The schedule's latest tick, and the run that `up` triggered; either may come first, and `up`
+    # waits for its own alone.
+    deadline = time.monotonic() + 120
+    while (found := [row[2] for row in ask(system, guide)]) != ["success", "success"]:
+        assert "failed" not in found
+        assert len(found) <= 2
+        assert time.monotonic() < deadline, found
+        time.sleep(0.3)
+
+
+def test_a_dag_that_airflow_holds_for_gone_is_not_there(
+    system: Installation, api: AirflowApi
+) -> None:
+    """It is shown, but cannot be triggered: a start waits for it to be read."""
+    change = "update dag set is_stale = %s where dag_id = %s"
+    login = system.postgres().conninfo("airflow_meta")
+    with psycopg.connect(login, autocommit=True) as connection:
+        for _ in range(3):
+            connection.execute(change, [True, DAG])
+            # Airflow may read the file just then, and find it.
+            if not (there := api.has_dag(DAG)):
+                break
+        connection.execute(change, [False, DAG])
+    assert not there
+    assert api.has_dag(DAG)
 
 
 def test_missed_deadlines_are_found_as_sla_misses(system: Installation) -> None:
@@ -238,16 +247,6 @@ def unsigned(token: str) -> str:
     return f"{header}.{token.split('.')[1]}."
 
 
-def test_airflows_own_commands_work_beside_it(system: Installation) -> None:
-    listed = beside(system, COMMAND.with_name("airflow"), "dags", "list", "-o", "json")
-    paused = {dag["dag_id"]: dag["is_paused"] for dag in json.loads(listed.stdout)}
-    assert paused[DAG] == "False"
-    # One that runs a task itself finds the same home.
-    code = "import os, airflow; print(os.environ['CONSUMER_ANALYTICS_HOME'])"
-    found = beside(system, Path(sys.executable), "-c", code)
-    assert found.stdout.splitlines()[-1] == str(system.home)
-
-
 def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     ((summary,),) = ask(
         system,
@@ -262,33 +261,6 @@ def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     assert f"snapshots written {summary['snapshots_written']:,}" in text
 
 
-def test_a_scheduler_killed_in_the_middle_of_a_run(system: Installation, api: AirflowApi) -> None:
-    """It is told and started again; its workers and tasks are gone; the run is finished."""
-    assert "died" not in system.told(), system.evidence()
-    with psycopg.connect(system.postgres().url(), autocommit=True) as other:
-        other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
-        run_id = api.trigger(DAG)
-        deadline = time.monotonic() + 120
-        while api.task_states(DAG, run_id).get("load_consumer_analytics") != "running":
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        (scheduler,) = [
-            process
-            for process in system.processes()
-            if process.cmdline()[-2:] == ["scheduler", "--skip-serve-logs"]
-        ]
-        workers = scheduler.children(recursive=True)
-        # Eight that wait for work, and the task that one of them has started.
-        assert len(workers) > 8
-        scheduler.kill()
-        system.await_text(system.errors, "warning: scheduler died", 30)
-        assert psutil.wait_procs(workers, timeout=20)[1] == []
-    (line,) = [line for line in system.errors.read_text().splitlines() if "scheduler died" in line]
-    assert "SIGKILL" in line
-    assert str(system.home / "logs" / "scheduler.log") in line
-    assert finish(api, run_id) == "success"
-
-
 def test_ctrl_c_stops_every_process(system: Installation) -> None:
     assert len(system.processes()) > 10
     began = time.monotonic()
@@ -296,34 +268,3 @@ def test_ctrl_c_stops_every_process(system: Installation) -> None:
     assert time.monotonic() - began < 40
     assert system.processes() == []
     assert "Traceback" not in system.told()
-
-
-def test_killed_while_it_starts_it_takes_its_components_along(system: Installation) -> None:
-    system.start()
-    system.await_text(system.errors, "starting Airflow", 60)
-    deadline = time.monotonic() + 60
-    while len(started := components(system)) < len(COMPONENTS):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert system.process is not None
-    system.process.kill()
-    system.process.wait()
-    assert psutil.wait_procs(started, timeout=60)[1] == []
-
-
-def components(system: Installation) -> list[psutil.Process]:
-    """Return Airflow's processes: those that run where only they run."""
-    return [one for one in system.processes() if one.cwd() == str(system.home / "run")]
-
-
-def test_a_second_start_finds_its_data_and_clears_up(system: Installation) -> None:
-    passwords = (system.home / "airflow" / "passwords.json").read_text()
-    done = system.run("up", "--once")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "found running" in done.stderr
-    assert "sample data" not in done.stderr
-    assert "they were there" in done.stderr
-    assert (system.home / "airflow" / "passwords.json").read_text() == passwords
-    assert system.processes() == []
-    # Both runs of the first start, the one after the scheduler's death, and this one.
-    assert len(re.findall(r"airflow_etl +success", done.stdout)) == 4

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Installation
+from tests.e2e.conftest import Installation, installed
+from tests.support import lanes
+
+
+@pytest.fixture(scope="module")
+def first_home() -> Iterator[Installation]:
+    """Return a home in which `up` has run to its end: data, and a snapshot."""
+    with installed() as made:
+        first = made.run("up", "--no-airflow", "--once")
+        assert first.returncode == 0, first.stderr
+        yield made
+
+
+@pytest.fixture
+def filled(first_home: Installation, installation: Installation) -> Installation:
+    """Return a copy of it, for the tests that are not about a first start."""
+    # With its owners: the server's data may be another user's.
+    subprocess.run(["cp", "-a", f"{first_home.home}/.", installation.home], check=True)
+    return installation
 
 
 def one_line(text: str) -> str:
@@ -33,16 +53,16 @@ def test_first_snapshot_within_seconds_and_found_again(installation: Installatio
     assert installation.processes() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", lanes.first(1, [signal.SIGTERM, signal.SIGINT]))
 def test_any_polite_signal_ends_it_with_nothing_left(
-    installation: Installation, number: signal.Signals
+    filled: Installation, number: signal.Signals
 ) -> None:
-    installation.start("--no-airflow")
-    told = installation.await_ready()
-    assert str(installation.home) in told
-    assert len(installation.processes()) > 1
-    assert installation.interrupt(number) == 0
-    assert installation.processes() == []
+    filled.start("--no-airflow")
+    told = filled.await_ready()
+    assert str(filled.home) in told
+    assert len(filled.processes()) > 1
+    assert filled.interrupt(number) == 0
+    assert filled.processes() == []
 
 
 def test_interrupted_while_it_starts(installation: Installation) -> None:
@@ -55,43 +75,43 @@ def test_interrupted_while_it_starts(installation: Installation) -> None:
     assert installation.run("up", "--no-airflow", "--once").returncode == 0
 
 
-def test_a_server_that_dies_is_started_again(installation: Installation) -> None:
-    installation.start("--no-airflow")
-    installation.await_ready()
-    pid = installation.postgres().pid
+def test_a_server_that_dies_is_started_again(filled: Installation) -> None:
+    filled.start("--no-airflow")
+    filled.await_ready()
+    pid = filled.postgres().pid
     assert pid is not None
-    (process,) = [one for one in installation.processes() if one.pid == pid]
+    (process,) = [one for one in filled.processes() if one.pid == pid]
     process.kill()
-    installation.await_text(installation.errors, "warning: PostgreSQL died", 30)
+    filled.await_text(filled.errors, "warning: PostgreSQL died", 30)
     deadline = time.monotonic() + 30
-    while installation.run("status").returncode != 0:
+    while filled.run("status").returncode != 0:
         assert time.monotonic() < deadline
-    assert installation.interrupt() == 0
-    assert installation.processes() == []
+    assert filled.interrupt() == 0
+    assert filled.processes() == []
 
 
-def test_a_second_one_on_the_same_home_is_refused(installation: Installation) -> None:
-    installation.start("--no-airflow")
-    installation.await_ready()
-    assert installation.process is not None
-    second = installation.run("up", "--no-airflow", "--once")
+def test_a_second_one_on_the_same_home_is_refused(filled: Installation) -> None:
+    filled.start("--no-airflow")
+    filled.await_ready()
+    assert filled.process is not None
+    second = filled.run("up", "--no-airflow", "--once")
     assert second.returncode == 1
     line = one_line(second.stderr)
-    assert f"already runs on {installation.home} (pid {installation.process.pid})" in line
-    assert installation.run("status").returncode == 0
+    assert f"already runs on {filled.home} (pid {filled.process.pid})" in line
+    assert filled.run("status").returncode == 0
 
 
-def test_a_server_left_by_a_killed_one_is_taken_over(installation: Installation) -> None:
-    installation.start("--no-airflow")
-    installation.await_ready()
-    assert installation.process is not None
-    installation.process.kill()
-    installation.process.wait()
-    assert installation.postgres().pid is not None
-    again = installation.run("up", "--no-airflow", "--once")
+def test_a_server_left_by_a_killed_one_is_taken_over(filled: Installation) -> None:
+    filled.start("--no-airflow")
+    filled.await_ready()
+    assert filled.process is not None
+    filled.process.kill()
+    filled.process.wait()
+    assert filled.postgres().pid is not None
+    again = filled.run("up", "--no-airflow", "--once")
     assert again.returncode == 0, again.stderr
     assert "found running" in again.stderr
-    assert installation.processes() == []
+    assert filled.processes() == []
 
 
 def test_a_home_that_cannot_be_made_is_one_line(installation: Installation, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 #: Folders whose tests share something: Airflow's imports and its metadata.
 FOLDERS = ("tests/dags/",)
 #: Folders, and files elsewhere, in which each file's tests share something: a running Airflow, a
-#: year of operation, a browser, a database, the graph of imports.
+#: year of operation, a browser, a database, the graph of imports, the sources.
 FILES = (
     "tests/e2e/",
     "tests/web/",
@@ -21,13 +21,18 @@ FILES = (
     "tests/integration/monitoring/test_incident_statements.py",
     "tests/integration/reconcile/test_comparisons.py",
     "tests/unit/test_contracts.py",
+    "tests/unit/test_house.py",
 )
 
 #: Files that start an Airflow each: as many at once as there are tuples, or two cores have no
 #: time for any of them.
 AIRFLOWS = (
     ("tests/e2e/test_alerts_airflow.py", "tests/e2e/test_backfill_airflow.py"),
-    ("tests/e2e/test_operation.py", "tests/e2e/test_tutorial.py"),
+    (
+        "tests/e2e/test_operation.py",
+        "tests/e2e/test_up_again_airflow.py",
+        "tests/e2e/test_tutorial.py",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,11 +53,13 @@ def test_workers_keep_to_it(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2"),
+            *(sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2"),
             *("--dist=loadscope", "--no-loadscope-reorder", "-o", f"pythonpath={root}"),
             "--rootdir=.",
         ],
         cwd=tmp_path,
+        # Three processes, each of which would read every plugin there is.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

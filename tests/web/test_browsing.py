@@ -43,6 +43,8 @@ PAGES = {
     "freshness": "freshness?range=all",
 }
 every_page = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+#: The others in the long lane.
+two_pages = pytest.mark.parametrize("path", lanes.first(2, PAGES.values()), ids=PAGES)
 
 #: Ten years of days, and of one consumer's; a backfill, and then runs.
 TEN_YEARS = """
@@ -66,6 +68,8 @@ cross join lateral
 cross join (values (null::uuid, '_all_consumers'),
     ('00000000-0000-4000-8000-000000000001', '')) as one (whose, suffix)
 """
+#: The first of them.
+ONE_DAY = TEN_YEARS.replace("generate_series(1, 3653)", "generate_series(1, 1)")
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +97,19 @@ def serve(
 # -- without a mouse, without eyes -----------------------------------------------
 
 
-@every_page
 @pytest.mark.parametrize(
     ("theme", "size"),
     [
         pytest.param("light", browsing.DESKTOP, id="light desktop"),
         pytest.param("dark", PHONE, id="dark phone", marks=lanes.LONG),
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        # What these two show, the others show too.
+        pytest.param(path, id=name, marks=[lanes.LONG] if name in {"consumer", "compare"} else [])
+        for name, path in PAGES.items()
     ],
 )
 def test_axe_finds_nothing_serious(
@@ -256,7 +267,7 @@ def test_a_charts_csv_holds_the_charts_figures(
     assert operated.operation.days > len(shown)
 
 
-@every_page
+@two_pages
 def test_every_link_to_take_data_along_answers(visit: Visit, path: str) -> None:
     page = visit.open(path)
     links = page.locator(".exports a").evaluate_all("links => links.map(link => link.href)")
@@ -267,7 +278,8 @@ def test_every_link_to_take_data_along_answers(visit: Visit, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "chart"), [("?range=7d", "customers"), ("?range=7d", "events"), ("freshness", "gantt")]
+    ("path", "chart"),
+    lanes.first(1, [("?range=7d", "customers"), ("?range=7d", "events"), ("freshness", "gantt")]),
 )
 def test_a_chart_can_be_taken_along_as_a_picture(
     visit: Visit, tmp_path: Path, path: str, chart: str
@@ -329,8 +341,7 @@ def test_a_stretch_drawn_over_becomes_the_range(visit: Visit) -> None:
 def test_a_single_point_stands_in_the_middle_of_its_day(
     browser: Browser, serve: Callable[..., str]
 ) -> None:
-    one = TEN_YEARS.replace("generate_series(1, 3653)", "generate_series(1, 1)")
-    with browsing.visit(browser, serve(one)) as visit:
+    with browsing.visit(browser, serve(ONE_DAY)) as visit:
         page = visit.open("?range=all")
         draw_over(page, "#customers", 0.4, 0.6)
         drawn = parse_qs(urlsplit(page.url).query)
@@ -341,13 +352,14 @@ def test_a_single_point_stands_in_the_middle_of_its_day(
 # -- how much, how little, where -------------------------------------------------
 
 
-@every_page
+@two_pages
 def test_no_page_weighs_more_than_half_a_megabyte(visit: Visit, path: str) -> None:
     visit.open(path)
     assert sum(visit.bytes.values()) < MOST_BYTES
     assert len(visit.bytes) >= 5, "scripts and styles count"
 
 
+@lanes.LONG
 def test_ten_years_are_one_page(browser: Browser, serve: Callable[..., str]) -> None:
     with browsing.visit(browser, serve(TEN_YEARS)) as visit:
         visit.open("?range=all")
@@ -366,7 +378,7 @@ def test_ten_years_are_one_page(browser: Browser, serve: Callable[..., str]) -> 
         assert len(visit.table("statuses")) > 200
 
 
-@pytest.mark.parametrize("path", ["", "consumers", "compare"])
+@pytest.mark.parametrize("path", lanes.first(1, ["", "consumers", "compare"]))
 def test_an_empty_database_says_what_to_do(
     browser: Browser, serve: Callable[..., str], path: str
 ) -> None:
@@ -522,7 +534,7 @@ def test_what_is_not_well_is_told_by_word_and_shape(
 def test_logging_in_and_out(browser: Browser, serve: Callable[..., str], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("correct horse battery\n")
-    address = serve(TEN_YEARS, dashboard_password_file=password)
+    address = serve(ONE_DAY, dashboard_password_file=password)
     with browsing.visit(browser, address) as visit:
         page = visit.page
         page.goto(f"{address}/freshness?range=7d")
@@ -551,7 +563,7 @@ def test_a_tenant_sees_its_own_consumer_alone(
     own = uuid.UUID("00000000-0000-4000-8000-000000000001")
     tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     _, token = tokens.create(file, "old bank", consumers=[own], expires_at=tomorrow)
-    address = serve(TEN_YEARS, dashboard_tokens_file=file)
+    address = serve(ONE_DAY, dashboard_tokens_file=file)
     headers = {"Authorization": f"Bearer {token}"}
     with browsing.visit(browser, address, extra_http_headers=headers) as visit:
         page = visit.open()

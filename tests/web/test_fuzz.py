@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.support import lanes
 from tests.web.conftest import Operated
 
 from consumer_analytics.web.app import create_app
@@ -31,12 +32,15 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-#: Requests for each operation; a search with many more is for a quiet evening.
-EXAMPLES = 12
+#: How many requests for each operation: a few for each change, in the long lane a search.
+EXAMPLES = lanes.first(1, [4, 30])
 
 
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_answer_is_as_described(operated: Operated, mode: GenerationMode) -> None:
+def test_every_answer_is_as_described(
+    operated: Operated, mode: GenerationMode, examples: int
+) -> None:
     app = create_app(operated.database.settings, authenticator=NoCredentials())
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
     asked = 0
@@ -53,7 +57,7 @@ def test_every_answer_is_as_described(operated: Operated, mode: GenerationMode) 
             continue  # nothing to get wrong
         strategy = operation.as_strategy(generation_mode=mode)
         hypothesis.settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(hypothesis.HealthCheck),
@@ -106,14 +110,17 @@ def parameters(description: dict[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def test_hostile_values_are_refused_or_answered(operated: Operated) -> None:
+@pytest.mark.parametrize(
+    "values", lanes.first(1, [HOSTILE[first::3] for first in range(3)]), ids=range(3)
+)
+def test_hostile_values_are_refused_or_answered(operated: Operated, values: list[str]) -> None:
     app = create_app(operated.database.settings, authenticator=NoCredentials())
     own = str(operated.database.rows("select consumer_id from consumers limit 1")[0][0])
     with TestClient(app, raise_server_exceptions=False) as client:
         description = client.get("/api/v1/openapi.json").json()
         for path, name, place in parameters(description):
             needed = {"consumer": own} if "compare" in path else {}
-            for value in HOSTILE:
+            for value in values:
                 if place == "path":
                     # An empty one, or one with a slash, is another address.
                     address, query = path.replace("{consumer_id}", value or "x"), needed

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
+from tests.support import lanes
 from tests.web.browser import chromium
 
 from consumer_analytics.monitoring import incidents
@@ -142,7 +143,7 @@ def body(message: EmailMessage, kind: str) -> str:
     return str(part.get_content())
 
 
-@pytest.mark.parametrize("width", [1000, 360])
+@pytest.mark.parametrize("width", lanes.first(1, [360, 1000]))
 @pytest.mark.parametrize("name", CONTENTS)
 def test_it_fits_and_is_readable(browser: Browser, name: str, width: int, tmp_path: Path) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})

@@ -86,12 +86,15 @@ class AirflowApi:
             )
 
     def has_dag(self, dag_id: str) -> bool:
-        """Tell whether Airflow has read a DAG.
+        """Tell whether Airflow has read a DAG, so that it can be triggered.
 
         Raises:
             UpError: it could not read its file.
         """
-        if self._call("GET", f"dags/{dag_id}") is not None:
+        dag = self._call("GET", f"dags/{dag_id}")
+        # A stale one is shown, but not found by who triggers it: one from before that is not read
+        # again yet, or one that a busy machine has not read for long.
+        if dag is not None and not dag["is_stale"]:
             return True
         for failed in self._call("GET", "importErrors")["import_errors"]:
             if failed["filename"].endswith(f"{dag_id}.py"):
@@ -104,7 +107,11 @@ class AirflowApi:
         self._call("PATCH", f"dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
 
     def trigger(self, dag_id: str) -> str:
-        """Run a DAG now; return the id of its run."""
+        """Run a DAG now; return the id of its run.
+
+        Raises:
+            UpError: it cannot be run; such as one that Airflow has not read (`has_dag`).
+        """
         answer = self._call(
             "POST",
             f"dags/{dag_id}/dagRuns",

@@ -164,7 +164,9 @@ def test_any_range_at_any_standing_equals_a_recount(
     check(database, list(found[1:]))
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [TWO_SESSIONS, ONE_SESSION]), ids=["two", "one"]
+)
 def test_types_that_the_sample_missed_are_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch, rows_for_two: int
 ) -> None:
@@ -177,7 +179,9 @@ def test_types_that_the_sample_missed_are_counted(
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [ONE_SESSION, TWO_SESSIONS]), ids=["one", "two"]
+)
 def test_statuses_that_the_sample_missed_are_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch, rows_for_two: int
 ) -> None:
@@ -649,7 +653,9 @@ def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cl
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [TWO_SESSIONS, ONE_SESSION]), ids=["two", "one"]
+)
 def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> None:
     """Another process backfills; here the application writes, and runs follow each other."""
     with database.connect() as connection:
@@ -697,7 +703,9 @@ def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> 
     )
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [ONE_SESSION, TWO_SESSIONS]), ids=["one", "two"]
+)
 def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two: int) -> None:
     """The turn is the run's before the backfill's next chunk, however many there are to come."""
     at_work = 2 if rows_for_two == TWO_SESSIONS else 1

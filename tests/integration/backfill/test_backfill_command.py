@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cli, Database
-from tests.support import crashes
+from tests.support import crashes, lanes
 from tests.support.checks import wrong_snapshots
 from tests.support.history import random_history
 from tests.support.small_backfill import (
@@ -151,7 +151,9 @@ def locks(database: Database) -> list[Any]:
     )
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [TWO_SESSIONS, ONE_SESSION]), ids=["two", "one"]
+)
 @pytest.mark.parametrize("on_a_terminal", [False, True], ids=["pipe", "terminal"])
 def test_ctrl_c_while_it_writes(
     database: Database, cli: Cli, rows_for_two: int, on_a_terminal: bool
@@ -203,7 +205,9 @@ def test_ctrl_c_while_it_writes(
         assert wrong_snapshots(connection) == []
 
 
-@pytest.mark.parametrize("rows_for_two", [ONE_SESSION, TWO_SESSIONS], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "rows_for_two", lanes.first(1, [ONE_SESSION, TWO_SESSIONS]), ids=["one", "two"]
+)
 def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) -> None:
     history(database, 5)
     with (

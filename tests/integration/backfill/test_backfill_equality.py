@@ -94,13 +94,13 @@ def sources_of(database: Database) -> set[str]:
 @pytest.mark.parametrize(
     ("interval", "zone"),
     [
-        ("daily", "UTC"),
+        pytest.param("daily", "UTC", marks=lanes.LONG),
         pytest.param("weekly", "UTC", marks=lanes.LONG),
         # The clocks change on 9 March and on 30 March: a day of 23 hours, a week of 167.
         ("daily", "America/New_York"),
         ("weekly", "Europe/Berlin"),
         # Midnight is at a quarter past six, UTC: every day cuts two.
-        ("daily", "Asia/Kathmandu"),
+        pytest.param("daily", "Asia/Kathmandu", marks=lanes.LONG),
     ],
 )
 def test_live_at_every_midnight(

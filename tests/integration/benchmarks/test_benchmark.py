@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from benchmarks.measure import ROOT, Measured, environment
 from benchmarks.results import Results, Work
-from tests.support import scratch
+from tests.support import lanes, scratch
 from tests.support.reaper import Reaper
 
 STOP = """
@@ -49,6 +49,7 @@ def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@lanes.LONG
 def test_works_are_measured_compared_and_kept(folder: Path) -> None:
     done = bench(folder, "--only", "month")
     assert done.returncode == 0, done.stdout + done.stderr

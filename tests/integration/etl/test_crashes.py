@@ -148,7 +148,9 @@ def require_exact(database: Any, only: dt.datetime | None = None) -> int:
 # -- runs, sweeps and repairs --------------------------------------------------
 
 
-@pytest.mark.parametrize(("kill", "way"), [("process", "steps"), ("backend", "one go")])
+@pytest.mark.parametrize(
+    ("kill", "way"), lanes.first(1, [("process", "steps"), ("backend", "one go")])
+)
 def test_a_run_killed_at_every_step_is_made_good_by_the_next(
     database: Any, kill: str, way: str
 ) -> None:
@@ -200,8 +202,13 @@ def _repair(connection: Connection, settings: Any) -> None:
     audit.repair(connection, settings, audit.audit(connection, settings))
 
 
-@pytest.mark.parametrize("kill", KILLS)
-@pytest.mark.parametrize("work", [_sweep, _repair])
+@pytest.mark.parametrize(
+    ("work", "kill"),
+    # Each work and each way to be killed once, for each change.
+    lanes.first(
+        2, [(_sweep, "process"), (_repair, "backend"), (_sweep, "backend"), (_repair, "process")]
+    ),
+)
 def test_a_sweep_or_repair_killed_at_every_step_leaves_the_next_to_do_it(
     database: Any, work: Callable[[Connection, Any], None], kill: str
 ) -> None:
@@ -256,7 +263,7 @@ OBJECTS = (
 )
 
 
-@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("kill", lanes.first(1, KILLS))
 def test_a_migration_killed_at_any_moment_is_finished_by_the_next(
     new_database: Callable[..., Any], kill: str
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.writers import KINDS, Application
 
 from consumer_analytics.calendar import instants
@@ -188,6 +188,7 @@ def test_every_snapshot_beside_sixteen_writers_equals_a_recount(database: Any) -
     assert not summaries[-1]["held_back_by"]
 
 
+@lanes.LONG
 def test_the_same_without_the_protection_loses_rows(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

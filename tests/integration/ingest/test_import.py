@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import COMMAND, Cli, Database, command_environment
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.kill import kill_during
 
 from consumer_analytics.db import schema
@@ -685,6 +685,7 @@ def figures_equal_a_recount(database: Database) -> None:
             assert stored[None]["total_events_all_consumers"] == 2
 
 
+@lanes.LONG
 def test_memory_stays_flat(database: Database, folder: Path) -> None:
     peaks = []
     for number in (10_000, 200_000):
