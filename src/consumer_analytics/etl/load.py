@@ -110,10 +110,14 @@ def _finish(
             {"at": run.requested_at, "key": run.run_key, "source": run.snapshot_source},
         )
     document = Jsonb(summary.as_json())
+    # One that was set by hand to beyond what is processed would say what is not so.
+    advances = run.reached_at > plan.job_state.processed_through
     connection.execute(
         query("etl/load/watermark-advance"),
         {
-            "to": max(mark.last_processed_timestamp, run.reached_at),
+            "to": run.reached_at
+            if advances
+            else max(mark.last_processed_timestamp, run.reached_at),
             "records": summary.new_events + summary.new_customers,
             "summary": document,
         },
