@@ -42,8 +42,16 @@ def day_of(instant: dt.datetime, zone: dt.tzinfo) -> dt.date:
 
 
 def day_ended_by(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day."""
-    return (instant.astimezone(zone).replace(tzinfo=None) - _MICROSECOND).date()
+    """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day.
+
+    Of two midnights the first does; where the clocks jump over it, the moment of the jump.
+    """
+    return day_of(instant - _MICROSECOND, zone)
+
+
+def clock(instant: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return what the clocks of a zone show at an instant, without the zone."""
+    return instant.astimezone(zone).replace(tzinfo=None)
 
 
 @dataclass(frozen=True)
