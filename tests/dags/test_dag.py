@@ -160,6 +160,17 @@ def filled(database: Any) -> Any:
     return database
 
 
+def test_a_tick_from_before_the_first_row_writes_zeros(
+    filled: Any, run_dag: Callable[..., Any]
+) -> None:
+    tick = BEGIN - dt.timedelta(days=30)
+    assert run_dag(tick).state == "success"
+    assert filled.rows(
+        "select snapshot_timestamp, consumer_id, metrics_json -> 'total_events_all_consumers', "
+        "metrics_json -> 'total_customers_all_consumers' from consumer_analytics"
+    ) == [(tick, None, 0, 0)]
+
+
 def test_a_run_writes_the_snapshot_of_its_own_tick(
     filled: Any, run_dag: Callable[..., Any]
 ) -> None:

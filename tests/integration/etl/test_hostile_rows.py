@@ -8,6 +8,7 @@ import json
 import uuid
 from typing import Any
 
+import pytest
 from tests.support import oracle
 
 from consumer_analytics.db.connection import connected
@@ -236,10 +237,16 @@ def test_a_long_status_is_a_status(database: Any, cli: Any) -> None:
     ]
 
 
-def test_rows_without_a_time_are_told_and_count_nowhere(database: Any, cli: Any) -> None:
+@pytest.mark.parametrize("capture", [False, True])
+def test_rows_without_a_time_are_told_and_count_nowhere(
+    database: Any, cli: Any, capture: bool
+) -> None:
     tenant, undated, born = (uuid.UUID(int=number) for number in (1, 2, 3))
     for table in ("consumers", "customers", "customer_events"):
         database.execute(f"alter table {table} alter created_at drop not null")
+    if capture:
+        assert cli("capture", "enable").exit_code == 0
+        assert cli("run", "--as-of", "2025-01-02").exit_code == 0
     database.execute(
         f"""
         insert into consumers (consumer_id, created_at) values ('{undated}', null);
@@ -277,6 +284,46 @@ def test_rows_without_a_time_are_told_and_count_nowhere(database: Any, cli: Any)
     found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
     assert found["source-times"]["verdict"] == "warning"
     assert "2 rows of customer_events" in str(found["source-times"])
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_rows_that_are_given_a_time_count_from_then_on(
+    database: Any, cli: Any, capture: bool
+) -> None:
+    """And no longer, where it is taken from them."""
+    tenant = uuid.UUID(int=1)
+    for table in ("consumers", "customers", "customer_events"):
+        database.execute(f"alter table {table} alter created_at drop not null")
+    database.execute(
+        f"""
+        insert into consumers (consumer_id, created_at) values ('{tenant}', '2025-01-01');
+        insert into customers (customer_id, consumer_id, status, created_at)
+        values ('{tenant}', '{tenant}', 'ACTIVE', null);
+        insert into customer_events (event_id, consumer_id, event_type, created_at)
+        values ('{tenant}', '{tenant}', 'login', null),
+            -- By the day before it shows that nothing was purged.
+            (gen_random_uuid(), '{tenant}', 'login', '2025-01-01 12:00')
+        """
+    )
+    if capture:
+        assert cli("capture", "enable").exit_code == 0
+    figures = (
+        "select metrics_json -> 'total_events', metrics_json -> 'total_customers' "
+        "from consumer_analytics where consumer_id is not null order by snapshot_timestamp"
+    )
+    assert cli("run", "--as-of", "2025-01-03").exit_code == 0
+    assert database.rows(figures) == [(1, 0)]
+    for stamp, right in (("'2025-01-02'", (2, 1)), ("null", (1, 0))):
+        database.execute(
+            f"update customers set created_at = {stamp}; "
+            f"update customer_events set created_at = {stamp} where event_id = '{tenant}'"
+        )
+        step = ("run", "--as-of", "2025-01-04") if capture else ("sweep", "--days", "30")
+        done = cli(*step)
+        assert done.exit_code == 0, done.stderr
+        assert set(database.rows(figures)) == {right}
+        done = cli("audit")
+        assert done.exit_code == 0, done.stdout
 
 
 UNREADABLE = {
