@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from consumer_analytics.calendar import days
+from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.operations.thinning import Policy, SnapshotInstant, Stage
 
 HOUR = dt.timedelta(hours=1)
@@ -50,8 +51,16 @@ def test_two_midnights_and_none(name: str, day: dt.date, begin: str) -> None:
     zone = ZoneInfo(name)
     assert days.start_of_day(day, zone) == at
     assert days.day_ended_by(at, zone) == day - dt.timedelta(days=1)
-    # What the clocks show as midnight once more, an hour later, is in the middle of a day.
-    assert days.day_ended_by(at + HOUR, zone) == day
+    assert not days.is_second_midnight(at, zone)
+
+
+def test_a_second_midnight_is_in_the_middle_of_a_day_and_may_stand_for_the_first() -> None:
+    first = dt.datetime(2026, 11, 1, 4, tzinfo=dt.UTC)
+    zone = ZoneInfo("America/Havana")
+    assert days.is_second_midnight(first + HOUR, zone)
+    assert days.day_of(first + HOUR, zone) == dt.date(2026, 11, 1)
+    assert days.day_ended_by(first + HOUR, zone) == dt.date(2026, 10, 31)
+    assert days.day_ended_by(first + HOUR / 2, zone) == dt.date(2026, 11, 1)
 
 
 @pytest.mark.parametrize("name", ["America/Havana", "Asia/Beirut", "America/Vancouver"])
@@ -63,3 +72,16 @@ def test_thinning_keeps_the_midnights_at_which_days_begin(name: str) -> None:
     policy = Policy((Stage(1, days.PERIODS["day"]),), zone)
     kept = policy.kept(there, midnights[-1] + dt.timedelta(days=3))
     assert [one.at for one in kept] == midnights
+
+
+@pytest.mark.parametrize("name", ["America/Havana", "Asia/Beirut", "Europe/Berlin"])
+def test_thinning_keeps_every_tick_of_a_daily_schedule(name: str) -> None:
+    """Which is the second midnight, where there are two."""
+    zone = ZoneInfo(name)
+    ticks = [dt.datetime(2026, 1, 10, tzinfo=dt.UTC)]
+    schedule = Schedule("@daily", zone)
+    while len(ticks) < 366:
+        ticks.append(schedule.after(ticks[-1]))
+    policy = Policy((Stage(1, days.PERIODS["day"]),), zone)
+    kept = policy.kept(map(SnapshotInstant, ticks[1:]), ticks[-1] + dt.timedelta(days=3))
+    assert [one.at for one in kept] == ticks[1:]
