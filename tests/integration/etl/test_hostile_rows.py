@@ -201,6 +201,10 @@ def test_types_of_any_length_are_counted_under_one_name_by_every_command(
             name: days * count for count, name in enumerate([*names, "login"], 1) if days
         }
     assert database.rows("select count(*) from consumer_analytics_revisions") == [(0,)]
+    with database.connect() as connection:
+        at = dt.datetime(2025, 1, 4, 18, tzinfo=dt.UTC)
+        stored = oracle.without_window(oracle.stored(connection, at))
+        assert stored == oracle.without_window(oracle.snapshot(oracle.Sources(connection), at))
 
 
 def test_a_long_status_is_a_status(database: Any, cli: Any) -> None:
