@@ -85,3 +85,15 @@ def test_thinning_keeps_every_tick_of_a_daily_schedule(name: str) -> None:
     policy = Policy((Stage(1, days.PERIODS["day"]),), zone)
     kept = policy.kept(map(SnapshotInstant, ticks[1:]), ticks[-1] + dt.timedelta(days=3))
     assert [one.at for one in kept] == ticks[1:]
+
+
+@pytest.mark.parametrize("expression", ["@daily", "@hourly", "0 0 29 2 *"])
+@pytest.mark.parametrize("name", ["UTC", "Asia/Kathmandu", "America/Havana"])
+def test_a_schedule_ends_with_the_calendar(expression: str, name: str) -> None:
+    schedule = Schedule(expression, ZoneInfo(name))
+    end = dt.datetime.max.replace(tzinfo=dt.UTC)
+    assert schedule.after(end) == end
+    at = dt.datetime(9985, 1, 1, tzinfo=dt.UTC)
+    for _ in range(3):
+        assert at < schedule.after(at) <= end
+        at = schedule.after(at)
