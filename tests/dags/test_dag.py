@@ -88,6 +88,45 @@ def test_days_begin_at_midnight_of_the_configured_zone(parse: Callable[..., Any]
     assert ticks[-1].isoformat() == "2025-03-29T23:00:00+00:00"
 
 
+@pytest.mark.parametrize("intervals", ["True", "False"])
+@pytest.mark.parametrize(
+    ("dag_id", "schedule"),
+    [
+        ("consumer_analytics_etl", "schedule"),
+        ("consumer_analytics_sweep", "sweep_schedule"),
+        ("consumer_analytics_maintenance", "maintenance_schedule"),
+        ("consumer_analytics_monitor", "monitor_schedule"),
+    ],
+)
+def test_a_scheduled_run_is_for_its_own_tick_whatever_airflow_makes_of_bare_expressions(
+    parse: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    dag_id: str,
+    schedule: str,
+    intervals: str,
+) -> None:
+    from airflow.sdk.definitions.timetables.trigger import CronTriggerTimetable
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS", intervals)
+    dag = parse(**{schedule: "0 6 * * *"}, timezone="Europe/Berlin").dags[dag_id]
+    assert isinstance(dag.timetable, CronTriggerTimetable)
+    info = coerce_to_core_timetable(dag.timetable).next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(dag.start_date, None, True)
+    )
+    assert info is not None
+    assert info.logical_date == info.run_after == info.data_interval.start
+    assert info.run_after.isoformat() == "2025-01-01T05:00:00+00:00"
+
+
+@pytest.mark.parametrize("schedule", ["@once", "@continuous"])
+def test_a_schedule_without_ticks_is_airflows_own(parse: Callable[..., Any], schedule: str) -> None:
+    bag = parse(schedule=schedule)
+    assert bag.import_errors == {}
+    assert type(bag.dags[DAG_ID].timetable).__name__ == f"{schedule[1:].title()}Timetable"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -119,6 +158,17 @@ def filled(database: Any) -> Any:
     with database.connect() as connection:
         random_history(connection, random.Random(7), BEGIN, END)
     return database
+
+
+def test_a_tick_from_before_the_first_row_writes_zeros(
+    filled: Any, run_dag: Callable[..., Any]
+) -> None:
+    tick = BEGIN - dt.timedelta(days=30)
+    assert run_dag(tick).state == "success"
+    assert filled.rows(
+        "select snapshot_timestamp, consumer_id, metrics_json -> 'total_events_all_consumers', "
+        "metrics_json -> 'total_customers_all_consumers' from consumer_analytics"
+    ) == [(tick, None, 0, 0)]
 
 
 def test_a_run_writes_the_snapshot_of_its_own_tick(

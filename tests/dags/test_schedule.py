@@ -37,7 +37,9 @@ def airflows(expression: str, zone: str) -> list[dt.datetime]:
 
 @pytest.mark.parametrize(
     "zone",
-    lanes.first(1, ["Australia/Lord_Howe", "Europe/Berlin", "UTC", "America/New_York"]),
+    lanes.first(
+        1, ["Australia/Lord_Howe", "Europe/Berlin", "UTC", "America/New_York", "America/Havana"]
+    ),
 )
 @pytest.mark.parametrize(
     "expression",

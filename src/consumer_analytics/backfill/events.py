@@ -16,7 +16,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import plan
 from consumer_analytics.etl.plan import TimeRange
-from consumer_analytics.etl.shape import TOTAL, Shape, each, pivot
+from consumer_analytics.etl.shape import TOTAL, Shape, each, is_long, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -142,7 +142,9 @@ def _source_of(
     """Compose what is read of the source in a range of time, a column for each type."""
     names = [f"type_{place}" for place in range(1, len(shape.types) + 1)]
     pivoted = sql.SQL("").join(
-        sql.SQL(", count(*) filter (where event_type::text = {}{}) as {}").format(
+        sql.SQL(", count(*) filter (where {}event_type::text = {}{}) as {}").format(
+            # An event that bears such a name bears it by chance: it has another.
+            sql.SQL("false and " if is_long(kind) else ""),
             sql.Placeholder(name),
             sql.SQL(" or event_type is null" if kind == UNNAMED else ""),
             column,
@@ -181,7 +183,8 @@ def _types_of(
             **_span_of(stretch),
             wanted=wanted,
         ),
-        asked | {"types": list(shape.types)} | _slots(bounds),
+        # Of the others a column has a name that no event bears.
+        asked | {"types": [kind for kind in shape.types if not is_long(kind)]} | _slots(bounds),
     )
 
 
@@ -251,7 +254,7 @@ def cells(connection: Connection, shape: Shape, *, once: bool) -> None:
         return
     parts = [
         sql.SQL(
-            ", coalesce({total}({0}), 0) + coalesce({total}(events) filter (where named = {1}), 0)"
+            ", coalesce({total}({0}), 0) + coalesce({total}(events) filter (where rest = {1}), 0)"
             " as {0}"
         ).format(column, sql.Placeholder(f"type_{place}"), total=sql.SQL(TOTAL))
         for place, column in enumerate(shape.event_columns, 1)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from consumer_analytics.errors import UsageError
 
 _MICROSECOND = dt.timedelta(microseconds=1)
+_DAY = dt.timedelta(days=1)
 
 
 def start_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:
@@ -42,8 +43,27 @@ def day_of(instant: dt.datetime, zone: dt.tzinfo) -> dt.date:
 
 
 def day_ended_by(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day."""
-    return (instant.astimezone(zone).replace(tzinfo=None) - _MICROSECOND).date()
+    """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day.
+
+    Of two midnights the first does, and the second where the first has no snapshot: there
+    schedules go by the later one. Where the clocks jump over midnight, the moment of the jump
+    ends the day.
+    """
+    wall = clock(instant, zone)
+    if wall.time() == dt.time.min and wall.date() > dt.date.min:
+        return wall.date() - _DAY
+    return day_of(instant - _MICROSECOND, zone)
+
+
+def is_second_midnight(instant: dt.datetime, zone: ZoneInfo) -> bool:
+    """Tell whether the clocks show midnight at an instant, as they did once before that day."""
+    wall = clock(instant, zone)
+    return wall.time() == dt.time.min and instant > start_of_day(wall.date(), zone)
+
+
+def clock(instant: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return what the clocks of a zone show at an instant, without the zone."""
+    return instant.astimezone(zone).replace(tzinfo=None)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,14 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
+from consumer_analytics.db.connection import INFINITY
 from consumer_analytics.settings import QUARTERLY, TIMELESS_SCHEDULES
 
 #: Airflow's presets that croniter has otherwise, or lacks.
 _PRESETS = {QUARTERLY: "0 0 1 */3 *"}
 _MICROSECOND = dt.timedelta(microseconds=1)
+#: The calendar ends before a schedule of leap days comes again.
+_LAST_YEAR = dt.MAXYEAR - 9
 #: Answers that are kept: a chart of the lag asks for two hundred, nearly the same ones each time.
 _REMEMBERED = 4_096
 
@@ -39,7 +42,9 @@ class Schedule:
         self._zone = zone
 
     def after(self, instant: dt.datetime) -> dt.datetime:
-        """Return the first instant after this one, in UTC."""
+        """Return the first instant after this one, in UTC; near the calendar's end its end."""
+        if instant.year > _LAST_YEAR:
+            return INFINITY
         return _after(self._cron, self._zone, instant.astimezone(dt.UTC))
 
     def last(self, instant: dt.datetime) -> dt.datetime:
@@ -47,7 +52,7 @@ class Schedule:
         # From the hour on: health is asked for every few seconds, and this is remembered.
         hour = instant.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
         last = _before(self._cron, self._zone, hour)
-        while (following := self.after(last)) <= instant:
+        while last < (following := self.after(last)) <= instant:
             last = following
         return last
 

@@ -32,7 +32,7 @@ from consumer_analytics.settings import settings
 with DAG(
     dag_id=dag_ids.ETL,
     description="Incremental snapshots of customers and events per consumer",
-    schedule=settings().schedule,
+    schedule=dag_arguments.timetable(settings().schedule),
     start_date=dag_arguments.start_date(),
     deadline=alerts.deadline(),
     doc_md=__doc__,

@@ -26,7 +26,7 @@ from consumer_analytics.settings import settings
 with DAG(
     dag_id=dag_ids.MAINTENANCE,
     description="Remove old logs, metadata, snapshots and state; say how much room that made",
-    schedule=settings().maintenance_schedule,
+    schedule=dag_arguments.timetable(settings().maintenance_schedule),
     start_date=dag_arguments.start_date(),
     doc_md=__doc__,
     **dag_arguments.shared(),

@@ -27,7 +27,7 @@ from consumer_analytics.settings import settings
 with DAG(
     dag_id=dag_ids.MONITOR,
     description="Judge health, note incidents, send mails, give the sign of life",
-    schedule=settings().monitor_schedule,
+    schedule=dag_arguments.timetable(settings().monitor_schedule),
     start_date=dag_arguments.start_date(),
     # One that nobody has started would be missed only when it is needed.
     is_paused_upon_creation=False,

@@ -26,7 +26,7 @@ from consumer_analytics.settings import settings
 with DAG(
     dag_id=dag_ids.SWEEP,
     description="Recount the trailing days, repair and restate what differs",
-    schedule=settings().sweep_schedule,
+    schedule=dag_arguments.timetable(settings().sweep_schedule),
     start_date=dag_arguments.start_date(),
     doc_md=__doc__,
     **dag_arguments.shared(),

@@ -15,7 +15,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.generators import fetch_many
 from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import dict_row
-from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
+from psycopg.types.datetime import (
+    DateDumper,
+    DateLoader,
+    DatetimeDumper,
+    TimestamptzLoader,
+)
 
 from consumer_analytics.db import locks
 from consumer_analytics.db.locks import Lock
@@ -35,7 +40,8 @@ _T = TypeVar("_T")
 #: UNIQUE NULLS NOT DISTINCT came with PostgreSQL 15.
 OLDEST_SERVER = 15
 
-#: "Before everything" and "after everything", as PostgreSQL's -infinity and infinity.
+#: "Before everything" and "after everything", as PostgreSQL's -infinity and infinity. A row may
+#: be stamped with a year before Christ, or after 9999: for us it lies there as well.
 MINUS_INFINITY = dt.datetime.min.replace(tzinfo=dt.UTC)
 INFINITY = dt.datetime.max.replace(tzinfo=dt.UTC)
 
@@ -89,10 +95,13 @@ _FINITE = (
     psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
     or TimestamptzLoader
 )
+_FINITE_DATE = (
+    psycopg.adapters.get_loader(psycopg.adapters.types["date"].oid, Format.TEXT) or DateLoader
+)
 
 
 class _TimestamptzLoader(Loader):
-    """Loads infinite timestamps as the ends of Python's calendar."""
+    """Loads timestamps beyond Python's calendar, infinite ones too, as its ends."""
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
@@ -102,12 +111,38 @@ class _TimestamptzLoader(Loader):
         try:
             return self._finite(data)
         except psycopg.DataError:
-            raw = bytes(data)
-            if raw == b"infinity":
-                return INFINITY
-            if raw == b"-infinity":
-                return MINUS_INFINITY
-            raise
+            return MINUS_INFINITY if _is_before_christ(data) else INFINITY
+
+
+class _DateLoader(Loader):
+    """Loads dates beyond Python's calendar, infinite ones too, as its ends."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._finite = _FINITE_DATE(oid, context).load
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return self._finite(data)
+        except psycopg.DataError:
+            return dt.date.min if _is_before_christ(data) else dt.date.max
+
+
+def _is_before_christ(data: Buffer) -> bool:
+    """Tell on which side of Python's calendar a time lies that is not in it."""
+    raw = bytes(data)
+    return raw == b"-infinity" or raw.endswith(b" BC")
+
+
+class _DateDumper(DateDumper):
+    """Writes the ends of Python's calendar as infinite dates."""
+
+    def dump(self, obj: dt.date) -> Any:
+        if obj == dt.date.max:
+            return b"infinity"
+        if obj == dt.date.min:
+            return b"-infinity"
+        return super().dump(obj)
 
 
 class _TimestamptzDumper(DatetimeDumper):
@@ -268,6 +303,8 @@ def _set_up(connection: Connection) -> None:
     """Set what every session of ours needs."""
     connection.adapters.register_loader("timestamptz", _TimestamptzLoader)
     connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
+    connection.adapters.register_loader("date", _DateLoader)
+    connection.adapters.register_dumper(dt.date, _DateDumper)
     # UTC makes `timestamp` columns and dates mean what the contract says; JIT
     # costs more than it gives on statements this short.
     connection.execute(

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.db.connection import Connection, consistent, scalar_of
+from consumer_analytics.db.connection import Connection, consistent, named_row, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import extract, job_state, watermark
@@ -23,6 +24,7 @@ from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import BadRows, CustomerExtract, Run, RunSummary
 from consumer_analytics.etl.plan import Plan, plan_run
 from consumer_analytics.etl.restate import restate
+from consumer_analytics.etl.shape import LONGEST_TYPE
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -88,7 +90,7 @@ def _load(
             held_back_by=run.held_back_by,
             corrections=written.corrections,
             not_recountable=not_recountable(plan),
-            bad_rows=_bad_rows(connection, settings, written, customers),
+            bad_rows=_bad_rows(connection, settings, plan, written, customers),
             seconds=dict(seconds),
         )
         _finish(connection, run, plan, mark, summary)
@@ -110,10 +112,14 @@ def _finish(
             {"at": run.requested_at, "key": run.run_key, "source": run.snapshot_source},
         )
     document = Jsonb(summary.as_json())
+    # One that was set by hand to beyond what is processed would say what is not so.
+    advances = run.reached_at > plan.job_state.processed_through
     connection.execute(
         query("etl/load/watermark-advance"),
         {
-            "to": max(mark.last_processed_timestamp, run.reached_at),
+            "to": run.reached_at
+            if advances
+            else max(mark.last_processed_timestamp, run.reached_at),
             "records": summary.new_events + summary.new_customers,
             "summary": document,
         },
@@ -129,17 +135,37 @@ def _events_in_windows(connection: Connection, plan: Plan) -> int:
 
 
 def _bad_rows(
-    connection: Connection, settings: Settings, written: Written, customers: CustomerExtract
+    connection: Connection,
+    settings: Settings,
+    plan: Plan,
+    written: Written,
+    customers: CustomerExtract,
 ) -> BadRows:
     """Return the kinds of rows that the contract tolerates but wants told."""
-    unattributed, untyped, future = connection.execute(
-        query("etl/load/rows-bad", settings.source_schema)
-    ).fetchone() or (0, 0, 0)
+    rows = named_row(
+        connection,
+        query("etl/load/rows-bad", settings.source_schema),
+        schema=settings.source_schema,
+        longest=LONGEST_TYPE,
+    )
     return BadRows(
-        unattributed_events=unattributed,
-        untyped_events=untyped,
-        future_events=future,
+        **rows,
+        **_bad_lifecycle_events(connection, settings, plan),
         unknown_consumers=written.unknown_consumers,
         unattributed_customers=customers.unattributed_customers,
         future_customers=customers.future_customers,
     )
+
+
+def _bad_lifecycle_events(connection: Connection, settings: Settings, plan: Plan) -> dict[str, int]:
+    """Count lifecycle events that say nothing of any customer, of those that the run has read."""
+    if not plan.ranges:
+        return {}
+    ranges = sql.SQL(" or ").join(
+        sql.SQL("(created_at >= {}::timestamptz and created_at < {}::timestamptz)").format(
+            stretch.lower, stretch.upper
+        )
+        for stretch in plan.ranges
+    )
+    statement = query("etl/load/rows-lifecycle", settings.source_schema, ranges=ranges)
+    return named_row(connection, statement)

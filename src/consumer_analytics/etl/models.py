@@ -101,7 +101,16 @@ class BadRows:
     Attributes:
         unattributed_events: events without a consumer.
         untyped_events: events without a type.
+        events_of_long_types: events whose type is so long that they are counted under
+            another name.
         future_events: events whose instant lies in the future.
+        undated_events: events without a time; they count nowhere.
+        undated_customers: customers whose row has no time.
+        undated_consumers: consumers whose row has no time.
+        lifecycle_events_without_customer: events read by the run that tell of a customer's
+            life and not of whose.
+        unreadable_lifecycle_events: events read by the run whose payload does not say what
+            they are to tell.
         unknown_consumers: who is mentioned and not registered.
         unattributed_customers: customers without a consumer.
         future_customers: customers whose creation lies in the future.
@@ -109,7 +118,13 @@ class BadRows:
 
     unattributed_events: int = 0
     untyped_events: int = 0
+    events_of_long_types: int = 0
     future_events: int = 0
+    undated_events: int = 0
+    undated_customers: int = 0
+    undated_consumers: int = 0
+    lifecycle_events_without_customer: int = 0
+    unreadable_lifecycle_events: int = 0
     unknown_consumers: tuple[str, ...] = ()
     unattributed_customers: int = 0
     future_customers: int = 0

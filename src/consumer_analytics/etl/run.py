@@ -42,6 +42,7 @@ def open_run(
     at: dt.datetime | None,
     run_key: str | None = None,
     source: str = "cli_etl",
+    named: bool = False,
     notify: Notify = _silent,
 ) -> Run:
     """Open a run, or find it open: the first step decides, the others follow.
@@ -55,10 +56,13 @@ def open_run(
         at: the instant to process up to; None for the server's now.
         run_key: the same for all steps and tries of a run.
         source: provenance for the snapshots.
+        named: whether a person names the instant; a schedule's tick may be from before
+            the first row, and writes zeros.
         notify: told what the run waits for.
 
     Raises:
-        UsageError: the instant lies in the future.
+        UsageError: the instant lies in the future; or before the first row, though a
+            person names it.
         SchemaError: the schema is not this version's.
         SourceError: a source table is missing or lacks a column.
         HoldbackBlindError: this login cannot see other transactions.
@@ -71,6 +75,8 @@ def open_run(
         raise UsageError(
             f"{requested.isoformat()} lies in the future; the server's clock says {now.isoformat()}"
         )
+    if named:
+        _require_rows_until(connection, settings, requested)
     key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
     # One step opens, the others wait for it.
     with locks.held(connection, Lock.RUN, f"open {key}"):
@@ -93,6 +99,26 @@ def open_run(
         except psycopg.errors.LockNotAvailable:
             # A run at work holds the watermark's row until it ends.
             raise locks.busy(connection, settings) from None
+
+
+def _require_rows_until(connection: Connection, settings: Settings, at: dt.datetime) -> None:
+    """Check that there is anything to say of an instant that a person has named.
+
+    A snapshot of a mistyped year would stand before all others, in every chart.
+
+    Raises:
+        UsageError: it lies before the first row that is or was there.
+    """
+    if scalar_of(
+        connection, "etl/run/rows-until", {"at": at}, source_schema=settings.source_schema
+    ):
+        return
+    first = scalar_of(connection, "etl/run/rows-first", source_schema=settings.source_schema)
+    if first is not None:
+        raise UsageError(
+            f"{at.isoformat()} lies before the first row, of {first.isoformat()}: "
+            "there is nothing to write; name a later instant"
+        )
 
 
 def _record(
@@ -158,6 +184,7 @@ def run(
     at: dt.datetime | None = None,
     run_key: str | None = None,
     source: str = "cli_etl",
+    named: bool = False,
     notify: Notify = _silent,
 ) -> RunSummary:
     """Do a whole run in this session: without steps to share it, the load extracts.
@@ -169,7 +196,13 @@ def run(
     opened: Run | None = None
     try:
         opened = open_run(
-            connection, settings, at=at, run_key=run_key, source=source, notify=notify
+            connection,
+            settings,
+            at=at,
+            run_key=run_key,
+            source=source,
+            named=named,
+            notify=notify,
         )
         return load.load(connection, settings, opened, notify)
     except UsageError:

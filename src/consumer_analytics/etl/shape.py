@@ -14,6 +14,8 @@ from psycopg import sql
 
 #: More event types, or statuses, than this get rows instead of columns.
 MOST_COLUMNS = 40
+#: Longer event types are counted under another name: see the fragment `event_type_name`.
+LONGEST_TYPE = 200
 #: The sum of a bigint as one: see migration 14.
 TOTAL: LiteralString = "consumer_analytics_internal.total"
 #: Without these two there is no snapshot.
@@ -53,6 +55,11 @@ class Shape:
 def _length_first(name: str) -> tuple[int, bytes]:
     encoded = name.encode()
     return len(encoded), encoded
+
+
+def is_long(event_type: str) -> bool:
+    """Tell whether events are counted under this name for what they are called themselves."""
+    return len(event_type) > LONGEST_TYPE
 
 
 def shape_of(types: Iterable[str], statuses: Iterable[str]) -> Shape:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from consumer_analytics.errors import ImportRefusedError, UsageError
 from consumer_analytics.etl.sources import SOURCES
@@ -28,9 +28,29 @@ LONGEST_FIELD = 16 * 1024 * 1024
 _BATCH_BYTES = 32 * 1024
 _BATCH_ROWS = 256
 _SHOWN_CHARACTERS = 80
+#: From how much of two names in common on one is taken for the other, mistyped: below it are
+#: columns that people have besides, such as `created_by`.
+_ALIKE = 0.8
 _GZIP_MAGIC = b"\x1f\x8b"
-# PostgreSQL would take `now`, `infinity` and `01/02/2025` for times as well.
-_hyphens_of_date = itemgetter(slice(4, 8, 3))
+_BYTE_ORDER_MARK = "\ufeff".encode()
+#: What a time looks like, for Python and for PostgreSQL. PostgreSQL's own reading takes far more:
+#: `now`, `01/02/2025`, `12:00 PM`, `Monday`, and zones by names that mean one thing here and
+#: another there (`IST`), or the opposite of what they say (`UTC+2` is two hours behind UTC).
+TIME = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[Tt ](?:[01][0-9]|2[0-4]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+    r"(?: ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)| UTC)?)? *"
+)
+_is_time = re.compile(TIME).fullmatch
+#: Times that differ in their digits look the same; whether such a day and hour are there is
+#: PostgreSQL's to say, but it would take the second 60 for the next minute.
+_DIGITS = str.maketrans("123456789", "000000000")
+_SECOND_60 = ":60"
+#: Where a quote stands behind a backslash: in a field that has ended there for a CSV reader.
+_ESCAPED_QUOTE = re.compile(r'\\"(?!")')
+ESCAPED_QUOTES = (
+    'its quotes are escaped by backslashes, as Spark writes them; in CSV they are doubled ("")'
+)
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -128,24 +148,26 @@ class CsvFile:
         size: bytes on disk.
     """
 
-    def __init__(self, path: Path, table: str, raw: BinaryIO) -> None:
+    def __init__(self, path: Path, table: str, raw: io.BufferedReader) -> None:
         """Read the header; use `opened`, which closes what it opens."""
         self.name = path.name
         self.table = table
         self._raw = raw
         self.size = path.stat().st_size
-        stream: BinaryIO = raw
+        stream = raw
         magic = raw.read(2)
         raw.seek(0)
         if self.name.endswith(".gz"):
             if magic and magic != _GZIP_MAGIC:
                 raise self._refused("is not gzip, whatever its name says")
-            stream = cast("BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=raw), 256 * 1024))
+            unpacked = cast("io.RawIOBase", gzip.GzipFile(fileobj=raw))
+            stream = io.BufferedReader(unpacked, 256 * 1024)
         elif magic == _GZIP_MAGIC:
             raise self._refused(f"is gzip; name it {self.name}.gz")
+        self._pass_byte_order_marks(stream)
         # What is not UTF-8 comes through as lone surrogates, to be told by line.
-        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
-        self._reader = csv.reader(text, strict=True)
+        self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+        self._reader = csv.reader(self._text, strict=True)
         self._header = self._read_header()
         self._next_line = self._reader.line_num + 1
         known = SOURCES[table]
@@ -154,6 +176,14 @@ class CsvFile:
 
     def _refused(self, reason: str, line: int | None = None) -> ImportRefusedError:
         return ImportRefusedError([ImportProblem(self.name, line, None, reason)])
+
+    def _pass_byte_order_marks(self, stream: io.BufferedReader) -> None:
+        """Read over what a file begins with: none, one, or one before another's."""
+        try:
+            while stream.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
+                stream.read(len(_BYTE_ORDER_MARK))
+        except (EOFError, zlib.error, OSError) as error:
+            raise self._refused(self._damage(error), 1) from None
 
     def _read_header(self) -> list[str]:
         try:
@@ -178,7 +208,14 @@ class CsvFile:
                 raise self._refused("the header is not UTF-8; save the file as UTF-8", 1)
             if len(header) == 1 and re.search(r"[;\t|]", header[0]):
                 hint = "; fields must be separated by commas"
+            close = _nearly(header, self.table)
+            if close and not hint:
+                hint = "; " + ", ".join(f"{shown(one)} must read {name}" for name, one in close)
             raise self._refused(f"no column {', '.join(missing)}; the header has {names}{hint}", 1)
+        if close := _nearly(header, self.table):
+            # Left out in silence, its table's default would stand for what the file says.
+            told = ", ".join(f"{shown(one)!r} is nearly {name}" for name, one in close)
+            raise self._refused(f"the header's {told}; name it so, or leave it out", 1)
         return header
 
     @staticmethod
@@ -213,6 +250,7 @@ class CsvFile:
         pick = _picker(places, width)
         kinds = SOURCES[self.table]
         times = [self._header.index(n) for n in self.columns if kinds[n].kind == "timestamptz"]
+        looks: set[str] = set()
         reader = self._reader
         count = 1
         try:
@@ -223,9 +261,7 @@ class CsvFile:
                 if self._next_line - line != len(rows) or set(map(len, rows)) != {width}:
                     lines, rows = self._placed(rows, line)
                 for place in times:
-                    values = filter(None, map(itemgetter(place), rows))
-                    if not set(map(_hyphens_of_date, values)) <= {"--"}:
-                        raise DoubtError
+                    _require_times(list(filter(None, map(itemgetter(place), rows))), looks)
                 batch = _encoded(lines, rows if pick is None else list(map(pick, rows)))
                 if batch:
                     yield batch
@@ -257,14 +293,27 @@ class CsvFile:
                 said would mislead.
         """
         places = {name: self._header.index(name) for name in self.columns}
+        before = self._reader.line_num
+        latest = ""
+
+        def lines() -> Iterator[str]:
+            nonlocal latest
+            for text in self._text:
+                latest = text
+                yield text
+
+        reader = csv.reader(lines(), strict=True)
         while True:
-            line = self._reader.line_num + 1
+            line = before + reader.line_num + 1
             try:
-                row = next(self._reader)
+                row = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield line, ImportProblem(self.name, line, None, self._damage(error))
+                reason = self._damage(error)
+                if _ESCAPED_QUOTE.search(latest):
+                    reason += f"; {ESCAPED_QUOTES}"
+                yield line, ImportProblem(self.name, line, None, reason)
                 return
             except (EOFError, zlib.error, OSError) as error:
                 raise self._refused(self._damage(error), line) from None
@@ -277,7 +326,8 @@ class CsvFile:
             return ImportProblem(
                 self.name, line, None, f"{fields}, but the header has {len(self._header)}"
             )
-        if [field.strip() for field in row] == self._header:
+        # Of files that were put one behind the other.
+        if [field.strip().lstrip("\ufeff") for field in row] == self._header:
             return ImportProblem(self.name, line, None, "the header again")
         for name in self.columns:
             value = row[self._header.index(name)]
@@ -288,6 +338,46 @@ class CsvFile:
             except UnicodeEncodeError:
                 return ImportProblem(self.name, line, name, "not UTF-8", shown(value))
         return None
+
+
+def _require_times(values: list[str], looks: set[str]) -> None:
+    """Check that values look like times, by what sorts of them there are.
+
+    Args:
+        values: none of them empty.
+        looks: of times, as far as they are known; added to.
+
+    Raises:
+        DoubtError: one does not.
+    """
+    text = "\n".join(values)
+    found = text.translate(_DIGITS).split("\n")
+    unseen = set(found) - looks
+    if _SECOND_60 in text or len(found) > max(len(values), 1):
+        raise DoubtError
+    if values and not all(map(_is_time, unseen)):
+        raise DoubtError
+    looks |= unseen
+
+
+def _nearly(header: Sequence[str], table: str) -> list[tuple[str, str]]:
+    """Return a table's columns that a header lacks, each with what was probably meant for it."""
+    known = SOURCES[table]
+    others = {_plain(name): name for name in header if name not in known and _plain(name)}
+    close: list[tuple[str, str]] = []
+    for name in known:
+        if name in header:
+            continue
+        # `payload` for payload_json, `created` for created_at.
+        begins = [one for one in others if name.startswith(f"{one}_")]
+        alike = difflib.get_close_matches(_plain(name), others, n=1, cutoff=_ALIKE)
+        close.extend((name, others.pop(one)) for one in (alike or begins)[:1])
+    return close
+
+
+def _plain(name: str) -> str:
+    """Return a column's name without case and signs."""
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _picker(places: list[int], width: int) -> Callable[[list[str]], Sequence[str]] | None:

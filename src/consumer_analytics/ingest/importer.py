@@ -9,6 +9,7 @@ out by reading again, slowly.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,9 @@ _REASONS = {
     "jsonb": "not JSON",
     "text": "not text that this database can hold",
 }
+#: Zones by their names, `PM`, `BC`: what PostgreSQL knows and nobody can be sure of.
+_TIME_AND_WORDS = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*[^\W\d_Zz]", re.DOTALL)
+_LOAD = "fill the table by other means, or offer a file that says the same"
 #: What a row may be refused with by the user's own table.
 _REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.RaiseException)
 
@@ -116,8 +120,10 @@ class _Stage:
         path: the file.
         table: the source table.
         columns: those of the file that the table takes.
-        insertable: the columns' expressions in the source table's types.
-        defaulted: columns in which nothing stands for the default.
+        insertable: the columns' expressions in the source table's types; not of those
+            that the table generates.
+        defaulted: columns in which nothing stands for the default, or for what is generated.
+        generated: columns that the table works out itself, from others.
         report: what is reported in the end.
         all_new_until: page up to which all rows were inserted.
     """
@@ -128,6 +134,7 @@ class _Stage:
     columns: list[str]
     insertable: dict[str, sql.Composable]
     defaulted: frozenset[str]
+    generated: list[str]
     report: TableReport
     all_new_until: int = 0
 
@@ -234,7 +241,8 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
         file.table,
         [name for name in file.columns if name in taken],
         {},
-        frozenset(name for name, target in taken.items() if target.default),
+        frozenset(name for name, one in taken.items() if one.default or one.generated),
+        [name for name in file.columns if name in taken and taken[name].generated],
         TableReport(file.table, file.name),
     )
     stage.report.ignored_columns = [*file.ignored, *(n for n in file.columns if n not in taken)]
@@ -243,8 +251,10 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
         value = sql.SQL("{}::{}").format(sql.Identifier("staged", name), sql.SQL(target.type))
         if target.default:
             value = sql.SQL("coalesce({}, {})").format(value, sql.SQL(target.default))
-        stage.insertable[name] = value
-    if file.table == "consumers" and "created_at" not in stage.columns:
+        if not target.generated:
+            stage.insertable[name] = value
+    always = file.table == "consumers" and "created_at" not in stage.columns
+    if always and not taken["created_at"].generated:
         stage.insertable["created_at"] = sql.SQL(_ALWAYS)
     _create(connection, stage.name, file, typed=True)
     return stage
@@ -257,10 +267,12 @@ class TargetColumn:
     Attributes:
         type: what values are cast to.
         default: what fills a gap; None where the column may be empty, or has no default.
+        generated: whether the table works it out itself, and takes no value for it.
     """
 
     type: str
     default: str | None
+    generated: bool
 
 
 def table_columns(
@@ -269,8 +281,8 @@ def table_columns(
     """Return a source table's columns, by name."""
     target = sql.Identifier(source_schema, table).as_string(connection)
     return {
-        name: TargetColumn(column_type, default)
-        for name, column_type, default in connection.execute(
+        name: TargetColumn(column_type, default, generated)
+        for name, column_type, default, generated in connection.execute(
             query("ingest/importer/columns"), {"table": target}
         )
     }
@@ -372,14 +384,24 @@ def _problems(connection: Connection, file: CsvFile) -> tuple[list[ImportProblem
         if name in file.columns
     )
     refusals = connection.execute(
-        query("ingest/importer/refusals", stage=stage, fields=fields), {"limit": MOST_PROBLEMS}
+        query("ingest/importer/refusals", stage=stage, fields=fields),
+        {"limit": MOST_PROBLEMS, "time": f"^({csv_reader.TIME})$"},
     ).fetchall()
     for line, name, value, kind, _ in refusals:
-        reason = "a value is required" if value is None else _REASONS[kind]
+        reason = "a value is required" if value is None else _reason(kind, value)
         seen = None if value is None else csv_reader.shown(value)
         problems.append(ImportProblem(file.name, line, name, reason, seen))
     problems.sort(key=lambda problem: problem.line or 0)
     return problems[:MOST_PROBLEMS], total + (refusals[0][-1] if refusals else 0)
+
+
+def _reason(kind: str, value: str) -> str:
+    """Say why a value is refused."""
+    if kind == "jsonb" and value.lstrip(" [{").startswith('\\"'):
+        return f"{_REASONS[kind]}: {csv_reader.ESCAPED_QUOTES}"
+    if kind == "timestamptz" and _TIME_AND_WORDS.match(value):
+        return f"{_REASONS[kind]}; behind its digits there may be Z, or an offset such as +02:00"
+    return _REASONS[kind]
 
 
 # -- from the stages to the source tables --------------------------------------
@@ -402,6 +424,11 @@ def _insert(connection: Connection, stage: _Stage, progress: Progress) -> None:
                     statement = stage.query(ways[0])
                     values = named(statement, _slice(first, last))
                     added = connection.execute(statement, values).rowcount
+            except psycopg.errors.GeneratedAlways as error:
+                # Of a view, which does not say so of its columns.
+                raise ImportRefusedError(
+                    [ImportProblem(report.file, 1, None, f"{error.diag.message_primary}; {_LOAD}")]
+                ) from None
             except _REFUSALS as error:
                 if len(ways) == 1 or not isinstance(error, psycopg.errors.UniqueViolation):
                     _refuse_row(connection, stage, first, last, error)
@@ -413,9 +440,37 @@ def _insert(connection: Connection, stage: _Stage, progress: Progress) -> None:
         progress(
             f"inserting {stage.table}", report.rows_read * min(last, of) // of, report.rows_read
         )
+    if stage.generated and report.inserted:
+        _require_generated(connection, stage)
     if report.inserted < report.rows_read:
         _account(connection, stage)
     report.seconds = round(report.seconds + time.monotonic() - started, 3)
+
+
+def _require_generated(connection: Connection, stage: _Stage) -> None:
+    """Check that what a table works out for itself is what the file says.
+
+    Raises:
+        ImportRefusedError: it is not, of some rows.
+    """
+    problems: list[ImportProblem] = []
+    total = 0
+    for name in stage.generated:
+        statement = stage.query(
+            "ingest/importer/generated-otherwise",
+            column=sql.Identifier(name),
+            kind=sql.SQL(SOURCES[stage.table][name].kind),
+        )
+        values = {"all_new_until": f"({min(stage.all_new_until, _LAST_PAGE)},0)"}
+        rows = connection.execute(statement, {**values, "limit": MOST_PROBLEMS}).fetchall()
+        for line, said, made, _ in rows:
+            reason = f"table {stage.table} works this column out itself, as {made!r}; {_LOAD}"
+            problems.append(
+                ImportProblem(stage.report.file, line, name, reason, csv_reader.shown(said))
+            )
+        total += rows[0][-1] if rows else 0
+    if problems:
+        raise ImportRefusedError(problems[:MOST_PROBLEMS], total)
 
 
 def _slices(connection: Connection, stage: _Stage) -> Iterator[tuple[int, int, int]]:
@@ -547,7 +602,10 @@ def _touch(connection: Connection, stages: list[_Stage]) -> int:
             "all_new_until": f"({min(stage.all_new_until, _LAST_PAGE)},0)",
             "processed_through": processed_through,
         }
-        created_at = sql.SQL("{}::timestamptz").format(stage.insertable["created_at"])
+        created_at = sql.SQL("{}::timestamptz").format(
+            # One that the table works out is as the file has it.
+            stage.insertable.get("created_at", sql.Identifier("staged", "created_at"))
+        )
         arrived = [stage.query("ingest/importer/arrived", created_at=created_at)]
         if {"customer_id", "event_type"} <= set(stage.columns):
             arrived.append(stage.query("ingest/importer/arrived-lifecycle"))

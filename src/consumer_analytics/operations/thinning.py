@@ -21,6 +21,7 @@ from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
+_MICROSECOND = dt.timedelta(microseconds=1)
 #: Instants thinned in one transaction.
 _AT_ONCE = 200
 _TABLES = ("public.consumer_analytics", "public.consumer_analytics_revisions")
@@ -97,12 +98,12 @@ class Policy:
         """Return which of the instants stay, ascending.
 
         Of each period the last stays, one of the whole system before one of some consumers
-        only.
+        only, and of two midnights the first.
         """
         horizons = [(self.horizon(stage, now), stage) for stage in reversed(self.stages)]
         # By the stage and the first day of its period; by themselves what no stage thins.
         last: dict[object, SnapshotInstant] = {}
-        for one in sorted(there, key=lambda one: (one.is_whole, one.at)):
+        for one in sorted(there, key=self._rank):
             stage = next((stage for horizon, stage in horizons if one.at <= horizon), None)
             if stage is None:
                 last[one.at] = one
@@ -110,6 +111,13 @@ class Policy:
                 day = days.day_ended_by(one.at, self.zone)
                 last[stage, stage.period.first_day(day)] = one
         return sorted(last.values(), key=lambda one: one.at)
+
+    def _rank(self, one: SnapshotInstant) -> tuple[bool, dt.datetime]:
+        """Return what is the greater, the rather an instant stands for its period."""
+        at = one.at
+        if days.is_second_midnight(at, self.zone):
+            at = days.start_of_day(days.day_of(at, self.zone), self.zone) - _MICROSECOND
+        return one.is_whole, at
 
     def kept_of_new(self, a_day: float, ahead: int) -> float:
         """Return how many of the snapshots of the days ahead will be kept at their end.

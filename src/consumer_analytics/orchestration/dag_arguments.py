@@ -8,14 +8,31 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from airflow.sdk import CronTriggerTimetable
+
 from consumer_analytics.calendar import days
 from consumer_analytics.orchestration import alerts
-from consumer_analytics.settings import settings
+from consumer_analytics.settings import TIMELESS_SCHEDULES, settings
 
 
 def start_date() -> dt.datetime:
     """Return from when on schedules count, in the zone in which their days begin."""
     return days.midnight(settings().start_date, settings().zone)
+
+
+def timetable(expression: str) -> CronTriggerTimetable | str:
+    """Return what makes a DAG's runs: each at a tick of a cron expression, and for that tick.
+
+    By name: what a bare expression means is Airflow's `[scheduler] create_cron_data_intervals` to
+    say. Where that is on, as in installations that came from Airflow 2, a run is for the tick
+    before, and its snapshot would always be a period behind.
+
+    Args:
+        expression: as a setting has it; one that is no cron expression is Airflow's own.
+    """
+    if expression in TIMELESS_SCHEDULES:
+        return expression
+    return CronTriggerTimetable(expression, timezone=settings().timezone)
 
 
 def shared(**default_args: Any) -> dict[str, Any]:

@@ -135,6 +135,43 @@ def test_times(cli: Any, text: str, says: str) -> None:
     assert result.exit_code == 2
 
 
+def test_an_instant_from_before_the_first_row_is_refused_where_a_person_names_it(
+    cli: Any, database: Any
+) -> None:
+    # Of an empty database zeros can be said.
+    assert cli("run", "--as-of", "2025-01-01").exit_code == 0
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), gen_random_uuid(), 'login', '2025-03-01 12:00')"
+    )
+    refused = cli("run", "--as-of", "1960-01-01")
+    assert refused.exit_code == 2
+    assert one_line(refused) == (
+        "error: 1960-01-01T00:00:00+00:00 lies before the first row, of "
+        "2025-03-01T12:00:00+00:00: there is nothing to write; name a later instant"
+    )
+    assert cli("run", "--as-of", "2025-02-28").exit_code == 2
+    # Its snapshot is there: it is restated.
+    assert cli("run", "--as-of", "2025-01-01").exit_code == 0
+    assert cli("run", "--as-of", "2025-03-01T12:00:00Z").exit_code == 0
+    assert cli("run", "--as-of", "2025-03-02").exit_code == 0
+    # What was counted and is gone was there.
+    database.execute("delete from customer_events")
+    assert "first row" not in cli("run", "--as-of", "2025-03-01T18:00:00Z").stderr
+    assert cli("run", "--as-of", "1960-01-01").exit_code == 2
+    assert database.rows(
+        "select snapshot_timestamp::text from consumer_analytics where consumer_id is null "
+        "order by 1"
+    ) == [
+        (f"{stamp}+00",)
+        for stamp in (
+            "2025-01-01 00:00:00",
+            "2025-03-01 12:00:00",
+            "2025-03-02 00:00:00",
+        )
+    ]
+
+
 def test_a_watermark_is_not_moved_without_a_yes(cli: Any, database: Any) -> None:
     before = database.rows("select * from etl_job_watermarks")
     for answer in ("n\n", ""):

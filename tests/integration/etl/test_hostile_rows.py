@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import uuid
 from typing import Any
 
+import pytest
 from tests.support import oracle
 
 from consumer_analytics.db.connection import connected
@@ -25,7 +28,7 @@ STRINGS = [
     '{"json": [1, null]}',
     "null",
     "NaN",
-    "x" * 500,
+    "x" * 200,
 ]
 
 
@@ -121,6 +124,8 @@ def test_bad_rows_of_every_kind_are_counted_and_told_and_stop_nothing(
             "unattributed_events": 2,
             "untyped_events": 4,
             "future_events": 1,
+            "unreadable_lifecycle_events": 1,
+            "lifecycle_events_without_customer": 1,
             "unknown_consumers": [str(unknown)],
             "unattributed_customers": 1,
             "future_customers": 1,
@@ -146,6 +151,236 @@ def test_bad_rows_of_every_kind_are_counted_and_told_and_stop_nothing(
     told = cli("run").stderr
     assert "unattributed events: 2" in told
     assert f"unknown consumers: 1: {unknown}" in told
+
+
+def long_type(beginning: str) -> str:
+    """Return a type that no index takes: 6,000 characters that do not compress."""
+    text = "".join(hashlib.sha512(f"{beginning}{n}".encode()).hexdigest() for n in range(47))
+    return (beginning * 200)[:200] + text[:5800]
+
+
+def test_types_of_any_length_are_counted_under_one_name_by_every_command(
+    database: Any, cli: Any
+) -> None:
+    # One is too long by a character, one is what another is counted as.
+    types = [long_type("a"), long_type("ä"), "y" * 201, "y" * 200]
+    names = [
+        f"{kind[:200]} #{hashlib.sha256(kind.encode()).hexdigest()[:16]}" for kind in types[:3]
+    ]
+    types.append(names[0])
+    names += ["y" * 200, f"{names[0][:200]} #{hashlib.sha256(names[0].encode()).hexdigest()[:16]}"]
+    tenant = uuid.UUID(int=1)
+    with database.connect() as connection:
+        for day in range(1, 6):
+            for count, kind in enumerate([*types, "login"], 1):
+                for _ in range(count):
+                    connection.execute(
+                        "insert into customer_events (event_id, consumer_id, event_type, "
+                        "created_at) values (%s, %s, %s, %s)",
+                        [uuid.uuid4(), tenant, kind, dt.datetime(2025, 1, day, 12, tzinfo=dt.UTC)],
+                    )
+    summary = cli("run", "--as-of", "2025-01-03", "--json").json
+    assert summary["bad_rows"]["events_of_long_types"] == 2 * (1 + 2 + 3 + 5)
+    for command in (
+        # Days that are known, days that are not, days that are cut.
+        ("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-06"),
+        ("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-06"),
+        ("run", "--as-of", "2025-01-04T18:00:00Z"),
+        ("sweep", "--days", "30"),
+        ("audit",),
+        ("status",),
+    ):
+        done = cli(*command)
+        assert done.exit_code == 0, (command, done.stdout[-500:], done.stderr[-500:])
+    for at, by_type in database.rows(
+        "select snapshot_timestamp, metrics_json -> 'events_by_type' from consumer_analytics "
+        "where consumer_id is not null"
+    ):
+        days = (at + dt.timedelta(hours=12)).day - 1
+        assert by_type == {
+            name: days * count for count, name in enumerate([*names, "login"], 1) if days
+        }
+    assert database.rows("select count(*) from consumer_analytics_revisions") == [(0,)]
+    with database.connect() as connection:
+        at = dt.datetime(2025, 1, 4, 18, tzinfo=dt.UTC)
+        stored = oracle.without_window(oracle.stored(connection, at))
+        assert stored == oracle.without_window(oracle.snapshot(oracle.Sources(connection), at))
+
+
+def test_a_long_status_is_a_status(database: Any, cli: Any) -> None:
+    status = long_type("s")
+    tenant, customer = uuid.UUID(int=1), uuid.UUID(int=2)
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (%s, %s, %s, '2025-01-01 12:00')",
+        [customer, tenant, "ACTIVE"],
+    )
+    database.execute(
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) values (gen_random_uuid(), %s, %s, 'customer_status_change', "
+        "%s, '2025-01-03 12:00')",
+        [customer, tenant, json.dumps({"old_status": status, "new_status": "ACTIVE"})],
+    )
+    for command in (
+        ("run", "--as-of", "2025-01-03"),
+        ("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-05"),
+        ("sweep", "--days", "30"),
+        ("audit",),
+        ("status",),
+    ):
+        done = cli(*command)
+        assert done.exit_code == 0, (command, done.stdout[-500:], done.stderr[-500:])
+    assert database.rows(
+        "select snapshot_timestamp::date::text, metrics_json -> 'customers_by_status' "
+        "from consumer_analytics where consumer_id is not null order by 1"
+    ) == [
+        ("2025-01-02", {status: 1}),
+        ("2025-01-03", {status: 1}),
+        ("2025-01-04", {"ACTIVE": 1}),
+        ("2025-01-05", {"ACTIVE": 1}),
+    ]
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_rows_without_a_time_are_told_and_count_nowhere(
+    database: Any, cli: Any, capture: bool
+) -> None:
+    tenant, undated, born = (uuid.UUID(int=number) for number in (1, 2, 3))
+    for table in ("consumers", "customers", "customer_events"):
+        database.execute(f"alter table {table} alter created_at drop not null")
+    if capture:
+        assert cli("capture", "enable").exit_code == 0
+        assert cli("run", "--as-of", "2025-01-02").exit_code == 0
+    database.execute(
+        f"""
+        insert into consumers (consumer_id, created_at) values ('{undated}', null);
+        insert into customers (customer_id, consumer_id, status, created_at) values
+            ('{undated}', '{tenant}', 'ACTIVE', null),
+            ('{born}', '{tenant}', 'ACTIVE', '2025-01-01');
+        insert into customer_events (event_id, consumer_id, event_type, created_at) values
+            (gen_random_uuid(), '{tenant}', 'login', null),
+            (gen_random_uuid(), '{tenant}', 'login', null),
+            (gen_random_uuid(), '{tenant}', 'login', '2025-01-01')
+        """
+    )
+    done = cli("run", "--as-of", "2025-01-03", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.json["bad_rows"] == {
+        "undated_events": 2,
+        "undated_customers": 1,
+        "undated_consumers": 1,
+        "unknown_consumers": [str(tenant)],
+    }
+    for command in (
+        ("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-05"),
+        ("sweep", "--days", "30"),
+        ("audit",),
+    ):
+        done = cli(*command)
+        assert done.exit_code == 0, (command, done.stdout, done.stderr)
+    assert (
+        database.rows(
+            "select consumer_id, metrics_json -> 'total_events', metrics_json -> 'total_customers' "
+            "from consumer_analytics where consumer_id is not null"
+        )
+        == [(tenant, 1, 1)] * 4
+    )
+    found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
+    assert found["source-times"]["verdict"] == "warning"
+    assert "2 rows of customer_events" in str(found["source-times"])
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_rows_that_are_given_a_time_count_from_then_on(
+    database: Any, cli: Any, capture: bool
+) -> None:
+    """And no longer, where it is taken from them."""
+    tenant = uuid.UUID(int=1)
+    for table in ("consumers", "customers", "customer_events"):
+        database.execute(f"alter table {table} alter created_at drop not null")
+    database.execute(
+        f"""
+        insert into consumers (consumer_id, created_at) values ('{tenant}', '2025-01-01');
+        insert into customers (customer_id, consumer_id, status, created_at)
+        values ('{tenant}', '{tenant}', 'ACTIVE', null);
+        insert into customer_events (event_id, consumer_id, event_type, created_at)
+        values ('{tenant}', '{tenant}', 'login', null),
+            -- By the day before it shows that nothing was purged.
+            (gen_random_uuid(), '{tenant}', 'login', '2025-01-01 12:00')
+        """
+    )
+    if capture:
+        assert cli("capture", "enable").exit_code == 0
+    figures = (
+        "select metrics_json -> 'total_events', metrics_json -> 'total_customers' "
+        "from consumer_analytics where consumer_id is not null order by snapshot_timestamp"
+    )
+    assert cli("run", "--as-of", "2025-01-03").exit_code == 0
+    assert database.rows(figures) == [(1, 0)]
+    for stamp, right in (("'2025-01-02'", (2, 1)), ("null", (1, 0))):
+        database.execute(
+            f"update customers set created_at = {stamp}; "
+            f"update customer_events set created_at = {stamp} where event_id = '{tenant}'"
+        )
+        step = ("run", "--as-of", "2025-01-04") if capture else ("sweep", "--days", "30")
+        done = cli(*step)
+        assert done.exit_code == 0, done.stderr
+        assert set(database.rows(figures)) == {right}
+        done = cli("audit")
+        assert done.exit_code == 0, done.stdout
+
+
+UNREADABLE = {
+    "doubled": json.dumps(json.dumps({"old_status": "NEW", "new_status": "ACTIVE"})),
+    "array": '[{"old_status": "NEW"}]',
+    "null": "null",
+    "number": "7",
+    "no old status": '{"new_status": "ACTIVE"}',
+    "empty": "{}",
+}
+
+
+def test_lifecycle_events_that_cannot_be_read_are_passed_over_and_told(
+    database: Any, cli: Any
+) -> None:
+    tenant, customer, other = (uuid.UUID(int=number) for number in (1, 2, 3))
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (%s, %s, 'ACTIVE', '2025-01-01')",
+        [customer, tenant],
+    )
+    add = (
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) values (%s, %s, %s, %s, %s, '2025-01-03 12:00')"
+    )
+    for number, payload in enumerate(UNREADABLE.values(), 100):
+        database.execute(
+            add, [uuid.UUID(int=number), customer, tenant, "customer_status_change", payload]
+        )
+    # A creation says what it is to say without a status, but not as a string.
+    database.execute(add, [uuid.UUID(int=200), other, tenant, "customer_creation", "{}"])
+    database.execute(add, [uuid.UUID(int=201), other, tenant, "customer_creation", '"{}"'])
+    database.execute(add, [uuid.UUID(int=202), None, tenant, "customer_deletion", "{}"])
+    done = cli("run", "--as-of", "2025-01-03", "--json")
+    assert done.exit_code == 0, done.stderr
+    # What the run has not read it does not tell of.
+    assert done.json["bad_rows"] == {"unknown_consumers": [str(tenant)]}
+    done = cli("run", "--as-of", "2025-01-05", "--json")
+    assert done.json["bad_rows"] == {
+        "unknown_consumers": [str(tenant)],
+        "unreadable_lifecycle_events": len(UNREADABLE) + 1,
+        "lifecycle_events_without_customer": 1,
+    }
+    assert database.rows(
+        "select distinct metrics_json -> 'customers_by_status' from consumer_analytics "
+        "where consumer_id is not null"
+    ) == [({"ACTIVE": 1},)]
+    found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
+    assert found["source-lifecycle"]["verdict"] == "warning"
+    assert str(uuid.UUID(int=100)) in str(found["source-lifecycle"])
+    database.execute("delete from customer_events")
+    found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
+    assert found["source-lifecycle"]["verdict"] == "ok"
 
 
 def test_row_level_security_on_a_source_is_an_error_and_no_silent_undercount(

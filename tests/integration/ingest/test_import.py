@@ -422,6 +422,10 @@ def test_a_lifecycle_event_touches_its_customers_first_day(
 # -- what is refused -----------------------------------------------------------
 
 _NOT_A_TIME = "created_at: not a time such as 2025-10-01T12:00:00Z"
+_BEHIND = "; behind its digits there may be Z, or an offset such as +02:00"
+_ESCAPED = (
+    'its quotes are escaped by backslashes, as Spark writes them; in CSV they are doubled ("")'
+)
 BAD_EVENTS: list[tuple[str, str, str]] = [
     # name, the record, what is told behind `customer_events.csv:4: `
     ("uuid", f"x,{ANNA},{SHOP},login,,2025-03-01", "event_id: not a UUID: 'x'"),
@@ -439,6 +443,76 @@ BAD_EVENTS: list[tuple[str, str, str]] = [
     ("infinity", f"{E3},,,login,,infinity", f"{_NOT_A_TIME}: 'infinity'"),
     ("slashes", f"{E3},,,login,,01/02/2025", f"{_NOT_A_TIME}: '01/02/2025'"),
     ("before Christ", f"{E3},,,login,,2025-01-01 BC", f"{_NOT_A_TIME}: '2025-01-01 BC'"),
+    *(
+        (text, f"{E3},,,login,,{text}", f"{_NOT_A_TIME}{_BEHIND}: '{text}'")
+        for text in (
+            # PostgreSQL takes all of these, some for other than what they say.
+            "2025-10-01 12:00:00 UTC+2",
+            "2025-10-01 12:00:00 GMT+02:00",
+            "2025-10-01 12:00:00 IST",
+            "2025-10-01 12:00:00 CST",
+            "2025-10-01T12:00:00 BST",
+            "2025-10-01 12:00:00 XYZ+3",
+            "2025-10-01T12:00:00[Europe/Berlin]",
+            "2025-10-01T12:00:00+02:00[Europe/Berlin]",
+            "2025-10-01 01:00:00 PM",
+            "2025-10-01 12:00:00UTC",
+            "2025-10-01 12:00:00 utc",
+            "2025-10-01 12:00:00 BC",
+        )
+    ),
+    *(
+        (text, f"{E3},,,login,,{text}", f"{_NOT_A_TIME}: '{text}'")
+        for text in (
+            "2025-10-01 allballs",
+            "2025-10-01 Monday",
+            "Monday 2025-10-01",
+            "today",
+            "epoch",
+            "-infinity",
+            "J2460950",
+            "2025.274",
+            "01-10-2025",
+            "10/01/2025 12:00",
+            "1 Oct 2025",
+            "25-10-01",
+            "02025-10-01",
+            "12025-10-01",
+            "2025-W40-3",
+            "2025-274",
+            "20251001T120000Z",
+            "2025-10-01Z",
+            "2025-10-01T12",
+            "2025-10-01T12:00:00+2",
+            "2025-10-01T12:00:00 +02:00 Z",
+            "2025-10-01T12:00:00+02:60",
+            "2025-10-01T12:00:00+99",
+            "2025-10-01T24:00:01",
+            "2025-10-01T25:00:00",
+            "2025-10-01T12:60:00",
+            # PostgreSQL takes it for the next minute.
+            "2025-10-01T12:00:60Z",
+            "2025-10-01T23:59:60",
+            "0000-01-01",
+            " 2025-10-01",
+            "\uff12025-10-01",
+        )
+    ),
+    (
+        "two times",
+        f'{E3},,,login,,"2025-03-01\n2025-03-01"',
+        f"{_NOT_A_TIME}: '2025-03-01\\n2025-03-01'",
+    ),
+    (
+        "escaped JSON",
+        f'{E3},,,login,{{\\"a\\":1}},2025-03-01',
+        f"payload_json: not JSON: {_ESCAPED}: '{{\\\\\"a\\\\\":1}}'",
+    ),
+    (
+        "escaped and quoted JSON",
+        f'{E3},,,login,"{{\\"a\\":1}}",2025-03-01',
+        f"not CSV: ',' expected after '\"'; {_ESCAPED}",
+    ),
     ("epoch seconds", f"{E3},,,login,,1740787200", f"{_NOT_A_TIME}: '1740787200'"),
     ("JSON", f"{E3},,,login,[a],2025-03-01", "payload_json: not JSON: '[a]'"),
     (
@@ -459,7 +533,8 @@ BAD_EVENTS: list[tuple[str, str, str]] = [
 
 @pytest.mark.both_versions
 def test_a_bad_row_is_told_by_file_line_column_and_reason(database: Database, folder: Path) -> None:
-    heard, expected = {}, {}
+    heard: dict[str, list[str]] = {}
+    expected: dict[str, list[str]] = {}
     for name, record, reason in BAD_EVENTS:
         text = (
             f"{EVENT_COLUMNS}\n"
@@ -472,6 +547,7 @@ def test_a_bad_row_is_told_by_file_line_column_and_reason(database: Database, fo
         heard[name] = told(database, folder)
         expected[name] = [f"customer_events.csv:4: {reason}"]
     assert heard == expected
+    assert len(heard) == len(BAD_EVENTS)
     # With that record right, the others come in.
     write(folder, "customer_events.csv", EVENTS)
     load(database, folder)
@@ -497,6 +573,7 @@ def test_the_first_bad_rows_are_told_and_all_are_counted(database: Database, fol
     assert str(error).endswith("3 fields, but the header has 4 (and 104 more)")
 
 
+_NAME_IT_SO = "name it so, or leave it out"
 HEADERS: list[tuple[str | bytes, str]] = [
     ("", "customers.csv: is empty; its first line must name the columns"),
     ("\n", "customers.csv:1: the first line is blank; it must name the columns"),
@@ -523,6 +600,33 @@ HEADERS: list[tuple[str | bytes, str]] = [
         gzip.compress(CUSTOMERS.encode()),
         "customers.csv: is gzip; name it customers.csv.gz",
     ),
+    *(
+        (
+            CUSTOMERS.replace(name, other, 1),
+            f"customers.csv:1: the header's {other!r} is nearly {name}; {_NAME_IT_SO}",
+        )
+        for name, other in (
+            ("status", "Status"),
+            ("status", "STATUS"),
+            ("status", "statuss"),
+            ("status", "status:"),
+        )
+    ),
+    (
+        CUSTOMERS.replace("customer_id,consumer_id", "Customer_ID,consumerId", 1),
+        (
+            "customers.csv:1: no column customer_id, consumer_id; the header has Customer_ID, "
+            "consumerId, status, created_at; Customer_ID must read customer_id, "
+            "consumerId must read consumer_id"
+        ),
+    ),
+    (
+        CUSTOMERS.replace("created_at", "created at", 1),
+        (
+            "customers.csv:1: no column created_at; the header has customer_id, consumer_id, "
+            "status, created at; created at must read created_at"
+        ),
+    ),
 ]
 
 
@@ -530,6 +634,90 @@ def test_headers_that_cannot_be_used(database: Database, folder: Path) -> None:
     for content, reason in HEADERS:
         write(folder, "customers.csv", content)
         assert told(database, folder) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ("payload", "payload_json"),
+        ("Payload_JSON", "payload_json"),
+        ("payload json", "payload_json"),
+        ("customer", "customer_id"),
+        ("customerId", "customer_id"),
+    ],
+)
+def test_a_column_that_is_nearly_a_known_one_is_not_passed_over(
+    database: Database, folder: Path, other: str, name: str
+) -> None:
+    """Its table's default would stand for what the file says."""
+    header = f"event_id,consumer_id,event_type,created_at,{other}\n"
+    write(folder, "customer_events.csv", header + f"{E1},{SHOP},login,2025-03-01,\n")
+    assert told(database, folder) == [
+        f"customer_events.csv:1: the header's {other!r} is nearly {name}; {_NAME_IT_SO}"
+    ]
+
+
+def test_columns_that_people_have_besides_are_named_and_ignored(
+    database: Database, folder: Path
+) -> None:
+    others = ["created_by", "customer_type", "state", "full_name", "Status_Code", "deleted_at"]
+    rows = [
+        ("customer_id", "consumer_id", "created_at", "Status", "status", *others),
+        (ANNA, SHOP, "2025-03-01", "OLD", "ACTIVE", *others),
+    ]
+    write(folder, "customers.csv", as_csv(rows))
+    report = load(database, folder)
+    assert report.tables[1].ignored_columns == ["Status", *others]
+    assert database.rows("select status from customers") == [("ACTIVE",)]
+
+
+@pytest.mark.both_versions
+def test_times_that_are_written_in_digits_mean_what_they_say(
+    database: Database, folder: Path
+) -> None:
+    times = {
+        "2025-10-01T12:00:00Z": "2025-10-01 12:00:00",
+        "2025-10-01t12:00:00z": "2025-10-01 12:00:00",
+        "2025-10-01 12:00": "2025-10-01 12:00:00",
+        "2025-10-01": "2025-10-01 00:00:00",
+        "2025-10-01 12:00:00 UTC": "2025-10-01 12:00:00",
+        "2025-10-01 12:00:00.5+02": "2025-10-01 10:00:00.5",
+        "2025-10-01T12:00:00+0230": "2025-10-01 09:30:00",
+        "2025-10-01T12:00:00-02:30": "2025-10-01 14:30:00",
+        "2025-10-01 12:00:00 -0230": "2025-10-01 14:30:00",
+        "1890-10-01 12:00:00+00:53:28": "1890-10-01 11:06:32",
+        "2025-10-01T12:00Z": "2025-10-01 12:00:00",
+        "2025-10-01T12:00:00.123456789Z": "2025-10-01 12:00:00.123457",
+        # The midnight that ends the day.
+        "2025-10-01T24:00:00Z": "2025-10-02 00:00:00",
+        "2025-10-01 12:00:00  ": "2025-10-01 12:00:00",
+    }
+    rows = [(uuid.UUID(int=n), SHOP, "login", text) for n, text in enumerate(times, 1)]
+    header = ("event_id", "consumer_id", "event_type", "created_at")
+    write(folder, "customer_events.csv", as_csv([header, *rows]))
+    load(database, folder)
+    stored = database.rows(
+        "select created_at::timestamp::text from customer_events order by event_id"
+    )
+    assert dict(zip(times, [one for (one,) in stored], strict=True)) == times
+
+
+@pytest.mark.parametrize("name", ["customers.csv", "customers.csv.gz"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_byte_order_marks_are_read_over_however_many(
+    database: Database, folder: Path, name: str, quoted: bool
+) -> None:
+    (folder / "customers.csv").unlink()
+    text = CUSTOMERS.replace("customer_id", '"customer_id"', 1) if quoted else CUSTOMERS
+    write(folder, name, "\ufeff\ufeff" + text)
+    assert counts(load(database, folder))["customers"] == (2, 2, 0, 0, 0)
+
+
+def test_a_file_behind_another_with_its_mark_has_the_header_again(
+    database: Database, folder: Path
+) -> None:
+    write(folder, "customers.csv", CUSTOMERS + "\ufeff" + CUSTOMERS)
+    assert told(database, folder)[0] == "customers.csv:4: the header again"
 
 
 def test_gzip_that_is_none_or_damaged(database: Database, folder: Path) -> None:
@@ -572,6 +760,60 @@ def test_a_row_that_the_users_own_table_refuses(database: Database, folder: Path
         "customer_events.csv:1236: table customer_events refuses it: "
         "value too long for type character varying(12)"
     )
+
+
+_OTHER_MEANS = "fill the table by other means, or offer a file that says the same"
+GENERATED = """
+    alter table customers drop column updated_at, drop column status cascade;
+    alter table customers
+        add updated_at timestamptz generated always as (created_at) stored,
+        add status text generated always as (
+            case when consumer_id is null then 'LOST' else 'ACTIVE' end
+        ) stored
+    """
+
+
+def test_what_the_table_works_out_itself_is_left_to_it(database: Database, folder: Path) -> None:
+    database.execute(GENERATED)
+    text = CUSTOMERS.replace("BLOCKED", "").replace("created_at", "created_at,updated_at")
+    text = text.replace("08:00:00Z\n", "08:00:00Z,\n")
+    write(folder, "customers.csv", text)
+    assert counts(load(database, folder))["customers"] == (2, 2, 0, 0, 0)
+    assert database.rows("select status, updated_at = created_at from customers") == [
+        ("ACTIVE", True),
+        ("ACTIVE", True),
+    ]
+    # What the table has made is no other content than nothing.
+    assert counts(load(database, folder))["customers"] == (2, 0, 2, 0, 0)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_the_table_works_out_otherwise_is_told_by_line(
+    database: Database, folder: Path, known: bool
+) -> None:
+    if known:
+        write(folder, "customers.csv", CUSTOMERS.replace("BLOCKED", "ACTIVE").rsplit("\n", 2)[0])
+        load(database, folder)
+        database.execute("delete from customer_events; delete from consumers")
+    database.execute(GENERATED)
+    write(folder, "customers.csv", CUSTOMERS)
+    (problem,) = told(database, folder)
+    assert problem == (
+        "customers.csv:3: status: table customers works this column out itself, as 'ACTIVE'; "
+        f"{_OTHER_MEANS}: 'BLOCKED'"
+    )
+
+
+def test_what_a_table_below_a_view_works_out_is_told_by_file(
+    database: Database, folder: Path
+) -> None:
+    database.execute(
+        GENERATED + "; alter table customers rename to the_customers; "
+        "create view customers as select * from the_customers"
+    )
+    assert told(database, folder) == [
+        f'customers.csv:1: cannot insert a non-DEFAULT value into column "status"; {_OTHER_MEANS}'
+    ]
 
 
 def test_folders_that_cannot_be_used(database: Database, folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import random
 import socket
 import subprocess
 import uuid
+import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from consumer_analytics.etl import extract, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
-from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
+from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict, ok
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -1010,3 +1011,36 @@ def test_a_disk_that_is_nearly_full(healthy: Any, tmp_path: Path) -> None:
             assert f"of 10.0 MiB free ({disk})" in finding.evidence[0]
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+# -- time zones ----------------------------------------------------------------
+
+
+@pytest.fixture
+def other_rules(tmp_path: Path) -> Iterator[None]:
+    """Have another zone's rules under the name of Vancouver, and a zone that nobody else has."""
+    for name in ("America/Vancouver", "America/Nowhere"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        # All year at seven hours behind UTC, as Vancouver is from 2026 on by newer rules.
+        file.write_bytes(Path("/usr/share/zoneinfo/Etc/GMT+7").read_bytes())
+    zoneinfo.reset_tzpath([tmp_path, *zoneinfo.TZPATH])
+    zoneinfo.ZoneInfo.clear_cache()
+    yield
+    zoneinfo.reset_tzpath()
+    zoneinfo.ZoneInfo.clear_cache()
+
+
+def test_zone_rules_that_are_the_servers_own(database: Any) -> None:
+    finding = examined(database, timezone="Asia/Kathmandu")["database-zone"].finding
+    assert finding == ok("the server's clocks of Asia/Kathmandu are ours")
+
+
+@pytest.mark.usefixtures("other_rules")
+def test_zone_rules_that_differ_from_the_servers_are_told(database: Any) -> None:
+    finding = only(database, "database-zone", timezone="America/Vancouver").finding
+    assert finding.verdict is Verdict.WARNING
+    assert "America/Vancouver" in finding.says
+    assert "here, " in finding.evidence[1]
+    unknown = only(database, "database-zone", timezone="America/Nowhere").finding
+    assert unknown.says == "the server does not know the time zone America/Nowhere"

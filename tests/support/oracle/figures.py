@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
-from tests.support.oracle.lives import Customer, Event, Life, lives_of, named
+from tests.support.oracle.lives import Customer, Event, Life, lives_of, named_type
 from tests.support.oracle.moments import BEFORE_ALL, DAY, Moment, moment
 
 #: What is counted of the lives of customers, so what stays where events of theirs have vanished.
@@ -71,7 +71,7 @@ def snapshot(sources: Told, at: dt.datetime, window_start: dt.datetime | None = 
     new_events: Counter[uuid.UUID | None] = Counter()
     for event in sources.events:
         if event.at < then:
-            types[event.consumer][named(event.kind)] += 1
+            types[event.consumer][named_type(event.kind)] += 1
             new_events[event.consumer] += event.at >= start
     present |= set(types)
     present.discard(None)

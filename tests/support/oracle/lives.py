@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections import Counter
@@ -14,6 +15,7 @@ from tests.support.oracle.moments import AFTER_ALL, BEFORE_ALL, Moment
 CREATION, CHANGE, DELETION = "customer_creation", "customer_status_change", "customer_deletion"
 LIFECYCLE = (CREATION, CHANGE, DELETION)
 NONE = "(none)"
+LONGEST_TYPE = 200
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,14 @@ class Life:
 def named(text: str | None) -> str:
     """Return the name that a status or a type counts under."""
     return text if text is not None and text.strip() else NONE
+
+
+def named_type(text: str | None) -> str:
+    """Return the name that an event's type counts under: of one that is long its beginning."""
+    name = named(text)
+    if len(name) <= LONGEST_TYPE:
+        return name
+    return f"{name[:LONGEST_TYPE]} #{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _before(group: tuple[Event, ...], after: str) -> str:

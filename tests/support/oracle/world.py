@@ -23,7 +23,7 @@ from tests.support.oracle.lives import (
     End,
     Event,
     Row,
-    named,
+    named_type,
 )
 from tests.support.oracle.moments import BEFORE_ALL, DAY, Moment, midnight, moment
 from tests.support.oracle.reading import Sources
@@ -283,7 +283,7 @@ class World:
 
 
 def _counted(event: Event) -> _Counted:
-    return event.event_id, event.consumer, named(event.kind), event.at
+    return event.event_id, event.consumer, named_type(event.kind), event.at
 
 
 def _cell(key: _Counted) -> tuple[uuid.UUID | None, str]:

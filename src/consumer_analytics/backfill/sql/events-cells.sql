@@ -3,8 +3,5 @@
 create temporary table event_cells as
 select consumer_id, slot, consumer_analytics_internal.total(events) as events
     {summed}
-from (
-    select *, case when rest ~ '\S' then rest when rest is not null then '(none)' end as named
-    from backfill_counted
-) as counted
+from backfill_counted
 group by consumer_id, slot

@@ -8,7 +8,7 @@ from (
     left join (
         select
             consumer_id,
-            case when event_type::text ~ '\S' then event_type::text else '(none)' end as event_type,
+            {event_type_name} as event_type,
             count(*) as n
         from {customer_events}
         where created_at >= {lower}::timestamptz and created_at < {upper}::timestamptz

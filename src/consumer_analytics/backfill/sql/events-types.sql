@@ -1,11 +1,11 @@
 -- Events of a stretch of time, read from the source, by consumer, slot and type:
 -- those whose type has no column.
-select counted.consumer_id, slots.slot, counted.rest, counted.events
+select counted.consumer_id, slots.slot, {event_type_name} as rest, counted.events
 from (
     select
         consumer_id,
         {began} as began,
-        coalesce(event_type::text, '(none)') as rest,
+        event_type::text as event_type,
         count(*) as events
     from {customer_events}
     where created_at >= {lower}::timestamptz and created_at < {upper}::timestamptz

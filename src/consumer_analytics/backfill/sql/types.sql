@@ -2,7 +2,7 @@
 select event_type
 from consumer_analytics_internal.event_totals
 union
-select case when event_type::text ~ '\S' then event_type::text else '(none)' end
+select {event_type_name}
 from (
     select event_type
     from {customer_events} {sample}

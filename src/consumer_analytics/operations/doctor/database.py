@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import time
 
-from consumer_analytics.calendar import instants
+import psycopg
+
+from consumer_analytics.calendar import days, instants
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import DatabaseUnreachableError
 from consumer_analytics.formatting import duration, moment
@@ -15,6 +17,8 @@ from consumer_analytics.sql import query
 #: Differences of clocks that matter: to a schedule, and to anyone who reads logs.
 _SKEW_WARNING = dt.timedelta(seconds=5)
 _SKEW_PROBLEM = dt.timedelta(minutes=1)
+#: Years in which the two zone data are compared.
+_ZONE_YEARS_BACK, _ZONE_YEARS_AHEAD = 10, 3
 #: Share of the server's connections in use from which on new ones may be refused.
 _CROWDED = 0.9
 
@@ -114,9 +118,51 @@ def clock(context: Context) -> Finding:
     )
 
 
+def zone(context: Context) -> Finding:
+    """Tell whether the server has the configured zone's clocks where we have them."""
+    connection, settings = context.database, context.settings
+    today = days.day_of(instants.now(connection), dt.UTC)
+    begin = dt.date(today.year - _ZONE_YEARS_BACK, 1, 1)
+    end = dt.date(today.year + _ZONE_YEARS_AHEAD, 1, 1)
+    at = [
+        instants.start_of(dt.date.fromordinal(day))
+        for day in range(begin.toordinal(), end.toordinal())
+    ]
+    values = {
+        "zone": settings.timezone,
+        "instants": at,
+        "clocks": [days.clock(one, settings.zone) for one in at],
+    }
+    try:
+        row = connection.execute(query("operations/doctor/zone-differs"), values).fetchone()
+    except psycopg.errors.InvalidParameterValue:
+        return Finding(
+            Verdict.WARNING,
+            f"the server does not know the time zone {settings.timezone}",
+            (),
+            "its zone data are older than this machine's, or lack zones; figures do not go by them",
+            Fix("update PostgreSQL, or the system's tzdata where PostgreSQL uses that"),
+        )
+    if row is None:
+        return ok(f"the server's clocks of {settings.timezone} are ours")
+    first, ours, theirs, differing = row
+    return Finding(
+        Verdict.WARNING,
+        f"the server's rules for the time zone {settings.timezone} are not this machine's",
+        (
+            f"{differing:,} days from {begin.year} to {end.year - 1} differ",
+            f"at {moment(first)} clocks show {ours} here, {theirs} by the server's rules",
+        ),
+        "rules were changed, and one of the two has older zone data; snapshots are cut, audited "
+        "and thinned by this machine's, and only SQL of your own goes by the server's",
+        Fix("update tzdata here, on every machine that runs Airflow's tasks, and on the server"),
+    )
+
+
 CHECKS = (
     Check("database", "does the database answer?", reachable),
     Check("database-login", "can runs work as this login?", login),
     Check("database-connections", "has the server room for more sessions?", connections),
     Check("database-clock", "do the server and this machine agree on the time?", clock),
+    Check("database-zone", "have they the same rules for the configured time zone?", zone),
 )

@@ -7,6 +7,7 @@ import contextlib
 import psycopg
 from psycopg import sql
 
+from consumer_analytics.db.connection import scalar_of
 from consumer_analytics.errors import SourceError
 from consumer_analytics.etl import sources
 from consumer_analytics.operations.doctor.findings import (
@@ -18,9 +19,11 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
     ok,
 )
-from consumer_analytics.sql import query
+from consumer_analytics.sql import SOURCE_TABLES, query
 
 _EVENTS = "customer_events"
+#: Events that are named.
+_LISTED = 3
 
 
 def columns(context: Context) -> Finding:
@@ -100,7 +103,64 @@ def _drop_broken(context: Context, values: dict[str, str]) -> None:
         )
 
 
+def times(context: Context) -> Finding:
+    """Tell whether every row of the source tables has a time."""
+    connection, schema = context.database, context.settings.source_schema
+    nullable = {
+        table
+        for (table,) in connection.execute(
+            query("operations/doctor/times-nullable"),
+            {"schema": schema, "tables": list(SOURCE_TABLES)},
+        )
+    }
+    counts = connection.execute(
+        query("operations/doctor/rows-undated", schema),
+        {table: table in nullable for table in SOURCE_TABLES},
+    ).fetchone() or (0, 0, 0)
+    undated = [(table, n) for table, n in zip(SOURCE_TABLES, counts, strict=True) if n]
+    if not undated:
+        return ok("every row has a time")
+    return Finding(
+        Verdict.WARNING,
+        "rows have no created_at, and count nowhere",
+        tuple(f"{n:,} rows of {table}" for table, n in undated),
+        "the column may be empty, and somebody wrote it so",
+        Fix(f"give them a time; then: alter table {schema}.… alter created_at set not null"),
+    )
+
+
+def lifecycle(context: Context) -> Finding:
+    """Tell whether lifecycle events can be read, where a run has come upon some that cannot."""
+    connection = context.database
+    nothing = ok("every lifecycle event that a run has read can be read")
+    if not scalar_of(connection, "operations/doctor/lifecycle-noted"):
+        return nothing
+    rows = connection.execute(
+        query("operations/doctor/lifecycle-unreadable", context.settings.source_schema),
+        {"limit": _LISTED},
+    ).fetchall()
+    if not rows:
+        return nothing
+    return Finding(
+        Verdict.WARNING,
+        f"{rows[0][-1]:,} lifecycle events say nothing of any customer, and are passed over",
+        tuple(
+            f"{event}: {kind} of {at}: "
+            + ("no customer_id" if strange else "its payload does not say what it must")
+            for event, kind, at, strange, _ in rows
+        ),
+        "payload_json is no object, such as JSON that was written as a string, a status change "
+        "lacks old_status, or customer_id is empty",
+        Fix(
+            "mend these rows of customer_events and whoever writes them, then sweep their days: "
+            "consumer-analytics sweep --since DATE"
+        ),
+    )
+
+
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
     Check("source-index", "can the events be read by their time?", index),
+    Check("source-times", "has every row a time?", times),
+    Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),
 )

@@ -3,7 +3,7 @@ select
     consumer_id,
     day,
     slot,
-    case when event_type ~ '\S' then event_type else '(none)' end as event_type,
+    {event_type_name} as event_type,
     consumer_analytics_internal.total(n) as n
 from ({ranges}) as counted
 group by 1, 2, 3, 4
