@@ -72,9 +72,12 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
-#: What only a superuser may set, and a session must not have otherwise: the first would leave
-#: triggers and foreign keys out, the second pages.
-_REQUIRED = {"session_replication_role": "origin", "zero_damaged_pages": "off"}
+#: What only a superuser may set, and no session of ours can have: the first would leave triggers
+#: and foreign keys out, the second pages. Each with what it must be instead.
+_FORBIDDEN = {
+    ("session_replication_role", "replica"): "origin",
+    ("zero_damaged_pages", "on"): "off",
+}
 
 #: The server notices within seconds that our process is gone, even in the middle of a long
 #: statement. Servers on some systems cannot do that.
@@ -150,7 +153,14 @@ def _statement(values: dict[str, str], reader: bool, only_as: int | None) -> sql
             "case when pg_catalog.current_setting({0}, true) operator(pg_catalog.<>) {1} "
             "then pg_catalog.set_config({0}, {1}, false) end"
         ).format(sql.Literal(name), sql.Literal(value))
-        for name, value in (_REQUIRED | values).items()
+        for name, value in values.items()
+    ]
+    parts += [
+        sql.SQL(
+            "case when pg_catalog.current_setting({0}) operator(pg_catalog.=) {1} "
+            "then pg_catalog.set_config({0}, {2}, false) end"
+        ).format(sql.Literal(name), sql.Literal(wrong), sql.Literal(right))
+        for (name, wrong), right in _FORBIDDEN.items()
     ]
     # Durable whatever the default is; where a standby must have applied it, that stays.
     parts.append(
