@@ -177,7 +177,7 @@ class World:
     def _set(self, database: Database, settings: list[Case]) -> None:
         with self.server.connect_admin() as connection:
             for case in settings:
-                value = sql.Literal(case.value)
+                value: sql.Composable = sql.Literal(case.value)
                 if case.name in {"search_path", "DateStyle"}:
                     value = sql.SQL(case.value or "''")
                 # What no database can have is refused here.
