@@ -25,7 +25,7 @@ def enable(as_json: JsonFlag = False) -> None:
     """
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)
-        sources.require_usable(connection, settings().source_schema)
+        sources.require_usable(connection, settings())
         capture.enable(connection, settings())
         _print(connection, as_json=as_json)
     if not as_json:

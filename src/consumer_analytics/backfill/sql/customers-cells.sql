@@ -8,7 +8,7 @@ changes as (
     select
         consumer_id,
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot,
-        coalesce(status, '') as gained,
+        coalesce(status::text, '') as gained,
         null as lost,
         1 as n,
         case when isfinite(created_at) then 1 end as dated,

@@ -8,9 +8,9 @@ select
 from {customer_events} as deletion
 left join {customer_events} as creation
     on creation.customer_id = deletion.customer_id
-        and creation.event_type = 'customer_creation'
+        and creation.event_type::text = 'customer_creation'
         and creation.created_at <= deletion.created_at
-where deletion.event_type = 'customer_deletion'
+where deletion.event_type::text = 'customer_deletion'
     and deletion.created_at >= %(since)s::timestamptz
     and deletion.created_at < %(until)s::timestamptz
     and deletion.customer_id is not null

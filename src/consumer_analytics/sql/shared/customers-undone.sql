@@ -20,15 +20,15 @@ later as materialized (
             customer_id,
             consumer_id,
             event_id,
-            event_type,
+            event_type::text as event_type,
             created_at::timestamptz as at,
             -- What the customer was before, except for a creation: there it is what it became.
-            payload_json ->> case event_type when 'customer_status_change' then 'old_status' else 'status' end
+            payload_json ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end
                 as status,
-            case event_type when 'customer_status_change' then payload_json ->> 'new_status' end as new_status
+            case event_type::text when 'customer_status_change' then payload_json ->> 'new_status' end as new_status
         from {customer_events}
         where created_at >= %(first)s::timestamptz
-            and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
             and customer_id is not null
     ) as event
     -- A change that does not say what it changed from cannot be undone.
@@ -117,7 +117,7 @@ undone as (
         span.*,
         today.customer_id is not null and today.created_at < %(last)s::timestamptz as is_here,
         today.consumer_id as consumer_today,
-        today.status as status_today,
+        today.status::text as status_today,
         -- The first slot in which today's row existed.
         greatest(width_bucket(today.created_at::timestamptz, %(bounds)s::timestamptz[]), 1) as here_from
     from spans as span
@@ -143,7 +143,7 @@ unlike as (
         select
             today.consumer_id,
             event.status,
-            today.status,
+            today.status::text,
             greatest(
                 width_bucket(greatest(event.previous_at, today.created_at), %(bounds)s::timestamptz[]), 1
             ),
@@ -180,7 +180,7 @@ born as (
     from (
         select customer_id, created_at::timestamptz as told_at, null::timestamptz as remembered_at
         from {customer_events}
-        where event_type = 'customer_creation'
+        where event_type::text = 'customer_creation'
             and created_at < %(first)s::timestamptz
             and customer_id in (select customer_id from gone where created_at is null)
         union all

@@ -20,7 +20,7 @@ first_moments as (
     select customer_id, min(created_at) as at
     from {customer_events}
     where created_at >= %(processed_through)s::timestamptz
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
         and customer_id in (select customer_id from rows_before)
     group by customer_id
 ),
@@ -32,8 +32,8 @@ told as (
     join rows_before using (customer_id)
     where event.created_at = moment.at
         and (
-            (event_type = 'customer_status_change' and payload_json ->> 'old_status' = status_before)
-            or (event_type = 'customer_deletion' and payload_json ->> 'status' = status_before)
+            (event_type::text = 'customer_status_change' and payload_json ->> 'old_status' = status_before)
+            or (event_type::text = 'customer_deletion' and payload_json ->> 'status' = status_before)
         )
 ),
 
@@ -67,7 +67,7 @@ births as (
         union all
         select customer_id, created_at::timestamptz
         from {customer_events}
-        where event_type = 'customer_creation'
+        where event_type::text = 'customer_creation'
             and customer_id in (select customer_id from events_before)
         union all
         select customer_id, created_at

@@ -4,6 +4,6 @@ select exists (
     select
     from {customer_events}
     where created_at >= %(first)s::timestamptz
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
         and customer_id is not null
 )

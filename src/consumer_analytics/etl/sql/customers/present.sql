@@ -3,7 +3,7 @@
 select
     consumer_id,
     {slot_of_customer} as slot,
-    status,
+    status::text as status,
     (count(*) filter (where created_at < %(last)s::timestamptz))::int as n,
     (count(*) filter (where created_at < %(last)s::timestamptz and isfinite(created_at)))::int as dated,
     coalesce(
@@ -17,4 +17,4 @@ select
     -- What lies in the future lies after the last instant: few rows are compared with now().
     count(*) filter (where created_at >= %(last)s::timestamptz and created_at > now()) as future
 from {customers}
-group by consumer_id, slot, status
+group by consumer_id, slot, status::text
