@@ -22,7 +22,6 @@ left join (
     and (
         index.indkey[0] = time.attnum
         or time.attgenerated = 'v'
-        and index.indkey[0] = 0
         and pg_get_indexdef(index.indexrelid, 1, false) = pg_get_expr(source.adbin, source.adrelid)
     )
 where nspname = %(schema)s and class.relname = %(table)s
