@@ -53,6 +53,14 @@ class SuperuserError(ConsumerAnalyticsError):
     """The login is a superuser, and runs do not work as one."""
 
 
+class SessionError(ConsumerAnalyticsError):
+    """A session cannot be set to what figures depend on."""
+
+
+class TransactionPoolingError(ConsumerAnalyticsError):
+    """A pooler lends its sessions for a transaction at a time; ours have to last."""
+
+
 class RolesError(ConsumerAnalyticsError):
     """The roles cannot be made as asked; nothing was changed."""
 

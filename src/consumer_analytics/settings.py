@@ -109,6 +109,14 @@ class Settings:
         str,
         Field(description="Schema of `consumers`, `customers` and `customer_events`."),
     ] = "public"
+    accept_unsafe_sources: Annotated[
+        bool,
+        Field(
+            description="Whether a source may be, or be read from, a foreign table or a "
+            "materialized view. Rows in flight there are seen by nobody here, and may be counted "
+            "only by a later sweep; every run, `status` and the doctor say so.",
+        ),
+    ] = False
     home: Annotated[
         Path,
         Field(

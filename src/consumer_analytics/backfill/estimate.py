@@ -83,7 +83,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         SourceError: a source table is missing or lacks a column.
     """
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings)
     bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
     now = instants.now(connection)
     if bounds[-1] > now:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.backfill import columns, customers, events
@@ -52,7 +54,9 @@ def read(
     Returns:
         What is to be written.
     """
-    connection.execute("select set_config('temp_buffers', '64MB', false)")
+    # Not where the session has had temporary tables before, as one that a pooler has kept.
+    with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():
+        connection.execute("select set_config('temp_buffers', '64MB', false)")
     # Of the cells only sizes and widths matter.
     connection.execute("select set_config('default_statistics_target', '10', false)")
     if share is not None:

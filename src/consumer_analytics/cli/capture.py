@@ -21,11 +21,11 @@ app = typer.Typer(
 def enable(as_json: JsonFlag = False) -> None:
     """Put triggers on the source tables; needs the login that owns them.
 
-    Waits at most 5 seconds for a lock on each table, during which its writers wait as well.
+    Tries for at most 5 seconds to lock the tables against writers, who wait half a second at most.
     """
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)
-        sources.require_usable(connection, settings().source_schema)
+        sources.require_usable(connection, settings())
         capture.enable(connection, settings())
         _print(connection, as_json=as_json)
     if not as_json:
@@ -37,8 +37,13 @@ def disable(as_json: JsonFlag = False) -> None:
     """Take the triggers off; the next run still repairs what they noted."""
     with connected(settings(), "capture disable") as connection:
         schema.require_current(connection)
-        capture.disable(connection, settings())
+        left = capture.disable(connection, settings())
         _print(connection, as_json=as_json)
+    for name in left:
+        warn(
+            f"trigger {name} is off, and still there, as its table is being read; "
+            "`consumer-analytics capture disable` drops it when nobody does"
+        )
 
 
 @app.command()

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, parse_size, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, parse_size, print_json, print_table, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import noted
-from consumer_analytics.etl import revisions
+from consumer_analytics.etl import revisions, sources
 from consumer_analytics.formatting import exactly, moment, percent, size
 from consumer_analytics.operations import storage
 from consumer_analytics.reporting.status import Status
@@ -50,6 +50,7 @@ def status(
         schema.require_current(connection)
         found = read_status(connection, settings().source_schema, consumers=consumers)
         stored = storage.measure(connection, settings())
+        concerns = sources.concerns(connection, settings().source_schema)
     if as_json:
         print_json(
             {
@@ -59,10 +60,13 @@ def status(
                 "consumers": [asdict(one) for one in found.consumers],
                 "runs": found.runs,
                 "storage": stored.as_json() | _full_as_json(stored, free),
+                "source_concerns": [concern.describe() for concern in concerns],
             }
         )
         return
     print_status(found)
+    for concern in concerns:
+        warn(concern.describe())
     _print_storage(stored, free)
 
 

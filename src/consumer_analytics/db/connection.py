@@ -22,8 +22,7 @@ from psycopg.types.datetime import (
     TimestamptzLoader,
 )
 
-from consumer_analytics.db import locks
-from consumer_analytics.db.locks import Lock
+from consumer_analytics.db import session
 from consumer_analytics.errors import (
     ConnectionLostError,
     DatabaseUnreachableError,
@@ -62,7 +61,23 @@ _SECONDS_TO_END = 0.5
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A session whose statement ends with the interrupt that ends the wait for it."""
+    """A session whose statement ends with the interrupt that ends the wait for it.
+
+    Attributes:
+        pooled: whether a pooler stands between, who may hand the session on when it is closed.
+    """
+
+    pooled = False
+
+    def close(self) -> None:
+        """Close it; one that a pooler keeps is given back as it was."""
+        if (
+            self.pooled
+            and not self.closed
+            and self.info.transaction_status is TransactionStatus.IDLE
+        ):
+            session.reset(self)
+        super().close()
 
     def wait(self, gen: PQGen[_T], *args: Any, **kwargs: Any) -> _T:
         """Wait as psycopg does, and leave no statement at work behind an interrupt.
@@ -228,6 +243,8 @@ def connect(
         DatabaseUnreachableError: with the server's or libpq's own reason.
         SuperuserError: the login is a superuser and nobody said that it may be.
         UnsupportedDatabaseError: the server is older than PostgreSQL 15.
+        TransactionPoolingError: a pooler lends its sessions for a transaction at a time.
+        SessionError: a setting that figures depend on cannot be set.
     """
     try:
         connection = Connection.connect(parameters(settings, purpose), autocommit=True)
@@ -268,6 +285,8 @@ def prepare(
     Raises:
         SuperuserError: the login is a superuser and nobody said that it may be.
         UnsupportedDatabaseError: the server is older than PostgreSQL 15.
+        TransactionPoolingError: a pooler lends its sessions for a transaction at a time.
+        SessionError: a setting that figures depend on cannot be set.
     """
     if connection.info.server_version < OLDEST_SERVER * 10_000:
         version = connection.info.server_version // 10_000
@@ -275,9 +294,13 @@ def prepare(
             f"the server is PostgreSQL {version}; {OLDEST_SERVER} or newer is needed"
         )
     _refuse_superuser(connection, settings, as_admin=as_admin)
-    _set_up(connection)
-    if not writes_sources:
-        locks.take(connection, Lock.READER, shared=True)
+    connection.adapters.register_loader("timestamptz", _TimestamptzLoader)
+    connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
+    connection.adapters.register_loader("date", _DateLoader)
+    connection.adapters.register_dumper(dt.date, _DateDumper)
+    connection.pooled = session.set_up(
+        connection, lambda: parameters(settings, "pooler check"), reader=not writes_sources
+    )
 
 
 def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: bool) -> None:
@@ -297,29 +320,6 @@ def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: b
         "role that `consumer-analytics roles` makes for runs, or set "
         "CONSUMER_ANALYTICS_ALLOW_SUPERUSER=true"
     )
-
-
-def _set_up(connection: Connection) -> None:
-    """Set what every session of ours needs."""
-    connection.adapters.register_loader("timestamptz", _TimestamptzLoader)
-    connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
-    connection.adapters.register_loader("date", _DateLoader)
-    connection.adapters.register_dumper(dt.date, _DateDumper)
-    # UTC makes `timestamp` columns and dates mean what the contract says; JIT
-    # costs more than it gives on statements this short.
-    connection.execute(
-        "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false), "
-        "set_config('jit', 'off', false), set_config('work_mem', '64MB', false), "
-        "set_config('client_min_messages', 'warning', false), "
-        # The server notices within a minute that our machine is gone, and lets go of our locks;
-        "set_config('tcp_keepalives_idle', '30', false), "
-        "set_config('tcp_keepalives_interval', '10', false), "
-        "set_config('tcp_keepalives_count', '3', false)"
-    )
-    # and within seconds that our process is, even in the middle of a long statement. Servers
-    # on some systems cannot do that.
-    with suppress(psycopg.errors.InvalidParameterValue):
-        connection.execute("select set_config('client_connection_check_interval', '2s', false)")
 
 
 @contextmanager

@@ -11,6 +11,8 @@ docs/decisions/0021-capture.md.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,18 +29,19 @@ from consumer_analytics.db.connection import (
     Connection,
     consistent,
     scalar,
-    scalar_of,
 )
 from consumer_analytics.db.locks import Lock
-from consumer_analytics.errors import BusyError, SourceError
-from consumer_analytics.etl import lives, watermark
+from consumer_analytics.errors import BusyError, SourceError, one_line
+from consumer_analytics.etl import lives, sources, watermark
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import SOURCE_TABLES, query
 
 _INTERNAL = "consumer_analytics_internal"
 _PREFIX = "consumer_analytics_capture_"
-#: Enabling waits no longer than this for writers, whom it makes wait in turn.
-_LOCK_TIMEOUT = "5s"
+#: Enabling and disabling take no longer than this in all; each try to lock the tables ends
+#: after half of the server's `deadlock_timeout`, and after this many seconds at most.
+_DDL_SECONDS = 5.0
+_TRY_SECONDS = 0.4
 #: How long a run waits for those who wrote before the threshold was published.
 _SETTLE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
@@ -63,8 +66,8 @@ class Trigger:
         """Its name in the catalogue."""
         return _PREFIX + self.event
 
-    def create(self, source_schema: str) -> sql.Composed:
-        """Compose the statement that creates it, or makes it what it should be."""
+    def create(self, table: sql.Identifier) -> sql.Composed:
+        """Compose the statement that creates it on a table, or makes it what it should be."""
         rows = {
             "insert": "referencing new table as new_rows",
             "update": "referencing old table as old_rows new table as new_rows",
@@ -77,10 +80,41 @@ class Trigger:
         ).format(
             sql.Identifier(self.name),
             sql.SQL(self.event),
-            sql.Identifier(source_schema, self.table),
+            table,
             sql.SQL(rows[self.event]),
             sql.Identifier(_INTERNAL, self.function),
         )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A table that capture's triggers stand on: a source, or one that holds rows of it.
+
+    Attributes:
+        source: the source table whose rows it holds.
+        schema: where it is.
+        table: its name.
+        kind: what it is, as `pg_class.relkind` has it.
+        enabled: those of capture's triggers that fire there.
+        there: all of them that are there.
+    """
+
+    source: str
+    schema: str
+    table: str
+    kind: str
+    enabled: list[str]
+    there: list[str]
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Its name, for statements."""
+        return sql.Identifier(self.schema, self.table)
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """The triggers that should be there."""
+        return [trigger for trigger in TRIGGERS if trigger.table == self.source]
 
 
 _EVENTS = ("insert", "update", "delete", "truncate")
@@ -135,48 +169,60 @@ class CaptureStatus:
 def enable(connection: Connection, settings: Settings) -> None:
     """Create the triggers, all or none; done twice, the second changes nothing.
 
-    It locks each source table against writers for the moment, and gives up
-    after a few seconds rather than make them wait for a long transaction.
+    They are tried first, on copies of some rows. The source tables are locked against writers
+    all at once, for the moment; where that is not to be had soon, it is tried again.
 
     Raises:
-        SourceError: a source is no plain or partitioned table, or is not ours to change.
-        BusyError: a transaction holds a source table for too long.
+        SourceError: a source is no plain or partitioned table, has columns that no trigger
+            can read, or is not ours to change; or the triggers do not work on its rows.
+        BusyError: transactions hold a source table for too long.
     """
-    _require_tables(connection, settings.source_schema)
-    with _ddl(connection, "enabled"):
-        for trigger in TRIGGERS:
-            connection.execute(trigger.create(settings.source_schema))
-            # Also in sessions that replay another server's changes.
+    until = time.monotonic() + _DDL_SECONDS
+    watched = _watched(connection, settings.source_schema)
+    _require_tables(watched, settings.source_schema)
+    _require_readable(connection, settings.source_schema)
+    with _rights("enabled"):
+        _try_triggers(connection, settings.source_schema)
+
+        def create() -> None:
+            # What has come since the tables were looked at, such as a partition.
+            for one in _watched(connection, settings.source_schema):
+                for trigger in one.triggers:
+                    connection.execute(trigger.create(one.identifier))
+                    # Also in sessions that replay another server's changes.
+                    connection.execute(
+                        sql.SQL("alter table {} enable always trigger {}").format(
+                            one.identifier, sql.Identifier(trigger.name)
+                        )
+                    )
             connection.execute(
-                sql.SQL("alter table {} enable always trigger {}").format(
-                    sql.Identifier(settings.source_schema, trigger.table),
-                    sql.Identifier(trigger.name),
-                )
+                query("etl/capture/publish"), {"until": watermark.processed_through(connection)}
             )
-        connection.execute(
-            query("etl/capture/publish"), {"until": watermark.processed_through(connection)}
-        )
+
+        _locked(connection, watched, create, until, "enabled")
 
 
-def disable(connection: Connection, settings: Settings) -> None:
-    """Drop the triggers; what they noted the next run still takes in.
+def disable(connection: Connection, settings: Settings) -> list[str]:
+    """Switch the triggers off and drop them; what they noted the next run still takes in.
+
+    Switching off makes no reader wait. Dropping would, so it is done where nobody reads.
+
+    Returns:
+        The triggers that are off and still there, as a table was read all the time.
 
     Raises:
         SourceError: the source tables are not ours to change.
-        BusyError: a transaction holds a source table for too long.
+        BusyError: transactions hold a source table for too long.
     """
-    with _ddl(connection, "disabled"):
-        for trigger in TRIGGERS:
-            if scalar(
-                connection,
-                "select to_regclass(format('%%I.%%I', %s::text, %s::text))",
-                settings.source_schema,
-                trigger.table,
-            ):
+    until = time.monotonic() + _DDL_SECONDS
+    watched = _watched(connection, settings.source_schema)
+
+    def switch_off() -> None:
+        for one in watched:
+            for name in one.there:
                 connection.execute(
-                    sql.SQL("drop trigger if exists {} on {}").format(
-                        sql.Identifier(trigger.name),
-                        sql.Identifier(settings.source_schema, trigger.table),
+                    sql.SQL("alter table {} disable trigger {}").format(
+                        one.identifier, sql.Identifier(name)
                     )
                 )
         # Nobody will look after their end any more.
@@ -184,18 +230,37 @@ def disable(connection: Connection, settings: Settings) -> None:
             query("etl/capture/settle"), {"writers": [], "first": None, "last": None}
         )
 
+    with _rights("disabled"):
+        _locked(connection, [one for one in watched if one.there], switch_off, until, "disabled")
+        left = [one for one in watched if one.there]
+        while left:
+            left = [one for one in left if not _drop(connection, one)]
+            if not left or time.monotonic() > until:
+                break
+            time.sleep(_POLL_SECONDS)
+    return [f"{one.table}.{name}" for one in left for name in one.there]
 
-@contextmanager
-def _ddl(connection: Connection, what: str) -> Iterator[None]:
+
+def _drop(connection: Connection, one: Watched) -> bool:
+    """Drop the triggers of a table, if nobody reads it just now."""
     try:
         with connection.transaction():
-            connection.execute("select set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
-            yield
+            connection.execute(
+                sql.SQL("lock table only {} in access exclusive mode nowait").format(one.identifier)
+            )
+            for name in one.there:
+                connection.execute(
+                    sql.SQL("drop trigger {} on {}").format(sql.Identifier(name), one.identifier)
+                )
     except psycopg.errors.LockNotAvailable:
-        raise BusyError(
-            f"capture was not {what}: a transaction has held a source table for {_LOCK_TIMEOUT}; "
-            "try again when it has ended"
-        ) from None
+        return False
+    return True
+
+
+@contextmanager
+def _rights(what: str) -> Iterator[None]:
+    try:
+        yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise SourceError(
             f"capture was not {what}: {error.diag.message_primary}; "
@@ -203,31 +268,160 @@ def _ddl(connection: Connection, what: str) -> Iterator[None]:
         ) from None
 
 
-def _require_tables(connection: Connection, source_schema: str) -> None:
-    for table in SOURCE_TABLES:
-        kind = scalar_of(
-            connection, "etl/capture/relation-kind", {"schema": source_schema, "table": table}
+def _locked(
+    connection: Connection,
+    watched: list[Watched],
+    work: Callable[[], None],
+    until: float,
+    what: str,
+) -> None:
+    """Work in a transaction that has locked the tables against writers.
+
+    A writer that has one of the tables and waits for another, which we have, waits for us in a
+    circle. We give up before the server looks for such circles, and would end one of the two; the
+    next try takes the tables in another order, among which is the one that writers have.
+
+    Raises:
+        BusyError: the time is up.
+    """
+    if not watched:
+        with connection.transaction():
+            work()
+        return
+    patience = scalar(
+        connection, "select setting::int from pg_settings where name = 'deadlock_timeout'"
+    )
+    milliseconds = str(max(1, min(int(patience) // 2, round(_TRY_SECONDS * 1000))))
+    for order in itertools.cycle(itertools.permutations(SOURCE_TABLES)):
+        lock = sql.SQL("lock table {} in share row exclusive mode").format(
+            sql.SQL(", ").join(
+                one.identifier for source in order for one in watched if one.source == source
+            )
         )
-        if kind not in ("r", "p"):
+        try:
+            with connection.transaction():
+                # All of it: they are locked one after another.
+                connection.execute(
+                    "select set_config('lock_timeout', %(most)s, true), "
+                    "set_config('statement_timeout', %(most)s, true)",
+                    {"most": milliseconds},
+                )
+                connection.execute(lock)
+                connection.execute("select set_config('statement_timeout', '0', true)")
+                work()
+        except (
+            psycopg.errors.LockNotAvailable,
+            psycopg.errors.QueryCanceled,
+            psycopg.errors.DeadlockDetected,
+        ):
+            if time.monotonic() > until:
+                raise BusyError(
+                    f"capture was not {what}: transactions have held the source tables for "
+                    f"{_DDL_SECONDS:g} s; try again when they have ended"
+                ) from None
+            # Those who wait behind us have their turn.
+            time.sleep(_POLL_SECONDS * (1 + random.random()))  # noqa: S311
+        else:
+            return
+
+
+def _watched(connection: Connection, source_schema: str) -> list[Watched]:
+    rows = connection.execute(
+        query("etl/capture/tables"),
+        {"schema": source_schema, "tables": list(SOURCE_TABLES), "prefix": _PREFIX},
+    )
+    return [Watched(*row) for row in rows]
+
+
+def _require_tables(watched: list[Watched], source_schema: str) -> None:
+    for one in watched:
+        if one.kind not in ("r", "p"):
             raise SourceError(
-                f"{source_schema}.{table} is no table, so no trigger can watch its rows; "
+                f"{one.schema}.{one.table} is no table, so no trigger can watch its rows; "
                 "without capture, `consumer-analytics sweep` finds what came in late"
             )
+    for table in SOURCE_TABLES:
+        if all(one.source != table for one in watched):
+            raise SourceError(f"source table {source_schema}.{table} does not exist")
+
+
+def _require_readable(connection: Connection, source_schema: str) -> None:
+    virtual = sources.virtual_columns(connection, source_schema)
+    if virtual:
+        raise SourceError(
+            f"{', '.join(virtual)}: a virtual generated column, which no trigger can read: make it "
+            "STORED; without capture, `consumer-analytics sweep` finds what came in late"
+        )
+
+
+def _try_triggers(connection: Connection, source_schema: str) -> None:
+    """Let each trigger see rows of each table, on temporary copies; nothing of it stays.
+
+    What fails here would fail the application's statements, or have everything counted again.
+
+    Raises:
+        SourceError: one does not work on these tables.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            # Here a trigger that fails says so.
+            connection.execute("select set_config('consumer_analytics.capture_trial', 'on', true)")
+            for table, columns in sources.SOURCES.items():
+                _try_on_a_copy(
+                    connection,
+                    sql.Identifier(source_schema, table),
+                    sql.Identifier(f"consumer_analytics_trial_{table}"),
+                    [name for name, known in columns.items() if known.required],
+                    [trigger for trigger in TRIGGERS if trigger.table == table],
+                )
+    except psycopg.errors.InsufficientPrivilege:
+        raise
+    except psycopg.Error as error:
+        raise SourceError(
+            f"capture was not enabled: its triggers fail on rows of {source_schema}: "
+            f"{error.diag.message_primary or one_line(error)}; nothing was changed"
+        ) from None
+
+
+def _try_on_a_copy(
+    connection: Connection,
+    source: sql.Identifier,
+    copy: sql.Identifier,
+    names: list[str],
+    triggers: list[Trigger],
+) -> None:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    connection.execute(
+        sql.SQL("create temporary table {} on commit drop as select {} from {} limit 3").format(
+            copy, columns, source
+        )
+    )
+    for trigger in triggers:
+        connection.execute(trigger.create(copy))
+    for statement in (
+        "insert into {copy} select * from {copy}",
+        "update {copy} set created_at = '2000-01-01'",
+        "insert into {copy} select * from {copy} where false",
+        "update {copy} set created_at = 'infinity'",
+        "update {copy} set created_at = '-infinity'",
+        "update {copy} set created_at = '0044-03-15 BC'",
+        "delete from {copy}",
+        "truncate {copy}",
+    ):
+        connection.execute(sql.SQL(statement).format(copy=copy))
 
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:
     """Return whether capture is on, whole, and what it has noted."""
-    there = {
-        (table, name)
-        for table, name in connection.execute(
-            query("etl/capture/triggers"), {"schema": settings.source_schema, "prefix": _PREFIX}
-        )
-    }
+    watched = _watched(connection, settings.source_schema)
     missing = tuple(
-        f"{trigger.table}.{trigger.name}"
-        for trigger in TRIGGERS
-        if (trigger.table, trigger.name) not in there
+        f"{one.table if one.schema == settings.source_schema else f'{one.schema}.{one.table}'}"
+        f".{trigger.name}"
+        for one in watched
+        for trigger in one.triggers
+        if trigger.name not in one.enabled
     )
+    is_on = any(one.enabled for one in watched)
     days, customers, unsure, threshold = connection.execute(
         query("etl/capture/status")
     ).fetchone() or (
@@ -237,8 +431,8 @@ def status(connection: Connection, settings: Settings) -> CaptureStatus:
         MINUS_INFINITY,
     )
     return CaptureStatus(
-        "off" if not there else "incomplete" if missing else "on",
-        missing if there else (),
+        "off" if not is_on else "incomplete" if missing else "on",
+        missing if is_on else (),
         None if threshold == MINUS_INFINITY else threshold,
         days,
         customers,
@@ -247,7 +441,7 @@ def status(connection: Connection, settings: Settings) -> CaptureStatus:
 
 
 def is_enabled(connection: Connection) -> bool:
-    """Tell whether any of capture's triggers is there."""
+    """Tell whether any of capture's triggers is there and fires."""
     return bool(scalar(connection, query("etl/capture/is-enabled")))
 
 

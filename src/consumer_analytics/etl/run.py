@@ -68,7 +68,7 @@ def open_run(
         HoldbackBlindError: this login cannot see other transactions.
     """
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings, notify)
     now = instants.now(connection)
     requested = at or now
     if requested > now:

@@ -6,16 +6,21 @@ checked by it, here and by the doctor, and what an import takes from a file is r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import SourceError
+from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
-#: The types that a column may have in the user's table, by the type that files are read as.
+#: The types that a column may have in the user's table, by the type that files are read as; a
+#: domain over one of these as well.
 _TYPES = {
     "uuid": frozenset({"uuid"}),
-    "text": frozenset({"text", "character varying", "character", "USER-DEFINED", "name"}),
+    # Statements read them as text: an enumeration takes no word that is not its own, and citext
+    # would make one type of two.
+    "text": frozenset({"text", "character varying", "character", "name", "enum", "citext"}),
     "timestamptz": frozenset({"timestamp with time zone", "timestamp without time zone"}),
     "jsonb": frozenset({"jsonb", "json"}),
 }
@@ -71,15 +76,53 @@ SOURCES: dict[str, dict[str, SourceColumn]] = {
 }
 
 
-def require_usable(connection: Connection, source_schema: str) -> None:
+@dataclass(frozen=True)
+class Concern:
+    """Something below a source that may hide rows from a run.
+
+    Attributes:
+        source: the source table.
+        name: the table or view below it, or itself, with its schema.
+        kind: `foreign`, `materialized`, or `filtered` by row security.
+        reader: as whose the rows are read there.
+    """
+
+    source: str
+    name: str
+    kind: str
+    reader: str
+
+    def describe(self) -> str:
+        """Say in a sentence what it is, and what follows."""
+        if self.kind == "filtered":
+            return (
+                f"row-level security of {self.name}, which {self.source} is read from, hides rows "
+                f"from role {self.reader}, so figures would be too low"
+            )
+        what = "a foreign table" if self.kind == "foreign" else "a materialized view"
+        return (
+            f"source {self.source} is read from {self.name}, {what}: rows in flight there are not "
+            "waited for, and those that a run has passed by come only with a sweep"
+        )
+
+
+def require_usable(
+    connection: Connection, settings: Settings, notify: Callable[[str], None] = lambda _: None
+) -> None:
     """Check that the source tables are there, with the columns we rely on and all their rows.
 
+    Args:
+        connection: in autocommit.
+        settings: where the sources are, and whether unsafe ones are accepted.
+        notify: told of those that are.
+
     Raises:
-        SourceError: a table or column is missing, has another type, or rows are
+        SourceError: a table or column is missing, has another type, or rows are or may be
             hidden from this login; the message names it.
     """
-    require_columns(connection, source_schema)
-    require_all_rows(connection, source_schema)
+    require_columns(connection, settings.source_schema)
+    for line in require_all_rows(connection, settings):
+        notify(line)
 
 
 def require_columns(connection: Connection, source_schema: str) -> None:
@@ -89,13 +132,9 @@ def require_columns(connection: Connection, source_schema: str) -> None:
         SourceError: a table or column is missing, or has another type; the
             message names it.
     """
-    # The catalogue itself: the standard's views over it cost a new session ten times as much.
-    rows = connection.execute(
-        query("etl/sources/columns"), {"schema": source_schema, "tables": list(SOURCES)}
-    ).fetchall()
     types: dict[str, dict[str, str]] = {}
-    for table, column, kind in rows:
-        types.setdefault(table, {})[column] = kind
+    for table, column, known_as, _ in _columns(connection, source_schema):
+        types.setdefault(table, {})[column] = known_as
     for table, columns in SOURCES.items():
         if table not in types:
             raise SourceError(
@@ -118,17 +157,47 @@ def require_columns(connection: Connection, source_schema: str) -> None:
                 )
 
 
-def require_all_rows(connection: Connection, source_schema: str) -> None:
-    """Check that this login sees every row of the source tables.
+def virtual_columns(connection: Connection, source_schema: str) -> list[str]:
+    """Return the columns we rely on that are worked out whenever they are read (PostgreSQL 18)."""
+    return [
+        f"{table}.{column}"
+        for table, column, _, is_virtual in _columns(connection, source_schema)
+        if is_virtual and column in SOURCES[table] and SOURCES[table][column].required
+    ]
+
+
+def _columns(connection: Connection, source_schema: str) -> list[tuple[str, str, str, bool]]:
+    # The catalogue itself: the standard's views over it cost a new session ten times as much.
+    return connection.execute(
+        query("etl/sources/columns"), {"schema": source_schema, "tables": list(SOURCES)}
+    ).fetchall()
+
+
+def concerns(connection: Connection, source_schema: str) -> list[Concern]:
+    """Return what lies below the sources and may hide rows from this login."""
+    rows = connection.execute(
+        query("etl/sources/concerns"), {"tables": list(SOURCES), "schema": source_schema}
+    )
+    return [Concern(*row) for row in rows]
+
+
+def require_all_rows(connection: Connection, settings: Settings) -> list[str]:
+    """Check that this login sees every row of the source tables, also those in flight.
+
+    Returns:
+        What hides rows in flight and is accepted all the same, a line each.
 
     Raises:
-        SourceError: row-level security hides some; the message names the table.
+        SourceError: rows are or may be hidden; the message names the table.
     """
-    filtered = connection.execute(
-        query("etl/sources/filtered"), {"tables": list(SOURCES), "schema": source_schema}
-    ).fetchone()
-    if filtered is not None:
-        raise SourceError(
-            f"row-level security hides rows of {source_schema}.{filtered[0]} from login "
-            f"{filtered[1]}, so figures would be too low; give the login BYPASSRLS"
-        )
+    lines = []
+    for concern in concerns(connection, settings.source_schema):
+        if concern.kind == "filtered":
+            raise SourceError(f"{concern.describe()}; give {concern.reader} BYPASSRLS")
+        if not settings.accept_unsafe_sources:
+            raise SourceError(
+                f"{concern.describe()}; read tables of this database, or say by "
+                f"{PREFIX}ACCEPT_UNSAFE_SOURCES=true that you know"
+            )
+        lines.append(concern.describe())
+    return lines

@@ -191,7 +191,7 @@ def import_directory(
     started = time.monotonic()
     paths, other_files = csv_reader.find(directory)
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings)
     report = ImportReport([], [table for table in SOURCES if table not in paths], other_files)
     with connection.transaction():
         stages = _stage_all(connection, settings, paths, progress)

@@ -199,7 +199,7 @@ def simulate(
     started = time.monotonic()
     plan.check()
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings)
     try:
         with connection.transaction():
             summary = _simulate(connection, settings, plan, progress, append=append)

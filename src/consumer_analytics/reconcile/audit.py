@@ -167,7 +167,7 @@ def audit(
         SourceError: a source table is missing or lacks a column.
     """
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings, notify)
     # A read-only transaction may fill temporary tables, but not make them.
     connection.execute(query("reconcile/audit/tables"))
     connection.execute(query("shared/customers-changes", table=_CUSTOMERS, lifetime=sql.SQL("")))

@@ -120,7 +120,7 @@ def sweep(
         BusyError: a run would not end.
     """
     schema.require_current(connection)
-    sources.require_usable(connection, settings.source_schema)
+    sources.require_usable(connection, settings, notify)
     with job_lock(connection, settings):
         reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
         with consistent(connection):

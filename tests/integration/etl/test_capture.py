@@ -461,7 +461,7 @@ def test_enable_disable_and_status_tell_where_it_stands(database: Any, cli: Any)
 def test_enabling_does_not_wait_long_for_a_writer(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "_LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(capture, "_DDL_SECONDS", 0.1)
     with application(database) as session:
         session.execute(LATE, [TENANT, BEGIN])
         with pytest.raises(BusyError, match="capture was not enabled"):

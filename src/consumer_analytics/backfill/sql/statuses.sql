@@ -14,11 +14,11 @@ from (
         limit 1
     ) as latest
     union
-    select payload_json ->> case event_type when 'customer_status_change' then 'old_status' else 'status' end
+    select payload_json ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end
     from (
         select event_type, payload_json
         from {customer_events} {sample}
         limit 50000
     ) as sampled
-    where event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    where event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
 ) as seen

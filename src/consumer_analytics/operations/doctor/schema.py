@@ -7,6 +7,7 @@ from psycopg import sql
 from consumer_analytics.db import roles, schema
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import SchemaError
+from consumer_analytics.etl import sources
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -80,31 +81,35 @@ def grants(context: Context) -> Finding:
 def row_security(context: Context) -> Finding:
     """Tell whether row-level security hides rows of any table from this login."""
     connection = context.database
-    rows = connection.execute(
-        query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
-    ).fetchall()
-    if not rows:
-        return ok("row-level security hides no row from this login")
-    ours = [(schema_, table, owned) for schema_, table, is_source, owned in rows if not is_source]
     login = scalar(connection, "select current_user")
-    names = tuple(f"{schema_}.{table}" for schema_, table, *_ in rows)
-    if len(ours) < len(rows):
+    hidden = [
+        concern
+        for concern in sources.concerns(connection, context.settings.source_schema)
+        if concern.kind == "filtered"
+    ]
+    if hidden:
         return Finding(
             Verdict.PROBLEM,
             f"row-level security hides source rows from login {login}",
-            names,
-            "a policy on a source table holds for this login too, so figures would be too low "
-            "and runs refuse to work",
+            tuple(f"{concern.name}, read as {concern.reader}" for concern in hidden),
+            "a policy on a source table, or on one that a view reads, holds for this login or for "
+            "the view's owner, so figures would be too low and runs refuse to work",
             Fix(
-                sql.SQL("ALTER ROLE {} BYPASSRLS;")
-                .format(sql.Identifier(login))
-                .as_string(connection)
+                "\n".join(
+                    sql.SQL("ALTER ROLE {} BYPASSRLS;")
+                    .format(sql.Identifier(reader))
+                    .as_string(connection)
+                    for reader in sorted({concern.reader for concern in hidden})
+                )
             ),
         )
+    ours = connection.execute(query("operations/doctor/hidden-rows")).fetchall()
+    if not ours:
+        return ok("row-level security hides no row from this login")
     return Finding(
         Verdict.PROBLEM,
         f"row-level security hides snapshots from login {login}",
-        names,
+        tuple(f"{schema_}.{table}" for schema_, table, _ in ours),
         "the policy `everybody` of these tables is gone",
         Fix(
             "\n".join(f"{_policy(*one[:2]).as_string(connection)};" for one in ours),
@@ -120,9 +125,7 @@ def _policy(schema_: str, table: str) -> sql.Composed:
 
 
 def _restore_policies(context: Context) -> str:
-    rows = context.database.execute(
-        query("operations/doctor/hidden-rows"), {"source_schema": context.settings.source_schema}
-    ).fetchall()
+    rows = context.database.execute(query("operations/doctor/hidden-rows")).fetchall()
     with context.database.transaction():
         for schema_, table, *_ in rows:
             context.database.execute(_policy(schema_, table))

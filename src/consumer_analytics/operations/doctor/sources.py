@@ -42,6 +42,35 @@ def columns(context: Context) -> Finding:
     return ok(f"the tables in schema {schema} have every column that is read")
 
 
+def in_flight(context: Context) -> Finding:
+    """Tell whether the sources are tables of this database, or read from such alone."""
+    unsafe = [
+        concern
+        for concern in sources.concerns(context.database, context.settings.source_schema)
+        if concern.kind != "filtered"
+    ]
+    if not unsafe:
+        return ok("the sources are read from tables of this database alone")
+    accepted = context.settings.accept_unsafe_sources
+    return Finding(
+        Verdict.WARNING if accepted else Verdict.PROBLEM,
+        "a source hides rows in flight",
+        tuple(
+            f"{concern.source} is read from {concern.name}, {concern.kind}" for concern in unsafe
+        ),
+        "a foreign table or a materialized view shows a row when a run may have passed its time; "
+        + (
+            "the setting says that you know: sweep often"
+            if accepted
+            else "runs refuse to work with it"
+        ),
+        Fix(
+            "read tables of this database, such as logical replication keeps here"
+            + ("" if accepted else ", or set CONSUMER_ANALYTICS_ACCEPT_UNSAFE_SOURCES=true")
+        ),
+    )
+
+
 def index(context: Context) -> Finding:
     """Tell whether the events can be read by their time."""
     connection = context.database
@@ -51,11 +80,27 @@ def index(context: Context) -> Finding:
     ).fetchone()
     if row is None:
         raise UnexaminableError(f"there is no table {schema}.{_EVENTS}: see source-columns")
-    kind, rows, owned, usable, broken = row
+    kind, rows, owned, usable, broken, expression = row
     if kind not in {"r", "p"}:
         return ok(f"{schema}.{_EVENTS} is no table: its own tables' indexes are not looked at")
     if usable is not None:
         return ok(f"index {usable} leads with created_at")
+    if expression is not None:
+        return Finding(
+            Verdict.WARNING,
+            f"{schema}.{_EVENTS} has no usable index on created_at",
+            (f"about {rows:,} rows", "created_at is a virtual generated column"),
+            "PostgreSQL builds no index on such a column; one on its expression serves as well",
+            Fix(
+                sql.SQL("create index {}on {} (({}));")
+                .format(
+                    sql.SQL("concurrently " if kind == "r" else ""),
+                    sql.Identifier(schema, _EVENTS),
+                    sql.SQL(expression),
+                )
+                .as_string(connection)
+            ),
+        )
     return Finding(
         Verdict.WARNING,
         f"{schema}.{_EVENTS} has no usable index on created_at",
@@ -160,6 +205,7 @@ def lifecycle(context: Context) -> Finding:
 
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
+    Check("source-in-flight", "does a source hide rows in flight?", in_flight),
     Check("source-index", "can the events be read by their time?", index),
     Check("source-times", "has every row a time?", times),
     Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),

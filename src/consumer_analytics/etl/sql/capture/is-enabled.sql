@@ -5,4 +5,5 @@ select exists (
     join pg_namespace as schema on schema.oid = function.pronamespace
     where schema.nspname = 'consumer_analytics_internal'
         and function.proname like 'capture\_%%'
+        and watch.tgenabled <> 'D'
 )

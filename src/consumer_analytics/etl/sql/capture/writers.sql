@@ -14,9 +14,19 @@ where held.locktype = 'relation'
     and held.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
     and held.database = (select oid from pg_database where datname = current_database())
     and held.relation in (
+        -- What is written to a partition directly locks that alone.
+        with recursive tree as (
+            select oid
+            from pg_class
+            where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and relname = any(%(tables)s::text[])
+            union
+            select inhrelid
+            from tree
+            join pg_inherits on inhparent = tree.oid
+        )
+
         select oid
-        from pg_class
-        where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and relname = any(%(tables)s::text[])
+        from tree
     )
     and held.pid is distinct from pg_backend_pid()
 -- A sub-transaction has an id of its own, younger than the transaction's.

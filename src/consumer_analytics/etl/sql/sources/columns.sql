@@ -1,18 +1,37 @@
--- The columns of the source tables that this login may read.
+-- The columns of the source tables that this login may read: what each is in the end, below any
+-- domains over it, and whether it is worked out whenever it is read.
 select
-    relname,
-    attname,
-    case
-        when typtype = 'd' then format_type(typbasetype, null)
-        when typnamespace = 'pg_catalog'::regnamespace then format_type(pg_type.oid, null)
-        else 'USER-DEFINED'
-    end as type
-from pg_class
-inner join pg_attribute on attrelid = pg_class.oid
-inner join pg_type on pg_type.oid = atttypid
-where relnamespace = to_regnamespace(quote_ident(%(schema)s))
-    and relname = any(%(tables)s)
-    and relkind in ('r', 'p', 'v', 'm', 'f')
-    and attnum > 0
-    and not attisdropped
-    and has_column_privilege(pg_class.oid, attnum, 'select')
+    class.relname,
+    attribute.attname,
+    base.name as type,
+    attribute.attgenerated = 'v' as is_virtual
+from pg_class as class
+inner join pg_attribute as attribute on attribute.attrelid = class.oid
+cross join lateral (
+    with recursive below as (
+        select type.oid, type.typtype, type.typbasetype, type.typname, type.typnamespace
+        from pg_type as type
+        where type.oid = attribute.atttypid
+        union all
+        select type.oid, type.typtype, type.typbasetype, type.typname, type.typnamespace
+        from below
+        inner join pg_type as type on type.oid = below.typbasetype
+        where below.typtype = 'd'
+    )
+
+    select
+        case
+            when typtype = 'e' then 'enum'
+            when typname = 'citext' then 'citext'
+            when typnamespace = 'pg_catalog'::regnamespace then format_type(oid, null)
+            else typname::text
+        end as name
+    from below
+    where typtype <> 'd'
+) as base
+where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
+    and class.relname = any(%(tables)s)
+    and class.relkind in ('r', 'p', 'v', 'm', 'f')
+    and attribute.attnum > 0
+    and not attribute.attisdropped
+    and has_column_privilege(class.oid, attribute.attnum, 'select')

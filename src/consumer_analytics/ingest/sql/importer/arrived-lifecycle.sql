@@ -18,4 +18,4 @@ union all
 select events.consumer_id, events.created_at::timestamptz
 from {customer_events} as events
 inner join arrived using (customer_id)
-where events.event_type = 'customer_creation'
+where events.event_type::text = 'customer_creation'

@@ -21,7 +21,7 @@ from (
         consumer_id,
         created_at::date as day,
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot,
-        event_type,
+        event_type::text as event_type,
         count(*) as n,
         created_at < %(processed_through)s::timestamptz as counted
     from {customer_events}

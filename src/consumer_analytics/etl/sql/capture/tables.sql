@@ -1,0 +1,34 @@
+-- The source tables with the tables that hold their rows: partitions, and tables that inherit.
+-- What is written to one of these directly, the triggers of the table above do not see.
+with recursive tree as (
+    select class.oid, class.relname as source, 0 as depth
+    from pg_class as class
+    where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
+        and class.relname = any(%(tables)s::text[])
+    union
+    select inhrelid, tree.source, tree.depth + 1
+    from tree
+    inner join pg_inherits on inhparent = tree.oid
+)
+
+select
+    tree.source::text,
+    namespace.nspname::text,
+    class.relname::text,
+    class.relkind::text,
+    array(
+        select watch.tgname::text
+        from pg_trigger as watch
+        where watch.tgrelid = class.oid
+            and watch.tgname like replace(%(prefix)s, '_', '\_') || '%%'
+            and watch.tgenabled in ('A', 'O')
+    ) as enabled,
+    array(
+        select watch.tgname::text
+        from pg_trigger as watch
+        where watch.tgrelid = class.oid and watch.tgname like replace(%(prefix)s, '_', '\_') || '%%'
+    ) as there
+from tree
+inner join pg_class as class on class.oid = tree.oid
+inner join pg_namespace as namespace on namespace.oid = class.relnamespace
+order by min(tree.depth) over (partition by class.oid), tree.source, namespace.nspname, class.relname
