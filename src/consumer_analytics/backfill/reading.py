@@ -37,6 +37,15 @@ class Reading:
     bounds: tuple[dt.datetime, ...]
 
 
+def make_room(connection: Connection) -> None:
+    """Give a session memory for its temporary tables: only before it has the first of them.
+
+    One that a pooler has kept may have had some.
+    """
+    with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():
+        connection.execute("select set_config('temp_buffers', '64MB', false)")
+
+
 def read(
     connection: Connection,
     job: Job,
@@ -54,9 +63,7 @@ def read(
     Returns:
         What is to be written.
     """
-    # Not where the session has had temporary tables before, as one that a pooler has kept.
-    with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():
-        connection.execute("select set_config('temp_buffers', '64MB', false)")
+    make_room(connection)
     # Of the cells only sizes and widths matter.
     connection.execute("select set_config('default_statistics_target', '10', false)")
     if share is not None:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns, estimate
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.reading import read
+from consumer_analytics.backfill.reading import make_room, read
 from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
 from consumer_analytics.backfill.writing import restate, write
 from consumer_analytics.db.connection import Connection, connected, consistent, scalar
@@ -34,8 +34,7 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
         bounds: of the periods.
         events: to be read from the source, as estimated.
     """
-    # Before the session's first temporary table, or it can no longer be set.
-    connection.execute("select set_config('temp_buffers', '64MB', false)")
+    make_room(connection)
     lives.remember_apart(connection, job.settings, (), first=bounds[1])
     rows = (len(bounds) - 1) * estimate.registered(connection, job.settings, job.request)
     work = rows + events // _EVENTS_PER_ROW
