@@ -133,7 +133,7 @@ begin
     insert into consumer_analytics_internal.deleted_customers as known (
         customer_id, deleted_at, ended_by, created_at, born_from, consumer_id, consumer_from, status, row_status
     )
-    select
+    select distinct on (customer_id)
         customer_id,
         now(),
         'row',
@@ -144,6 +144,8 @@ begin
         status::text,
         coalesce(status::text, '')
     from old_rows
+    where customer_id is not null
+    order by customer_id, created_at
     on conflict (customer_id, deleted_at) do update
     set created_at = coalesce(excluded.created_at, known.created_at),
         born_from = coalesce(excluded.born_from, known.born_from),
@@ -154,7 +156,7 @@ begin
         (customer_id, consumer_id, status_before, created_before)
     select customer_id, consumer_id, coalesce(status::text, ''), coalesce(created_at::timestamptz, '-infinity')
     from old_rows
-    where created_at::timestamptz < below or created_at is null;
+    where customer_id is not null and (created_at::timestamptz < below or created_at is null);
     return null;
 end
 $$;
