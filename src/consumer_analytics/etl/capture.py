@@ -392,23 +392,22 @@ def _try_on_a_copy(
 ) -> None:
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     connection.execute(
-        sql.SQL("create temporary table {} on commit drop as select {} from {} limit 3").format(
+        sql.SQL("create temporary table {} on commit drop as select {} from {} limit 0").format(
             copy, columns, source
         )
     )
     for trigger in triggers:
         connection.execute(trigger.create(copy))
     for statement in (
-        "insert into {copy} select * from {copy}",
+        "insert into {copy} select {columns} from {source} limit 3",
         "update {copy} set created_at = '2000-01-01'",
-        "insert into {copy} select * from {copy} where false",
         "update {copy} set created_at = 'infinity'",
         "update {copy} set created_at = '-infinity'",
         "update {copy} set created_at = '0044-03-15 BC'",
         "delete from {copy}",
         "truncate {copy}",
     ):
-        connection.execute(sql.SQL(statement).format(copy=copy))
+        connection.execute(sql.SQL(statement).format(copy=copy, columns=columns, source=source))
 
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:

@@ -96,7 +96,7 @@ class Concern:
         """Say in a sentence what it is, and what follows."""
         if self.kind == "filtered":
             return (
-                f"row-level security of {self.name}, which {self.source} is read from, hides rows "
+                f"row-level security hides rows of {self.name}, which {self.source} is read from, "
                 f"from role {self.reader}, so figures would be too low"
             )
         what = "a foreign table" if self.kind == "foreign" else "a materialized view"

@@ -91,7 +91,12 @@ def row_security(context: Context) -> Finding:
         return Finding(
             Verdict.PROBLEM,
             f"row-level security hides source rows from login {login}",
-            tuple(f"{concern.name}, read as {concern.reader}" for concern in hidden),
+            tuple(
+                concern.name
+                if concern.reader == login
+                else f"{concern.name}, read as {concern.reader}"
+                for concern in hidden
+            ),
             "a policy on a source table, or on one that a view reads, holds for this login or for "
             "the view's owner, so figures would be too low and runs refuse to work",
             Fix(
