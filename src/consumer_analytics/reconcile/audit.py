@@ -24,6 +24,7 @@ from consumer_analytics.db.connection import (
     Connection,
     consistent,
     scalar,
+    scalar_of,
 )
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import job_state, lives, sources
@@ -446,9 +447,7 @@ def _repair_counts(
     lives.remember(connection, settings, everything, looking_back=True)
     removed = 0
     if doubled:
-        removed = connection.execute(
-            query("shared/snapshots-undouble"), {"reason": reason}
-        ).rowcount
+        removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})
     return RepairResult(
         events_found=written.corrections.found,
         events_vanished=written.corrections.vanished,
