@@ -94,7 +94,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
             if scalar_of(connection, "backfill/occupied", ends):
                 written = _merge(connection, job, reading, span, rendered, values)
             else:
-                written = _insert(connection, rendered, values)
+                written = _insert(connection, job, rendered, values)
     written += SnapshotCounts(periods=last - first + 1)
     # In a transaction of its own: two sessions may be done at the same time.
     record.advance(connection, job.backfill_id, written)
@@ -102,12 +102,13 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
 
 
 def _insert(
-    connection: Connection, rendered: list[sql.Composable], values: dict[str, Any]
+    connection: Connection, job: Job, rendered: list[sql.Composable], values: dict[str, Any]
 ) -> SnapshotCounts:
     """Write to a range that has no snapshot."""
+    alone = sql.Literal(job.request.consumers is not None)
     return SnapshotCounts(
         new=sum(
-            connection.execute(query("backfill/insert", rendered=part), values).rowcount
+            scalar_of(connection, "backfill/insert", values, rendered=part, alone=alone)
             for part in rendered
         )
     )
@@ -137,7 +138,7 @@ def _merge(
             query("shared/snapshots-withdraw"),
             {**reason, **there, "recountable_from": reading.state.purged_before},
         ).rowcount
-    new = connection.execute(query("shared/snapshots-insert")).rowcount
+    new = scalar_of(connection, "shared/snapshots-insert")
     return SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
 
 

@@ -18,6 +18,9 @@ from consumer_analytics.reconcile.audit import audit as audit_all
 from consumer_analytics.reconcile.audit import repair as repair_found
 from consumer_analytics.settings import settings
 
+#: Characters of a value: a row may hold anything.
+_LONGEST_SHOWN = 80
+
 
 def audit(
     from_: Annotated[
@@ -38,7 +41,8 @@ def audit(
 ) -> None:
     """Recount everything from the source tables and compare it with all that is kept.
 
-    Read-only, unless told to repair. Exits 1 where anything differs.
+    Read-only, unless told to repair. Exits 1 where anything differs, and 2 where the range named
+    has no snapshot: then nothing was compared.
     """
     lower, upper = _instant(from_), _instant(to)
     if lower is not None and upper is not None and upper < lower:
@@ -49,10 +53,13 @@ def audit(
         "limit": limit,
         "accept_purged": accept_purged,
     }
+    is_range = from_ is not None or to is not None
     repaired: RepairResult | None = None
     with connected(settings(), "audit") as connection:
         with working() as notify:
             result = audit_all(connection, settings(), **options, notify=notify)
+        if is_range and not result.snapshots and result.clean:
+            raise UsageError(f"nothing to compare: {_no_snapshots(from_, to)}")
         if repair and not result.clean:
             if not as_json:
                 _print(result)
@@ -70,12 +77,20 @@ def audit(
             say(
                 f"repaired   {repaired.events_found:,} events found, "
                 f"{repaired.events_vanished:,} gone; {repaired.totals_corrected:,} totals "
-                f"corrected, {repaired.rows_removed:,} doubled rows removed, "
-                f"{repaired.snapshots_restated:,} snapshot rows restated; audited again:"
+                f"corrected, {repaired.rows_removed:,} rows too many removed, "
+                f"{repaired.rows_relabelled:,} labelled as they were written, "
+                f"{repaired.snapshots_restated:,} restated; audited again:"
             )
         _print(result)
     if not result.clean:
         raise typer.Exit(1)
+
+
+def _no_snapshots(from_: str | None, to: str | None) -> str:
+    span = [f"from {from_} on"] if to is None else [] if from_ is None else [f"from {from_}"]
+    if to is not None:
+        span.append(f"up to {to}")
+    return f"no snapshot was written {' '.join(span)}"
 
 
 def _instant(text: str | None) -> dt.datetime | None:
@@ -84,36 +99,49 @@ def _instant(text: str | None) -> dt.datetime | None:
 
 def _print(result: AuditResult) -> None:
     say(
-        f"audited    {result.events:,} events before {exactly(result.processed_through)}, "
-        f"{result.snapshots:,} snapshots of {result.rows:,} rows"
+        f"audited    {result.snapshots:,} snapshots of {result.rows:,} rows, and all before "
+        f"{exactly(result.processed_through)}"
     )
-    say(f"counts     {result.missing:,} missing, {result.double:,} double")
-    if result.clean:
-        say("nothing differs")
-    else:
-        print_table(
-            ["where", "consumer", "figure", "at", "kept", "recounted"],
-            [
-                [
-                    one.where,
-                    one.consumer_id,
-                    one.figure,
-                    one.at,
-                    _show(one.kept),
-                    _show(one.recounted),
-                ]
-                for one in result.listed
-            ],
-        )
-        say(f"{result.differences:,} figures differ" + _more(result))
-        if result.awaiting:
-            say("late rows have been noted: the next run repairs what they concern")
-    if result.purged_before is not None:
+    noted = ""
+    if result.noted is not None:
+        first, last = (f"{at:%Y-%m-%d}" for at in result.noted)
+        noted = f" (noted {first})" if first == last else f" (noted {first} to {last})"
+    say(
+        f"events     {result.counted:,} counted: {result.in_source:,} in the source, "
+        f"{result.vanished:,} vanished{noted}, {result.missing:,} missing, {result.double:,} double"
+    )
+    if result.snapshots_on_trust:
         say(
-            f"purged     rows from before {exactly(result.purged_before)} are no longer all in the "
-            f"source: {result.days_not_recountable:,} days and "
-            f"{result.snapshots_not_recountable:,} snapshots can no longer be recounted"
+            f"on trust   {result.snapshots_on_trust:,} snapshots have figures of customers that "
+            "the source can no longer tell; they were held to a digest"
         )
+    if result.snapshots_not_recountable:
+        say(
+            f"left out   {result.snapshots_not_recountable:,} snapshots around which events have "
+            "vanished: nobody can tell which were before them"
+        )
+    if result.clean:
+        say("nothing differs" if result.snapshots else "nothing to compare: there is no snapshot")
+        return
+    print_table(
+        ["where", "consumer", "figure", "at", "kept", "recounted"],
+        [
+            [
+                one.where,
+                one.consumer_id,
+                one.figure,
+                one.at,
+                _show(one.kept),
+                _show(one.recounted),
+            ]
+            for one in result.listed
+        ],
+    )
+    say(f"{result.differences:,} figures differ" + _more(result))
+    if result.awaiting:
+        say("late rows have been noted: the next run repairs what they concern")
+    for reason in result.lasting:
+        say(f"no repair  {reason}")
 
 
 def _more(result: AuditResult) -> str:
@@ -122,4 +150,6 @@ def _more(result: AuditResult) -> str:
 
 
 def _show(value: Any) -> Any:
-    return "-" if value is None else value if isinstance(value, int) else str(value)
+    if value is None:
+        return "-"
+    return value if isinstance(value, int) else str(value)[:_LONGEST_SHOWN]

@@ -134,7 +134,7 @@ def _write_snapshots(
     connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
     if spared:
         connection.execute(query("etl/apply/snapshots-spare-purged"), recountable)
-    inserted += connection.execute(query("shared/snapshots-insert")).rowcount
+    inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     restated += connection.execute(
         query("shared/snapshots-withdraw"), {"reason": reason, **there, **recountable}

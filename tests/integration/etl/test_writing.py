@@ -71,6 +71,15 @@ def stats(start: str, new: int) -> dict[str, Any]:
     return {"incremental_stats": {"window_start": start, "new_events_in_window": new}}
 
 
+def written(trial: Connection, at: dt.datetime, start: dt.datetime, source: str) -> None:
+    """Note that a snapshot was written whole."""
+    trial.execute(
+        "insert into consumer_analytics_internal.written_snapshots "
+        "(snapshot_timestamp, is_whole, window_start, snapshot_source) values (%s, true, %s, %s)",
+        [at, start, source],
+    )
+
+
 def restated(trial: Connection) -> int:
     return trial.execute(query("shared/snapshots-restate"), {"reason": "why"}).rowcount
 
@@ -152,19 +161,20 @@ def test_snapshots_that_are_not_there_yet_are_inserted(trial: Connection, render
     put(trial, A, SECOND, total=1)
     # One that has a row at another instant.
     put(trial, B, BEGIN, total=1)
-    new = {"snapshot_source": "cli_etl", "etl_job": "new"}
+    new = {"snapshot_source": "cli_etl", "etl_job": "new", **stats(BEGIN.isoformat(), 0)}
     for consumer in (A, B, None):
         for at in (FIRST, SECOND):
             rendered(consumer, at, total=2, **new)
-    assert trial.execute(query("shared/snapshots-insert")).rowcount == 3
-    old = {"snapshot_source": "airflow_backfill", "etl_job": "old"}
+    written(trial, FIRST, BEGIN, "airflow_backfill")
+    assert trial.execute(query("shared/snapshots-insert")).fetchone() == (3,)
+    old = {"snapshot_source": "airflow_backfill", "etl_job": "new"}
     assert kept(trial) == {
-        (None, FIRST): old,
+        (None, FIRST): {**old, "etl_job": "old"},
         (A, FIRST): {"total": 1},
         (A, SECOND): {"total": 1},
         (B, BEGIN): {"total": 1},
         # A row that joins a snapshot later has the snapshot's provenance.
-        (B, FIRST): {"total": 2, **old},
+        (B, FIRST): {"total": 2, **new, **old},
         (B, SECOND): {"total": 2, **new},
         (None, SECOND): {"total": 2, **new},
     }
@@ -174,12 +184,15 @@ def test_a_row_that_joins_a_snapshot_without_provenance_has_its_own(
     trial: Connection, rendered: Any
 ) -> None:
     put(trial, None, FIRST)
-    put(trial, None, SECOND, snapshot_source="cli_etl")
+    put(trial, None, SECOND, snapshot_source="edited")
+    # As it was when it was written, whatever the row says now.
+    written(trial, SECOND, FIRST, "cli_etl")
     for at in (FIRST, SECOND):
-        rendered(B, at, snapshot_source="x", etl_job="y")
+        rendered(B, at, snapshot_source="x", etl_job="y", **stats(FIRST.isoformat(), 0))
     trial.execute(query("shared/snapshots-insert"))
-    assert kept(trial)[(B, FIRST)] == {"snapshot_source": "x", "etl_job": "y"}
-    assert kept(trial)[(B, SECOND)] == {"snapshot_source": "cli_etl", "etl_job": "y"}
+    window = stats(FIRST.isoformat(), 0)
+    assert kept(trial)[(B, FIRST)] == {"snapshot_source": "x", "etl_job": "y", **window}
+    assert kept(trial)[(B, SECOND)] == {"snapshot_source": "cli_etl", "etl_job": "y", **window}
 
 
 def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(

@@ -136,8 +136,7 @@ def test_a_sweep_with_nothing_to_do_touches_no_row(database: Any) -> None:
 def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
     history(database, 22)
     database.execute(
-        "update consumer_analytics set metrics_json = "
-        "jsonb_set(metrics_json, '{snapshot_source}', '\"airflow_etl\"')"
+        "update consumer_analytics_internal.written_snapshots set snapshot_source = 'airflow_etl'"
     )
     tenant = uuid.UUID(int=7)
     at = BEGIN + 6 * DAY + dt.timedelta(hours=1)

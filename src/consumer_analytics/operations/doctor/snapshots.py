@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.formatting import moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
@@ -67,9 +68,7 @@ def _restore(context: Context) -> str:
     with job_lock(connection, context.settings), connection.transaction():
         connection.execute("lock table public.consumer_analytics in access exclusive mode")
         reason = f"doctor at {instants.now(connection).isoformat(timespec='seconds')}"
-        removed = connection.execute(
-            query("shared/snapshots-undouble"), {"reason": reason}
-        ).rowcount
+        removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})
         connection.execute(query("operations/doctor/snapshots-enforce-once"))
     kept = ", kept among the revisions," if removed else ""
     return f"removed {removed:,} doubled rows{kept} and restored the constraint"

@@ -27,6 +27,48 @@ strangers as materialized (
 kept as (
     {keep_reported}
     from strangers as old
+    returning snapshot_timestamp, {revision_digest} as digest
+),
+
+noted as (
+    update consumer_analytics_internal.written_snapshots as written
+    set digest = written.digest - gone.digest,
+        revisions = written.revisions + gone.revisions,
+        revisions_digest = written.revisions_digest + gone.revisions_digest
+    from (
+        select
+            snapshot_timestamp,
+            sum(digest) as digest,
+            sum(revisions) as revisions,
+            sum(revisions_digest) as revisions_digest
+        from (
+            select snapshot_timestamp, {figures_digest} as digest, 1 as revisions, 0 as revisions_digest
+            from strangers
+            union all
+            select snapshot_timestamp, 0, 0, digest
+            from kept
+        ) as parts
+        group by snapshot_timestamp
+    ) as gone
+    where written.snapshot_timestamp = gone.snapshot_timestamp
+),
+
+noted_apart as (
+    update consumer_analytics_internal.written_apart as written
+    set consumers = array(
+        select consumer_id
+        from unnest(written.consumers) as one (consumer_id)
+        where not exists (
+            select from strangers
+            where strangers.snapshot_timestamp = written.snapshot_timestamp
+                and strangers.consumer_id = one.consumer_id
+        )
+    )
+    where exists (
+        select from strangers
+        where strangers.snapshot_timestamp = written.snapshot_timestamp
+            and strangers.consumer_id = any(written.consumers)
+    )
 )
 
 delete from public.consumer_analytics

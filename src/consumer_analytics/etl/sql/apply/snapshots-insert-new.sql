@@ -1,6 +1,6 @@
 -- Insert the snapshots of instants at which there are none, in the order of the unique index,
--- and tell how many there were to insert. A consumer's row can be there all the same: one that
--- was backfilled by itself.
+-- note that they are written, and tell how many there were to insert. A consumer's row can be
+-- there all the same: one that was backfilled by itself.
 with rendered as materialized (
     {rendered}
 ),
@@ -11,7 +11,18 @@ inserted as (
     from rendered
     order by consumer_id, snapshot_timestamp
     on conflict do nothing
-    returning 1
+    returning
+        consumer_id,
+        snapshot_timestamp,
+        case
+            when consumer_id is null then metrics_json #>> '{{incremental_stats,window_start}}'
+        end as window_start,
+        case when consumer_id is null then metrics_json ->> 'snapshot_source' end as snapshot_source,
+        {figures_digest} as digest
+),
+
+noted as (
+    {note_written}
 )
 
 select

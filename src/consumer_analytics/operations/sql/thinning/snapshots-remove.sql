@@ -1,8 +1,18 @@
--- Remove the snapshots of some instants, and note it.
+-- Remove the snapshots of some instants, and note it: they are no more among what was written.
 with removed as (
     delete from public.consumer_analytics as snapshot
     where snapshot.snapshot_timestamp = any(%(instants)s::timestamptz[])
     returning snapshot.snapshot_timestamp, pg_column_size(snapshot.*) as bytes
+),
+
+forgotten as (
+    delete from consumer_analytics_internal.written_snapshots
+    where snapshot_timestamp = any(%(instants)s::timestamptz[])
+),
+
+forgotten_apart as (
+    delete from consumer_analytics_internal.written_apart
+    where snapshot_timestamp = any(%(instants)s::timestamptz[])
 ),
 
 noted as (

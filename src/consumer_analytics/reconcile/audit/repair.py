@@ -1,0 +1,134 @@
+"""Repair: what an audit found is put right by the ways that write snapshots anyway."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import (
+    MINUS_INFINITY,
+    Connection,
+    consistent,
+    scalar,
+    scalar_of,
+)
+from consumer_analytics.db.locks import job_lock
+from consumer_analytics.etl import job_state, lives, watermark
+from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
+from consumer_analytics.etl.restate import restate, restate_these
+from consumer_analytics.reconcile.audit.models import AuditResult, RepairResult
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+_SOURCE = "cli_etl"
+
+
+def repair(
+    connection: Connection,
+    settings: Settings,
+    result: AuditResult,
+    *,
+    accept_purged: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> RepairResult:
+    """Repair what an audit found: counts, totals, rows that are too many, missing or wrong.
+
+    Each step is whole by itself: where it is interrupted, another audit finds what is left. What
+    cannot be repaired the next audit tells, with the reason.
+    """
+    wrong = {"instants": result.wrong_snapshots}
+    with job_lock(connection, settings):
+        reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
+        with consistent(connection):
+            repaired = _repair_counts(
+                connection,
+                settings,
+                reason,
+                doubled=result.doubled_rows > 0,
+                accept_purged=accept_purged,
+            )
+        with consistent(connection):
+            strangers = connection.execute(
+                query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
+            ).rowcount
+            relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
+        windows = connection.execute(query("reconcile/audit/repair/windows"), wrong).fetchall()
+        whole = [at for at, _, is_whole, _ in windows if is_whole]
+        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
+        restated += restate_these(
+            connection, settings, whole, reason, notify, accept_purged=accept_purged
+        )
+        for at, start, is_whole, whole_is_there in windows:
+            if not is_whole and at <= watermark.processed_through(connection):
+                with consistent(connection):
+                    restated += _restate_apart(
+                        connection, settings, at, start, reason, whole_is_there=whole_is_there
+                    )
+        with consistent(connection):
+            # Rows that were put back name who put them back.
+            connection.execute(query("reconcile/audit/repair/labels"), wrong)
+            # What nobody can tell any more stays in doubt.
+            sure = sorted(set(result.wrong_snapshots) - set(result.untold_snapshots))
+            connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
+    return replace(
+        repaired,
+        rows_removed=repaired.rows_removed + strangers,
+        rows_relabelled=relabelled,
+        snapshots_restated=restated,
+    )
+
+
+def _repair_counts(
+    connection: Connection, settings: Settings, reason: str, *, doubled: bool, accept_purged: bool
+) -> RepairResult:
+    """Count all days again, make the totals their sum, and take doubled rows away."""
+    state = job_state.read(connection, settings, accept_purged=accept_purged)
+    plan = plan_recount(state, dt.date.min)
+    extract_events(connection, settings, plan)
+    written = apply(connection, settings, OWN, plan, _SOURCE, reason, {})
+    totals = scalar(connection, query("reconcile/audit/repair/totals"))
+    if totals:
+        connection.execute(query("shared/extracts-outdate"))
+    everything = [TimeRange(MINUS_INFINITY, state.processed_through)]
+    lives.remember(connection, settings, everything, looking_back=True)
+    removed = 0
+    if doubled:
+        removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})
+    return RepairResult(
+        events_found=written.corrections.found,
+        events_vanished=written.corrections.vanished,
+        totals_corrected=totals,
+        rows_removed=removed,
+        rows_relabelled=0,
+        snapshots_restated=0,
+    )
+
+
+def _restate_apart(
+    connection: Connection,
+    settings: Settings,
+    at: dt.datetime,
+    start: dt.datetime,
+    reason: str,
+    *,
+    whole_is_there: bool,
+) -> int:
+    """Restate the rows of an instant that have a window of their own; return how many it were."""
+    state = job_state.read(connection, settings)
+    plan = plan_restatement(connection, state, [at], start)
+    extract_customers(connection, settings, plan)
+    extract_events(connection, settings, plan)
+    written = apply(connection, settings, OWN, plan, _SOURCE, reason, {})
+    if whole_is_there:
+        return written.inserted + written.restated
+    chosen = scalar_of(connection, "reconcile/audit/repair/chosen", {"at": at})
+    removed = connection.execute(
+        query("reconcile/audit/repair/only-chosen"), {"at": at, "consumers": chosen}
+    ).rowcount
+    return written.restated + max(written.inserted - removed, 0)

@@ -1,0 +1,159 @@
+"""Snapshots: what every row must say, key by key, beside what it says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.formatting import moment
+from consumer_analytics.reconcile.audit.models import (
+    AuditDifference,
+    AuditResult,
+    Collector,
+    flat,
+    read_document,
+)
+from consumer_analytics.reconcile.audit.reading import stream
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: Snapshots put together at once: what bounds the space on disk.
+_AT_ONCE = 64
+_UNTOLD = (
+    "lifecycle events have vanished, so that the source cannot tell these figures of customers "
+    "again; what was reported is known by a digest alone"
+)
+_AHEAD = "it lies after what runs have counted: the run that comes to it puts it right"
+
+
+def known(
+    connection: Connection,
+    lower: dt.datetime,
+    upper: dt.datetime,
+    result: AuditResult,
+    *,
+    with_vanished: bool,
+) -> tuple[list[dt.datetime], list[dt.datetime]]:
+    """Find out what was written in a range, and what is there.
+
+    Returns:
+        The instants to compare, ascending, and with them the starts of their windows.
+    """
+    span = {"lower": lower, "upper": upper}
+    connection.execute(query("reconcile/audit/snapshots/scopes"), span)
+    connection.execute("analyze audit_scopes")
+    marks = connection.execute(
+        query("reconcile/audit/snapshots/instants", is_noted=sql.Literal(with_vanished)), span
+    ).fetchall()
+    compared = [at for at, is_recountable in marks if is_recountable]
+    result.snapshots_not_recountable = len(marks) - len(compared)
+    bounds = connection.execute(
+        query("reconcile/audit/snapshots/bounds"), {"instants": compared}
+    ).fetchall()
+    return compared, [bound for (bound,) in bounds]
+
+
+def find_doubled(
+    connection: Connection,
+    lower: dt.datetime,
+    upper: dt.datetime,
+    result: AuditResult,
+    differences: Collector,
+) -> None:
+    """Find rows that are there more than once."""
+    span = {"lower": lower, "upper": upper}
+    for consumer, at, rows in stream(connection, "reconcile/audit/snapshots/doubled", span):
+        result.doubled_rows += rows - 1
+        result.wrong_snapshots.append(at)
+        differences.add(AuditDifference("snapshot", consumer, "row", at, f"{rows} rows", "1 row"))
+
+
+def compare(
+    connection: Connection,
+    settings: Settings,
+    compared: list[dt.datetime],
+    bounds: list[dt.datetime],
+    result: AuditResult,
+    differences: Collector,
+    *,
+    with_vanished: bool,
+    notify: Callable[[str], None],
+) -> None:
+    """Put together what the rows must say, some snapshots at a time, and compare."""
+    for begin in range(0, len(compared), _AT_ONCE):
+        chunk = compared[begin : begin + _AT_ONCE]
+        notify(f"comparing snapshots from {moment(chunk[0])} on")
+        connection.execute("delete from audit_figures")
+        connection.execute(
+            query(
+                "reconcile/audit/snapshots/figures",
+                settings.source_schema,
+                is_noted=sql.Literal(with_vanished),
+            ),
+            {"all_bounds": bounds, "instants": chunk},
+        )
+        connection.execute("analyze audit_figures")
+        rows, on_trust = connection.execute(
+            "select count(*), count(distinct at) filter (where is_held) from audit_figures"
+        ).fetchone() or (0, 0)
+        result.snapshots += len(chunk)
+        result.rows += rows
+        result.snapshots_on_trust += on_trust
+        _compare(connection, chunk, result, differences)
+        if on_trust:
+            _hold_to_digests(connection, result, differences)
+
+
+def _compare(
+    connection: Connection,
+    chunk: list[dt.datetime],
+    result: AuditResult,
+    differences: Collector,
+) -> None:
+    for consumer, at, kept, true_now in stream(
+        connection, "reconcile/audit/snapshots/compare", {"instants": chunk}
+    ):
+        result.wrong_snapshots.append(at)
+        lasting = _AHEAD if at > result.processed_through else None
+        if kept is None or true_now is None:
+            rows = ("no row", "a row") if kept is None else ("a row", "no row")
+            differences.add(AuditDifference("snapshot", consumer, "row", at, *rows, lasting))
+            continue
+        for figure, said, must in _unlike(read_document(kept), read_document(true_now)):
+            differences.add(AuditDifference("snapshot", consumer, figure, at, said, must, lasting))
+
+
+def _unlike(kept: Any, true_now: Any) -> list[tuple[str, Any, Any]]:
+    """Return what two documents say differently, each with its path; at least one thing."""
+    if not isinstance(kept, dict):
+        return [("document", kept, "a document with figures")]
+    try:
+        said, must = dict(flat(kept)), dict(flat(true_now))
+    except RecursionError:
+        return [("document", "nested too deeply to be read", "a document with figures")]
+    return [
+        (key, said.get(key), must.get(key))
+        for key in sorted(said.keys() | must.keys())
+        if said.get(key) != must.get(key) or (key in said) != (key in must)
+    ] or [("document", "numbers that Python cannot tell apart", "other figures")]
+
+
+def _hold_to_digests(connection: Connection, result: AuditResult, differences: Collector) -> None:
+    for (at,) in connection.execute(query("reconcile/audit/snapshots/untold")).fetchall():
+        result.wrong_snapshots.append(at)
+        result.untold_snapshots.append(at)
+        differences.add(
+            AuditDifference("snapshot", None, "customers", at, "edited", "as written", _UNTOLD)
+        )
+
+
+def awaited(connection: Connection) -> tuple[dt.datetime, bool]:
+    """Return how far runs have counted, and whether the next one repairs something by itself."""
+    row = connection.execute(query("reconcile/audit/state")).fetchone()
+    if row is None:
+        raise LookupError("the job has no state")
+    return row[0], row[1]

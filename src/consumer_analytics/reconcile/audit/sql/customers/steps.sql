@@ -1,0 +1,172 @@
+-- From one change of status to the next a customer is what the next one says it was; in the last
+-- stretch of a life what the row says, or its deletion. As steps at the bounds: so many more from
+-- the one, so many less from the other on.
+insert into audit_steps (consumer_id, status, place, n, dated, born_us, undated)
+with lives as materialized (
+    select
+        life.customer_id,
+        life.consumer_id,
+        life.opened_at,
+        life.previous_end,
+        life.born,
+        life.ended,
+        life.creation_at,
+        life.creation_status,
+        coalesce(life.status, last.new_status, life.creation_status, '') as last_status
+    from audit_lives as life
+    left join lateral (
+        select mark.new_status
+        from audit_marks as mark
+        where life.status is null
+            and mark.customer_id = life.customer_id
+            and mark.kind = 'change'
+            and mark.new_status is not null
+            and mark.at > life.previous_end
+            and mark.at >= life.opened_at
+            and mark.at <= life.ended
+        order by mark.at desc, mark.event_id desc
+        limit 1
+    ) as last on true
+    where coalesce(life.born, '-infinity') < life.ended
+),
+
+-- Changes that can be read: they say what was before them.
+changes as materialized (
+    select
+        life.customer_id,
+        life.ended,
+        mark.at,
+        -- In the order of their bytes, which no collation changes.
+        mark.event_id::text collate "C" as event_id,
+        mark.old_status,
+        mark.new_status,
+        life.last_status,
+        count(*) over (partition by life.customer_id, life.ended, mark.at) as together
+    from lives as life
+    join audit_marks as mark
+        on mark.customer_id = life.customer_id
+            and mark.at > life.previous_end
+            and mark.at >= life.opened_at
+            and mark.at <= life.ended
+    where mark.kind = 'change' and mark.old_status is not null
+),
+
+-- Of several in one microsecond: where their chain begins, which is what none of them led to.
+-- Changes that lead back to where they began change nothing.
+beginnings as materialized (
+    select customer_id, ended, at, said as status, min(event_id) as event_id
+    from (
+        select customer_id, ended, at, event_id, old_status as said, 1 as more
+        from changes
+        where together > 1
+        union all
+        select customer_id, ended, at, null, new_status, -1
+        from changes
+        where together > 1
+    ) as sides
+    group by customer_id, ended, at, said
+    having sum(more) > 0
+),
+
+candidates as (
+    select customer_id, ended, at, old_status as status, event_id, last_status
+    from changes
+    where together = 1 and old_status is distinct from new_status
+    union all
+    select beginnings.*, last_status
+    from beginnings
+    join lives using (customer_id, ended)
+),
+
+-- Of several chains the one that ends at what follows it is the last.
+chosen as materialized (
+    select distinct on (customer_id, ended, at) customer_id, ended, at, status
+    from (
+        select
+            *,
+            coalesce(
+                first_value(status) over (
+                    partition by customer_id, ended order by at groups between 1 following and 1 following
+                ),
+                last_status
+            ) as follows
+        from candidates
+    ) as one
+    order by
+        customer_id,
+        ended,
+        at,
+        exists (
+            select
+            from changes
+            where changes.together > 1
+                and changes.customer_id = one.customer_id
+                and changes.ended = one.ended
+                and changes.at = one.at
+                and changes.old_status = one.status
+                and changes.new_status = one.follows
+        ),
+        event_id
+),
+
+stretches as (
+    select
+        customer_id,
+        ended,
+        coalesce(lag(at) over (partition by customer_id, ended order by at), '-infinity') as since,
+        at as until,
+        status
+    from chosen
+    union all
+    select
+        customer_id,
+        ended,
+        case
+            when latest.at is not null then latest.at
+            when creation_at > born and creation_status is not null then creation_at
+            else '-infinity'
+        end as since,
+        ended as until,
+        last_status as status
+    from lives
+    left join (
+        select customer_id, ended, max(at) as at
+        from chosen
+        group by customer_id, ended
+    ) as latest using (customer_id, ended)
+    union all
+    -- A creation after the birth tells the time between the two, where no change does.
+    select customer_id, ended, '-infinity' as since, creation_at as until, creation_status as status
+    from lives
+    where creation_at > born
+        and creation_status is not null
+        and not exists (
+            select from chosen
+            where chosen.customer_id = lives.customer_id and chosen.ended = lives.ended
+        )
+),
+
+spans as (
+    select
+        lives.consumer_id,
+        case when stretches.status ~ '\S' then stretches.status else '(none)' end as status,
+        width_bucket(greatest(stretches.since, lives.born), %(bounds)s::timestamptz[]) + 1 as first_place,
+        width_bucket(stretches.until, %(bounds)s::timestamptz[]) + 1 as next_place,
+        coalesce(isfinite(lives.born), false)::int as dated,
+        case when isfinite(lives.born) then extract(epoch from lives.born) * 1000000 else 0 end as born_us,
+        (lives.born is null)::int as undated
+    from stretches
+    join lives using (customer_id, ended)
+)
+
+select consumer_id, status, place, sum(n), sum(n * dated), sum(n * born_us), sum(n * undated)
+from (
+    select consumer_id, status, first_place as place, 1 as n, dated, born_us, undated
+    from spans
+    where first_place < next_place
+    union all
+    select consumer_id, status, next_place, -1, dated, born_us, undated
+    from spans
+    where first_place < next_place and next_place <= cardinality(%(bounds)s::timestamptz[])
+) as steps
+group by consumer_id, status, place

@@ -1,0 +1,80 @@
+-- Where the audit counts: its session's own tables, gone with it.
+create temporary table if not exists audit_scopes (
+    at timestamptz not null,
+    window_start timestamptz,
+    snapshot_source text,
+    -- Whose rows; NULL: all, and the whole system's.
+    consumers uuid[]
+);
+create temporary table if not exists audit_events (
+    consumer_id uuid,
+    day date not null,
+    -- The first of the bounds that lies after them.
+    place int not null,
+    event_type text not null,
+    n bigint not null,
+    counted boolean not null,
+    vanished boolean not null
+);
+create temporary table if not exists audit_marks (
+    customer_id uuid not null,
+    at timestamptz not null,
+    -- `creation`, `change`, `deletion`; `gone` and `back`: what capture saw of the row.
+    kind text not null,
+    event_id uuid,
+    consumer_id uuid,
+    old_status text,
+    new_status text,
+    status text
+);
+create index if not exists audit_marks_idx on audit_marks (customer_id, at);
+create temporary table if not exists audit_others (
+    customer_id uuid not null,
+    at timestamptz not null,
+    consumer_id uuid
+);
+create index if not exists audit_others_idx on audit_others (customer_id, at);
+create temporary table if not exists audit_lives (
+    customer_id uuid not null,
+    consumer_id uuid,
+    opened_at timestamptz not null,
+    -- The end of the life before.
+    previous_end timestamptz not null,
+    -- NULL: no T is known before which the customer did not exist.
+    born timestamptz,
+    ended timestamptz not null,
+    status text,
+    -- What the creation says of the time between birth and it, where no change does.
+    creation_at timestamptz,
+    creation_status text
+);
+create temporary table if not exists audit_steps (
+    consumer_id uuid,
+    status text not null,
+    -- The first of the bounds at which it holds.
+    place int not null,
+    n bigint not null,
+    dated bigint not null,
+    born_us numeric not null,
+    undated bigint not null
+);
+-- Births: at the bounds from `born_place` to `end_place` the customer exists.
+create temporary table if not exists audit_births (
+    consumer_id uuid,
+    born_place int not null,
+    end_place int not null,
+    n bigint not null
+);
+create index if not exists audit_births_idx on audit_births (born_place);
+create temporary table if not exists audit_owners (
+    consumer_id uuid primary key,
+    since timestamptz not null
+);
+create temporary table if not exists audit_figures (
+    consumer_id uuid,
+    at timestamptz not null,
+    -- The document as it must be.
+    figures jsonb not null,
+    -- Whether its figures of customers are taken from the row itself.
+    is_held boolean not null
+)

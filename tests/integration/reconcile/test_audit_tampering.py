@@ -1,0 +1,406 @@
+"""What was edited by hand is found under whatever key, and put right where anything tells it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from tests.integration.reconcile.test_audit import audited
+from tests.integration.reconcile.test_sweep import DAY, go, swept
+
+from consumer_analytics import backfill
+from consumer_analytics.reconcile import audit
+
+ONE, TWO = uuid.UUID(int=5), uuid.UUID(int=6)
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+LIVE = BEGIN + 10 * DAY
+#: Instants of the backfill.
+FIRST, SECOND, THIRD = (BEGIN + day * DAY for day in (1, 2, 3))
+
+
+def filled(database: Any, consumers: list[str] | None = None) -> None:
+    with database.connect("backfill", writes_sources=False) as connection:
+        request = backfill.request_of("2025-03-01", "2025-03-06", "daily", consumers=consumers)
+        backfill.backfill(connection, database.settings, request)
+
+
+def sources(database: Any) -> None:
+    """Two consumers, each with a customer that was created on the first and one more event."""
+    for day, consumer in enumerate((ONE, TWO)):
+        database.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'x', %s)",
+            [consumer, BEGIN],
+        )
+        customer = uuid.uuid4()
+        at = BEGIN + day * DAY + dt.timedelta(hours=5)
+        database.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at, updated_at) "
+            "values (%s, %s, 'ACTIVE', %s, %s)",
+            [customer, consumer, at, at],
+        )
+        for kind in ("customer_creation", "login"):
+            database.execute(
+                "insert into customer_events "
+                "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+                'values (gen_random_uuid(), %s, %s, %s, \'{"status": "ACTIVE"}\', %s)',
+                [customer, consumer, kind, at],
+            )
+
+
+def written(database: Any) -> None:
+    """A live snapshot on the 11th, a backfill of five days before; its records have aged out."""
+    sources(database)
+    go(database, LIVE)
+    filled(database)
+    database.execute("delete from consumer_analytics_internal.runs")
+    database.execute("delete from consumer_analytics_internal.backfills")
+
+
+def documents(database: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = database.rows(
+        "select snapshot_timestamp, consumer_id, metrics_json::text from consumer_analytics "
+        "order by 1, 2"
+    )
+    return rows
+
+
+def told(found: audit.AuditResult) -> set[tuple[str, str]]:
+    return {(one.where, one.figure) for one in found.listed}
+
+
+def repaired(database: Any, found: audit.AuditResult) -> audit.RepairResult:
+    with database.connect("repair", writes_sources=False) as connection:
+        return audit.repair(connection, database.settings, found)
+
+
+def edit(document: str, whose: str = "consumer_id is null", at: dt.datetime = SECOND) -> str:
+    return (
+        f"update consumer_analytics set metrics_json = {document} "
+        f"where {whose} and snapshot_timestamp = '{at.isoformat()}'"
+    )
+
+
+def put(path: str, value: str) -> str:
+    return f"jsonb_set(metrics_json, '{{{path}}}', '{value}')"
+
+
+WINDOW = "incremental_stats"
+ROW = {("snapshot", "row")}
+FIGURES = {
+    "a whole backfilled instant": (
+        f"delete from consumer_analytics where snapshot_timestamp = '{SECOND}'",
+        ROW,
+    ),
+    "a whole live instant": (
+        f"delete from consumer_analytics where snapshot_timestamp = '{LIVE}'",
+        ROW,
+    ),
+    "the last instants": (
+        f"delete from consumer_analytics where snapshot_timestamp > '{THIRD}'",
+        ROW,
+    ),
+    "rows of a live instant": (
+        (
+            f"delete from consumer_analytics where snapshot_timestamp = '{LIVE}' "
+            "and consumer_id is not null"
+        ),
+        ROW,
+    ),
+    "the whole system's row and one consumer's": (
+        (
+            f"delete from consumer_analytics where snapshot_timestamp = '{SECOND}' "
+            f"and consumer_id is distinct from '{TWO}'"
+        ),
+        ROW,
+    ),
+    "a row moved to another instant": (
+        (
+            f"update consumer_analytics set snapshot_timestamp = '2025-03-02 12:00Z' "
+            f"where snapshot_timestamp = '{SECOND}' and consumer_id = '{ONE}'"
+        ),
+        ROW,
+    ),
+    "an instant that nobody wrote": (
+        (
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "select consumer_id, snapshot_timestamp + interval '7 hours', metrics_json "
+            f"from consumer_analytics where snapshot_timestamp = '{SECOND}'"
+        ),
+        ROW,
+    ),
+    "two rows swapped": (
+        (
+            "update consumer_analytics as one set metrics_json = other.metrics_json "
+            "from consumer_analytics as other where one.snapshot_timestamp = '2025-03-02Z' "
+            "and other.snapshot_timestamp = one.snapshot_timestamp "
+            "and one.consumer_id <> other.consumer_id"
+        ),
+        {
+            ("snapshot", "total_events"),
+            ("snapshot", "total_customers"),
+            ("snapshot", "active_customers"),
+            ("snapshot", "customers_by_status"),
+            ("snapshot", "customers_by_status.ACTIVE"),
+            ("snapshot", "avg_customer_lifetime_days"),
+            ("snapshot", "events_by_type"),
+            ("snapshot", "events_by_type.login"),
+            ("snapshot", "events_by_type.customer_creation"),
+            ("snapshot", f"{WINDOW}.new_customers_in_window"),
+            ("snapshot", f"{WINDOW}.new_events_in_window"),
+        },
+    ),
+    "a window's keys removed and its events invented": (
+        edit(
+            "jsonb_set(metrics_json, '{incremental_stats}', '{\"new_events_in_window\": 999}')",
+            f"consumer_id = '{ONE}'",
+        ),
+        {
+            ("snapshot", f"{WINDOW}.{key}")
+            for key in (
+                "window_start",
+                "window_end",
+                "new_customers_in_window",
+                "new_events_in_window",
+            )
+        },
+    ),
+    "a window moved and its customers invented": (
+        edit(
+            "jsonb_set(jsonb_set(metrics_json, '{incremental_stats,window_start}', "
+            "'\"2025-02-01T00:00:00+00:00\"'), '{incremental_stats,new_customers_in_window}', "
+            "'999')"
+        ),
+        {
+            ("snapshot", f"{WINDOW}.window_start"),
+            ("snapshot", f"{WINDOW}.new_customers_in_window"),
+        },
+    ),
+    "a key more": (edit("metrics_json || '{\"note\": {}}'"), {("snapshot", "note")}),
+    "a map that is a list": (
+        edit(put("events_by_type_all_consumers", "[]")),
+        {
+            ("snapshot", "events_by_type_all_consumers"),
+            ("snapshot", "events_by_type_all_consumers.login"),
+            ("snapshot", "events_by_type_all_consumers.customer_creation"),
+        },
+    ),
+    "null for a figure": (
+        edit(put("total_events_all_consumers", "null")),
+        {("snapshot", "total_events_all_consumers")},
+    ),
+    "a number of five thousand digits": (
+        edit("jsonb_set(metrics_json, '{total_events_all_consumers}', repeat('9', 5000)::jsonb)"),
+        {("snapshot", "total_events_all_consumers")},
+    ),
+    "a document that is a string": (edit("'\"x\"'"), {("snapshot", "document")}),
+    "a document that is a list": (edit("'[1, 2]'"), {("snapshot", "document")}),
+    "a document that is a number": (edit("'1e400'"), {("snapshot", "document")}),
+    "a document that is null": (edit("'null'"), {("snapshot", "document")}),
+    "a consumer's document that is a string": (
+        edit("'\"snapshot_source\"'", f"consumer_id = '{ONE}'"),
+        {("snapshot", "document")},
+    ),
+    "documents nested more deeply than Python reads": (
+        edit("(repeat('[', 2000) || repeat(']', 2000))::jsonb"),
+        {("snapshot", "document")},
+    ),
+    "a figure nested more deeply than Python reads": (
+        edit(
+            "jsonb_set(metrics_json, '{x}', (repeat('{\"a\":', 1500) || '1' "
+            "|| repeat('}', 1500))::jsonb)"
+        ),
+        {("snapshot", "document")},
+    ),
+}
+#: What a row says of where it comes from: no figure, so nothing is restated by it.
+LABELS = {
+    "the end of a window": (
+        edit(put("incremental_stats,window_end", '"2025-03-09T00:00:00+00:00"')),
+        {("snapshot", f"{WINDOW}.window_end")},
+    ),
+    "the start of a window": (
+        edit(
+            put("incremental_stats,window_start", '"2025-02-01T00:00:00+00:00"'),
+            f"consumer_id = '{ONE}'",
+        ),
+        {("snapshot", f"{WINDOW}.window_start")},
+    ),
+    "a start that is no time": (
+        edit(put("incremental_stats,window_start", '"2026-99-99T00:00:00+00:00"')),
+        {("snapshot", f"{WINDOW}.window_start")},
+    ),
+    "both removed": (
+        edit(
+            "metrics_json #- '{incremental_stats,window_end}' #- '{incremental_stats,window_start}'"
+        ),
+        {("snapshot", f"{WINDOW}.window_end"), ("snapshot", f"{WINDOW}.window_start")},
+    ),
+    "the writer faked": (
+        edit(put("snapshot_source", '"airflow_etl"')),
+        {("snapshot", "snapshot_source")},
+    ),
+    "the writer removed": (
+        edit("metrics_json - 'snapshot_source'"),
+        {("snapshot", "snapshot_source")},
+    ),
+    "the job": (edit(put("etl_job", "7"), f"consumer_id = '{ONE}'"), {("snapshot", "etl_job")}),
+}
+
+
+@pytest.mark.parametrize("fault", FIGURES)
+def test_what_was_edited_is_found_and_put_right(database: Any, fault: str) -> None:
+    statement, expected = FIGURES[fault]
+    written(database)
+    assert audited(database).listed == []
+    sound = documents(database)
+    database.execute(statement)
+    found = audited(database)
+    assert told(found) == expected
+    assert found.lasting == []
+    repaired(database, found)
+    assert audited(database).listed == []
+    assert documents(database) == sound
+
+
+@pytest.mark.parametrize("fault", LABELS)
+def test_a_window_or_a_writer_is_put_right_where_it_stands(database: Any, fault: str) -> None:
+    statement, expected = LABELS[fault]
+    written(database)
+    sound = documents(database)
+    database.execute(statement)
+    found = audited(database)
+    assert told(found) == expected
+    done = repaired(database, found)
+    assert (done.rows_relabelled, done.snapshots_restated) == (1, 0)
+    assert documents(database) == sound
+    assert database.rows("select * from consumer_analytics_revisions") == []
+    assert audited(database).clean
+
+
+@pytest.mark.both_versions
+def test_neither_run_nor_sweep_stumbles_over_a_row_that_is_no_document(database: Any) -> None:
+    written(database)
+    sound = documents(database)
+    for at, document in ((FIRST, "'\"x\"'"), (SECOND, "'7'"), (THIRD, "'[]'")):
+        database.execute(edit(document, at=at))
+    database.execute(edit(put("incremental_stats,window_start", '"2026-99-99"'), at=LIVE))
+    swept(database, since=BEGIN.date())
+    go(database, FIRST)
+    filled(database)
+    assert [row for row in documents(database) if row[0] < LIVE] == [
+        row for row in sound if row[0] < LIVE
+    ]
+
+
+REVISIONS = {
+    "emptied": "update consumer_analytics_revisions set metrics_json = '{}'",
+    "edited": (
+        "update consumer_analytics_revisions set metrics_json = "
+        "jsonb_set(metrics_json, '{total_events}', '1') where consumer_id is not null"
+    ),
+    "with another reason": "update consumer_analytics_revisions set reason = 'because'",
+    "of another time": (
+        "update consumer_analytics_revisions set reported_until = reported_until - interval '1 s'"
+    ),
+    "of another row": "update consumer_analytics_revisions set analytics_id = analytics_id + 1",
+    "removed": "delete from consumer_analytics_revisions where consumer_id is null",
+    "all removed": "delete from consumer_analytics_revisions",
+    "invented": (
+        "insert into consumer_analytics_revisions (analytics_id, snapshot_timestamp, "
+        "metrics_json, reported_from, reason) "
+        "select analytics_id, snapshot_timestamp, '{}', created_at, 'x' from consumer_analytics"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", REVISIONS)
+def test_a_revision_that_is_not_what_was_written_is_told_and_stays(
+    database: Any, cli: Any, fault: str
+) -> None:
+    written(database)
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [ONE, BEGIN + dt.timedelta(hours=1)],
+    )
+    swept(database, since=BEGIN.date())
+    assert database.rows("select count(*) from consumer_analytics_revisions")[0][0] > 0
+    assert audited(database).listed == []
+    database.execute(REVISIONS[fault])
+    found = audited(database)
+    assert told(found) == {("revision", "revisions")}
+    repaired(database, found)
+    left = audited(database)
+    assert (told(left), left.differences) == (told(found), found.differences)
+    answer = cli("audit", "--repair")
+    assert answer.exit_code == 1
+    assert "no repair  what a revision said stands nowhere else" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (
+            f"delete from consumer_analytics where consumer_id = '{ONE}' "
+            f"and snapshot_timestamp = '{SECOND}'"
+        ),
+        edit(put("total_events", "77"), f"consumer_id = '{ONE}'"),
+        edit(put("incremental_stats,new_events_in_window", "77"), f"consumer_id = '{ONE}'"),
+        edit(put("snapshot_source", '"cli_etl"'), f"consumer_id = '{ONE}'"),
+        # Beside it: a row that nobody asked for.
+        (
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            f"select '{TWO}', snapshot_timestamp, metrics_json from consumer_analytics "
+            f"where snapshot_timestamp = '{SECOND}'"
+        ),
+    ],
+)
+def test_rows_of_chosen_consumers_are_held_to_what_was_written_as_well(
+    database: Any, statement: str
+) -> None:
+    sources(database)
+    go(database, LIVE)
+    filled(database, [str(ONE)])
+    database.execute("delete from consumer_analytics_internal.backfills")
+    assert audited(database).listed == []
+    sound = documents(database)
+    database.execute(statement)
+    found = audited(database)
+    assert found.differences == 1
+    repaired(database, found)
+    assert documents(database) == sound
+    assert audited(database).listed == []
+
+
+def test_a_row_of_a_shorter_window_keeps_it_and_is_repaired_with_it(database: Any) -> None:
+    sources(database)
+    go(database, LIVE)
+    filled(database, [str(ONE)])
+    with database.connect("backfill", writes_sources=False) as connection:
+        request = backfill.request_of("2025-03-01", "2025-03-06", "weekly")
+        backfill.backfill(connection, database.settings, request)
+    assert audited(database).listed == []
+    sound = documents(database)
+    for whose in (f"consumer_id = '{ONE}'", f"consumer_id = '{TWO}'", "consumer_id is null"):
+        database.execute(
+            edit(put("incremental_stats,new_events_in_window", "77"), whose, BEGIN + 5 * DAY)
+        )
+    found = audited(database)
+    assert found.differences == 3
+    repaired(database, found)
+    assert documents(database) == sound
+    assert audited(database).listed == []
+
+
+def test_a_range_without_a_snapshot_is_no_proof(database: Any, cli: Any) -> None:
+    written(database)
+    for options in (["--from", "2199-01-01"], ["--to", "1999-01-01"]):
+        answer = cli("audit", *options)
+        assert answer.exit_code == 2
+        assert "nothing to compare: no snapshot was written" in answer.stderr
+        assert "nothing differs" not in answer.stdout
+    # One that is missing is one that was written.
+    database.execute(f"delete from consumer_analytics where snapshot_timestamp = '{LIVE}'")
+    assert cli("audit", "--from", "2025-03-11").exit_code == 1
