@@ -12,6 +12,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import vanished
 from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile.audit import AuditResult, RepairResult
 from consumer_analytics.reconcile.audit import audit as audit_all
@@ -47,18 +48,18 @@ def audit(
         "lower": lower,
         "upper": upper,
         "limit": limit,
-        "accept_purged": accept_purged,
     }
     repaired: RepairResult | None = None
     with connected(settings(), "audit") as connection:
         with working() as notify:
             result = audit_all(connection, settings(), **options, notify=notify)
-        if repair and not result.clean:
+        accepted = vanished.EVERYTHING if accept_purged else None
+        if repair and (accepted is not None or not result.clean):
             if not as_json:
                 _print(result)
             with working() as notify:
                 repaired = repair_found(
-                    connection, settings(), result, accept_purged=accept_purged, notify=notify
+                    connection, settings(), result, accepted=accepted, notify=notify
                 )
                 result = audit_all(connection, settings(), **options, notify=notify)
     if as_json:
@@ -108,12 +109,8 @@ def _print(result: AuditResult) -> None:
         say(f"{result.differences:,} figures differ" + _more(result))
         if result.awaiting:
             say("late rows have been noted: the next run repairs what they concern")
-    if result.purged_before is not None:
-        say(
-            f"purged     rows from before {exactly(result.purged_before)} are no longer all in the "
-            f"source: {result.days_not_recountable:,} days and "
-            f"{result.snapshots_not_recountable:,} snapshots can no longer be recounted"
-        )
+    if result.noted_as_vanished:
+        say(f"noted      {result.noted_as_vanished:,} events as vanished: gone, still counted")
 
 
 def _more(result: AuditResult) -> str:

@@ -26,7 +26,7 @@ from consumer_analytics.db.connection import (
     scalar,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, lives, sources
+from consumer_analytics.etl import job_state, lives, sources, vanished
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import count_customers
 from consumer_analytics.etl.events import extract_events
@@ -94,9 +94,7 @@ class AuditResult:
         listed: the first of them.
         wrong_snapshots: instants with a difference.
         doubled_rows: rows that are there more than once, each further one counted.
-        purged_before: what the source no longer holds whole; None where all is there.
-        days_not_recountable: days of the counts that are taken as they were counted.
-        snapshots_not_recountable: snapshots that are not compared.
+        noted_as_vanished: events that are counted and that the source no longer has.
         awaiting: notes of late rows, or an interrupted restating, that the next
             run repairs by itself.
     """
@@ -111,9 +109,7 @@ class AuditResult:
     listed: list[AuditDifference] = field(default_factory=list)
     wrong_snapshots: list[dt.datetime] = field(default_factory=list)
     doubled_rows: int = 0
-    purged_before: dt.datetime | None = None
-    days_not_recountable: int = 0
-    snapshots_not_recountable: int = 0
+    noted_as_vanished: int = 0
     awaiting: bool = False
 
     @property
@@ -134,9 +130,7 @@ class AuditResult:
             "differences": self.differences,
             "first_differences": [one.as_json() for one in self.listed],
             "wrong_snapshots": self.wrong_snapshots,
-            "purged_before": self.purged_before,
-            "days_not_recountable": self.days_not_recountable,
-            "snapshots_not_recountable": self.snapshots_not_recountable,
+            "noted_as_vanished": self.noted_as_vanished,
             "awaiting_next_run": self.awaiting,
         }
 
@@ -148,7 +142,6 @@ def audit(
     lower: dt.datetime | None = None,
     upper: dt.datetime | None = None,
     limit: int = 100,
-    accept_purged: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> AuditResult:
     """Recount everything and compare.
@@ -159,7 +152,6 @@ def audit(
         lower: compare snapshots and days from here on; None for all.
         upper: compare snapshots up to here, this one included; None for all.
         limit: how many differences to list; all are counted.
-        accept_purged: compare what the source was purged of as well.
         notify: told how far it is.
 
     Raises:
@@ -180,7 +172,6 @@ def audit(
                 lower or MINUS_INFINITY,
                 upper or INFINITY,
                 limit,
-                accept_purged=accept_purged,
                 notify=notify,
             )
     finally:
@@ -196,13 +187,12 @@ def _audit(
     upper: dt.datetime,
     limit: int,
     *,
-    accept_purged: bool,
     notify: Callable[[str], None],
 ) -> AuditResult:
-    state = job_state.read(connection, settings, accept_purged=accept_purged)
+    state = job_state.read(connection)
     result = AuditResult(
         processed_through=state.processed_through,
-        purged_before=state.purged_before,
+        noted_as_vanished=vanished.total(connection),
         awaiting=bool(scalar(connection, query("reconcile/audit/awaiting"))),
     )
 
@@ -216,14 +206,13 @@ def _audit(
         {
             "lower": lower,
             "upper": upper,
-            "recountable_from": state.purged_before,
             "backfilled": _backfilled(connection),
         },
     ).fetchall()
-    snapshots = [(at, start) for at, start, recountable, _ in marks if recountable]
-    result.snapshots_not_recountable = len(marks) - len(snapshots)
+    lost = vanished.refused(connection, [at for at, *_ in marks])
+    snapshots = [(at, start) for at, start, _ in marks if at not in lost]
     bounds = sorted({mark for pair in snapshots for mark in pair if mark is not None})
-    partial = [at for at, _, _, partial in marks if partial]
+    partial = [at for at, _, partial in marks if partial]
     notify("recounting the events")
     _recount_events(connection, settings, state, bounds, result)
     _compare_counts(connection, _day(lower), _day(upper), result, differs)
@@ -263,14 +252,7 @@ def _recount_events(
             "until": max([state.processed_through, *bounds]),
         },
     )
-    if state.purged_through is not None:
-        result.days_not_recountable = scalar(
-            connection, query("reconcile/audit/purged-days"), state.purged_through
-        )
-        connection.execute(
-            query("reconcile/audit/restore-purged"),
-            {"bounds": bounds, "purged_through": state.purged_through},
-        )
+    connection.execute(query("reconcile/audit/vanished"), {"bounds": bounds})
     connection.execute("analyze audit_events")
     result.events = scalar(
         connection, "select coalesce(sum(n), 0)::bigint from audit_events where counted"
@@ -330,6 +312,7 @@ def _put_together(
         },
     )
     connection.execute(query("reconcile/audit/partial"), {"partial": partial})
+    connection.execute(query("reconcile/audit/frozen"))
 
 
 def _compare_snapshots(
@@ -401,7 +384,7 @@ def repair(
     settings: Settings,
     result: AuditResult,
     *,
-    accept_purged: bool = False,
+    accepted: vanished.Choice | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> RepairResult:
     """Repair what an audit found: counts, totals, doubled rows, snapshots.
@@ -417,25 +400,20 @@ def repair(
                 settings,
                 reason,
                 doubled=result.doubled_rows > 0,
-                accept_purged=accept_purged,
             )
-        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
-        restated += restate_these(
-            connection,
-            settings,
-            result.wrong_snapshots,
-            reason,
-            notify,
-            accept_purged=accept_purged,
-        )
+            if accepted is not None:
+                vanished.take_off(connection, accepted, restored=False)
+        restated = restate(connection, settings, reason, notify)
+        restated += restate_these(connection, settings, result.wrong_snapshots, reason, notify)
     return replace(repaired, snapshots_restated=restated)
 
 
 def _repair_counts(
-    connection: Connection, settings: Settings, reason: str, *, doubled: bool, accept_purged: bool
+    connection: Connection, settings: Settings, reason: str, *, doubled: bool
 ) -> RepairResult:
     """Count all days again, make the totals their sum, and take doubled rows away."""
-    state = job_state.read(connection, settings, accept_purged=accept_purged)
+    state = job_state.read(connection)
+    vanished.look(connection, settings, reason)
     plan = plan_recount(state, dt.date.min)
     extract_events(connection, settings, plan)
     written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})

@@ -8,7 +8,6 @@ from public.consumer_analytics
 cross join lateral (select metrics_json #>> '{{incremental_stats,window_start}}') as start (text)
 where consumer_id is null
     and snapshot_timestamp > %(after)s::timestamptz
-    and snapshot_timestamp >= coalesce(%(recountable_from)s::timestamptz, '-infinity')
     and snapshot_timestamp <= %(until)s::timestamptz
 order by snapshot_timestamp
 limit %(limit)s

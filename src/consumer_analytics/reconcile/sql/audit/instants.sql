@@ -1,5 +1,5 @@
 -- Snapshots to compare, those that a run wrote and that are gone too, with the
--- start of their windows, whether the source can still tell them, and whether
+-- start of their windows, and whether
 -- they are rows of chosen consumers alone, as a backfill of these writes them.
 select
     at,
@@ -8,7 +8,6 @@ select
             when start ~ '^-infinity$|^\d{{4,}}-\d\d-\d\dT[0-9:.]+[+-][0-9:]+$' then start::timestamptz
         end
     ) as window_start,
-    at >= coalesce(%(recountable_from)s::timestamptz, '-infinity') as recountable,
     not bool_or(is_whole) and at <> all(%(backfilled)s::timestamptz[]) as partial
 from (
     select

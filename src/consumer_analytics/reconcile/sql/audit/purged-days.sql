@@ -1,3 +1,0 @@
-select count(distinct day)
-from consumer_analytics_internal.event_days
-where day <= %s
