@@ -105,7 +105,7 @@ def _fold(
     connection.execute(query("etl/apply/events-fold-totals", changes=changes))
     connection.execute(query("etl/apply/events-fold-stray"))
     if gone:
-        connection.execute(query("etl/apply/events-forget-zeros"))
+        connection.execute(query("etl/events-forget-zeros"))
     return Corrections(corrected_from, found, gone, judged.noted, judged.came_back)
 
 
@@ -192,7 +192,7 @@ def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None)
         },
     )
     if changed:
-        connection.execute(query("etl/apply/backfill-changed"), {"after": min(changed)})
+        connection.execute(query("etl/backfill-changed"), {"after": min(changed)})
     connection.execute(
         query("etl/apply/days-settle"), {"processed_through": state.processed_through}
     )

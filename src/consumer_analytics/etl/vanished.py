@@ -14,12 +14,14 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
+#: All days, as PostgreSQL writes a datemultirange.
+_ALWAYS = "{[-infinity,infinity]}"
 #: So many instants are named, of those that are not written.
 _NAMED = 5
 #: How rows without a consumer, and events without a type, are named.
@@ -167,6 +169,19 @@ def judge_days(
     held = query("etl/vanished/held-of-days", settings.source_schema)
     values = {"recount": days, "held_days": held_days}
     return _judge(connection, settings, held, values, by, counted_too=False)
+
+
+def judge_everything(connection: Connection, settings: Settings, by: str) -> Judged:
+    """Judge all that was counted, as `judge_days` does; one scan of the source."""
+    return judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
+
+
+def disbelieve(connection: Connection) -> None:
+    """Take counts by day that the totals do not bear out for none, before a repair judges them.
+
+    They were tampered with: nothing has vanished there.
+    """
+    connection.execute(query("etl/vanished/disbelieve"))
 
 
 def settle(
@@ -317,6 +332,6 @@ def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:
         query("etl/vanished/take-off"), {**choice.values(), "restored": restored}
     ).fetchone() or (0, None)
     if n:
-        connection.execute(query("etl/apply/events-forget-zeros"))
-        connection.execute(query("etl/apply/backfill-changed"), {"after": since or MINUS_INFINITY})
+        connection.execute(query("etl/events-forget-zeros"))
+        connection.execute(query("etl/backfill-changed"), {"after": since})
     return int(n)

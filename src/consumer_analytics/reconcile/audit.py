@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.calendar import instants, periods
@@ -164,20 +165,35 @@ def audit(
     connection.execute(query("reconcile/audit/tables"))
     connection.execute(query("shared/customers-changes", table=_CUSTOMERS, lifetime=sql.SQL("")))
     connection.read_only = True
+    options = (lower or MINUS_INFINITY, upper or INFINITY, limit)
     try:
         with consistent(connection):
-            return _audit(
-                connection,
-                settings,
-                lower or MINUS_INFINITY,
-                upper or INFINITY,
-                limit,
-                notify=notify,
-            )
+            result = _audit(connection, settings, *options, notify=notify)
+        if result.double and _note_losses(connection, settings, notify):
+            connection.execute("truncate audit_events, audit_customers, audit_figures")
+            with consistent(connection):
+                result = _audit(connection, settings, *options, notify=notify)
+        return result
     finally:
         if not connection.closed:
             connection.read_only = None
             connection.execute(query("reconcile/audit/forget"))
+
+
+def _note_losses(connection: Connection, settings: Settings, notify: Callable[[str], None]) -> bool:
+    """Note what has vanished since anything last looked; return whether anything has."""
+    notify("judging what the source no longer has")
+    connection.read_only = False
+    try:
+        with job_lock(connection, settings), consistent(connection):
+            by = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
+            return vanished.judge_everything(connection, settings, by).noted > 0
+    except psycopg.errors.InsufficientPrivilege:
+        # A login that may only read: what has vanished is told as double until a run has seen it.
+        return False
+    finally:
+        if not connection.closed:
+            connection.read_only = True
 
 
 def _audit(
@@ -414,6 +430,7 @@ def _repair_counts(
     """Count all days again, make the totals their sum, and take doubled rows away."""
     state = job_state.read(connection)
     vanished.look(connection, settings, reason)
+    vanished.disbelieve(connection)
     plan = plan_recount(state, dt.date.min)
     extract_events(connection, settings, plan)
     written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
