@@ -173,7 +173,10 @@ def judge_days(
 
 def judge_everything(connection: Connection, settings: Settings, by: str) -> Judged:
     """Judge all that was counted, as `judge_days` does; one scan of the source."""
-    return judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
+    disbelieve(connection)
+    judged = judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
+    connection.execute("delete from consumer_analytics_internal.changed_events where doubted")
+    return judged
 
 
 def disbelieve(connection: Connection) -> None:

@@ -34,7 +34,9 @@ create table consumer_analytics_internal.changed_events (
     consumer_id uuid,
     event_type text,
     day date not null,
-    n bigint not null
+    n bigint not null,
+    -- Seen by nobody, but the totals do not bear the day's count out: while it is judged.
+    doubted boolean not null default false
 );
 
 -- Whether an extracted row is from after what had been counted.

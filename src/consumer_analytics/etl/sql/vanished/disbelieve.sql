@@ -1,7 +1,7 @@
 -- Counts by day that the totals do not bear out were never counted: where days hold more than
 -- their total, what is missing of them is no loss. As capture notes a change.
-insert into consumer_analytics_internal.changed_events (consumer_id, event_type, day, n)
-select known.consumer_id, known.event_type, known.day, least(known.n, doubtful.n)
+insert into consumer_analytics_internal.changed_events (consumer_id, event_type, day, n, doubted)
+select known.consumer_id, known.event_type, known.day, least(known.n, doubtful.n), true
 from (
     select
         days.consumer_id,
