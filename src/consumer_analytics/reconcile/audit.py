@@ -329,6 +329,8 @@ def _put_together(
     )
     connection.execute(query("reconcile/audit/partial"), {"partial": partial})
     connection.execute(query("reconcile/audit/frozen"))
+    windows = {"snapshots": [at for at, _ in chunk], "starts": [start for _, start in chunk]}
+    connection.execute(query("reconcile/audit/windows-cut"), windows)
 
 
 def _compare_snapshots(

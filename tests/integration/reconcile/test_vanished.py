@@ -10,8 +10,6 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.support import oracle
-from tests.support.checks import figures
 
 from consumer_analytics.etl import capture, run, vanished
 from consumer_analytics.reconcile import audit, sweep
