@@ -1,7 +1,7 @@
 -- What the source holds of some days, of what was counted.
 select
     consumer_id,
-    case when event_type::text ~ '\S' then event_type::text else '(none)' end as event_type,
+    {event_type_name} as event_type,
     day,
     sum(n)::bigint as n
 from (

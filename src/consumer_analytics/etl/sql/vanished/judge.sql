@@ -13,7 +13,7 @@ with lost as materialized (
 changed as (
     select
         coalesce(consumer_id::text, '') as owner,
-        case when event_type ~ '\S' then event_type else '(none)' end as event_type,
+        {event_type_name} as event_type,
         day,
         sum(n) as n
     from consumer_analytics_internal.changed_events
@@ -42,7 +42,7 @@ still_held as materialized (
     cross join lateral (
         select
             coalesce(consumer_id::text, '') as owner,
-            case when event_type::text ~ '\S' then event_type::text else '(none)' end as event_type
+            {event_type_name} as event_type
         from {customer_events}
         where created_at >= days.day::timestamptz and created_at < (days.day + 1)::timestamptz
         group by 1, 2

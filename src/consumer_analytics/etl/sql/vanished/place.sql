@@ -94,11 +94,7 @@ held as (
     cross join lateral (
         select
             coalesce(consumer_id::text, '') as owner,
-            case
-                when consumer_id is null then ''
-                when event_type::text ~ '\S' then event_type::text
-                else '(none)'
-            end as kind,
+            case when consumer_id is null then '' else {event_type_name} end as kind,
             count(*) as n
         from {customer_events}
         where created_at >= stretches.since and created_at < least(stretches.until, reach.processed_through)
