@@ -1,6 +1,6 @@
 """Backfill: the snapshots of any past range, by the same figures as a run's.
 
-    estimate ──> record ──> wait until settled ──> read (one transaction) ──> write in chunks
+    judge ──> estimate ──> record ──> wait until settled ──> read (one transaction) ──> write chunks
 
 Reading lays out all that is needed in temporary tables. Each chunk is whole
 instants, written in one transaction under the job's lock, so that readers,
@@ -10,6 +10,7 @@ watermark, nor the counts that runs keep.
 In the order of the work:
 
 * `request`: what is asked for;
+* `judging`: what the source has lost of the days that it will read;
 * `estimate`: what it will write and read, before it does anything;
 * `record`: what was asked for and what came of it, kept and listed;
 * `holdback`: waiting for transactions that may still commit into the range;
@@ -30,7 +31,7 @@ from contextlib import suppress
 
 import psycopg
 
-from consumer_analytics.backfill import holdback, record, sessions
+from consumer_analytics.backfill import holdback, judging, record, sessions
 from consumer_analytics.backfill.estimate import Estimate, estimate_of
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.record import BackfillRecord, records
@@ -38,6 +39,7 @@ from consumer_analytics.backfill.request import Request, request_of
 from consumer_analytics.backfill.result import BackfillResult
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeldBackError
+from consumer_analytics.etl import vanished
 from consumer_analytics.settings import Settings
 
 __all__ = [
@@ -79,10 +81,12 @@ def backfill(
         ConsumerAnalyticsError: as runs do.
     """
     estimate = estimate_of(connection, settings, request)
-    if estimate.purged:
+    if judging.judge(connection, settings, request, estimate.bounds):
+        estimate = estimate_of(connection, settings, request)
+    if estimate.refused:
         notify(
-            f"{estimate.purged} period(s) end before what the source still holds; "
-            "what was reported for them stays, nothing is made up"
+            f"{len(estimate.refused):,} period(s) are left out, as events have vanished that they "
+            f"would need: those that end at {vanished.named(estimate.refused)}"
         )
     backfill_id = record.begin(connection, settings, request, estimate.periods)
     job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))
@@ -105,7 +109,8 @@ def backfill(
         interval=request.interval,
         timezone=settings.timezone,
         periods=counts.written.periods,
-        periods_purged=estimate.purged,
+        periods_purged=len(estimate.refused),
+        not_recountable=estimate.refused,
         snapshots_written=counts.written.new,
         snapshots_untouched=counts.written.untouched,
         snapshots_restated=counts.written.restated,

@@ -18,8 +18,7 @@ from consumer_analytics.calendar import days, instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, sources
-from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl import job_state, sources, vanished
 from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -40,7 +39,7 @@ class Estimate:
         there: instants of the range that have their snapshot already.
         rows_to_scan: events to be read from the source, as the planner estimates.
         bytes_to_write: disk that the new rows will take, estimated.
-        purged: instants left out, because the source no longer tells them.
+        refused: instants left out, because the source no longer tells them.
     """
 
     bounds: tuple[dt.datetime, ...]
@@ -49,12 +48,12 @@ class Estimate:
     there: int
     rows_to_scan: int
     bytes_to_write: int
-    purged: int
+    refused: tuple[dt.datetime, ...]
 
     @property
     def periods(self) -> int:
         """How many periods there are."""
-        return len(self.bounds) - 1
+        return len(self.bounds) - 1 - sum(at in self.refused for at in self.bounds[1:])
 
     def as_json(self, request: Request) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -66,7 +65,8 @@ class Estimate:
             "last_snapshot": self.bounds[-1] if self.periods else None,
             "periods": self.periods,
             "periods_there": self.there,
-            "periods_purged": self.purged,
+            "periods_purged": len(self.refused),
+            "not_recountable": self.refused,
             "consumers": self.consumers,
             "snapshots_estimated": self.snapshots,
             "rows_to_scan_estimated": self.rows_to_scan,
@@ -93,8 +93,9 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        state = job_state.read(connection, settings)
-        bounds, purged = _without_purged(bounds, state)
+        state = job_state.read(connection)
+        refused = vanished.refused(connection, bounds[1:])
+        bounds = _without_the_first(bounds, refused)
         scanned = EventSources(state, bounds).ranges if len(bounds) > 1 else []
         rows = sum(_rows_of(connection, settings, stretch) for stretch in scanned)
         consumers = registered(connection, settings, request)
@@ -108,7 +109,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         there=there,
         rows_to_scan=rows,
         bytes_to_write=round(snapshots * missing * size),
-        purged=purged,
+        refused=refused,
     )
 
 
@@ -156,15 +157,14 @@ def _expected(
     return rows + len(snapshots) * whole, there
 
 
-def _without_purged(
-    bounds: tuple[dt.datetime, ...], state: JobState
-) -> tuple[tuple[dt.datetime, ...], int]:
-    """Leave out instants that the source can no longer tell: what was reported stays."""
-    horizon = state.purged_before
-    if horizon is None:
-        return bounds, 0
-    lost = sum(at < horizon for at in bounds[1:])
-    return bounds[lost:], lost
+def _without_the_first(
+    bounds: tuple[dt.datetime, ...], refused: tuple[dt.datetime, ...]
+) -> tuple[dt.datetime, ...]:
+    """Begin at the first period that can be told: those between others are left out in the end."""
+    left = list(bounds)
+    while len(left) > 1 and left[1] in refused:
+        left.pop(0)
+    return tuple(left)
 
 
 def _rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> int:

@@ -14,15 +14,14 @@ from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
-from consumer_analytics.etl import plan
-from consumer_analytics.etl.plan import TimeRange
+from consumer_analytics.etl import plan, vanished
+from consumer_analytics.etl.plan import TimeRange, multirange
 from consumer_analytics.etl.shape import TOTAL, Shape, each, is_long, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 #: More stretches of evenly spaced instants than this are told apart row by row.
 _MOST_STRETCHES = 12
-_ONE_DAY = dt.timedelta(days=1)
 
 
 def count(
@@ -43,7 +42,7 @@ def count(
     parts = [_source_of(settings, one, shape, bounds, request) for one in sources.ranges]
     if not types:
         parts = list(others)
-    parts += _of_counts(connection, settings, sources, shape, bounds, request)
+    parts += _of_counts(connection, sources, shape, bounds, request)
     connection.execute("drop table if exists pg_temp.backfill_counted")
     _run(connection, "backfill/events-counted", parts)
     if types and sources.ranges:
@@ -85,7 +84,6 @@ def _wanted(request: Request) -> tuple[sql.Composable, dict[str, Any]]:
 
 def _of_counts(
     connection: Connection,
-    settings: Settings,
     sources: EventSources,
     shape: Shape,
     bounds: tuple[dt.datetime, ...],
@@ -117,18 +115,11 @@ def _of_counts(
             )
         side = query(_side(connection, sources), first=first, **shared)
         parts.append(CountedPart(side, values))
-    if sources.purged_cut is not None:
-        day = instants.start_of(sources.purged_cut)
-        purged = query(
-            "backfill/events-purged",
-            settings.source_schema,
-            slot=sql.Literal(plan.slot_of(day, bounds)),
-            lower=sql.Literal(day),
-            upper=sql.Literal(min(day + _ONE_DAY, sources.known)),
-            day=sql.Literal(sources.purged_cut),
-            **shared,
+    if sources.cut and vanished.concerns(connection, instants.start_of(sources.cut[0][0])):
+        noted = query("backfill/events-vanished", **shared)
+        parts.append(
+            CountedPart(noted, values | {"cut": multirange(sources.cut), "bounds": list(bounds)})
         )
-        parts.append(CountedPart(purged, values))
     return parts
 
 

@@ -70,7 +70,7 @@ def read(
         # A worker of the one session would take its core from the other, which has more to read.
         connection.execute("set local max_parallel_workers_per_gather = 0")
     figures = Figures(connection, job.settings, bounds, job.request.source, stays=True)
-    state = job_state.read(connection, job.settings)
+    state = job_state.read(connection)
     with job.counts.timed("read"):
         _lay_out(connection, job, figures, state, bounds, share)
     return Reading(figures, state, bounds)

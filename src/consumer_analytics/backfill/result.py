@@ -16,12 +16,14 @@ class SnapshotCounts:
         new: rows of snapshots that were not there.
         untouched: rows that were there and right.
         restated: rows that were there and are now as the sources say.
+        refused: periods that the source no longer tells, and that were not written.
     """
 
     periods: int = 0
     new: int = 0
     untouched: int = 0
     restated: int = 0
+    refused: int = 0
 
     def __add__(self, other: SnapshotCounts) -> SnapshotCounts:
         return SnapshotCounts(
@@ -29,6 +31,7 @@ class SnapshotCounts:
             self.new + other.new,
             self.untouched + other.untouched,
             self.restated + other.restated,
+            self.refused + other.refused,
         )
 
 
@@ -44,6 +47,7 @@ class BackfillResult:
         timezone: the IANA name of the zone whose days were meant.
         periods: how many are done.
         periods_purged: how many were left out, because the source no longer tells them.
+        not_recountable: their ends.
         snapshots_written: rows that were not there.
         snapshots_untouched: rows that were there and right.
         snapshots_restated: rows that were there and are now as the sources say.
@@ -57,6 +61,7 @@ class BackfillResult:
     timezone: str
     periods: int
     periods_purged: int
+    not_recountable: tuple[dt.datetime, ...]
     snapshots_written: int
     snapshots_untouched: int
     snapshots_restated: int

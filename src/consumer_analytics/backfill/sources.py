@@ -24,7 +24,7 @@ class EventSources:
         ranges: what is read of the source.
         first_day: the first UTC day that is not wholly before the range.
         days: the days taken from the counts, ascending, from `first_day` on.
-        purged_cut: a day that the source no longer holds whole and that is cut.
+        cut: the days that runs have taken in and that an instant cuts, as stretches.
     """
 
     def __init__(self, state: JobState, bounds: tuple[dt.datetime, ...]) -> None:
@@ -37,17 +37,12 @@ class EventSources:
         known, last = state.processed_through, bounds[-1]
         self.known = known
         self.first_day = instants.day_of(bounds[0])
-        self.purged_cut: dt.date | None = None
         cut = {
             instants.day_of(bound)
             for bound in bounds
             if bound < known and not instants.is_midnight(bound)
         }
-        if state.purged_through is not None:
-            cut = {day for day in cut if day >= state.purged_through}
-            if state.purged_through in cut:
-                self.purged_cut = state.purged_through
-        stretches = merged([(day, day + _ONE_DAY) for day in cut])
+        self.cut = stretches = merged([(day, day + _ONE_DAY) for day in cut])
         self.ranges = [
             TimeRange(instants.start_of(lower), min(instants.start_of(upper), last))
             for lower, upper in stretches

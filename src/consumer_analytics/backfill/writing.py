@@ -16,6 +16,7 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
+from consumer_analytics.etl import vanished
 from consumer_analytics.etl.rendering import render
 from consumer_analytics.sql import query
 
@@ -91,11 +92,13 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
             ends = {"from": bounds[first], "until": bounds[last]}
-            if scalar_of(connection, "backfill/occupied", ends):
+            if vanished.concerns(connection, bounds[first - 1]) or scalar_of(
+                connection, "backfill/occupied", ends
+            ):
                 written = _merge(connection, job, reading, span, rendered, values)
             else:
                 written = _insert(connection, job, rendered, values)
-    written += SnapshotCounts(periods=last - first + 1)
+    written += SnapshotCounts(periods=last - first + 1 - written.refused)
     # In a transaction of its own: two sessions may be done at the same time.
     record.advance(connection, job.backfill_id, written)
     counts.add(written, outdated=outdated)
@@ -129,6 +132,11 @@ def _merge(
     union = sql.SQL("\nunion all\n").join(rendered)
     connection.execute(query("shared/snapshots-rendered", rendered=union), values)
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    refused: tuple[dt.datetime, ...] = ()
+    window_and_ends = reading.bounds[span[0] - 1 : span[1] + 1]
+    if vanished.concerns(connection, window_and_ends[0]):
+        refused = vanished.freeze(connection, job.settings, window_and_ends, job.request.consumers)
+        there = {"snapshots": [at for at in there["snapshots"] if at not in refused]}
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
     withdrawn = 0
@@ -136,10 +144,15 @@ def _merge(
     if whole and scalar_of(connection, "shared/snapshots-are-there", there):
         withdrawn = connection.execute(
             query("shared/snapshots-withdraw"),
-            {**reason, **there, "recountable_from": reading.state.purged_before},
+            {**reason, **there},
         ).rowcount
     new = scalar_of(connection, "shared/snapshots-insert")
-    return SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
+    return SnapshotCounts(
+        new=new,
+        restated=restated + withdrawn,
+        untouched=rows - restated - new,
+        refused=len(refused),
+    )
 
 
 def _mark_outdated(connection: Connection, job: Job, reading: Reading, until: dt.datetime) -> bool:

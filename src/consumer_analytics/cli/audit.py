@@ -12,6 +12,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import vanished
 from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile.audit import AuditResult, RepairResult
 from consumer_analytics.reconcile.audit import audit as audit_all
@@ -51,7 +52,6 @@ def audit(
         "lower": lower,
         "upper": upper,
         "limit": limit,
-        "accept_purged": accept_purged,
     }
     is_range = from_ is not None or to is not None
     repaired: RepairResult | None = None
@@ -60,12 +60,13 @@ def audit(
             result = audit_all(connection, settings(), **options, notify=notify)
         if is_range and not result.snapshots and result.clean:
             raise UsageError(f"nothing to compare: {_no_snapshots(from_, to)}")
-        if repair and not result.clean:
+        accepted = vanished.EVERYTHING if accept_purged else None
+        if repair and (accepted is not None or not result.clean):
             if not as_json:
                 _print(result)
             with working() as notify:
                 repaired = repair_found(
-                    connection, settings(), result, accept_purged=accept_purged, notify=notify
+                    connection, settings(), result, accepted=accepted, notify=notify
                 )
                 result = audit_all(connection, settings(), **options, notify=notify)
     if as_json:

@@ -45,6 +45,10 @@ COMMANDS = {
     "audit": Registered(
         "audit", "Recount everything from the source tables and compare it with all that is kept."
     ),
+    "vanished": Registered(
+        "vanished",
+        "List events that stay counted though the source no longer has them.",
+    ),
     "status": Registered(
         "status", "Show the watermark, the latest runs and snapshots, and what storage is needed."
     ),

@@ -9,6 +9,7 @@ import typer
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import vanished
 from consumer_analytics.etl.models import RunSummary
 from consumer_analytics.etl.run import run as run_etl
 from consumer_analytics.formatting import duration, exactly
@@ -43,8 +44,14 @@ def run(
 
 def print_summary(summary: RunSummary) -> None:
     """Tell people what a run did."""
+    if summary.not_recountable:
+        warn(
+            f"not written: {vanished.named(summary.not_recountable)}, as events have vanished from "
+            "the source that the snapshot would need; `consumer-analytics vanished` lists them"
+        )
     if summary.window is None:
-        say("nothing could be processed yet")
+        if not summary.not_recountable:
+            say("nothing could be processed yet")
     else:
         start, end = summary.window
         say(f"window     {exactly(start)} to {exactly(end)}")
@@ -64,6 +71,18 @@ def print_summary(summary: RunSummary) -> None:
             f"corrected  days from {corrections.first_day}: {corrections.found:,} events found, "
             f"{corrections.vanished:,} gone"
         )
+    if corrections.noted:
+        say(
+            f"vanished   {corrections.noted:,} events are gone from the source, though nobody "
+            "corrected them: noted, they stay counted"
+        )
+    if corrections.came_back:
+        say(
+            f"came back  {corrections.came_back:,} events, late or restored, to where some had "
+            "vanished: they count beside those"
+        )
+    if summary.noted_as_vanished:
+        say(f"noted      {summary.noted_as_vanished:,} events as vanished, in all")
     for kind, value in summary.bad_rows.as_json().items():
         shown = (
             f"{len(value):,}: {', '.join(value[:3])}" if isinstance(value, list) else f"{value:,}"

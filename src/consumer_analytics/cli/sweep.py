@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import vanished
 from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile.sweep import SweepResult
 from consumer_analytics.reconcile.sweep import sweep as sweep_days
@@ -19,9 +22,33 @@ AcceptPurged = Annotated[
     bool,
     typer.Option(
         "--accept-purged",
-        help="Take the source at its word where rows were purged: counts may go down, "
-        "and so may snapshots.",
+        help="What has vanished never happened: it is no longer noted, counts go down, "
+        "and so do snapshots.",
     ),
+]
+Restored = Annotated[
+    bool,
+    typer.Option(
+        "--restored",
+        help="Rows that came to where some had vanished are these: they are no longer noted, "
+        "and count once.",
+    ),
+]
+Days = Annotated[
+    list[str] | None,
+    typer.Option("--day", metavar="DATE", help="Only what vanished of this UTC day; repeatable."),
+]
+Consumers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--consumer",
+        metavar="ID",
+        help="Only what vanished of this consumer, (none) for no consumer; repeatable.",
+    ),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only what vanished of this type; repeatable."),
 ]
 
 
@@ -37,6 +64,10 @@ def sweep(
         typer.Option("--since", metavar="DATE", help="First UTC day to recount, instead."),
     ] = None,
     accept_purged: AcceptPurged = False,
+    restored: Restored = False,
+    day: Days = None,
+    consumer: Consumers = None,
+    type_: Types = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find rows that came in late, were changed or deleted, and make the figures right.
@@ -46,6 +77,14 @@ def sweep(
     """
     if days is not None and since is not None:
         raise UsageError("give --days or --since, not both")
+    if accept_purged and restored:
+        raise UsageError("give --accept-purged or --restored, not both")
+    choice = choice_of(day, consumer, type_)
+    if choice != vanished.EVERYTHING and not (accept_purged or restored):
+        raise UsageError(
+            "--day, --consumer and --type say which notes --accept-purged or --restored take off: "
+            "give one of the two"
+        )
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
     with connected(settings(), "sweep") as connection:
         result = sweep_days(
@@ -53,7 +92,8 @@ def sweep(
             settings(),
             days=days,
             since=first,
-            accept_purged=accept_purged,
+            accepted=choice if accept_purged else None,
+            restored=choice if restored else None,
             notify=note,
         )
     if as_json:
@@ -62,9 +102,57 @@ def sweep(
         print_result(result)
 
 
+def choice_of(
+    days: list[str] | None, consumers: list[str] | None, types: list[str] | None
+) -> vanished.Choice:
+    """Return which notes are meant.
+
+    Raises:
+        UsageError: a day is no date, or a consumer no id.
+    """
+    return vanished.Choice(
+        days=tuple(day_of(text) for text in days or ()),
+        consumers=tuple(_consumer(text) for text in consumers or ()),
+        types=tuple(types or ()),
+    )
+
+
+def day_of(text: str) -> dt.date:
+    """Read a UTC day.
+
+    Raises:
+        UsageError: it is no date.
+    """
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a date; write it like 2025-11-03") from None
+
+
+def _consumer(text: str) -> str:
+    if text == vanished.NONE:
+        return text
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise UsageError(f"{text!r} is not a consumer's id, which is a UUID, nor (none)") from None
+
+
 def print_result(result: SweepResult) -> None:
     """Tell people what a sweep found and did."""
     say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
+    if result.events_noted:
+        say(
+            f"vanished   {result.events_noted:,} events are gone from the source, though nobody "
+            "corrected them: noted, they stay counted"
+        )
+    if result.events_came_back:
+        say(
+            f"came back  {result.events_came_back:,} events, late or restored, to where some had "
+            "vanished: they count beside those (--restored: instead)"
+        )
+    if result.events_taken_off:
+        say(f"taken off  {result.events_taken_off:,} events: no longer noted, nor counted")
     if result.days_corrected:
         say(
             f"corrected  {result.days_corrected:,} days, {result.consumers_corrected:,} "
@@ -72,9 +160,16 @@ def print_result(result: SweepResult) -> None:
             f"found, {result.events_vanished:,} gone"
         )
         print_table(
-            ["consumer", "type", "day", "was counted", "source has"],
+            ["consumer", "type", "day", "was counted", "source has", "stay counted"],
             [
-                [one.consumer_id, one.event_type, one.day, one.counted, one.source]
+                [
+                    one.consumer_id,
+                    one.event_type,
+                    one.day,
+                    one.counted,
+                    one.source,
+                    one.vanished or None,
+                ]
                 for one in result.differences
             ],
         )
@@ -83,12 +178,13 @@ def print_result(result: SweepResult) -> None:
             f"customers  differ at {result.snapshots_with_other_customers:,} snapshots "
             "from what was reported"
         )
-    if not result.days_corrected and not result.snapshots_with_other_customers:
+    if not (
+        result.days_corrected
+        or result.events_noted
+        or result.events_taken_off
+        or result.snapshots_with_other_customers
+    ):
         say("nothing differs")
     say(f"restated   {result.snapshots_restated:,} snapshot rows")
-    if result.purged_before is not None:
-        say(
-            f"purged     rows from before {exactly(result.purged_before)} are no longer all in "
-            f"the source: older days can no longer be recounted, and "
-            f"{result.snapshots_not_recountable:,} snapshots stay as they were reported"
-        )
+    if result.noted_as_vanished:
+        say(f"noted      {result.noted_as_vanished:,} events as vanished, in all")

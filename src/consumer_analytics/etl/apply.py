@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture
+from consumer_analytics.etl import capture, vanished
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -34,12 +34,14 @@ class Written:
         restated: rows that said something else, or should not be there.
         unknown_consumers: who has a snapshot and is not registered.
         corrections: what the days that were counted again brought to light.
+        refused: instants whose snapshots nobody can write any more.
     """
 
     inserted: int = 0
     restated: int = 0
     unknown_consumers: tuple[str, ...] = ()
     corrections: Corrections = field(default_factory=Corrections)
+    refused: tuple[dt.datetime, ...] = ()
 
 
 def apply(
@@ -56,7 +58,7 @@ def apply(
     Within the caller's transaction, under the job's lock.
     """
     with timed(seconds, "fold"):
-        corrections = _fold(connection, extracts, plan)
+        corrections = _fold(connection, settings, extracts, plan, reason)
         _advance(connection, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
     written = Written()
@@ -69,12 +71,15 @@ def apply(
     return replace(written, corrections=corrections)
 
 
-def _fold(connection: Connection, extracts: Extracts, plan: Plan) -> Corrections:
+def _fold(
+    connection: Connection, settings: Settings, extracts: Extracts, plan: Plan, reason: str
+) -> Corrections:
     """Add what was extracted to the counts by day and to the totals."""
     connection.execute("drop table if exists pg_temp.event_slots, pg_temp.event_changes")
+    events, judged = vanished.settle(connection, settings, plan, extracts.events, reason)
     recount = plan.recount_multirange
     connection.execute(
-        query("etl/apply/events-slots", extracted_events=extracts.events),
+        query("etl/apply/events-slots", extracted_events=events),
         {
             "bounds": list(plan.bounds),
             "recount": recount,
@@ -82,10 +87,10 @@ def _fold(connection: Connection, extracts: Extracts, plan: Plan) -> Corrections
         },
     )
     connection.execute(
-        query("etl/apply/events-changes", extracted_events=extracts.events), {"recount": recount}
+        query("etl/apply/events-changes", extracted_events=events), {"recount": recount}
     )
     known = plan.job_state.processed_through
-    corrected_from, found, vanished, of_many_days = connection.execute(
+    corrected_from, found, gone, of_many_days = connection.execute(
         query("etl/apply/events-fold"),
         {
             "recount": recount,
@@ -99,9 +104,9 @@ def _fold(connection: Connection, extracts: Extracts, plan: Plan) -> Corrections
     )
     connection.execute(query("etl/apply/events-fold-totals", changes=changes))
     connection.execute(query("etl/apply/events-fold-stray"))
-    if vanished:
-        connection.execute(query("etl/apply/events-forget-zeros"))
-    return Corrections(corrected_from, found, vanished)
+    if gone:
+        connection.execute(query("etl/events-forget-zeros"))
+    return Corrections(corrected_from, found, gone, judged.noted, judged.came_back)
 
 
 def _write_snapshots(
@@ -118,10 +123,9 @@ def _write_snapshots(
 
     rendered, bound = snapshots
     there = {"snapshots": list(plan.snapshots)}
-    recountable = {"recountable_from": plan.job_state.purged_before}
     inserted = 0
-    spared = bool(not_recountable(plan))
-    if not spared and not scalar_of(connection, "shared/snapshots-are-there", there):
+    concerned = vanished.concerns(connection, plan.bounds[0])
+    if not concerned and not scalar_of(connection, "shared/snapshots-are-there", there):
         new = query(
             "etl/apply/snapshots-insert-new",
             rendered=rendered,
@@ -132,15 +136,17 @@ def _write_snapshots(
             return Written(inserted, 0, tuple(unknown or ()))
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
-    if spared:
-        connection.execute(query("etl/apply/snapshots-spare-purged"), recountable)
+    refused: tuple[dt.datetime, ...] = ()
+    if concerned:
+        refused = vanished.freeze(connection, settings, plan.bounds)
+        there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     restated += connection.execute(
-        query("shared/snapshots-withdraw"), {"reason": reason, **there, **recountable}
+        query("shared/snapshots-withdraw"), {"reason": reason, **there}
     ).rowcount
     unknown = scalar(connection, unknown_in(sql.Identifier("pg_temp", "rendered_snapshots")))
-    return Written(inserted, restated, tuple(unknown or ()))
+    return Written(inserted, restated, tuple(unknown or ()), refused=refused)
 
 
 def _day_or_infinite(instant: dt.datetime) -> dt.date | str:
@@ -153,12 +159,6 @@ def _unseen_from(processed_through: dt.datetime) -> dt.date | str:
     if isinstance(day, str) or instants.is_midnight(processed_through):
         return day
     return day + dt.timedelta(days=1)
-
-
-def not_recountable(plan: Plan) -> tuple[dt.datetime, ...]:
-    """Return the plan's instants that the source can no longer tell: it was purged since."""
-    horizon = plan.job_state.purged_before
-    return tuple(at for at in plan.snapshots if horizon is not None and at < horizon)
 
 
 def _passes_snapshots(connection: Connection, plan: Plan) -> bool:
@@ -186,13 +186,13 @@ def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None)
         query("etl/apply/state-advance"),
         {
             "until": plan.until,
-            "purged": state.purged_before,
             "after": min(changed, default=None),
+            "corrected_from": None if corrected_from is None else instants.start_of(corrected_from),
             "touched": state.touched_notes > 0,
         },
     )
     if changed:
-        connection.execute(query("etl/apply/backfill-changed"), {"after": min(changed)})
+        connection.execute(query("etl/backfill-changed"), {"after": min(changed)})
     connection.execute(
         query("etl/apply/days-settle"), {"processed_through": state.processed_through}
     )

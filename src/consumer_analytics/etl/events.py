@@ -24,36 +24,30 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
     started = time.monotonic()
     connection.execute("drop table if exists pg_temp.extracted_events")
     known = plan.job_state.processed_through
-    purged = plan.recount and plan.job_state.purged_through is not None
-    # What the source lost can be told only from rows that were counted before.
-    fresh = [stretch for stretch in plan.ranges if purged and stretch.lower >= known]
-    before = [stretch for stretch in plan.ranges if stretch not in fresh]
-    if before:
-        counted = _counted(settings, before, plan.bounds)
+    again = [stretch for stretch in plan.ranges if stretch.lower < known]
+    fresh = [stretch for stretch in plan.ranges if stretch.lower >= known]
+    if again:
+        counted = _counted(settings, again, plan.bounds, fresh=False)
         connection.execute(query("etl/events/extract", counted=counted))
-    else:
+    elif not fresh:
         connection.execute(query("etl/events/extract-nothing"))
-    if purged:
-        connection.execute(
-            query("etl/events/restore-purged"),
-            {
-                "bounds": list(plan.bounds),
-                "purged_through": plan.job_state.purged_through,
-                "recount": plan.recount_multirange,
-            },
-        )
     if fresh:
-        counted = _counted(settings, fresh, plan.bounds)
-        connection.execute(query("etl/events/extract-more", counted=counted))
+        counted = _counted(settings, fresh, plan.bounds, fresh=True)
+        more = query("etl/events/extract-more" if again else "etl/events/extract", counted=counted)
+        connection.execute(more)
     rows = scalar_of(connection, "etl/events/extracted")
     return EventExtract(rows, round(time.monotonic() - started, 3))
 
 
 def _counted(
-    settings: Settings, stretches: list[TimeRange], bounds: tuple[dt.datetime, ...]
+    settings: Settings, stretches: list[TimeRange], bounds: tuple[dt.datetime, ...], *, fresh: bool
 ) -> sql.Composed:
     ranges = [_count_range(settings, stretch, bounds) for stretch in stretches]
-    return query("etl/events/counted", ranges=sql.SQL("\nunion all\n").join(ranges))
+    return query(
+        "etl/events/counted",
+        ranges=sql.SQL("\nunion all\n").join(ranges),
+        fresh=sql.Literal(fresh),
+    )
 
 
 def _count_range(

@@ -88,7 +88,7 @@ def _leave(
     for attempt in range(_TRIES):
         try:
             with consistent(connection):
-                plan = plan_run(connection, job_state.read(connection, settings), run.reached_at)
+                plan = plan_run(connection, job_state.read(connection), run.reached_at)
                 # The extract's row first, then what it stands for: as the load does that
                 # clears them, so that one waits for the other and never both.
                 forget(connection, run.run_id, part)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.etl import watermark
-from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 
@@ -25,8 +23,6 @@ class JobState:
             reading of them from another.
         restates_from: the first of these days whose notes can concern more than
             the day's own counts; None where no note does.
-        purged_before: the source no longer holds all rows from before this
-            instant; None where nothing was purged.
     """
 
     watermark: dt.datetime
@@ -35,26 +31,13 @@ class JobState:
     touched: tuple[dt.date, ...]
     touched_notes: int
     restates_from: dt.date | None
-    purged_before: dt.datetime | None
-
-    @property
-    def purged_through(self) -> dt.date | None:
-        """The last day that the source no longer holds whole; None where nothing was purged."""
-        return instants.day_of(self.purged_before) if self.purged_before is not None else None
 
 
-def read(connection: Connection, settings: Settings, *, accept_purged: bool = False) -> JobState:
-    """Read the job's state, within the caller's transaction.
-
-    Args:
-        connection: in a transaction.
-        settings: for the source's schema.
-        accept_purged: take the source at its word: what it no longer holds did
-            not happen.
-    """
-    processed, version, purged, touched, notes, restates_from = connection.execute(
-        query("etl/job_state/read", settings.source_schema)
-    ).fetchone() or (MINUS_INFINITY, 0, None, [], 0, None)
+def read(connection: Connection) -> JobState:
+    """Read the job's state, within the caller's transaction."""
+    processed, version, touched, notes, restates_from = connection.execute(
+        query("etl/job_state/read")
+    ).fetchone() or (MINUS_INFINITY, 0, [], 0, None)
     return JobState(
         watermark.read(connection).last_processed_timestamp,
         processed,
@@ -62,5 +45,4 @@ def read(connection: Connection, settings: Settings, *, accept_purged: bool = Fa
         tuple(touched),
         notes,
         restates_from,
-        None if accept_purged else purged,
     )

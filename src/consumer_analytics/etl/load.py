@@ -18,8 +18,8 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.db.connection import Connection, consistent, named_row, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import BusyError
-from consumer_analytics.etl import extract, job_state, watermark
-from consumer_analytics.etl.apply import Written, apply, not_recountable, timed
+from consumer_analytics.etl import extract, job_state, vanished, watermark
+from consumer_analytics.etl.apply import Written, apply, timed
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import BadRows, CustomerExtract, Run, RunSummary
 from consumer_analytics.etl.plan import Plan, plan_run
@@ -68,7 +68,9 @@ def _load(
     seconds: dict[str, float] = {}
     with timed(seconds, "lock"):
         mark = watermark.read(connection, for_update=True)
-        plan = plan_run(connection, job_state.read(connection, settings), run.reached_at)
+        plan = plan_run(connection, job_state.read(connection), run.reached_at)
+    with timed(seconds, "look"):
+        seen = vanished.look(connection, settings, f"run {run.run_key}")
     taken = (connection, settings, run, plan)
     extracted_customers, customers = extract.take(*taken, extract.CUSTOMERS, notify)
     extracted_events, events = extract.take(*taken, extract.EVENTS, notify)
@@ -77,10 +79,16 @@ def _load(
     written = apply(
         connection, settings, extracts, plan, run.snapshot_source, f"run {run.run_key}", seconds
     )
+    corrections = replace(
+        written.corrections,
+        noted=written.corrections.noted + seen.noted,
+        came_back=written.corrections.came_back + seen.came_back,
+    )
+    reached = plan.snapshots and run.reached_at not in written.refused
     with timed(seconds, "finish"):
         summary = RunSummary(
             run_key=run.run_key,
-            window=(plan.bounds[0], run.reached_at) if plan.snapshots else None,
+            window=(plan.bounds[0], run.reached_at) if reached else None,
             requested=run.requested_at,
             rows_read=events.rows_read,
             new_events=_events_in_windows(connection, plan),
@@ -88,8 +96,9 @@ def _load(
             snapshots_written=written.inserted,
             snapshots_restated=written.restated,
             held_back_by=run.held_back_by,
-            corrections=written.corrections,
-            not_recountable=not_recountable(plan),
+            corrections=corrections,
+            not_recountable=written.refused,
+            noted_as_vanished=vanished.total(connection),
             bad_rows=_bad_rows(connection, settings, plan, written, customers),
             seconds=dict(seconds),
         )

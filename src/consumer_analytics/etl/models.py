@@ -78,12 +78,16 @@ class Corrections:
     Attributes:
         first_day: the first day corrected; None where none was.
         found: events that the counts lacked.
-        vanished: events that the source no longer has.
+        vanished: events that were counted, and that somebody took out or changed.
+        noted: events that were counted, are gone, and stay counted: noted as vanished.
+        came_back: of those found the ones that came to where some had vanished.
     """
 
     first_day: dt.date | None = None
     found: int = 0
     vanished: int = 0
+    noted: int = 0
+    came_back: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `metadata_json` and `--json`."""
@@ -91,6 +95,8 @@ class Corrections:
             "from": self.first_day.isoformat() if self.first_day else None,
             "found": self.found,
             "vanished": self.vanished,
+            "noted": self.noted,
+            "came_back": self.came_back,
         }
 
 
@@ -151,7 +157,8 @@ class RunSummary:
         snapshots_restated: rows that said something else, or should not be there.
         held_back_by: who held the run back, as `Run` has it.
         corrections: what the days that were counted again brought to light.
-        not_recountable: instants that the source can no longer tell.
+        not_recountable: instants that the source can no longer tell, and that were not written.
+        noted_as_vanished: events that are counted and that the source no longer has, in all.
         bad_rows: rows that the contract tolerates but wants told.
         seconds: how long each step took.
     """
@@ -167,6 +174,7 @@ class RunSummary:
     held_back_by: tuple[dict[str, Any], ...]
     corrections: Corrections
     not_recountable: tuple[dt.datetime, ...]
+    noted_as_vanished: int
     bad_rows: BadRows
     seconds: dict[str, float]
 
@@ -186,6 +194,7 @@ class RunSummary:
             "held_back_by": list(self.held_back_by),
             "corrections": self.corrections.as_json(),
             "not_recountable": [at.isoformat() for at in self.not_recountable],
+            "noted_as_vanished": self.noted_as_vanished,
             "bad_rows": self.bad_rows.as_json(),
             "seconds": dict(self.seconds),
         }

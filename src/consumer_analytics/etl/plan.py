@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,11 +59,7 @@ class Plan:
     @property
     def recount_multirange(self) -> str:
         """`recount` as PostgreSQL writes a datemultirange."""
-        return (
-            "{"
-            + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in self.recount)
-            + "}"
-        )
+        return multirange(self.recount)
 
     @property
     def start_day(self) -> dt.date:
@@ -86,6 +83,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
     return value
+
+
+def multirange(days: Iterable[tuple[dt.date, dt.date]]) -> str:
+    """Return half-open stretches of days as PostgreSQL writes a datemultirange."""
+    return "{" + ",".join(f"[{_date(lower)},{_date(upper)})" for lower, upper in days) + "}"
 
 
 def _date(day: dt.date) -> str:
@@ -178,16 +180,9 @@ def _make(
     ]
     if until > known:
         if ranges and ranges[-1].upper >= known:
-            if state.purged_through is not None and instants.day_of(known) <= (
-                state.purged_through
-            ):
-                # What the source lost of the day is told by what was counted below `known`.
-                ranges[-1] = TimeRange(ranges[-1].lower, known)
-                ranges.append(TimeRange(known, until))
-            else:
-                ranges[-1] = TimeRange(ranges[-1].lower, until)
-        else:
-            ranges.append(TimeRange(known, until))
+            # What the source lacks of the day is told by what it holds of what was counted.
+            ranges[-1] = TimeRange(ranges[-1].lower, known)
+        ranges.append(TimeRange(known, until))
     return Plan(state, bounds, until, tuple(recount), tuple(ranges))
 
 

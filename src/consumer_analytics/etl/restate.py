@@ -30,14 +30,11 @@ def restate(
     settings: Settings,
     reason: str,
     notify: Callable[[str], None] = lambda _: None,
-    *,
-    accept_purged: bool = False,
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
     Called under the job's lock. Where it is interrupted the next call goes on.
-    Snapshots from before what the source was purged of stay as they were
-    reported, unless `accept_purged` says otherwise.
+    What of a snapshot the source can no longer tell stays as it was reported.
 
     Returns:
         Snapshot rows restated.
@@ -48,12 +45,11 @@ def restate(
             after = scalar_of(connection, "etl/restate/state-restate-from")
             if after is None:
                 return restated
-            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            state = job_state.read(connection)
             rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
                 {
                     "after": after,
-                    "recountable_from": state.purged_before,
                     "until": state.processed_through,
                     "limit": _RESTATED_AT_ONCE,
                 },
@@ -76,8 +72,6 @@ def restate_these(
     snapshots: list[dt.datetime],
     reason: str,
     notify: Callable[[str], None] = lambda _: None,
-    *,
-    accept_purged: bool = False,
 ) -> int:
     """Restate snapshots by their instants, whatever the counts say, some at a time.
 
@@ -93,7 +87,7 @@ def restate_these(
     left = sorted(at for at in snapshots if at <= reach)
     while left:
         with consistent(connection):
-            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            state = job_state.read(connection)
             rows = connection.execute(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()

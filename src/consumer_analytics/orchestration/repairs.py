@@ -45,10 +45,12 @@ def sweep() -> None:
         f"{result.snapshots_with_other_customers:,}",
         f"{result.snapshots_restated:,}",
     )
-    if result.purged_before is not None:
+    if result.events_noted or result.events_came_back:
         log.warning(
-            "rows from before %s are no longer all in the source: %s snapshots can no longer be "
-            "recounted and stay as they were reported",
-            result.purged_before.isoformat(),
-            f"{result.snapshots_not_recountable:,}",
+            "%s events have vanished from the source, and stay counted; %s have come to where "
+            "some had vanished, and count beside them",
+            f"{result.events_noted:,}",
+            f"{result.events_came_back:,}",
         )
+    if result.noted_as_vanished:
+        log.info("%s events are noted as vanished, in all", f"{result.noted_as_vanished:,}")

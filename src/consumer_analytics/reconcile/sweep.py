@@ -14,15 +14,16 @@ from typing import Any
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, lives, sources
+from consumer_analytics.etl import job_state, lives, sources, vanished
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
@@ -45,7 +46,8 @@ class SweepDifference:
         event_type: their type.
         day: the UTC day.
         counted: how many runs had counted.
-        source: how many the source has.
+        source: how many the source has, with those noted as vanished before.
+        vanished: how many of those that are missing are newly noted as vanished: they stay counted.
     """
 
     consumer_id: str | None
@@ -53,6 +55,7 @@ class SweepDifference:
     day: str
     counted: int
     source: int
+    vanished: int
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,14 @@ class SweepResult:
         consumers_corrected: consumers with such days.
         types_corrected: event types with such days.
         events_found: events that the counts lacked.
-        events_vanished: events that the source no longer has.
+        events_vanished: events that were counted, and that somebody took out or changed.
+        events_noted: events that are gone and stay counted: newly noted as vanished.
+        events_came_back: of those found the ones that came to where some had vanished.
+        events_taken_off: events that are no longer noted, nor counted: accepted, or restored.
+        noted_as_vanished: events that are counted and that the source no longer has, in all.
         differences: the first of these differences.
         snapshots_with_other_customers: snapshots that told other customers than there were.
         snapshots_restated: snapshot rows restated.
-        purged_before: the source no longer holds all rows from before this
-            instant; None where the sweep did not go there.
-        snapshots_not_recountable: snapshots from before it, which stay as reported.
     """
 
     since: dt.date | None
@@ -82,11 +86,13 @@ class SweepResult:
     types_corrected: int = 0
     events_found: int = 0
     events_vanished: int = 0
+    events_noted: int = 0
+    events_came_back: int = 0
+    events_taken_off: int = 0
+    noted_as_vanished: int = 0
     differences: tuple[SweepDifference, ...] = ()
     snapshots_with_other_customers: int = 0
     snapshots_restated: int = 0
-    purged_before: dt.datetime | None = None
-    snapshots_not_recountable: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -99,7 +105,8 @@ def sweep(
     *,
     days: int | None = None,
     since: dt.date | None = None,
-    accept_purged: bool = False,
+    accepted: vanished.Choice | None = None,
+    restored: vanished.Choice | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> SweepResult:
     """Recount days against the source, repair what differs, restate what changes.
@@ -109,8 +116,9 @@ def sweep(
         settings: `sweep_days` is how many trailing days are swept by default.
         days: trailing days, counted back from where the last run came to.
         since: the first UTC day, instead.
-        accept_purged: take the source at its word where it was purged: counts
-            may go down. Sweeps all days where none are named.
+        accepted: notes of what has vanished to be taken off: it never happened, counts go down.
+        restored: notes to be taken off as far as rows have come back. Both sweep all days where
+            none are named.
         notify: told what is under way.
 
     Raises:
@@ -124,19 +132,29 @@ def sweep(
     with job_lock(connection, settings):
         reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
         with consistent(connection):
-            state = job_state.read(connection, settings, accept_purged=accept_purged)
-            first = _first_day(state, settings, days, since, everything=accept_purged)
+            state = job_state.read(connection)
+            everything = accepted is not None or restored is not None
+            first = _first_day(state, settings, days, since, everything=everything)
             result = SweepResult(None if first == dt.date.min else first, state.processed_through)
             if state.processed_through > MINUS_INFINITY:
                 result = _sweep_events(connection, settings, state, first, reason, result)
+            taken_off = 0
+            if accepted is not None:
+                taken_off += vanished.take_off(connection, accepted, restored=False)
+            if restored is not None:
+                taken_off += vanished.take_off(connection, restored, restored=True)
         _sweep_lives(connection, settings, state, first)
         with consistent(connection):
-            state = job_state.read(connection, settings, accept_purged=accept_purged)
+            state = job_state.read(connection)
             differing = _sweep_customers(connection, settings, state, first)
-            result = replace(result, snapshots_with_other_customers=differing)
-            result = _out_of_reach(connection, state, first, result)
-        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
-        result = replace(result, snapshots_restated=restated)
+        restated = restate(connection, settings, reason, notify)
+        result = replace(
+            result,
+            snapshots_with_other_customers=differing,
+            snapshots_restated=restated,
+            events_taken_off=taken_off,
+            noted_as_vanished=vanished.total(connection),
+        )
         connection.execute(
             query("reconcile/sweep/counters-sweep"),
             {
@@ -186,22 +204,31 @@ def _sweep_events(
     plan = plan_recount(state, first)
     extract_events(connection, settings, plan)
     connection.execute("drop table if exists pg_temp.differing_events")
+    seen = vanished.look(connection, settings, reason)
     differing = query("reconcile/sweep/events-differ", extracted_events=OWN.events)
     connection.execute(differing, {"recount": plan.recount_multirange})
-    days, consumers, types, found, vanished = connection.execute(
-        query("reconcile/sweep/events-differ-sum")
-    ).fetchone() or (0, 0, 0, 0, 0)
-    listed = connection.execute(query("reconcile/sweep/events-differ-list"), {"limit": _LISTED})
-    differences = tuple(SweepDifference(*row) for row in listed)
-    if days or state.touched_notes:
-        apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    differ = scalar(connection, "select exists (select from pg_temp.differing_events)")
+    corrections = Corrections()
+    if differ or state.touched_notes:
+        written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+        corrections = written.corrections
+    days = consumers = types = found = gone = 0
+    differences: tuple[SweepDifference, ...] = ()
+    if differ:
+        days, consumers, types, found, gone = connection.execute(
+            query("reconcile/sweep/events-differ-sum")
+        ).fetchone() or (0, 0, 0, 0, 0)
+        listed = connection.execute(query("reconcile/sweep/events-differ-list"), {"limit": _LISTED})
+        differences = tuple(SweepDifference(*row) for row in listed)
     return replace(
         result,
         days_corrected=days,
         consumers_corrected=consumers,
         types_corrected=types,
         events_found=found,
-        events_vanished=vanished,
+        events_vanished=gone,
+        events_noted=corrections.noted + seen.noted,
+        events_came_back=corrections.came_back,
         differences=differences,
     )
 
@@ -243,7 +270,6 @@ def _sweep_customers(
                 query("reconcile/sweep/snapshots-before"),
                 {
                     "before": before,
-                    "recountable_from": state.purged_before,
                     "until": state.processed_through,
                     "limit": _SNAPSHOTS_AT_ONCE if inside else _SNAPSHOTS_FURTHER_BACK,
                 },
@@ -285,18 +311,3 @@ def differing_customers(
     extract_customers(connection, settings, plan)
     differing = query("reconcile/sweep/customers-differ", settings.source_schema)
     return [at for (at,) in connection.execute(differing, {"bounds": list(plan.bounds)})]
-
-
-def _out_of_reach(
-    connection: Connection, state: JobState, first: dt.date, result: SweepResult
-) -> SweepResult:
-    """Add what the source was purged of, as far as the sweep would have gone."""
-    horizon = state.purged_before
-    if horizon is None or instants.start_of(first) >= horizon:
-        return result
-    left = scalar_of(
-        connection,
-        "reconcile/sweep/snapshots-count-between",
-        {"from": instants.start_of(first), "until": horizon},
-    )
-    return replace(result, purged_before=horizon, snapshots_not_recountable=left)

@@ -335,7 +335,7 @@ def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
                 # All of an extract but its end.
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.execute("begin isolation level repeatable read")
-                state = job_state.read(connection, database.settings)
+                state = job_state.read(connection)
                 plan = plan_run(connection, state, opened.reached_at)
                 part = rng.choice((extract.CUSTOMERS, extract.EVENTS))
                 extract.forget(connection, opened.run_id, part)

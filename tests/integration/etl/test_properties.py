@@ -104,11 +104,13 @@ def write(connection: Connection, history: dict[str, Any]) -> None:
         "consumer_analytics_internal.extracted_events, "
         "consumer_analytics_internal.extracted_customers, "
         "consumer_analytics_internal.deleted_customers, "
-        "consumer_analytics_internal.owed_snapshots"
+        "consumer_analytics_internal.owed_snapshots, "
+        "consumer_analytics_internal.vanished_events, "
+        "consumer_analytics_internal.changed_events"
     )
     connection.execute(
         "update consumer_analytics_internal.state set processed_through = '-infinity', "
-        "restate_after = null, purged_before = null"
+        "restate_after = null, oldest_seen = null, vanished = 0"
     )
     connection.execute(
         "update etl_job_watermarks set last_processed_timestamp = '1970-01-01', "

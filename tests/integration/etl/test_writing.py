@@ -211,7 +211,7 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
     rendered(A, FIRST)
     rendered(B, SECOND)
     rendered(A, BEGIN)
-    values = {"snapshots": [BEGIN, FIRST, third], "recountable_from": FIRST, "reason": "why"}
+    values = {"snapshots": [FIRST, third], "reason": "why"}
     assert trial.execute(query("shared/snapshots-withdraw"), values).rowcount == 1
     assert {key for key in kept(trial) if key[0] is not None} == {
         (B, BEGIN),
@@ -223,20 +223,9 @@ def test_rows_that_had_no_part_in_a_snapshot_are_withdrawn_and_kept(
     }
     assert revisions(trial) == [(B, FIRST, FIRST, {"total": 1}, "why")]
     assert (
-        trial.execute(
-            query("shared/snapshots-withdraw"), {**values, "recountable_from": None}
-        ).rowcount
+        trial.execute(query("shared/snapshots-withdraw"), {**values, "snapshots": [BEGIN]}).rowcount
         == 1
     )
-
-
-def test_snapshots_of_purged_times_are_not_written(trial: Connection, rendered: Any) -> None:
-    for at in (FIRST - ONE_MICROSECOND, FIRST):
-        rendered(A, at)
-    trial.execute(query("etl/apply/snapshots-spare-purged"), {"recountable_from": FIRST})
-    assert trial.execute("select snapshot_timestamp from rendered_snapshots").fetchall() == [
-        (FIRST,)
-    ]
 
 
 def test_whether_there_are_snapshots_that_runs_have_not_come_to(trial: Connection) -> None:
@@ -278,7 +267,6 @@ def test_snapshots_that_the_counts_have_outgrown(trial: Connection) -> None:
     def outgrown(**changes: Any) -> list[Any]:
         values = {
             "after": BEGIN,
-            "recountable_from": None,
             "until": BEGIN + 9 * DAY,
             "limit": 9,
             **changes,
@@ -288,7 +276,6 @@ def test_snapshots_that_the_counts_have_outgrown(trial: Connection) -> None:
     assert outgrown() == every
     assert outgrown(limit=2) == every[:2]
     assert outgrown(after=FIRST) == every[1:]
-    assert outgrown(recountable_from=instants[1]) == every[1:]
     assert outgrown(until=instants[1]) == every[:2]
     windows = query("etl/restate/snapshots-windows")
     asked = {"snapshots": [*reversed(instants), BEGIN]}
@@ -429,7 +416,7 @@ def test_counts_that_have_come_to_nothing_are_forgotten(trial: Connection) -> No
         trial.execute(
             "insert into consumer_analytics_internal.event_totals values (%s, %s, %s)", [A, kind, n]
         )
-    trial.execute(query("etl/apply/events-forget-zeros"))
+    trial.execute(query("etl/events-forget-zeros"))
     assert [row[2] for row in table(trial, "event_days")] == ["pay"]
     totals = trial.execute("select event_type from consumer_analytics_internal.event_totals")
     assert totals.fetchall() == [("pay",)]
@@ -476,43 +463,6 @@ def test_what_is_counted_again_is_compared_with_what_was_known(trial: Connection
     ]
 
 
-def test_days_that_are_purged_count_as_they_were_counted(trial: Connection) -> None:
-    extracted(
-        trial,
-        (A, 1, 1, "login", 2),
-        (A, 1, 2, "login", 2),
-        (A, 2, 2, "login", 1),
-        (B, 1, 1, "login", 7),
-        (C, 1, 1, "login", 3),
-    )
-    # As many as there are in two slots, and one more; of the day after; fewer than there are;
-    # as many; none is left; of a day that is not counted again.
-    counts = ((A, 1, 5), (A, 2, 9), (B, 1, 6), (C, 1, 3), (None, 1, 3), (A, 0, 9))
-    for consumer, number, n in counts:
-        known(trial, consumer, number, "login", n)
-    trial.execute(
-        query("etl/events/restore-purged"),
-        {
-            "purged_through": day(1),
-            "recount": f"{{[{day(1)},{day(4)})}}",
-            "bounds": [BEGIN, BEGIN + DAY, SECOND],
-        },
-    )
-    rows = trial.execute(
-        "select consumer_id, day, slot, event_type, sum(n) from extracted_events "
-        "group by 1, 2, 3, 4 order by 2, 1, 3"
-    ).fetchall()
-    assert rows == [
-        (A, day(1), 1, "login", 2),
-        # What is missing came first in its day.
-        (A, day(1), 2, "login", 3),
-        (B, day(1), 1, "login", 7),
-        (C, day(1), 1, "login", 3),
-        (None, day(1), 2, "login", 3),
-        (A, day(2), 2, "login", 1),
-    ]
-
-
 def test_events_by_slot_are_those_extracted_and_those_of_days_that_were_not(
     trial: Connection,
 ) -> None:
@@ -548,7 +498,7 @@ def test_events_by_slot_are_those_extracted_and_those_of_days_that_were_not(
 
 def state(trial: Connection) -> Any:
     return trial.execute(
-        "select processed_through, purged_before, restate_after, version "
+        "select processed_through, oldest_seen, restate_after, version "
         "from consumer_analytics_internal.state"
     ).fetchone()
 
@@ -556,7 +506,7 @@ def state(trial: Connection) -> Any:
 def advanced(trial: Connection, **changes: Any) -> Any:
     values = {
         "until": FIRST,
-        "purged": None,
+        "corrected_from": None,
         "after": None,
         "touched": False,
         **changes,
@@ -569,13 +519,12 @@ def test_the_version_grows_with_every_change_of_the_counts_alone(trial: Connecti
     (*_, version) = advanced(trial)
     assert advanced(trial) == (FIRST, None, None, version)
     assert advanced(trial, touched=True) == (FIRST, None, None, version + 1)
-    assert advanced(trial, purged=BEGIN) == (FIRST, BEGIN, None, version + 2)
-    assert advanced(trial, purged=BEGIN) == (FIRST, BEGIN, None, version + 2)
-    assert advanced(trial, until=SECOND) == (SECOND, None, None, version + 3)
+    assert advanced(trial) == (FIRST, None, None, version + 1)
+    assert advanced(trial, until=SECOND) == (SECOND, None, None, version + 2)
     # The earliest instant after which snapshots say less than the counts.
-    assert advanced(trial, until=SECOND, after=FIRST) == (SECOND, None, FIRST, version + 4)
-    assert advanced(trial, until=SECOND, after=SECOND) == (SECOND, None, FIRST, version + 5)
-    assert advanced(trial, until=SECOND, after=BEGIN) == (SECOND, None, BEGIN, version + 6)
+    assert advanced(trial, until=SECOND, after=FIRST) == (SECOND, None, FIRST, version + 3)
+    assert advanced(trial, until=SECOND, after=SECOND) == (SECOND, None, FIRST, version + 4)
+    assert advanced(trial, until=SECOND, after=BEGIN) == (SECOND, None, BEGIN, version + 5)
 
 
 def test_snapshots_are_looked_at_again_from_the_earliest_instant_on(trial: Connection) -> None:

@@ -208,7 +208,7 @@ def test_the_latest_snapshots_before_an_instant(trial: Connection) -> None:
     put(trial, A, BEGIN + DAY / 2)
 
     def days(**values: Any) -> list[int]:
-        known = {"before": None, "recountable_from": None, "until": BEGIN + 9 * DAY, "limit": 9}
+        known = {"before": None, "until": BEGIN + 9 * DAY, "limit": 9}
         rows = answer(trial, "sweep/snapshots-before", {**known, **values})
         return [(at - BEGIN).days for at in rows]
 
@@ -216,18 +216,6 @@ def test_the_latest_snapshots_before_an_instant(trial: Connection) -> None:
     assert days(limit=2) == [4, 5]
     assert days(before=BEGIN + 3 * DAY) == [1, 2]
     assert days(until=BEGIN + 3 * DAY) == [1, 2, 3]
-    assert days(recountable_from=BEGIN + 3 * DAY) == [3, 4, 5]
-
-
-def test_snapshots_are_counted_from_an_instant_to_before_another(trial: Connection) -> None:
-    for day in range(1, 6):
-        put(trial, None, BEGIN + day * DAY)
-    for consumer in (A, B, C):
-        put(trial, consumer, BEGIN + 3 * DAY)
-    values = {"from": BEGIN + 2 * DAY, "until": BEGIN + 5 * DAY}
-    for consumer in (A, B):
-        put(trial, consumer, BEGIN + 2 * DAY)
-    assert answer(trial, "sweep/snapshots-count-between", values) == [3]
 
 
 # -- counts by day -----------------------------------------------------------------------
@@ -269,30 +257,42 @@ def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
         query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
         {"recount": f"{{[{days[1]},{days[4]})}}"},
     )
+    # One of the two that are missing has vanished.
+    trial.execute(
+        "create temporary table event_changes as select consumer_id, day, event_type, "
+        "counted - known + case when known = 5 then 1 else 0 end as n from differing_events"
+    )
     listed = answer(trial, "sweep/events-differ-list", {"limit": 10})
     one, three = str(days[1]), str(days[3])
     assert listed == [
-        (str(A), "login", one, 3, 4),
-        (str(A), "login", str(days[2]), 0, 1),
-        (str(A), "pay", str(days[2]), 5, 3),
-        (str(A), "pay", three, 1, 0),
-        (None, "pay", three, 0, 4),
+        (str(A), "login", one, 3, 4, 0),
+        (str(A), "login", str(days[2]), 0, 1, 0),
+        (str(A), "pay", str(days[2]), 5, 3, 1),
+        (str(A), "pay", three, 1, 0, 0),
+        (None, "pay", three, 0, 4, 0),
     ]
     assert answer(trial, "sweep/events-differ-list", {"limit": 2}) == listed[:2]
-    # Days, consumers (nobody is one), types; found and vanished.
-    assert answer(trial, "sweep/events-differ-sum") == [(3, 2, 2, 6, 3)]
+    # Days, consumers (nobody is one), types; found and taken out.
+    assert answer(trial, "sweep/events-differ-sum") == [(3, 2, 2, 6, 2)]
 
 
-def test_nothing_that_differs_is_nothing_found(trial: Connection) -> None:
+def test_what_is_noted_as_vanished_does_not_differ(trial: Connection) -> None:
     trial.execute(
         "create temporary table extracted_events "
         "(consumer_id uuid, day date, slot int, event_type text, n bigint)"
     )
+    count(trial, A, 1, "login", 3)
+    trial.execute(
+        "insert into consumer_analytics_internal.vanished_events "
+        "(consumer_id, event_type, since, until, n, noted_by) values (%s, 'login', %s, %s, 3, 'a')",
+        [A, BEGIN + DAY, BEGIN + 2 * DAY],
+    )
+    day = (BEGIN + DAY).date()
     trial.execute(
         query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
-        {"recount": "{}"},
+        {"recount": f"{{[{day},{day}]}}"},
     )
-    assert answer(trial, "sweep/events-differ-sum") == [(0, 0, 0, 0, 0)]
+    assert trial.execute("select * from differing_events").fetchall() == []
 
 
 @pytest.fixture
@@ -386,34 +386,17 @@ def test_totals_that_are_wrong_and_are_made_the_sum_of_the_days_again(
         assert answer(recounted, "audit/totals") == []
 
 
-def test_purged_days_count_as_they_were_counted(recounted: Connection) -> None:
+def test_what_has_vanished_counts_as_it_was_noted(recounted: Connection) -> None:
     days = [(BEGIN + day * DAY).date() for day in range(4)]
-    # In two slots as many each are left.
     recounted.execute("delete from audit_events where consumer_id is null")
-    recounted.execute("update audit_events set n = 1 where counted and event_type = 'login'")
-    # What no run has counted yet is none of what was counted.
+    assert audited_days(recounted) == [(None, "login", str(days[2]), 1, 0)]
     recounted.execute(
-        "insert into audit_events values (%s, %s, 1, 'login', 1, false)", [A, days[1]]
+        "insert into consumer_analytics_internal.vanished_events "
+        "(event_type, since, until, n, noted_by) values ('login', %s, %s, 1, 'a test')",
+        [BEGIN + 2 * DAY, BEGIN + 3 * DAY],
     )
-    # More came than there were: then it is what there is.
-    count(recounted, B, 1, "login", 1)
-    recounted.execute("insert into audit_events values (%s, %s, 1, 'login', 2, true)", [B, days[1]])
-    values = {"bounds": BOUNDS, "purged_through": days[1]}
-    assert answer(recounted, "audit/purged-days", [days[1]]) == [1]
-    assert answer(recounted, "audit/purged-days", [days[2]]) == [2]
-    assert answer(recounted, "audit/purged-days", [days[0]]) == [0]
-    recounted.execute(query("reconcile/audit/restore-purged"), values)
-    # The day after the last one that is purged lacks what it lacks.
-    assert audited_days(recounted) == [
-        (str(B), "login", str(days[1]), 1, 2),
-        (None, "login", str(days[2]), 1, 0),
-    ]
-    # What is missing came first in its day.
-    assert recounted.execute(
-        "select slot, n from audit_events "
-        "where day = %s and consumer_id = %s and event_type = 'login' and counted",
-        [days[1], A],
-    ).fetchall() == [(0, 1), (1, 1), (1, 2)]
+    recounted.execute(query("reconcile/audit/vanished"), {"bounds": BOUNDS})
+    assert audited_days(recounted) == []
 
 
 # -- the audit's rows --------------------------------------------------------------------
@@ -540,7 +523,6 @@ def instants_of(connection: Connection, **values: Any) -> list[Any]:
     known = {
         "lower": BEGIN,
         "upper": BEGIN + 9 * DAY,
-        "recountable_from": None,
         "backfilled": [BEGIN + 6 * DAY],
     }
     return answer(connection, "audit/instants", {**known, **values})
@@ -560,17 +542,15 @@ def test_the_instants_that_must_have_a_snapshot(trial: Connection) -> None:
     put(trial, A, fourth, snapshot_source="cli_backfill")
     put(trial, A, fifth, snapshot_source="cli_etl")
     marks = [
-        (FIRST, BEGIN, True, False),
-        (SECOND, None, True, False),
-        (third, None, True, True),
-        (fourth, None, True, False),
-        (fifth, None, True, False),
-        (sixth, None, True, False),
+        (FIRST, BEGIN, False),
+        (SECOND, None, False),
+        (third, None, True),
+        (fourth, None, False),
+        (fifth, None, False),
+        (sixth, None, False),
     ]
     assert instants_of(trial) == marks
     assert instants_of(trial, lower=SECOND, upper=third) == marks[1:3]
-    recountable = instants_of(trial, recountable_from=SECOND)
-    assert [one[2] for one in recountable] == [False, True, True, True, True, True]
 
 
 def test_which_backfills_wrote_whole_snapshots(trial: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 import uuid
 from typing import Any
@@ -12,7 +13,7 @@ from tests.support import oracle
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.history import random_history
 
-from consumer_analytics.etl import run
+from consumer_analytics.etl import run, vanished
 from consumer_analytics.reconcile import sweep
 
 DAY = dt.timedelta(days=1)
@@ -156,6 +157,7 @@ def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
             "day": at.date().isoformat(),
             "counted": 0,
             "source": 3,
+            "vanished": 0,
         }
     ]
     # The consumer's own rows and the global ones, after the day.
@@ -188,7 +190,10 @@ def test_a_consumer_that_had_no_part_in_a_snapshot_is_withdrawn_and_kept(
         reported = {key: text for key, text in figures(connection).items() if key[0] == tenant}
         assert reported
         connection.execute("delete from customer_events where consumer_id = %s", [tenant])
-        swept(database)
+        # Its only event: nothing tells that somebody took it out.
+        assert swept(database).events_noted == 1
+        assert reported.items() <= figures(connection).items()
+        swept(database, accepted=vanished.EVERYTHING)
         assert [key for key in figures(connection) if key[0] == tenant] == []
         assert wrong_snapshots(connection) == []
         kept = connection.execute(
@@ -287,8 +292,12 @@ def test_a_purge_takes_nothing_from_history(database: Any, cli: Any) -> None:
         found = cli("sweep", "--since", "2025-03-01", "--json").json
         assert figures(connection) == reported
         assert found["days_corrected"] == 0
-        assert found["snapshots_not_recountable"] >= 4
-        assert "no longer be recounted" in cli("sweep", "--since", "2025-03-01").stdout
+        # Noted by the run, and by it alone.
+        assert (found["events_noted"], found["noted_as_vanished"]) == (
+            0,
+            summary["corrections"]["noted"],
+        )
+        assert "as vanished, in all" in cli("sweep", "--since", "2025-03-01").stdout
 
 
 def test_an_old_row_after_a_purge_does_not_make_emptied_days_seem_whole(database: Any) -> None:
@@ -314,11 +323,15 @@ def test_an_old_row_after_a_purge_does_not_make_emptied_days_seem_whole(database
         ).fetchone()
         assert new_total is not None
         assert total is not None
-        assert total[0] <= new_total[0] <= total[0] + 1
+        # It counts, beside those that have vanished, and nothing else changes.
+        assert new_total[0] == total[0] + 1
         now = figures(connection)
-        assert {key: now[key] for key in reported if key[1] < BEGIN + 5 * DAY} == {
-            key: text for key, text in reported.items() if key[1] < BEGIN + 5 * DAY
-        }
+        for key, text in reported.items():
+            if key[1] < BEGIN + 5 * DAY:
+                was = json.loads(text)
+                if key[0] is None:
+                    was["unattributed_events"] += 1
+                assert json.loads(now[key]) == was
 
 
 def test_an_emptied_source_goes_on_counting(database: Any) -> None:
@@ -355,9 +368,24 @@ def test_a_run_leaves_snapshots_of_purged_times_as_they_were_reported(database: 
         # Undone no more, the customers of then would look like today's.
         connection.execute("update customers set status = 'OTHER'")
         instants = sorted({at for _, at in reported if at < BEGIN + 5 * DAY})
-        for at in (instants[0], instants[-1], instants[0] + dt.timedelta(hours=1)):
-            assert go(database, at)["not_recountable"] == [at.isoformat()]
-        assert figures(connection) == reported
+        for at in (instants[0], instants[-1]):
+            assert go(database, at)["not_recountable"] == []
+        lost = {
+            (consumer, at)
+            for consumer, until in connection.execute(
+                "select consumer_id, max(until) from consumer_analytics_internal.vanished_events "
+                "where event_type like 'customer!_%' escape '!' group by consumer_id"
+            )
+            for at in instants
+            if at < until and consumer is not None
+        }
+        assert len({consumer for consumer, _ in lost}) > 1
+        now = figures(connection)
+        assert {key: now.get(key) for key in lost} == {key: reported.get(key) for key in lost}
+        # What was never reported is not made up.
+        at = instants[0] + dt.timedelta(hours=1)
+        assert go(database, at)["not_recountable"] == [at.isoformat()]
+        assert figures(connection) == now
 
 
 def test_accepting_a_purge_lets_counts_go_down(database: Any, cli: Any) -> None:
@@ -365,10 +393,11 @@ def test_accepting_a_purge_lets_counts_go_down(database: Any, cli: Any) -> None:
     with database.connect() as connection:
         purge(database, BEGIN + 5 * DAY)
         found = cli("sweep", "--accept-purged", "--json").json
-        assert found["events_vanished"] > 0
+        assert found["events_taken_off"] == found["events_noted"] > 0
         assert wrong_snapshots(connection) == []
-        # And for good: nothing is taken for purged any more.
-        assert cli("sweep", "--since", "2025-03-01", "--json").json["purged_before"] is None
+        # And for good: nothing is noted any more.
+        again = cli("sweep", "--since", "2025-03-01", "--json").json
+        assert (again["noted_as_vanished"], again["days_corrected"]) == (0, 0)
 
 
 def test_the_mean_lifetime_survives_the_purge_of_a_creation(database: Any) -> None:

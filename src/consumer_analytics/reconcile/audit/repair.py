@@ -15,7 +15,7 @@ from consumer_analytics.db.connection import (
     scalar_of,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, lives, watermark
+from consumer_analytics.etl import job_state, lives, vanished, watermark
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
@@ -34,7 +34,7 @@ def repair(
     settings: Settings,
     result: AuditResult,
     *,
-    accept_purged: bool = False,
+    accepted: vanished.Choice | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> RepairResult:
     """Repair what an audit found: counts, totals, rows that are too many, missing or wrong.
@@ -51,8 +51,9 @@ def repair(
                 settings,
                 reason,
                 doubled=result.doubled_rows > 0,
-                accept_purged=accept_purged,
             )
+            if accepted is not None:
+                vanished.take_off(connection, accepted, restored=False)
         with consistent(connection):
             strangers = connection.execute(
                 query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
@@ -60,10 +61,8 @@ def repair(
             relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
         windows = connection.execute(query("reconcile/audit/repair/windows"), wrong).fetchall()
         whole = [at for at, _, is_whole, _ in windows if is_whole]
-        restated = restate(connection, settings, reason, notify, accept_purged=accept_purged)
-        restated += restate_these(
-            connection, settings, whole, reason, notify, accept_purged=accept_purged
-        )
+        restated = restate(connection, settings, reason, notify)
+        restated += restate_these(connection, settings, whole, reason, notify)
         for at, start, is_whole, whole_is_there in windows:
             if not is_whole and at <= watermark.processed_through(connection):
                 with consistent(connection):
@@ -85,10 +84,12 @@ def repair(
 
 
 def _repair_counts(
-    connection: Connection, settings: Settings, reason: str, *, doubled: bool, accept_purged: bool
+    connection: Connection, settings: Settings, reason: str, *, doubled: bool
 ) -> RepairResult:
     """Count all days again, make the totals their sum, and take doubled rows away."""
-    state = job_state.read(connection, settings, accept_purged=accept_purged)
+    state = job_state.read(connection)
+    vanished.look(connection, settings, reason)
+    vanished.disbelieve(connection)
     plan = plan_recount(state, dt.date.min)
     extract_events(connection, settings, plan)
     written = apply(connection, settings, OWN, plan, _SOURCE, reason, {})
@@ -120,7 +121,7 @@ def _restate_apart(
     whole_is_there: bool,
 ) -> int:
     """Restate the rows of an instant that have a window of their own; return how many it were."""
-    state = job_state.read(connection, settings)
+    state = job_state.read(connection)
     plan = plan_restatement(connection, state, [at], start)
     extract_customers(connection, settings, plan)
     extract_events(connection, settings, plan)

@@ -1,1 +1,1 @@
-consumer_id, day, slot, event_type, n
+consumer_id, day, slot, event_type, n, fresh

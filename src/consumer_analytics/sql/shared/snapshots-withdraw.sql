@@ -9,7 +9,6 @@ there as materialized (
     from public.consumer_analytics
     where consumer_id is null
         and snapshot_timestamp = any(%(snapshots)s::timestamptz[])
-        and snapshot_timestamp >= coalesce(%(recountable_from)s::timestamptz, '-infinity')
 ),
 
 strangers as materialized (

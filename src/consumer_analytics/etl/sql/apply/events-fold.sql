@@ -19,7 +19,8 @@ known_days as (
 
 select
     -- Corrections: changes to what earlier runs had counted.
-    min(day) filter (
+    -- What lies before the calendar is told as its first day.
+    min(greatest(day, '0001-01-01')) filter (
         where day < %(processed_day)s::date
             or n < 0
             or (day = %(processed_day)s::date and day <@ %(recount)s::datemultirange)

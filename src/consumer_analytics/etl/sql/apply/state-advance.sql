@@ -3,12 +3,13 @@
 update consumer_analytics_internal.state
 set
     processed_through = %(until)s,
-    purged_before = %(purged)s,
     restate_after = least(restate_after, %(after)s::timestamptz),
-    version = version + 1
+    version = version + 1,
+    -- What was counted of a day before the source's oldest row may be gone by the next look.
+    oldest_seen = least(oldest_seen, %(corrected_from)s::timestamptz)
 where job_name = {job}
     and (
         %(touched)s
         or %(after)s::timestamptz is not null
-        or (processed_through, purged_before) is distinct from (%(until)s::timestamptz, %(purged)s::timestamptz)
+        or processed_through is distinct from %(until)s::timestamptz
     )

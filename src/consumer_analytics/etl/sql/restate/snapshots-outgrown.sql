@@ -4,7 +4,6 @@ from public.consumer_analytics
 left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
 where consumer_id is null
     and snapshot_timestamp > %(after)s::timestamptz
-    and snapshot_timestamp >= coalesce(%(recountable_from)s::timestamptz, '-infinity')
     and snapshot_timestamp <= %(until)s::timestamptz
 order by snapshot_timestamp
 limit %(limit)s

@@ -2,6 +2,8 @@
 -- consumer's row or has one too many. Slots are as in customers-extract.
 with recursive {owners},
 
+{frozen},
+
 instants as materialized (
     select slot::int as slot, at, extract(epoch from at) * 1000000 as at_us
     from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
@@ -64,7 +66,11 @@ from (
     select slot
     from as_known_now
     full join as_reported using (consumer_id, slot)
-    where case
+    join instants using (slot)
+    where not exists (
+        select from frozen where frozen.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
+            and instants.at < frozen.until
+    ) and case
         when metrics is null then belongs
         when coalesce(belongs, false)
             then jsonb_build_object(
@@ -81,7 +87,8 @@ from (
     join public.consumer_analytics as whole
         on whole.consumer_id is null and whole.snapshot_timestamp = instants.at
     left join (select slot, total from there where consumer_id is null) as stray using (slot)
-    where whole.metrics_json -> 'unattributed_customers' is distinct from to_jsonb(coalesce(stray.total, 0)::bigint)
+    where not exists (select from frozen where consumer_id is null and instants.at < until)
+        and whole.metrics_json -> 'unattributed_customers' is distinct from to_jsonb(coalesce(stray.total, 0)::bigint)
 ) as differing
 join instants using (slot)
 order by at

@@ -1,4 +1,4 @@
--- The latest snapshots before an instant that can be recounted, ascending.
+-- The latest snapshots before an instant, ascending.
 select snapshot_timestamp
 from (
     select snapshot_timestamp
@@ -6,7 +6,6 @@ from (
     where consumer_id is null
         and snapshot_timestamp < coalesce(%(before)s::timestamptz, 'infinity')
         and snapshot_timestamp <= %(until)s::timestamptz
-        and snapshot_timestamp >= coalesce(%(recountable_from)s::timestamptz, '-infinity')
     order by snapshot_timestamp desc
     limit %(limit)s
 ) as latest

@@ -1,0 +1,74 @@
+"""`consumer-analytics vanished`: events that are counted and that the source no longer has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
+from consumer_analytics.cli.sweep import Consumers, Types, choice_of, day_of
+from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
+from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import vanished as engine
+from consumer_analytics.formatting import moment
+from consumer_analytics.settings import settings
+
+
+def vanished(
+    consumer: Consumers = None,
+    type_: Types = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="The first UTC day.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="The last UTC day, included.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Notes to list; all are counted.")] = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """List events that stay counted though the source no longer has them.
+
+    Nobody corrected them: they were purged. `sweep --accept-purged` takes them off,
+    `sweep --restored` those of which the rows are back.
+    """
+    choice = replace(
+        choice_of(None, consumer, type_),
+        first=None if since is None else day_of(since),
+        last=None if until is None else day_of(until),
+    )
+    if choice.first is not None and choice.last is not None and choice.last < choice.first:
+        raise UsageError(f"--until {until} lies before --since {since}")
+    with connected(settings(), "vanished") as connection:
+        schema.require_current(connection)
+        found = engine.listing(connection, choice, limit=limit)
+    if as_json:
+        print_json(found.as_json())
+        return
+    if not found.notes:
+        say("nothing is noted as vanished")
+        return
+    say(f"vanished   {found.events:,} events stay counted that the source no longer has")
+    if found.came_back:
+        say(f"came back  {found.came_back:,} events, late or restored, count beside those")
+    print_table(
+        ["consumer", "type", "since", "until", "events", "came back", "noted at", "by"],
+        [
+            [
+                one.consumer_id or engine.NONE,
+                one.event_type,
+                one.since,
+                one.until,
+                one.events,
+                one.came_back or None,
+                moment(one.noted_at),
+                one.noted_by,
+            ]
+            for one in found.listed
+        ],
+    )
+    more = found.notes - len(found.listed)
+    if more > 0:
+        say(f"… and {more:,} more notes")

@@ -1,0 +1,1 @@
+select exists (select from consumer_analytics_internal.vanished_events)

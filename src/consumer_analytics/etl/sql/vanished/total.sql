@@ -1,0 +1,3 @@
+select vanished
+from consumer_analytics_internal.state
+where job_name = {job}

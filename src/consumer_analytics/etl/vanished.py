@@ -1,0 +1,342 @@
+"""What has vanished: events that were counted and are gone, though nobody corrected them.
+
+They stay counted: what is counted is what the source holds and what is noted here. Whoever counts
+days again passes what is missing through `settle`, which judges it once, by one rule; a run looks
+at the source's oldest row besides, by `look`. What was noted goes only by `take_off`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.etl.plan import Plan
+from consumer_analytics.formatting import exactly
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: All days, as PostgreSQL writes a datemultirange.
+_ALWAYS = "{[-infinity,infinity]}"
+#: So many instants are named, of those that are not written.
+_NAMED = 5
+#: How rows without a consumer, and events without a type, are named.
+NONE = "(none)"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What of some days was judged.
+
+    Attributes:
+        noted: events noted as vanished.
+        came_back: events that have come to where some had vanished, and count beside them.
+    """
+
+    noted: int = 0
+    came_back: int = 0
+
+    def __add__(self, other: Judged) -> Judged:
+        return Judged(self.noted + other.noted, self.came_back + other.came_back)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which notes are meant; all where nothing is chosen.
+
+    Attributes:
+        days: UTC days.
+        first: the first UTC day.
+        last: the last UTC day.
+        consumers: as text; `(none)` for events without a consumer.
+        types: event types.
+    """
+
+    days: tuple[dt.date, ...] = ()
+    first: dt.date | None = None
+    last: dt.date | None = None
+    consumers: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        """Return it as statements name it."""
+        return {
+            "days": list(self.days) or None,
+            "first": self.first,
+            "last": self.last,
+            "consumers": list(self.consumers) or None,
+            "types": list(self.types) or None,
+        }
+
+
+EVERYTHING = Choice()
+
+
+@dataclass(frozen=True)
+class Note:
+    """Events of one consumer, type and stretch of time that have vanished.
+
+    Attributes:
+        consumer_id: whose, as text; None for events without a consumer.
+        event_type: their type.
+        since: where the stretch begins, as PostgreSQL writes it: a UTC midnight, or an instant
+            that was reported.
+        until: where it ends, exclusive.
+        events: how many.
+        came_back: how many have come to the stretch since, and count beside them.
+        noted_at: when it was last noted.
+        noted_by: by what.
+    """
+
+    consumer_id: str | None
+    event_type: str
+    since: str
+    until: str
+    events: int
+    came_back: int
+    noted_at: dt.datetime
+    noted_by: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is noted as vanished.
+
+    Attributes:
+        notes: how many notes there are.
+        events: of how many events.
+        came_back: how many events have come to where some had vanished.
+        listed: the first of the notes.
+    """
+
+    notes: int
+    events: int
+    came_back: int
+    listed: tuple[Note, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return asdict(self)
+
+
+def look(connection: Connection, settings: Settings, by: str) -> Judged:
+    """Look at the source's oldest row: what was counted before it is noted, if it is not yet.
+
+    Within the caller's transaction, under the job's lock. Where it is the row that it was, nothing
+    more is read; otherwise one day is, at most.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is, and how many days are swept.
+        by: what looks, as the note tells it.
+    """
+    moved, gone_before, days, its_day = connection.execute(
+        query("etl/vanished/look", settings.source_schema)
+    ).fetchone() or (False, None, None, None)
+    if not moved:
+        return Judged()
+    judged = Judged()
+    if days is not None:
+        judged = judge_days(connection, settings, days, its_day, by)
+    connection.execute(query("etl/vanished/looked"), {"gone_before": gone_before})
+    return judged
+
+
+def needs_look(connection: Connection, settings: Settings) -> bool:
+    """Tell whether `look` would find anything to judge."""
+    row = connection.execute(query("etl/vanished/look", settings.source_schema)).fetchone()
+    return row is not None and row[0] and row[2] is not None
+
+
+def judge_days(
+    connection: Connection, settings: Settings, days: str, held_days: str, by: str
+) -> Judged:
+    """Judge what some days lack, without taking in what has come to them.
+
+    Within the caller's transaction, under the job's lock.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is, and how many days are swept.
+        days: as PostgreSQL writes a datemultirange.
+        held_days: those of them of which the source may hold anything.
+        by: what asks, as the note tells it.
+    """
+    held = query("etl/vanished/held-of-days", settings.source_schema)
+    values = {"recount": days, "held_days": held_days}
+    return _judge(connection, settings, held, values, by, counted_too=False)
+
+
+def judge_everything(connection: Connection, settings: Settings, by: str) -> Judged:
+    """Judge all that was counted, as `judge_days` does; one scan of the source."""
+    disbelieve(connection)
+    judged = judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
+    connection.execute("delete from consumer_analytics_internal.changed_events where doubted")
+    return judged
+
+
+def disbelieve(connection: Connection) -> None:
+    """Take counts by day that the totals do not bear out for none, before a repair judges them.
+
+    They were tampered with: nothing has vanished there.
+    """
+    connection.execute(query("etl/vanished/disbelieve"))
+
+
+def settle(
+    connection: Connection, settings: Settings, plan: Plan, events: sql.Composable, by: str
+) -> tuple[sql.Composable, Judged]:
+    """Judge what the days that a plan counts again lack, and add to an extract what has vanished.
+
+    Within the caller's transaction, under the job's lock.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is, and how many days are swept.
+        plan: what the extract was made for.
+        events: the extract, a relation that can stand in a FROM clause.
+        by: what counts, as the note tells it.
+
+    Returns:
+        The extract with what is noted of these days, and what was judged.
+    """
+    if not plan.recount:
+        return events, Judged()
+    recount = {"recount": plan.recount_multirange}
+    held = query("etl/vanished/held-of-extract", extracted_events=events)
+    judged = _judge(connection, settings, held, recount, by, counted_too=True)
+    if not scalar(connection, query("etl/vanished/any")):
+        return events, judged
+    connection.execute("drop table if exists pg_temp.noted_events")
+    connection.execute(query("etl/vanished/noted"), {**recount, "bounds": list(plan.bounds)})
+    return query("etl/vanished/with-noted", extracted_events=events), judged
+
+
+def _judge(
+    connection: Connection,
+    settings: Settings,
+    held: sql.Composable,
+    values: dict[str, Any],
+    by: str,
+    *,
+    counted_too: bool,
+) -> Judged:
+    """Judge what is missing of some days, of which the source holds what `held` tells.
+
+    `counted_too`: whoever asks takes in what has come as well.
+    """
+    connection.execute(
+        "drop table if exists pg_temp.event_differences, pg_temp.event_judged, pg_temp.event_placed"
+    )
+    connection.execute(query("etl/vanished/differ", held=held), values)
+    if not scalar(connection, "select exists (select from pg_temp.event_differences)"):
+        return Judged()
+    connection.execute(
+        query("etl/vanished/judge", settings.source_schema),
+        {"sweep_days": settings.sweep_days, "counted_too": counted_too},
+    )
+    connection.execute(query("etl/vanished/place", settings.source_schema))
+    return Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
+
+
+def total(connection: Connection) -> int:
+    """Return how many events are noted as vanished."""
+    noted: int | None = scalar_of(connection, "etl/vanished/total")
+    return noted or 0
+
+
+def listing(connection: Connection, choice: Choice, *, limit: int) -> Listing:
+    """List what is noted as vanished, in the order of time.
+
+    Args:
+        connection: to the product's database.
+        choice: which notes.
+        limit: how many to list; all are counted.
+    """
+    notes, events, came_back = connection.execute(
+        query("etl/vanished/sum"), choice.values()
+    ).fetchone() or (0, 0, 0)
+    rows = connection.execute(query("etl/vanished/list"), {**choice.values(), "limit": limit})
+    return Listing(notes, events, came_back, tuple(Note(*row) for row in rows))
+
+
+def named(instants: Sequence[dt.datetime]) -> str:
+    """Write some instants for people: the first ones, and how many more there are."""
+    more = len(instants) - _NAMED
+    listed = ", ".join(exactly(at) for at in instants[:_NAMED])
+    return listed + (f" and {more:,} more" if more > 0 else "")
+
+
+def concerns(connection: Connection, first: dt.datetime) -> bool:
+    """Tell whether anything that has vanished lies after an instant, or around it."""
+    return bool(scalar_of(connection, "etl/vanished/concerns", {"first": first}))
+
+
+def refused(connection: Connection, instants: Sequence[dt.datetime]) -> tuple[dt.datetime, ...]:
+    """Return those of some instants whose snapshots nobody can write any more.
+
+    Vanished events lie around one of them, and nobody knows on which side; or lifecycle events
+    have vanished after it, and it was never reported.
+    """
+    found = connection.execute(query("etl/vanished/refused"), {"instants": list(instants)})
+    return tuple(at for (at,) in found)
+
+
+def freeze(
+    connection: Connection,
+    settings: Settings,
+    bounds: Sequence[dt.datetime],
+    consumers: Sequence[Any] | None = None,
+) -> tuple[dt.datetime, ...]:
+    """Hold `rendered_snapshots` to what can be told: the rest stays as it was reported.
+
+    Args:
+        connection: in the transaction that has rendered them.
+        settings: where the source is.
+        bounds: where the first window begins, then the instants that were rendered.
+        consumers: only these were rendered; None: all, and the whole system.
+
+    Returns:
+        The instants that are not written.
+    """
+    start, *instants = bounds
+    lost = refused(connection, instants)
+    if lost:
+        connection.execute(query("etl/vanished/spare"), {"refused": list(lost)})
+    kept: dict[str, Any] = {"instants": [at for at in instants if at not in lost]}
+    wanted = sql.SQL("true")
+    if consumers is not None:
+        wanted = sql.SQL("old.consumer_id = any(%(consumers)s)")
+        kept["consumers"] = list(consumers)
+    connection.execute(query("etl/vanished/freeze-rows"))
+    connection.execute(query("etl/vanished/freeze-kept", wanted=wanted), kept)
+    connection.execute(query("etl/vanished/freeze-strangers", settings.source_schema))
+    connection.execute(query("etl/vanished/freeze-whole"))
+    connection.execute(query("etl/vanished/freeze-window"), {"start": start, "at": instants[0]})
+    return lost
+
+
+def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:
+    """Take notes off, and count so many less; snapshots are to be restated then.
+
+    Within the caller's transaction, under the job's lock.
+
+    Args:
+        connection: in a transaction.
+        choice: which notes.
+        restored: only as far as rows have come back; otherwise what has vanished never happened.
+
+    Returns:
+        How many events are no longer noted.
+    """
+    n, since = connection.execute(
+        query("etl/vanished/take-off"), {**choice.values(), "restored": restored}
+    ).fetchone() or (0, None)
+    if n:
+        connection.execute(query("etl/events-forget-zeros"))
+        connection.execute(query("etl/backfill-changed"), {"after": since})
+    return int(n)
