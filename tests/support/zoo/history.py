@@ -89,7 +89,7 @@ class History:
         getattr(self.app, name)()
         self.told[-1] += f"({self.app.clock:%d %H:%M})"
         if name in _PURGES:
-            self._look(since=BEGIN)
+            self._look(also_by_reset=True)
         elif self.app.captured:
             self._advance()
         else:
@@ -109,12 +109,17 @@ class History:
                 f"the audit finds {found} wrong, which are {right}: {self._shown(wrong)}; "
                 f"it says {audited.as_json()['first_differences'][:5]}"
             )
-        self._look(since=BEGIN)
+        self._look()
 
-    def _look(self, since: dt.datetime) -> None:
-        """Let the product look at all that there is."""
-        if self.rng.random() < 0.8:
-            self.ground.sweep(since.date())
+    def _look(self, *, also_by_reset: bool = False) -> None:
+        """Let the product look at all that there is, in one of the ways there are."""
+        way = self.rng.random()
+        if way < 0.3 and also_by_reset:
+            self.told[-1] += "+reset"
+            self.ground.set_watermark(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+            self.ground.run(self.app.clock)
+        elif way < 0.8:
+            self.ground.sweep(dt.date.min)
         else:
             self.told[-1] += "+repair"
             self.ground.repair()
@@ -144,7 +149,7 @@ class History:
 
     def _run(self, at: dt.datetime) -> None:
         self.told[-1] += f"->{at:%d %H:%M}"
-        self.ground.run(at)
+        self.ground.run(at, in_steps=self.rng.random() < 0.3)
         self.app.clock = max(self.app.clock, at)
         sources = Sources(self.ground.app)
         self.world.ran(sources, at)
@@ -153,8 +158,8 @@ class History:
 
     def _restate_one(self) -> None:
         """Run as of an instant that was reported: nothing changes."""
-        at = self.rng.choice(self.ground.reported())
-        self._again(lambda: self.ground.run(at))
+        at, in_steps = self.rng.choice(self.ground.reported()), self.rng.random() < 0.3
+        self._again(lambda: self.ground.run(at, in_steps=in_steps))
 
     def _snapshot_of_the_past(self) -> None:
         """Run as of an instant that was not reported yet, perhaps one that cannot be told."""
@@ -213,7 +218,7 @@ class History:
             ]
         )
         self.told[-1] += f"({to:%d %H:%M})"
-        self.ground.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
+        self.ground.set_watermark(to)
         self._advance()
 
     def _sweep(self) -> None:
