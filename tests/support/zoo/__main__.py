@@ -7,7 +7,7 @@ import time
 
 from tests.conftest import Servers
 from tests.support.zoo.ground import opened
-from tests.support.zoo.history import DisagreementError, History, script_of, shortened
+from tests.support.zoo.history import History, script_of, shortened, told_of
 from tests.support.zoo.kinds import PRESETS
 
 parser = argparse.ArgumentParser(prog="python -m tests.support.zoo", description=__doc__)
@@ -35,9 +35,10 @@ try:
                 history = History(ground, kinds, seed, audited=arguments.audited)
                 for _ in history.play(script):
                     done += 1
-            except DisagreementError as error:
+            except Exception as error:  # noqa: BLE001
+                # What stops the product is as wrong as a wrong figure.
                 wrong.append(seed)
-                told = str(error)
+                told = told_of(error)
                 if arguments.shrink:
                     told = shortened(ground, kinds, seed, script, audited=arguments.audited)[1]
                 print(f"seed {seed}: {told}", flush=True)

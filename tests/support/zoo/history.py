@@ -292,21 +292,30 @@ def _without_new_events(figures: Figures) -> Figures:
     }
 
 
+def told_of(error: Exception) -> str:
+    """Say what went wrong, and after which steps."""
+    if isinstance(error, DisagreementError):
+        return str(error)
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+
+
 def shortened(
     ground: Ground, kinds: Kinds, seed: int, script: Script, *, audited: bool = True
 ) -> tuple[Script, str]:
-    """Leave out steps as long as something still differs; return the rest and what differs."""
+    """Leave out steps as long as it still ends in the same way; return the rest and how it ends."""
+    kind: list[type[Exception]] = []
 
     def plays(steps: Script) -> tuple[Script, str] | None:
         done = 0
         try:
             for _ in History(ground, kinds, seed, audited=audited).play(steps):
                 done += 1
-        except DisagreementError as error:
-            return steps[: done + 1], str(error)
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
+            if not kind:
+                kind.append(type(error))
+            if isinstance(error, kind[0]):
+                return steps[: done + 1], told_of(error)
             # Something else went wrong without the steps that were left out.
-            return None
         return None
 
     found = plays(script)
