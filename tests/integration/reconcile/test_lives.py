@@ -45,7 +45,11 @@ Step = Callable[[Ground], None]
 
 
 def run(*days: float) -> Step:
-    return lambda on: [on.run(day(number)) for number in days].clear()
+    def step(on: Ground) -> None:
+        for number in days:
+            on.run(day(number))
+
+    return step
 
 
 def backfill(start: int, end: int) -> Step:
@@ -661,7 +665,7 @@ class Unwatched(Ground):
         """Share the other's sessions."""
         self.__dict__.update(ground.__dict__)
 
-    def run(self, at: dt.datetime) -> Any:
+    def run(self, at: dt.datetime, *, in_steps: bool = False) -> None:
         """Run nothing."""
 
     def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:

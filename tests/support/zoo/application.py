@@ -24,6 +24,7 @@ BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 STATUSES = ["ACTIVE", "INACTIVE", "BLOCKED", "PENDING_AML"]
 TYPES = ["login", "purchase", None, " "]
+BEYOND = ["-infinity", "0044-03-15 12:00:00+00 BC", "9999-12-31 23:00:00+00", "infinity"]
 UNREADABLE: list[Any] = [
     json.dumps({"old_status": "ACTIVE", "new_status": "BLOCKED"}),
     ["ACTIVE"],
@@ -367,6 +368,48 @@ class Application:
     def _seen_to_change(self, event: Event) -> None:
         if self.captured:
             self.world.event_changed(event)
+
+    # -- times that are none -----------------------------------------------------
+
+    def timeless_event(self) -> None:
+        """Write an event without a time: it counts nowhere."""
+        self.ground.event(
+            self.rng.choice([*TYPES, *LIFECYCLE]),
+            None,
+            customer=self.identity(),
+            consumer=self.rng.choice(self.tenants),
+            event_id=self.identity(),
+        )
+
+    def timeless_row(self) -> None:
+        """Write a customer without a time: its events tell its birth, if there are any."""
+        customer, consumer = self.identity(), self.rng.choice(self.tenants)
+        with self.ground.app.transaction():
+            self.ground.row(customer, consumer, "ACTIVE", None)
+            for kind in self.rng.choice([(), ("login",), ("login", CREATION)]):
+                self.ground.event(
+                    kind,
+                    self.past(),
+                    customer=customer,
+                    consumer=consumer,
+                    payload={"status": "BLOCKED"} if kind == CREATION else None,
+                    event_id=self.identity(),
+                )
+
+    def event_beyond_the_calendar(self) -> None:
+        """Write an event before everything, before Christ, or after everything."""
+        self.ground.event(
+            self.rng.choice(TYPES),
+            self.rng.choice(BEYOND),
+            consumer=self.rng.choice(self.tenants),
+            event_id=self.identity(),
+        )
+
+    def row_beyond_the_calendar(self) -> None:
+        """Write a customer from before everything, from before Christ, or of the future."""
+        self.ground.row(
+            self.identity(), self.rng.choice(self.tenants), "ACTIVE", self.rng.choice(BEYOND)
+        )
 
     # -- purges ------------------------------------------------------------------
 

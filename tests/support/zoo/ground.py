@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg import sql
+from tests.support import runs
 
 from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.etl import capture, run
-from consumer_analytics.etl.models import RunSummary
+from consumer_analytics.etl import capture
 from consumer_analytics.fields import Secret
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
@@ -42,6 +42,9 @@ class Ground:
             settings: for this database.
         """
         self.app, self._ours, self.settings = app, ours, settings
+        for source in ("consumers", "customers", "customer_events"):
+            # As tables of users may have it.
+            app.execute(f"alter table {source} alter created_at drop not null")
         self._tables = [
             sql.Identifier(schema, name)
             for schema, name in app.execute(
@@ -98,7 +101,7 @@ class Ground:
         customer: uuid.UUID,
         consumer: uuid.UUID | None,
         status: str | None,
-        created: dt.datetime | None,
+        created: dt.datetime | str | None,
     ) -> None:
         """Put a row into `customers`."""
         self.app.execute(
@@ -110,7 +113,7 @@ class Ground:
     def event(
         self,
         kind: str | None,
-        at: dt.datetime | None,
+        at: dt.datetime | str | None,
         *,
         customer: uuid.UUID | None = None,
         consumer: uuid.UUID | None = None,
@@ -140,9 +143,13 @@ class Ground:
         """Switch capture on or off."""
         (capture.enable if on else capture.disable)(self.app, self.settings)
 
-    def run(self, at: dt.datetime) -> RunSummary:
-        """Run up to an instant."""
-        return run.run(self._ours, self.settings, at=at)
+    def run(self, at: dt.datetime, *, in_steps: bool = False) -> None:
+        """Run up to an instant, in one go or in the steps that the DAG's tasks share."""
+        (runs.in_steps if in_steps else runs.in_one_go)(self._ours, self.settings, at)
+
+    def set_watermark(self, to: dt.datetime) -> None:
+        """Set the watermark by SQL, as a person would."""
+        self.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
 
     def sweep(self, since: dt.date | None = None) -> sweep.SweepResult:
         """Sweep the trailing days, or those from a day on."""

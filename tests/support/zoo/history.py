@@ -39,10 +39,17 @@ class History:
         told: its steps so far, for people.
     """
 
-    def __init__(self, ground: Ground, kinds: Kinds, seed: int) -> None:
-        """Begin it, in a cleared database."""
+    def __init__(self, ground: Ground, kinds: Kinds, seed: int, *, audited: bool = True) -> None:
+        """Begin it, in a cleared database.
+
+        Args:
+            ground: where.
+            kinds: what may happen.
+            seed: decides everything.
+            audited: whether the audit has to agree as well.
+        """
         ground.clear()
-        self.ground, self.kinds, self.seed = ground, kinds, seed
+        self.ground, self.kinds, self.seed, self.audited = ground, kinds, seed, audited
         self.rng = random.Random(seed)
         self.world = World(sweep_days=ground.settings.sweep_days)
         self.app = Application(ground, self.world, kinds, self.rng)
@@ -82,7 +89,7 @@ class History:
         getattr(self.app, name)()
         self.told[-1] += f"({self.app.clock:%d %H:%M})"
         if name in _PURGES:
-            self._look(since=BEGIN)
+            self._look(also_by_reset=True)
         elif self.app.captured:
             self._advance()
         else:
@@ -95,19 +102,24 @@ class History:
         """Let the audit find exactly what differs, and a sweep or a repair mend it."""
         wrong = self._differences()
         audited = self.ground.audit()
-        if set(audited.wrong_snapshots) != {at for at, *_ in wrong}:
+        if self.audited and set(audited.wrong_snapshots) != {at for at, *_ in wrong}:
             found = sorted(map(str, audited.wrong_snapshots))
             right = sorted({str(at) for at, *_ in wrong})
             raise DisagreementError(
                 f"the audit finds {found} wrong, which are {right}: {self._shown(wrong)}; "
                 f"it says {audited.as_json()['first_differences'][:5]}"
             )
-        self._look(since=BEGIN)
+        self._look()
 
-    def _look(self, since: dt.datetime) -> None:
-        """Let the product look at all that there is."""
-        if self.rng.random() < 0.8:
-            self.ground.sweep(since.date())
+    def _look(self, *, also_by_reset: bool = False) -> None:
+        """Let the product look at all that there is, in one of the ways there are."""
+        way = self.rng.random()
+        if way < 0.3 and also_by_reset:
+            self.told[-1] += "+reset"
+            self.ground.set_watermark(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+            self.ground.run(self.app.clock)
+        elif way < 0.8:
+            self.ground.sweep(dt.date.min)
         else:
             self.told[-1] += "+repair"
             self.ground.repair()
@@ -137,7 +149,7 @@ class History:
 
     def _run(self, at: dt.datetime) -> None:
         self.told[-1] += f"->{at:%d %H:%M}"
-        self.ground.run(at)
+        self.ground.run(at, in_steps=self.rng.random() < 0.3)
         self.app.clock = max(self.app.clock, at)
         sources = Sources(self.ground.app)
         self.world.ran(sources, at)
@@ -146,8 +158,8 @@ class History:
 
     def _restate_one(self) -> None:
         """Run as of an instant that was reported: nothing changes."""
-        at = self.rng.choice(self.ground.reported())
-        self._again(lambda: self.ground.run(at))
+        at, in_steps = self.rng.choice(self.ground.reported()), self.rng.random() < 0.3
+        self._again(lambda: self.ground.run(at, in_steps=in_steps))
 
     def _snapshot_of_the_past(self) -> None:
         """Run as of an instant that was not reported yet, perhaps one that cannot be told."""
@@ -206,7 +218,7 @@ class History:
             ]
         )
         self.told[-1] += f"({to:%d %H:%M})"
-        self.ground.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
+        self.ground.set_watermark(to)
         self._advance()
 
     def _sweep(self) -> None:
@@ -228,7 +240,7 @@ class History:
         if wrong:
             raise DisagreementError(f"{len(wrong)} rows differ: {self._shown(wrong)}")
         audited = self.ground.audit()
-        if not audited.clean:
+        if self.audited and not audited.clean:
             listed = audited.as_json()["first_differences"][:5]
             raise DisagreementError(f"the audit is not clean: {listed}")
 
@@ -280,19 +292,30 @@ def _without_new_events(figures: Figures) -> Figures:
     }
 
 
-def shortened(ground: Ground, kinds: Kinds, seed: int, script: Script) -> tuple[Script, str]:
-    """Leave out steps as long as something still differs; return the rest and what differs."""
+def told_of(error: Exception) -> str:
+    """Say what went wrong, and after which steps."""
+    if isinstance(error, DisagreementError):
+        return str(error)
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+
+
+def shortened(
+    ground: Ground, kinds: Kinds, seed: int, script: Script, *, audited: bool = True
+) -> tuple[Script, str]:
+    """Leave out steps as long as it still ends in the same way; return the rest and how it ends."""
+    kind: list[type[Exception]] = []
 
     def plays(steps: Script) -> tuple[Script, str] | None:
         done = 0
         try:
-            for _ in History(ground, kinds, seed).play(steps):
+            for _ in History(ground, kinds, seed, audited=audited).play(steps):
                 done += 1
-        except DisagreementError as error:
-            return steps[: done + 1], str(error)
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
+            if not kind:
+                kind.append(type(error))
+            if isinstance(error, kind[0]):
+                return steps[: done + 1], told_of(error)
             # Something else went wrong without the steps that were left out.
-            return None
         return None
 
     found = plays(script)

@@ -41,6 +41,13 @@ _PURGES = {
     "late_event": 2,
 }
 _CAPTURE = {"switch_capture": 3}
+_TIMES = {
+    "timeless_event": 1,
+    "timeless_row": 2,
+    "event_beyond_the_calendar": 3,
+    "row_beyond_the_calendar": 2,
+    "switch_capture": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -65,5 +72,6 @@ PRESETS = {
     "customers": Kinds({**_PLAIN, **_CUSTOMERS}, odd=25, ties=25),
     "purges": Kinds({**_PLAIN, **_PURGES}),
     "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
-    "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE}, odd=15, ties=15),
+    "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
+    "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_TIMES}, odd=15, ties=15),
 }
