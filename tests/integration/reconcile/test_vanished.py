@@ -6,11 +6,15 @@ Days are of January 2026; all events are of one consumer unless a test says othe
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from typing import Any
 
 import pytest
+from tests.support import oracle
+from tests.support.checks import figures, wrong_snapshots
 
+from consumer_analytics import backfill
 from consumer_analytics.etl import capture, run, vanished
 from consumer_analytics.reconcile import audit, sweep
 
@@ -211,4 +215,329 @@ def test_an_instant_that_can_no_longer_be_told_is_refused_with_its_reason(
     # Others are written.
     assert go(database, on(4))["snapshots_written"] == 2
     assert events(database, on(4)) == {"login": 6, "customer_creation": 1}
+    clean(database)
+
+
+# -- other ways to lose rows ---------------------------------------------------
+
+
+def daily(database: Any, days: int = 20) -> None:
+    """Let two consumers and nobody have events every day, each day reported."""
+    for day in range(1, days + 1):
+        for hour in (2, 14):
+            put(database, "login", on(day, hour))
+            put(database, "login", on(day, hour), consumer=B)
+            put(database, "pay", on(day, hour), consumer=None)
+        go(database, on(day + 1))
+
+
+LOSSES = {
+    "by tenant": ("consumer_id = '00000000-0000-0000-0000-00000000000b'", 24),
+    "by hour": ("extract(hour from created_at at time zone 'UTC') < 12", 36),
+    "by type": ("event_type = 'pay'", 24),
+    "all": ("true", 72),
+}
+
+
+@pytest.mark.parametrize("seen_by", ["reset", "sweep", "audit", "repair"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_whatever_is_lost_stays_counted_whoever_sees_it_first(
+    database: Any, cli: Any, loss: str, seen_by: str
+) -> None:
+    which, n = LOSSES[loss]
+    daily(database)
+    with database.connect() as connection:
+        reported = figures(connection)
+    database.execute(f"delete from customer_events where created_at < '2026-01-13' and {which}")
+    if seen_by == "reset":
+        reset(database)
+        assert go(database, on(21, 1))["corrections"]["noted"] == n
+    elif seen_by == "sweep":
+        assert swept(database, since=on(1).date()).events_noted == n
+    else:
+        told = cli("audit", *(["--repair"] if seen_by == "repair" else []), "--json")
+        assert told.exit_code == 0
+        assert told.json["noted_as_vanished"] == n
+    clean(database)
+    # Judged once: whatever comes then finds nothing.
+    reset(database)
+    assert go(database, on(22))["corrections"] == {
+        "from": None,
+        "found": 0,
+        "vanished": 0,
+        "noted": 0,
+        "came_back": 0,
+    }
+    with database.connect() as connection:
+        assert reported.items() <= figures(connection).items()
+    assert swept(database, accepted=vanished.EVERYTHING).events_taken_off == n
+    clean(database)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+
+
+def test_what_a_command_takes_out_of_days_that_hold_rows_before_is_corrected(
+    database: Any,
+) -> None:
+    daily(database)
+    database.execute(
+        "delete from customer_events where consumer_id = %s and created_at = %s", [A, on(18, 14)]
+    )
+    # As old as the days that are swept, and one day older.
+    database.execute(
+        "delete from customer_events where consumer_id = %s and created_at in (%s, %s)",
+        [A, on(14, 14), on(13, 14)],
+    )
+    found = swept(database, since=on(1).date())
+    assert (found.events_vanished, found.events_noted) == (2, 1)
+    assert events(database, on(21)) == {"login": 38}
+    assert noted(database) == [("login", on(13), on(14), 1)]
+    assert {(one.day, one.vanished) for one in found.differences} == {
+        ("2026-01-13", 1),
+        ("2026-01-14", 0),
+        ("2026-01-18", 0),
+    }
+    clean(database)
+
+
+def test_a_day_that_has_as_many_rows_as_were_counted_was_changed(database: Any) -> None:
+    daily(database)
+    database.execute(
+        "update customer_events set event_type = 'other' "
+        "where consumer_id = %s and created_at < %s",
+        [A, on(2)],
+    )
+    # One more of nobody makes up for one that is gone.
+    database.execute(
+        "delete from customer_events where consumer_id = %s and created_at = %s", [B, on(3, 2)]
+    )
+    put(database, "pay", on(3, 5), consumer=None)
+    reset(database)
+    corrections = go(database, on(22))["corrections"]
+    assert (corrections["found"], corrections["vanished"], corrections["noted"]) == (3, 3, 0)
+    assert events(database, on(2)) == {"other": 2}
+    clean(database)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+
+
+def test_of_a_loss_and_late_rows_between_two_looks_the_larger_stands(database: Any) -> None:
+    for day in (1, 2, 3):
+        put(database, "login", on(day, 4), 4)
+    go(database, on(5))
+    database.execute("delete from customer_events where created_at < %s", [on(3)])
+    put(database, "login", on(1, 5), 3)
+    put(database, "login", on(2, 5), 6)
+    assert swept(database, since=on(1).date()).events_noted == 1
+    # Of the first day four were counted, of the second six are held.
+    assert events(database, on(5)) == {"login": 4 + 6 + 4}
+    clean(database)
+
+
+def test_events_before_the_calendar_vanish_like_others(database: Any, cli: Any) -> None:
+    for at in ("-infinity", "0044-03-15 00:00:00+00 BC", "2026-01-02"):
+        database.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "values (gen_random_uuid(), %s, 'login', %s)",
+            [A, at],
+        )
+    go(database, on(4))
+    assert go(database, on(5))["noted_as_vanished"] == 0
+    database.execute("delete from customer_events where created_at < '2026-01-01'")
+    assert go(database, on(6))["corrections"]["noted"] == 2
+    assert events(database, on(6)) == {"login": 3}
+    told = cli("vanished", "--json").json["listed"]
+    assert [one["since"] for one in told] == ["-infinity", "0044-03-15 00:00:00+00 BC"]
+    clean(database)
+    # And come back.
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', '-infinity')",
+        [A],
+    )
+    assert cli("sweep", "--since", "0001-01-01", "--json").json["events_came_back"] == 1
+    assert events(database, on(6)) == {"login": 4}
+    assert cli("sweep", "--restored").exit_code == 0
+    assert events(database, on(6)) == {"login": 3}
+    assert cli("sweep", "--accept-purged").exit_code == 0
+    assert events(database, on(6)) == {"login": 2}
+    clean(database)
+
+
+# -- what comes back, what is accepted ----------------------------------------
+
+
+@pytest.mark.parametrize("counted_first", [True, False])
+def test_rows_that_are_restored_count_once_where_somebody_says_so(
+    database: Any, cli: Any, counted_first: bool
+) -> None:
+    daily(database, 6)
+    kept = database.rows("select * from customer_events where created_at < '2026-01-04'")
+    database.execute("delete from customer_events where created_at < '2026-01-04'")
+    go(database, on(8))
+    with database.connect() as connection:
+        reported = figures(connection)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into customer_events values (%s, %s, %s, %s, %s, %s)",
+                [(*row[:4], "{}", row[5]) for row in kept],
+            )
+    if counted_first:
+        found = swept(database, since=on(1).date())
+        assert found.events_came_back == len(kept) == 18
+        assert events(database, on(8)) == {"login": 12 + 6}
+        clean(database)
+    found = cli("sweep", "--restored", "--json").json
+    assert (found["events_taken_off"], found["noted_as_vanished"]) == (18, 0)
+    clean(database)
+    with database.connect() as connection:
+        assert figures(connection) == reported
+        assert wrong_snapshots(connection) == []
+
+
+def test_what_is_accepted_or_restored_can_be_chosen(database: Any, cli: Any) -> None:
+    daily(database, 6)
+    database.execute("delete from customer_events where created_at < '2026-01-05'")
+    go(database, on(8))
+    assert cli("vanished", "--json").json["events"] == 24
+    assert cli("vanished", "--consumer", str(A), "--json").json["events"] == 8
+    assert cli("vanished", "--consumer", "(none)", "--type", "pay", "--json").json["events"] == 8
+    told = cli("vanished", "--since", "2026-01-02", "--until", "2026-01-03", "--json").json
+    assert told["events"] == 12
+    assert (
+        "12 events stay counted"
+        in cli("vanished", "--since", "2026-01-02", "--until", "2026-01-03", "--limit", "1").stdout
+    )
+
+    def accepted(*options: str) -> int:
+        taken: int = cli("sweep", "--accept-purged", *options, "--json").json["events_taken_off"]
+        return taken
+
+    assert accepted("--day", "2026-01-02", "--consumer", str(A)) == 2
+    assert events(database, on(8)) == {"login": 10}
+    assert events(database, on(2)) == {"login": 2}
+    assert events(database, on(3)) == {"login": 2}
+    assert accepted("--type", "pay", "--consumer", "(none)") == 8
+    put(database, "login", on(1, 2), 2, consumer=B)
+    put(database, "login", on(3, 2), 2, consumer=B)
+    restored = cli("sweep", "--restored", "--day", "2026-01-03", "--json").json
+    assert (restored["events_came_back"], restored["events_taken_off"]) == (4, 2)
+    assert events(database, on(8), B) == {"login": 14}
+    clean(database)
+    assert accepted() == 24 - 2 - 8 - 2
+    clean(database)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("sweep", "--accept-purged", "--restored"), "not both"),
+        (("sweep", "--day", "2026-01-01"), "give one of the two"),
+        (("sweep", "--accept-purged", "--day", "yesterday"), "not a date"),
+        (("sweep", "--accept-purged", "--consumer", "me"), "a UUID"),
+        (("vanished", "--since", "2026-01-02", "--until", "2026-01-01"), "lies before"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(cli: Any, options: tuple[str, ...], said: str) -> None:
+    refused = cli(*options)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert said in refused.stderr
+
+
+# -- customers that can no longer be told ---------------------------------------
+
+
+def birth(database: Any, number: int, consumer: Any, at: dt.datetime, then: str = "ACTIVE") -> None:
+    customer = uuid.UUID(int=1000 + number)
+    database.execute(
+        "insert into customers values (%s, %s, %s, %s, %s)", [customer, consumer, then, at, at]
+    )
+    database.execute(
+        "insert into customer_events values (gen_random_uuid(), %s, %s, 'customer_creation', "
+        """'{"status": "ACTIVE"}', %s)""",
+        [customer, consumer, at],
+    )
+
+
+def becomes(database: Any, number: int, consumer: Any, at: dt.datetime, status: str) -> None:
+    customer = uuid.UUID(int=1000 + number)
+    database.execute(
+        "insert into customer_events values (gen_random_uuid(), %s, %s, 'customer_status_change', "
+        "jsonb_build_object('old_status', (select status from customers where customer_id = %s), "
+        "'new_status', %s::text), %s)",
+        [customer, consumer, customer, status, at],
+    )
+    database.execute("update customers set status = %s where customer_id = %s", [status, customer])
+
+
+@pytest.mark.both_versions
+def test_customers_stay_as_reported_where_what_happened_to_them_has_vanished(
+    database: Any, cli: Any
+) -> None:
+    birth(database, 1, A, on(1, 5))
+    birth(database, 2, B, on(1, 6))
+    put(database, "login", on(4, 4), 2)
+    for at in (on(2), on(5)):
+        go(database, at)
+    becomes(database, 1, A, on(5, 3), "BLOCKED")
+    becomes(database, 2, B, on(8, 3), "INACTIVE")
+    for at in (on(6), on(10)):
+        go(database, at)
+    with database.connect() as connection:
+        reported = figures(connection)
+        # What told that A's customer was active once is gone.
+        connection.execute("delete from customer_events where created_at < %s", [on(7)])
+        put(database, "login", on(3, 4), 1)
+        found = swept(database, since=on(1).date())
+        assert (found.events_noted, found.events_came_back) == (5, 0)
+        assert found.snapshots_with_other_customers == 0
+        mine = oracle.stored(connection, on(5))[str(A)]
+        assert mine["customers_by_status"] == {"ACTIVE": 1}
+        assert mine["events_by_type"] == {"customer_creation": 1, "login": 3}
+        whole = oracle.stored(connection, on(5))[None]
+        assert whole["customers_by_status_all_consumers"] == {"ACTIVE": 2}
+        assert whole["system_wide_active_ratio"] == 1
+        assert whole["total_events_all_consumers"] == 5
+        clean(database)
+        # After it all can be told, and B's whole past.
+        database.execute("update customers set status = 'BLOCKED' where status <> 'BLOCKED'")
+        swept(database, since=on(1).date())
+        assert oracle.stored(connection, on(10))[str(B)]["customers_by_status"] == {"BLOCKED": 1}
+        for at in (on(2), on(5)):
+            assert json.loads(figures(connection)[(B, at)]) == json.loads(reported[(B, at)])
+        # An instant that was never reported is not written, others are.
+        told = cli("backfill", "--start-date", "2026-01-02", "--end-date", "2026-01-10", "--json")
+        assert told.json["not_recountable"] == [on(day).isoformat() for day in (3, 4)]
+        assert told.json["periods"] == 6
+        assert "left out" in told.stderr
+        clean(database)
+        # And all is told anew where somebody says that it never was.
+        swept(database, accepted=vanished.EVERYTHING)
+        assert oracle.stored(connection, on(5))[str(A)]["customers_by_status"] == {"BLOCKED": 1}
+        assert wrong_snapshots(connection) == []
+
+
+def test_a_backfill_in_another_zone_takes_nothing_from_days_that_have_lost_rows(
+    new_database: Any,
+) -> None:
+    database = new_database(timezone="Asia/Kolkata")
+    daily(database, 16)
+    with database.connect("backfill", writes_sources=False) as connection:
+        request = backfill.request_of("2026-01-02", "2026-01-08", "daily", who="a test")
+        done = backfill.backfill(connection, database.settings, request)
+        assert done.periods == 6
+        reported = figures(connection)
+    database.execute(
+        "delete from customer_events where event_type = 'login' and created_at < '2026-01-05' "
+        "and created_at <> '2026-01-01 02:00+00'"
+    )
+    with database.connect("backfill", writes_sources=False) as connection:
+        done = backfill.backfill(connection, database.settings, request)
+        assert (done.snapshots_restated, done.snapshots_written) == (0, 0)
+        assert figures(connection) == reported
+        # Where a day is cut, what has vanished is noted on both sides.
+        assert ("login", on(2), on(2, 18.5), 1) in noted(database)
+        assert ("login", on(2), on(3), 1) not in noted(database)
     clean(database)
