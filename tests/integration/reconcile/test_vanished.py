@@ -538,6 +538,6 @@ def test_a_backfill_in_another_zone_takes_nothing_from_days_that_have_lost_rows(
         assert (done.snapshots_restated, done.snapshots_written) == (0, 0)
         assert figures(connection) == reported
         # Where a day is cut, what has vanished is noted on both sides.
-        assert ("login", on(2), on(2, 18.5), 1) in noted(database)
-        assert ("login", on(2), on(3), 1) not in noted(database)
+        assert ("login", on(2), on(2, 18.5), 2) in noted(database)
+        assert ("login", on(2), on(3), 2) not in noted(database)
     clean(database)
