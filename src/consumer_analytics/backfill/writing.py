@@ -96,6 +96,9 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
                 connection, "backfill/occupied", ends
             ):
                 written = _merge(connection, job, reading, span, rendered, values)
+                # Rows of other windows than these: what is new in theirs.
+                again = scalar_of(connection, "etl/restate/state-restate-from") is not None
+                outdated = outdated or (written.restated > 0 and again)
             else:
                 written = _insert(connection, job, rendered, values)
     written += SnapshotCounts(periods=last - first + 1 - written.refused)

@@ -124,9 +124,32 @@ def _restate_chunk(
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
 ) -> int:
+    restated = restate_window(connection, settings, state, chunk, reason)
+    apart = connection.execute(
+        query("etl/restate/windows-apart"), {"snapshots": [at for at, _ in chunk]}
+    ).fetchall()
+    for at, start in apart:
+        restated += restate_window(connection, settings, state, [(at, start)], reason)
+    return restated
+
+
+def restate_window(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    reason: str,
+) -> int:
+    """Restate snapshots whose windows follow each other, each given with the start of its window.
+
+    Within the caller's transaction, under the job's lock.
+
+    Returns:
+        Snapshot rows restated, and inserted where they were missing.
+    """
     plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
     extract_customers(connection, settings, plan)
     extract_events(connection, settings, plan)
-    # Rows that come in now take their provenance from the snapshot's global row.
+    # Rows that come in now take their provenance from what was noted of the snapshot.
     written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
     return written.inserted + written.restated

@@ -17,11 +17,10 @@ from consumer_analytics.db.connection import (
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import job_state, lives, vanished, watermark
 from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
-from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
-from consumer_analytics.etl.restate import restate, restate_these
+from consumer_analytics.etl.plan import TimeRange, plan_recount
+from consumer_analytics.etl.restate import restate, restate_these, restate_window
 from consumer_analytics.reconcile.audit.models import AuditResult, RepairResult
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -60,15 +59,13 @@ def repair(
             ).rowcount
             relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
         windows = connection.execute(query("reconcile/audit/repair/windows"), wrong).fetchall()
-        whole = [at for at, _, is_whole, _ in windows if is_whole]
+        whole = [at for at, _, is_whole in windows if is_whole]
         restated = restate(connection, settings, reason, notify)
         restated += restate_these(connection, settings, whole, reason, notify)
-        for at, start, is_whole, whole_is_there in windows:
+        for at, start, is_whole in windows:
             if not is_whole and at <= watermark.processed_through(connection):
                 with consistent(connection):
-                    restated += _restate_apart(
-                        connection, settings, at, start, reason, whole_is_there=whole_is_there
-                    )
+                    restated += _restate_alone(connection, settings, at, start, reason)
         with consistent(connection):
             # Rows that were put back name who put them back.
             connection.execute(query("reconcile/audit/repair/labels"), wrong)
@@ -111,25 +108,15 @@ def _repair_counts(
     )
 
 
-def _restate_apart(
-    connection: Connection,
-    settings: Settings,
-    at: dt.datetime,
-    start: dt.datetime,
-    reason: str,
-    *,
-    whole_is_there: bool,
+def _restate_alone(
+    connection: Connection, settings: Settings, at: dt.datetime, start: dt.datetime, reason: str
 ) -> int:
-    """Restate the rows of an instant that have a window of their own; return how many it were."""
+    """Restate the rows of an instant that has chosen consumers' alone; return how many it were."""
     state = job_state.read(connection)
-    plan = plan_restatement(connection, state, [at], start)
-    extract_customers(connection, settings, plan)
-    extract_events(connection, settings, plan)
-    written = apply(connection, settings, OWN, plan, _SOURCE, reason, {})
-    if whole_is_there:
-        return written.inserted + written.restated
+    restated = restate_window(connection, settings, state, [(at, start)], reason)
     chosen = scalar_of(connection, "reconcile/audit/repair/chosen", {"at": at})
+    # Put together as a whole snapshot: the rest of it goes again.
     removed = connection.execute(
         query("reconcile/audit/repair/only-chosen"), {"at": at, "consumers": chosen}
     ).rowcount
-    return written.restated + max(written.inserted - removed, 0)
+    return max(restated - removed, 0)

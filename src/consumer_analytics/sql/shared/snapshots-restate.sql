@@ -67,6 +67,7 @@ changed as (
         snapshot_timestamp,
         reported as metrics_json,
         created_at,
+        is_its_window,
         true_now || jsonb_build_object(
             'snapshot_source', coalesce(to_jsonb(snapshot_source), true_now -> 'snapshot_source'),
             'etl_job', coalesce(
@@ -129,6 +130,18 @@ noted as (
         group by snapshot_timestamp
     ) as moved
     where written.snapshot_timestamp = moved.snapshot_timestamp
+),
+
+-- What is new in another window than the one computed now is told by computing that one.
+again as (
+    update consumer_analytics_internal.state
+    set restate_after = least(restate_after, others.at - interval '1 microsecond')
+    from (
+        select min(snapshot_timestamp) as at
+        from changed
+        where not is_its_window
+    ) as others
+    where job_name = {job} and others.at is not null
 )
 
 update public.consumer_analytics as snapshot
