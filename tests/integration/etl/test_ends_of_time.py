@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.support import lanes
 
-SHOP, ANNA, BERT = uuid.UUID(int=1), uuid.UUID(int=11), uuid.UUID(int=12)
+SHOP, BANK = (uuid.UUID(int=number) for number in (1, 2))
+ANNA, BERT, NOBODY = (uuid.UUID(int=number) for number in (11, 12, 13))
 BEFORE = ["-infinity", "0044-03-15 12:00:00+00 BC", "4713-01-01 00:00:00+00 BC"]
 AFTER = ["infinity", "294276-12-31 00:00:00+00", "10000-01-01 00:00:00+00"]
 #: One of each kind first.
@@ -16,9 +17,10 @@ STAMPS = [stamp for pair in zip(BEFORE, AFTER, strict=True) for stamp in pair]
 
 
 def add(database: Any, stamp: str) -> None:
-    """Add rows that are stamped so: a customer, an event of another, and a change of status."""
+    """Add rows that are stamped so: of each table, and an event of each kind."""
     database.execute(
         f"""
+        insert into consumers (consumer_id, name, created_at) values ('{BANK}', 'Bank', '{stamp}');
         insert into customers (customer_id, consumer_id, status, created_at)
         values ('{BERT}', '{SHOP}', 'BLOCKED', '{stamp}');
         insert into customer_events
@@ -26,7 +28,12 @@ def add(database: Any, stamp: str) -> None:
         values
             (gen_random_uuid(), '{ANNA}', '{SHOP}', 'login', '{{}}', '{stamp}'),
             (gen_random_uuid(), '{ANNA}', '{SHOP}', 'customer_status_change',
-                '{{"old_status": "ACTIVE", "new_status": "ACTIVE"}}', '{stamp}')
+                '{{"old_status": "ACTIVE", "new_status": "ACTIVE"}}', '{stamp}'),
+            (gen_random_uuid(), '{BERT}', '{SHOP}', 'customer_creation',
+                '{{"status": "BLOCKED"}}', '{stamp}'),
+            -- Born when it ended, as far as anybody knows: it never counts.
+            (gen_random_uuid(), '{NOBODY}', '{SHOP}', 'customer_deletion',
+                '{{"status": "ACTIVE"}}', '{stamp}')
         """
     )
 
@@ -47,20 +54,22 @@ def shop(database: Any) -> Any:
     return database
 
 
-def snapshots(database: Any) -> list[tuple[str, int, int]]:
-    """Return the day of each snapshot, its events and its customers."""
-    rows: list[tuple[str, int, int]] = database.rows(
-        "select snapshot_timestamp::date::text, (metrics_json -> 'total_events')::int, "
-        "(metrics_json -> 'total_customers')::int "
-        "from consumer_analytics where consumer_id is not null order by 1"
+def snapshots(database: Any) -> list[tuple[str, int, int, int]]:
+    """Return the day of each snapshot, its events, customers and consumers."""
+    rows: list[tuple[str, int, int, int]] = database.rows(
+        "select snapshot_timestamp::date::text, "
+        "(metrics_json -> 'total_events_all_consumers')::int, "
+        "(metrics_json -> 'total_customers_all_consumers')::int, "
+        "(metrics_json -> 'consumers_in_system')::int "
+        "from consumer_analytics where consumer_id is null order by 1"
     )
     return rows
 
 
-def right(stamp: str, *days: int) -> list[tuple[str, int, int]]:
+def right(stamp: str, *days: int) -> list[tuple[str, int, int, int]]:
     """Return what the snapshots of these days of January must say."""
     counts = stamp in BEFORE
-    return [(f"2026-01-{day:02}", day - 1 + 2 * counts, 1 + counts) for day in days]
+    return [(f"2026-01-{day:02}", day - 1 + 4 * counts, 1 + counts, 1 + counts) for day in days]
 
 
 @pytest.mark.parametrize("stamp", lanes.first(2, STAMPS))
@@ -138,7 +147,7 @@ def test_a_watermark_at_the_end_of_time_changes_no_figure(shop: Any, cli: Any, s
         assert done.exit_code == 0, done.stderr
     done = cli("run", "--as-of", "2026-01-06")
     assert done.exit_code == 0, done.stderr
-    assert snapshots(shop) == [(f"2026-01-{day:02}", day - 1, 1) for day in (3, 4, 5, 6)]
+    assert snapshots(shop) == [(f"2026-01-{day:02}", day - 1, 1, 1) for day in (3, 4, 5, 6)]
     assert shop.rows(
         "select last_processed_timestamp::date::text, last_run_status from etl_job_watermarks"
     ) == [("2026-01-06", "success")]
