@@ -23,6 +23,7 @@ help:
 	@echo "make test    for each change, about 12 min: that and every behaviour once (ARGS='-k name' chooses)"
 	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
+	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make lint    lint, types, layer rules alone"
@@ -123,6 +124,11 @@ test: lint tools
 .PHONY: test-long
 test-long: tools
 	@$(PYTEST) $(WORKERS) -m long $(ARGS)
+
+# Random histories for as long as it is given (ARGS='--minutes 60 --kinds all --seed 7 --shrink').
+.PHONY: zoo
+zoo: $(STAMP)
+	@$(BIN)/python -m tests.support.zoo $(ARGS)
 
 # With the library that draws the picture; peers get environments of their own, below build/.
 .PHONY: bench
