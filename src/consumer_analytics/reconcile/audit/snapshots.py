@@ -97,6 +97,9 @@ def compare(
             {"all_bounds": bounds, "instants": chunk},
         )
         connection.execute("analyze audit_figures")
+        if with_vanished:
+            cut = query("reconcile/audit/snapshots/windows-cut")
+            connection.execute(cut, {"instants": chunk})
         rows, on_trust = connection.execute(
             "select count(*), count(distinct at) filter (where is_held) from audit_figures"
         ).fetchone() or (0, 0)
