@@ -97,7 +97,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
             ):
                 written = _merge(connection, job, reading, span, rendered, values)
                 # Rows of other windows than these: what is new in theirs.
-                again = scalar_of(connection, "etl/restate/state-restate-from") is not None
+                again = scalar_of(connection, "shared/state-restate-from") is not None
                 outdated = outdated or (written.restated > 0 and again)
             else:
                 written = _insert(connection, job, rendered, values)

@@ -42,7 +42,7 @@ def restate(
     restated = 0
     while True:
         with consistent(connection):
-            after = scalar_of(connection, "etl/restate/state-restate-from")
+            after = scalar_of(connection, "shared/state-restate-from")
             if after is None:
                 return restated
             state = job_state.read(connection)

@@ -17,7 +17,7 @@ fresh as materialized (
         customer_id,
         event_type::text as event_type,
         created_at::timestamptz as at,
-        case event_type::text when 'customer_status_change' then payload_json ->> 'old_status' else payload_json ->> 'status' end
+        payload_json ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end
             as status
     from {customer_events}
     where created_at >= %(processed_through)s::timestamptz
@@ -77,7 +77,8 @@ told as (
         limit 1
     ) as life on true
     where moment.at is null
-        and said.status_before = coalesce(life.status, today.status::text, case when today.customer_id is not null then '' end)
+        and said.status_before
+        = coalesce(life.status, today.status::text, case when today.customer_id is not null then '' end)
 ),
 
 untold as (

@@ -49,7 +49,9 @@ known as materialized (
 ),
 
 markers as materialized (
-    select customer_id, at, false as begins, event_id, 'event' as by, consumer_id, status, null as row_status, null::timestamptz as row_birth
+    select
+        customer_id, at, false as begins, event_id, 'event' as by, consumer_id, status, null as row_status,
+        null::timestamptz as row_birth
     from told
     where event_type = 'customer_deletion'
     union all
@@ -72,7 +74,9 @@ markers as materialized (
     select customer_id, began.at, true, null, 'creation', null, null, null, null
     from known
     cross join lateral (
-        values (case when born_from = 'creation' then created_at end), (case when reborn_from = 'creation' then reborn_at end)
+        values
+            (case when born_from = 'creation' then created_at end),
+            (case when reborn_from = 'creation' then reborn_at end)
     ) as began (at)
     where began.at is not null
         and exists (
@@ -109,7 +113,7 @@ ordered as materialized (
         select
             customer_id,
             at,
-            bool_and(not begins) over (partition by customer_id order by at rows between 1 preceding and 1 preceding) is not false
+            lag(not begins) over (partition by customer_id order by at) is not false
             and begins_too and ends_too as opens_first
         from (
             select customer_id, at, bool_or(begins) as begins_too, bool_or(not begins) as ends_too, bool_or(begins) as begins
@@ -183,7 +187,11 @@ last_words as materialized (
         customer_id,
         life,
         (
-            select (array_agg(deletion.consumer_id order by deletion.event_id) filter (where deletion.consumer_id is not null))[1]
+            select
+                (
+                    array_agg(deletion.consumer_id order by deletion.event_id)
+                        filter (where deletion.consumer_id is not null)
+                )[1]
             from placed as deletion
             where deletion.customer_id = over.customer_id
                 and not deletion.begins and deletion.by = 'event' and deletion.at = over.ended_at
