@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, consistent
 from consumer_analytics.etl import sources
-from consumer_analytics.reconcile.audit import customers, events, revisions, snapshots
+from consumer_analytics.reconcile.audit import customers, events, losses, revisions, snapshots
 from consumer_analytics.reconcile.audit.models import (
     AuditDifference,
     AuditResult,
@@ -55,19 +56,30 @@ def audit(
     """
     schema.require_current(connection)
     sources.require_usable(connection, settings, notify)
-    # A read-only transaction may fill temporary tables, but not make them.
+    span = (lower or MINUS_INFINITY, upper or INFINITY)
+    options: dict[str, Any] = {"with_vanished": not accept_purged, "notify": notify}
+    result = _look(connection, settings, span, limit, **options)
+    if result.double and not accept_purged:
+        notify("judging what the source no longer has")
+        if losses.note(connection, settings):
+            result = _look(connection, settings, span, limit, **options)
+    return result
+
+
+def _look(
+    connection: Connection,
+    settings: Settings,
+    span: tuple[dt.datetime, dt.datetime],
+    limit: int,
+    **options: Any,
+) -> AuditResult:
+    """Recount and compare in one read-only transaction."""
+    # Which may fill temporary tables, but not make them.
     connection.execute(query("reconcile/audit/tables"))
     connection.read_only = True
     try:
         with consistent(connection):
-            return _audit(
-                connection,
-                settings,
-                (lower or MINUS_INFINITY, upper or INFINITY),
-                limit,
-                with_vanished=not accept_purged,
-                notify=notify,
-            )
+            return _audit(connection, settings, span, limit, **options)
     finally:
         if not connection.closed:
             connection.read_only = None
