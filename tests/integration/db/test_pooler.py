@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from tests.conftest import Cli, Database
+from tests.conftest import COMMAND, Cli, Database, command_environment
 from tests.support import pooler
 from tests.support.checks import wrong_snapshots
 
@@ -84,6 +85,29 @@ def test_in_session_mode_all_works(database: Database, pooled: str, files: Path,
         assert held(database) == []
     with database.connect() as connection:
         assert wrong_snapshots(connection) == []
+
+
+def test_a_killed_command_leaves_no_lock_on_a_pooled_session(
+    database: Database, pooled: str
+) -> None:
+    with psycopg.connect(database.url) as application:
+        # What the run waits for, with a lock of its own.
+        application.execute("select now()")
+        environment = command_environment({f"{PREFIX}DATABASE_URL": pooled})
+        process = subprocess.Popen([COMMAND, "run"], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            _await(lambda: len(held(database)) > 1)
+        finally:
+            process.kill()
+            process.wait()
+        _await(lambda: held(database) == [])
+
+
+def _await(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
