@@ -285,6 +285,8 @@ LONGEST_FIRST = (
     "tests/e2e/",
     "tests/web/",
     "tests/integration/backfill/test_year.py",
+    "tests/integration/reconcile/test_lives.py",
+    "tests/integration/reconcile/test_zoo.py",
     "tests/dags/",
 )
 

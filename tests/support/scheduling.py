@@ -20,6 +20,7 @@ FILES = (
     "tests/integration/etl/test_writing.py",
     "tests/integration/monitoring/test_incident_statements.py",
     "tests/integration/reconcile/test_comparisons.py",
+    "tests/integration/reconcile/test_lives.py",
     "tests/unit/test_contracts.py",
     "tests/unit/test_house.py",
 )

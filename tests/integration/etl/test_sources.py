@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from tests.conftest import Cli, Database
 from tests.integration.reconcile.test_sweep import BEGIN, DAY, END, tamper
+from tests.support import lanes
 from tests.support.history import STATUSES, TYPES, random_history
 
 from consumer_analytics import backfill
@@ -110,8 +111,10 @@ def play(database: Database, *, watched: bool) -> dict[Any, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text"])
-@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "watched"),
+    lanes.each_once([kind for kind in KINDS if kind != "text"], [False, True]),
+)
 @pytest.mark.both_versions
 def test_status_and_type_of_any_kind_give_the_same_figures(
     new_database: Any, kind: str, watched: bool

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.reconcile.test_audit import audited
 from tests.integration.reconcile.test_sweep import DAY, go, swept
+from tests.support import lanes
 
 from consumer_analytics import backfill
 from consumer_analytics.reconcile import audit
@@ -249,7 +250,7 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("fault", FIGURES)
+@pytest.mark.parametrize("fault", lanes.first(8, FIGURES))
 def test_what_was_edited_is_found_and_put_right(database: Any, fault: str) -> None:
     statement, expected = FIGURES[fault]
     written(database)
@@ -264,7 +265,7 @@ def test_what_was_edited_is_found_and_put_right(database: Any, fault: str) -> No
     assert documents(database) == sound
 
 
-@pytest.mark.parametrize("fault", LABELS)
+@pytest.mark.parametrize("fault", lanes.first(3, LABELS))
 def test_a_window_or_a_writer_is_put_right_where_it_stands(database: Any, fault: str) -> None:
     statement, expected = LABELS[fault]
     written(database)
@@ -315,7 +316,7 @@ REVISIONS = {
 }
 
 
-@pytest.mark.parametrize("fault", REVISIONS)
+@pytest.mark.parametrize("fault", lanes.first(3, REVISIONS))
 def test_a_revision_that_is_not_what_was_written_is_told_and_stays(
     database: Any, cli: Any, fault: str
 ) -> None:

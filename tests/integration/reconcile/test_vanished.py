@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.checks import figures, wrong_snapshots
 
 from consumer_analytics import backfill
@@ -239,8 +239,9 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("seen_by", ["reset", "sweep", "audit", "repair"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "seen_by"), lanes.each_once(LOSSES, ["reset", "sweep", "audit", "repair"])
+)
 def test_whatever_is_lost_stays_counted_whoever_sees_it_first(
     database: Any, cli: Any, loss: str, seen_by: str
 ) -> None:
