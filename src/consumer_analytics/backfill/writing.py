@@ -92,7 +92,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
             ends = {"from": bounds[first], "until": bounds[last]}
-            if vanished.concerns(connection, bounds[first - 1]) or scalar_of(
+            if vanished.concerns(connection, bounds[first]) or scalar_of(
                 connection, "backfill/occupied", ends
             ):
                 written = _merge(connection, job, reading, span, rendered, values)
@@ -136,9 +136,10 @@ def _merge(
     connection.execute(query("shared/snapshots-rendered", rendered=union), values)
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     refused: tuple[dt.datetime, ...] = ()
-    window_and_ends = reading.bounds[span[0] - 1 : span[1] + 1]
-    if vanished.concerns(connection, window_and_ends[0]):
-        refused = vanished.freeze(connection, job.settings, window_and_ends, job.request.consumers)
+    if vanished.concerns(connection, reading.bounds[span[0]]):
+        refused = vanished.freeze(
+            connection, job.settings, there["snapshots"], job.request.consumers
+        )
         there = {"snapshots": [at for at in there["snapshots"] if at not in refused]}
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount

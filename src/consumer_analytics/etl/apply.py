@@ -124,7 +124,7 @@ def _write_snapshots(
     rendered, bound = snapshots
     there = {"snapshots": list(plan.snapshots)}
     inserted = 0
-    concerned = vanished.concerns(connection, plan.bounds[0])
+    concerned = vanished.concerns(connection, plan.snapshots[0])
     if not concerned and not scalar_of(connection, "shared/snapshots-are-there", there):
         new = query(
             "etl/apply/snapshots-insert-new",
@@ -138,7 +138,7 @@ def _write_snapshots(
     connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
     refused: tuple[dt.datetime, ...] = ()
     if concerned:
-        refused = vanished.freeze(connection, settings, plan.bounds)
+        refused = vanished.freeze(connection, settings, plan.snapshots)
         there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount

@@ -240,6 +240,7 @@ def _judge(
         {"sweep_days": settings.sweep_days, "counted_too": counted_too},
     )
     connection.execute(query("etl/vanished/place", settings.source_schema))
+    connection.execute(query("etl/vanished/refine", settings.source_schema))
     return Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
 
 
@@ -289,7 +290,7 @@ def refused(connection: Connection, instants: Sequence[dt.datetime]) -> tuple[dt
 def freeze(
     connection: Connection,
     settings: Settings,
-    bounds: Sequence[dt.datetime],
+    instants: Sequence[dt.datetime],
     consumers: Sequence[Any] | None = None,
 ) -> tuple[dt.datetime, ...]:
     """Hold `rendered_snapshots` to what can be told: the rest stays as it was reported.
@@ -297,13 +298,12 @@ def freeze(
     Args:
         connection: in the transaction that has rendered them.
         settings: where the source is.
-        bounds: where the first window begins, then the instants that were rendered.
+        instants: those that were rendered.
         consumers: only these were rendered; None: all, and the whole system.
 
     Returns:
         The instants that are not written.
     """
-    start, *instants = bounds
     lost = refused(connection, instants)
     if lost:
         connection.execute(query("etl/vanished/spare"), {"refused": list(lost)})
@@ -316,7 +316,6 @@ def freeze(
     connection.execute(query("etl/vanished/freeze-kept", wanted=wanted), kept)
     connection.execute(query("etl/vanished/freeze-strangers", settings.source_schema))
     connection.execute(query("etl/vanished/freeze-whole"))
-    connection.execute(query("etl/vanished/freeze-window"), {"start": start, "at": instants[0]})
     return lost
 
 

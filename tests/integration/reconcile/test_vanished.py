@@ -258,7 +258,7 @@ def test_whatever_is_lost_stays_counted_whoever_sees_it_first(
     else:
         told = cli("audit", *(["--repair"] if seen_by == "repair" else []), "--json")
         assert told.exit_code == 0
-        assert told.json["noted_as_vanished"] == n
+        assert told.json["events_vanished"] == n
     clean(database)
     # Judged once: whatever comes then finds nothing.
     reset(database)
