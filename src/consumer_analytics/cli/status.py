@@ -59,6 +59,7 @@ def status(
                 "system": found.system,
                 "consumers": [asdict(one) for one in found.consumers],
                 "runs": found.runs,
+                "noted_as_vanished": found.noted_as_vanished,
                 "storage": stored.as_json() | _full_as_json(stored, free),
                 "source_concerns": [concern.describe() for concern in concerns],
             }
@@ -150,6 +151,11 @@ def print_status(found: Status) -> None:
     say(f"last run   {mark.last_run_status} at {moment(mark.last_run_at)}")
     if mark.last_run_status == "failed":
         say(f"           {noted(mark.metadata)}")
+    if found.noted_as_vanished:
+        say(
+            f"vanished   {found.noted_as_vanished:,} events stay counted that the source no longer "
+            "has"
+        )
     if found.latest is None:
         say("no snapshot yet: run `consumer-analytics run`")
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl import watermark
+from consumer_analytics.etl import vanished, watermark
 from consumer_analytics.sql import query
 
 
@@ -42,6 +42,7 @@ class Status:
         system: `metrics_json` of its global row.
         consumers: its largest consumers by events.
         runs: the latest runs, the newest first.
+        noted_as_vanished: events that are counted and that the source no longer has.
     """
 
     mark: watermark.Watermark
@@ -49,6 +50,7 @@ class Status:
     system: dict[str, Any]
     consumers: list[ConsumerSnapshot]
     runs: list[dict[str, Any]]
+    noted_as_vanished: int
 
 
 def read(connection: Connection, source_schema: str, *, consumers: int, runs: int = 5) -> Status:
@@ -82,4 +84,5 @@ def read(connection: Connection, source_schema: str, *, consumers: int, runs: in
         system=latest[1] if latest else {},
         consumers=[ConsumerSnapshot(*row) for row in rows],
         runs=[dict(zip(columns, row, strict=True)) for row in recent],
+        noted_as_vanished=vanished.total(connection),
     )

@@ -16,6 +16,8 @@ from tests.support.checks import figures, wrong_snapshots
 
 from consumer_analytics import backfill
 from consumer_analytics.etl import capture, run, vanished
+from consumer_analytics.operations.doctor.findings import Context, Finding, Verdict
+from consumer_analytics.operations.doctor.sources import losses
 from consumer_analytics.reconcile import audit, sweep
 
 A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
@@ -116,6 +118,9 @@ def test_retention_by_type_takes_nothing_until_it_is_accepted(database: Any, cli
     assert summary["snapshots_restated"] == 0
     assert events(database, on(22)) == {"login": 40, "pay": 20}
     clean(database)
+    assert "20 events stay counted" in cli("status").stdout
+    assert cli("status", "--json").json["noted_as_vanished"] == 20
+    assert "noted      20 events as vanished, in all" in cli("run", "--as-of", "2026-01-22").stdout
     told = cli("vanished", "--json").json
     assert (told["notes"], told["events"]) == (10, 20)
     assert told["listed"][0]["noted_by"].startswith("run ")
@@ -368,6 +373,11 @@ def test_events_before_the_calendar_vanish_like_others(database: Any, cli: Any) 
 # -- what comes back, what is accepted ----------------------------------------
 
 
+def doctor(database: Any) -> Finding:
+    with database.connect("doctor") as connection:
+        return losses(Context(database.settings, connection))
+
+
 @pytest.mark.parametrize("counted_first", [True, False])
 def test_rows_that_are_restored_count_once_where_somebody_says_so(
     database: Any, cli: Any, counted_first: bool
@@ -383,10 +393,12 @@ def test_rows_that_are_restored_count_once_where_somebody_says_so(
                 "insert into customer_events values (%s, %s, %s, %s, %s, %s)",
                 [(*row[:4], "{}", row[5]) for row in kept],
             )
+    assert doctor(database).verdict is Verdict.OK
     if counted_first:
         found = swept(database, since=on(1).date())
         assert found.events_came_back == len(kept) == 18
         assert events(database, on(8)) == {"login": 12 + 6}
+        assert doctor(database).verdict is Verdict.WARNING
         clean(database)
     found = cli("sweep", "--restored", "--json").json
     assert (found["events_taken_off"], found["noted_as_vanished"]) == (18, 0)

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from consumer_analytics.db.connection import scalar_of
 from consumer_analytics.errors import SourceError
-from consumer_analytics.etl import sources
+from consumer_analytics.etl import sources, vanished
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -203,10 +203,31 @@ def lifecycle(context: Context) -> Finding:
     )
 
 
+def losses(context: Context) -> Finding:
+    """Tell how much of what was counted the source no longer holds, and whether it is back."""
+    found = vanished.listing(context.database, vanished.EVERYTHING, limit=_LISTED)
+    if not found.notes:
+        return ok("nothing that was counted has vanished from the source")
+    told = f"{found.events:,} events have vanished from the source, and stay counted"
+    if not found.came_back:
+        return ok(told)
+    return Finding(
+        Verdict.WARNING,
+        f"{told}; {found.came_back:,} have come to where some had vanished, and count beside those",
+        (),
+        "they came late, or rows were restored: then they count twice",
+        Fix(
+            "where they were restored: consumer-analytics sweep --restored; "
+            "`consumer-analytics vanished` lists them"
+        ),
+    )
+
+
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
     Check("source-in-flight", "does a source hide rows in flight?", in_flight),
     Check("source-index", "can the events be read by their time?", index),
     Check("source-times", "has every row a time?", times),
     Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),
+    Check("source-vanished", "has anything that was counted vanished?", losses),
 )
