@@ -554,3 +554,65 @@ def test_a_backfill_in_another_zone_takes_nothing_from_days_that_have_lost_rows(
         assert ("login", on(2), on(2, 18.5), 2) in noted(database)
         assert ("login", on(2), on(3), 2) not in noted(database)
     clean(database)
+
+
+# -- with capture ---------------------------------------------------------------
+
+
+@pytest.mark.both_versions
+def test_with_capture_the_next_run_notes_what_went_and_corrects_what_changed(
+    database: Any,
+) -> None:
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    daily(database)
+    with database.connect() as connection:
+        reported = figures(connection)
+    # Of days that no sweep looks at, and in one of them both.
+    database.execute(
+        "delete from customer_events where created_at in (%s, %s)", [on(2, 2), on(9, 1)]
+    )
+    database.execute(
+        "update customer_events set event_type = 'renamed' "
+        "where consumer_id = %s and created_at = %s",
+        [A, on(2, 14)],
+    )
+    database.execute(
+        "update customer_events set created_at = %s where consumer_id = %s and created_at = %s",
+        [on(5, 3), B, on(4, 14)],
+    )
+    corrections = go(database, on(22))["corrections"]
+    assert (corrections["noted"], corrections["vanished"], corrections["found"]) == (3, 2, 2)
+    assert events(database, on(22)) == {"login": 39, "renamed": 1}
+    assert events(database, on(3)) == {"login": 3, "renamed": 1}
+    assert events(database, on(5), B) == {"login": 7}
+    assert events(database, on(6), B) == {"login": 10}
+    clean(database)
+    # What a change is not for is as it was.
+    with database.connect() as connection:
+        assert figures(connection)[(A, on(2))] == reported[(A, on(2))]
+    # Notes of changes are not kept: a later loss of the same kind is one.
+    assert database.rows("select count(*) from consumer_analytics_internal.changed_events") == [
+        (0,)
+    ]
+    database.execute("delete from customer_events where created_at = %s", [on(2, 14)])
+    assert go(database, on(23))["corrections"]["noted"] == 3
+    clean(database)
+
+
+def test_an_ordinary_run_reads_no_more_than_the_oldest_row(database: Any) -> None:
+    daily(database, 3)
+    with database.connect() as connection:
+        # As a run leaves it: nothing to judge, and no row touched.
+        before = connection.execute(
+            "select ctid, xmin, oldest_seen from consumer_analytics_internal.state"
+        ).fetchall()
+        assert not vanished.needs_look(connection, database.settings)
+        assert vanished.look(connection, database.settings, "a test") == vanished.Judged()
+        assert (
+            before
+            == connection.execute(
+                "select ctid, xmin, oldest_seen from consumer_analytics_internal.state"
+            ).fetchall()
+        )
+    assert before[0][2] == on(1, 2)
