@@ -528,7 +528,7 @@ def test_the_version_grows_with_every_change_of_the_counts_alone(trial: Connecti
 def test_snapshots_are_looked_at_again_from_the_earliest_instant_on(trial: Connection) -> None:
     for after, earliest in ((SECOND, SECOND), (FIRST, FIRST), (SECOND, FIRST)):
         trial.execute(query("shared/state-restate-after"), {"after": after})
-        row = trial.execute(query("etl/restate/state-restate-from")).fetchone()
+        row = trial.execute(query("shared/state-restate-from")).fetchone()
         assert row == (earliest,)
     # As far as they have been looked at.
     trial.execute(query("etl/restate/state-restated"), {"after": SECOND})
