@@ -12,6 +12,7 @@ from tests.integration.reconcile.test_sweep import DAY, go, swept
 from tests.support import lanes
 
 from consumer_analytics import backfill
+from consumer_analytics.db import schema
 from consumer_analytics.reconcile import audit
 
 ONE, TWO = uuid.UUID(int=5), uuid.UUID(int=6)
@@ -405,3 +406,97 @@ def test_a_range_without_a_snapshot_is_no_proof(database: Any, cli: Any) -> None
     # One that is missing is one that was written.
     database.execute(f"delete from consumer_analytics where snapshot_timestamp = '{LIVE}'")
     assert cli("audit", "--from", "2025-03-11").exit_code == 1
+
+
+def purged(database: Any) -> None:
+    """What was written, of which the source has lost the events since; noted as vanished."""
+    written(database)
+    database.execute("delete from customer_events where created_at < %s", [BEGIN + 2 * DAY])
+    found = audited(database)
+    assert found.listed == []
+    assert (found.counted, found.in_source, found.vanished) == (4, 0, 4)
+
+
+#: Figures of customers that nobody but the row and a digest can tell.
+UNTOLD = {
+    "a mean": put("avg_customer_lifetime_days", "7.5"),
+    "statuses": put("customers_by_status", '{"ACTIVE": 5}'),
+    "births": put("incremental_stats,new_customers_in_window", "9"),
+}
+
+
+@pytest.mark.parametrize("fault", UNTOLD)
+def test_what_the_source_can_no_longer_tell_is_held_to_what_was_written(
+    database: Any, cli: Any, fault: str
+) -> None:
+    purged(database)
+    assert audited(database).snapshots_on_trust > 0
+    # The one whose customer came after it, with an event that has vanished.
+    database.execute(edit(UNTOLD[fault], f"consumer_id = '{TWO}'", FIRST))
+    found = audited(database)
+    assert ("snapshot", "customers") in told(found)
+    assert FIRST in found.untold_snapshots
+    repaired(database, found)
+    left = audited(database)
+    assert ("snapshot", "customers") in told(left)
+    assert told(left) <= told(found)
+    answer = cli("audit", "--repair")
+    assert answer.exit_code == 1
+    assert "no repair  lifecycle events have vanished" in answer.stdout
+
+
+def test_what_can_be_counted_beside_it_is_put_right_all_the_same(database: Any) -> None:
+    purged(database)
+    sound = documents(database)
+    for document in (
+        put("total_events", "77"),
+        put("total_customers", "5"),
+        # There was none, which the digest bears out.
+        put("avg_customer_lifetime_days", '"long"'),
+        put("customers_by_status", "[]"),
+    ):
+        database.execute(edit(document, f"consumer_id = '{TWO}'", FIRST))
+    database.execute(edit(put("snapshot_source", '"cli_etl"'), "consumer_id is null", FIRST))
+    database.execute(
+        f"delete from consumer_analytics where consumer_id is null "
+        f"and snapshot_timestamp = '{SECOND}'"
+    )
+    found = audited(database)
+    assert found.lasting == []
+    assert told(found) == {
+        ("snapshot", figure)
+        for figure in (
+            "total_events",
+            "total_customers",
+            "avg_customer_lifetime_days",
+            "customers_by_status",
+            "snapshot_source",
+            "row",
+        )
+    }
+    repaired(database, found)
+    assert audited(database).listed == []
+    assert documents(database) == sound
+
+
+def test_what_an_earlier_version_wrote_is_taken_over(database: Any) -> None:
+    written(database)
+    filled(database, [str(TWO)])
+    noted = (
+        "select snapshot_timestamp, is_whole, window_start, snapshot_source, digest, revisions, "
+        "revisions_digest from consumer_analytics_internal.written_snapshots order by 1"
+    )
+    before = database.rows(noted)
+    database.execute(edit(put("incremental_stats,window_start", '"2026-99-99"'), at=THIRD))
+    database.execute("drop table consumer_analytics_internal.written_snapshots")
+    database.execute("drop table consumer_analytics_internal.written_apart")
+    (migration,) = (one for one in schema.migrations() if one.version == "0020")
+    with database.connect() as connection, connection.transaction():
+        connection.execute(migration.text)
+    after = database.rows(noted)
+    # What cannot be read is taken for the window from the snapshot before it.
+    assert [row[:4] for row in after] == [row[:4] for row in before]
+    found = audited(database)
+    assert told(found) == {("snapshot", f"{WINDOW}.window_start")}
+    repaired(database, found)
+    assert audited(database).listed == []

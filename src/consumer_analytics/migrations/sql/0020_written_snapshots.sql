@@ -8,8 +8,8 @@ create table consumer_analytics_internal.written_snapshots (
     -- Of the whole system's row, and of all rows that `written_apart` does not name.
     window_start timestamptz,
     snapshot_source text,
-    -- The sum of a hash of each row's figures of customers: what a source that was purged cannot
-    -- tell any more is held to it.
+    -- The sum of a hash of each row's figures of customers and of its window: what a source that
+    -- was purged cannot tell any more is held to it.
     digest numeric not null default 0,
     -- How many revisions the rows of this instant have, and the sum of a hash of each.
     revisions bigint not null default 0,
@@ -43,7 +43,7 @@ select
     metrics_json #>> '{incremental_stats,window_start}' as window_start,
     metrics_json ->> 'snapshot_source' as snapshot_source,
     jsonb_hash_extended(
-        coalesce(metrics_json #> '{incremental_stats,new_customers_in_window}', 'null'),
+        coalesce(metrics_json -> 'incremental_stats', 'null'),
         jsonb_hash_extended(
             coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
             jsonb_hash_extended(

@@ -21,6 +21,7 @@ from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.plan import TimeRange, plan_recount
 from consumer_analytics.etl.restate import restate, restate_these, restate_window
+from consumer_analytics.reconcile.audit import proven
 from consumer_analytics.reconcile.audit.models import AuditResult, RepairResult
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -58,9 +59,16 @@ def repair(
                 query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
             ).rowcount
             relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
-        windows = connection.execute(query("reconcile/audit/repair/windows"), wrong).fetchall()
+            # What nobody can tell any more stays in doubt, and is no part of other figures.
+            sure = sorted(set(result.wrong_snapshots) - set(result.untold_snapshots))
+            restated = 0
+            if result.snapshots_on_trust and accepted is None:
+                restated = proven.put_right(connection, settings, sure, reason)
+        windows = connection.execute(
+            query("reconcile/audit/repair/windows"), {"instants": sure}
+        ).fetchall()
         whole = [at for at, _, is_whole in windows if is_whole]
-        restated = restate(connection, settings, reason, notify)
+        restated += restate(connection, settings, reason, notify)
         restated += restate_these(connection, settings, whole, reason, notify)
         for at, start, is_whole in windows:
             if not is_whole and at <= watermark.processed_through(connection):
@@ -69,8 +77,6 @@ def repair(
         with consistent(connection):
             # Rows that were put back name who put them back.
             connection.execute(query("reconcile/audit/repair/labels"), wrong)
-            # What nobody can tell any more stays in doubt.
-            sure = sorted(set(result.wrong_snapshots) - set(result.untold_snapshots))
             connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
     return replace(
         repaired,

@@ -1,6 +1,7 @@
--- A hash of a row's figures of customers, which a purged source may not be able to tell again.
+-- A hash of what a purged source may not be able to tell again: a row's figures of customers, and
+-- what is new in its window.
 jsonb_hash_extended(
-    coalesce(metrics_json #> '{incremental_stats,new_customers_in_window}', 'null'),
+    coalesce(metrics_json -> 'incremental_stats', 'null'),
     jsonb_hash_extended(
         coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
         jsonb_hash_extended(

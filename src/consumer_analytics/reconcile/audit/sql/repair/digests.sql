@@ -6,7 +6,7 @@ from (
         snapshot_timestamp,
         sum(
             jsonb_hash_extended(
-                coalesce(metrics_json #> '{{incremental_stats,new_customers_in_window}}', 'null'),
+                coalesce(metrics_json -> 'incremental_stats', 'null'),
                 jsonb_hash_extended(
                     coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
                     jsonb_hash_extended(

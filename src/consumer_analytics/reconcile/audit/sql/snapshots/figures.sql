@@ -15,6 +15,7 @@ scopes as materialized (
         at,
         at_us,
         place,
+        window_start,
         array_position(%(all_bounds)s::timestamptz[], window_start) as start_place,
         consumers,
         jsonb_build_object('etl_job', {job}::text, 'snapshot_source', snapshot_source) as provenance,
@@ -159,6 +160,16 @@ born as materialized (
     group by consumer_id, scope
 ),
 
+-- Windows that begin where events have vanished around: how many of these lie in them, nobody can
+-- tell, and what was reported of them stands.
+cut as materialized (
+    select distinct scope, scopes.at, vanished.consumer_id
+    from scopes
+    join consumer_analytics_internal.vanished_events as vanished
+        on vanished.since < scopes.window_start and vanished.until > scopes.window_start
+    where {is_noted} and vanished.consumer_id is not null
+),
+
 -- Consumers whose customers the source can no longer tell as of an instant: lifecycle events from
 -- after it have vanished.
 frozen as materialized (
@@ -240,8 +251,13 @@ reported as materialized (
         case
             when jsonb_typeof(metrics_json #> '{{incremental_stats,new_customers_in_window}}') = 'number'
                 then (metrics_json #> '{{incremental_stats,new_customers_in_window}}')::numeric
-        end as new_customers
+        end as new_customers,
+        case
+            when jsonb_typeof(metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
+                then (metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric
+        end as new_events
     from counted
+    left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
     join public.consumer_analytics as kept
         on kept.snapshot_timestamp = counted.at and kept.consumer_id = counted.consumer_id
     cross join lateral (
@@ -259,7 +275,7 @@ reported as materialized (
         from jsonb_each(told.by_status)
         where jsonb_typeof(value) = 'number'
     ) as of_status
-    where counted.may_be_held or counted.undated > 0
+    where counted.may_be_held or counted.undated > 0 or cut.scope is not null
     -- A row may be there twice.
     order by counted.consumer_id, counted.at, kept.analytics_id
 ),
@@ -285,13 +301,17 @@ rows as materialized (
             when is_held then coalesce(reported.new_customers, 0)
             else coalesce(born.n, 0)
         end as new_customers,
-        counted.events - coalesce(earlier.total, 0) as new_events,
+        case
+            when cut.scope is not null then coalesce(reported.new_events, 0)
+            else counted.events - coalesce(earlier.total, 0)
+        end as new_events,
         case
             when is_held and counted.scope = counted.whole_scope then coalesce(reported.new_customers, 0)
             else coalesce(born_whole.n, 0)
         end as new_customers_whole,
         counted.events - coalesce(earlier_whole.total, 0) as new_events_whole,
-        is_held
+        is_held,
+        is_held or cut.scope is not null as is_on_trust
     from counted
     join instants using (at)
     left join reported using (consumer_id, at)
@@ -303,6 +323,7 @@ rows as materialized (
                 else false
             end as is_held
     ) as judged
+    left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
     left join born on born.consumer_id = counted.consumer_id and born.scope = counted.scope
     left join earlier on earlier.consumer_id = counted.consumer_id and earlier.scope = counted.scope
     left join born as born_whole
@@ -319,7 +340,7 @@ whole as (
         sum(events) as events,
         sum(new_customers_whole) as new_customers,
         sum(new_events_whole) as new_events,
-        bool_or(is_held) as is_held
+        bool_or(is_on_trust) as is_on_trust
     from rows
     group by at
 ),
@@ -398,7 +419,7 @@ select
             'new_customers_in_window', new_customers, 'new_events_in_window', new_events
         )
     ),
-    is_held
+    is_on_trust
 from rows
 join scopes using (scope)
 union all
@@ -421,14 +442,23 @@ select
         'unattributed_events', coalesce(stray_events.total, 0),
         'incremental_stats', scopes.window_keys || jsonb_build_object(
             'new_customers_in_window', coalesce(whole.new_customers, 0),
-            'new_events_in_window', coalesce(whole.new_events, 0)
+            'new_events_in_window', coalesce(whole_cut.new_events, whole.new_events, 0)
         )
     ),
-    coalesce(whole.is_held, false) or stray.is_held
+    coalesce(whole.is_on_trust, false) or stray.is_held
 from scopes
 join stray using (at)
 left join whole using (at)
 left join whole_by_status using (at)
 left join whole_by_type using (at)
+left join lateral (
+    select (kept.metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric as new_events
+    from public.consumer_analytics as kept
+    where kept.snapshot_timestamp = scopes.at
+        and kept.consumer_id is null
+        and scopes.scope in (select scope from cut)
+        and jsonb_typeof(kept.metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
+    limit 1
+) as whole_cut on true
 left join events as stray_events on stray_events.at = scopes.at and stray_events.consumer_id is null
 where scopes.consumers is null

@@ -26,7 +26,7 @@ sums as (
             at,
             is_kept,
             jsonb_hash_extended(
-                coalesce(metrics_json #> '{{incremental_stats,new_customers_in_window}}', 'null'),
+                coalesce(metrics_json -> 'incremental_stats', 'null'),
                 jsonb_hash_extended(
                     coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
                     jsonb_hash_extended(

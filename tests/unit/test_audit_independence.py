@@ -1,0 +1,93 @@
+"""The audit proves: it works figures out by statements and code of its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import consumer_analytics
+
+ROOT = Path(consumer_analytics.__file__).parent
+AUDIT = ROOT / "reconcile" / "audit"
+STATEMENTS = sorted((AUDIT / "sql").rglob("*.sql"))
+#: Those that count; the others write what was found to be wrong.
+COUNTING = [path for path in STATEMENTS if path.parent.name != "repair"]
+MODULES = sorted(AUDIT.glob("*.py"))
+#: What repairs, and what notes losses, does so by the ways that write anyway.
+WRITING = {"repair.py", "losses.py"}
+ALLOWED = (
+    "consumer_analytics.calendar",
+    "consumer_analytics.db",
+    "consumer_analytics.errors",
+    "consumer_analytics.formatting",
+    "consumer_analytics.reconcile.audit",
+    "consumer_analytics.settings",
+    "consumer_analytics.sql",
+)
+#: Whether the source can be read at all.
+GATE = "consumer_analytics.etl.sources"
+#: What runs keep, and what is compared with it: never a part of a figure.
+COMPARED = {
+    "event_days": {"days.sql", "sums.sql"},
+    "event_totals": {"totals.sql"},
+    "runs": set(),
+    "backfills": set(),
+    "thinned_snapshots": set(),
+}
+KNOWN = {
+    "audit_scopes", "audit_events", "audit_marks", "audit_others", "audit_lives", "audit_steps",
+    "audit_births", "audit_owners", "audit_figures",
+}  # fmt: skip
+
+
+def imports(module: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return {name for name in found if name.startswith("consumer_analytics")}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_no_module_that_counts_reads_the_code_of_runs(module: Path) -> None:
+    if module.name in WRITING:
+        return
+    others = {name for name in imports(module) if not name.startswith(ALLOWED) and name != GATE}
+    assert others == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_no_module_that_counts_runs_a_statement_of_another_package(module: Path) -> None:
+    named = set(re.findall(r'"((?:[a-z_]+/)+[a-z-]+)"', module.read_text(encoding="utf-8")))
+    if module.name in WRITING:
+        named -= {"shared/extracts-outdate", "shared/snapshots-undouble"}
+    assert {name for name in named if not name.startswith("reconcile/audit/")} == set()
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda path: path.name)
+def test_no_statement_takes_a_part_from_the_fragments(statement: Path) -> None:
+    text = statement.read_text(encoding="utf-8")
+    parts = set(re.findall(r"(?<!{){([a-z_]+)}(?!})", text))
+    assert parts <= {"consumers", "customers", "customer_events", "job", "is_noted"}
+
+
+@pytest.mark.parametrize("statement", COUNTING, ids=lambda path: path.name)
+def test_no_statement_that_counts_reads_what_runs_keep(statement: Path) -> None:
+    text = statement.read_text(encoding="utf-8")
+    internal = set(re.findall(r"consumer_analytics_internal\.([a-z_]+)", text))
+    for table, readers in COMPARED.items():
+        assert table not in internal or statement.name in readers
+    assert internal <= {
+        *COMPARED, "deleted_customers", "state", "touched_customers", "touched_days",
+        "vanished_events", "written_apart", "written_snapshots",
+    }  # fmt: skip
+    # Of a session's own tables the audit's alone.
+    temporary = set(re.findall(r"pg_temp\.([a-z_]+)", text))
+    assert temporary <= KNOWN
+    for theirs in ("event_slots", "rendered_snapshots", "figures_", "_cells", "extracted_"):
+        assert theirs not in text.replace("audit_figures", "")
