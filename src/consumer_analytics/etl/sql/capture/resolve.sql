@@ -61,8 +61,13 @@ told as (
     join first_moments as moment using (customer_id)
     join fresh using (customer_id, at)
     left join {customers} as today using (customer_id)
+    left join consumer_analytics_internal.deleted_customers as life
+        on life.customer_id = said.customer_id and life.deleted_at = fresh.at
     where fresh.status = said.status_before
-        or (fresh.event_type = 'customer_deletion' and (fresh.status is null or today.customer_id is not null))
+        or (
+            fresh.event_type = 'customer_deletion'
+            and (today.customer_id is not null or coalesce(fresh.status, life.status, '') = said.status_before)
+        )
     union
     -- Nothing has happened of which an event tells.
     select said.customer_id

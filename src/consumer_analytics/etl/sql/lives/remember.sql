@@ -279,7 +279,8 @@ true_now as materialized (
             when others.consumer_id is not null then 'event'
             else 'nothing'
         end as consumer_from,
-        coalesce(last_words.status, row_status, new_status, created_as) as status,
+        -- What a row said counts where no event tells of the end: whether capture is on changes nothing.
+        coalesce(last_words.status, case when ended_by = 'row' then row_status end, new_status, created_as) as status,
         row_status,
         next_began_at as reborn_at,
         case next_began_by when 'creation' then 'creation' when 'row' then 'row' end as reborn_from
@@ -312,7 +313,7 @@ kept as materialized (
         case when stays.birth then known.born_from else true_now.born_from end as born_from,
         case when stays.consumer then known.consumer_id else true_now.consumer_id end as consumer_id,
         case when stays.consumer then known.consumer_from else true_now.consumer_from end as consumer_from,
-        coalesce(true_now.status, known.status) as status,
+        coalesce(true_now.status, case when known.ended_by = 'event' then known.status end) as status,
         true_now.row_status,
         coalesce(true_now.reborn_at, case when known.reborn_from = 'row' then known.reborn_at end) as reborn_at,
         coalesce(true_now.reborn_from, case when known.reborn_from = 'row' then 'row' end) as reborn_from
