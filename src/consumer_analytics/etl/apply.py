@@ -52,10 +52,13 @@ def apply(
     snapshot_source: str,
     reason: str,
     seconds: dict[str, float],
+    *,
+    accepts_gone: bool = False,
 ) -> Written:
     """Fold what was extracted for a plan and write the plan's snapshots.
 
-    Within the caller's transaction, under the job's lock.
+    Within the caller's transaction, under the job's lock. `accepts_gone` takes it that customers
+    were never there whose rows are all gone, with no event that tells why.
     """
     with timed(seconds, "fold"):
         corrections = _fold(connection, settings, extracts, plan, reason)
@@ -67,7 +70,9 @@ def apply(
             snapshots = snapshots_of_plan(
                 connection, settings, extracts.customers, plan, snapshot_source
             )
-            written = _write_snapshots(connection, settings, plan, reason, snapshots)
+            written = _write_snapshots(
+                connection, settings, plan, reason, snapshots, accepts_gone=accepts_gone
+            )
     return replace(written, corrections=corrections)
 
 
@@ -115,6 +120,8 @@ def _write_snapshots(
     plan: Plan,
     reason: str,
     snapshots: tuple[sql.Composable, dict[str, Any]],
+    *,
+    accepts_gone: bool,
 ) -> Written:
     """Insert a plan's snapshots; where some are there, restate those that say something else."""
 
@@ -140,6 +147,8 @@ def _write_snapshots(
     if concerned:
         refused = vanished.freeze(connection, settings, plan.snapshots)
         there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
+    if not accepts_gone:
+        vanished.hold_gone(connection, settings)
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     restated += connection.execute(

@@ -30,11 +30,14 @@ def restate(
     settings: Settings,
     reason: str,
     notify: Callable[[str], None] = lambda _: None,
+    *,
+    accepts_gone: bool = False,
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
     Called under the job's lock. Where it is interrupted the next call goes on.
-    What of a snapshot the source can no longer tell stays as it was reported.
+    What of a snapshot the source can no longer tell stays as it was reported;
+    `accepts_gone` as `apply` has it.
 
     Returns:
         Snapshot rows restated.
@@ -63,7 +66,9 @@ def restate(
             )
             if chunk:
                 notify(_restating(chunk))
-                restated += _restate_chunk(connection, settings, state, chunk, reason)
+                restated += _restate_chunk(
+                    connection, settings, state, chunk, reason, accepts_gone=accepts_gone
+                )
 
 
 def restate_these(
@@ -123,13 +128,16 @@ def _restate_chunk(
     state: JobState,
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
+    *,
+    accepts_gone: bool = False,
 ) -> int:
-    restated = restate_window(connection, settings, state, chunk, reason)
+    accept = {"accepts_gone": accepts_gone}
+    restated = restate_window(connection, settings, state, chunk, reason, **accept)
     apart = connection.execute(
         query("etl/restate/windows-apart"), {"snapshots": [at for at, _ in chunk]}
     ).fetchall()
     for at, start in apart:
-        restated += restate_window(connection, settings, state, [(at, start)], reason)
+        restated += restate_window(connection, settings, state, [(at, start)], reason, **accept)
     return restated
 
 
@@ -139,6 +147,8 @@ def restate_window(
     state: JobState,
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
+    *,
+    accepts_gone: bool = False,
 ) -> int:
     """Restate snapshots whose windows follow each other, each given with the start of its window.
 
@@ -151,5 +161,7 @@ def restate_window(
     extract_customers(connection, settings, plan)
     extract_events(connection, settings, plan)
     # Rows that come in now take their provenance from what was noted of the snapshot.
-    written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+    written = apply(
+        connection, settings, OWN, plan, "cli_etl", reason, {}, accepts_gone=accepts_gone
+    )
     return written.inserted + written.restated

@@ -315,8 +315,18 @@ def freeze(
     connection.execute(query("etl/vanished/freeze-rows"))
     connection.execute(query("etl/vanished/freeze-kept", wanted=wanted), kept)
     connection.execute(query("etl/vanished/freeze-strangers", settings.source_schema))
-    connection.execute(query("etl/vanished/freeze-whole"))
+    connection.execute(query("etl/vanished/freeze-whole"), {"instants": kept["instants"]})
     return lost
+
+
+def hold_gone(connection: Connection, settings: Settings) -> None:
+    """Let `rendered_snapshots` say what was reported of consumers whose customers are all gone.
+
+    Where no event tells why, nobody knows that they were not there.
+    """
+    held = scalar(connection, query("etl/vanished/hold-gone", settings.source_schema))
+    if held:
+        connection.execute(query("etl/vanished/freeze-whole"), {"instants": held})
 
 
 def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:

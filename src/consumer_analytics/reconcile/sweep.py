@@ -146,8 +146,9 @@ def sweep(
         _sweep_lives(connection, settings, state, first)
         with consistent(connection):
             state = job_state.read(connection)
-            differing = _sweep_customers(connection, settings, state, first)
-        restated = restate(connection, settings, reason, notify)
+            gone = {"accepts_gone": accepted is not None}
+            differing = _sweep_customers(connection, settings, state, first, **gone)
+        restated = restate(connection, settings, reason, notify, **gone)
         result = replace(
             result,
             snapshots_with_other_customers=differing,
@@ -247,7 +248,12 @@ def _sweep_lives(
 
 
 def _sweep_customers(
-    connection: Connection, settings: Settings, state: JobState, first: dt.date
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    first: dt.date,
+    *,
+    accepts_gone: bool,
 ) -> int:
     """Compare the customers of each snapshot with who there was, as is known now.
 
@@ -283,7 +289,7 @@ def _sweep_customers(
             chosen = batch
         if not chosen:
             break
-        wrong = differing_customers(connection, settings, state, chosen)
+        wrong = differing_customers(connection, settings, state, chosen, accepts_gone=accepts_gone)
         differing += len(wrong)
         before = chosen[0]
         suspicious = before in wrong
@@ -297,7 +303,12 @@ def _sweep_customers(
 
 
 def differing_customers(
-    connection: Connection, settings: Settings, state: JobState, snapshots: list[dt.datetime]
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    snapshots: list[dt.datetime],
+    *,
+    accepts_gone: bool,
 ) -> list[dt.datetime]:
     """Return those of these snapshots whose customers, or whose rows, are not what they were.
 
@@ -306,8 +317,11 @@ def differing_customers(
         settings: where the source is.
         state: where the job stands.
         snapshots: their instants, ascending.
+        accepts_gone: whether customers were never there whose rows are all gone, with no event
+            that tells why.
     """
     plan = plan_restatement(connection, state, snapshots)
     extract_customers(connection, settings, plan)
     differing = query("reconcile/sweep/customers-differ", settings.source_schema)
-    return [at for (at,) in connection.execute(differing, {"bounds": list(plan.bounds)})]
+    values = {"bounds": list(plan.bounds), "accepts_gone": accepts_gone}
+    return [at for (at,) in connection.execute(differing, values)]

@@ -616,3 +616,49 @@ def test_an_ordinary_run_reads_no_more_than_the_oldest_row(database: Any) -> Non
             ).fetchall()
         )
     assert before[0][2] == on(1, 2)
+
+
+# -- customers whose rows are all gone, with no event that tells why ----------------
+
+
+@pytest.mark.parametrize("how", ["delete from customers", "truncate customers"])
+def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
+    database: Any, how: str
+) -> None:
+    for consumer in (A, B):
+        database.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'one', %s)",
+            [consumer, on(1)],
+        )
+        database.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at) "
+            "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
+            [consumer, on(2)],
+        )
+
+    def told() -> list[tuple[Any, ...]]:
+        return list(
+            database.rows(
+                "select consumer_id, metrics_json -> 'total_customers', "
+                "metrics_json -> 'total_customers_all_consumers' from consumer_analytics "
+                "where snapshot_timestamp = %s order by consumer_id nulls last",
+                [on(3)],
+            )
+        )
+
+    there = [(A, 1, None), (B, 1, None), (None, None, 2)]
+    for day in (3, 4):
+        go(database, on(day))
+    assert told() == there
+    database.execute(how)
+    swept(database, since=on(1).date())
+    go(database, on(3))
+    with database.connect() as connection:
+        request = backfill.request_of("2026-01-02", "2026-01-04", "daily", who="a test")
+        done = backfill.backfill(connection, database.settings, request)
+    assert done.snapshots_restated == 0
+    assert told() == there
+    clean(database)
+    swept(database, accepted=vanished.EVERYTHING)
+    assert told() == [(A, 0, None), (B, 0, None), (None, None, 0)]
+    clean(database)

@@ -6,7 +6,7 @@ rows as materialized (
     select new.consumer_id, new.snapshot_timestamp as at, new.metrics_json as metrics
     from rendered_snapshots as new
     where new.consumer_id is not null
-        and new.snapshot_timestamp < (select max(until) from frozen)
+        and new.snapshot_timestamp = any(%(instants)s::timestamptz[])
 ),
 
 statuses as (
@@ -59,4 +59,4 @@ left join public.consumer_analytics as old
 where new.consumer_id is null
     and same.consumer_id is null
     and new.snapshot_timestamp = same.snapshot_timestamp
-    and same.snapshot_timestamp < (select max(until) from frozen)
+    and same.snapshot_timestamp = any(%(instants)s::timestamptz[])

@@ -70,6 +70,12 @@ from (
     where not exists (
         select from frozen where frozen.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
             and instants.at < frozen.until
+    -- Of whom no customer is left, and no event tells why, what was reported stays.
+    ) and not (
+        not %(accepts_gone)s
+        and metrics is not null
+        and coalesce(customers -> 'total_customers', '0') < metrics -> 'total_customers'
+        and as_reported.consumer_id not in (select consumer_id from {customers} where consumer_id is not null)
     ) and case
         when metrics is null then belongs
         when coalesce(belongs, false)
