@@ -67,15 +67,24 @@ def repair(
         windows = connection.execute(
             query("reconcile/audit/repair/windows"), {"instants": sure}
         ).fetchall()
-        whole = [at for at, _, is_whole in windows if is_whole]
+        snapshots = [(at, start, source) for at, start, is_whole, source in windows if is_whole]
+        whole = [at for at, _, _ in snapshots]
         restated += restate(connection, settings, reason, notify)
         restated += restate_these(connection, settings, whole, reason, notify)
-        for at, start, is_whole in windows:
+        for at, start, is_whole, _ in windows:
             if not is_whole and at <= watermark.processed_through(connection):
                 with consistent(connection):
                     restated += _restate_alone(connection, settings, at, start, reason)
         with consistent(connection):
             # Rows that were put back name who put them back.
+            connection.execute(
+                query("reconcile/audit/repair/sources"),
+                {
+                    "instants": whole,
+                    "starts": [start for _, start, _ in snapshots],
+                    "sources": [source for _, _, source in snapshots],
+                },
+            )
             connection.execute(query("reconcile/audit/repair/labels"), wrong)
             connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
     return replace(

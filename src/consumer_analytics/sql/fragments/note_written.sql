@@ -13,6 +13,7 @@ group by snapshot_timestamp
 order by snapshot_timestamp
 on conflict (snapshot_timestamp) do update
 set is_whole = written.is_whole or excluded.is_whole,
-    window_start = coalesce(written.window_start, excluded.window_start),
-    snapshot_source = coalesce(written.snapshot_source, excluded.snapshot_source),
+    -- Where the whole system's row was gone and is written again, it says so anew.
+    window_start = coalesce(excluded.window_start, written.window_start),
+    snapshot_source = coalesce(excluded.snapshot_source, written.snapshot_source),
     digest = written.digest + excluded.digest
