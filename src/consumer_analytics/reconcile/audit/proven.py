@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from psycopg import sql
-
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.reconcile.audit import customers, events, snapshots
 from consumer_analytics.reconcile.audit.models import AuditResult
@@ -43,17 +41,10 @@ def put_right(
     chosen = sorted(set(compared) & set(wrong))
     rows = 0
     for begin in range(0, len(chosen), _AT_ONCE):
-        connection.execute("delete from audit_figures")
-        connection.execute(
-            query(
-                "reconcile/audit/snapshots/figures",
-                settings.source_schema,
-                is_noted=sql.Literal(True),
-            ),
-            {"all_bounds": bounds, "instants": chosen[begin : begin + _AT_ONCE]},
-        )
+        chunk = chosen[begin : begin + _AT_ONCE]
+        snapshots.put_together(connection, settings, chunk, bounds, with_vanished=True)
         rows += connection.execute(
-            query("reconcile/audit/repair/proven"), {"reason": reason}
+            query("reconcile/audit/proven/put-right"), {"reason": reason}
         ).rowcount
     connection.execute(query("reconcile/audit/forget"))
     return rows

@@ -87,19 +87,7 @@ def compare(
     for begin in range(0, len(compared), _AT_ONCE):
         chunk = compared[begin : begin + _AT_ONCE]
         notify(f"comparing snapshots from {moment(chunk[0])} on")
-        connection.execute("delete from audit_figures")
-        connection.execute(
-            query(
-                "reconcile/audit/snapshots/figures",
-                settings.source_schema,
-                is_noted=sql.Literal(with_vanished),
-            ),
-            {"all_bounds": bounds, "instants": chunk},
-        )
-        connection.execute("analyze audit_figures")
-        if with_vanished:
-            cut = query("reconcile/audit/snapshots/windows-cut")
-            connection.execute(cut, {"instants": chunk})
+        put_together(connection, settings, chunk, bounds, with_vanished=with_vanished)
         rows, on_trust = connection.execute(
             "select count(*), count(distinct at) filter (where is_held) from audit_figures"
         ).fetchone() or (0, 0)
@@ -109,6 +97,30 @@ def compare(
         _compare(connection, chunk, result, differences)
         if on_trust:
             _hold_to_digests(connection, result, differences)
+
+
+def put_together(
+    connection: Connection,
+    settings: Settings,
+    instants: list[dt.datetime],
+    bounds: list[dt.datetime],
+    *,
+    with_vanished: bool,
+) -> None:
+    """Put together what the rows of some snapshots must say, into `audit_figures`."""
+    connection.execute("delete from audit_figures")
+    connection.execute(
+        query(
+            "reconcile/audit/snapshots/figures",
+            settings.source_schema,
+            is_noted=sql.Literal(with_vanished),
+        ),
+        {"all_bounds": bounds, "instants": instants},
+    )
+    connection.execute("analyze audit_figures")
+    if with_vanished:
+        cut = query("reconcile/audit/snapshots/windows-cut")
+        connection.execute(cut, {"instants": instants})
 
 
 def _compare(
