@@ -17,7 +17,7 @@ from tests.support.history import random_history
 
 from consumer_analytics import backfill
 from consumer_analytics.errors import SettingsError
-from consumer_analytics.etl import extract, run
+from consumer_analytics.etl import extract, run, vanished
 from consumer_analytics.fields import Field
 from consumer_analytics.operations import retention, thinning
 from consumer_analytics.operations.part import MaintenancePart
@@ -285,7 +285,7 @@ def test_what_it_does_not_disturb(long: Any) -> None:
     # A backfill of the range writes the thinned ones again, as they would have been.
     long.execute("delete from customer_events where event_type = 'late'")
     with long.connect("sweep", writes_sources=False) as connection:
-        sweep.sweep(connection, long.settings, since=(late - DAY).date())
+        sweep.sweep(connection, long.settings, accepted=vanished.EVERYTHING)
     filled(long, FIRST, TODAY)
     again = figures_of(long)
     for key, text in again.items():
