@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from consumer_analytics.calendar import instants
+from consumer_analytics.cli.choice import AcceptPurged
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, working
-from consumer_analytics.cli.sweep import AcceptPurged
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import vanished

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
 from typing import Annotated
 
 import typer
 
 from consumer_analytics.calendar import instants
+from consumer_analytics.cli.choice import AcceptPurged, Consumers, Days, Restored, Types, choice_of
 from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
@@ -17,39 +16,6 @@ from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile.sweep import SweepResult
 from consumer_analytics.reconcile.sweep import sweep as sweep_days
 from consumer_analytics.settings import settings
-
-AcceptPurged = Annotated[
-    bool,
-    typer.Option(
-        "--accept-purged",
-        help="What has vanished never happened: it is no longer noted, counts go down, "
-        "and so do snapshots.",
-    ),
-]
-Restored = Annotated[
-    bool,
-    typer.Option(
-        "--restored",
-        help="Rows that came to where some had vanished are these: they are no longer noted, "
-        "and count once.",
-    ),
-]
-Days = Annotated[
-    list[str] | None,
-    typer.Option("--day", metavar="DATE", help="Only what vanished of this UTC day; repeatable."),
-]
-Consumers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--consumer",
-        metavar="ID",
-        help="Only what vanished of this consumer, (none) for no consumer; repeatable.",
-    ),
-]
-Types = Annotated[
-    list[str] | None,
-    typer.Option("--type", metavar="TYPE", help="Only what vanished of this type; repeatable."),
-]
 
 
 def sweep(
@@ -100,42 +66,6 @@ def sweep(
         print_json(result.as_json())
     else:
         print_result(result)
-
-
-def choice_of(
-    days: list[str] | None, consumers: list[str] | None, types: list[str] | None
-) -> vanished.Choice:
-    """Return which notes are meant.
-
-    Raises:
-        UsageError: a day is no date, or a consumer no id.
-    """
-    return vanished.Choice(
-        days=tuple(day_of(text) for text in days or ()),
-        consumers=tuple(_consumer(text) for text in consumers or ()),
-        types=tuple(types or ()),
-    )
-
-
-def day_of(text: str) -> dt.date:
-    """Read a UTC day.
-
-    Raises:
-        UsageError: it is no date.
-    """
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a date; write it like 2025-11-03") from None
-
-
-def _consumer(text: str) -> str:
-    if text == vanished.NONE:
-        return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise UsageError(f"{text!r} is not a consumer's id, which is a UUID, nor (none)") from None
 
 
 def print_result(result: SweepResult) -> None:

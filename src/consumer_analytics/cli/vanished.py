@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics.cli.choice import Consumers, Types, choice_of, day_of
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
-from consumer_analytics.cli.sweep import Consumers, Types, choice_of, day_of
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError

@@ -52,7 +52,12 @@ MAY_READ = {
     "backfill": {"backfill"},
 }
 #: Commands that share an option, or what they print, with another one.
-READ_TOO = {"audit": {"sweep"}, "up": {"status"}}
+READ_TOO = {
+    "audit": {"choice"},
+    "sweep": {"choice"},
+    "vanished": {"choice"},
+    "up": {"status"},
+}
 
 
 #: The command's own entry point, and then what it has imported.

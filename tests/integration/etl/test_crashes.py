@@ -55,7 +55,11 @@ RUN_POINTS: dict[str, list[tuple[str, str]]] = {
     "pay what is owed": [(f"{INTERNAL}.owed_snapshots", WRITE)],
     "move the watermark": [("customers", READ), ("etl_job_watermarks", WRITE)],
     "finish": [("customers", READ), (f"{INTERNAL}.runs", WRITE)],
-    "restate": [("customers", READ), (f"{INTERNAL}.runs", WRITE), ("customers", READ)],
+    "restate": [
+        ("customers", READ),
+        (f"{INTERNAL}.runs", WRITE),
+        (f"{INTERNAL}.deleted_customers", READ),
+    ],
 }
 #: Points of steps only: a run in one go hands nothing over, and holds `customers` until its load
 #: is done.
