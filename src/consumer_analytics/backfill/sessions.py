@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 from itertools import accumulate
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.backfill import columns, estimate
@@ -15,7 +16,6 @@ from consumer_analytics.backfill.reading import make_room, read
 from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
 from consumer_analytics.backfill.writing import restate, write
 from consumer_analytics.db.connection import Connection, connected, consistent, scalar
-from consumer_analytics.etl import lives
 from consumer_analytics.sql import query
 
 #: From so many rows on, two sessions are worth what they have to hand each other.
@@ -23,6 +23,7 @@ _ROWS_FOR_TWO = 60_000
 #: So many events are as much work as a row.
 _EVENTS_PER_ROW = 40
 _BOUNDS_OF_TWO_PERIODS = 3
+_TRIES = 5
 
 
 def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], events: int) -> None:
@@ -35,13 +36,20 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
         events: to be read from the source, as estimated.
     """
     make_room(connection)
-    lives.remember_apart(connection, job.settings, (), first=bounds[1])
     rows = (len(bounds) - 1) * estimate.registered(connection, job.settings, job.request)
     work = rows + events // _EVENTS_PER_ROW
+    fill_in = _fill_in_two
     if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
-        _fill_in_one(connection, job, bounds)
-    else:
-        _fill_in_two(connection, job, bounds)
+        fill_in = _fill_in_one
+    for attempt in range(_TRIES):
+        try:
+            fill_in(connection, job, bounds)
+            break
+        except psycopg.errors.SerializationFailure:
+            # Somebody else has remembered the same lives: they are known now.
+            if attempt == _TRIES - 1 or job.counts.written.periods:
+                raise
+            job.stopped.clear()
     if job.counts.outdated:
         restate(connection, job)
 

@@ -67,7 +67,8 @@ def count_customers(
         present, values = sql.SQL("select * from pg_temp.present_customers").format(), {}
     moved, undated = _beyond_rows(connection, settings, plan.bounds[1])
     if moved or undated:
-        told = lives_at(settings, undated=undated)
+        events = sql.SQL("({})").format(lives.lifecycle_since(settings))
+        told = _lives_at(settings, events, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
         values = values | instants_of(plan.bounds)
     else:
@@ -87,17 +88,18 @@ def lives_before(
     Returns:
         The beginning of a statement, as `lives.sql` says.
     """
-    lives.remember(connection, settings, (), first=bounds[1])
+    events = lives.remember_since(connection, settings, bounds[1])
     _, undated = _beyond_rows(connection, settings, bounds[1])
-    return lives_at(settings, undated=undated)
+    return _lives_at(settings, events, undated=undated)
 
 
-def lives_at(settings: Settings, *, undated: bool) -> sql.Composed:
+def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> sql.Composed:
     """Compose what today's rows do not tell; `undated` where some have no time."""
     rows = query("etl/customers/undated", settings.source_schema)
     return query(
         "etl/customers/lives",
         settings.source_schema,
+        lifecycle=events,
         undated=rows if undated else sql.SQL(""),
     )
 

@@ -57,12 +57,48 @@ def remember(
     concern = query(
         "etl/lives/concern",
         settings.source_schema,
-        in_ranges=_within("created_at", stretches),
+        lifecycle=query(
+            "etl/lives/lifecycle-in-ranges",
+            settings.source_schema,
+            in_ranges=_within("created_at", stretches),
+        ),
         looking_back=sql.Literal(looking_back),
         also=late if looking_back else sql.SQL(""),
     )
     connection.execute(concern, {"first": first})
     return work_out(connection, settings)
+
+
+def remember_since(
+    connection: Connection, settings: Settings, first: dt.datetime
+) -> sql.Identifier:
+    """Remember the lives that ended from an instant on, where that is much of the source.
+
+    Within the caller's transaction.
+
+    Returns:
+        Where the lifecycle events from that instant on are then, as `lifecycle_since` has them.
+    """
+    connection.execute("drop table if exists pg_temp.concerned_customers, pg_temp.lifecycle_events")
+    apart = sql.Identifier("pg_temp", "lifecycle_events")
+    lifecycle = lifecycle_since(settings)
+    connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle), {"first": first})
+    connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
+    concern = query(
+        "etl/lives/concern",
+        settings.source_schema,
+        lifecycle=sql.SQL("select customer_id, event_type, at from {}").format(apart),
+        looking_back=sql.Literal(False),
+        also=sql.SQL(""),
+    )
+    connection.execute(concern, {"first": first})
+    work_out(connection, settings)
+    return apart
+
+
+def lifecycle_since(settings: Settings) -> sql.Composed:
+    """Compose the lifecycle events from `first` on."""
+    return query("etl/lives/lifecycle", settings.source_schema)
 
 
 def remember_apart(

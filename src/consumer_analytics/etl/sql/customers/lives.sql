@@ -60,17 +60,9 @@ later as materialized (
         lag(event.at) over moment as previous_at,
         lead(event.at) over moment as next_at
     from (
-        select
-            customer_id,
-            event_id,
-            created_at::timestamptz as at,
-            payload_json ->> 'old_status' as status,
-            payload_json ->> 'new_status' as new_status
-        from {customer_events}
-        where created_at >= %(first)s::timestamptz
-            and event_type::text = 'customer_status_change'
-            and customer_id is not null
-            and payload_json ->> 'old_status' is not null
+        select customer_id, event_id, at, old_status as status, new_status
+        from {lifecycle} as lifecycle
+        where event_type = 'customer_status_change' and old_status is not null
     ) as event
     left join ended
         on ended.customer_id = event.customer_id
@@ -139,11 +131,9 @@ creations as materialized (
             ended.deleted_at as life_until,
             coalesce(ended.birth, restored.birth, today.created_at::timestamptz) as birth
         from (
-            select customer_id, created_at::timestamptz as at, payload_json ->> 'status' as status, event_id
-            from {customer_events}
-            where created_at >= %(first)s::timestamptz
-                and event_type::text = 'customer_creation'
-                and customer_id is not null
+            select customer_id, at, status, event_id
+            from {lifecycle} as lifecycle
+            where event_type = 'customer_creation'
         ) as event
         left join ended
             on ended.customer_id = event.customer_id

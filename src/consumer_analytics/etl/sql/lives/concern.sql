@@ -3,12 +3,7 @@
 -- tell an earlier birth, and a deletion may be gone.
 create temporary table concerned_customers on commit drop as
 with lifecycle as materialized (
-    select customer_id, event_type::text as event_type, created_at::timestamptz as at
-    from {customer_events}
-    where {in_ranges}
-        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and customer_id is not null
-        and created_at < 'infinity'
+    {lifecycle}
 )
 
 select customer_id

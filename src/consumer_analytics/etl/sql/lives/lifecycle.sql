@@ -1,0 +1,14 @@
+-- Lifecycle events from an instant on.
+select
+    customer_id,
+    event_id,
+    event_type::text as event_type,
+    created_at::timestamptz as at,
+    payload_json ->> 'status' as status,
+    payload_json ->> 'old_status' as old_status,
+    payload_json ->> 'new_status' as new_status
+from {customer_events}
+where created_at >= %(first)s::timestamptz
+    and created_at < 'infinity'
+    and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    and customer_id is not null
