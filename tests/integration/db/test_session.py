@@ -290,7 +290,7 @@ def acceptable(case: Case) -> bool:
     return REFUSED.get(case.name) == case.value or case.name in HASTY
 
 
-@pytest.mark.both_versions(each_change=True)
+@pytest.mark.both_versions
 def test_no_setting_changes_a_figure(world: World) -> None:
     """All of them, a value of each at once: what differs is told by halves."""
     left = [case for case in cases(world.server) if not acceptable(case)]

@@ -104,7 +104,7 @@ def alike(trial: Connection) -> Connection:
 
 
 def differing(connection: Connection) -> list[dt.datetime]:
-    return answer(connection, "sweep/customers-differ", {"bounds": BOUNDS, "accepts_gone": False})
+    return answer(connection, "sweep/customers-differ", {"bounds": BOUNDS, "accepts_gone": True})
 
 
 def test_snapshots_that_say_who_there_was_do_not_differ(alike: Connection) -> None:
