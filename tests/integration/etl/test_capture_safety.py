@@ -31,6 +31,13 @@ MEND = (
 )
 
 
+MOST_CUSTOMERS = (
+    "delete from customers where customer_id::text > "
+    "(select min(other.customer_id::text) from customers as other "
+    "where other.consumer_id is not distinct from customers.consumer_id)"
+)
+
+
 def everything(database: Database) -> bool:
     """Tell whether the next run counts everything again."""
     return database.rows(
@@ -47,9 +54,7 @@ def everything(database: Database) -> bool:
     [
         "update customers set status = 'WRONG'",
         # Not all of a consumer's: of one that has none left the past stays.
-        "delete from customers where customer_id::text > "
-        "(select min(other.customer_id::text) from customers as other "
-        "where other.consumer_id is not distinct from customers.consumer_id)",
+        MOST_CUSTOMERS,
         DELETIONS,
         "update customer_events set event_type = 'x' where event_type = 'customer_status_change'",
         "delete from customer_events",

@@ -14,7 +14,6 @@ from tests.support.zoo.ground import Ground, opened
 from tests.support.zoo.history import History, script_of
 from tests.support.zoo.kinds import PRESETS
 
-
 #: One history of each of these for each change; what `plain` and `times` make, `all` makes too.
 EACH_CHANGE = ("all", "capture", "customers", "purges")
 CASES = sorted(
