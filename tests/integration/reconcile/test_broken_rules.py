@@ -48,8 +48,8 @@ RULES: dict[str, list[tuple[str, str, str]]] = {
     "else its deletion, so that it never counts": [
         (
             REMEMBER,
-            "when not creations_vanished then over.ended_at",
-            "when not creations_vanished then '2026-01-01'",
+            "when creations.consumer_id is null then over.ended_at",
+            "when creations.consumer_id is null then '2026-01-01'",
         ),
     ],
     "a creation after a deletion begins the next life": [

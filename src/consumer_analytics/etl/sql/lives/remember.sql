@@ -43,6 +43,8 @@ known as materialized (
             where vanished.event_type = 'customer_deletion'
                 and vanished.since <= known.deleted_at
                 and vanished.until > known.deleted_at
+                -- A stretch lies in one day: few are looked at.
+                and vanished.until <= date_trunc('day', known.deleted_at) + interval '1 day'
         ) as is_vanished
     from consumer_analytics_internal.deleted_customers as known
     where known.customer_id in (select customer_id from pg_temp.concerned_customers)
@@ -84,6 +86,7 @@ markers as materialized (
             where vanished.event_type = 'customer_creation'
                 and vanished.since <= began.at
                 and vanished.until > began.at
+                and vanished.until <= date_trunc('day', began.at) + interval '1 day'
         )
     union all
     select customer_id, created_at, true, null, 'birth', null, null, null, null
@@ -91,16 +94,18 @@ markers as materialized (
     where born_from = 'row'
     union all
     -- A row from after the last deletion counts as the creation that follows it.
-    select customer_id, at, true, null, 'today', null, null, null, null
+    select customer_id, rows_now.at, true, null, 'today', null, null, null, null
     from rows_now
-    where at >= (
-        select max(gone.at)
+    join (
+        select customer_id, max(at) as at
         from (
-            select told.at from told where told.customer_id = rows_now.customer_id and told.event_type = 'customer_deletion'
+            select customer_id, at from told where event_type = 'customer_deletion'
             union all
-            select known.deleted_at from known where known.customer_id = rows_now.customer_id
-        ) as gone
-    )
+            select customer_id, deleted_at from known
+        ) as ends
+        group by customer_id
+    ) as last_end using (customer_id)
+    where rows_now.at >= last_end.at
 ),
 
 -- Where no life was open before a microsecond, its creation comes first in it.
@@ -182,59 +187,54 @@ over as materialized (
         and not (life = last_life and exists (select from rows_now where rows_now.customer_id = ended.customer_id))
 ),
 
+-- What lifecycle events said until a life ended; a deletion that has vanished is remembered.
+said as (
+    select
+        over.customer_id, over.life, over.ended_at, over.previous_end, told.event_id, told.event_type, told.at,
+        told.consumer_id, told.status, told.old_status, told.new_status
+    from over
+    join told using (customer_id)
+    where told.at <= over.ended_at
+    union all
+    select
+        over.customer_id, over.life, over.ended_at, over.previous_end, null, 'customer_deletion', known.deleted_at,
+        known.consumer_id, known.status, null, null
+    from over
+    join known using (customer_id)
+    where known.deleted_at = over.ended_at and known.row_status is null and known.is_vanished and not known.is_told
+),
+
 last_words as materialized (
     select
         customer_id,
         life,
         (
-            select
-                (
-                    array_agg(deletion.consumer_id order by deletion.event_id)
-                        filter (where deletion.consumer_id is not null)
-                )[1]
-            from placed as deletion
-            where deletion.customer_id = over.customer_id
-                and not deletion.begins and deletion.by = 'event' and deletion.at = over.ended_at
-        ) as consumer_id,
+            array_agg(consumer_id order by event_id)
+                filter (where event_type = 'customer_deletion' and at = ended_at and consumer_id is not null)
+        )[1] as consumer_id,
         (
-            select (array_agg(deletion.status order by deletion.event_id) filter (where deletion.status is not null))[1]
-            from placed as deletion
-            where deletion.customer_id = over.customer_id
-                and not deletion.begins and deletion.by = 'event' and deletion.at = over.ended_at
-        ) as status,
+            array_agg(status order by event_id)
+                filter (where event_type = 'customer_deletion' and at = ended_at and status is not null)
+        )[1] as status,
+        (array_agg(consumer_id order by at desc, event_id desc) filter (where consumer_id is not null))[1]
+            as lifecycle_consumer,
         (
-            select told.consumer_id
-            from told
-            where told.customer_id = over.customer_id
-                and told.consumer_id is not null
-                and told.at <= over.ended_at
-            order by told.at desc, told.event_id desc
-            limit 1
-        ) as lifecycle_consumer,
+            array_agg(new_status order by at desc, event_id desc) filter (
+                where event_type = 'customer_status_change'
+                    and old_status is not null
+                    and new_status is not null
+                    and (previous_end is null or at > previous_end)
+            )
+        )[1] as new_status,
         (
-            select told.new_status
-            from told
-            where told.customer_id = over.customer_id
-                and told.event_type = 'customer_status_change'
-                and told.old_status is not null
-                and told.new_status is not null
-                and told.at <= over.ended_at
-                and (over.previous_end is null or told.at > over.previous_end)
-            order by told.at desc, told.event_id desc
-            limit 1
-        ) as new_status,
-        (
-            select told.status
-            from told
-            where told.customer_id = over.customer_id
-                and told.event_type = 'customer_creation'
-                and told.status is not null
-                and told.at <= over.ended_at
-                and (over.previous_end is null or told.at >= over.previous_end)
-            order by told.at desc, told.event_id desc
-            limit 1
-        ) as created_as
-    from over
+            array_agg(status order by at desc, event_id desc) filter (
+                where event_type = 'customer_creation'
+                    and status is not null
+                    and (previous_end is null or at >= previous_end)
+            )
+        )[1] as created_as
+    from said
+    group by customer_id, life
 ),
 
 -- Other events are looked at only where no lifecycle event tells enough.
@@ -248,7 +248,7 @@ others as materialized (
                 filter (where event.consumer_id is not null)
         )[1] as consumer_id
     from over
-    join last_words using (customer_id, life)
+    left join last_words using (customer_id, life)
     join {customer_events} as event on event.customer_id = over.customer_id and event.created_at <= over.ended_at
     where over.birth_from is null
         or not (has_row or coalesce(last_words.consumer_id, last_words.lifecycle_consumer) is not null)
@@ -263,12 +263,12 @@ true_now as materialized (
         case
             when birth_from is not null then birth
             when others.first_at < over.ended_at then others.first_at
-            when not creations_vanished then over.ended_at
+            when creations.consumer_id is null then over.ended_at
         end as created_at,
         case
             when birth_from is not null then birth_from
             when others.first_at < over.ended_at then 'event'
-            when not creations_vanished then 'deletion'
+            when creations.consumer_id is null then 'deletion'
             else 'nothing'
         end as born_from,
         owner.consumer_id,
@@ -285,7 +285,7 @@ true_now as materialized (
         next_began_at as reborn_at,
         case next_began_by when 'creation' then 'creation' when 'row' then 'row' end as reborn_from
     from over
-    join last_words using (customer_id, life)
+    left join last_words using (customer_id, life)
     left join others using (customer_id, life)
     cross join lateral (
         select
@@ -294,13 +294,12 @@ true_now as materialized (
                 else coalesce(last_words.consumer_id, lifecycle_consumer, others.consumer_id)
             end as consumer_id
     ) as owner
-    cross join lateral (
-        select exists (
-            select from consumer_analytics_internal.vanished_events as vanished
-            where vanished.event_type = 'customer_creation'
-                and vanished.consumer_id is not distinct from owner.consumer_id
-        ) as creations_vanished
+    left join (
+        select distinct coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as consumer_id
+        from consumer_analytics_internal.vanished_events
+        where event_type = 'customer_creation'
     ) as creations
+        on creations.consumer_id = coalesce(owner.consumer_id, '00000000-0000-0000-0000-000000000000')
 ),
 
 -- What was found once stays, where nothing but the absence of events speaks against it.
@@ -327,7 +326,9 @@ kept as materialized (
                 and coalesce(known.created_at < true_now.created_at, true)
                 and exists (
                     select from consumer_analytics_internal.vanished_events as vanished
-                    where vanished.since <= known.created_at and vanished.until > known.created_at
+                    where vanished.since <= known.created_at
+                        and vanished.until > known.created_at
+                        and vanished.until <= date_trunc('day', known.created_at) + interval '1 day'
                 ),
                 false
             ) as birth,
