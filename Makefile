@@ -20,7 +20,7 @@ help:
 	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
-	@echo "make test    for each change, about 12 min: that and every behaviour once (ARGS='-k name' chooses)"
+	@echo "make test    for each change, about 10 min: that and every behaviour once (ARGS='-k name' chooses)"
 	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"

@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from consumer_analytics.db import session
+
 _SETUP = """
 create schema clock;
 create table clock.moment (at timestamptz not null);
@@ -51,6 +53,8 @@ class FakeClock:
     def __init__(self, database: Any, at: dt.datetime) -> None:
         """Put it into a migrated database, at an instant at which that was installed."""
         self.at = at
+        # A session of ours sets its own path; where there is no such schema this one says the same.
+        session._SETTINGS["search_path"] = "clock, pg_catalog, public"
         with database.connect() as connection:
             connection.execute(_SETUP)
             connection.execute(
