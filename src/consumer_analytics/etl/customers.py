@@ -43,8 +43,6 @@ def count_customers(
     settings: Settings,
     plan: Plan,
     into: sql.Composable,
-    *,
-    read_only: bool = False,
 ) -> CustomerExtract:
     """Count the customers at a plan's instants, within the caller's transaction.
 
@@ -53,27 +51,25 @@ def count_customers(
         settings: for the source's schema.
         plan: its instants; without any, nothing is counted.
         into: where the changes go, a table as `customers-changes` makes it.
-        read_only: whether the transaction may make no table, not even a temporary one.
     """
     if not plan.snapshots:
         return CustomerExtract()
-    windows: dict[str, Any] = {"start": plan.bounds[0], "last": plan.bounds[-1]}
-    present = _present(settings, plan)
-    values = windows
-    if not read_only:
-        lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
-        connection.execute("drop table if exists pg_temp.present_customers")
-        connection.execute(query("etl/customers/present-apart", present=present), windows)
-        present, values = sql.SQL("select * from pg_temp.present_customers").format(), {}
+    lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
+    connection.execute("drop table if exists pg_temp.present_customers")
+    connection.execute(
+        query("etl/customers/present-apart", present=_present(settings, plan)),
+        {"start": plan.bounds[0], "last": plan.bounds[-1]},
+    )
+    present = sql.SQL("select * from pg_temp.present_customers").format()
+    values: dict[str, Any] = {"bounds": list(plan.bounds)}
     moved, undated = _beyond_rows(connection, settings, plan.bounds[1])
     if moved or undated:
-        events = sql.SQL("({})").format(lives.lifecycle_since(settings))
+        events = lives.lifecycle_since(settings, plan.bounds[1])
         told = _lives_at(settings, events, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
-        values = values | instants_of(plan.bounds)
+        values = instants_of(plan.bounds)
     else:
         changes = query("etl/customers/unchanged", present=present)
-        values = values | {"bounds": list(plan.bounds)}
     row = connection.execute(
         query("etl/customers/extract", changes=changes, extracted_customers=into), values
     ).fetchone()

@@ -15,9 +15,11 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import INFINITY, Connection, scalar
-from consumer_analytics.etl.plan import TimeRange
+from consumer_analytics.etl.plan import TimeRange, joined, within
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
+
+_NOTHING = sql.SQL("")
 
 
 def remember(
@@ -44,29 +46,19 @@ def remember(
         From when on what was known is corrected, as far as it was known; None where it is not.
     """
     asked = [*ranges] if first == INFINITY else [*ranges, TimeRange(first, INFINITY)]
-    stretches = _joined(asked)
+    stretches = [TimeRange(*one) for one in joined((one.lower, one.upper) for one in asked)]
     if not stretches:
         return None
-    connection.execute("drop table if exists pg_temp.concerned_customers")
-    late = query(
-        "etl/lives/concern-late",
-        settings.source_schema,
-        in_ranges=_within("created_at", stretches),
-        ended_in_ranges=_within("deleted_at", stretches),
-    )
-    concern = query(
-        "etl/lives/concern",
-        settings.source_schema,
-        lifecycle=query(
-            "etl/lives/lifecycle-in-ranges",
+    also: sql.Composable = _NOTHING
+    if looking_back:
+        also = query(
+            "etl/lives/concern-late",
             settings.source_schema,
-            in_ranges=_within("created_at", stretches),
-        ),
-        looking_back=sql.Literal(looking_back),
-        also=late if looking_back else sql.SQL(""),
-    )
-    connection.execute(concern, {"first": first})
-    return work_out(connection, settings)
+            in_ranges=within(stretches),
+            ended_in_ranges=within(stretches, "deleted_at"),
+        )
+    events = _lifecycle(settings, stretches)
+    return _remember(connection, settings, events, first, looking_back=looking_back, also=also)
 
 
 def remember_since(
@@ -79,43 +71,45 @@ def remember_since(
     Returns:
         Where the lifecycle events from that instant on are then, as `lifecycle_since` has them.
     """
-    connection.execute("drop table if exists pg_temp.concerned_customers, pg_temp.lifecycle_events")
+    connection.execute("drop table if exists pg_temp.lifecycle_events")
     apart = sql.Identifier("pg_temp", "lifecycle_events")
-    lifecycle = lifecycle_since(settings)
-    connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle), {"first": first})
+    lifecycle = lifecycle_since(settings, first)
+    connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
     connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
-    concern = query(
-        "etl/lives/concern",
-        settings.source_schema,
-        lifecycle=sql.SQL("select customer_id, event_type, at from {}").format(apart),
-        looking_back=sql.Literal(False),
-        also=sql.SQL(""),
-    )
-    connection.execute(concern, {"first": first})
-    work_out(connection, settings)
+    _remember(connection, settings, apart, first)
     return apart
 
 
-def lifecycle_since(settings: Settings) -> sql.Composed:
-    """Compose the lifecycle events from `first` on."""
-    return query("etl/lives/lifecycle", settings.source_schema)
+def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:
+    """Compose the lifecycle events from an instant on: a relation for a FROM clause."""
+    return _lifecycle(settings, [TimeRange(first, INFINITY)])
 
 
-def remember_apart(
+def _lifecycle(settings: Settings, ranges: Sequence[TimeRange]) -> sql.Composed:
+    lifecycle = query("etl/lives/lifecycle", settings.source_schema, in_ranges=within(ranges))
+    return sql.SQL("({})").format(lifecycle)
+
+
+def _remember(
     connection: Connection,
     settings: Settings,
-    ranges: Sequence[TimeRange],
+    events: sql.Composable,
+    first: dt.datetime,
     *,
-    first: dt.datetime = INFINITY,
     looking_back: bool = False,
+    also: sql.Composable = _NOTHING,
 ) -> dt.datetime | None:
-    """Remember as `remember` does, in a transaction of its own, before one that reads long.
-
-    What it leaves to that one is what has come in the meantime: so that two who read at the same
-    time do not write the same.
-    """
-    with connection.transaction():
-        return remember(connection, settings, ranges, first=first, looking_back=looking_back)
+    """Work out the lives that lifecycle events, and what else is asked for, concern."""
+    connection.execute("drop table if exists pg_temp.concerned_customers")
+    concern = query(
+        "etl/lives/concern",
+        settings.source_schema,
+        lifecycle=events,
+        looking_back=sql.Literal(looking_back),
+        also=also,
+    )
+    connection.execute(concern, {"first": first})
+    return work_out(connection, settings)
 
 
 def work_out(connection: Connection, settings: Settings) -> dt.datetime | None:
@@ -131,27 +125,3 @@ def work_out(connection: Connection, settings: Settings) -> dt.datetime | None:
         query("etl/lives/remember", settings.source_schema)
     ).fetchone() or (None, None, 0)
     return min((at for at in row[:2] if at is not None), default=None)
-
-
-def _joined(ranges: Sequence[TimeRange]) -> list[TimeRange]:
-    """Join ranges that touch."""
-    joined: list[TimeRange] = []
-    for one in sorted(ranges, key=lambda each: each.lower):
-        if joined and one.lower <= joined[-1].upper:
-            joined[-1] = TimeRange(joined[-1].lower, max(joined[-1].upper, one.upper))
-        else:
-            joined.append(one)
-    return joined
-
-
-def _within(column: str, ranges: Sequence[TimeRange]) -> sql.Composed:
-    """Compose the condition that a column lies in one of some ranges."""
-    name = sql.Identifier(column)
-    return sql.SQL("({})").format(
-        sql.SQL(" or ").join(
-            sql.SQL("({} >= {}::timestamptz and {} < {}::timestamptz)").format(
-                name, sql.Literal(one.lower), name, sql.Literal(one.upper)
-            )
-            for one in ranges
-        )
-    )

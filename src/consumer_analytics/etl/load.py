@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection, consistent, named_row, scalar_of
@@ -22,7 +21,7 @@ from consumer_analytics.etl import extract, job_state, vanished, watermark
 from consumer_analytics.etl.apply import Written, apply, timed
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import BadRows, CustomerExtract, Run, RunSummary
-from consumer_analytics.etl.plan import Plan, plan_run
+from consumer_analytics.etl.plan import Plan, plan_run, within
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.etl.shape import LONGEST_TYPE
 from consumer_analytics.settings import Settings
@@ -170,11 +169,6 @@ def _bad_lifecycle_events(connection: Connection, settings: Settings, plan: Plan
     """Count lifecycle events that say nothing of any customer, of those that the run has read."""
     if not plan.ranges:
         return {}
-    ranges = sql.SQL(" or ").join(
-        sql.SQL("(created_at >= {}::timestamptz and created_at < {}::timestamptz)").format(
-            stretch.lower, stretch.upper
-        )
-        for stretch in plan.ranges
-    )
+    ranges = within(plan.ranges)
     statement = query("etl/load/rows-lifecycle", settings.source_schema, ranges=ranges)
     return named_row(connection, statement)

@@ -11,7 +11,9 @@ import bisect
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
@@ -22,6 +24,7 @@ from consumer_analytics.sql import query
 _MOST_RANGES = 8
 _ONE_DAY = dt.timedelta(days=1)
 _FIRST_DAY = dt.date.min
+_Time = TypeVar("_Time", dt.date, dt.datetime)
 
 
 @dataclass(frozen=True)
@@ -190,14 +193,33 @@ def _after(day: dt.date) -> dt.date:
     return day + _ONE_DAY if day < dt.date.max else day
 
 
+def joined(stretches: Iterable[tuple[_Time, _Time]]) -> list[tuple[_Time, _Time]]:
+    """Join stretches that touch, in their order."""
+    joined: list[tuple[_Time, _Time]] = []
+    for lower, upper in sorted(stretches):
+        if joined and lower <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], upper))
+        else:
+            joined.append((lower, upper))
+    return joined
+
+
+def within(ranges: Iterable[TimeRange], column: str = "created_at") -> sql.Composed:
+    """Compose the condition that a column lies in one of some ranges, of which there are any."""
+    name = sql.Identifier(column)
+    return sql.SQL("({})").format(
+        sql.SQL(" or ").join(
+            sql.SQL("({} >= {}::timestamptz and {} < {}::timestamptz)").format(
+                name, sql.Literal(one.lower), name, sql.Literal(one.upper)
+            )
+            for one in ranges
+        )
+    )
+
+
 def merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:
     """Join stretches that touch, then the nearest ones until few are left."""
-    merged: list[tuple[dt.date, dt.date]] = []
-    for lower, upper in sorted(days):
-        if merged and lower <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], upper))
-        else:
-            merged.append((lower, upper))
+    merged = joined(days)
     while len(merged) > _MOST_RANGES:
         nearest = min(range(1, len(merged)), key=lambda i: merged[i][0] - merged[i - 1][1])
         merged[nearest - 1 : nearest + 1] = [(merged[nearest - 1][0], merged[nearest][1])]

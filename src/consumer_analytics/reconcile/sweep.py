@@ -242,7 +242,9 @@ def _sweep_lives(
     if lower >= state.processed_through:
         return
     swept = [TimeRange(lower, state.processed_through)]
-    corrected = lives.remember_apart(connection, settings, swept, looking_back=True)
+    # Apart from what reads long: what comes in the meantime is left to that.
+    with connection.transaction():
+        corrected = lives.remember(connection, settings, swept, looking_back=True)
     if corrected is not None:
         connection.execute(query("shared/state-restate-after"), {"after": corrected})
 

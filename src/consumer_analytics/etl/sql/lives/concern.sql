@@ -3,7 +3,8 @@
 -- tell an earlier birth, and a deletion may be gone.
 create temporary table concerned_customers on commit drop as
 with lifecycle as materialized (
-    {lifecycle}
+    select customer_id, event_type, at
+    from {lifecycle} as events
 )
 
 select customer_id

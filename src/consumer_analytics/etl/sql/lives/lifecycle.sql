@@ -1,4 +1,4 @@
--- Lifecycle events from an instant on.
+-- Lifecycle events of some ranges.
 select
     customer_id,
     event_id,
@@ -8,7 +8,6 @@ select
     payload_json ->> 'old_status' as old_status,
     payload_json ->> 'new_status' as new_status
 from {customer_events}
-where created_at >= %(first)s::timestamptz
-    and created_at < 'infinity'
+where {in_ranges}
     and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
     and customer_id is not null
