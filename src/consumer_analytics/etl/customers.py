@@ -104,9 +104,9 @@ def _beyond_rows(
     connection: Connection, settings: Settings, first: dt.datetime
 ) -> tuple[bool, bool]:
     """Tell whether more is known from an instant on than today's rows, and if one is undated."""
-    table = sql.Literal(sql.Identifier(settings.source_schema, "customers").as_string(connection))
-    statement = query("etl/customers/moved-since", settings.source_schema, customers_name=table)
-    return connection.execute(statement, {"first": first}).fetchone() or (True, True)
+    statement = query("etl/customers/moved-since", settings.source_schema)
+    values = {"first": first, "schema": settings.source_schema}
+    return connection.execute(statement, values).fetchone() or (True, True)
 
 
 def _present(settings: Settings, plan: Plan) -> sql.Composed:

@@ -154,8 +154,7 @@ def times(context: Context) -> Finding:
     nullable = {
         table
         for (table,) in connection.execute(
-            query("operations/doctor/times-nullable"),
-            {"schema": schema, "tables": list(SOURCE_TABLES)},
+            query("operations/doctor/times-nullable"), {"schema": schema}
         )
     }
     counts = connection.execute(

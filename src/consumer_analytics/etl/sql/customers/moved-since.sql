@@ -19,10 +19,6 @@ select
         where reborn_at is not null
     ),
     case
-        when (
-            select attnotnull
-            from pg_attribute
-            where attrelid = {customers_name}::regclass and attname = 'created_at'
-        ) then false
-        else exists (select from {customers} where created_at is null)
+        when 'customers' in ({maybe_undated}) then exists (select from {customers} where created_at is null)
+        else false
     end

@@ -1,27 +1,9 @@
--- Rows that the contract tolerates, counted so that none is passed over in silence. Types are
--- found by a walk of their index from one to the next. A time can be missing only where its
--- column lets it: elsewhere nothing is looked at.
-with recursive types (event_type) as (
-    select min(event_type)
-    from consumer_analytics_internal.event_totals
-    union all
-    select (
-        select min(next.event_type)
-        from consumer_analytics_internal.event_totals as next
-        where next.event_type > types.event_type
-    )
-    from types
-    where types.event_type is not null
-),
+-- Rows that the contract tolerates, counted so that none is passed over in silence. A time can be
+-- missing only where its column lets it: elsewhere nothing is looked at.
+with recursive {counted_types},
 
-undated (table_name) as (
-    select class.relname
-    from pg_attribute as attribute
-    join pg_class as class on class.oid = attribute.attrelid
-    where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-        and class.relname in ('consumers', 'customers', 'customer_events')
-        and attribute.attname = 'created_at'
-        and not attribute.attnotnull
+undated as (
+    {maybe_undated}
 )
 
 select
