@@ -118,9 +118,6 @@ def put_together(
         {"all_bounds": bounds, "instants": instants},
     )
     connection.execute("analyze audit_figures")
-    if with_vanished:
-        cut = query("reconcile/audit/snapshots/windows-cut")
-        connection.execute(cut, {"instants": instants})
 
 
 def _compare(
