@@ -52,6 +52,7 @@ def audit(
         "lower": lower,
         "upper": upper,
         "limit": limit,
+        "accept_purged": accept_purged,
     }
     is_range = from_ is not None or to is not None
     repaired: RepairResult | None = None

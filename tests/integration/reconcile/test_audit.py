@@ -278,6 +278,9 @@ def test_purged_days_are_told_and_are_no_differences(database: Any, cli: Any) ->
     assert (found.missing, found.double) == (0, 0)
     assert found.vanished > 0
     assert f"{found.vanished:,} vanished (noted " in cli("audit").stdout
+    # Taken at its word the source has lost them; nothing is changed by asking.
+    assert cli("audit", "--accept-purged").exit_code == 1
+    assert audited(database).vanished == found.vanished
     cli("audit", "--accept-purged", "--repair")
     found = audited(database)
     assert (found.vanished, found.missing, found.double) == (0, 0, 0)
