@@ -1,12 +1,19 @@
-"""The address that a server of ours listens on: who reaches it, and taking it."""
+"""Addresses: the one that a server of ours listens on, the names it has, and its clients'."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
 import socket
+from collections.abc import Iterable
 
 from consumer_analytics.errors import SettingsError, UsageError
+
+#: How a browser on this machine names it.
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_ANY_NAME = ("*",)
+#: An IPv6 client has a network of its own: what is behind these bits is for it to choose.
+_BITS_OF_A_CLIENT = 64
 
 
 def is_loopback(host: str) -> bool:
@@ -22,6 +29,40 @@ def is_loopback(host: str) -> bool:
 def in_url(host: str) -> str:
     """Write a host as a URL has it."""
     return f"[{host}]" if ":" in host else host
+
+
+def names_of(host: str, named: Iterable[str], *, asks: bool) -> tuple[str, ...]:
+    """Return the names under which a server may be asked; `*` for any.
+
+    One that asks nobody who they are answers to its own names alone: else a page on the web could
+    let a name of its own mean this machine, and read what is here with its visitor's browser.
+
+    Args:
+        host: the address that it listens on.
+        named: the names that the operator gave it.
+        asks: whether it wants credentials.
+    """
+    given = tuple(named)
+    if asks and not given:
+        return _ANY_NAME
+    return tuple(dict.fromkeys((*_LOOPBACK_NAMES, in_url(host), *given)))
+
+
+def client_network(address: str) -> str:
+    """Return whom a client's address stands for: itself, or its network for IPv6.
+
+    Whatever else is given, of any length, is one and the same: nobody is counted by a text of
+    their own choice.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, _BITS_OF_A_CLIENT), strict=False))
+    return str(found)
 
 
 def listen(host: str, port: int) -> socket.socket:

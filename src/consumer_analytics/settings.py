@@ -78,6 +78,60 @@ def _check_schedule(expression: str) -> None:
         raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
 
 
+def _networks(text: str) -> list[str]:
+    """Return networks, and addresses as networks; IPv4's also as a socket for both kinds has them.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    import ipaddress
+
+    found = []
+    for written in _listed(text):
+        try:
+            network = ipaddress.ip_network(written)
+        except ValueError:
+            raise ValueError(
+                f"{written[:50]!r} is neither an address nor a network such as 10.1.0.0/16"
+            ) from None
+        found.append(str(network))
+        if isinstance(network, ipaddress.IPv4Network):
+            found.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return found
+
+
+def _check_networks(text: str) -> None:
+    _networks(text)
+
+
+def _listed(text: str) -> list[str]:
+    """Return what is separated by commas, one by one."""
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _check_web_address(url: Secret) -> None:
+    """Refuse what cannot be called, without repeating it: it may hold a key."""
+    from urllib.parse import urlsplit
+
+    text = url.get_secret_value()
+    told = "is no http or https address such as https://watcher.example.com/ping/key"
+    try:
+        parts = urlsplit(text)
+        usable = (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and parts.username is None
+            and parts.port != 0
+            and text.isascii()
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(told)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every setting of the product, with its default; checked when it is made.
@@ -342,7 +396,8 @@ class Settings:
         Secret | None,
         Field(
             description="URL called after each good pass of the monitor: the dead-man's signal of "
-            "an outside watcher, who is to raise the alarm when it stays away."
+            "an outside watcher, who is to raise the alarm when it stays away.",
+            rule=_check_web_address,
         ),
     ] = None
     heartbeat_file: Annotated[
@@ -371,6 +426,14 @@ class Settings:
             "(`authorization: credentials_file`).",
         ),
     ] = None
+    metrics_hosts: Annotated[
+        str,
+        Field(
+            description="Names, separated by commas, under which `consumer-analytics metrics "
+            "--serve` is reached, besides the address it listens on; requests for other names are "
+            "refused. With a token, and without names here, any.",
+        ),
+    ] = ""
     metrics_consumers: Annotated[
         int,
         Field(
@@ -440,6 +503,38 @@ class Settings:
         Field(gt=0, description="Seconds after which a query of the dashboard is given up."),
     ] = 10.0
 
+    trusted_proxies: Annotated[
+        str,
+        Field(
+            description="Addresses and networks, separated by commas, of the proxies before "
+            "`consumer-analytics serve`, such as `127.0.0.1, 10.1.0.0/16`. From these alone "
+            "`X-Forwarded-For` is taken for whom a request is from, the last address in it that is "
+            "none of theirs, and `X-Forwarded-Proto` for whether it came by https. Without it "
+            "both headers are ignored.",
+            rule=_check_networks,
+        ),
+    ] = ""
+    server_connections: Annotated[
+        int,
+        Field(
+            ge=4,
+            le=10_000,
+            description="Connections that `serve` and `metrics --serve` have at once. Where one "
+            "more comes, the one goes that has waited longest without a request, of the address "
+            "that has most.",
+        ),
+    ] = 200
+    server_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=300,
+            description="Seconds that a client of `serve` and `metrics --serve` has for each of: "
+            "the handshake of TLS, a request's headers, its body, and taking in a part of the "
+            "answer.",
+        ),
+    ] = 10.0
+
     def __post_init__(self) -> None:
         """Hold what is not a default against its field's bounds, and what belongs together."""
         problems = [*self._out_of_bounds()]
@@ -484,7 +579,22 @@ class Settings:
     @property
     def recipients(self) -> list[str]:
         """The addresses of `alert_recipients`, one by one."""
-        return [address.strip() for address in self.alert_recipients.split(",") if address.strip()]
+        return _listed(self.alert_recipients)
+
+    @property
+    def names_of_dashboard(self) -> list[str]:
+        """The names of `dashboard_hosts`, one by one."""
+        return _listed(self.dashboard_hosts)
+
+    @property
+    def names_of_metrics(self) -> list[str]:
+        """The names of `metrics_hosts`, one by one."""
+        return _listed(self.metrics_hosts)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The networks of `trusted_proxies`, one by one."""
+        return _networks(self.trusted_proxies)
 
     @property
     def tiers(self) -> list[Tier]:
@@ -502,7 +612,7 @@ class Settings:
     @property
     def ignored_roles(self) -> list[str]:
         """The logins of `holdback_ignore_roles`, one by one."""
-        return [role.strip() for role in self.holdback_ignore_roles.split(",") if role.strip()]
+        return _listed(self.holdback_ignore_roles)
 
 
 def variable(name: str) -> str:

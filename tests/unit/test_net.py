@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from consumer_analytics.errors import SettingsError, UsageError
-from consumer_analytics.net import in_url, is_loopback, listen
+from consumer_analytics.net import client_network, in_url, is_loopback, listen, names_of
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,28 @@ def test_a_host_that_is_none_is_told(host: str) -> None:
 def test_another_machines_address_cannot_be_listened_on() -> None:
     with pytest.raises(UsageError, match=r"port 0 of 192\.0\.2\.1 cannot be listened on"):
         listen("192.0.2.1", 0)
+
+
+def test_a_server_that_asks_nobody_answers_to_its_own_names() -> None:
+    own = ("localhost", "127.0.0.1", "[::1]")
+    assert names_of("127.0.0.1", [], asks=False) == own
+    assert names_of("127.0.0.1", ["a.example"], asks=False) == (*own, "a.example")
+    assert names_of("0.0.0.0", ["a.example"], asks=True) == (*own, "0.0.0.0", "a.example")
+    assert names_of("0.0.0.0", [], asks=True) == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("address", "whom"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", "unknown"),
+        ("x" * 1_000_000, "unknown"),
+        ("192.0.2.7, 192.0.2.8", "unknown"),
+    ],
+)
+def test_whom_an_address_stands_for(address: str, whom: str) -> None:
+    assert client_network(address) == whom

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 from starlette.types import ASGIApp
 from tests.support.tools import require
+
+from consumer_analytics.settings import Settings
+from consumer_analytics.web.server import configured
 
 FLAGS = [
     "--no-sandbox",
@@ -49,11 +53,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """Serve an application on a port of its own; its address."""
+def served(app: ASGIApp, settings: Settings, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve an application on a port of its own, as the commands do; its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = uvicorn.Server(configured(app, settings, tls=tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     until = time.monotonic() + 20

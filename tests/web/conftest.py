@@ -72,7 +72,7 @@ def operated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         )
         operation = operate(settings)
         app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
-        with browsing.served(app) as address:
+        with browsing.served(app, settings) as address:
             yield Operated(Database(server.url(name), settings, server, name), operation, address)
     finally:
         server.drop(name)

@@ -378,6 +378,28 @@ def test_no_cell_is_a_formula(value: Any, shown: Any) -> None:
     assert cell(value) == shown
 
 
+#: What a text may begin with that nobody sees: blanks of all widths, marks of direction, joiners.
+UNSEEN = (
+    "", "\u00a0", "\u2003\u3000", "\ufeff", "\u200b\u200d", "\u2060", "\u202e", "\u2066", "\x00",
+    "\x0b\x0c\x1f", "\x85", "\u2028", "\u00ad", "\u034f", "\ufe0f", "\u0301", "\u115f", "\u3164",
+    "\uffa0", "\u2800", "\U000e0020", "\u180e", "\ue000", "\u0378",
+)  # fmt: skip
+#: Signs that are one of the four in another width or place, or several of them at once.
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207a\u207c\u208a\u208c\u2a75\ufb29"
+
+
+def test_no_width_of_a_sign_and_nothing_unseen_before_it_makes_a_formula() -> None:
+    for unseen in UNSEEN:
+        for sign in SIGNS:
+            text = f"{unseen}{sign}1+1"
+            assert cell(text) == f"'{text}", ascii(text)
+        for whole in ("\tBank", "\rBank", "\nBank"):
+            assert cell(unseen + whole) == f"'{unseen}{whole}", ascii(unseen)
+        assert cell(f"{unseen}Bank = trust") == f"{unseen}Bank = trust", ascii(unseen)
+    for text in ("", "\u00a0", "1-1", "\u00e9t\u00e9", "\U0001f600 = fun", "(none)", "\u2212"):
+        assert cell(text) == text
+
+
 # -- freshness --------------------------------------------------------------------------------
 
 

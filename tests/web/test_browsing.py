@@ -89,7 +89,7 @@ def serve(
                 connection.execute(statement)
             app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
             whole = Starlette(routes=[Mount(prefix, app)]) if prefix else app
-            return stack.enter_context(browsing.served(whole)) + prefix
+            return stack.enter_context(browsing.served(whole, settings)) + prefix
 
         yield start
 
@@ -434,13 +434,11 @@ def test_what_is_not_there_or_cannot_be_asked_is_said_on_a_page(
 def test_everything_works_below_a_prefix(
     browser: Browser, servers: Servers, operated: Operated
 ) -> None:
-    app = create_app(
-        operated.database.settings,
-        authenticator=authenticator(operated.database.settings, "127.0.0.1"),
-    )
+    settings = operated.database.settings
+    app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
     outside: set[str] = set()
     with (
-        browsing.served(Starlette(routes=[Mount("/plugins/analytics", app)])) as root,
+        browsing.served(Starlette(routes=[Mount("/plugins/analytics", app)]), settings) as root,
         browsing.visit(browser, f"{root}/plugins/analytics") as visit,
     ):
         visit.page.on("request", lambda request: outside.add(urlsplit(request.url).path))

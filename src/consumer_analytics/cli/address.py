@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import typer
+
+from consumer_analytics.errors import UsageError
 
 
 def host_option(setting: str) -> Any:
@@ -15,3 +18,21 @@ def host_option(setting: str) -> Any:
 def port_option(setting: str) -> Any:
     """Return the option of the port, which a setting has a default for."""
     return typer.Option(min=0, max=65535, help=f"Port; 0 for a free one. Default: {setting}.")
+
+
+def server_of(what: str) -> ModuleType:
+    """Return the module of our servers, which wants packages that not every installation has.
+
+    Args:
+        what: the server that is to run, for people.
+
+    Raises:
+        UsageError: they are not there.
+    """
+    try:
+        from consumer_analytics.web import server
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{what} needs {error.name}: pip install 'consumer-analytics[web]'"
+        ) from None
+    return server

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from consumer_analytics.cli.address import host_option, port_option
+from consumer_analytics.cli.address import host_option, port_option, server_of
 from consumer_analytics.cli.output import print_text, say
 from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
 from consumer_analytics.monitoring.metrics import dashboards, exposition
@@ -46,7 +46,7 @@ def metrics(
     elif dashboard:
         print_text(dashboards.dashboard())
     elif serve:
-        exposition.serve(
+        server_of("the metrics' server").serve_metrics(
             config,
             host=config.metrics_host if host is None else host,
             port=config.metrics_port if port is None else port,

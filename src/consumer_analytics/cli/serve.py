@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from consumer_analytics.cli.address import host_option, port_option
+from consumer_analytics.cli.address import host_option, port_option, server_of
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 
@@ -28,12 +28,7 @@ def serve(
     address needs them: CONSUMER_ANALYTICS_DASHBOARD_PASSWORD_FILE, or
     CONSUMER_ANALYTICS_DASHBOARD_TOKENS_FILE with `consumer-analytics tokens create`.
     """
-    try:
-        from consumer_analytics.web import server
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the dashboard needs {error.name}: pip install 'consumer-analytics[web]'"
-        ) from None
+    server = server_of("the dashboard")
     from consumer_analytics.cli.output import say, warn
 
     if (certificate is None) != (key is None):

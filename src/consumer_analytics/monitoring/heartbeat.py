@@ -7,6 +7,7 @@ misses the signal can.
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 
@@ -48,16 +49,17 @@ def _call(settings: Settings) -> str | None:
     if settings.heartbeat_url is None:
         return None
     url = settings.heartbeat_url.get_secret_value()
-    if not url.startswith(("http://", "https://")):
-        return f"{PREFIX}HEARTBEAT_URL is no http or https address"
-    request = urllib.request.Request(  # noqa: S310  (the scheme was looked at)
+    request = urllib.request.Request(  # noqa: S310  (the settings have looked at it)
         url, headers={"User-Agent": f"consumer-analytics/{consumer_analytics.__version__}"}
     )
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
             return None
     except urllib.error.HTTPError as error:
-        return f"{PREFIX}HEARTBEAT_URL answers {error.code} {error.reason}"
-    except (OSError, ValueError) as error:
+        # In the standard's words: its own may repeat an address that it leads to.
+        known = http.client.responses.get(error.code, "")
+        return f"{PREFIX}HEARTBEAT_URL answers {error.code} {known}".rstrip()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # In words of their own, some of these repeat the address.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
         return f"{PREFIX}HEARTBEAT_URL cannot be called: {reason or type(error).__name__}"

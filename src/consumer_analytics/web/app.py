@@ -5,40 +5,47 @@ Every address in it is relative, so that it works below any prefix.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Any
+from urllib.parse import parse_qsl
 
 import psycopg
-from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 import consumer_analytics
-from consumer_analytics.errors import ConsumerAnalyticsError, UsageError
+from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError, UsageError
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import api, pages
 from consumer_analytics.web.auth import (
-    COOKIE,
+    OPEN_BELOW,
     Authenticator,
     Gate,
     OwnCredentials,
+    Principal,
     Refused,
+    cookie_of,
     is_from_elsewhere,
+    is_secure,
     path_below,
     require_all,
 )
-from consumer_analytics.web.pool import Pool
+from consumer_analytics.web.guard import Guard
+from consumer_analytics.web.pool import NoSessionError, Pool, SlowQueryError
+from consumer_analytics.web.rendering import address
 
 log = logging.getLogger(__name__)
 
@@ -49,45 +56,9 @@ _COMPRESSED_FROM = 1_000
 _COMPRESSION = 1
 _STATIC_SECONDS = 3600
 _UNPROCESSABLE = 422
-
-_HEADERS = {
-    # Scripts, styles and data from here alone; shown in a frame by the same site alone, which
-    # is what Airflow's interface does with it.
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
-    "X-Frame-Options": "SAMEORIGIN",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
-
-
-class _Headers:
-    """Adds to every answer what keeps browsers from being used against it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        is_static = path_below(scope).startswith("/static/")
-
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                if is_static and message["status"] < 400:  # noqa: PLR2004  # not an error
-                    headers["Cache-Control"] = f"max-age={_STATIC_SECONDS}"
-                else:
-                    headers["Cache-Control"] = "no-store"
-            await send(message)
-
-        await self._app(scope, receive, answer)
+#: How a browser sends a form, and the most fields that one of ours might have.
+_FORM = "application/x-www-form-urlencoded"
+_FIELDS = 10
 
 
 def create_app(
@@ -130,7 +101,7 @@ def create_app(
     app.include_router(api.router)
     app.include_router(pages.router)
     if isinstance(authenticator, OwnCredentials):
-        _add_login(app, authenticator)
+        _add_login(app, authenticator, settings)
     app.add_api_route("/healthz", _alive, include_in_schema=False)
     _add_metrics(app, exposition)
     app.mount("/static", StaticFiles(directory=str(files(__package__) / "static")), name="static")
@@ -140,8 +111,13 @@ def create_app(
     app.add_middleware(Gate, authenticator=authenticator, refuse=_refuse)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(_Headers)
+    app.add_middleware(Guard, problem=_problem, keep=_keep)
     return app
+
+
+def _keep(scope: Scope) -> str | None:
+    """Tell how long browsers may keep an answer: what pages are made of, as its name changes."""
+    return f"max-age={_STATIC_SECONDS}" if path_below(scope).startswith(OPEN_BELOW) else None
 
 
 _DESCRIPTION = """\
@@ -165,35 +141,36 @@ def _add_metrics(app: FastAPI, exposition: Exposition) -> None:
 # -- login ---------------------------------------------------------------------
 
 
-def _add_login(app: FastAPI, credentials: OwnCredentials) -> None:
+def _add_login(app: FastAPI, credentials: OwnCredentials, settings: Settings) -> None:
+    hint = _HiddenClients(settings)
+
     @app.get("/login", include_in_schema=False)
     def login_page(request: Request, next: str = "") -> Response:  # noqa: A002  # its name in links
         return pages.render(request, "login.html", next=_within(next), problem=None)
 
     @app.post("/login", include_in_schema=False)
-    def log_in(
-        request: Request,
-        password: Annotated[str, Form()] = "",
-        next: Annotated[str, Form()] = "",  # noqa: A002
-    ) -> Response:
+    async def log_in(request: Request) -> Response:
         _refuse_other_sites(request)
-        address = request.client.host if request.client else ""
-        found = credentials.log_in(password, address)
+        hint.look(request)
+        given = await _form(request, settings.server_timeout)
+        target = _within(given.get("next", ""))
+        client = request.client.host if request.client else ""
+        found = await run_in_threadpool(credentials.log_in, given.get("password", ""), client)
         if isinstance(found, Refused):
             return pages.render(
                 request,
                 "login.html",
                 status_code=found.status,
-                next=_within(next),
+                next=target,
                 problem=found.reason,
             )
-        response = RedirectResponse(_within(next) or "./", status_code=303)
+        response = RedirectResponse(target or "./", status_code=303)
         response.set_cookie(
-            COOKIE,
+            cookie_of(request),
             found,
             max_age=credentials.lifetime,
             path=str(request.scope.get("root_path", "")) + "/",
-            secure=request.url.scheme == "https",
+            secure=is_secure(request),
             httponly=True,
             samesite="lax",
         )
@@ -202,10 +179,54 @@ def _add_login(app: FastAPI, credentials: OwnCredentials) -> None:
     @app.post("/logout", include_in_schema=False)
     def log_out(request: Request) -> Response:
         _refuse_other_sites(request)
-        credentials.log_out(request.cookies.get(COOKIE, ""))
+        name = cookie_of(request)
+        credentials.log_out(request.cookies.get(name, ""))
         response = RedirectResponse("login", status_code=303)
-        response.delete_cookie(COOKIE, path=str(request.scope.get("root_path", "")) + "/")
+        response.delete_cookie(
+            name,
+            path=str(request.scope.get("root_path", "")) + "/",
+            secure=is_secure(request),
+            httponly=True,
+            samesite="lax",
+        )
         return response
+
+
+class _HiddenClients:
+    """Says once that a proxy hides who logs in, which makes one client of all."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_due = not settings.proxies
+
+    def look(self, request: Request) -> None:
+        """Look at a login."""
+        if self._is_due and "x-forwarded-for" in request.headers:
+            self._is_due = False
+            log.warning(
+                "logins come through a proxy that CONSUMER_ANALYTICS_TRUSTED_PROXIES does not "
+                "name: whoever fails too often there keeps all others behind it waiting"
+            )
+
+
+async def _form(request: Request, seconds: float) -> dict[str, str]:
+    """Read what a form of ours sends: a few short fields, in the one way that it sends them.
+
+    Raises:
+        HTTPException: it is something else, or does not come in time.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise HTTPException(415, f"send the form as {_FORM}")
+    try:
+        async with asyncio.timeout(seconds):
+            body = await request.body()
+    except TimeoutError:
+        raise HTTPException(408, "the form took too long to arrive") from None
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
+    except ValueError:
+        raise HTTPException(400, "the form cannot be read") from None
+    return dict(fields)
 
 
 def _refuse_other_sites(request: Request) -> None:
@@ -251,6 +272,10 @@ _HEADINGS = {
     404: "There is no such page",
     405: "That cannot be done here",
     422: "That cannot be asked",
+    408: "That took too long",
+    413: "That is too much",
+    414: "That is too much",
+    415: "That cannot be read",
     429: "Too many tries",
     500: "Something went wrong",
     503: "No figures just now",
@@ -261,9 +286,11 @@ def _refuse(request: Request, refused: Refused) -> Response:
     authenticator: Authenticator = request.app.state.authenticator
     if refused.status == 401 and authenticator.has_login and _wants_page(request):  # noqa: PLR2004
         here = path_below(request.scope).removeprefix("/")
-        target = f"{here}?{request.url.query}" if request.url.query else here
-        login = request.url_for("login_page").include_query_params(next=target)
-        return RedirectResponse(pages.base(request) + f"login?{login.query}", status_code=303)
+        query = request.scope["query_string"].decode("latin-1")
+        target = f"{here}?{query}" if query else here
+        # Not by a URL of the whole: its host is what the client says, and may be none.
+        login = address("login", {"next": target}) if target else "login?next="
+        return RedirectResponse(pages.base(request) + login, status_code=303)
     headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}  # noqa: PLR2004
     return _problem(request, refused.status, refused.reason, **headers)
 
@@ -273,36 +300,42 @@ def _handle_errors(app: FastAPI) -> None:
     def usage(request: Request, error: UsageError) -> Response:
         return _problem(request, _UNPROCESSABLE, str(error))
 
+    @app.exception_handler(SettingsError)
+    def misset(request: Request, error: SettingsError) -> Response:
+        return _unavailable(request, str(error), "the dashboard is not set up as it needs to be")
+
+    @app.exception_handler(SlowQueryError)
+    @app.exception_handler(NoSessionError)
+    def busy(request: Request, error: ConsumerAnalyticsError) -> Response:
+        return _problem(request, 503, str(error))
+
     @app.exception_handler(ConsumerAnalyticsError)
     def ours(request: Request, error: ConsumerAnalyticsError) -> Response:
-        log.warning("%s: %s", request.url.path, error)
-        return _problem(request, 503, str(error))
+        return _unavailable(request, str(error), "the figures cannot be read just now")
 
     @app.exception_handler(psycopg.errors.InsufficientPrivilege)
     def forbidden(request: Request, error: psycopg.Error) -> Response:
-        log.error("%s: %s", request.url.path, error)
-        return _problem(
+        return _unavailable(
             request,
-            503,
             f"the dashboard's login may not read what it needs ({error.diag.message_primary}); run "
             "`consumer-analytics roles`, and make the login a member of the dashboard's role",
+            "the dashboard's login may not read what it needs",
         )
 
     @app.exception_handler(psycopg.errors.UndefinedTable)
     @app.exception_handler(psycopg.errors.UndefinedColumn)
     @app.exception_handler(psycopg.errors.InvalidSchemaName)
     def outdated(request: Request, error: psycopg.Error) -> Response:
-        log.error("%s: %s", request.url.path, error)
-        return _problem(
+        return _unavailable(
             request,
-            503,
             f"the database is not this version's ({error.diag.message_primary}); run "
             "`consumer-analytics migrate`",
+            "the database is not this version's",
         )
 
     @app.exception_handler(psycopg.OperationalError)
     def lost(request: Request, error: psycopg.Error) -> Response:
-        log.warning("%s: %s", request.url.path, error)
+        log.warning("%r: %s", request.scope["path"], error)
         return _problem(request, 503, "the connection to the database was lost; try again")
 
     @app.exception_handler(RequestValidationError)
@@ -315,10 +348,14 @@ def _handle_errors(app: FastAPI) -> None:
     def refused(request: Request, error: StarletteHTTPException) -> Response:
         return _problem(request, error.status_code, str(error.detail), **(error.headers or {}))
 
-    @app.exception_handler(Exception)
-    def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("%s", request.url.path, exc_info=error)
-        return _problem(request, 500, "something went wrong here; the server's log says what")
+
+def _unavailable(request: Request, why: str, told: str) -> Response:
+    """Say that there are no figures; why, with names and places, to whoever runs this alone."""
+    log.warning("%r: %s", request.scope["path"], why)
+    caller: Principal | None = getattr(request.state, "principal", None)
+    if caller is not None and caller.runs_it:
+        return _problem(request, 503, why)
+    return _problem(request, 503, f"{told}; the server's log says why")
 
 
 # -- the API's description -----------------------------------------------------

@@ -12,9 +12,8 @@ import hashlib
 import hmac
 import secrets
 import threading
-import time
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from consumer_analytics.errors import SettingsError
+from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
 from consumer_analytics.net import is_loopback
 from consumer_analytics.settings import Settings
+from consumer_analytics.web import tokens
+from consumer_analytics.web.throttle import Throttle
 from consumer_analytics.web.tokens import Token, TokensFile
 
 COOKIE = "consumer_analytics_session"
@@ -37,9 +38,7 @@ COOKIE = "consumer_analytics_session"
 OPEN = frozenset({"/login", "/logout", "/healthz"})
 OPEN_BELOW = "/static/"
 
-#: Failed logins from one address within so many seconds, before it has to wait.
-_TRIES = 10
-_WINDOW = 60.0
+#: Sessions that were logged out of, the latest.
 _REMEMBERED = 10_000
 _SHORTEST_PASSWORD = 12
 _LONGEST_SECRET = 1_000
@@ -53,11 +52,13 @@ class Principal:
         name: for people.
         consumers: the consumers they may see, and nothing else; None for everything.
         can_log_out: whether they came by the dashboard's own login page.
+        runs_it: whether they sit at the machine that it runs on, and may know why it does not.
     """
 
     name: str
     consumers: frozenset[uuid.UUID] | None = None
     can_log_out: bool = False
+    runs_it: bool = False
 
     @property
     def sees_all(self) -> bool:
@@ -74,13 +75,17 @@ class Refused:
     """Why somebody does not get in.
 
     Attributes:
-        status: 401, or 403 where it is known who asks and they may not.
+        status: 401; 403 where it is known who asks and they may not; 429 where somebody has
+            tried too often; 503 where it cannot be found out just now.
         reason: one line for people.
     """
 
     status: int
     reason: str
 
+
+#: Where the credentials cannot be read; whoever keeps them has told the log, once.
+_UNKNOWABLE = Refused(503, "nobody can be let in just now; the server's log says why")
 
 #: Makes the answer for whom the gate does not let in.
 Refuse = Callable[[Request, Refused], Response]
@@ -103,7 +108,7 @@ class NoCredentials:
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | Refused:  # noqa: ARG002
         """Return the one user of this machine."""
-        return Principal("local")
+        return Principal("local", runs_it=True)
 
 
 class OwnCredentials:
@@ -129,7 +134,7 @@ class OwnCredentials:
         # Of this process: a restart ends all sessions.
         self._signer = URLSafeTimedSerializer(secrets.token_bytes(32), salt="session")
         self._ended = _Ended()
-        self._failures = _Failures()
+        self._throttle = Throttle()
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | Refused:
         """Return whom the header, or else the cookie, is of."""
@@ -139,7 +144,7 @@ class OwnCredentials:
                 return Refused(401, "send a token as Authorization: Bearer …")
             token = await run_in_threadpool(self._verify, presented.strip())
             return _principal(token) if token else Refused(401, "the token is unknown or expired")
-        cookie = connection.cookies.get(COOKIE)
+        cookie = connection.cookies.get(cookie_of(connection))
         if not cookie:
             return Refused(401, "log in, or send a token as Authorization: Bearer …")
         return await run_in_threadpool(self._resume, cookie)
@@ -154,7 +159,14 @@ class OwnCredentials:
             secret: what somebody typed.
             address: where they are, so that nobody tries passwords without end.
         """
-        if not self._failures.allows(address):
+        try:
+            return self._log_in(secret, address)
+        except SettingsError:
+            return _UNKNOWABLE
+
+    def _log_in(self, secret: str, address: str) -> str | Refused:
+        account = self._account(secret)
+        if not self._throttle.allows(account, address):
             return Refused(429, "too many failed logins from this address; wait a minute")
         if len(secret) <= _LONGEST_SECRET:
             if self._password and hmac.compare_digest(_digest(secret), self._password):
@@ -162,8 +174,16 @@ class OwnCredentials:
             token = self._verify(secret.strip())
             if token:
                 return self._session({"kind": "token", "token": token.token_id})
-        self._failures.note(address)
+        self._throttle.failed(account, address)
         return Refused(401, "that is neither the password nor a valid token")
+
+    def _account(self, secret: str) -> str:
+        """Return whose secret somebody tries: one of few names, none of their own choice."""
+        named = tokens.id_in(secret.strip())
+        if named is None:
+            return "password"
+        known = self._tokens is not None and self._tokens.find(named) is not None
+        return f"token {named}" if known else "no token"
 
     def log_out(self, cookie: str) -> None:
         """End a session: its cookie is worth nothing from now on."""
@@ -240,26 +260,6 @@ class _Ended:
         return session in self._ids
 
 
-class _Failures:
-    """Failed logins by address, the latest of them."""
-
-    def __init__(self) -> None:
-        self._at: OrderedDict[str, deque[float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def note(self, address: str) -> None:
-        with self._lock:
-            self._at.setdefault(address, deque(maxlen=_TRIES)).append(time.monotonic())
-            self._at.move_to_end(address)
-            while len(self._at) > _REMEMBERED:
-                self._at.popitem(last=False)
-
-    def allows(self, address: str) -> bool:
-        with self._lock:
-            at = self._at.get(address, deque())
-            return len(at) < _TRIES or time.monotonic() - at[0] > _WINDOW
-
-
 def authenticator(settings: Settings, host: str) -> Authenticator:
     """Return who decides for a server of ours on an address.
 
@@ -296,9 +296,10 @@ class Gate:
         if scope["type"] == "lifespan" or self._is_open(scope):
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            return
-        found = await self._authenticator.authenticate(HTTPConnection(scope))
+        try:
+            found = await self._authenticator.authenticate(HTTPConnection(scope))
+        except ConsumerAnalyticsError:
+            found = _UNKNOWABLE
         if isinstance(found, Principal):
             scope.setdefault("state", {})["principal"] = found
             await self._app(scope, receive, send)
@@ -316,6 +317,16 @@ def path_below(scope: Scope) -> str:
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     rest = path.removeprefix(root)
     return rest if rest.startswith("/") else path
+
+
+def is_secure(connection: HTTPConnection) -> bool:
+    """Tell whether a request came by https, as far as the client's side of it goes."""
+    return bool(connection.scope.get("scheme") == "https")
+
+
+def cookie_of(connection: HTTPConnection) -> str:
+    """Return the name of a session's cookie; one of https cannot be set from elsewhere."""
+    return f"__Secure-{COOKIE}" if is_secure(connection) else COOKIE
 
 
 def is_from_elsewhere(request: Request) -> bool:

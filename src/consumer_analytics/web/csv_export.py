@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import datetime as dt
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +14,15 @@ from typing import Any
 from starlette.background import BackgroundTask
 from starlette.responses import StreamingResponse
 
-#: What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: What a spreadsheet takes for the beginning of a formula, in any of a sign's widths.
+_SIGNS = frozenset("=+-@")
+#: What one takes for the next cell or line, where it takes it for anything.
+_BREAKS = frozenset("\t\r\n")
+#: Kinds of characters that are not seen: separators, controls and formats, what has no meaning,
+#: and marks, which here have nothing to stand upon.
+_UNSEEN = ("Z", "C", "M")
+#: Letters and symbols that are blank.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _IN_MEMORY = 4_000_000
 _CHUNK = 65_536
 
@@ -31,9 +39,20 @@ def cell(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
+    if isinstance(value, str) and _is_formula(value):
         return f"'{value}"
     return value
+
+
+def _is_formula(text: str) -> bool:
+    """Tell whether the first thing to be seen in a text begins a formula, or it begins a cell."""
+    for character in text:
+        if character in _BREAKS:
+            return True
+        if character in _BLANK or unicodedata.category(character).startswith(_UNSEEN):
+            continue
+        return unicodedata.normalize("NFKC", character)[0] in _SIGNS
+    return False
 
 
 class CsvResponse(StreamingResponse):

@@ -11,10 +11,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic_core import from_json
 
 from consumer_analytics.db.connection import Connection, connect, parameters, prepare
-from consumer_analytics.errors import (
-    ConsumerAnalyticsError,
-    DatabaseUnreachableError,
-)
+from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
 
 #: As many pages are read at once; more wait their turn.
@@ -25,6 +22,10 @@ _PATIENCE = 3.0
 
 class SlowQueryError(ConsumerAnalyticsError):
     """The query took too long and was given up; choose a shorter range, or try again."""
+
+
+class NoSessionError(ConsumerAnalyticsError):
+    """All sessions with the database are in use; try again."""
 
 
 class Pool:
@@ -40,14 +41,15 @@ class Pool:
         """Hand out a session for a `with` block, in a transaction.
 
         Raises:
-            DatabaseUnreachableError: there is none to be had.
+            ConsumerAnalyticsError: there is none to be had; see `connect`.
+            NoSessionError: all are in use.
             SlowQueryError: a query ran into the time limit.
         """
         try:
             with self._opened().connection() as connection:
                 yield connection
         except PoolTimeout:
-            raise DatabaseUnreachableError(self._why()) from None
+            raise self._why() from None
         except psycopg.errors.QueryCanceled:
             raise SlowQueryError(
                 f"the query took longer than {self.settings.dashboard_statement_timeout:g} s and "
@@ -88,13 +90,15 @@ class Pool:
             [str(milliseconds)],
         )
 
-    def _why(self) -> str:
+    def _why(self) -> ConsumerAnalyticsError:
         """Return why no session could be had, by asking for one as the command line does."""
         try:
             connect(self.settings, "dashboard").close()
         except ConsumerAnalyticsError as error:
-            return str(error)
-        return f"the dashboard is busy: no session with the database came free in {_PATIENCE:g} s"
+            return error
+        return NoSessionError(
+            f"the dashboard is busy: no session with the database came free in {_PATIENCE:g} s"
+        )
 
     def close(self) -> None:
         """Close all sessions."""

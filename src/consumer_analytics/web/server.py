@@ -1,22 +1,55 @@
-"""The dashboard on a port of its own."""
+"""The servers of our own, of the dashboard and of the metrics: one way to run both."""
 
 from __future__ import annotations
 
 import gc
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from consumer_analytics.errors import UsageError
-from consumer_analytics.net import in_url, is_loopback, listen
+from consumer_analytics.errors import SettingsError, UsageError
+from consumer_analytics.monitoring.metrics.exposition import Exposition
+from consumer_analytics.net import in_url, is_loopback, listen, names_of
 from consumer_analytics.settings import Settings
+from consumer_analytics.web import metrics
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator
+from consumer_analytics.web.connections import LONGEST_HEAD, Bounds, bounded
 
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 #: Requests that are still being answered when it is stopped have so many seconds.
 _GRACE = 5
+_CLEAR = "passwords and tokens are sent in the clear unless something before this adds TLS"
+
+
+def configured(
+    app: ASGIApp, settings: Settings, *, tls: ssl.SSLContext | None = None
+) -> uvicorn.Config:
+    """Describe a server of ours: what it serves, and what it bears of its clients.
+
+    Args:
+        app: what it serves.
+        settings: for the bounds, and the proxies before it.
+        tls: what it secures connections with.
+    """
+    bounds = Bounds(settings.server_connections, settings.server_timeout, tls)
+    proxies = settings.proxies
+    return uvicorn.Config(
+        app,
+        http=bounded(bounds),
+        # One for all installations, whatever else lies there.
+        loop="asyncio",
+        ws="none",
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
 
 
 def serve(
@@ -29,10 +62,10 @@ def serve(
     say: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> None:
-    """Serve until somebody stops it.
+    """Serve the dashboard until somebody stops it.
 
     Args:
-        settings: for the database and the credentials.
+        settings: for the database, the credentials and the bounds.
         host: address to listen on.
         port: port; 0 for a free one.
         certificate: PEM file, for https.
@@ -42,32 +75,69 @@ def serve(
 
     Raises:
         SettingsError: others can reach the address and nothing asks who they are.
-        UsageError: the address cannot be listened on.
+        UsageError: the address cannot be listened on, or the certificate not used.
     """
     who = authenticator(settings, host)
-    names = tuple(name.strip() for name in settings.dashboard_hosts.split(",") if name.strip())
-    if isinstance(who, NoCredentials) or names:
-        names = (*_LOOPBACK_NAMES, in_url(host), *names)
-    scheme = "https" if certificate else "http"
-    if not is_loopback(host) and certificate is None:
-        warn("passwords and tokens are sent in the clear unless something before this adds TLS")
+    asks = not isinstance(who, NoCredentials)
+    names = names_of(host, settings.names_of_dashboard, asks=asks)
+    tls = _context(certificate, key)
+    if not is_loopback(host) and tls is None:
+        warn(_CLEAR)
+    app = create_app(settings, authenticator=who, hosts=names)
+    _run(app, settings, host, port, tls, lambda url: say(f"dashboard  {url}/"))
+
+
+def serve_metrics(settings: Settings, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve the metrics until somebody stops it.
+
+    Args:
+        settings: for the database, the token and the bounds.
+        host: address to listen on.
+        port: port; 0 for a free one.
+        say: told the address.
+
+    Raises:
+        SettingsError: others can reach the address and no token is asked for.
+        UsageError: the address cannot be listened on.
+    """
+    token = metrics.token_of(settings)
+    if token is None and not is_loopback(host):
+        raise SettingsError(
+            f"others can reach {host}: set CONSUMER_ANALYTICS_METRICS_TOKEN_FILE, or serve on "
+            "127.0.0.1"
+        )
+    names = names_of(host, settings.names_of_metrics, asks=token is not None)
+    app = metrics.create_app(Exposition(settings), token=token, hosts=names)
+    _run(app, settings, host, port, None, lambda url: say(f"metrics  {url}{metrics.PATH}"))
+
+
+def _context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise UsageError(f"certificate or key cannot be used: {error}") from None
+    return context
+
+
+def _run(
+    app: ASGIApp,
+    settings: Settings,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    say: Callable[[str], None],
+) -> None:
     listening = listen(host, port)
-    say(f"dashboard  {scheme}://{in_url(host)}:{listening.getsockname()[1]}/")
-    config = uvicorn.Config(
-        create_app(settings, authenticator=who, hosts=names or ("*",)),
-        log_level="warning",
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
+    scheme = "http" if tls is None else "https"
+    say(f"{scheme}://{in_url(host)}:{listening.getsockname()[1]}")
     # What is there now stays there: looking through all of it for garbage would take 50 ms,
     # in the middle of an answer.
     gc.collect()
     gc.freeze()
     try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except OSError as error:
-        raise UsageError(f"certificate or key cannot be used: {error}") from None
+        uvicorn.Server(configured(app, settings, tls=tls)).run(sockets=[listening])
     finally:
         listening.close()

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import tempfile
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from consumer_analytics.errors import SettingsError, UsageError
+
+log = logging.getLogger(__name__)
 
 #: What a token begins with, so that people and scanners know what it is.
 _PREFIX = "ca"
@@ -94,6 +97,14 @@ def _from_line(line: str) -> Token:
 def _instant(text: str) -> dt.datetime:
     value = dt.datetime.fromisoformat(text)
     return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+def id_in(presented: str) -> str | None:
+    """Return the id in what somebody presents as a token; None where it is none."""
+    if len(presented) > _LONGEST_TOKEN:
+        return None
+    prefix, _, rest = presented.partition("_")
+    return rest.partition("_")[0] if prefix == _PREFIX else None
 
 
 def load(path: Path) -> list[Token]:
@@ -214,6 +225,7 @@ class TokensFile:
         """
         self._path = path
         self._seen = self._stamp()
+        self._problem: str | None = None
         self._tokens = {token.token_id: token for token in load(path)}
 
     def _stamp(self) -> tuple[int, int, int] | None:
@@ -226,12 +238,23 @@ class TokensFile:
     def _current(self) -> dict[str, Token]:
         stamp = self._stamp()
         if stamp != self._seen:
-            self._tokens = {token.token_id: token for token in load(self._path)}
             self._seen = stamp
+            try:
+                self._tokens, self._problem = {one.token_id: one for one in load(self._path)}, None
+            except SettingsError as error:
+                # Of a change there is one line, however often somebody asks before the next.
+                self._tokens, self._problem = {}, str(error)
+                log.error("%s", error)  # noqa: TRY400  # a line for people
+        if self._problem is not None:
+            raise SettingsError(self._problem)
         return self._tokens
 
     def find(self, token_id: str, *, now: dt.datetime | None = None) -> Token | None:
-        """Return a valid token by its id."""
+        """Return a valid token by its id.
+
+        Raises:
+            SettingsError: the file has changed to one that cannot be read.
+        """
         token = self._current().get(token_id)
         return token if token and token.is_valid(now or dt.datetime.now(dt.UTC)) else None
 
@@ -239,10 +262,11 @@ class TokensFile:
         """Return the valid token that somebody presents, or None.
 
         How long it takes tells at most whether the id, which is no secret, is known.
+
+        Raises:
+            SettingsError: the file has changed to one that cannot be read.
         """
-        if len(presented) > _LONGEST_TOKEN:
-            return None
-        prefix, _, rest = presented.partition("_")
-        token_id, _, secret = rest.partition("_")
-        token = self.find(token_id) if prefix == _PREFIX else None
+        token_id = id_in(presented)
+        token = self.find(token_id) if token_id is not None else None
+        secret = presented.split("_", 2)[-1]
         return token if token and token.matches(secret) else None

@@ -1,0 +1,157 @@
+"""What stands before every route: bounds of a request, headers of an answer, no trace of an error.
+
+It looks at nothing that a client could be who it is by: what is too large is refused before
+anybody's credentials are looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a request's body; the largest that there is has a password or a token in it.
+LONGEST_BODY = 16_384
+#: Bytes of an address with its parameters.
+LONGEST_ADDRESS = 8_192
+
+HEADERS = {
+    # Scripts, styles and data from here alone; shown in a frame by the same site alone, which
+    # is what Airflow's interface does with it.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+#: The same for those answers that no application is asked for.
+RAW_HEADERS = [
+    (name.lower().encode(), value.encode())
+    for name, value in {**HEADERS, "Cache-Control": "no-store"}.items()
+]
+
+#: Makes the answer for whom it refuses.
+Problem = Callable[[Request, int, str], Response]
+
+
+def plain(_: Request, status: int, detail: str) -> Response:
+    """Refuse in a line of text."""
+    return PlainTextResponse(f"{detail}\n", status)
+
+
+class Guard:
+    """Stands before an application, and answers in its place what must not reach it."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        problem: Problem = plain,
+        keep: Callable[[Scope], str | None] = lambda _: None,
+    ) -> None:
+        """Stand before `app`.
+
+        Args:
+            app: what is behind.
+            problem: makes the answer for what is refused or went wrong.
+            keep: tells how long browsers may keep a good answer, as `Cache-Control` has it;
+                None for not at all.
+        """
+        self._app = app
+        self._problem = problem
+        self._keep = keep
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its bounds, and its answer with its headers."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _refuse_websocket(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def protected(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                kept = self._keep(scope) if message["status"] < 400 else None  # noqa: PLR2004
+                headers["Cache-Control"] = kept or "no-store"
+            await send(message)
+
+        async def refuse(status: int, detail: str) -> None:
+            response = self._problem(Request(scope, receive), status, detail)
+            await response(scope, receive, protected)
+
+        refused = _refusal(scope)
+        if refused is not None:
+            await refuse(*refused)
+            return
+        try:
+            await self._app(scope, _bounded(receive), protected)
+        except ClientDisconnect:
+            return
+        except Exception:
+            if begun:
+                # Too late to say so; the server notes it, and breaks the connection off.
+                raise
+            log.exception("%r", scope["path"])
+            await refuse(500, "something went wrong here; the server's log says what")
+
+
+def _refusal(scope: Scope) -> tuple[int, str] | None:
+    """Return why a request is not even begun with, by its head."""
+    headers = Headers(scope=scope)
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
+        return 414, f"an address has {LONGEST_ADDRESS} bytes at most, parameters included"
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > LONGEST_BODY:
+        return 413, _TOO_LARGE
+    if headers.get("upgrade", "").strip().lower() == "websocket":
+        return 400, _NO_WEBSOCKETS
+    return None
+
+
+_TOO_LARGE = f"a request has {LONGEST_BODY} bytes at most"
+_NO_WEBSOCKETS = "there are no websockets here"
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Count what comes in: a body need not say how long it is."""
+    taken = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LONGEST_BODY:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return receive_bounded
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a websocket before it is one, with the headers where the server can send some."""
+    await receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [*RAW_HEADERS, (b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
+        body = f"{_NO_WEBSOCKETS}\n".encode()
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})
