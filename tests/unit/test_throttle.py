@@ -54,14 +54,6 @@ def test_an_address_waits_with_all_after_many(clock: Clock) -> None:
     assert tried.allows("another", OTHER)
 
 
-def test_networks_of_ipv6_are_one_address(clock: Clock) -> None:
-    tried = Throttle(clock)
-    done = sum(fail(tried, 1, address=f"2001:db8::{number:x}") for number in range(50))
-    assert done == 10
-    assert not tried.allows("password", "2001:db8::dead:beef:1:1")
-    assert tried.allows("password", "2001:db8:0:1::1")
-
-
 def test_an_account_tried_from_everywhere_is_open_to_who_has_not_failed(clock: Clock) -> None:
     tried = Throttle(clock)
     for number in range(200):
@@ -81,7 +73,7 @@ def test_what_is_remembered_is_bounded_and_passes(
     tried = Throttle(clock)
     for number in range(1_000):
         tried.failed("password", f"10.0.{number // 250}.{number % 250}")
-        tried.failed("password", f"{number}" * 10_000)
+        tried.failed(f"token {number}", GUEST)
     assert len(tried) <= 100
     clock.now += 61
     tried.failed("password", GUEST)

@@ -7,11 +7,13 @@ its own administrators use; nothing here imports Airflow.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote
 
 from consumer_analytics.errors import AirflowCommandError
 from consumer_analytics.settings import PREFIX, Settings
@@ -19,6 +21,10 @@ from consumer_analytics.settings import PREFIX, Settings
 _MINUTES = 30
 #: What Airflow puts into a task's environment to keep it from the metadata.
 _BLOCKED = "airflow-db-not-allowed"
+#: Where a password tears an address apart that it stands in as it is, and how long a piece has to
+#: be to tell something of it.
+_BETWEEN = re.compile(r"[:@/?#\s]")
+_LEAST_TELLING = 3
 _CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 #: What it puts there besides, and what a command on its own must not inherit.
 _OF_A_TASK = frozenset({"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "_AIRFLOW_PROCESS_CONTEXT"})
@@ -104,7 +110,9 @@ class AirflowCommand:
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                # As the environment has what is no text.
+                errors="surrogateescape",
                 timeout=_MINUTES * 60,
                 check=False,
             )
@@ -120,8 +128,7 @@ class AirflowCommand:
             )
         return done.stdout
 
-    @staticmethod
-    def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    def _reason(self, done: subprocess.CompletedProcess[str]) -> str:
         text = f"{done.stdout}\n{done.stderr}"
         if _BLOCKED in text:
             return (
@@ -129,7 +136,20 @@ class AirflowCommand:
                 f"{PREFIX}AIRFLOW_DATABASE_URL for maintenance"
             )
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1][:500] if lines else f"exit code {done.returncode}"
+        return self._veiled(lines[-1])[:500] if lines else f"exit code {done.returncode}"
+
+    def _veiled(self, line: str) -> str:
+        """Return a line without the password of the metadata's address.
+
+        Libraries repeat an address that is wrong, or the piece of it that they stumbled over.
+        """
+        login = self.environment().get(_CONNECTION, "").partition("://")[2].rpartition("@")[0]
+        password = login.partition(":")[2]
+        pieces = {password, unquote(password), *_BETWEEN.split(password)}
+        for piece in sorted(pieces, key=len, reverse=True):
+            if len(piece) >= _LEAST_TELLING:
+                line = line.replace(piece, "…")
+        return line.encode("utf-8", "replace").decode()
 
     def setting(self, section: str, name: str) -> str:
         """Return a setting of Airflow's as it takes it itself."""

@@ -197,8 +197,8 @@ def conninfo(settings: Settings) -> str:
         )
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # psycopg's own message may repeat the password.
+    except (psycopg.ProgrammingError, UnicodeError):
+        # Their own messages may repeat the password.
         raise SettingsError(
             "CONSUMER_ANALYTICS_DATABASE_URL is not a PostgreSQL URL "
             "(postgresql://user:password@host:port/database)"

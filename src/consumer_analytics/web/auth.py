@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import threading
 import uuid
@@ -27,11 +28,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
-from consumer_analytics.net import is_loopback
+from consumer_analytics.net import client_network, is_loopback
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
 from consumer_analytics.web.throttle import Throttle
 from consumer_analytics.web.tokens import Token, TokensFile
+
+log = logging.getLogger(__name__)
 
 COOKIE = "consumer_analytics_session"
 #: Paths that answer anybody: the login, what its page is made of, and whether the server is up.
@@ -132,7 +135,11 @@ class OwnCredentials:
             TokensFile(settings.dashboard_tokens_file) if settings.dashboard_tokens_file else None
         )
         # Of this process: a restart ends all sessions.
-        self._signer = URLSafeTimedSerializer(secrets.token_bytes(32), salt="session")
+        self._signer = URLSafeTimedSerializer(
+            secrets.token_bytes(32),
+            salt="session",
+            signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+        )
         self._ended = _Ended()
         self._throttle = Throttle()
 
@@ -165,16 +172,22 @@ class OwnCredentials:
             return _UNKNOWABLE
 
     def _log_in(self, secret: str, address: str) -> str | Refused:
-        account = self._account(secret)
-        if not self._throttle.allows(account, address):
+        account, place = self._account(secret), client_network(address)
+        if not self._throttle.allows(account, place):
             return Refused(429, "too many failed logins from this address; wait a minute")
         if len(secret) <= _LONGEST_SECRET:
             if self._password and hmac.compare_digest(_digest(secret), self._password):
+                log.info("login: password from %s", place)
                 return self._session({"kind": "password"})
             token = self._verify(secret.strip())
             if token:
+                log.info("login: token %s from %s", token.token_id, place)
                 return self._session({"kind": "token", "token": token.token_id})
-        self._throttle.failed(account, address)
+        self._throttle.failed(account, place)
+        log.warning("login failed: %s from %s", account, place)
+        if not self._throttle.allows(account, place):
+            # Once: what is held off is noted no further, however often it comes.
+            log.warning("login held off: %s from %s", account, place)
         return Refused(401, "that is neither the password nor a valid token")
 
     def _account(self, secret: str) -> str:
@@ -188,8 +201,9 @@ class OwnCredentials:
     def log_out(self, cookie: str) -> None:
         """End a session: its cookie is worth nothing from now on."""
         session = self._opened(cookie)
-        if session:
+        if session is not None:
             self._ended.add(session["id"])
+            log.info("logout: %s", " ".join(filter(None, map(session.get, ("kind", "token")))))
 
     def _session(self, what: dict[str, str]) -> str:
         return str(self._signer.dumps({"id": secrets.token_hex(16), **what}))

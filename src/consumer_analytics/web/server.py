@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from consumer_analytics.errors import SettingsError, UsageError
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.net import in_url, is_loopback, listen, names_of
 from consumer_analytics.settings import Settings
-from consumer_analytics.web import metrics
+from consumer_analytics.web import auth, metrics
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator
 from consumer_analytics.web.connections import LONGEST_HEAD, Bounds, bounded
@@ -133,6 +135,7 @@ def _run(
     listening = listen(host, port)
     scheme = "http" if tls is None else "https"
     say(f"{scheme}://{in_url(host)}:{listening.getsockname()[1]}")
+    _log_to_stderr()
     # What is there now stays there: looking through all of it for garbage would take 50 ms,
     # in the middle of an answer.
     gc.collect()
@@ -141,3 +144,13 @@ def _run(
         uvicorn.Server(configured(app, settings, tls=tls)).run(sockets=[listening])
     finally:
         listening.close()
+
+
+def _log_to_stderr() -> None:
+    """Write the log a line each, with its time, for whatever keeps a service's output."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)sZ %(levelname)s %(name)s: %(message)s"
+    )
+    # Who logs in and out is no warning, and wanted.
+    logging.getLogger(auth.__name__).setLevel(logging.INFO)

@@ -12,8 +12,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from consumer_analytics.net import client_network
-
 #: Seconds for which a failure counts.
 _WINDOW = 60.0
 #: Failures of an address with one account, and with all, before it has to wait.
@@ -50,12 +48,11 @@ class Throttle:
 
         Args:
             account: one of few: no text of the client's own choice.
-            address: the client's, whatever it looks like.
+            address: whom the client's address stands for, as `net.client_network` tells.
         """
-        network = client_network(address)
         now = self._clock()
         with self._lock:
-            for key in ((account, network), (None, network), (account, None)):
+            for key in ((account, address), (None, address), (account, None)):
                 self._at.setdefault(key, deque(maxlen=_SIEGE)).append(now)
                 self._at.move_to_end(key)
             # Those that failed longest ago stand first.
@@ -68,13 +65,12 @@ class Throttle:
 
     def allows(self, account: str, address: str) -> bool:
         """Tell whether somebody may try."""
-        network = client_network(address)
         with self._lock:
-            of_pair = self._count((account, network))
+            of_pair = self._count((account, address))
             besieged = self._count((account, None)) >= _SIEGE
             return (
                 of_pair < (_TRIES_UNDER_SIEGE if besieged else _TRIES)
-                and self._count((None, network)) < _TRIES_IN_ALL
+                and self._count((None, address)) < _TRIES_IN_ALL
             )
 
     def _count(self, key: _Key) -> int:
