@@ -40,8 +40,10 @@ Times are ISO 8601, in UTC. A range ends at the latest snapshot (of freshness: n
 *sampled*: each point is the last snapshot of its slice of the time, with the events since the point
 before. CSV is UTF-8 with a header; text that a spreadsheet would take for a formula begins with an
 apostrophe. What goes wrong is `{"detail": "one line"}`: 401 without valid credentials, 403 for what
-a tenant's token may not see, 404, 422 for a parameter that cannot be used, 503 where the database
-is not there, is busy, or took too long."""
+a tenant's token may not see, 404, 413 and 414 for what is
+[too large](../how-to/serve.md#what-it-bears), 422 for a parameter that cannot be used, 503 where
+the database is not there, is busy, or took too long. Why it is not stands in the server's log,
+and in no answer to others."""
 ROOT = Path(__file__).parents[1]
 
 

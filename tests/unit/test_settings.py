@@ -70,6 +70,16 @@ def test_a_value_that_can_be_used(
         ("smtp_security", "ssl", "'ssl' is none of starttls, tls, none"),
         ("timezone", "Mars/X", "'Mars/X' is not an IANA time zone such as UTC or Europe/Berlin"),
         ("schedule", "often", "'often' is neither a cron expression nor a preset (@daily)"),
+        *(
+            (
+                "trusted_proxies",
+                text,
+                f"{text.split(', ')[-1]!r} is neither an address nor a network such as 10.1.0.0/16",
+            )
+            for text in ("*", "proxy.example.com", "10.0.0.1, 10.0.0.1/8", "10.0.0.300", "::/200")
+        ),
+        ("server_connections", "3", "must be 4 or more, and is 3"),
+        ("server_timeout", "0", "must be more than 0, and is 0"),
     ],
 )
 def test_a_value_that_cannot_be_used(
@@ -127,3 +137,15 @@ def test_a_secret_shows_nowhere() -> None:
 def test_other_values_are_checked_too() -> None:
     with pytest.raises(SettingsError, match="SWEEP_DAYS: must be 1 or more, and is 0"):
         Settings().replaced({"sweep_days": 0})
+
+
+def test_a_proxy_is_known_by_either_kind_of_its_address() -> None:
+    settings = Settings(trusted_proxies=" 127.0.0.1,10.1.0.0/16 , 2001:db8::/32,")
+    assert settings.proxies == [
+        "127.0.0.1/32",
+        "::ffff:127.0.0.1/128",
+        "10.1.0.0/16",
+        "::ffff:10.1.0.0/112",
+        "2001:db8::/32",
+    ]
+    assert Settings().proxies == []

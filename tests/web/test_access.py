@@ -237,13 +237,31 @@ def test_a_browser_logs_in_and_out(door: Door, client: Client) -> None:
     assert PASSWORD not in entered.headers["set-cookie"]
     assert browser.get("/api/v1/system").status_code == 200
     stolen = browser.cookies[COOKIE]
-    assert browser.post("/logout", follow_redirects=False).status_code == 303
+    left = browser.post("/logout", follow_redirects=False)
+    assert left.status_code == 303
+    assert left.headers["clear-site-data"] == '"cache"'
     assert COOKIE not in browser.cookies
+    cookie = {"Cookie": f"{COOKIE}={stolen}"}
+    assert browser.get("/api/v1/system", headers=cookie).status_code == 401
     # What was the session's is worth nothing any more.
     again = client(door.settings)
     assert app_of(again) is not app_of(browser)
     kept = browser.get("/api/v1/system", headers={"Cookie": f"{COOKIE}={stolen}"})
     assert kept.status_code == 401
+
+
+def test_a_new_login_ends_the_session_before_it(door: Door, client: Client) -> None:
+    browser = client(door.settings)
+    log_in(browser, PASSWORD)
+    before = browser.cookies[COOKIE]
+    assert log_in(browser, "wrong").status_code == 401
+    assert browser.get("/api/v1/system").status_code == 200
+    log_in(browser, door.tenant)
+    old = {"Cookie": f"{COOKIE}={before}"}
+    other = browser.cookies[COOKIE]
+    browser.cookies.clear()
+    assert browser.get("/api/v1/system", headers=old).status_code == 401
+    assert browser.get("/consumers", headers={"Cookie": f"{COOKIE}={other}"}).status_code == 200
 
 
 def test_a_session_over_https_is_for_https_alone(door: Door) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+from tests.conftest import COMMAND, command_environment
 from tests.support import lanes
 from tests.web.browser import served
 from tests.web.conftest import Client, Operated
@@ -28,7 +30,7 @@ from tests.web.test_access import PASSWORD, TENANTS, TENANTS_OWN, filled, paths
 from consumer_analytics import errors
 from consumer_analytics.fields import Secret
 from consumer_analytics.monitoring.metrics.exposition import Exposition
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web import guard, metrics, pool, tokens
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator
@@ -235,6 +237,7 @@ def test_logins_are_in_the_log_with_who_and_where_and_no_secret(
         "login failed: password from unknown",
         "login: password from unknown",
         f"login: token {by_id['tenant']} from unknown",
+        "logout: password",
         f"login failed: token {by_id['whole']} from unknown",
         "login failed: no token from unknown",
         f"logout: token {by_id['tenant']}",
@@ -242,6 +245,41 @@ def test_logins_are_in_the_log_with_who_and_where_and_no_secret(
     for _ in range(12):
         person.post("/login", data={"password": "wrong one"})
     assert caplog.text.count("login held off: password from unknown") == 1
+
+
+def test_the_server_writes_its_log_with_times_in_utc(kept: Kept) -> None:
+    process = subprocess.Popen(
+        [str(COMMAND), "serve", "--port", "0"],
+        env=command_environment(
+            {
+                f"{PREFIX}DASHBOARD_PASSWORD_FILE": str(kept.settings.dashboard_password_file),
+                f"{PREFIX}DASHBOARD_HOSTS": "dashboard.example.com",
+                "PYTHONUNBUFFERED": "1",
+                "TZ": "Asia/Tokyo",
+            }
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        url = process.stdout.readline().split()[1]
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            assert client.post("/login", data={"password": "wrong one"}).status_code == 401
+            for host, status in (("dashboard.example.com", 200), ("rebound.example.com", 400)):
+                answer = client.get("/healthz", headers={"Host": host})
+                assert answer.status_code == status
+                assert protected(answer.headers)
+        line = process.stderr.readline()
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    when, _, rest = line.partition("Z ")
+    assert rest == "WARNING consumer_analytics.web.auth: login failed: password from 127.0.0.1\n"
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    assert abs(dt.datetime.fromisoformat(when.replace(",", ".")) - now) < dt.timedelta(minutes=5)
 
 
 # -- behind a proxy ----------------------------------------------------------------

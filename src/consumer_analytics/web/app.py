@@ -164,9 +164,11 @@ def _add_login(app: FastAPI, credentials: OwnCredentials, settings: Settings) ->
                 next=target,
                 problem=found.reason,
             )
+        name = cookie_of(request)
+        credentials.log_out(request.cookies.get(name, ""))
         response = RedirectResponse(target or "./", status_code=303)
         response.set_cookie(
-            cookie_of(request),
+            name,
             found,
             max_age=credentials.lifetime,
             path=str(request.scope.get("root_path", "")) + "/",
@@ -181,7 +183,8 @@ def _add_login(app: FastAPI, credentials: OwnCredentials, settings: Settings) ->
         _refuse_other_sites(request)
         name = cookie_of(request)
         credentials.log_out(request.cookies.get(name, ""))
-        response = RedirectResponse("login", status_code=303)
+        # What browsers keep although they were told not to; over https alone they listen.
+        response = RedirectResponse("login", 303, {"Clear-Site-Data": '"cache"'})
         response.delete_cookie(
             name,
             path=str(request.scope.get("root_path", "")) + "/",

@@ -424,6 +424,23 @@ def test_served_with_a_token_it_answers_nobody_else(database: Database, tmp_path
         assert Scraped(found.text)("scrape_success") == 1
 
 
+def test_served_without_a_token_it_answers_to_its_own_names(database: Database) -> None:
+    named = {f"{PREFIX}METRICS_HOSTS": "metrics.example.com, other.example.com"}
+    with serving(database, **named) as client:
+        for host in (
+            "127.0.0.1:1",
+            "localhost",
+            "[::1]",
+            "metrics.example.com",
+            "other.example.com",
+        ):
+            assert client.get("", headers={"Host": host}).status_code == 200, host
+        for host in ("rebound.example.com", "127.0.0.1.example.com", "a.metrics.example.com"):
+            refused = client.get("", headers={"Host": host})
+            assert refused.status_code == 400, host
+            assert "consumer_analytics_" not in refused.text
+
+
 def test_served_it_speaks_openmetrics_and_nothing_but_metrics(database: Database) -> None:
     with serving(database) as client:
         found = client.get("", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
