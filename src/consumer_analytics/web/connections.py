@@ -24,6 +24,8 @@ from consumer_analytics.web.guard import RAW_HEADERS
 LONGEST_HEAD = 32_768
 #: Of an answer that does not fit on the way, a reader has to take so many bytes in the time.
 _LEAST_TAKEN = 10_000
+#: Bytes of a body that nobody reads, before its client is hung up on.
+_LET_PASS = 262_144
 
 
 class Phase(enum.Enum):
@@ -94,6 +96,7 @@ class BoundedProtocol(H11Protocol):
     _early = b""
     _unsent = 0
     _drained = False
+    _passed = 0
 
     # -- what asyncio calls -----------------------------------------------------
 
@@ -143,6 +146,12 @@ class BoundedProtocol(H11Protocol):
             return
         super().data_received(data)
         self._look()
+        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
+            # The body of a request that was answered without it: a little of it is let pass, so
+            # that the client comes to read why.
+            self._passed += len(data)
+            if self._passed > _LET_PASS:
+                self.drop()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -198,6 +207,7 @@ class BoundedProtocol(H11Protocol):
         self.phase = phase
         self.since = self.loop.time()
         self._unsent = 0
+        self._passed = 0
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(self.bounds.seconds, self._over)
