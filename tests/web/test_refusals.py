@@ -19,6 +19,7 @@ import httpx
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from tests.conftest import COMMAND, command_environment
@@ -189,6 +190,15 @@ def test_what_nobody_foresaw_is_a_500_with_the_headers_and_in_the_log_alone(
     assert "ZeroDivisionError" in caplog.text
     # A line break in an address makes no line of the log.
     assert "/a\\r\\nb" in caplog.text
+
+
+def test_what_is_refused_before_a_route_is_answered_as_it_says() -> None:
+    async def app(*_: Any) -> None:
+        raise HTTPException(403, "not this one")
+
+    answer = TestClient(Guard(app)).get("/")
+    assert (answer.status_code, answer.text) == (403, "not this one\n")
+    assert protected(answer.headers)
 
 
 # -- credentials that cannot be read --------------------------------------------------

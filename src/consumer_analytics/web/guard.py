@@ -80,18 +80,7 @@ class Guard:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def protected(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                kept = self._keep(scope) if message["status"] < 400 else None  # noqa: PLR2004
-                headers["Cache-Control"] = kept or "no-store"
-            await send(message)
+        protected = _Protected(send, self._keep(scope))
 
         async def refuse(status: int, detail: str) -> None:
             response = self._problem(Request(scope, receive), status, detail)
@@ -105,12 +94,39 @@ class Guard:
             await self._app(scope, _bounded(receive), protected)
         except ClientDisconnect:
             return
-        except Exception:
-            if begun:
+        except Exception as error:
+            if protected.begun:
                 # Too late to say so; the server notes it, and breaks the connection off.
                 raise
+            if isinstance(error, HTTPException):
+                # Of who looks at credentials, before there is a route that would answer it.
+                await refuse(error.status_code, error.detail)
+                return
             log.exception("%r", scope["path"])
             await refuse(500, "something went wrong here; the server's log says what")
+
+
+class _Protected:
+    """Sends an answer with its headers.
+
+    Attributes:
+        begun: whether some of it is sent.
+    """
+
+    def __init__(self, send: Send, kept: str | None) -> None:
+        self._send = send
+        self._kept = kept
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            is_good = message["status"] < 400  # noqa: PLR2004  # no error of HTTP's
+            headers["Cache-Control"] = (is_good and self._kept) or "no-store"
+        await self._send(message)
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
