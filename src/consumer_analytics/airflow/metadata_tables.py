@@ -10,6 +10,10 @@ from psycopg import sql
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.sql import query
 
+#: Of its tables those that health and the dashboard read; none of them holds a secret, as its
+#: connections and variables do.
+READ = ("dag", "dag_run", "deadline", "job", "task_instance")
+
 
 @dataclass(frozen=True)
 class AirflowTables:
@@ -26,8 +30,13 @@ class AirflowTables:
     @classmethod
     def find(cls, connection: Connection) -> AirflowTables | None:
         """Return where they are; None where they are in another database."""
-        row = connection.execute(query("airflow/tables")).fetchone()
+        row = connection.execute(query("airflow/tables"), {"read": list(READ)}).fetchone()
         return None if row is None else cls(*row)
+
+    @property
+    def qualified(self) -> str:
+        """Those that are read, each with its schema, as a GRANT has them."""
+        return ", ".join(f"{self.schema}.{name}" for name in READ)
 
     def named(self, *names: str) -> dict[str, sql.Composable]:
         """Return tables by their names, for a query file that names them in braces."""

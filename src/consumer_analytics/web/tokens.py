@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -224,6 +225,7 @@ class TokensFile:
             SettingsError: a line is no token.
         """
         self._path = path
+        self._reading = threading.Lock()
         self._seen = self._stamp()
         self._problem: str | None = None
         self._tokens = {token.token_id: token for token in load(path)}
@@ -236,18 +238,22 @@ class TokensFile:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _current(self) -> dict[str, Token]:
-        stamp = self._stamp()
-        if stamp != self._seen:
-            self._seen = stamp
-            try:
-                self._tokens, self._problem = {one.token_id: one for one in load(self._path)}, None
-            except SettingsError as error:
-                # Of a change there is one line, however often somebody asks before the next.
-                self._tokens, self._problem = {}, str(error)
-                log.error("%s", error)  # noqa: TRY400  # a line for people
+        with self._reading:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._read_again()
+                self._seen = stamp
         if self._problem is not None:
             raise SettingsError(self._problem)
         return self._tokens
+
+    def _read_again(self) -> None:
+        try:
+            self._tokens, self._problem = {one.token_id: one for one in load(self._path)}, None
+        except SettingsError as error:
+            # Of a change there is one line, however often somebody asks before the next.
+            self._tokens, self._problem = {}, str(error)
+            log.error("%s", error)  # noqa: TRY400  # a line for people
 
     def find(self, token_id: str, *, now: dt.datetime | None = None) -> Token | None:
         """Return a valid token by its id.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -290,6 +292,25 @@ def test_airflows_tables_that_cannot_be_read_are_named(with_airflow: Any) -> Non
         assert f"login {login} may not read Airflow's tables" in (measure.cause or "")
     assert found.measure("watermark_lag").state == "normal"
     assert found.state == "unknown"
+
+
+def test_the_how_to_grants_what_reading_airflow_takes_and_no_secrets(with_airflow: Any) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "serve.md"
+    grants = re.findall(r"GRANT [^;`]*airflow[^;`]*TO dashboard_login;", page.read_text("utf-8"))
+    assert len(grants) == 2
+    login = with_airflow.rows("select current_user")[0][0]
+    with with_airflow.connect_admin() as connection:
+        connection.execute("alter schema airflow owner to current_user")
+        tables = "select tablename from pg_tables where schemaname = 'airflow'"
+        for (table,) in connection.execute(tables).fetchall():
+            connection.execute(f'alter table airflow."{table}" owner to current_user')
+        assert read(with_airflow, MIDNIGHT + HOUR).measure("failed_runs").state == "unknown"
+        for grant in grants:
+            connection.execute(grant.replace("dashboard_login", f'"{login}"'))
+    assert read(with_airflow, MIDNIGHT + HOUR).measure("failed_runs").state == "normal"
+    for secret in ("connection", "variable"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            with_airflow.rows(f"select * from airflow.{secret}")
 
 
 def test_without_airflows_tables_the_engines_own_record_is_taken(caught_up: Any) -> None:

@@ -7,7 +7,7 @@ select
         select bool_and(has_table_privilege(wanted.oid, 'select'))
         from pg_class as wanted
         where wanted.relnamespace = namespace.oid
-            and wanted.relname in ('dag_run', 'dag', 'job', 'deadline', 'task_instance')
+            and wanted.relname = any(%(read)s::text[])
     ) as readable
 from pg_class as class
 join pg_namespace as namespace on namespace.oid = class.relnamespace

@@ -37,7 +37,7 @@ class Airflow:
             return cls(
                 None,
                 f"login {login} may not read Airflow's tables: GRANT USAGE ON SCHEMA "
-                f"{tables.schema} and SELECT ON ALL TABLES IN SCHEMA {tables.schema} TO it",
+                f"{tables.schema} and SELECT ON {tables.qualified} TO it",
                 None,
             )
         return cls(tables, None, dag_runs.latest(connection, tables, ETL, at))
