@@ -237,6 +237,31 @@ RESTORED = [
         {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("BLOCKED")},
     ),
     Case(
+        "deleted and born again in one microsecond, and only its row tells that it was there",
+        (
+            row("c", 2),
+            together(creation("c", 5), deletion("c", 5)),
+            run(4, 5, 6),
+        ),
+        # When that first life began nothing tells.
+        {4: a(""), 5: a(""), 6: a("ACTIVE")},
+        {6: 1.0},
+    ),
+    Case(
+        "born and deleted in one microsecond, twice, of one that had been deleted before",
+        (
+            born("c", 2),
+            run(3),
+            died("c", 3.5),
+            run(4),
+            together(creation("c", 5), deletion("c", 5), creation("c", 6), deletion("c", 6)),
+            run(7),
+            deletion("c", 7.5),
+            run(8),
+        ),
+        {3: a("ACTIVE"), 4: a(""), 7: a(""), 8: a("")},
+    ),
+    Case(
         "born and deleted in one microsecond",
         (together(creation("c", 4), deletion("c", 4)), run(4, 5)),
         {4: a(""), 5: a("")},

@@ -108,24 +108,43 @@ markers as materialized (
     where rows_now.at >= last_end.at
 ),
 
--- Where no life was open before a microsecond, its creation comes first in it.
+-- Both in one microsecond leave things as they were before it.
+moments as materialized (
+    select
+        *,
+        count(*) filter (where begins_too <> ends_too) over (partition by customer_id order by at) as place
+    from (
+        select customer_id, at, bool_or(begins) as begins_too, bool_or(not begins) as ends_too
+        from markers
+        group by customer_id, at
+    ) as kinds
+),
+
+-- Where no life was open before a microsecond, its creation comes first in it. Before anything
+-- began or ended, any sign of the customer tells that one was.
 ordered as materialized (
     select
         marker.*,
-        case when moment.opens_first then not begins else begins end as place
+        case
+            when moment.begins_too and moment.ends_too and not coalesce(
+                last.begins_too,
+                exists (
+                    select from {customer_events} as event
+                    where event.customer_id = marker.customer_id and event.created_at < marker.at
+                ) or exists (
+                    select from rows_now
+                    where rows_now.customer_id = marker.customer_id and rows_now.at < marker.at
+                )
+            ) then not marker.begins
+            else marker.begins
+        end as place
     from markers as marker
-    join (
-        select
-            customer_id,
-            at,
-            lag(not begins) over (partition by customer_id order by at) is not false
-            and begins_too and ends_too as opens_first
-        from (
-            select customer_id, at, bool_or(begins) as begins_too, bool_or(not begins) as ends_too, bool_or(begins) as begins
-            from markers
-            group by customer_id, at
-        ) as moments
-    ) as moment using (customer_id, at)
+    join moments as moment using (customer_id, at)
+    left join moments as last
+        on last.customer_id = moment.customer_id
+            and last.place = moment.place
+            and last.place > 0
+            and last.begins_too <> last.ends_too
 ),
 
 placed as materialized (
