@@ -8,9 +8,10 @@ from psycopg import sql
 
 from consumer_analytics.backfill import columns
 from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.etl import lives
 from consumer_analytics.etl.customers import count_customers, instants_of, lives_before
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.plan import Plan, TimeRange
 from consumer_analytics.etl.shape import pivot, shape_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -31,6 +32,10 @@ def count(
         The statuses, each with a column; None where there are too many, or one
         that nobody thought of: then `backfill_customers` has a row for each.
     """
+    if state.processed_through < bounds[1]:
+        # No run has taken in yet what ended before the first instant.
+        ended = [TimeRange(state.processed_through, bounds[1])]
+        lives.remember(connection, settings, ended, looking_back=True)
     shape = shape_of((), columns.statuses(connection, settings))
     if not shape.rest:
         values = instants_of(bounds)

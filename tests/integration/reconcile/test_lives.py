@@ -717,3 +717,14 @@ def test_payloads_that_cannot_be_read_are_counted(ground: Ground, captured: bool
         ).fetchall()
         assert 1 not in first[0].values(), case.name
         assert 1 in second[0].values(), case.name
+
+
+def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Ground) -> None:
+    """Also where no run has taken them in."""
+    ground.clear()
+    ground.consumer(CONSUMERS["A"], day(1))
+    for step in (row("c", 2), creation("c", 2), deletion("c", 3), creation("c", 4), backfill(5, 7)):
+        step(ground)
+    for number, mean in ((6, 2.0), (7, 3.0)):
+        of_a = oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])]
+        assert of_a["avg_customer_lifetime_days"] == mean
