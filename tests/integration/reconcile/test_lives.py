@@ -728,3 +728,56 @@ def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Grou
     for number, mean in ((6, 2.0), (7, 3.0)):
         of_a = oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])]
         assert of_a["avg_customer_lifetime_days"] == mean
+
+
+#: What leaves A without any customer's row, and something tells why: nobody is counted twice.
+TOLD_WHY = {
+    "moved, and only the row tells": (
+        (row("c", 2), run(3), moved("c", "B"), run(5)),
+        {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}},
+    ),
+    "moved to nobody": ((born("c", 2), run(3), moved("c", None), run(5)), {3: {}, 5: {}}),
+    "moved, then deleted under the other": (
+        (born("c", 2), run(3), moved("c", "B"), run(5), died("c", 6, of="B"), run(7)),
+        {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}, 7: {}},
+    ),
+    "its deletion comes late": (
+        (born("c", 2), run(3, 5), died("c", 4), run(6)),
+        {3: a("ACTIVE"), 5: {}, 6: {}},
+    ),
+}
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
+@pytest.mark.parametrize("story", lanes.first(2, TOLD_WHY))
+def test_a_past_follows_what_is_told_also_where_no_row_is_left(
+    ground: Ground, story: str, captured: bool
+) -> None:
+    steps, right = TOLD_WHY[story]
+    ground.clear()
+    ground.capture(captured)
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    for step in steps:
+        step(ground)
+    if not captured:
+        # What the sweep changes the audit has found.
+        assert not ground.audit().clean
+        ground.sweep(day(1).date())
+    assert told(ground.app, right) == {
+        number: {name: of.get(name, "").split() for name in CONSUMERS}
+        for number, of in right.items()
+    }
+    assert ground.audit().clean
+
+
+def test_a_late_customer_of_another_is_not_one_that_moved(ground: Ground) -> None:
+    """Its creation event tells whose it is."""
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    for step in (born("c", 2), born("d", 2, of="B"), run(3, 5), gone("c"), born("e", 2, of="B")):
+        step(ground)
+    ground.sweep(day(1).date())
+    assert told(ground.app, [3]) == {3: {"A": ["ACTIVE"], "B": ["ACTIVE", "ACTIVE"]}}
+    assert ground.audit().clean

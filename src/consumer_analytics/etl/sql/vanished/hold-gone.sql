@@ -1,7 +1,23 @@
 -- Consumers of whom no customer's row is left, and no event tells why: what was reported of them
 -- stays. Answers at which instants there is one.
 with fewer as materialized (
-    select new.consumer_id, new.snapshot_timestamp, old.metrics_json as reported
+    select
+        new.consumer_id,
+        new.snapshot_timestamp,
+        old.metrics_json as reported,
+        (old.metrics_json ->> 'total_customers')::numeric
+        - (new.metrics_json ->> 'total_customers')::numeric
+        -- Events tell of so many: deletions that have come since, creations that were corrected.
+        - greatest(
+            coalesce((new.metrics_json #>> '{{events_by_type,customer_deletion}}')::numeric, 0)
+            - coalesce((old.metrics_json #>> '{{events_by_type,customer_deletion}}')::numeric, 0),
+            0
+        )
+        - greatest(
+            coalesce((old.metrics_json #>> '{{events_by_type,customer_creation}}')::numeric, 0)
+            - coalesce((new.metrics_json #>> '{{events_by_type,customer_creation}}')::numeric, 0),
+            0
+        ) as missed
     from rendered_snapshots as new
     join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
     where jsonb_typeof(old.metrics_json -> 'total_customers') = 'number'
@@ -18,6 +34,73 @@ without as materialized (
     )
 ),
 
+-- Who has more customers than were reported, where one has none left: they may have moved there.
+more as materialized (
+    select
+        new.snapshot_timestamp,
+        new.consumer_id,
+        case
+            when new.consumer_id is null
+                then coalesce((new.metrics_json ->> 'unattributed_customers')::numeric, 0)
+                - coalesce((old.metrics_json ->> 'unattributed_customers')::numeric, 0)
+            else (new.metrics_json ->> 'total_customers')::numeric
+                - coalesce((old.metrics_json ->> 'total_customers')::numeric, 0)
+        end as n
+    from (
+        select distinct snapshot_timestamp
+        from fewer
+        where missed > 0 and consumer_id in (select consumer_id from without)
+    ) as instants
+    join rendered_snapshots as new using (snapshot_timestamp)
+    left join public.consumer_analytics as old
+        on old.snapshot_timestamp = new.snapshot_timestamp
+            and old.consumer_id is not distinct from new.consumer_id
+),
+
+-- One that is theirs by its creation event has come late, and from nobody.
+arrived as materialized (
+    select owned.consumer_id, owned.since, owned.until
+    from (
+        select customer_id, consumer_id, created_at::timestamptz as since, 'infinity'::timestamptz as until
+        from {customers}
+        where created_at is not null
+        union all
+        select customer_id, consumer_id, created_at, deleted_at
+        from consumer_analytics_internal.deleted_customers
+    ) as owned
+    where coalesce(owned.consumer_id, '00000000-0000-0000-0000-000000000000') in (
+        select coalesce(consumer_id, '00000000-0000-0000-0000-000000000000')
+        from more
+        where n > 0
+    )
+    and not exists (
+        select
+        from {customer_events} as creation
+        where creation.customer_id = owned.customer_id
+            and creation.event_type::text = 'customer_creation'
+            and creation.consumer_id is not distinct from owned.consumer_id
+    )
+),
+
+moved as (
+    select snapshot_timestamp, sum(least(n, arrivals)) as n
+    from (
+        select
+            more.snapshot_timestamp,
+            more.n,
+            (
+                select count(*)
+                from arrived
+                where arrived.consumer_id is not distinct from more.consumer_id
+                    and (arrived.since < more.snapshot_timestamp or arrived.since is null)
+                    and arrived.until >= more.snapshot_timestamp
+            ) as arrivals
+        from more
+        where n > 0
+    ) as each_of_them
+    group by snapshot_timestamp
+),
+
 held as (
     update rendered_snapshots as new
     set metrics_json = new.metrics_json || jsonb_build_object(
@@ -31,7 +114,9 @@ held as (
         )
     )
     from fewer
+    left join moved on moved.snapshot_timestamp = fewer.snapshot_timestamp
     where fewer.consumer_id in (select consumer_id from without)
+        and fewer.missed > coalesce(moved.n, 0)
         and new.consumer_id = fewer.consumer_id
         and new.snapshot_timestamp = fewer.snapshot_timestamp
     returning new.snapshot_timestamp

@@ -226,7 +226,7 @@ counted as materialized (
         coalesce(events.by_type, '{{}}') as by_type,
         case
             when one.is_frozen and one.at < frozen.until then true
-            -- None of its rows is left, and no event tells why.
+            -- None of its rows is left, and perhaps no event tells why.
             else present.consumer_id is null
         end as may_be_held,
         one.is_frozen and one.at < frozen.until as is_frozen
@@ -255,7 +255,17 @@ reported as materialized (
         case
             when jsonb_typeof(metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
                 then (metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric
-        end as new_events
+        end as new_events,
+        case
+            when jsonb_typeof(metrics_json #> '{{events_by_type,customer_deletion}}') = 'number'
+                then (metrics_json #> '{{events_by_type,customer_deletion}}')::numeric
+            else 0
+        end as deletions,
+        case
+            when jsonb_typeof(metrics_json #> '{{events_by_type,customer_creation}}') = 'number'
+                then (metrics_json #> '{{events_by_type,customer_creation}}')::numeric
+            else 0
+        end as creations
     from counted
     left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
     join public.consumer_analytics as kept
@@ -278,6 +288,69 @@ reported as materialized (
     where counted.may_be_held or counted.undated > 0 or cut.scope is not null
     -- A row may be there twice.
     order by counted.consumer_id, counted.at, kept.analytics_id
+),
+
+-- Where none of a consumer's rows is left: how many of the customers reported no event tells of.
+-- Deletions that have come since do, and creations that were corrected.
+missed as materialized (
+    select
+        consumer_id,
+        at,
+        reported.total - counted.customers
+        - greatest(coalesce((counted.by_type -> 'customer_deletion')::numeric, 0) - reported.deletions, 0)
+        - greatest(reported.creations - coalesce((counted.by_type -> 'customer_creation')::numeric, 0), 0) as n
+    from counted
+    join reported using (consumer_id, at)
+    where counted.may_be_held and not counted.is_frozen and reported.total > counted.customers
+),
+
+-- They may be with another one that has more than was reported, and no creation for them.
+moved as materialized (
+    select more.at, sum(least(more.n, arrivals.n)) as n
+    from (
+        select
+            counted.at,
+            counted.consumer_id,
+            counted.customers - case
+                when jsonb_typeof(kept.metrics_json -> 'total_customers') = 'number'
+                    then (kept.metrics_json -> 'total_customers')::numeric
+                else 0
+            end as n
+        from counted
+        left join public.consumer_analytics as kept
+            on kept.snapshot_timestamp = counted.at and kept.consumer_id = counted.consumer_id
+        where not counted.is_frozen and counted.at in (select at from missed where n > 0)
+        union all
+        select
+            asked.at,
+            null,
+            coalesce(customers.total, 0) - case
+                when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
+                    then (kept.metrics_json -> 'unattributed_customers')::numeric
+                else 0
+            end
+        from (select distinct at from missed where n > 0) as asked
+        left join customers on customers.at = asked.at and customers.consumer_id is null
+        left join public.consumer_analytics as kept
+            on kept.snapshot_timestamp = asked.at and kept.consumer_id is null
+    ) as more
+    cross join lateral (
+        select count(*) as n
+        from audit_lives as life
+        where more.n > 0
+            and life.consumer_id is not distinct from more.consumer_id
+            and (life.born < more.at or life.born is null)
+            and life.ended >= more.at
+            and not exists (
+                select
+                from audit_marks as mark
+                where mark.customer_id = life.customer_id
+                    and mark.kind = 'creation'
+                    and mark.consumer_id is not distinct from life.consumer_id
+            )
+    ) as arrivals
+    where more.n > 0
+    group by more.at
 ),
 
 rows as materialized (
@@ -315,12 +388,13 @@ rows as materialized (
     from counted
     join instants using (at)
     left join reported using (consumer_id, at)
+    left join missed using (consumer_id, at)
+    left join moved using (at)
     cross join lateral (
         select
             case
                 when counted.is_frozen then true
-                when counted.may_be_held then coalesce(reported.total > counted.customers, false)
-                else false
+                else coalesce(missed.n > coalesce(moved.n, 0), false)
             end as is_held
     ) as judged
     left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
