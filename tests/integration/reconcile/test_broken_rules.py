@@ -87,15 +87,15 @@ RULES: dict[str, list[tuple[str, str, str]]] = {
     "a later creation tells the time before it": [
         (
             LIVES,
-            "where creations.customer_id not in (select customer_id from told_earlier)",
+            "where (customer_id, at) not in (select customer_id, at from told_earlier)",
             "where false",
         ),
     ],
     "but where a change does": [
         (
             LIVES,
-            "(select from later where later.customer_id = first_of_life.customer_id)",
-            "(select where false)",
+            "where later.customer_id = first_of_life.customer_id",
+            "where false",
         ),
     ],
     "what cannot be read undoes nothing": [(LIVES, " and old_status is not null", "")],

@@ -535,6 +535,15 @@ STATUS = [
         {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")},
     ),
     Case(
+        "a creation event later than the birth, of a customer that had lived before",
+        (
+            together(creation("c", 1.5), deletion("c", 2)),
+            together(row("c", 3), creation("c", 5.5, "PENDING")),
+            run(4, 5, 6),
+        ),
+        {4: a("PENDING"), 5: a("PENDING"), 6: a("ACTIVE")},
+    ),
+    Case(
         "a deletion without a status, of a customer that never changed: its creation tells it",
         (born("c", 2), run(3), together(gone("c"), event("c", DELETION, 6, [1])), run(7)),
         {3: a("ACTIVE"), 7: a("")},

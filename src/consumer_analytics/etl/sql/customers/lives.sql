@@ -122,7 +122,7 @@ steps as (
 
 -- Creation events since the first instant that came later than a birth they belong to.
 creations as materialized (
-    select customer_id, at, status
+    select customer_id, at, status, life_until
     from (
         select distinct on (customer_id, life_until)
             event.customer_id,
@@ -149,18 +149,31 @@ creations as materialized (
         and status is not null
         and width_bucket(at, %(bounds)s::timestamptz[])
         > greatest(width_bucket(birth, %(bounds)s::timestamptz[]), 1)
-        and not exists (select from later where later.customer_id = first_of_life.customer_id)
+        and not exists (
+            select from later
+            where later.customer_id = first_of_life.customer_id
+                and later.life_until is not distinct from first_of_life.life_until
+        )
 ),
 
 -- They tell the time from the birth on where no other event of that life does.
 told_earlier as materialized (
-    select distinct customer_id
-    from {customer_events}
-    where created_at < %(first)s::timestamptz
-        and customer_id in (select customer_id from creations)
+    select distinct creations.customer_id, creations.at
+    from creations
+    join {customer_events} as event using (customer_id)
+    where event.created_at < %(first)s::timestamptz
         and (
-            event_type::text = 'customer_creation'
-            or (event_type::text = 'customer_status_change' and payload_json ->> 'old_status' is not null)
+            event.event_type::text = 'customer_creation'
+            or (event.event_type::text = 'customer_status_change' and event.payload_json ->> 'old_status' is not null)
+        )
+        and not exists (
+            select from consumer_analytics_internal.deleted_customers as before
+            where before.customer_id = creations.customer_id
+                and before.deleted_at < creations.at
+                and (
+                    before.deleted_at > event.created_at
+                    or (before.deleted_at = event.created_at and event.event_type::text <> 'customer_creation')
+                )
         )
 ),
 
@@ -168,10 +181,9 @@ all_steps as (
     select customer_id, at, status, life_until, previous_at
     from steps
     union all
-    select creations.customer_id, creations.at, creations.status, ended.deleted_at, null
+    select customer_id, at, status, life_until, null
     from creations
-    left join ended on ended.customer_id = creations.customer_id and creations.at <= ended.deleted_at
-    where creations.customer_id not in (select customer_id from told_earlier)
+    where (customer_id, at) not in (select customer_id, at from told_earlier)
 ),
 
 -- Customers who are here today, but had another status then: from one slot until
