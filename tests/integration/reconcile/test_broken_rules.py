@@ -82,8 +82,15 @@ RULES: dict[str, list[tuple[str, str, str]]] = {
     "in the last stretch the deletion's status": [
         (REMEMBER, "coalesce(last_words.status, case", "coalesce(null, case"),
     ],
-    "else the last new status": [(REMEMBER, "end, new_status, created_as)", "end, created_as)")],
-    "else the creation's": [(REMEMBER, "end, new_status, created_as)", "end, new_status)")],
+    "else the last new status": [
+        (REMEMBER, "end, led_to.status, new_status, created_as)", "end, created_as)")
+    ],
+    "of several in one microsecond where they have led to": [
+        (REMEMBER, "end, led_to.status, new_status", "end, new_status")
+    ],
+    "else the creation's": [
+        (REMEMBER, "led_to.status, new_status, created_as)", "led_to.status, new_status)")
+    ],
     "a later creation tells the time before it": [
         (
             LIVES,
@@ -198,6 +205,10 @@ def live(app: Application, advance: Callable[[float], None]) -> None:
     app.created("last new", 2.5)
     app.changed("last new", 3.2, "NEW", "OLD")
     app.deleted("last new", 5.5)
+    app.created("led to", 2.5)
+    app.changed("led to", 3.2, "MID", "OLD")
+    app.changed("led to", 3.2, "NEW", "MID")
+    app.deleted("led to", 5.5)
     app.created("as created", 2.5)
     app.deleted("as created", 5.5)
     app.created("whose", 2.5, consumer=B)

@@ -535,6 +535,18 @@ STATUS = [
         {3: a("ACTIVE"), 5: a("BLOCKED"), 7: a("")},
     ),
     Case(
+        "a deletion without a status, after two changes in one microsecond: where both have led",
+        (
+            born("c", 2),
+            run(3),
+            together(change("c", 4, "BLOCKED", "CLOSED"), change("c", 4, "ACTIVE", "BLOCKED")),
+            event("c", CHANGE, 4.5, {"new_status": "PENDING"}),
+            together(gone("c"), event("c", DELETION, 6, {})),
+            run(5, 7),
+        ),
+        {3: a("ACTIVE"), 5: a("CLOSED"), 7: a("")},
+    ),
+    Case(
         "a creation event later than the birth, of a customer that had lived before",
         (
             together(creation("c", 1.5), deletion("c", 2)),

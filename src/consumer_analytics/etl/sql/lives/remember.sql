@@ -256,6 +256,30 @@ last_words as materialized (
     group by customer_id, life
 ),
 
+-- Where the deletion does not say it: where several changes of the last microsecond led to, in the
+-- order of what they say.
+led_to as (
+    select distinct on (customer_id, life) customer_id, life, status
+    from (
+        select customer_id, life, side.status, min(event_id::text) filter (where more = 1) as event_id
+        from (
+            select said.*, max(said.at) over (partition by said.customer_id, said.life) as last_at
+            from last_words
+            join said using (customer_id, life)
+            where last_words.status is null
+                and said.event_type = 'customer_status_change'
+                and said.old_status is not null
+                and said.new_status is not null
+                and (said.previous_end is null or said.at > said.previous_end)
+        ) as changes
+        cross join lateral (values (new_status, 1), (old_status, -1)) as side (status, more)
+        where at = last_at
+        group by customer_id, life, side.status
+        having sum(more) > 0
+    ) as ends
+    order by customer_id, life, event_id
+),
+
 -- Other events are looked at only where no lifecycle event tells enough.
 others as materialized (
     select
@@ -299,12 +323,14 @@ true_now as materialized (
             else 'nothing'
         end as consumer_from,
         -- What a row said counts where no event tells of the end: whether capture is on changes nothing.
-        coalesce(last_words.status, case when ended_by = 'row' then row_status end, new_status, created_as) as status,
+        coalesce(last_words.status, case when ended_by = 'row' then row_status end, led_to.status, new_status, created_as)
+        as status,
         row_status,
         next_began_at as reborn_at,
         case next_began_by when 'creation' then 'creation' when 'row' then 'row' end as reborn_from
     from over
     left join last_words using (customer_id, life)
+    left join led_to using (customer_id, life)
     left join others using (customer_id, life)
     cross join lateral (
         select

@@ -14,17 +14,28 @@ with lives as materialized (
         life.creation_status,
         coalesce(life.status, last.new_status, life.creation_status, '') as last_status
     from audit_lives as life
+    -- Of several in one microsecond the one that none of them leads on from.
     left join lateral (
         select mark.new_status
         from audit_marks as mark
+        cross join lateral (
+            select count(*) filter (where beside.new_status = mark.new_status)
+                > count(*) filter (where beside.old_status = mark.new_status) as is_end
+            from audit_marks as beside
+            where beside.customer_id = mark.customer_id
+                and beside.at = mark.at
+                and beside.kind = 'change'
+                and beside.old_status is not null
+        ) as chain
         where life.status is null
             and mark.customer_id = life.customer_id
             and mark.kind = 'change'
+            and mark.old_status is not null
             and mark.new_status is not null
             and mark.at > life.previous_end
             and mark.at >= life.opened_at
             and mark.at <= life.ended
-        order by mark.at desc, mark.event_id desc
+        order by mark.at desc, is_end desc, case when is_end then mark.event_id end, mark.event_id desc
         limit 1
     ) as last on true
     where coalesce(life.born, '-infinity') < life.ended
