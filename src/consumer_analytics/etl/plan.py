@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.sql import query
 
@@ -205,16 +205,20 @@ def joined(stretches: Iterable[tuple[_Time, _Time]]) -> list[tuple[_Time, _Time]
 
 
 def within(ranges: Iterable[TimeRange], column: str = "created_at") -> sql.Composed:
-    """Compose the condition that a column lies in one of some ranges, of which there are any."""
+    """Compose the condition that a column lies in one of some ranges, of which there are any.
+
+    A range that ends at `INFINITY` has no end: what lies there is in it.
+    """
     name = sql.Identifier(column)
-    return sql.SQL("({})").format(
-        sql.SQL(" or ").join(
-            sql.SQL("({} >= {}::timestamptz and {} < {}::timestamptz)").format(
-                name, sql.Literal(one.lower), name, sql.Literal(one.upper)
-            )
-            for one in ranges
-        )
-    )
+
+    def one_of(one: TimeRange) -> sql.Composed:
+        begins = sql.SQL("{} >= {}::timestamptz").format(name, sql.Literal(one.lower))
+        if one.upper == INFINITY:
+            return begins
+        ends = sql.SQL("{} < {}::timestamptz").format(name, sql.Literal(one.upper))
+        return sql.SQL("({} and {})").format(begins, ends)
+
+    return sql.SQL("({})").format(sql.SQL(" or ").join(map(one_of, ranges)))
 
 
 def merged(days: list[tuple[dt.date, dt.date]]) -> list[tuple[dt.date, dt.date]]:

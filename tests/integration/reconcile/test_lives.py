@@ -802,3 +802,21 @@ def test_a_late_customer_of_another_is_not_one_that_moved(ground: Ground) -> Non
     ground.sweep(day(1).date())
     assert told(ground.app, [3]) == {3: {"A": ["ACTIVE"], "B": ["ACTIVE", "ACTIVE"]}}
     assert ground.audit().clean
+
+
+@pytest.mark.parametrize("when", ["infinity", "2200-01-01"])
+def test_what_is_yet_to_happen_tells_what_was_before_it(ground: Ground, when: str) -> None:
+    """Infinity is a future like any."""
+    ground.clear()
+    ground.consumer(CONSUMERS["A"], day(1))
+    row("c", 2)(ground)
+    creation("d", 2)(ground)
+    of_a: dict[str, Any] = {"consumer": CONSUMERS["A"]}
+    ground.event(CHANGE, when, customer=identity("c"), payload={"old_status": "NEW"}, **of_a)
+    ground.event(DELETION, when, customer=identity("d"), payload={"status": "OLD"}, **of_a)
+    for look in (run(3, 5), backfill(3, 4)):
+        look(ground)
+        for at in ground.reported():
+            stored = oracle.stored(ground.app, at)[str(CONSUMERS["A"])]
+            assert stored["customers_by_status"] == {"NEW": 1, "OLD": 1}
+        assert ground.audit().clean

@@ -18,7 +18,7 @@ with told as materialized (
     from {customer_events} as event
     where event.customer_id in (select customer_id from pg_temp.concerned_customers)
         and event.event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and event.created_at < 'infinity'
+        and event.created_at is not null
 ),
 
 rows_now as materialized (
