@@ -117,6 +117,9 @@ class BadRows:
             life and not of whose.
         unreadable_lifecycle_events: events read by the run whose payload does not say what
             they are to tell.
+        second_deletions: deletions read by the run of customers whose life had ended.
+        deletions_of_customers_present: deletions read by the run of customers whose row is
+            there, with no creation after them.
         unknown_consumers: who is mentioned and not registered.
         unattributed_customers: customers without a consumer.
         future_customers: customers whose creation lies in the future.
@@ -131,6 +134,8 @@ class BadRows:
     undated_consumers: int = 0
     lifecycle_events_without_customer: int = 0
     unreadable_lifecycle_events: int = 0
+    second_deletions: int = 0
+    deletions_of_customers_present: int = 0
     unknown_consumers: tuple[str, ...] = ()
     unattributed_customers: int = 0
     future_customers: int = 0

@@ -383,6 +383,34 @@ def test_lifecycle_events_that_cannot_be_read_are_passed_over_and_told(
     assert found["source-lifecycle"]["verdict"] == "ok"
 
 
+def test_deletions_that_end_no_life_are_told(database: Any, cli: Any) -> None:
+    present, gone = uuid.UUID(int=1), uuid.UUID(int=2)
+    database.execute(
+        "insert into customers (customer_id, status, created_at) values (%s, 'NEW', '2025-01-01')",
+        [present],
+    )
+    for customer, kind, day in [
+        (present, "customer_deletion", 3),
+        (gone, "customer_creation", 2),
+        (gone, "customer_deletion", 3),
+        # In the same microsecond, and later.
+        (gone, "customer_deletion", 3),
+        (gone, "customer_deletion", 4),
+        (gone, "customer_creation", 5),
+        (gone, "customer_deletion", 6),
+    ]:
+        database.execute(
+            "insert into customer_events (event_id, customer_id, event_type, payload_json, "
+            "created_at) values (gen_random_uuid(), %s, %s, '{}', %s)",
+            [customer, kind, dt.datetime(2025, 1, day, tzinfo=dt.UTC)],
+        )
+    told = cli("run", "--as-of", "2025-01-10", "--json").json["bad_rows"]
+    assert told["second_deletions"] == 2
+    assert told["deletions_of_customers_present"] == 1
+    told = cli("run", "--as-of", "2025-01-11", "--json").json["bad_rows"]
+    assert not {"second_deletions", "deletions_of_customers_present"} & set(told)
+
+
 def test_row_level_security_on_a_source_is_an_error_and_no_silent_undercount(
     database: Any, cli: Any
 ) -> None:
