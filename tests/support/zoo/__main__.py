@@ -28,7 +28,10 @@ wrong: list[int] = []
 servers = Servers()
 try:
     with opened(servers.get("main")) as ground:
-        while time.monotonic() < until and not (wrong and arguments.stop):
+        # At least one, however little time there is.
+        while seed == arguments.seed or (
+            time.monotonic() < until and not (wrong and arguments.stop)
+        ):
             kinds = PRESETS[arguments.kinds]
             script = script_of(kinds, seed, arguments.steps)
             try:
