@@ -87,6 +87,8 @@ def test_numbers() -> None:
     assert [formatting.count(value) for value in (None, 0, 1200, 1_234_567.4)] == [
         "-", "0", "1,200", "1,234,567",
     ]  # fmt: skip
+    # What somebody wrote into a snapshot, as an audit shows it.
+    assert formatting.count(10**5000) == "1.000E+5000"
     assert [formatting.signed(value) for value in (None, 0, 1200, -3)] == [
         "-",
         "±0",
