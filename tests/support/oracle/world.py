@@ -160,19 +160,15 @@ class World:
         """Return what counts, where all days from one on are looked at now."""
         held = {_counted(one): one for one in sources.events if one.at < self.processed}
         answer = Judgement(dict(self.judged.counted), dict(self.judged.vanished))
-        days = {
-            midnight(int(key[3]))
-            for key in {*held, *self.judged.counted}
-            if key[3] >= since and key[3] > BEFORE_ALL
-        }
+        days = {_day_of(key[3]) for key in {*held, *self.judged.counted} if key[3] >= since}
         for day in sorted(days):
             self._judge_day(day, held, answer)
         return answer
 
     def _judge_day(self, day: Moment, held: dict[_Counted, Event], answer: Judgement) -> None:
-        of_day = {key: one for key, one in held.items() if day <= key[3] < day + DAY}
-        counted = {key for key in answer.counted if day <= key[3] < day + DAY}
-        noted = {key for key in answer.vanished if day <= key[3] < day + DAY}
+        of_day = {key: one for key, one in held.items() if _day_of(key[3]) == day}
+        counted = {key for key in answer.counted if _day_of(key[3]) == day}
+        noted = {key for key in answer.vanished if _day_of(key[3]) == day}
         gone = counted - noted - set(of_day)
         corrected = gone & self.changed
         gone -= corrected
@@ -218,6 +214,8 @@ class World:
         )
 
     def _stretch(self, at: Moment) -> tuple[Moment, Moment]:
+        if at == BEFORE_ALL:
+            return at, at
         day = midnight(int(at))
         bounds = {day, day + DAY, *(moment(one) for one in self.reported)}
         return (
@@ -284,6 +282,11 @@ class World:
 
 def _counted(event: Event) -> _Counted:
     return event.event_id, event.consumer, named_type(event.kind), event.at
+
+
+def _day_of(at: Moment) -> Moment:
+    """Return the start of an instant's UTC day; what lies before everything is a day of its own."""
+    return at if at == BEFORE_ALL else midnight(int(at))
 
 
 def _cell(key: _Counted) -> tuple[uuid.UUID | None, str]:
