@@ -618,6 +618,36 @@ def test_an_ordinary_run_reads_no_more_than_the_oldest_row(database: Any) -> Non
     assert before[0][2] == on(1, 2)
 
 
+def test_a_life_without_a_consumer_outlives_its_deletion(database: Any) -> None:
+    """Snapshots tell of such events without their types: the day of one that vanished is sure."""
+    for kind, at in (("customer_creation", on(1, 9)), ("customer_deletion", on(2, 5))):
+        database.execute(
+            "insert into customer_events (event_id, customer_id, event_type, created_at) "
+            "values (gen_random_uuid(), '00000000-0000-0000-0000-00000000000c', %s, %s)",
+            [kind, at],
+        )
+    put(database, "login", on(2, 1), 4, consumer=None)
+    put(database, "login", on(2, 10), consumer=None)
+
+    def there() -> list[Any]:
+        return [
+            n
+            for (n,) in database.rows(
+                "select metrics_json -> 'unattributed_customers' from consumer_analytics "
+                "where consumer_id is null order by snapshot_timestamp"
+            )
+        ]
+
+    for hour in (0, 3, 4, 12, 24):
+        go(database, on(2, hour))
+    assert there() == [1, 1, 1, 0, 0]
+    database.execute("delete from customer_events where created_at < %s", [on(3)])
+    swept(database, since=on(1).date())
+    go(database, on(4))
+    assert there() == [1, 1, 1, 0, 0, 0]
+    clean(database)
+
+
 # -- customers whose rows are all gone, with no event that tells why ----------------
 
 

@@ -41,10 +41,14 @@ known as materialized (
         exists (
             select from consumer_analytics_internal.vanished_events as vanished
             where vanished.event_type = 'customer_deletion'
-                and vanished.since <= known.deleted_at
-                and vanished.until > known.deleted_at
-                -- A stretch lies in one day: few are looked at.
+                -- A stretch lies in one day: few are looked at. Of events without a consumer the day
+                -- alone is sure: the types share what was reported within it.
+                and vanished.until > date_trunc('day', known.deleted_at)
                 and vanished.until <= date_trunc('day', known.deleted_at) + interval '1 day'
+                and (
+                    vanished.consumer_id is null
+                    or (vanished.since <= known.deleted_at and vanished.until > known.deleted_at)
+                )
         ) as is_vanished
     from consumer_analytics_internal.deleted_customers as known
     where known.customer_id in (select customer_id from pg_temp.concerned_customers)

@@ -16,8 +16,14 @@ where (
             select
             from consumer_analytics_internal.vanished_events as vanished
             where vanished.event_type = 'customer_deletion'
-                and vanished.since <= remembered.deleted_at
-                and vanished.until > remembered.deleted_at
+                and (
+                    (vanished.since <= remembered.deleted_at and vanished.until > remembered.deleted_at)
+                    -- Where in its day one without a consumer lay, no snapshot has told.
+                    or (
+                        vanished.consumer_id is null
+                        and date_trunc('day', vanished.since) = date_trunc('day', remembered.deleted_at)
+                    )
+                )
         )
     )
 )
