@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,12 +53,13 @@ def apply(
     reason: str,
     seconds: dict[str, float],
     *,
-    accepts_gone: bool = False,
+    accepts_gone: Sequence[str] | None = (),
 ) -> Written:
     """Fold what was extracted for a plan and write the plan's snapshots.
 
-    Within the caller's transaction, under the job's lock. `accepts_gone` takes it that customers
-    were never there whose rows are all gone, with no event that tells why.
+    Within the caller's transaction, under the job's lock. `accepts_gone` are consumers whose
+    customers were never there where their rows are all gone, with no event that tells why; None:
+    whoever it is.
     """
     with timed(seconds, "fold"):
         corrections = _fold(connection, settings, extracts, plan, reason)
@@ -121,7 +122,7 @@ def _write_snapshots(
     reason: str,
     snapshots: tuple[sql.Composable, dict[str, Any]],
     *,
-    accepts_gone: bool,
+    accepts_gone: Sequence[str] | None,
 ) -> Written:
     """Insert a plan's snapshots; where some are there, restate those that say something else."""
 
@@ -147,8 +148,7 @@ def _write_snapshots(
     if concerned:
         refused = vanished.freeze(connection, settings, plan.snapshots)
         there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
-    if not accepts_gone:
-        vanished.hold_gone(connection, settings)
+    vanished.hold_gone(connection, settings, accepts_gone)
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     restated += connection.execute(

@@ -6,7 +6,7 @@ Through the same write as a run's own, some instants at a time, under the job's 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
@@ -31,7 +31,7 @@ def restate(
     reason: str,
     notify: Callable[[str], None] = lambda _: None,
     *,
-    accepts_gone: bool = False,
+    accepts_gone: Sequence[str] | None = (),
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
@@ -129,9 +129,9 @@ def _restate_chunk(
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
     *,
-    accepts_gone: bool = False,
+    accepts_gone: Sequence[str] | None = (),
 ) -> int:
-    accept = {"accepts_gone": accepts_gone}
+    accept: dict[str, Any] = {"accepts_gone": accepts_gone}
     restated = restate_window(connection, settings, state, chunk, reason, **accept)
     apart = connection.execute(
         query("etl/restate/windows-apart"), {"snapshots": [at for at, _ in chunk]}
@@ -148,7 +148,7 @@ def restate_window(
     chunk: list[tuple[dt.datetime, dt.datetime | None]],
     reason: str,
     *,
-    accepts_gone: bool = False,
+    accepts_gone: Sequence[str] | None = (),
 ) -> int:
     """Restate snapshots whose windows follow each other, each given with the start of its window.
 

@@ -72,6 +72,16 @@ class Choice:
             "types": list(self.types) or None,
         }
 
+    @property
+    def gone(self) -> tuple[str, ...] | None:
+        """Consumers meant where their customers are all gone; None: whoever it is.
+
+        Of customers no day is known, and no type of event.
+        """
+        if self.days or self.types:
+            return ()
+        return self.consumers or None
+
 
 EVERYTHING = Choice()
 
@@ -319,14 +329,20 @@ def freeze(
     return lost
 
 
-def hold_gone(connection: Connection, settings: Settings) -> None:
+def hold_gone(
+    connection: Connection, settings: Settings, accepts_gone: Sequence[str] | None = ()
+) -> None:
     """Let `rendered_snapshots` say what was reported of consumers whose customers are all gone.
 
-    Where no event tells why, nobody knows that they were not there.
+    Where no event tells why, nobody knows that they were not there. `accepts_gone` are consumers
+    of whom somebody says so, as `Choice.gone` has them.
     """
-    held = scalar(connection, query("etl/vanished/hold-gone", settings.source_schema))
-    if held:
-        connection.execute(query("etl/vanished/freeze-whole"), {"instants": held})
+    if accepts_gone is None:
+        return
+    hold = query("etl/vanished/hold-gone", settings.source_schema)
+    held = connection.execute(hold, {"accepted": list(accepts_gone)}).fetchone()
+    if held and held[0]:
+        connection.execute(query("etl/vanished/freeze-whole"), {"instants": held[0]})
 
 
 def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:

@@ -8,7 +8,7 @@ days again, customers by working out who there was at each snapshot of these day
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -146,7 +146,7 @@ def sweep(
         _sweep_lives(connection, settings, state, first)
         with consistent(connection):
             state = job_state.read(connection)
-            gone = {"accepts_gone": accepted is not None}
+            gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
             differing = _sweep_customers(connection, settings, state, first, **gone)
         restated = restate(connection, settings, reason, notify, **gone)
         result = replace(
@@ -255,7 +255,7 @@ def _sweep_customers(
     state: JobState,
     first: dt.date,
     *,
-    accepts_gone: bool,
+    accepts_gone: Sequence[str] | None,
 ) -> int:
     """Compare the customers of each snapshot with who there was, as is known now.
 
@@ -310,7 +310,7 @@ def differing_customers(
     state: JobState,
     snapshots: list[dt.datetime],
     *,
-    accepts_gone: bool,
+    accepts_gone: Sequence[str] | None,
 ) -> list[dt.datetime]:
     """Return those of these snapshots whose customers, or whose rows, are not what they were.
 
@@ -319,11 +319,14 @@ def differing_customers(
         settings: where the source is.
         state: where the job stands.
         snapshots: their instants, ascending.
-        accepts_gone: whether customers were never there whose rows are all gone, with no event
-            that tells why.
+        accepts_gone: consumers whose customers were never there, as `apply` has it.
     """
     plan = plan_restatement(connection, state, snapshots)
     extract_customers(connection, settings, plan)
     differing = query("reconcile/sweep/customers-differ", settings.source_schema)
-    values = {"bounds": list(plan.bounds), "accepts_gone": accepts_gone}
+    values = {
+        "bounds": list(plan.bounds),
+        "accepts_all": accepts_gone is None,
+        "accepted": list(accepts_gone or ()),
+    }
     return [at for (at,) in connection.execute(differing, values)]

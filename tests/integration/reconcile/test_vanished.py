@@ -689,6 +689,12 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     assert done.snapshots_restated == 0
     assert told() == there
     clean(database)
+    # Other things that are accepted are not this.
+    swept(database, accepted=vanished.Choice(types=("login",)))
+    assert told() == there
+    swept(database, accepted=vanished.Choice(consumers=(str(B),)))
+    assert told() == [(A, 1, None), (B, 0, None), (None, None, 1)]
+    clean(database)
     swept(database, accepted=vanished.EVERYTHING)
     assert told() == [(A, 0, None), (B, 0, None), (None, None, 0)]
     clean(database)

@@ -27,11 +27,12 @@ with fewer as materialized (
 without as materialized (
     select consumer_id
     from (select distinct consumer_id from fewer) as candidates
-    where consumer_id not in (
-        select consumer_id
-        from {customers}
-        where consumer_id in (select consumer_id from fewer)
-    )
+    where consumer_id::text <> all(%(accepted)s)
+        and consumer_id not in (
+            select consumer_id
+            from {customers}
+            where consumer_id in (select consumer_id from fewer)
+        )
 ),
 
 -- Who has more customers than were reported, where one has none left: they may have moved there.

@@ -72,7 +72,8 @@ from (
             and instants.at < frozen.until
     -- Of whom no customer is left, and no event tells why, what was reported stays.
     ) and not (
-        not %(accepts_gone)s
+        not %(accepts_all)s
+        and as_reported.consumer_id::text <> all(%(accepted)s)
         and metrics is not null
         and coalesce(customers -> 'total_customers', '0') < metrics -> 'total_customers'
         and as_reported.consumer_id not in (select consumer_id from {customers} where consumer_id is not null)
