@@ -14,8 +14,6 @@ from typing import Literal
 #: What stands where there is no figure.
 NOTHING = "-"
 
-#: What a number may take to be written out.
-_BITS_SHOWN = 128
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KIB = 1024
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -105,10 +103,13 @@ def exactly(at: dt.datetime | str | None) -> str:
 
 def count(value: float | None) -> str:
     """Write a number as a whole one, its thousands apart: `1,200`."""
-    if isinstance(value, int):
-        # One that somebody wrote may be larger than any float, and longer than any line.
-        return f"{value:,}" if value.bit_length() <= _BITS_SHOWN else f"{Decimal(value):.3E}"
-    return NOTHING if value is None else f"{value:,.0f}"
+    if value is None:
+        return NOTHING
+    try:
+        return f"{value:,.0f}"
+    except OverflowError:
+        # One that somebody wrote may be larger than any float.
+        return f"{Decimal(value):.3E}"
 
 
 def signed(value: float | None) -> str:

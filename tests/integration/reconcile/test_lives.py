@@ -752,7 +752,7 @@ def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Grou
 
 
 #: What leaves A without any customer's row, and something tells why: nobody is counted twice.
-TOLD_WHY = {
+TOLD_WHY: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
     "moved, and only the row tells": (
         (row("c", 2), run(3), moved("c", "B"), run(5)),
         {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}},
