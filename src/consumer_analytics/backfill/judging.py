@@ -32,7 +32,7 @@ def judge(
         if not _lacks(connection, settings, bounds):
             return 0
     by = f"backfill of {request.start} to {request.end}"
-    with job_lock(connection, settings), consistent(connection):
+    with job_lock(connection, settings):
         judged = vanished.look(connection, settings, by)
         days = _lacking(connection, settings, bounds)
         if days is not None:

@@ -13,7 +13,7 @@ from consumer_analytics.backfill import record
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.reading import Reading
 from consumer_analytics.backfill.result import SnapshotCounts
-from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
 from consumer_analytics.etl import vanished
@@ -48,7 +48,7 @@ def write(connection: Connection, job: Job, reading: Reading, slots: tuple[int, 
 
 def restate(connection: Connection, job: Job) -> None:
     """Restate what was written from counts that have changed since."""
-    with job.counts.timed("restate"), job_lock(connection, job.settings):
+    with job.counts.timed("restate"):
         reason = f"backfill {job.backfill_id}"
         restated = restating.restate(connection, job.settings, reason, job.notify)
         written = SnapshotCounts(restated=restated)
@@ -87,7 +87,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
         rendered.append(whole)
     waited = time.monotonic()
     # Runs keep out writers of other instants too, these do not.
-    with job_lock(connection, job.settings, shared=True), consistent(connection):
+    with job_lock(connection, job.settings, shared=True):
         counts.add_seconds("wait", time.monotonic() - waited)
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):

@@ -1,52 +1,42 @@
-"""The advisory locks that the product takes: every one of them, with what it keeps apart.
+"""The locks that the product takes: every one of them, with what it keeps apart.
 
-Each is a class (the first of PostgreSQL's two keys) of our own, so that they meet no one
-else's, and a key within it. A session holds them: a killed process leaves none.
+Each is a table of ours that is there to be locked: PostgreSQL lets nobody do that who may not write
+to it, while an advisory lock any login could take and keep. A lock is a transaction's, taken as
+its first statement: nothing is seen before the turn has come, and a killed process leaves none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import StrEnum
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
+from consumer_analytics.db.connection import Connection, consistent
 from consumer_analytics.errors import BusyError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
+_INTERNAL = "consumer_analytics_internal"
 
-class Lock(IntEnum):
-    """A class of locks; its values are seen in `pg_locks.classid` and never change.
+
+class Lock(StrEnum):
+    """A table that is locked.
 
     Attributes:
-        READER: held, shared, by sessions that write no row to the sources: runs do not wait
-            for their transactions.
         JOB: one writer of figures at a time; shared by backfills, which write what is new.
         MIGRATE: one change of schema or roles at a time.
-        BACKFILL: tells a backfill at work (the key is its number) from one that was killed.
-        INCIDENTS: one look at health is judged and noted at a time.
-        RUN: one step opens a run (the key is the run's), the others find it open.
+        LOOKS: one look at health is noted at a time.
         CAPTURE: one run publishes what capture has noted at a time.
     """
 
-    READER = 0x0CA0
-    JOB = 0x0CA1
-    MIGRATE = 0x0CA2
-    BACKFILL = 0x0CA3
-    INCIDENTS = 0x0CA4
-    RUN = 0x0DA1
-    CAPTURE = 0x0EA1
-
-
-Key = int | str
-
-
-def _keyed(function: str, key: Key) -> str:
-    """Write a call of one of PostgreSQL's lock functions with both keys."""
-    return f"select {function}(%s, {'hashtext(%s)' if isinstance(key, str) else '%s::int'})"
+    JOB = "job_lock"
+    MIGRATE = "alembic_version"
+    LOOKS = "looks_lock"
+    CAPTURE = "capture_lock"
 
 
 def limit_waiting(
@@ -60,76 +50,71 @@ def limit_waiting(
 
 
 def take(
-    connection: psycopg.Connection[Any], lock: Lock, key: Key = 0, *, shared: bool = False
+    connection: psycopg.Connection[Any], lock: Lock, *, shared: bool = False, waits: bool = True
 ) -> None:
-    """Take a lock for the session, waiting for it as long as `lock_timeout` allows.
+    """Take a lock until the transaction's end, waiting for it as long as `lock_timeout` allows.
+
+    Args:
+        connection: in a transaction.
+        lock: which.
+        shared: together with others who share it.
+        waits: whether to wait at all.
 
     Raises:
-        psycopg.errors.LockNotAvailable: the time is up.
+        psycopg.errors.LockNotAvailable: another one has it.
     """
-    function = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
-    connection.execute(_keyed(function, key), [lock.value, key])
-
-
-def try_to_take(connection: psycopg.Connection[Any], lock: Lock, key: Key = 0) -> bool:
-    """Take a lock for the session if it is free, and tell whether it was."""
-    row = connection.execute(_keyed("pg_try_advisory_lock", key), [lock.value, key]).fetchone()
-    return row is not None and bool(row[0])
-
-
-def release(
-    connection: psycopg.Connection[Any], lock: Lock, key: Key = 0, *, shared: bool = False
-) -> None:
-    """Let go of a lock; a connection that is closed has let go already."""
-    if not connection.closed:
-        function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
-        connection.execute(_keyed(function, key), [lock.value, key])
-
-
-@contextmanager
-def held(
-    connection: psycopg.Connection[Any], lock: Lock, key: Key = 0, *, shared: bool = False
-) -> Iterator[None]:
-    """Hold a lock for the block.
-
-    Raises:
-        psycopg.errors.LockNotAvailable: it did not come within `lock_timeout`.
-    """
-    take(connection, lock, key, shared=shared)
-    try:
-        yield
-    finally:
-        release(connection, lock, key, shared=shared)
+    connection.execute(
+        # Those who only read the table go on.
+        sql.SQL("lock table {} in {} mode{}").format(
+            sql.Identifier(_INTERNAL, lock.value),
+            sql.SQL("share" if shared else "exclusive"),
+            sql.SQL("" if waits else " nowait"),
+        )
+    )
 
 
 @contextmanager
 def job_lock(
-    connection: psycopg.Connection[Any], settings: Settings, *, shared: bool = False
+    connection: Connection,
+    settings: Settings,
+    *,
+    shared: bool = False,
+    sees_commits: bool = False,
+    force_rollback: bool = False,
 ) -> Iterator[None]:
-    """Hold the job's lock for the block: one writer of figures at a time.
+    """Begin a transaction for the block in which no one else writes figures.
 
-    Shared, it keeps out those who hold it alone: what a backfill writes is new.
-
-    The lock belongs to the session, so that the transaction inside takes its
-    snapshot only after the turn has come, and a killed process leaves none.
+    Args:
+        connection: in autocommit, and in no transaction.
+        settings: `lock_wait` bounds the waiting.
+        shared: others who share it write as well: what a backfill writes is new.
+        sees_commits: whether each statement sees what others have committed before it; else all
+            see the same rows, as they are when the turn has come.
+        force_rollback: whether all is taken back in the end.
 
     Raises:
         BusyError: another one still works after `lock_wait` seconds.
     """
     limit_waiting(connection, settings.lock_wait)
+    has_turn = False
     try:
-        take(connection, Lock.JOB, shared=shared)
+        with (
+            connection.transaction(force_rollback=force_rollback)
+            if sees_commits
+            else consistent(connection)
+        ):
+            take(connection, Lock.JOB, shared=shared)
+            has_turn = True
+            yield
     except psycopg.errors.LockNotAvailable:
+        if has_turn:
+            raise
         raise busy(connection, settings) from None
-    try:
-        yield
-    finally:
-        release(connection, Lock.JOB, shared=shared)
 
 
 def busy(connection: psycopg.Connection[Any], settings: Settings) -> BusyError:
     """Return the error of a run whose turn did not come; it names the one at work."""
-    row = connection.execute(query("db/job-lock-holder"), {"lock": Lock.JOB.value}).fetchone()
+    row = connection.execute(query("db/job-lock-holder")).fetchone()
     who = f" (pid {row[0]}, {row[1]})" if row else ""
     return BusyError(
         f"another run is still at work after {settings.lock_wait:g} s{who}; "

@@ -1,23 +1,26 @@
 """Roles with no more rights than their work needs, and row-level security for tenants.
 
-Five roles without a login, which logins are made members of:
+Six roles without a login, which logins are made members of:
 
 * owner: owns the product's objects and migrates them;
 * etl: reads the sources and writes the figures, makes and changes no object;
+* maintenance: does what etl does, and removes the revisions of snapshots that are thinned;
 * reader: reads all snapshots, their history, and the watermark;
 * dashboard: reads what a reader does, and what became of runs, backfills and incidents;
 * tenant: reads the snapshots of its own consumers, and nothing else.
 
 Applying is idempotent, one transaction, and leaves exactly these rights on the
-product's objects: what the roles had besides is taken back.
+product's objects: what the roles had besides is taken back, and nothing is everybody's to call.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -30,7 +33,7 @@ from consumer_analytics.errors import BusyError, RolesError, UsageError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import SOURCE_TABLES, query
 
-KINDS = ("owner", "etl", "reader", "dashboard", "tenant")
+KINDS = ("owner", "etl", "maintenance", "reader", "dashboard", "tenant")
 PREFIX = "consumer_analytics"
 
 #: What users read, and what each role may do with it. Everything else is internal.
@@ -100,6 +103,23 @@ _SOURCE_COLUMNS = {
 #: Internal tables that only a migration writes, and the one that says who is who.
 _READ_ONLY = frozenset({"alembic_version"})
 _OUT_OF_REACH = frozenset({"tenants"})
+#: Tables that are there to be locked, which takes the right to write to them.
+_LOCKED = {
+    Lock.JOB.value: ("update",),
+    Lock.CAPTURE.value: ("update",),
+    Lock.LOOKS.value: ("select", "update"),
+}
+#: Internal functions, and who calls them. The others are called by triggers and migrations alone.
+_CALLED = {
+    "total": "etl",
+    "chain_start": "etl",
+    "forget_thinned_revisions": "maintenance",
+    "own_consumers": "tenant",
+}
+#: Whose members a tenant must not become: as such it would be no tenant.
+_NOT_TENANTS = ("etl", "maintenance", "reader", "dashboard")
+#: From this version on a membership says whether SET ROLE is part of it.
+_SET_OPTION = 160_000
 _GUARDED = ("consumer_analytics", "consumer_analytics_revisions")
 _LONGEST_NAME = 63
 
@@ -109,7 +129,7 @@ class Grant:
     """A right of a role.
 
     Attributes:
-        role: owner, etl, reader, dashboard or tenant.
+        role: one of `KINDS`.
         kind: of the object: database, schema, table, view, sequence, function,
             `columns` (of a table), role (membership in one), or `policy`.
         name: the object's, with its schema; the database's is left out.
@@ -196,12 +216,13 @@ def apply(
     """
     roles = names(prefix)
     with connected(settings, "roles", as_admin=True) as connection:
+        # A superuser reads what others own: tables, but no views, which would run their code.
+        connection.execute(query("db/roles-no-views"))
         require_current(connection)
-        if not locks.try_to_take(connection, Lock.MIGRATE):
-            raise BusyError("a migration is at work; run again when it is done")
         locks.limit_waiting(connection, settings.lock_wait)
         try:
             with connection.transaction():
+                _take_turn(connection)
                 return _apply(connection, settings, roles, add_tenants, remove_tenants)
         except psycopg.errors.InsufficientPrivilege as error:
             raise RolesError(
@@ -213,6 +234,13 @@ def apply(
                 f"the snapshots' table is locked by another session for {settings.lock_wait:g} s; "
                 "nothing was changed, run again"
             ) from None
+
+
+def _take_turn(connection: Connection) -> None:
+    try:
+        locks.take(connection, Lock.MIGRATE, waits=False)
+    except psycopg.errors.LockNotAvailable:
+        raise BusyError("a migration is at work; run again when it is done") from None
 
 
 def _apply(
@@ -233,24 +261,80 @@ def _apply(
     by_name = {one.shown: one for one in objects}
     for grant in grants:
         if grant.privileges != ("owner",):
-            connection.execute(_statement(grant, roles, by_name, database))
+            connection.execute(
+                _statement(
+                    grant,
+                    roles,
+                    by_name,
+                    database,
+                    has_set_option=_has_set_option(connection),
+                )
+            )
     for table in _GUARDED:
         _guard(connection, table, roles["tenant"])
         grants.append(
             Grant("tenant", "policy", f"public.{table}", ("its own consumers' rows only",))
         )
-    _set_tenants(connection, roles["tenant"], add_tenants, remove_tenants)
-    unsafe = connection.execute(query("db/roles-unsafe-views"), {"tenant": roles["tenant"]})
+    _set_tenants(connection, roles, add_tenants, remove_tenants)
+    tenants = _tenants(connection)
+    _confine(connection, roles, tenants)
     return AppliedRoles(
         roles,
         tuple(sorted(grants, key=lambda one: (KINDS.index(one.role), one.kind, one.name))),
-        _tenants(connection),
-        tuple(
-            f"view {view} shows tenants all rows; make it a security_invoker view, or take "
-            f"the right to read it from {roles['tenant']}"
-            for (view,) in unsafe
-        ),
+        tenants,
+        tuple(_warnings(connection, roles["tenant"])),
     )
+
+
+def _warnings(connection: Connection, tenant: str) -> Iterator[str]:
+    """Yield what lets anybody see or do more than his role may."""
+    for (view,) in connection.execute(query("db/roles-unsafe-views"), {"tenant": tenant}):
+        yield (
+            f"view {view} shows tenants all rows; make it a security_invoker view, or take "
+            f"the right to read it from {tenant}"
+        )
+    for escape in escapes(connection):
+        yield f"{escape.says}; {escape.remedy}"
+    if scalar(connection, "select has_schema_privilege('public', 'public', 'create')"):
+        yield (
+            "everybody may create functions and tables in schema public, which sessions of the "
+            "product look into: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        )
+
+
+@dataclass(frozen=True)
+class Escape:
+    """A way in which a tenant's login could see all consumers.
+
+    Attributes:
+        login: the tenant's.
+        role: as which it sees them: one that it may become, or itself.
+    """
+
+    login: str
+    role: str
+
+    @property
+    def says(self) -> str:
+        """What it is, in a line."""
+        if self.login == self.role:
+            return f"tenant {self.login} sees all consumers: row-level security does not hold it"
+        return f"tenant {self.login} can become {self.role} by SET ROLE, and see all consumers"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.login == self.role:
+            return "make it no superuser, no owner, and without BYPASSRLS and CREATEROLE"
+        return (
+            f"take from it the role that leads there, or, from PostgreSQL 16 on, grant that "
+            f"WITH SET FALSE (\\drg {self.login} lists its roles)"
+        )
+
+
+def escapes(connection: Connection) -> list[Escape]:
+    """Return how tenants could see all consumers, by what the catalog has of their roles."""
+    return [Escape(*row) for row in connection.execute(query("db/tenants-escapes"))]
 
 
 def _exists(connection: Connection, role: str) -> bool:
@@ -282,6 +366,7 @@ def _common(settings: Settings) -> Iterator[Grant]:
         name = f"{settings.source_schema}.{table} ({', '.join(columns)})"
         yield Grant("dashboard", "columns", name, ("select",))
     yield Grant("dashboard", "role", "reader", ("member",))
+    yield Grant("maintenance", "role", "etl", ("member",))
     # To see when other sessions' transactions began: rows in flight.
     yield Grant("etl", "role", "pg_read_all_stats", ("member",))
 
@@ -298,9 +383,12 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
                 yield Grant(role, one.kind, one.shown, privileges)
         elif one.kind == "schema":
             yield Grant("etl", one.kind, one.shown, ("usage",))
+            yield Grant("maintenance", one.kind, one.shown, ("usage",))
             yield Grant("dashboard", one.kind, one.shown, ("usage",))
         elif one.kind == "sequence":
             yield Grant("etl", one.kind, one.shown, ("select", "update"))
+        elif one.name in _LOCKED:
+            yield Grant("etl", one.kind, one.shown, _LOCKED[one.name])
         elif one.kind in {"table", "view"} and one.name not in _OUT_OF_REACH:
             every = ("select", "insert", "update", "delete")
             yield Grant(
@@ -308,10 +396,8 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             )
             if one.name in _SHOWN:
                 yield Grant("dashboard", one.kind, one.shown, ("select",))
-        elif one.kind == "function" and one.name == "own_consumers":
-            yield Grant("tenant", one.kind, one.shown, ("execute",))
-        elif one.kind == "function" and one.name == "forget_thinned_revisions":
-            yield Grant("etl", one.kind, one.shown, ("execute",))
+        elif one.kind == "function" and one.name in _CALLED:
+            yield Grant(_CALLED[one.name], one.kind, one.shown, ("execute",))
 
 
 def missing(connection: Connection, settings: Settings) -> list[str]:
@@ -320,10 +406,12 @@ def missing(connection: Connection, settings: Settings) -> list[str]:
     Read-only. Rights that come with ownership or from a group count as well.
     """
     objects = _objects(connection)
+    thins = any(tier.days is not None for tier in settings.tiers)
     needed = [
         (grant, privilege)
         for grant in [*_common(settings), *_rights(objects)]
         if grant.role == "etl"
+        or (grant.role == "maintenance" and grant.kind == "function" and thins)
         for privilege in grant.privileges
     ]
     by_name = {one.shown: one for one in objects}
@@ -340,7 +428,11 @@ def missing(connection: Connection, settings: Settings) -> list[str]:
     database = scalar(connection, "select current_database()")
     return [
         _statement(
-            Grant("etl", grant.kind, grant.name, (privilege,)), {"etl": login}, by_name, database
+            Grant("etl", grant.kind, grant.name, (privilege,)),
+            {"etl": login},
+            by_name,
+            database,
+            has_set_option=False,
         ).as_string(connection)
         for (place,) in lacking
         for grant, privilege in [needed[place - 1]]
@@ -359,13 +451,30 @@ def _name_of(grant: Grant, objects: dict[str, _Object]) -> str:
     return grant.name.split(".", 1)[-1]
 
 
+def _has_set_option(connection: Connection) -> bool:
+    return connection.info.server_version >= _SET_OPTION
+
+
+def _membership(role: str, member: str, *, has_set_option: bool) -> sql.Composed:
+    """Compose a membership that gives a role's rights, and not the role itself where that goes."""
+    statement = "grant {} to {}"
+    if has_set_option:
+        statement += " with inherit true, set false"
+    return sql.SQL(statement).format(sql.Identifier(role), sql.Identifier(member))
+
+
 def _statement(
-    grant: Grant, roles: dict[str, str], objects: dict[str, _Object], database: str
+    grant: Grant,
+    roles: dict[str, str],
+    objects: dict[str, _Object],
+    database: str,
+    *,
+    has_set_option: bool,
 ) -> sql.Composed:
     to = sql.Identifier(roles[grant.role])
     if grant.kind == "role":
         role = roles.get(grant.name, grant.name)
-        return sql.SQL("grant {} to {}").format(sql.Identifier(role), to)
+        return _membership(role, roles[grant.role], has_set_option=has_set_option)
     if grant.kind == "columns":
         table, _, columns = grant.name.removesuffix(")").partition(" (")
         return sql.SQL("grant select ({}) on {} to {}").format(
@@ -425,9 +534,13 @@ def _unquoted(name: str) -> str:
 
 
 def _take_back(connection: Connection, roles: dict[str, str], objects: list[_Object]) -> None:
-    """Take from the roles all rights on the product's objects."""
+    """Take from the roles all rights on the product's objects; from everybody, to call them."""
     these = sql.SQL(", ").join(sql.Identifier(roles[kind]) for kind in KINDS if kind != "owner")
     for one in objects:
+        if one.kind == "function":
+            connection.execute(
+                sql.SQL("revoke all on function {} from public").format(one.identifier)
+            )
         connection.execute(
             sql.SQL("revoke all on {} {} from {}").format(
                 sql.SQL("table" if one.kind == "view" else one.kind),
@@ -457,19 +570,81 @@ def _guard(connection: Connection, table: str, tenant: str) -> None:
 
 def _set_tenants(
     connection: Connection,
-    tenant: str,
+    roles: dict[str, str],
     add: Iterable[tuple[str, uuid.UUID]],
     remove: Iterable[str],
 ) -> None:
-    role = sql.Identifier(tenant)
-    for login in remove:
-        _require_login(connection, login)
-        connection.execute(query("db/tenants-remove"), {"login": login})
-        connection.execute(sql.SQL("revoke {} from {}").format(role, sql.Identifier(login)))
-    for login, consumer in add:
-        _require_login(connection, login)
-        connection.execute(sql.SQL("grant {} to {}").format(role, sql.Identifier(login)))
-        connection.execute(query("db/tenants-add"), {"login": login, "consumer": consumer})
+    added, removed = list(add), list(remove)
+    if added or removed:
+        with _as_owner(connection, roles["owner"]) as execute:
+            for login in removed:
+                _require_login(connection, login)
+                execute("db/tenants-remove", {"login": login})
+            for login, consumer in added:
+                _require_login(connection, login)
+                execute("db/tenants-add", {"login": login, "consumer": consumer})
+    for login in removed:
+        connection.execute(
+            sql.SQL("revoke {} from {}").format(
+                sql.Identifier(roles["tenant"]), sql.Identifier(login)
+            )
+        )
+    for login in _tenants(connection):
+        connection.execute(
+            _membership(roles["tenant"], login, has_set_option=_has_set_option(connection))
+        )
+
+
+@contextmanager
+def _as_owner(
+    connection: Connection, owner: str
+) -> Iterator[Callable[[LiteralString, dict[str, Any]], None]]:
+    """Let the block write to the owner's table of tenants, as the owner.
+
+    Whoever runs this may be a superuser, and what the owner has put on the table (a trigger, a
+    rule, a default, a constraint that calls a function) would run in this session. SET ROLE gives
+    it the owner's rights, but cannot keep it from taking the role off again: so there must be none.
+
+    Raises:
+        RolesError: there is such code on the table.
+    """
+    connection.execute(
+        sql.SQL("lock table {} in share row exclusive mode").format(
+            sql.Identifier(INTERNAL, "tenants")
+        )
+    )
+    planted = [name for (name,) in connection.execute(query("db/tenants-planted"))]
+    if planted:
+        raise RolesError(
+            f"{INTERNAL}.tenants has {', '.join(planted)}, which is not the product's and would "
+            "run with this login's rights; nothing was changed, drop it first"
+        )
+
+    def execute(name: LiteralString, values: dict[str, Any]) -> None:
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner)))
+        connection.execute(query(name), values)
+        connection.execute("set local role none")
+
+    yield execute
+
+
+def _confine(connection: Connection, roles: dict[str, str], tenants: Iterable[str]) -> None:
+    """Leave tenants that are members of other roles of ours these roles' rights, not the roles.
+
+    As a reader by SET ROLE one is no tenant any more, and sees all. By inheriting, the limit stays.
+    Before PostgreSQL 16 there is no such membership.
+    """
+    if not _has_set_option(connection):
+        return
+    values = {"logins": list(tenants), "roles": [roles[kind] for kind in _NOT_TENANTS]}
+    for role, member, grantor in connection.execute(
+        query("db/tenants-memberships"), values
+    ).fetchall():
+        connection.execute(
+            sql.SQL("grant {} to {} with set false granted by {}").format(
+                sql.Identifier(role), sql.Identifier(member), sql.Identifier(grantor)
+            )
+        )
 
 
 def _require_login(connection: Connection, login: str) -> None:

@@ -148,7 +148,29 @@ def apply_file(name: str) -> None:
 
     migration = next(one for one in migrations() if one.name == name)
     # The driver's own connection: SQLAlchemy would read the colons as parameters.
-    _driver(op.get_bind()).execute(migration.text)
+    connection = _driver(op.get_bind())
+    _take_turn(connection, migration)
+    connection.execute(migration.text)
+
+
+def _take_turn(connection: Connection, migration: Migration) -> None:
+    """Keep others from migrating until the transaction's end.
+
+    Raises:
+        BusyError: somebody else migrates, or has done so since we looked.
+    """
+    try:
+        locks.take(connection, Lock.MIGRATE, waits=False)
+    except psycopg.errors.LockNotAvailable:
+        raise _busy() from None
+    row = connection.execute(query("db/migrations-latest")).fetchone()
+    before = [one.version for one in migrations() if one.version < migration.version]
+    if (row and row[0]) != (before[-1] if before else None):
+        raise _busy()
+
+
+def _busy() -> BusyError:
+    return BusyError("another `consumer-analytics migrate` is at work; wait for it to end")
 
 
 def _driver(bound: Any) -> Connection:
@@ -177,7 +199,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory(str(files("consumer_analytics") / "migrations"))
-    # Alembic works through our session, which holds the lock and the settings.
+    # Alembic works through our session, which has the settings.
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=sqlalchemy.StaticPool
     )
@@ -206,6 +228,16 @@ def _become_owner(connection: Connection) -> None:
         connection.execute(sql.SQL("set role {}").format(sql.Identifier(row[0])))
 
 
+def _make_room(connection: Connection) -> None:
+    """Create the schema, and the table that Alembic would; there is nothing to lock before."""
+    try:
+        with connection.transaction():
+            connection.execute(query("db/migrations-begin"))
+    except psycopg.errors.UniqueViolation:
+        # Both have looked, and the other one was first.
+        raise _busy() from None
+
+
 def migrate(settings: Settings) -> list[Migration]:
     """Bring the database to this version's schema; do nothing where it is there.
 
@@ -217,14 +249,13 @@ def migrate(settings: Settings) -> list[Migration]:
         BusyError: another migration is under way.
     """
     with connected(settings, "migrate", as_admin=True) as connection:
-        if not locks.try_to_take(connection, Lock.MIGRATE):
-            raise BusyError("another `consumer-analytics migrate` is at work; wait for it to end")
+        # First of all: what there is belongs to that role.
+        _become_owner(connection)
         missing = pending(connection)
         if not missing:
             return []
         try:
-            _become_owner(connection)
-            connection.execute(f"create schema if not exists {INTERNAL}")
+            _make_room(connection)
             connection.execute(
                 "select set_config('consumer_analytics.source_schema', %s, false)",
                 [settings.source_schema],

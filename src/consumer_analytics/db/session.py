@@ -15,7 +15,8 @@ import psycopg
 from psycopg import generators, sql, waiting
 from psycopg.pq import ExecStatus
 
-from consumer_analytics.db.locks import Lock
+from consumer_analytics.db import marks
+from consumer_analytics.db.marks import Mark
 from consumer_analytics.errors import (
     ConsumerAnalyticsError,
     DatabaseUnreachableError,
@@ -98,7 +99,7 @@ def set_up(
     Args:
         connection: new, in autocommit.
         conninfo: returns what it was opened with: behind a pooler a second one is opened.
-        reader: whether it holds the lock of those who write no source rows.
+        reader: whether it is marked as one that writes no source rows.
 
     Returns:
         Whether a pooler stands between.
@@ -172,7 +173,12 @@ def _statement(values: dict[str, str], reader: bool, only_as: int | None) -> sql
         )
     )
     if reader:
-        parts.append(sql.SQL("pg_catalog.pg_advisory_lock_shared({}, 0)").format(Lock.READER.value))
+        # Tried: nobody can make us wait.
+        parts.append(
+            sql.SQL("pg_catalog.pg_try_advisory_lock_shared({}, {})").format(
+                Mark.READER.value, marks.draw()
+            )
+        )
     statement = sql.SQL("select ") + sql.SQL(", ").join(parts)
     if only_as is not None:
         statement += sql.SQL(" where pg_catalog.pg_backend_pid() operator(pg_catalog.=) {}").format(

@@ -461,15 +461,14 @@ def publish(
         until: up to where the run will process.
         notify: told of writers whose end the run does not wait for.
     """
-    with _alone(connection):
-        enabled = is_enabled(connection)
-        if enabled:
-            _publish(connection, settings, until, notify)
-        if enabled or scalar(
-            connection,
-            "select exists (select from consumer_analytics_internal.touched_customers)",
-        ):
-            _resolve(connection, settings)
+    enabled = is_enabled(connection)
+    if enabled:
+        _publish(connection, settings, until, notify)
+    if enabled or scalar(
+        connection,
+        "select exists (select from consumer_analytics_internal.touched_customers)",
+    ):
+        _resolve(connection, settings)
 
 
 def _publish(
@@ -478,14 +477,33 @@ def _publish(
     until: dt.datetime,
     notify: Callable[[str], None],
 ) -> None:
-    processed = watermark.processed_through(connection)
-    if until <= processed:
-        # Nothing new is read; what writers that have ended since have written still counts.
+    # The threshold is everybody's at once, in a transaction too; who writes is looked at and noted
+    # by one at a time.
+    with connection.transaction():
+        locks.take(connection, Lock.CAPTURE)
+        processed = watermark.processed_through(connection)
+        writers: set[str] = set()
+        first: dt.date | str | None = None
+        last: dt.date | str | None = None
+        if until > processed:
+            first, last = _day(processed), _day(until)
+            writers = _publish_threshold(connection, settings, until, notify)
+        else:
+            # Nothing new is read; what writers that have ended since have written still counts.
+            writers = _writers(connection, settings)
         connection.execute(
             query("etl/capture/settle"),
-            {"writers": sorted(_writers(connection, settings)), "first": None, "last": None},
+            {"writers": sorted(writers), "first": first, "last": last},
         )
-        return
+
+
+def _publish_threshold(
+    connection: Connection,
+    settings: Settings,
+    until: dt.datetime,
+    notify: Callable[[str], None],
+) -> set[str]:
+    """Have every writer note rows from before an instant; return who may not have seen it."""
     connection.execute(query("etl/capture/publish"), {"until": until})
     # Whoever writes from here on sees it. Those who wrote before may not have.
     wait_until = time.monotonic() + min(settings.holdback_wait, _SETTLE_SECONDS)
@@ -498,14 +516,7 @@ def _publish(
             f"{len(writers)} transaction(s) that write the source are still open; "
             "what they have written late is taken in when they have ended"
         )
-    connection.execute(
-        query("etl/capture/settle"),
-        {
-            "writers": sorted(writers),
-            "first": _day(processed),
-            "last": _day(until),
-        },
-    )
+    return writers
 
 
 def _writers(connection: Connection, settings: Settings) -> set[str]:
@@ -520,6 +531,7 @@ def _writers(connection: Connection, settings: Settings) -> set[str]:
 
 def _resolve(connection: Connection, settings: Settings) -> None:
     with consistent(connection):
+        locks.take(connection, Lock.CAPTURE)
         connection.execute(query("etl/capture/came-back"))
         connection.execute("drop table if exists pg_temp.concerned_customers")
         connection.execute(query("etl/capture/concern", settings.source_schema))
@@ -548,9 +560,3 @@ def catch_up(connection: Connection, known: dt.datetime, until: dt.datetime) -> 
 
 def _day(instant: dt.datetime) -> dt.date | str:
     return "-infinity" if instant == MINUS_INFINITY else instants.day_of(instant)
-
-
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    with locks.held(connection, Lock.CAPTURE):
-        yield

@@ -1,6 +1,6 @@
 """The load: fold what was extracted, write the snapshots, move the watermark.
 
-All of it is one transaction, under the job's lock. The extracts count only if
+All of it is one transaction, which holds the job's lock. The extracts count only if
 the job still stands where they found it; otherwise, or where nobody made them,
 they are made inside the load, so that figures never depend on the order in which
 things happened.
@@ -14,7 +14,7 @@ from dataclasses import replace
 import psycopg
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.db.connection import Connection, consistent, named_row, scalar_of
+from consumer_analytics.db.connection import Connection, named_row, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import extract, job_state, vanished, watermark
@@ -42,22 +42,26 @@ def load(
     Raises:
         BusyError: another run would not end.
     """
-    with job_lock(connection, settings):
-        for attempt in range(_TRIES):
-            try:
-                with consistent(connection):
-                    summary = _load(connection, settings, run, notify)
-                break
-            except psycopg.errors.SerializationFailure:
-                if attempt == _TRIES - 1:
-                    raise
-            except psycopg.errors.LockNotAvailable:
-                raise BusyError(
-                    f"the watermark's row is locked by another session for "
-                    f"{settings.lock_wait:g} s; "
-                    "let it commit, then run again"
-                ) from None
+    for attempt in range(_TRIES):
+        try:
+            with job_lock(connection, settings):
+                summary = _load(connection, settings, run, notify)
+            break
+        except psycopg.errors.SerializationFailure:
+            if attempt == _TRIES - 1:
+                raise
+        except psycopg.errors.LockNotAvailable:
+            raise BusyError(
+                f"the watermark's row is locked by another session for "
+                f"{settings.lock_wait:g} s; "
+                "let it commit, then run again"
+            ) from None
+    restated = 0
+    try:
         restated = restate(connection, settings, f"run {run.run_key}", notify)
+    except BusyError as error:
+        # What the run is for is done; that one, or the next, restates what is left.
+        notify(f"not all snapshots that changed are restated yet: {error}")
     return replace(summary, snapshots_restated=summary.snapshots_restated + restated)
 
 

@@ -1,15 +1,18 @@
 """Restating: snapshots that the counts have outgrown are computed again, the old ones kept.
 
-Through the same write as a run's own, some instants at a time, under the job's lock.
+Through the same write as a run's own, some instants at a time, each time in a transaction that
+holds the job's lock: in between another run may have its turn, and restate what is left.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from consumer_analytics.db.connection import Connection, consistent, scalar_of
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import job_state, watermark
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
@@ -32,19 +35,30 @@ def restate(
     notify: Callable[[str], None] = lambda _: None,
     *,
     accepts_gone: Sequence[str] | None = (),
+    has_turn: bool = False,
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
-    Called under the job's lock. Where it is interrupted the next call goes on.
-    What of a snapshot the source can no longer tell stays as it was reported;
-    `accepts_gone` as `apply` has it.
+    Where it is interrupted the next call goes on. What of a snapshot the source can no longer
+    tell stays as it was reported.
+
+    Args:
+        connection: outside of a transaction, or, with `has_turn`, in one that has the job's lock.
+        settings: where the source is.
+        reason: kept with what a snapshot said before.
+        notify: told what is restated.
+        accepts_gone: as `apply` has it.
+        has_turn: whether all of it belongs to the caller's transaction.
 
     Returns:
         Snapshot rows restated.
+
+    Raises:
+        BusyError: another run would not end.
     """
     restated = 0
     while True:
-        with consistent(connection):
+        with nullcontext() if has_turn else job_lock(connection, settings):
             after = scalar_of(connection, "shared/state-restate-from")
             if after is None:
                 return restated
@@ -80,7 +94,7 @@ def restate_these(
 ) -> int:
     """Restate snapshots by their instants, whatever the counts say, some at a time.
 
-    Called under the job's lock. Rows that are missing at these instants are
+    Called outside of a transaction. Rows that are missing at these instants are
     inserted, which counts as restated here.
 
     Returns:
@@ -91,7 +105,7 @@ def restate_these(
     # Later ones a run computes again when it comes to them.
     left = sorted(at for at in snapshots if at <= reach)
     while left:
-        with consistent(connection):
+        with job_lock(connection, settings):
             state = job_state.read(connection)
             rows = connection.execute(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}

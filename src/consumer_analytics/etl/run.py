@@ -19,7 +19,6 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import locks, schema
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
 from consumer_analytics.etl import capture, holdback, load, sources, watermark
 from consumer_analytics.etl.models import Run, RunSummary
@@ -78,27 +77,34 @@ def open_run(
     if named:
         _require_rows_until(connection, settings, requested)
     key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
-    # One step opens, the others wait for it.
-    with locks.held(connection, Lock.RUN, f"open {key}"):
-        opened = find(connection, key, state="open")
-        if opened is not None:
-            return opened
-        processed = watermark.processed_through(connection)
-        holders: list[holdback.Holder] = []
-        if requested > processed:
-            holders = holdback.wait_until_settled(connection, requested, settings, notify)
-        reached = min([requested, *(holder.began for holder in holders)])
-        reached = max(reached, min(processed, requested))
-        for holder in holders:
-            notify(f"held back by {holder.describe()}")
-        capture.publish(connection, settings, reached, notify)
-        try:
-            return _record(
-                connection, settings, key, source, requested, reached, at is not None, holders
-            )
-        except psycopg.errors.LockNotAvailable:
-            # A run at work holds the watermark's row until it ends.
-            raise locks.busy(connection, settings) from None
+    opened = find(connection, key, state="open")
+    if opened is not None:
+        return opened
+    processed = watermark.processed_through(connection)
+    holders: list[holdback.Holder] = []
+    if requested > processed:
+        holders = holdback.wait_until_settled(connection, requested, settings, notify)
+    reached = min([requested, *(holder.began for holder in holders)])
+    reached = max(reached, min(processed, requested))
+    for holder in holders:
+        notify(f"held back by {holder.describe()}")
+    capture.publish(connection, settings, reached, notify)
+    try:
+        opened = _record(
+            connection, settings, key, source, requested, reached, at is not None, holders
+        )
+    except psycopg.errors.LockNotAvailable:
+        # A run at work holds the watermark's row until it ends.
+        raise locks.busy(connection, settings) from None
+    # Steps that begin together look each for itself; the one that is first decides.
+    return opened or _require(connection, key)
+
+
+def _require(connection: Connection, run_key: str) -> Run:
+    opened = find(connection, run_key)
+    if opened is None:
+        raise LookupError(f"run {run_key} is gone")
+    return opened
 
 
 def _require_rows_until(connection: Connection, settings: Settings, at: dt.datetime) -> None:
@@ -130,7 +136,8 @@ def _record(
     reached: dt.datetime,
     named: bool,
     holders: list[holdback.Holder],
-) -> Run:
+) -> Run | None:
+    """Note the run as open; return it, or None where another step has opened it meanwhile."""
     held_back_by = tuple(holder.as_json() for holder in holders)
     with connection.transaction():
         locks.limit_waiting(connection, settings.lock_wait, in_transaction=True)
@@ -146,6 +153,8 @@ def _record(
                 "held_back_by": Jsonb(list(held_back_by)),
             },
         )
+        if run_id is None:
+            return None
         connection.execute(query("shared/watermark-status"), {"status": "running"})
     return Run(run_id, key, source, requested, reached, named, held_back_by)
 

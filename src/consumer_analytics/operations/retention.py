@@ -68,11 +68,8 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     oldest = instants.now(connection) - dt.timedelta(days=settings.keep_state_days)
     removed: dict[str, int] = {}
     size = 0
-    with (
-        job_lock(connection, settings),
-        # What one kind refers to goes only with it: a dry run does it all, and takes it back.
-        connection.transaction(force_rollback=dry_run),
-    ):
+    # What one kind refers to goes only with it: a dry run does it all, and takes it back.
+    with job_lock(connection, settings, sees_commits=True, force_rollback=dry_run):
         for one in aging():
             statement = query("operations/retention/aged-remove", aged=query(one.old))
             gone = tables.removed(connection, statement, named(statement, {"before": oldest}))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from consumer_analytics.calendar import days, instants
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.operations import tables
 from consumer_analytics.operations.part import MaintenancePart
@@ -152,6 +152,13 @@ def thin(
     if not policy.thins:
         first = settings.tiers[0].setting.upper()
         return MaintenancePart("snapshots", skipped=f"thinning is off: {PREFIX}{first} is unset")
+    if not dry_run and not scalar_of(connection, "operations/thinning/may-remove"):
+        login = connection.info.user
+        return MaintenancePart(
+            "snapshots",
+            skipped=f"login {login} may not remove revisions: GRANT consumer_analytics_maintenance "
+            f"TO {login} (a role that `consumer-analytics roles` makes)",
+        )
     before = tables.size(connection, _TABLES)
     if dry_run:
         chosen = _superfluous(connection, policy)
@@ -160,17 +167,17 @@ def thin(
         ).fetchone() or (0, 0, 0)
     else:
         snapshots = revisions = size = 0
-        with job_lock(connection, settings):
+        with job_lock(connection, settings, sees_commits=True):
             connection.execute(query("operations/thinning/forget-backfilled"))
             chosen = _superfluous(connection, policy)
-            for begin in range(0, len(chosen), _AT_ONCE):
-                chunk = chosen[begin : begin + _AT_ONCE]
-                notify(f"thinning {len(chunk)} snapshots from {chunk[0].isoformat()} on")
-                with connection.transaction():
-                    rows = _remove(connection, "snapshots-remove", chunk)
-                    theirs = _remove(connection, "revisions-remove", chunk)
-                snapshots, revisions = snapshots + rows.rows, revisions + theirs.rows
-                size += rows.bytes + theirs.bytes
+        for begin in range(0, len(chosen), _AT_ONCE):
+            chunk = chosen[begin : begin + _AT_ONCE]
+            notify(f"thinning {len(chunk)} snapshots from {chunk[0].isoformat()} on")
+            with job_lock(connection, settings, sees_commits=True):
+                rows = _remove(connection, "snapshots-remove", chunk)
+                theirs = _remove(connection, "revisions-remove", chunk)
+            snapshots, revisions = snapshots + rows.rows, revisions + theirs.rows
+            size += rows.bytes + theirs.bytes
     notes = [f"{len(chosen):,} instants: {snapshots:,} rows and {revisions:,} revisions of theirs"]
     if not dry_run and snapshots:
         notes += tables.vacuum(connection, _TABLES)

@@ -14,7 +14,7 @@ from typing import Any
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import job_state, lives, sources, vanished
@@ -129,42 +129,45 @@ def sweep(
     """
     schema.require_current(connection)
     sources.require_usable(connection, settings, notify)
+    reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
     with job_lock(connection, settings):
-        reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
-        with consistent(connection):
-            state = job_state.read(connection)
-            everything = accepted is not None or restored is not None
-            first = _first_day(state, settings, days, since, everything=everything)
-            result = SweepResult(None if first == dt.date.min else first, state.processed_through)
-            if state.processed_through > MINUS_INFINITY:
-                result = _sweep_events(connection, settings, state, first, reason, result)
-            taken_off = 0
-            if accepted is not None:
-                taken_off += vanished.take_off(connection, accepted, restored=False)
-            if restored is not None:
-                taken_off += vanished.take_off(connection, restored, restored=True)
-        _sweep_lives(connection, settings, state, first)
-        with consistent(connection):
-            state = job_state.read(connection)
-            gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
-            differing = _sweep_customers(connection, settings, state, first, **gone)
-        restated = restate(connection, settings, reason, notify, **gone)
-        result = replace(
-            result,
-            snapshots_with_other_customers=differing,
-            snapshots_restated=restated,
-            events_taken_off=taken_off,
-            noted_as_vanished=vanished.total(connection),
-        )
-        connection.execute(
-            query("reconcile/sweep/counters-sweep"),
-            {
-                "days_corrected": result.days_corrected,
-                "events_found": result.events_found,
-                "events_vanished": result.events_vanished,
-                "snapshots_restated": result.snapshots_restated,
-            },
-        )
+        state = job_state.read(connection)
+        everything = accepted is not None or restored is not None
+        first = _first_day(state, settings, days, since, everything=everything)
+        result = SweepResult(None if first == dt.date.min else first, state.processed_through)
+        if state.processed_through > MINUS_INFINITY:
+            result = _sweep_events(connection, settings, state, first, reason, result)
+        taken_off = 0
+        if accepted is not None:
+            taken_off += vanished.take_off(connection, accepted, restored=False)
+        if restored is not None:
+            taken_off += vanished.take_off(connection, restored, restored=True)
+    _sweep_lives(connection, settings, state, first)
+    with job_lock(connection, settings):
+        state = job_state.read(connection)
+        gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
+        differing = _sweep_customers(connection, settings, state, first, **gone)
+        restated = 0
+        if accepted is not None:
+            # At once: a run in between would restate the same, and does not know what was accepted.
+            restated = restate(connection, settings, reason, notify, has_turn=True, **gone)
+    restated += restate(connection, settings, reason, notify)
+    result = replace(
+        result,
+        snapshots_with_other_customers=differing,
+        snapshots_restated=restated,
+        events_taken_off=taken_off,
+        noted_as_vanished=vanished.total(connection),
+    )
+    connection.execute(
+        query("reconcile/sweep/counters-sweep"),
+        {
+            "days_corrected": result.days_corrected,
+            "events_found": result.events_found,
+            "events_vanished": result.events_vanished,
+            "snapshots_restated": result.snapshots_restated,
+        },
+    )
     return result
 
 
@@ -243,10 +246,10 @@ def _sweep_lives(
         return
     swept = [TimeRange(lower, state.processed_through)]
     # Apart from what reads long: what comes in the meantime is left to that.
-    with connection.transaction():
+    with job_lock(connection, settings, sees_commits=True):
         corrected = lives.remember(connection, settings, swept, looking_back=True)
-    if corrected is not None:
-        connection.execute(query("shared/state-restate-after"), {"after": corrected})
+        if corrected is not None:
+            connection.execute(query("shared/state-restate-after"), {"after": corrected})
 
 
 def _sweep_customers(

@@ -33,7 +33,6 @@ from consumer_analytics.backfill import columns, sessions, writing
 from consumer_analytics.calendar import days, intervals, periods
 from consumer_analytics.calendar.intervals import INTERVALS, Interval
 from consumer_analytics.db.connection import connected
-from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import HeldBackError, UsageError
 from consumer_analytics.etl import holdback, run
 from consumer_analytics.reconcile import audit as auditing
@@ -730,9 +729,9 @@ def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two:
             )
             crashes.wait_for(
                 watcher,
-                "select pid from pg_locks where locktype = 'advisory' and not granted "
-                "and classid = %s::oid and mode = 'ExclusiveLock'",
-                [Lock.JOB.value],
+                "select pid from pg_locks where not granted and mode = 'ExclusiveLock' "
+                "and relation = 'consumer_analytics_internal.job_lock'::regclass",
+                [],
             )
         assert run_at_work.join() == 0
         assert command.end() == 0, command.text

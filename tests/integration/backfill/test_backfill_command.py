@@ -21,7 +21,7 @@ from tests.support.small_backfill import (
     started,
 )
 
-from consumer_analytics.db.locks import Lock
+from consumer_analytics.db.marks import Mark
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
@@ -145,9 +145,10 @@ def test_the_list_tells_everything_and_fits_a_terminal(database: Database, cli: 
 
 def locks(database: Database) -> list[Any]:
     return database.rows(
-        "select * from pg_locks where locktype = 'advisory' and classid = any(%s::int[]::oid[]) "
+        "select * from pg_locks where (locktype = 'advisory' and classid = %s::oid "
+        "or relation = to_regclass('consumer_analytics_internal.job_lock')) "
         "and database = (select oid from pg_database where datname = current_database())",
-        [[Lock.BACKFILL.value, Lock.JOB.value]],
+        [Mark.BACKFILL.value],
     )
 
 

@@ -29,7 +29,7 @@ from tests.support.small_backfill import (
 from tests.support.tools import require
 
 from consumer_analytics import backfill
-from consumer_analytics.db import schema
+from consumer_analytics.db import locks, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError
@@ -179,7 +179,8 @@ def test_a_failed_run_and_open_incidents_are_counted(database: Database) -> None
     live(database, END)
     impatient = database.settings.replaced({"lock_wait": 0.05})
     with database.connect() as other, connected(impatient, "run") as connection:
-        other.execute("select pg_advisory_lock(%s, 0)", [Lock.JOB.value])
+        other.execute("begin")
+        locks.take(other, Lock.JOB)
         with pytest.raises(BusyError):
             run.run(connection, impatient, at=END + DAY)
     assert scrape(database)("runs_total", source="cli_etl", state="gave_up") == 1

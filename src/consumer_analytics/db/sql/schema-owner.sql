@@ -4,4 +4,7 @@ from pg_namespace
 join pg_roles on pg_roles.oid = nspowner
 where nspname = %(schema)s
     and rolname <> current_user
-    and pg_has_role(current_user, nspowner, 'member')
+    -- Before 16 whoever was a member could.
+    and pg_has_role(
+        current_user, nspowner, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
+    )

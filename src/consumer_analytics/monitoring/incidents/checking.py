@@ -25,7 +25,7 @@ from consumer_analytics.monitoring.incidents.grouping import (
 )
 from consumer_analytics.monitoring.incidents.notifying import (
     Announcement,
-    exclusively,
+    look_and_note,
     message_of,
     put_message,
     write_history,
@@ -53,31 +53,36 @@ def check(connection: Connection, settings: Settings, *, now: dt.datetime | None
     Returns:
         Health, as it was judged.
     """
-    with exclusively(connection):
-        judged = health.read(connection, settings, now=now)
-        airflow = Airflow.read(connection, judged.at)
-        with connection.transaction():
-            _note_checks(connection, judged)
-            announcement = Announcement(judged.at)
-            # Those whose callback did not work.
-            missed = [
-                miss
-                for miss in misses_of_airflow(connection, airflow)
-                if remember_miss(connection, miss, judged.at)
-            ]
-            for miss in missed:
-                add_late_run(connection, announcement, miss, judged)
-            _compare(connection, announcement, judged, airflow)
-            _remind(connection, settings, announcement)
-            mail_id = None
-            if announcement.announced or missed:
-                message = replace(
-                    message_of(connection, judged, announcement, "incidents"),
-                    misses=tuple(with_allowance(miss, settings) for miss in missed),
-                )
-                key = f"incidents {uuid.uuid4()}"
-                mail_id = put_message(connection, key, message, configured(settings))
-            write_history(connection, announcement, mail_id)
+    return look_and_note(
+        connection,
+        lambda: health.read(connection, settings, now=now),
+        lambda judged: _note(connection, settings, judged),
+    )
+
+
+def _note(connection: Connection, settings: Settings, judged: Health) -> Health:
+    _note_checks(connection, judged)
+    airflow = Airflow.read(connection, judged.at)
+    announcement = Announcement(judged.at)
+    # Those whose callback did not work.
+    missed = [
+        miss
+        for miss in misses_of_airflow(connection, airflow)
+        if remember_miss(connection, miss, judged.at)
+    ]
+    for miss in missed:
+        add_late_run(connection, announcement, miss, judged)
+    _compare(connection, announcement, judged, airflow)
+    _remind(connection, settings, announcement)
+    mail_id = None
+    if announcement.announced or missed:
+        message = replace(
+            message_of(connection, judged, announcement, "incidents"),
+            misses=tuple(with_allowance(miss, settings) for miss in missed),
+        )
+        key = f"incidents {uuid.uuid4()}"
+        mail_id = put_message(connection, key, message, configured(settings))
+    write_history(connection, announcement, mail_id)
     return judged
 
 

@@ -12,7 +12,7 @@ from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.grouping import open_or_update, symptom_of
 from consumer_analytics.monitoring.incidents.notifying import (
     Announcement,
-    exclusively,
+    look_and_note,
     message_of,
     put_message,
     write_history,
@@ -34,24 +34,29 @@ def deadline_missed(
     Returns:
         Whether it was new.
     """
-    with exclusively(connection):
-        judged = health.read(connection, settings, now=now)
-        with connection.transaction():
-            # Airflow knows which task the run was at.
-            for known in misses_of_airflow(connection, Airflow.read(connection, judged.at)):
-                if (known.dag_id, known.run_id) == (miss.dag_id, miss.run_id):
-                    miss = replace(miss, task_id=known.task_id)
-            if not remember_miss(connection, miss, judged.at):
-                return False
-            announcement = Announcement(judged.at)
-            add_late_run(connection, announcement, miss, judged)
-            message = replace(
-                message_of(connection, judged, announcement, "deadline"),
-                misses=(with_allowance(miss, settings),),
-            )
-            key = f"deadline {miss.dag_id} {miss.run_id} {miss.deadline_at.isoformat()}"
-            mail_id = put_message(connection, key, message, configured(settings))
-            write_history(connection, announcement, mail_id)
+    return look_and_note(
+        connection,
+        lambda: health.read(connection, settings, now=now),
+        lambda judged: _note(connection, settings, judged, miss),
+    )
+
+
+def _note(connection: Connection, settings: Settings, judged: Health, miss: Miss) -> bool:
+    # Airflow knows which task the run was at.
+    for known in misses_of_airflow(connection, Airflow.read(connection, judged.at)):
+        if (known.dag_id, known.run_id) == (miss.dag_id, miss.run_id):
+            miss = replace(miss, task_id=known.task_id)
+    if not remember_miss(connection, miss, judged.at):
+        return False
+    announcement = Announcement(judged.at)
+    add_late_run(connection, announcement, miss, judged)
+    message = replace(
+        message_of(connection, judged, announcement, "deadline"),
+        misses=(with_allowance(miss, settings),),
+    )
+    key = f"deadline {miss.dag_id} {miss.run_id} {miss.deadline_at.isoformat()}"
+    mail_id = put_message(connection, key, message, configured(settings))
+    write_history(connection, announcement, mail_id)
     return True
 
 

@@ -16,7 +16,7 @@ from consumer_analytics.monitoring.incidents.grouping import open_or_update, sym
 from consumer_analytics.monitoring.incidents.notifying import (
     LOOK_NEXT,
     Announcement,
-    exclusively,
+    look_and_note,
     message_of,
     put_message,
     write_history,
@@ -49,22 +49,27 @@ def task_failed(
     Returns:
         Whether it was new.
     """
-    with exclusively(connection):
-        if not _remember_failure(connection, failure):
-            return False
+    if not _remember_failure(connection, failure):
+        return False
+    look_and_note(
+        connection,
         # It counts already.
-        judged = health.read(connection, settings, now=now)
-        with connection.transaction():
-            announcement = Announcement(judged.at)
-            if failure.dag_id == ETL:
-                _open_failures(connection, announcement, judged, failure)
-            elif failure.dag_id not in _BY_HAND:
-                _open_dag(connection, announcement, failure)
-            mail_id = None
-            if not _is_known(connection, settings, announcement, failure):
-                mail_id = _tell(connection, settings, announcement, judged, failure)
-            write_history(connection, announcement, mail_id)
+        lambda: health.read(connection, settings, now=now),
+        lambda judged: _note(connection, settings, judged, failure),
+    )
     return True
+
+
+def _note(connection: Connection, settings: Settings, judged: Health, failure: Failure) -> None:
+    announcement = Announcement(judged.at)
+    if failure.dag_id == ETL:
+        _open_failures(connection, announcement, judged, failure)
+    elif failure.dag_id not in _BY_HAND:
+        _open_dag(connection, announcement, failure)
+    mail_id = None
+    if not _is_known(connection, settings, announcement, failure):
+        mail_id = _tell(connection, settings, announcement, judged, failure)
+    write_history(connection, announcement, mail_id)
 
 
 def _remember_failure(connection: Connection, failure: Failure) -> bool:

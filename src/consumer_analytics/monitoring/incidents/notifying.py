@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db import locks
-from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.store import Incident
@@ -28,7 +28,9 @@ from consumer_analytics.monitoring.notifications.message import (
 )
 from consumer_analytics.sql import query
 
-_WAIT_FOR_LOCK = "30s"
+Result = TypeVar("Result")
+
+_WAIT_FOR_LOCK = 30.0
 #: What to look at next, whatever happened.
 LOOK_NEXT = (
     NextStep("What is wrong, and what mends it", "consumer-analytics doctor"),
@@ -90,16 +92,35 @@ class Announcement:
         self.noted, self.announced = [*self.noted, *self.announced], []
 
 
-@contextmanager
-def exclusively(connection: Connection) -> Iterator[None]:
-    """Look and note as the only one: what another saw before must not be noted after."""
-    connection.execute("select set_config('lock_timeout', %s, false)", [_WAIT_FOR_LOCK])
-    try:
-        with locks.held(connection, Lock.INCIDENTS):
-            yield
-    finally:
-        if not connection.closed:
-            connection.execute("select set_config('lock_timeout', '0', false)")
+def look_and_note(
+    connection: Connection, look: Callable[[], Health], note: Callable[[Health], Result]
+) -> Result:
+    """Look at health, then note what it means, as the only one that notes.
+
+    What one saw before must not be noted after what another saw: where another has noted in
+    between, look again.
+
+    Args:
+        connection: in autocommit, outside of a transaction.
+        look: judges health; not in a transaction.
+        note: writes what follows from it, in a transaction.
+
+    Returns:
+        What `note` does.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: others note all the time.
+    """
+    while True:
+        seen = scalar_of(connection, "monitoring/incidents/looks")
+        judged = look()
+        with connection.transaction():
+            locks.limit_waiting(connection, _WAIT_FOR_LOCK, in_transaction=True)
+            locks.take(connection, Lock.LOOKS)
+            connection.execute("set local lock_timeout = 0")
+            if scalar_of(connection, "monitoring/incidents/looks") == seen:
+                connection.execute(query("monitoring/incidents/looks-note"))
+                return note(judged)
 
 
 def message_of(

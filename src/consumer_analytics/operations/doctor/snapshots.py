@@ -65,7 +65,7 @@ def _restore(context: Context) -> str:
     job's lock, people for the table's.
     """
     connection = context.database
-    with job_lock(connection, context.settings), connection.transaction():
+    with job_lock(connection, context.settings, sees_commits=True):
         connection.execute("lock table public.consumer_analytics in access exclusive mode")
         reason = f"doctor at {instants.now(connection).isoformat(timespec='seconds')}"
         removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar
-from consumer_analytics.db.locks import Lock, job_lock
+from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.etl import extract, holdback, watermark
 from consumer_analytics.formatting import duration, moment
@@ -126,7 +126,7 @@ def _processed_through(context: Context) -> dt.datetime:
 def _put_back(context: Context) -> str:
     """Set the watermark to where the counts themselves have come to."""
     through = _processed_through(context)
-    with job_lock(context.database, context.settings):
+    with job_lock(context.database, context.settings, sees_commits=True):
         watermark.move(context.database, through, who=_WHO, reason="back to what is counted")
     return f"set the watermark to {moment(through)}, where the counts have come to"
 
@@ -210,7 +210,7 @@ def locks(context: Context) -> Finding:
     """Tell who has the job's lock, and whether it is still at work."""
     rows = context.database.execute(
         query("operations/doctor/job-lock"),
-        {"lock": Lock.JOB.value, "patience": context.settings.lock_wait},
+        {"patience": context.settings.lock_wait},
     ).fetchall()
     stuck = [row for row in rows if row[4]]
     if not stuck:
@@ -236,7 +236,7 @@ def locks(context: Context) -> Finding:
 
 def _release(context: Context) -> str:
     """End the sessions that have the lock and do nothing: a run leaves nothing half-written."""
-    values = {"lock": Lock.JOB.value, "patience": context.settings.lock_wait}
+    values = {"patience": context.settings.lock_wait}
     ended = []
     for pid, *_, stuck in context.database.execute(
         query("operations/doctor/job-lock"), values
@@ -262,7 +262,7 @@ def extracts(context: Context) -> Finding:
 
 
 def _forget(context: Context) -> str:
-    with job_lock(context.database, context.settings), context.database.transaction():
+    with job_lock(context.database, context.settings, sees_commits=True):
         extract.forget_all(context.database, 0)
         for table in ("extracts", "extracted_events", "extracted_customers"):
             context.database.execute(

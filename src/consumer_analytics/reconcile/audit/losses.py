@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import Connection, consistent
+from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import vanished
 from consumer_analytics.settings import Settings
@@ -18,7 +18,7 @@ def note(connection: Connection, settings: Settings) -> bool:
         Whether anything was noted: then another count tells more.
     """
     try:
-        with job_lock(connection, settings), consistent(connection):
+        with job_lock(connection, settings):
             by = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
             return vanished.judge_everything(connection, settings, by).noted > 0
     except psycopg.errors.InsufficientPrivilege:

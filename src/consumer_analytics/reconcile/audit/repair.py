@@ -10,7 +10,6 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import (
     MINUS_INFINITY,
     Connection,
-    consistent,
     scalar,
     scalar_of,
 )
@@ -43,50 +42,49 @@ def repair(
     cannot be repaired the next audit tells, with the reason.
     """
     wrong = {"instants": result.wrong_snapshots}
+    reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
     with job_lock(connection, settings):
-        reason = f"audit at {instants.now(connection).isoformat(timespec='seconds')}"
-        with consistent(connection):
-            repaired = _repair_counts(
-                connection,
-                settings,
-                reason,
-                doubled=result.doubled_rows > 0,
-            )
-            if accepted is not None:
-                vanished.take_off(connection, accepted, restored=False)
-        with consistent(connection):
-            strangers = connection.execute(
-                query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
-            ).rowcount
-            relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
-            # What nobody can tell any more stays in doubt, and is no part of other figures.
-            sure = sorted(set(result.wrong_snapshots) - set(result.untold_snapshots))
-            restated = 0
-            if result.snapshots_on_trust and accepted is None:
-                restated = proven.put_right(connection, settings, sure, reason)
-        windows = connection.execute(
-            query("reconcile/audit/repair/windows"), {"instants": sure}
-        ).fetchall()
-        snapshots = [(at, start, source) for at, start, is_whole, source in windows if is_whole]
-        whole = [at for at, _, _ in snapshots]
-        restated += restate(connection, settings, reason, notify)
-        restated += restate_these(connection, settings, whole, reason, notify)
-        for at, start, is_whole, _ in windows:
-            if not is_whole and at <= watermark.processed_through(connection):
-                with consistent(connection):
-                    restated += _restate_alone(connection, settings, at, start, reason)
-        with consistent(connection):
-            # Rows that were put back name who put them back.
-            connection.execute(
-                query("reconcile/audit/repair/sources"),
-                {
-                    "instants": whole,
-                    "starts": [start for _, start, _ in snapshots],
-                    "sources": [source for _, _, source in snapshots],
-                },
-            )
-            connection.execute(query("reconcile/audit/repair/labels"), wrong)
-            connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
+        repaired = _repair_counts(
+            connection,
+            settings,
+            reason,
+            doubled=result.doubled_rows > 0,
+        )
+        if accepted is not None:
+            vanished.take_off(connection, accepted, restored=False)
+    with job_lock(connection, settings):
+        strangers = connection.execute(
+            query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
+        ).rowcount
+        relabelled = connection.execute(query("reconcile/audit/repair/labels"), wrong).rowcount
+        # What nobody can tell any more stays in doubt, and is no part of other figures.
+        sure = sorted(set(result.wrong_snapshots) - set(result.untold_snapshots))
+        restated = 0
+        if result.snapshots_on_trust and accepted is None:
+            restated = proven.put_right(connection, settings, sure, reason)
+    windows = connection.execute(
+        query("reconcile/audit/repair/windows"), {"instants": sure}
+    ).fetchall()
+    snapshots = [(at, start, source) for at, start, is_whole, source in windows if is_whole]
+    whole = [at for at, _, _ in snapshots]
+    restated += restate(connection, settings, reason, notify)
+    restated += restate_these(connection, settings, whole, reason, notify)
+    for at, start, is_whole, _ in windows:
+        if not is_whole and at <= watermark.processed_through(connection):
+            with job_lock(connection, settings):
+                restated += _restate_alone(connection, settings, at, start, reason)
+    with job_lock(connection, settings):
+        # Rows that were put back name who put them back.
+        connection.execute(
+            query("reconcile/audit/repair/sources"),
+            {
+                "instants": whole,
+                "starts": [start for _, start, _ in snapshots],
+                "sources": [source for _, _, source in snapshots],
+            },
+        )
+        connection.execute(query("reconcile/audit/repair/labels"), wrong)
+        connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
     return replace(
         repaired,
         rows_removed=repaired.rows_removed + strangers,

@@ -8,13 +8,7 @@ select
     snapshot_source,
     requested_by,
     case
-        when state = 'running' and not exists (
-            select
-            from pg_locks
-            where locktype = 'advisory' and classid = %(lock)s::oid and objsubid = 2
-                and objid::bigint = backfill_id
-                and database = (select oid from pg_database where datname = current_database())
-        ) then 'interrupted'
+        when state = 'running' and backfill_id not in ({at_work}) then 'interrupted'
         else state
     end as state,
     periods,

@@ -1,6 +1,6 @@
 -- Sessions of this database that have, or may have, a transaction open, the
--- oldest first. Our own readers hold a lock that says so; vacuum and parallel
--- workers write no rows of their own.
+-- oldest first. Our own readers are marked so; vacuum and parallel workers write no
+-- rows of their own.
 --
 -- `began` is when the transaction began, or an instant that precedes it:
 -- * A session that is active without a transaction is between two of them, or is
@@ -10,9 +10,12 @@
 -- * A session that holds its virtual transaction's lock but tells no start does not
 --   track its activity, or has not done so all the time: `untracked`.
 -- `hidden` marks a session whose transaction this login may not see.
+--
+-- Who could not write to the sources in any way is left out.
 with sessions as (
     select
         pid,
+        usesysid,
         usename,
         application_name,
         state,
@@ -42,8 +45,7 @@ locks as (
         or (
             locktype = 'advisory'
             and database = (select oid from pg_database where datname = current_database())
-            and classid = %(reader_lock)s::oid
-            and objid = 0
+            and classid = %(reader_mark)s::oid
             and objsubid = 2
             and mode = 'ShareLock'
             and granted
@@ -54,6 +56,7 @@ locks as (
 seen as (
     select
         pid,
+        usesysid,
         usename,
         application_name,
         state,
@@ -69,8 +72,27 @@ seen as (
         not is_hidden and xact_start is null and in_transaction as untracked
     from sessions
     left join locks using (pid)
-    -- A pooler may hand our session's lock on to another client, never our name.
-    where not (coalesce(reads_only, false) and (is_hidden or application_name like 'consumer-analytics %%'))
+    where not (
+        coalesce(reads_only, false)
+        -- A pooler may hand our session's mark on to another client, never our name.
+        and (is_hidden or application_name like 'consumer-analytics %%')
+        -- Any login can mark itself; it is believed of those who may run the ETL.
+        and has_table_privilege(
+            usesysid, (select oid from pg_class where oid = to_regclass('consumer_analytics_internal.job_lock')), 'update'
+        )
+    )
+),
+
+logins as materialized (
+    select distinct usesysid as oid
+    from seen
+    where is_hidden or began is not null
+),
+
+writers as materialized (
+    select login.oid
+    from logins as login
+    where {may_write}
 )
 
 select
@@ -84,5 +106,5 @@ select
     coalesce(untracked, false) as untracked,
     coalesce(usename = any (%(ignored_roles)s::text[]), false) as ignored
 from seen
-where is_hidden or began is not null
+where (is_hidden or began is not null) and usesysid in (select oid from writers)
 order by began

@@ -13,7 +13,9 @@ select
         '-infinity'
     ) as begun_after
 from pg_prepared_xacts as prepared
+left join pg_roles as login on login.rolname = prepared.owner
 where prepared.database = current_database()
     -- The owner of a transaction can have been dropped since.
     and coalesce(prepared.owner <> all (%(ignored_roles)s::text[]), true)
+    and {may_write}
 order by begun_after

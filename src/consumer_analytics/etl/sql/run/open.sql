@@ -1,4 +1,5 @@
--- A run that was tried before is opened again under its key.
+-- A run that has ended is opened again under its key; one that another step has opened meanwhile
+-- stays as it is, and no row is answered.
 insert into consumer_analytics_internal.runs
     (run_key, snapshot_source, state, requested_at, reached_at, named, held_back_by)
 values (%(key)s, %(source)s, 'open', %(requested)s, %(reached)s, %(named)s, %(held_back_by)s)
@@ -11,4 +12,5 @@ on conflict (run_key) do update set
     held_back_by = excluded.held_back_by,
     opened_at = clock_timestamp(),
     finished_at = null
+where runs.state <> 'open'
 returning run_id

@@ -2,14 +2,7 @@
 with working as (
     select periods, periods_done
     from consumer_analytics_internal.backfills
-    where state = 'running' and exists (
-        -- One that was killed holds its lock no longer.
-        select
-        from pg_locks
-        where locktype = 'advisory' and classid = %(lock)s::oid and objsubid = 2
-            and objid::bigint = backfill_id
-            and database = (select oid from pg_database where datname = current_database())
-    )
+    where backfill_id in ({at_work})
 )
 
 select

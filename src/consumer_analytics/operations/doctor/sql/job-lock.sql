@@ -9,12 +9,10 @@ select
     and activity.state_change < now() - %(patience)s * interval '1 second'
 from pg_locks as held
 join pg_stat_activity as activity using (pid)
-where held.locktype = 'advisory'
+where held.locktype = 'relation'
     and held.granted
     and held.mode = 'ExclusiveLock'
-    and held.classid = %(lock)s::oid
-    and held.objid = 0
-    and held.objsubid = 2
+    and held.relation = 'consumer_analytics_internal.job_lock'::regclass
     and held.database = (select oid from pg_database where datname = current_database())
     and held.pid <> pg_backend_pid()
 order by activity.state_change

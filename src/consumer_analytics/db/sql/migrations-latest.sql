@@ -1,0 +1,2 @@
+select version_num
+from consumer_analytics_internal.alembic_version

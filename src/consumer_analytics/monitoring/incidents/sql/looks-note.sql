@@ -1,0 +1,2 @@
+update consumer_analytics_internal.looks_lock
+set noted = noted + 1

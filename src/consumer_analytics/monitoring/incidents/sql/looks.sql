@@ -1,0 +1,2 @@
+select noted
+from consumer_analytics_internal.looks_lock
