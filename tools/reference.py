@@ -12,10 +12,15 @@ import inspect
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from consumer_analytics.fields import described
+from consumer_analytics.db import roles as db_roles
+from consumer_analytics.db import schema as db_schema
+from consumer_analytics.db.roles import AppliedRoles
+from consumer_analytics.fields import Secret, described
+from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.monitoring.metrics import catalogue, dashboards
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.web.app import create_app
@@ -45,6 +50,7 @@ a tenant's token may not see, 404, 413 and 414 for what is
 the database is not there, is busy, or took too long. Why it is not stands in the server's log,
 and in no answer to others."""
 ROOT = Path(__file__).parents[1]
+ROLES_PAGE = "docs/reference/roles.md"
 
 
 def command_line() -> str:
@@ -208,6 +214,35 @@ def metrics() -> str:
     )
 
 
+def roles(applied: AppliedRoles) -> str:
+    """Return the page of the roles: what it says, and each right that a database's roles have."""
+    page = (ROOT / ROLES_PAGE).read_text(encoding="utf-8")
+    before, heading, _ = page.partition("| role | object | | rights |\n|---|---|---|---|\n")
+    rows = [
+        f"| `{grant.role}` | {grant.kind} | "
+        f"{f'`{grant.name}`' if grant.name else 'the database'} | {', '.join(grant.privileges)} |"
+        for grant in applied.grants
+        # Objects are owned by one role; that is said once.
+        if grant.privileges != ("owner",)
+    ]
+    return before + heading + "\n".join(rows) + "\n"
+
+
+def _applied_roles() -> AppliedRoles:
+    """Return what `consumer-analytics roles` makes of a new database, on a server of its own."""
+    with tempfile.TemporaryDirectory(prefix="ca-reference-") as folder:
+        Path(folder).chmod(0o755)
+        server = EmbeddedPostgres(Path(folder) / "postgres", options={"fsync": "off"})
+        server.start()
+        try:
+            url = Secret(server.conninfo(SUPERUSER, "postgres"))
+            settings = Settings(home=Path(folder), database_url=url)
+            db_schema.migrate(settings)
+            return db_roles.apply(settings)
+        finally:
+            server.stop()
+
+
 def main() -> int:
     """Write or check the files."""
     defaults = Settings()
@@ -219,6 +254,9 @@ def main() -> int:
         "monitoring/prometheus/rules.yml": dashboards.rules(defaults),
         "monitoring/grafana/dashboard.json": dashboards.dashboard(),
     }
+    # What needs a server is checked by tests/integration/db/test_roles.py.
+    if "--check" not in sys.argv[1:]:
+        pages[ROLES_PAGE] = roles(_applied_roles())
     stale = [
         name
         for name, text in pages.items()

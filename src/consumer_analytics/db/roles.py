@@ -400,18 +400,16 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             yield Grant(_CALLED[one.name], one.kind, one.shown, ("execute",))
 
 
-def missing(connection: Connection, settings: Settings) -> list[str]:
-    """Return what this session's login lacks to run the ETL, as the statements that grant it.
+def missing(connection: Connection, settings: Settings, role: str = "etl") -> list[str]:
+    """Return what this session's login lacks of a role's own rights, as the statements for it.
 
     Read-only. Rights that come with ownership or from a group count as well.
     """
     objects = _objects(connection)
-    thins = any(tier.days is not None for tier in settings.tiers)
     needed = [
         (grant, privilege)
         for grant in [*_common(settings), *_rights(objects)]
-        if grant.role == "etl"
-        or (grant.role == "maintenance" and grant.kind == "function" and thins)
+        if grant.role == role and grant.name not in KINDS
         for privilege in grant.privileges
     ]
     by_name = {one.shown: one for one in objects}

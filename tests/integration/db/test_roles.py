@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import runpy
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from tests.support.history import random_history
+from tests.support.roles import Roles
 
 from consumer_analytics.db import connection as db
 from consumer_analytics.db import roles, schema
@@ -23,52 +25,15 @@ from consumer_analytics.errors import RolesError, SuperuserError
 from consumer_analytics.etl import run
 from consumer_analytics.fields import Secret
 from consumer_analytics.operations import thinning
+from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "roles.md"
-
-
-class Roles:
-    """The roles of a test's database, and logins in them."""
-
-    def __init__(self, database: Any) -> None:
-        self.database = database
-        self.prefix = f"ca_test_{uuid.uuid4().hex[:8]}"
-        self.admin_url = make_conninfo(database.server.admin_url, dbname=database.name)
-        self.made: list[str] = []
-
-    def apply(self, **options: Any) -> roles.AppliedRoles:
-        return roles.apply(self.settings(self.admin_url), prefix=self.prefix, **options)
-
-    def settings(self, url: str) -> Any:
-        return self.database.settings.replaced({"database_url": Secret(url)})
-
-    def login(self, *members: str, options: str = "") -> str:
-        """Make a login, a member of these roles; return its connection string."""
-        name = f"{self.prefix}_{uuid.uuid4().hex[:6]}"
-        with self.database.connect_admin() as admin:
-            admin.execute(sql.SQL(f"create role {{}} login {options}").format(sql.Identifier(name)))
-            for kind in members:
-                admin.execute(
-                    sql.SQL("grant {} to {}").format(
-                        sql.Identifier(f"{self.prefix}_{kind}"), sql.Identifier(name)
-                    )
-                )
-        self.made.append(name)
-        return make_conninfo(self.database.url, user=name, password="")
-
-    def clean(self) -> None:
-        with self.database.connect_admin() as admin:
-            everyone = [*self.made, *(f"{self.prefix}_{kind}" for kind in roles.KINDS)]
-            for name in everyone:
-                if admin.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone():
-                    role = sql.Identifier(name)
-                    admin.execute(sql.SQL("reassign owned by {} to current_user").format(role))
-                    admin.execute(sql.SQL("drop owned by {} cascade").format(role))
-                    admin.execute(sql.SQL("drop role {}").format(role))
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "reference" / "roles.md"
+SCRIPT = ROOT / "tools" / "reference.py"
 
 
 @pytest.fixture
@@ -232,20 +197,15 @@ def test_the_catalog_grants_what_the_command_says_and_the_page_lists_it(made: Ro
         in_catalog.add((role.removeprefix(f"{made.prefix}_"), name, privilege))
     # The owner's rights on what is not its own.
     assert in_catalog == granted
-    assert page_rows(said) == [
-        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
-    ], "docs/reference/roles.md is not what the catalog has:\n" + "\n".join(page_rows(said))
+    assert written_page(said) == PAGE.read_text(encoding="utf-8"), (
+        "docs/reference/roles.md is not what the catalog has; run `python tools/reference.py`"
+    )
 
 
-def page_rows(said: roles.AppliedRoles) -> list[str]:
-    """Return the rows of the page's table."""
-    return [
-        f"| `{grant.role}` | {grant.kind} | "
-        f"{f'`{grant.name}`' if grant.name else 'the database'} | {', '.join(grant.privileges)} |"
-        for grant in said.grants
-        # Objects are owned by one role; that is said once.
-        if grant.privileges != ("owner",)
-    ]
+def written_page(said: roles.AppliedRoles) -> str:
+    """Return the page as the script of the reference writes it."""
+    page: str = runpy.run_path(str(SCRIPT))["roles"](said)
+    return page
 
 
 # -- dashboard -----------------------------------------------------------------
@@ -335,10 +295,17 @@ REFUSED = [
 ]
 
 
-def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_others(
+def thin(settings: Any) -> MaintenancePart:
+    settings = settings.replaced({"keep_snapshots_days": 1})
+    settings = settings.replaced({"keep_daily_snapshots_days": 1})
+    with db.connected(settings, "maintenance") as connection:
+        return thinning.thin(connection, settings)
+
+
+def test_the_maintenance_login_thins_snapshots_with_their_revisions_and_removes_no_others(
     made: Roles,
 ) -> None:
-    url = made.login("etl")
+    url = made.login("maintenance")
     count = "select count(*) from public.consumer_analytics_revisions"
     before = ask(made.database.url, count)
     assert before != [(0,)]
@@ -346,10 +313,7 @@ def test_the_etl_login_thins_snapshots_with_their_revisions_and_removes_no_other
     forget = "select removed from consumer_analytics_internal.forget_thinned_revisions"
     assert ask(url, f"{forget}({every})") == [(0,)]
     assert ask(made.database.url, count) == before
-    settings = made.settings(url).replaced({"keep_snapshots_days": 1})
-    settings = settings.replaced({"keep_daily_snapshots_days": 1})
-    with db.connected(settings, "maintenance") as connection:
-        part = thinning.thin(connection, settings)
+    part = thin(made.settings(url))
     assert part.removed > 0
     # It does not own the tables: the server will do the rest when it comes by.
     assert "autovacuum" in part.notes[-1]

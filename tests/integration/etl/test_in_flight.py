@@ -468,7 +468,7 @@ def test_our_mark_in_anothers_session_does_not_hide_its_transaction(database: An
 
 
 def test_ignored_logins_hold_nobody_back(database: Any, other_login: Callable[..., str]) -> None:
-    login = other_login()
+    login = other_login("update on consumers")
     with psycopg.connect(url_of(database, login), autocommit=True) as reader:
         reader.execute("begin")
         reader.execute("select 1")
@@ -533,6 +533,7 @@ def test_a_login_that_cannot_see_others_is_refused_and_told_the_grant(
     login = other_login(
         "usage on schema consumer_analytics_internal",
         "all on all tables in schema consumer_analytics_internal",
+        "all on all functions in schema consumer_analytics_internal",
         "all on all tables in schema public",
     )
     mine = {"CONSUMER_ANALYTICS_DATABASE_URL": url_of(database, login)}

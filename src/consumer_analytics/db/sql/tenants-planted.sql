@@ -1,13 +1,13 @@
 -- Whatever on the table of tenants would run code when it is written to: of ours there is none.
-select format('trigger %%I', tgname)
+select format('trigger %I', tgname)
 from pg_trigger
 where tgrelid = 'consumer_analytics_internal.tenants'::regclass and not tgisinternal
 union all
-select format('rule %%I', rulename)
+select format('rule %I', rulename)
 from pg_rewrite
 where ev_class = 'consumer_analytics_internal.tenants'::regclass
 union all
-select format('policy %%I', polname)
+select format('policy %I', polname)
 from pg_policy
 where polrelid = 'consumer_analytics_internal.tenants'::regclass
 union all

@@ -9,9 +9,12 @@ from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.etl import sources
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.operations.thinning import Policy
 from consumer_analytics.sql import query
 
 _GROUP = roles.names()["etl"]
+#: Whose members may also remove what thinned snapshots said before.
+_THINS = roles.names()["maintenance"]
 
 
 def migrations(context: Context) -> Finding:
@@ -46,26 +49,28 @@ def _migrate(context: Context) -> str:
 def grants(context: Context) -> Finding:
     """Tell whether this login has every right that a run needs."""
     connection = context.database
-    lacking = roles.missing(connection, context.settings)
+    lacking, group = roles.missing(connection, context.settings), _GROUP
+    if not lacking and Policy.of(context.settings).thins:
+        lacking, group = roles.missing(connection, context.settings, "maintenance"), _THINS
     if not lacking:
         return ok("this login has every right that a run needs")
     login = scalar(connection, "select current_user")
     member = connection.execute(
-        "select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = %s", [_GROUP]
+        "select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = %s", [group]
     ).fetchone()
     if member is None:
         cause = "they were never granted, or were taken back"
     elif member[0]:
-        cause = f"role {_GROUP}, which this login is a member of, has lost rights"
+        cause = f"role {group}, which this login is a member of, has lost rights"
     else:
-        cause = f"this login is no member of role {_GROUP}, which has them"
+        cause = f"this login is no member of role {group}, which has them"
     command = "\n".join(f"{statement};" for statement in lacking)
     if member is not None:
         command = (
             "consumer-analytics roles   # as a superuser"
             if member[0]
             else sql.SQL("GRANT {} TO {};")
-            .format(sql.Identifier(_GROUP), sql.Identifier(login))
+            .format(sql.Identifier(group), sql.Identifier(login))
             .as_string(connection)
         )
     # Who may do what is for a person to say.
@@ -75,6 +80,21 @@ def grants(context: Context) -> Finding:
         tuple(f"{statement};" for statement in lacking),
         cause,
         Fix(command),
+    )
+
+
+def tenants(context: Context) -> Finding:
+    """Tell whether a tenant could see other consumers than its own."""
+    escapes = roles.escapes(context.database)
+    if not escapes:
+        return ok("no tenant can see more than its own consumers")
+    return Finding(
+        Verdict.PROBLEM,
+        f"{len({one.login for one in escapes})} tenant(s) could see all consumers",
+        tuple(one.says for one in escapes),
+        "they have another role beside the tenants'; as that one they are no tenants any more",
+        # Which of the two a login is to be is for a person to say.
+        Fix("\n".join(f"-- {one.login}: {one.remedy}" for one in escapes)),
     )
 
 
@@ -141,4 +161,5 @@ CHECKS = (
     Check("schema-migrations", "is the schema this version's?", migrations),
     Check("schema-grants", "has this login the rights that a run needs?", grants),
     Check("schema-row-security", "does row-level security hide rows?", row_security),
+    Check("schema-tenants", "could a tenant see other consumers?", tenants),
 )
