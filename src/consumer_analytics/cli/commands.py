@@ -67,7 +67,7 @@ COMMANDS = {
     "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
     "roles": Registered(
         "roles",
-        "Create the roles owner, etl, reader, dashboard and tenant, each with exactly its rights.",
+        "Create the roles owner, etl, maintenance, reader, dashboard and tenant, with their rights.",
     ),
     "serve": Registered(
         "serve",

@@ -32,7 +32,7 @@ def roles(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Create the roles owner, etl, reader, dashboard and tenant, each with exactly its rights.
+    """Create the roles owner, etl, maintenance, reader, dashboard and tenant, with their rights.
 
     Needs a superuser's login for this one command. Done twice, the second changes nothing.
     Make your logins members: GRANT consumer_analytics_etl TO your_login.
