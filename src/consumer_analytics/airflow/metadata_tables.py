@@ -13,6 +13,8 @@ from consumer_analytics.sql import query
 #: Of its tables those that health and the dashboard read; none of them holds a secret, as its
 #: connections and variables do.
 READ = ("dag", "dag_run", "deadline", "job", "task_instance")
+#: And those that the doctor reads besides: why a DAG is not there, who paused it.
+_OF_THE_DOCTOR = ("dag_version", "import_error", "log")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class AirflowTables:
     def qualified(self) -> str:
         """Those that are read, each with its schema, as a GRANT has them."""
         return ", ".join(f"{self.schema}.{name}" for name in READ)
+
+    def to_read(self, connection: Connection) -> list[str]:
+        """Return the names of all tables that are read, of those that Airflow's version has."""
+        names = [*READ, *_OF_THE_DOCTOR]
+        rows = connection.execute(
+            query("airflow/tables-there"), {"schema": self.schema, "names": names}
+        )
+        return [name for (name,) in rows]
 
     def named(self, *names: str) -> dict[str, sql.Composable]:
         """Return tables by their names, for a query file that names them in braces."""

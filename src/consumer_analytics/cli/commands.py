@@ -67,7 +67,8 @@ COMMANDS = {
     "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
     "roles": Registered(
         "roles",
-        "Create the roles owner, etl, maintenance, reader, dashboard and tenant, with their rights.",
+        "Create the roles owner, etl, maintenance, reader, dashboard and tenant, with "
+        "their rights.",
     ),
     "serve": Registered(
         "serve",

@@ -46,13 +46,14 @@ def metadata(context: Context) -> Finding:
     if tables.readable:
         return ok(f"Airflow's tables are in schema {schema}")
     login = scalar(context.database, "select current_user")
+    names = tables.to_read(context.database)
     statements = [
         sql.SQL(text)
         .format(sql.Identifier(schema), sql.Identifier(login))
         .as_string(context.database)
         for text in (
             "GRANT USAGE ON SCHEMA {} TO {};",
-            "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {};",
+            f"GRANT SELECT ON {', '.join(f'{{0}}.{name}' for name in names)} TO {{1}};",
         )
     ]
     return Finding(
