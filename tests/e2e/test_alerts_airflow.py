@@ -26,9 +26,9 @@ from tests.support import lanes
 from tests.support.mail_server import PASSWORD, RECIPIENT, SENDER, MailServer, mail_server
 
 from consumer_analytics.airflow.api import AirflowApi
-from consumer_analytics.db import locks, marks
+from consumer_analytics.db import locks, tags
 from consumer_analytics.db.locks import Lock
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.settings import PREFIX
 
 DAG = "consumer_analytics_etl"
@@ -309,7 +309,7 @@ def test_a_missed_deadline_is_mailed_and_kept_when_airflow_cleans_up(
     with database(system) as other:
         # As a run of ours: no other one waits for its transaction to end.
         other.execute("set application_name = 'consumer-analytics test'")
-        marks.put(other, Mark.READER)
+        tags.put(other, Tag.READER)
         other.execute("begin")
         locks.take(other, Lock.JOB)
         run_id = api.trigger(DAG)

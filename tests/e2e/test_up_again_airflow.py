@@ -21,9 +21,9 @@ from tests.e2e.conftest import Installation, beside
 from tests.support import lanes
 
 from consumer_analytics.airflow.api import AirflowApi
-from consumer_analytics.db import locks, marks
+from consumer_analytics.db import locks, tags
 from consumer_analytics.db.locks import Lock
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 
 DAG = "consumer_analytics_etl"
 # Quick on a quiet machine; a busy one gets its time.
@@ -71,7 +71,7 @@ def test_a_scheduler_killed_in_the_middle_of_a_run(system: Installation, api: Ai
     with psycopg.connect(system.postgres().url(), autocommit=True) as other:
         # As a run of ours: no other one waits for its transaction to end.
         other.execute("set application_name = 'consumer-analytics test'")
-        marks.put(other, Mark.READER)
+        tags.put(other, Tag.READER)
         other.execute("begin")
         locks.take(other, Lock.JOB)
         run_id = api.trigger(DAG)

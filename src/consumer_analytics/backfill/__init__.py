@@ -133,5 +133,5 @@ def _tidy(connection: Connection, backfill_id: int) -> None:
     if connection.closed:
         return
     with suppress(psycopg.Error):
-        record.unmark(connection, backfill_id)
+        record.untag(connection, backfill_id)
         connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.figures_carried")

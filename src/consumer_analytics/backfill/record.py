@@ -1,7 +1,7 @@
 """The record of a backfill: opened before it reads, kept up with each chunk, closed with its end.
 
-As long as a backfill is at work its session is marked: where the record is open and
-no session has the mark that it names, it was killed.
+As long as a backfill is at work its session is tagged: where the record is open and
+no session has the tag that it names, it was killed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.result import SnapshotCounts
-from consumer_analytics.db import marks, schema
+from consumer_analytics.db import schema, tags
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import one_line
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -29,10 +29,10 @@ _LONGEST_MESSAGE = 2000
 
 
 def begin(connection: Connection, settings: Settings, request: Request, periods: int) -> int:
-    """Record what is asked for, mark the session, and return the record's id."""
-    connection.execute(query("backfill/stale"), {"mark": Mark.BACKFILL.value})
+    """Record what is asked for, tag the session, and return the record's id."""
+    connection.execute(query("backfill/stale"), {"tag": Tag.BACKFILL.value})
     # It tells a backfill at work from one that was killed.
-    key = marks.put(connection, Mark.BACKFILL)
+    key = tags.put(connection, Tag.BACKFILL)
     backfill_id: int = scalar_of(
         connection,
         "backfill/open",
@@ -45,7 +45,7 @@ def begin(connection: Connection, settings: Settings, request: Request, periods:
             "source": request.source,
             "who": request.who,
             "periods": periods,
-            "mark": key,
+            "tag": key,
         },
     )
     return backfill_id
@@ -65,10 +65,10 @@ def advance(connection: Connection, backfill_id: int, written: SnapshotCounts) -
     )
 
 
-def unmark(connection: Connection, backfill_id: int) -> None:
-    """Take the mark off: this session no longer works on it."""
-    values = {"mark": Mark.BACKFILL.value, "id": backfill_id}
-    connection.execute(query("backfill/unmark"), values)
+def untag(connection: Connection, backfill_id: int) -> None:
+    """Take the tag off: this session no longer works on it."""
+    values = {"tag": Tag.BACKFILL.value, "id": backfill_id}
+    connection.execute(query("backfill/untag"), values)
 
 
 def close(
@@ -159,6 +159,6 @@ def records(connection: Connection, limit: int = 20) -> list[BackfillRecord]:
     """Return the latest backfills, the newest first."""
     schema.require_current(connection)
     rows = connection.execute(
-        query("shared/backfill-list"), {"mark": Mark.BACKFILL.value, "limit": limit}
+        query("shared/backfill-list"), {"tag": Tag.BACKFILL.value, "limit": limit}
     )
     return [BackfillRecord(*row) for row in rows]

@@ -235,7 +235,7 @@ def connect(
         settings: where to.
         purpose: shown in `pg_stat_activity` behind the product's name.
         writes_sources: whether this session may write rows to the source
-            tables. One that may not is marked so, and runs do not wait for
+            tables. One that may not is tagged so, and runs do not wait for
             its transactions.
         as_admin: whether a superuser is welcome: for making schema and roles.
 

@@ -15,8 +15,8 @@ import psycopg
 from psycopg import generators, sql, waiting
 from psycopg.pq import ExecStatus
 
-from consumer_analytics.db import marks
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db import tags
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import (
     ConsumerAnalyticsError,
     DatabaseUnreachableError,
@@ -99,7 +99,7 @@ def set_up(
     Args:
         connection: new, in autocommit.
         conninfo: returns what it was opened with: behind a pooler a second one is opened.
-        reader: whether it is marked as one that writes no source rows.
+        reader: whether it is tagged as one that writes no source rows.
 
     Returns:
         Whether a pooler stands between.
@@ -176,7 +176,7 @@ def _statement(values: dict[str, str], reader: bool, only_as: int | None) -> sql
         # Tried: nobody can make us wait.
         parts.append(
             sql.SQL("pg_catalog.pg_try_advisory_lock_shared({}, {})").format(
-                Mark.READER.value, marks.draw()
+                Tag.READER.value, tags.draw()
             )
         )
     statement = sql.SQL("select ") + sql.SQL(", ").join(parts)

@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import HoldbackBlindError
 from consumer_analytics.formatting import duration, seconds
 from consumer_analytics.settings import Settings
@@ -146,7 +146,7 @@ def look(
             "from here; point CONSUMER_ANALYTICS_DATABASE_URL at the primary"
         )
     looked_at = instants.now(connection)
-    values = {"reader_mark": Mark.READER.value, "ignored_roles": ignored_roles}
+    values = {"reader_tag": Tag.READER.value, "ignored_roles": ignored_roles}
     rows = connection.execute(query("shared/transactions-open"), values).fetchall()
     # After the look: what is prepared later than this was still a session's when we looked.
     seen_at = instants.now(connection)

@@ -15,7 +15,7 @@ from consumer_analytics.airflow.dag_runs import TimedTask
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.backfill.record import BackfillRecord
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.etl import watermark
 from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting.ranges import Range
@@ -212,7 +212,7 @@ def read(
         timed = connection.execute(query("reporting/runs-timed"), {"limit": RUNS})
         failed = connection.execute(query("reporting/runs-failed"), {**ranged, "limit": RUNS})
         backfills = connection.execute(
-            query("shared/backfill-list"), {"mark": Mark.BACKFILL.value, "limit": BACKFILLS}
+            query("shared/backfill-list"), {"tag": Tag.BACKFILL.value, "limit": BACKFILLS}
         )
         reached = connection.execute(query("reporting/watermark"), {**ranged, "points": points})
         by_airflow = _airflow_runs(tasks) if tasks else []

@@ -21,7 +21,7 @@ from tests.support.small_backfill import (
     started,
 )
 
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 9, tzinfo=dt.UTC)
@@ -148,7 +148,7 @@ def locks(database: Database) -> list[Any]:
         "select * from pg_locks where (locktype = 'advisory' and classid = %s::oid "
         "or relation = to_regclass('consumer_analytics_internal.job_lock')) "
         "and database = (select oid from pg_database where datname = current_database())",
-        [Mark.BACKFILL.value],
+        [Tag.BACKFILL.value],
     )
 
 

@@ -18,9 +18,9 @@ from tests.integration.operations.test_doctor import examined
 from tests.support.roles import Roles
 
 from consumer_analytics.db import connection as db
-from consumer_analytics.db import locks, marks, roles, schema
+from consumer_analytics.db import locks, roles, schema, tags
 from consumer_analytics.db.locks import Lock
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import BusyError, RolesError
 from consumer_analytics.etl import capture, run
 from consumer_analytics.monitoring.incidents.notifying import look_and_note
@@ -647,7 +647,7 @@ def test_who_could_write_the_sources_in_any_way_holds_a_run_back(given: Roles) -
 
 
 @pytest.mark.both_versions
-def test_a_superuser_and_a_forged_mark_hold_a_run_back(given: Roles) -> None:
+def test_a_superuser_and_a_forged_tag_hold_a_run_back(given: Roles) -> None:
     database = given.database
     with idle(given.login(options="superuser")) as login:
         assert held_back_by(database) == [login]
@@ -658,7 +658,7 @@ def test_a_superuser_and_a_forged_mark_hold_a_run_back(given: Roles) -> None:
         )
     with as_(url) as writer:
         writer.execute("set application_name = 'consumer-analytics run'")
-        marks.put(writer, Mark.READER)
+        tags.put(writer, Tag.READER)
         writer.execute("begin")
         assert held_back_by(database) == [user(url)]
 

@@ -20,9 +20,9 @@ from tests.support import lanes, oracle
 from tests.support.writers import KINDS, Application
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db import marks
+from consumer_analytics.db import tags
 from consumer_analytics.db.connection import connected
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import HoldbackBlindError
 from consumer_analytics.etl import holdback, run
 from consumer_analytics.fields import Secret
@@ -455,10 +455,10 @@ def test_our_own_readers_hold_nobody_back(database: Any) -> None:
         assert go(database)["held_back_by"] == []
 
 
-def test_our_mark_in_anothers_session_does_not_hide_its_transaction(database: Any) -> None:
+def test_our_tag_in_anothers_session_does_not_hide_its_transaction(database: Any) -> None:
     """A pooler may hand a session on with the locks that it holds."""
     with session(database) as writer:
-        marks.put(writer, Mark.READER)
+        tags.put(writer, Tag.READER)
         writer.execute("begin")
         insert_event(writer)
         time.sleep(0.25)

@@ -18,7 +18,7 @@ insert into consumer_analytics_internal.looks_lock values (0);
 -- its key is drawn by lot, and it counts in the hands of this process alone.
 alter table consumer_analytics_internal.backfills
     add session_pid int,
-    add session_mark int;
+    add session_tag int;
 
 -- Who reads and writes the engine's state may lock these, and call what its statements call.
 revoke execute on all functions in schema consumer_analytics_internal from public;

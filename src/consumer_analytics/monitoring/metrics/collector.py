@@ -23,7 +23,7 @@ from psycopg.rows import class_row
 import consumer_analytics
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connect, consistent
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.etl import watermark
 from consumer_analytics.monitoring import health
@@ -161,7 +161,7 @@ class _State:
     def read(cls, connection: Connection) -> _State:
         with connection.cursor(row_factory=class_row(cls)) as cursor:
             state = cursor.execute(
-                query("monitoring/metrics/state"), {"mark": Mark.BACKFILL.value}
+                query("monitoring/metrics/state"), {"tag": Tag.BACKFILL.value}
             ).fetchone()
         if state is None:
             raise LookupError("the statement answered no row")

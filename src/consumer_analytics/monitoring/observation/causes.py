@@ -9,7 +9,7 @@ from typing import Any
 from consumer_analytics.airflow import command_lines, states
 from consumer_analytics.airflow.dag_ids import ETL
 from consumer_analytics.db.connection import Connection, scalar
-from consumer_analytics.db.marks import Mark
+from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import noted
 from consumer_analytics.etl import holdback
 from consumer_analytics.formatting import duration, moment, seconds
@@ -197,7 +197,7 @@ def _open_now(seen: Observation, before: dt.datetime) -> list[holdback.Holder]:
     """Return the transactions that would hold a run for this instant back, the oldest first."""
     rows = seen.connection.execute(
         query("shared/transactions-open"),
-        {"reader_mark": Mark.READER.value, "ignored_roles": seen.settings.ignored_roles},
+        {"reader_tag": Tag.READER.value, "ignored_roles": seen.settings.ignored_roles},
     ).fetchall()
     return [
         holdback.Holder(

@@ -1,5 +1,5 @@
 -- Sessions of this database that have, or may have, a transaction open, the
--- oldest first. Our own readers are marked so; vacuum and parallel workers write no
+-- oldest first. Our own readers are tagged so; vacuum and parallel workers write no
 -- rows of their own.
 --
 -- `began` is when the transaction began, or an instant that precedes it:
@@ -45,7 +45,7 @@ locks as (
         or (
             locktype = 'advisory'
             and database = (select oid from pg_database where datname = current_database())
-            and classid = %(reader_mark)s::oid
+            and classid = %(reader_tag)s::oid
             and objsubid = 2
             and mode = 'ShareLock'
             and granted
@@ -74,9 +74,9 @@ seen as (
     left join locks using (pid)
     where not (
         coalesce(reads_only, false)
-        -- A pooler may hand our session's mark on to another client, never our name.
+        -- A pooler may hand our session's tag on to another client, never our name.
         and (is_hidden or application_name like 'consumer-analytics %%')
-        -- Any login can mark itself; it is believed of those who may run the ETL.
+        -- Any login can tag itself; it is believed of those who may run the ETL.
         and has_table_privilege(
             usesysid, (select oid from pg_class where oid = to_regclass('consumer_analytics_internal.job_lock')), 'update'
         )

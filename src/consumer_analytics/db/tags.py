@@ -1,4 +1,4 @@
-"""Marks: what a session says of itself, for as long as it lives, to whoever looks at `pg_locks`.
+"""Tags: what a session says of itself, for as long as it lives, to whoever looks at `pg_locks`.
 
 Advisory locks of the session, so that a killed process leaves none and a pooler gives them back.
 Any login may take advisory locks; so nobody ever waits for one of these, and each has a key
@@ -16,8 +16,8 @@ import psycopg
 _KEYS = 2**31
 
 
-class Mark(IntEnum):
-    """A class of marks, the first of PostgreSQL's two keys; seen in `pg_locks.classid`.
+class Tag(IntEnum):
+    """A class of tags, the first of PostgreSQL's two keys; seen in `pg_locks.classid`.
 
     Attributes:
         READER: this session writes no row to the sources: runs do not wait for its transactions.
@@ -33,12 +33,12 @@ def draw() -> int:
     return secrets.randbelow(_KEYS)
 
 
-def put(connection: psycopg.Connection[Any], mark: Mark) -> int:
-    """Mark the session, and return the second key."""
+def put(connection: psycopg.Connection[Any], tag: Tag) -> int:
+    """Tag the session, and return the second key."""
     while True:
         key = draw()
         row = connection.execute(
-            "select pg_try_advisory_lock_shared(%s, %s::int)", [mark.value, key]
+            "select pg_try_advisory_lock_shared(%s, %s::int)", [tag.value, key]
         ).fetchone()
         if row is not None and row[0]:
             return key
