@@ -140,6 +140,9 @@ class Configuration:
             "logging": {
                 "base_log_folder": self.logs,
                 "dag_processor_child_process_log_directory": self.logs / "dag_processor",
+                # Airflow sets these itself, whatever the umask: 755 and 664 by default.
+                "file_task_handler_new_folder_permissions": "0o700",
+                "file_task_handler_new_file_permissions": "0o600",
             },
             "api": {
                 "host": HOST,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from consumer_analytics.airflow.configuration import FILE, HOST, Configuration, MailServer
 from consumer_analytics.errors import UpError
-from consumer_analytics.local.home import Home, Secrets, write_private
+from consumer_analytics.local import private
+from consumer_analytics.local.home import Home, Secrets
 from consumer_analytics.local.metadata import Metadata
 from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.settings import PREFIX, Settings
@@ -49,16 +50,16 @@ class AirflowHome:
     def write(self) -> None:
         """Write the configuration, the login, and what the scheduler imports ahead."""
         ours = self.configuration
-        write_private(ours.folder / FILE, ours.configuration_file())
-        write_private(ours.passwords_file, ours.passwords())
+        private.write_file(ours.folder / FILE, ours.configuration_file())
+        private.write_file(ours.passwords_file, ours.passwords())
         connections = ours.connections()
         if connections is None:
             ours.connections_file.unlink(missing_ok=True)
         else:
-            write_private(ours.connections_file, connections)
+            private.write_file(ours.connections_file, connections)
         config = ours.folder / "config"
-        config.mkdir(exist_ok=True)
-        (config / "airflow_local_settings.py").write_text(ours.local_settings(), encoding="utf-8")
+        private.make_folder(config)
+        private.write_file(config / "airflow_local_settings.py", ours.local_settings())
 
     def environment(self) -> dict[str, str]:
         """Return the environment of Airflow's processes: the user's, without what we set."""
@@ -116,7 +117,7 @@ class AirflowHome:
             raise UpError(
                 f"`airflow db migrate` failed (exit code {done.returncode}); its log is {log}"
             )
-        stamp.write_text(f"{version} {revision}\n", encoding="utf-8")
+        private.write_file(stamp, f"{version} {revision}\n")
         return True
 
 

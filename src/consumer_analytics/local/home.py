@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import UpError
+from consumer_analytics.local import private
 
 #: sizeof(sockaddr_un.sun_path), with the terminating zero.
 _SOCKET_PATH_LIMIT = 108
@@ -68,21 +70,12 @@ class Secrets:
         )
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only this user may read."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.rename(path)
-
-
 class Home:
     """The folder of CONSUMER_ANALYTICS_HOME.
 
     Attributes:
-        path: the folder.
+        given: the folder as it was named.
+        path: the folder, without links on the way to it.
         postgres: the embedded server's.
         airflow: Airflow's own, its AIRFLOW_HOME.
         run: where the components run; what runs in it is ours.
@@ -91,29 +84,39 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         """Name its parts; nothing is touched yet."""
-        self.path = path.expanduser().resolve()
+        self.given = path.expanduser().absolute()
+        self.path = self.given.resolve()
         self.postgres = self.path / "postgres"
         self.airflow = self.path / "airflow"
         self.run = self.path / "run"
         self.logs = self.path / "logs"
 
     def prepare(self) -> None:
-        """Make the folders.
+        """Make the folders, and take from others whatever right they have to what is in them.
 
         Raises:
-            UpError: one of them cannot be made or written.
+            UpError: one of them cannot be made or written, or is not this user's alone to change.
         """
         try:
+            private.require_safe_way(self.given)
             # Passwords and personal data live here.
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self.airflow, self.run, self.logs):
-                folder.mkdir(exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.path, self.postgres, self.airflow, self.run, self.logs):
+                private.make_folder(folder)
+            # The server minds its own; secrets that others could read are told, not hidden.
+            private.tighten(
+                self.path,
+                without=[
+                    self.secrets_file,
+                    *(self.postgres / name for name in ("data", "data.partial", "run")),
+                ],
+            )
             with tempfile.TemporaryFile(dir=self.path):
                 pass
         except OSError as error:
             raise UpError(
-                f"the home folder {self.path} cannot be used: {error.strerror}: {error.filename}; "
-                "set CONSUMER_ANALYTICS_HOME to one that this user may write"
+                f"the home folder {self.given} cannot be used: {error.strerror}: {error.filename}; "
+                "set CONSUMER_ANALYTICS_HOME to one that this user may write, and nobody else"
             ) from None
 
     @contextlib.contextmanager
@@ -123,11 +126,10 @@ class Home:
         Raises:
             UpError: another one holds it.
         """
-        with (self.path / "up.lock").open("a+", encoding="ascii") as file:
+        with os.fdopen(private.open_lock(self.path / "up.lock"), "r+", encoding="ascii") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
                 raise UpError(
                     f"`consumer-analytics up` already runs on {self.path} (pid {file.read()}); "
                     "stop that one, or set CONSUMER_ANALYTICS_HOME to another folder"
@@ -146,11 +148,16 @@ class Home:
         """Return the home's secrets; made now where they are missing.
 
         Raises:
-            UpError: the file is not what we wrote.
+            UpError: the file is not what we wrote, or others may read or write it.
         """
         path = self.secrets_file
         if not path.exists():
-            write_private(path, json.dumps(asdict(Secrets.generate()), indent=2) + "\n")
+            private.write_file(path, json.dumps(asdict(Secrets.generate()), indent=2) + "\n")
+        if why := secret_files.exposure(path):
+            raise UpError(
+                f"{path} {why}, and whoever did has the keys; remove it to have new ones made, or "
+                "`chmod 600` it where nobody did"
+            )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return Secrets(**{field.name: str(values[field.name]) for field in fields(Secrets)})

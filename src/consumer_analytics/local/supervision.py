@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from consumer_analytics.errors import UpError
+from consumer_analytics.local import private
 from consumer_analytics.local.home import Home, socket_folder
 
 #: What supervisord may need to end, beyond its most patient component.
@@ -77,8 +78,17 @@ class Supervision:
     # -- starting --------------------------------------------------------------
 
     def start(self) -> None:
-        """Start supervisord, which starts the components."""
-        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
+        """Start supervisord, which starts the components.
+
+        Raises:
+            UpError: the folder of its socket is somebody else's.
+        """
+        try:
+            private.make_folder(self._socket.parent)
+        except OSError as error:
+            raise UpError(
+                f"{self._socket.parent} cannot hold supervisord's socket: {error.strerror}"
+            ) from None
         self._socket.unlink(missing_ok=True)
         configuration = self._home.run / "supervisord.conf"
         with configuration.open("w", encoding="utf-8") as file:
@@ -106,6 +116,7 @@ class Supervision:
         parser = ConfigParser(interpolation=None)
         parser["supervisord"] = {
             "nodaemon": "true",
+            "umask": "077",
             "silent": "true",
             "logfile": "../logs/supervisord.log",
             "logfile_maxbytes": "1MB",

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import os
 import shlex
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,12 @@ def up(settings: Settings, options: UpOptions, notifier: Notifier) -> None:
     home = Home(settings.home)
     home.prepare()
     settings = settings.replaced({"home": home.path})
-    with home.held(), _Interrupts(notifier) as interrupts, ExitStack() as stack:
+    with (
+        _for_this_user_alone(),
+        home.held(),
+        _Interrupts(notifier) as interrupts,
+        ExitStack() as stack,
+    ):
         # The last thing done: nothing that ran in this home outlives it.
         stack.callback(sweep, home)
         system = _System(home, settings, options, notifier, stack)
@@ -116,6 +122,16 @@ def up(settings: Settings, options: UpOptions, notifier: Notifier) -> None:
             system.run()
         finally:
             interrupts.hold_off()
+
+
+@contextlib.contextmanager
+def _for_this_user_alone() -> Iterator[None]:
+    """Let what is made in a `with` block, and by what it starts, be open to nobody else."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _System:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
-from tests.support import scratch
+from tests.support import lanes, scratch
 
 from consumer_analytics.db.connection import conninfo
 from consumer_analytics.errors import LocalServerError
+from consumer_analytics.local import embedded_postgres, private
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.settings import Settings
 
@@ -126,6 +129,149 @@ def test_only_its_own_user_can_reach_the_socket(make: Make) -> None:
     server.start()
     assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
     assert _ask(server, "show listen_addresses") == ""
+
+
+def _by_tcp(server: EmbeddedPostgres, user: str, password: str | None = None) -> str:
+    """Return how a connection by TCP ends: in a name, or in the server's reason."""
+    port = server.conninfo().split("port=")[1].split()[0]
+    try:
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=port,
+            user=user,
+            password=password,
+            dbname="postgres",
+            passfile="/nowhere",
+        ) as connection:
+            row = connection.execute("select current_user").fetchone()
+    except psycopg.OperationalError as error:
+        return str(error)
+    assert row is not None
+    return str(row[0])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def listening(make: Make, monkeypatch: pytest.MonkeyPatch) -> EmbeddedPostgres:
+    """Return a server, not started, that somebody lets listen on a port as well."""
+    monkeypatch.setattr(embedded_postgres, "PORT", port := free_port())
+    return make(listen_addresses="127.0.0.1", port=str(port))
+
+
+def test_by_tcp_nobody_gets_in_without_a_password(listening: EmbeddedPostgres) -> None:
+    listening.start()
+    for user in (SUPERUSER, "analytics"):
+        assert "no password supplied" in _by_tcp(listening, user)
+        # They have none.
+        assert "authentication failed" in _by_tcp(listening, user, password=user)
+    with psycopg.connect(listening.conninfo(SUPERUSER, "postgres")) as connection:
+        rules = connection.execute(
+            "select type, auth_method from pg_hba_file_rules where error is null"
+        ).fetchall()
+        connection.execute("create role with_one login password 'fine'")
+        connection.commit()
+    assert ("local", "trust") not in rules or private.name_of(os.geteuid()) is None
+    assert {method for kind, method in rules if kind != "local"} <= {"scram-sha-256", "reject"}
+    assert _by_tcp(listening, "with_one", password="fine") == "with_one"
+    conf = (listening.data / "consumer_analytics.conf").read_text()
+    assert "put your own" not in conf
+
+
+@pytest.mark.parametrize("running", lanes.first(1, [False, True]))
+def test_one_that_trusted_everybody_is_put_right_at_its_next_start(
+    listening: EmbeddedPostgres, *, running: bool
+) -> None:
+    listening.start()
+    # As earlier versions have left it.
+    trusting = "local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all ::1/128 trust\n"
+    (listening.data / "pg_hba.conf").write_text(trusting)
+    os.chown(listening.data / "pg_hba.conf", (owner := listening.data.stat()).st_uid, owner.st_gid)
+    with psycopg.connect(listening.conninfo(SUPERUSER, "postgres")) as connection:
+        connection.execute("select pg_reload_conf()")
+    _await_that(lambda: _by_tcp(listening, SUPERUSER) == SUPERUSER)
+    if not running:
+        listening.stop()
+    assert listening.start() is not running
+    _await_that(lambda: "no password supplied" in _by_tcp(listening, SUPERUSER))
+    assert _ask(listening, "select 1") == 1
+
+
+def _await_that(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_another_user_who_reaches_the_socket_gets_in_as_nobody(make: Make) -> None:
+    server = make(unix_socket_permissions="0777")
+    server.start()
+    # All doors open: what is left is the kernel's word for who is there.
+    for folder in (server.socket_dir, *server.socket_dir.parents):
+        if folder.stat().st_mode & 0o001 == 0:
+            folder.chmod(0o755)
+    done = subprocess.run(
+        [server.binaries / "psql", server.url(SUPERUSER, "postgres"), "-c", "select 1"],
+        user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
+        env={"HOME": "/nonexistent"}, cwd="/",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert 'Peer authentication failed for user "postgres"' in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server of another user's")
+def test_as_root_nothing_is_written_through_the_server_users_links(
+    make: Make, tmp_path: Path
+) -> None:
+    server = make()
+    server.start()
+    server.stop()
+    owner = server.data.stat()
+    names = ["consumer_analytics.conf", "pg_hba.conf", "pg_ident.conf"]
+    names += [*(f"{name}.partial" for name in names), "startup.log", "postmaster.pid"]
+    for name in names:
+        (tmp_path / name).write_text("root's")
+        (tmp_path / name).chmod(0o600)
+        (server.data / name).unlink(missing_ok=True)
+        (server.data / name).symlink_to(tmp_path / name)
+        os.chown(server.data / name, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    assert server.start()
+    for name in names:
+        assert (tmp_path / name).read_text() == "root's"
+        status = (tmp_path / name).stat()
+        assert (status.st_uid, status.st_mode & 0o777) == (0, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server of another user's")
+def test_as_root_no_owner_is_changed_through_the_sockets_folder(make: Make, tmp_path: Path) -> None:
+    server = make("long-" + "x" * 120)
+    aim = tmp_path / "aim"
+    aim.mkdir(mode=0o755)
+    server.socket_dir.symlink_to(aim)
+    try:
+        with pytest.raises(LocalServerError, match="it is a link, to"):
+            server.start()
+        assert (aim.stat().st_uid, aim.stat().st_mode & 0o777) == (0, 0o755)
+    finally:
+        server.socket_dir.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server of another user's")
+def test_as_root_folders_let_the_servers_user_pass_and_nobody_else(make: Make) -> None:
+    server = make()
+    server.start()
+    for folder in (server.folder, server.folder.parent):
+        status = folder.stat()
+        assert status.st_mode & 0o777 == 0o710
+        assert status.st_gid == server.data.stat().st_gid
+    assert (server.folder / "lock").stat().st_mode & 0o777 == 0o600
+    assert (server.folder / "socket").stat().st_mode & 0o777 == 0o600
 
 
 def test_role_is_no_superuser_but_sees_other_sessions(make: Make) -> None:

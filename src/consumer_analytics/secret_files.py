@@ -1,0 +1,51 @@
+"""Files that hold a secret: read, and told of where others than their owner may read them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from functools import cache
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: What others may do with a file.
+_READ, _WRITE = 0o044, 0o022
+
+
+def exposure(path: Path) -> str | None:
+    """Tell what others may do with a file.
+
+    Returns:
+        Such as `can be read by others (mode 0644)`; None for nothing, or where it is not there.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+    able = [word for word, bits in (("read", _READ), ("written", _WRITE)) if mode & bits]
+    return f"can be {' and '.join(able)} by others (mode {mode:04o})" if able else None
+
+
+def first_line(path: Path) -> str:
+    """Return a file's first line, without its end; warn once where others may read the file.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not UTF-8; the error itself shows what it holds.
+    """
+    warn_if_exposed(path)
+    with path.open(encoding="utf-8") as file:
+        return file.readline().rstrip("\r\n")
+
+
+def warn_if_exposed(path: Path) -> None:
+    """Warn in a line, once in a process, where others may read or write a file."""
+    if why := exposure(path):
+        _warn(os.fspath(path), why)
+
+
+@cache
+def _warn(path: str, why: str) -> None:
+    log.warning("%s holds a secret and %s; chmod 600 it", path, why)
