@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import csv
 import difflib
+import errno
 import gzip
 import io
+import os
 import re
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,20 +21,44 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from consumer_analytics.errors import ImportRefusedError, UsageError
 from consumer_analytics.etl.sources import SOURCES
 
-#: A field longer than this is taken for a quote that was never closed.
-LONGEST_FIELD = 16 * 1024 * 1024
+#: In characters; a field longer than this is taken for a quote that was never closed.
+LONGEST_FIELD = 8 * 1024 * 1024
+#: In bytes, a header's too. What a file unpacks to has no bound, what is held of it has: a
+#: megabyte of gzip may be one line of a gigabyte.
+LONGEST_RECORD = 12 * 1024 * 1024
+#: As many as a table of PostgreSQL's may have.
+MOST_COLUMNS = 1600
 _BATCH_BYTES = 32 * 1024
 _BATCH_ROWS = 256
+#: A batch ends when this much has been read for it, however few its rows are.
+_BATCH_READ = 1024 * 1024
 _SHOWN_CHARACTERS = 80
 #: From how much of two names in common on one is taken for the other, mistyped: below it are
 #: columns that people have besides, such as `created_by`.
 _ALIKE = 0.8
 _GZIP_MAGIC = b"\x1f\x8b"
+#: What other packed files begin with.
+_PACKED = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+#: A name may lead to what its owner may not read, and whoever imports may; errors are kept and
+#: passed on.
+NOT_SHOWN = "the name is a link's, so what the file holds is not shown"
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _BYTE_ORDER_MARK = "\ufeff".encode()
 #: What a time looks like, for Python and for PostgreSQL. PostgreSQL's own reading takes far more:
 #: `now`, `01/02/2025`, `12:00 PM`, `Monday`, and zones by names that mean one thing here and
@@ -82,6 +109,37 @@ class ImportProblem:
         return f"{place}: {column}{self.reason}{value}"
 
 
+class _RecordTooLongError(OSError):
+    """A record has not ended after all that one may have."""
+
+
+class _Bounded(io.RawIOBase):
+    """Hands on what a stream gives, and ends where a record is longer than one may be.
+
+    Attributes:
+        since: bytes since the last mark.
+    """
+
+    def __init__(self, source: io.BufferedIOBase) -> None:
+        self._source = source
+        self.since = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._source.readinto(buffer)
+        self.since += read
+        # Between two marks lie a batch's shorter rows as well.
+        if self.since > LONGEST_RECORD + _BATCH_READ:
+            raise _RecordTooLongError
+        return read
+
+    def mark(self) -> None:
+        """Count from here: a record ends, or the first one begins."""
+        self.since = 0
+
+
 class DoubtError(Exception):
     """Something in a file is not as it should be; `records` tells what."""
 
@@ -106,21 +164,22 @@ def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
         UsageError: it is no directory, cannot be read, has none of the files,
             or has one both as `.csv` and as `.csv.gz`, or under a name that
             looks mistyped.
+        ImportRefusedError: what has a file's name is no file.
     """
     try:
-        names = sorted(entry.name for entry in directory.iterdir() if not entry.is_dir())
+        found = {entry.name: entry.is_dir() for entry in directory.iterdir()}
     except OSError as error:
         raise UsageError(f"{directory}: {error.strerror}") from None
     paths: dict[str, Path] = {}
     for table in SOURCES:
-        both = [name for name in (f"{table}.csv", f"{table}.csv.gz") if name in names]
+        both = [name for name in (f"{table}.csv", f"{table}.csv.gz") if name in found]
         if len(both) > 1:
             raise UsageError(f"{directory} has both {both[0]} and {both[1]}; remove one of them")
         if both:
             paths[table] = directory / both[0]
     others = [
         name
-        for name in names
+        for name in sorted(name for name, is_folder in found.items() if not is_folder)
         if re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE)
         and name not in {path.name for path in paths.values()}
     ]
@@ -134,7 +193,30 @@ def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
     if not paths:
         wanted = ", ".join(f"{table}.csv" for table in SOURCES)
         raise UsageError(f"{directory} has none of {wanted} (each may end in .gz)")
+    # Before the first is read: to open a pipe would wait for whoever writes it.
+    for path in paths.values():
+        _require_file(path, path.stat)
     return paths, others
+
+
+def _require_file(path: Path, look: Callable[[], os.stat_result]) -> os.stat_result:
+    """Return what `look` says of a path, which must be a regular file.
+
+    Raises:
+        ImportRefusedError: it is not, or is not there.
+    """
+    try:
+        status = look()
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((kind for holds, kind in _KINDS if holds(status.st_mode)), "something else")
+        raise _unreadable(path, f"is {kind}, not a file")
+    return status
+
+
+def _unreadable(path: Path, reason: str) -> ImportRefusedError:
+    return ImportRefusedError([ImportProblem(path.name, None, None, reason)])
 
 
 class CsvFile:
@@ -146,24 +228,34 @@ class CsvFile:
         columns: the known columns that it has, in the table's order.
         ignored: the columns that it has besides.
         size: bytes on disk.
+        shows: whether what it holds may be told in an error; not where its name is a link's.
     """
 
-    def __init__(self, path: Path, table: str, raw: io.BufferedReader) -> None:
+    def __init__(
+        self, path: Path, table: str, raw: io.BufferedReader, *, shows: bool = True
+    ) -> None:
         """Read the header; use `opened`, which closes what it opens."""
         self.name = path.name
         self.table = table
+        self.shows = shows
         self._raw = raw
-        self.size = path.stat().st_size
-        stream = raw
-        magic = raw.read(2)
+        self._status = os.fstat(raw.fileno())
+        self.size = self._status.st_size
+        unpacked: io.BufferedIOBase = raw
+        begins = raw.read(8)
+        magic = begins[:2]
         raw.seek(0)
         if self.name.endswith(".gz"):
             if magic and magic != _GZIP_MAGIC:
                 raise self._refused("is not gzip, whatever its name says")
-            unpacked = cast("io.RawIOBase", gzip.GzipFile(fileobj=raw))
-            stream = io.BufferedReader(unpacked, 256 * 1024)
+            unpacked = gzip.GzipFile(fileobj=raw)
         elif magic == _GZIP_MAGIC:
             raise self._refused(f"is gzip; name it {self.name}.gz")
+        for packed, kind in _PACKED.items():
+            if begins.startswith(packed):
+                raise self._refused(f"is {kind}; unpack it, or pack it with gzip")
+        self._bounded = _Bounded(unpacked)
+        stream = io.BufferedReader(self._bounded, 256 * 1024)
         self._pass_byte_order_marks(stream)
         # What is not UTF-8 comes through as lone surrogates, to be told by line.
         self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
@@ -177,7 +269,7 @@ class CsvFile:
     def _refused(self, reason: str, line: int | None = None) -> ImportRefusedError:
         return ImportRefusedError([ImportProblem(self.name, line, None, reason)])
 
-    def _pass_byte_order_marks(self, stream: io.BufferedReader) -> None:
+    def _pass_byte_order_marks(self, stream: io.BufferedReader[Any]) -> None:
         """Read over what a file begins with: none, one, or one before another's."""
         try:
             while stream.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
@@ -194,34 +286,56 @@ class CsvFile:
             raise self._refused(self._damage(error), 1) from None
         if not any(header):
             raise self._refused("the first line is blank; it must name the columns", 1)
+        if len(header) > MOST_COLUMNS:
+            raise self._refused(f"the header has {len(header):,} columns", 1)
         if twice := [name for name in SOURCES[self.table] if header.count(name) > 1]:
             raise self._refused(f"the header names {twice[0]} twice", 1)
+        self._require_columns(header)
+        if close := _nearly(header, self.table):
+            # Left out in silence, its table's default would stand for what the file says.
+            told = ", ".join(f"{shown(one)!r} is nearly {name}" for name, one in close)
+            reason = f"the header's {told}; name it so, or leave it out"
+            if not self.shows:
+                names = ", ".join(name for name, _ in close)
+                reason = f"the header has nearly {names}; {NOT_SHOWN}"
+            raise self._refused(reason, 1)
+        return header
+
+    def _require_columns(self, header: Sequence[str]) -> None:
+        """Check that a header names every column that it must.
+
+        Raises:
+            ImportRefusedError: it does not; what it has instead is told.
+        """
         missing = [
             name
             for name, column in SOURCES[self.table].items()
             if column.in_file and name not in header
         ]
-        if missing:
-            names = ", ".join(shown(name) for name in header)
-            hint = ""
-            if re.search("[\0\udc80-\udcff]", "".join(header)):
-                raise self._refused("the header is not UTF-8; save the file as UTF-8", 1)
-            if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-                hint = "; fields must be separated by commas"
-            close = _nearly(header, self.table)
-            if close and not hint:
-                hint = "; " + ", ".join(f"{shown(one)} must read {name}" for name, one in close)
-            raise self._refused(f"no column {', '.join(missing)}; the header has {names}{hint}", 1)
-        if close := _nearly(header, self.table):
-            # Left out in silence, its table's default would stand for what the file says.
-            told = ", ".join(f"{shown(one)!r} is nearly {name}" for name, one in close)
-            raise self._refused(f"the header's {told}; name it so, or leave it out", 1)
-        return header
+        if not missing:
+            return
+        if re.search("[\0\udc80-\udcff]", "".join(header)):
+            raise self._refused("the header is not UTF-8; save the file as UTF-8", 1)
+        if not self.shows:
+            raise self._refused(f"no column {', '.join(missing)}; {NOT_SHOWN}", 1)
+        names = ", ".join(shown(name) for name in header)
+        hint = ""
+        if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+            hint = "; fields must be separated by commas"
+        close = _nearly(header, self.table)
+        if close and not hint:
+            hint = "; " + ", ".join(f"{shown(one)} must read {name}" for name, one in close)
+        raise self._refused(f"no column {', '.join(missing)}; the header has {names}{hint}", 1)
 
     @staticmethod
     def _damage(error: Exception) -> str:
         """Say what an error of reading means."""
         text = str(error)
+        if isinstance(error, _RecordTooLongError):
+            return (
+                f"a record longer than {LONGEST_RECORD // 1024**2} MiB begins here; are its lines "
+                "ended by line feeds, and is a quote never closed?"
+            )
         if "unexpected end of data" in text:
             return "a quoted field begins here and never ends"
         if "field larger than field limit" in text:
@@ -231,6 +345,20 @@ class CsvFile:
         if isinstance(error, EOFError):
             return "the gzip data ends too early"
         return f"cannot be read: {text}"
+
+    def value(self, text: str) -> str | None:
+        """Return a value as an error may show it; None for not at all."""
+        return shown(text) if self.shows else None
+
+    def require_unchanged(self) -> None:
+        """Check that nobody has written the file since it was opened.
+
+        Raises:
+            ImportRefusedError: somebody has.
+        """
+        now, then = os.fstat(self._raw.fileno()), self._status
+        if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+            raise self._refused("changed while it was read; import it when it is complete")
 
     @property
     def bytes_read(self) -> int:
@@ -254,7 +382,7 @@ class CsvFile:
         reader = self._reader
         count = 1
         try:
-            while rows := list(islice(reader, count)):
+            while rows := self._rows(count):
                 line = self._next_line
                 self._next_line = reader.line_num + 1
                 lines: Sequence[int] = range(line, self._next_line)
@@ -270,6 +398,17 @@ class CsvFile:
                 count = max(1, min(_BATCH_ROWS, 2 * count, fitting))
         except (csv.Error, EOFError, zlib.error, OSError):
             raise DoubtError from None
+
+    def _rows(self, most: int) -> list[list[str]]:
+        """Return the next rows, fewer where they are long."""
+        bounded = self._bounded
+        bounded.mark()
+        rows = []
+        for row in islice(self._reader, most):
+            rows.append(row)
+            if bounded.since > _BATCH_READ:
+                break
+        return rows
 
     def _placed(self, rows: list[list[str]], line: int) -> tuple[list[int], list[list[str]]]:
         """Leave out blank lines, and number records that may take several lines."""
@@ -305,6 +444,7 @@ class CsvFile:
         reader = csv.reader(lines(), strict=True)
         while True:
             line = before + reader.line_num + 1
+            self._bounded.mark()
             try:
                 row = next(reader)
             except StopIteration:
@@ -332,11 +472,11 @@ class CsvFile:
         for name in self.columns:
             value = row[self._header.index(name)]
             if "\0" in value:
-                return ImportProblem(self.name, line, name, "a NUL character", shown(value))
+                return ImportProblem(self.name, line, name, "a NUL character", self.value(value))
             try:
                 value.encode()
             except UnicodeEncodeError:
-                return ImportProblem(self.name, line, name, "not UTF-8", shown(value))
+                return ImportProblem(self.name, line, name, "not UTF-8", self.value(value))
         return None
 
 
@@ -421,13 +561,23 @@ def opened(path: Path, table: str) -> Iterator[CsvFile]:
     Raises:
         ImportRefusedError: it cannot be read, or its header is not as it must be.
     """
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise ImportRefusedError(
-            [ImportProblem(path.name, None, None, f"cannot be read: {error.strerror}")]
-        ) from None
+    descriptor, linked = _descriptor(path)
     # The csv module has one limit for the whole process; its default is small.
     csv.field_size_limit(LONGEST_FIELD)
-    with raw:
-        yield CsvFile(path, table, raw)
+    with os.fdopen(descriptor, "rb") as raw:
+        _require_file(path, lambda: os.fstat(descriptor))
+        yield CsvFile(path, table, raw, shows=not linked)
+
+
+def _descriptor(path: Path) -> tuple[int, bool]:
+    """Open a path without waiting for anybody; tell whether its name is a link's."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        try:
+            return os.open(path, flags | os.O_NOFOLLOW), False
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return os.open(path, flags), True
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror}") from None

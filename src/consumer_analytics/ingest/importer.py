@@ -38,6 +38,8 @@ MOST_PROBLEMS = 10
 #: Pages of the stage that are inserted by one statement, 8 MiB.
 _SLICE_PAGES = 1024
 _LAST_PAGE = 4294967294
+#: What is sent at once: a batch, or a part of one that has a long row.
+_SENT_BYTES = 64 * 1024
 _LAST_LINE = 2**63 - 1
 
 #: When a consumer came whose file does not say when.
@@ -125,6 +127,7 @@ class _Stage:
         defaulted: columns in which nothing stands for the default, or for what is generated.
         generated: columns that the table works out itself, from others.
         report: what is reported in the end.
+        shows: whether what the file holds may be told in an error.
         all_new_until: page up to which all rows were inserted.
     """
 
@@ -136,6 +139,7 @@ class _Stage:
     defaulted: frozenset[str]
     generated: list[str]
     report: TableReport
+    shows: bool
     all_new_until: int = 0
 
     @property
@@ -244,6 +248,7 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
         frozenset(name for name, one in taken.items() if one.default or one.generated),
         [name for name in file.columns if name in taken and taken[name].generated],
         TableReport(file.table, file.name),
+        file.shows,
     )
     stage.report.ignored_columns = [*file.ignored, *(n for n in file.columns if n not in taken)]
     for name in stage.columns:
@@ -314,8 +319,11 @@ def _copy(connection: Connection, stage: _Stage, file: CsvFile, progress: Progre
         # A thread sends while this one reads on.
         with cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
             for batch in file.batches():
-                copy.write(batch)
+                # So many wait for the server as the writer's queue holds, whatever their length.
+                for begin in range(0, len(batch), _SENT_BYTES):
+                    copy.write(batch[begin : begin + _SENT_BYTES])
                 progress(step, file.bytes_read, file.size)
+        file.require_unchanged()
         stage.report.rows_read = cursor.rowcount
     progress(step, file.size, file.size)
 
@@ -387,9 +395,10 @@ def _problems(connection: Connection, file: CsvFile) -> tuple[list[ImportProblem
         query("ingest/importer/refusals", stage=stage, fields=fields),
         {"limit": MOST_PROBLEMS, "time": f"^({csv_reader.TIME})$"},
     ).fetchall()
+    file.require_unchanged()
     for line, name, value, kind, _ in refusals:
         reason = "a value is required" if value is None else _reason(kind, value)
-        seen = None if value is None else csv_reader.shown(value)
+        seen = None if value is None else file.value(value)
         problems.append(ImportProblem(file.name, line, name, reason, seen))
     problems.sort(key=lambda problem: problem.line or 0)
     return problems[:MOST_PROBLEMS], total + (refusals[0][-1] if refusals else 0)
@@ -464,10 +473,10 @@ def _require_generated(connection: Connection, stage: _Stage) -> None:
         values = {"all_new_until": f"({min(stage.all_new_until, _LAST_PAGE)},0)"}
         rows = connection.execute(statement, {**values, "limit": MOST_PROBLEMS}).fetchall()
         for line, said, made, _ in rows:
-            reason = f"table {stage.table} works this column out itself, as {made!r}; {_LOAD}"
-            problems.append(
-                ImportProblem(stage.report.file, line, name, reason, csv_reader.shown(said))
-            )
+            as_made = f", as {made!r}" if stage.shows else ""
+            reason = f"table {stage.table} works this column out itself{as_made}; {_LOAD}"
+            seen = csv_reader.shown(said) if stage.shows else None
+            problems.append(ImportProblem(stage.report.file, line, name, reason, seen))
         total += rows[0][-1] if rows else 0
     if problems:
         raise ImportRefusedError(problems[:MOST_PROBLEMS], total)
@@ -532,8 +541,9 @@ def _refuse_row(
                 stage.path.name,
                 good,
                 diag.column_name,
-                f"table {stage.table} refuses it: {diag.message_primary}",
-                diag.message_detail,
+                f"table {stage.table} refuses it"
+                + (f": {diag.message_primary}" if stage.shows else f"; {csv_reader.NOT_SHOWN}"),
+                diag.message_detail if stage.shows else None,
             )
         ]
     ) from None
@@ -559,7 +569,7 @@ def _account(connection: Connection, stage: _Stage) -> None:
                     example["second_line"],
                     stage.key,
                     f"line {example['first_line']} has the same id with other content",
-                    example["id"],
+                    example["id"] if stage.shows else None,
                 )
                 for example in examples
             ],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import gzip
 import io
 import json
+import os
+import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -927,34 +930,171 @@ def figures_equal_a_recount(database: Database) -> None:
             assert stored[None]["total_events_all_consumers"] == 2
 
 
+def peak_of_an_import(database: Database, folder: Path) -> tuple[int, str]:
+    """Import in a process of its own; return its most memory, in MiB, and what it was told."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from consumer_analytics.db.connection import connected\n"
+        "from consumer_analytics.errors import ImportRefusedError\n"
+        "from consumer_analytics.ingest.importer import import_directory\n"
+        "from consumer_analytics.settings import settings\n"
+        "try:\n"
+        "    with connected(settings(), 'import', writes_sources=True) as connection:\n"
+        "        import_directory(connection, settings(), Path(sys.argv[1]))\n"
+        "except ImportRefusedError as error:\n"
+        "    print(error, file=sys.stderr)\n"
+        # The kernel's ru_maxrss would begin with what the test's own process had at the fork.
+        "lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "print(*(line.split()[1] for line in lines if line.startswith('VmHWM')))\n"
+    )
+    done = subprocess.run(
+        [str(COMMAND.with_name("python")), "-c", script, str(folder)],
+        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout) // 1024, done.stderr.strip()
+
+
 @lanes.LONG
 def test_memory_stays_flat(database: Database, folder: Path) -> None:
     peaks = []
     for number in (10_000, 200_000):
         many_events(folder, number)
-        script = (
-            "import sys\n"
-            "from pathlib import Path\n"
-            "from consumer_analytics.db.connection import Connection, connected\n"
-            "from consumer_analytics.ingest.importer import import_directory\n"
-            "from consumer_analytics.settings import settings\n"
-            "with connected(settings(), 'import', writes_sources=True) as connection:\n"
-            "    import_directory(connection, settings(), Path(sys.argv[1]))\n"
-            # The kernel's ru_maxrss would begin with what the test's own process had at the fork.
-            "lines = Path('/proc/self/status').read_text().splitlines()\n"
-            "print(*(line.split()[1] for line in lines if line.startswith('VmHWM')))\n"
-        )
-        done = subprocess.run(
-            [str(COMMAND.with_name("python")), "-c", script, str(folder)],
-            env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks.append(int(done.stdout) // 1024)
+        peaks.append(peak_of_an_import(database, folder)[0])
     small, large = peaks
     assert large < 200
     assert large - small < 40
+
+
+LONG_LINES = {
+    "a field": (b"x", "a record longer than 12 MiB begins here"),
+    "fields": (b",", "a record longer than 12 MiB begins here"),
+    "quoted lines": (b'"\n",', "a record longer than 12 MiB begins here"),
+    "a quote that never ends": (b"x\n", "a field longer than 8 MiB; is a quote never closed?"),
+}
+
+
+@pytest.mark.parametrize("kind", lanes.first(1, LONG_LINES))
+@pytest.mark.parametrize("place", lanes.first(1, ["row", "header"]))
+def test_a_long_line_is_refused_before_it_is_held(
+    database: Database, folder: Path, kind: str, place: str
+) -> None:
+    (folder / "customers.csv").unlink()
+    unit, reason = LONG_LINES[kind]
+    before = CUSTOMERS.encode() if place == "row" else b""
+    before += b'"' if kind == "a quote that never ends" else b""
+    with gzip.open(folder / "customers.csv.gz", "wb", 1) as file:
+        file.write(before)
+        for _ in range(200):
+            file.write(unit * (2**20 // len(unit)))
+    assert (folder / "customers.csv.gz").stat().st_size < 5 * 2**20
+    peak, said = peak_of_an_import(database, folder)
+    assert said == f"nothing was imported: customers.csv.gz:{4 if place == 'row' else 1}: " + (
+        reason
+        if "quote" in reason
+        else f"{reason}; are its lines ended by line feeds, and is a quote never closed?"
+    )
+    assert peak < 150
+    assert database.rows(COUNTS) == [(0, 0, 0)]
+
+
+def test_many_long_rows_are_taken_a_few_at_a_time(database: Database, folder: Path) -> None:
+    payload = json.dumps({"text": "x" * (4 * 2**20)})
+    with (folder / "customer_events.csv").open("w") as file:
+        writer = csv.writer(file)
+        writer.writerow(EVENT_COLUMNS.split(","))
+        for number in range(300):
+            writer.writerow([uuid.UUID(int=number), ANNA, SHOP, "login", "{}", "2025-03-01"])
+        for number in range(300, 312):
+            writer.writerow([uuid.UUID(int=number), ANNA, SHOP, "login", payload, "2025-03-01"])
+    peak, said = peak_of_an_import(database, folder)
+    assert said == ""
+    assert peak < 150
+    assert database.rows("select count(*) from customer_events") == [(312,)]
+
+
+def test_what_is_no_file_is_refused_at_once(database: Database, folder: Path) -> None:
+    path = folder / "customers.csv"
+    path.unlink()
+    os.mkfifo(path)
+    assert told(database, folder) == ["customers.csv: is a pipe, not a file"]
+    (folder / "pipe").symlink_to("customers.csv")
+    path.rename(folder / "a pipe")
+    for aim, kind in (("a pipe", "a pipe"), ("/dev/zero", "a device"), (".", "a folder")):
+        path.symlink_to(aim)
+        assert told(database, folder) == [f"customers.csv: is {kind}, not a file"]
+        path.unlink()
+    path.symlink_to("nowhere")
+    assert told(database, folder) == ["customers.csv: cannot be read: No such file or directory"]
+    path.unlink()
+    path.mkdir()
+    assert told(database, folder) == ["customers.csv: is a folder, not a file"]
+    path.rmdir()
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(folder):
+        listening.bind("customers.csv")
+    assert told(database, folder) == ["customers.csv: is a socket, not a file"]
+
+
+def test_a_link_to_a_file_is_followed(database: Database, folder: Path) -> None:
+    (folder / "customers.csv").rename(folder / "export-2025.csv")
+    (folder / "customers.csv").symlink_to("export-2025.csv")
+    assert counts(load(database, folder))["customers"] == (2, 2, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        ("root:$6$salt$hash:19000:0\n", ":1: no column customer_id, consumer_id, created_at"),
+        (
+            CUSTOMERS.replace("status", "status,hash", 1).replace("ACTIVE", "ACTIVE,$6$salt"),
+            ":3: 4 fields, but the header has 5",
+        ),
+        (CUSTOMERS.replace(ANNA, "$6$salt"), ":2: customer_id: not a UUID"),
+        (CUSTOMERS.replace(BERT, ANNA).replace("BLOCKED", "$6$salt"), ":3: customer_id: line 2"),
+        (CUSTOMERS.replace("ACTIVE", "\udcff$6$salt"), ":2: status: not UTF-8"),
+    ],
+)
+def test_what_a_link_leads_to_is_not_told(
+    cli: Cli, folder: Path, tmp_path: Path, secret: str, reason: str
+) -> None:
+    (tmp_path / "shadow").write_bytes(secret.encode(errors="surrogateescape"))
+    (folder / "customers.csv").unlink()
+    (folder / "customers.csv").symlink_to(tmp_path / "shadow")
+    for options in ([], ["--json"]):
+        done = cli("import", *options, str(folder))
+        assert done.exit_code == 1
+        assert f"customers.csv{reason}" in done.stderr
+        for hidden in ("salt", "shadow", ANNA):
+            assert hidden not in done.stderr + done.stdout
+
+
+def test_a_file_that_is_written_meanwhile_is_refused(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = csv_reader.CsvFile.batches
+
+    def written_to(file: csv_reader.CsvFile) -> Iterator[bytes]:
+        yield from batches(file)
+        with (folder / "customers.csv").open("a") as other:
+            other.write(f"{uuid.UUID(int=99)},{SHOP},ACTIVE,2025-03-01\n")
+
+    monkeypatch.setattr(csv_reader.CsvFile, "batches", written_to)
+    assert told(database, folder) == [
+        "customers.csv: changed while it was read; import it when it is complete"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begins", "kind"), [(b"PK\x03\x04", "a zip archive"), (b"\xfd7zXZ\0", "xz")]
+)
+def test_other_ways_of_packing_are_named(
+    database: Database, folder: Path, begins: bytes, kind: str
+) -> None:
+    (folder / "customers.csv").write_bytes(begins + b"\0" * 100)
+    assert told(database, folder) == [f"customers.csv: is {kind}; unpack it, or pack it with gzip"]
 
 
 # -- the command ---------------------------------------------------------------
