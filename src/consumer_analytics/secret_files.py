@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +34,24 @@ def first_line(path: Path) -> str:
     """Return a file's first line, without its end; warn once where others may read the file.
 
     Raises:
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is not UTF-8; the error itself shows what it holds.
+        OSError: it cannot be read, or is not UTF-8; the error does not show what it holds.
     """
     warn_if_exposed(path)
     with path.open(encoding="utf-8") as file:
-        return file.readline().rstrip("\r\n")
+        try:
+            return file.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise OSError(errno.EILSEQ, "it is not UTF-8", str(path)) from None
+
+
+def opened_lock(path: Path) -> IO[str]:
+    """Open a lock's file, made where it is missing, which nobody else may hold."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.fdopen(os.open(path, flags, 0o600), "r+", encoding="utf-8")
+    status = os.fstat(file.fileno())
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+        os.fchmod(file.fileno(), 0o600)
+    return file
 
 
 def warn_if_exposed(path: Path) -> None:
@@ -48,4 +62,4 @@ def warn_if_exposed(path: Path) -> None:
 
 @cache
 def _warn(path: str, why: str) -> None:
-    log.warning("%s holds a secret and %s; chmod 600 it", path, why)
+    log.warning("%s holds a secret and %s; take their rights away: chmod go= it", path, why)

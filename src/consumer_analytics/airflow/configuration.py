@@ -26,6 +26,9 @@ FILE = "airflow.cfg"
 #: The file with the web interface's logins, in that folder.
 PASSWORDS = "passwords.json"
 
+#: The file with what operators connect by, in that folder.
+CONNECTIONS = "connections.json"
+
 _HEADER = "# Written by `consumer-analytics up` at each start: change settings by environment\n"
 _LOCAL_SETTINGS = '''"""Written by `consumer-analytics up` at each start."""
 
@@ -116,7 +119,7 @@ class Configuration:
     @property
     def connections_file(self) -> Path:
         """The file with the connections that operators and notifiers go by."""
-        return self.folder / "connections.json"
+        return self.folder / CONNECTIONS
 
     def sections(self) -> dict[str, dict[str, object]]:
         """Return the settings, by section and name."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from consumer_analytics import secret_files
 from consumer_analytics.cli.options import convert_only_what_must_be
 
 
@@ -108,10 +109,26 @@ class LazyCommands(TyperGroup):
         overview.show(self, ctx)
 
 
+class _Warnings(logging.Handler):
+    """Prints what is logged as a warning of the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from consumer_analytics.cli.output import warn
+
+        warn(record.getMessage())
+
+
+@cache
+def _tell_of_open_secrets() -> None:
+    """Print what is noticed where files of secrets are read, far below any command."""
+    secret_files.log.addHandler(_Warnings())
+
+
 @cache
 def _read(name: str) -> Any:
     # It would tell that it met a second error while it ended a COPY after the first, which is told.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
+    _tell_of_open_secrets()
     module = import_module(f"consumer_analytics.cli.{COMMANDS[name].module}")
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from consumer_analytics import secret_files
 from consumer_analytics.cli.address import host_option, port_option, server_of
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
@@ -33,6 +34,8 @@ def serve(
 
     if (certificate is None) != (key is None):
         raise UsageError("give --certificate and --key together")
+    if key is not None:
+        secret_files.warn_if_exposed(key)
     config = settings()
     server.serve(
         config,

@@ -68,6 +68,7 @@ def create(
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """List the tokens: names, what they see, until when."""
+    tokens.require_private(_file())
     found = tokens.load(_file())
     if as_json:
         print_json({"tokens": [_shown(token) for token in found]})

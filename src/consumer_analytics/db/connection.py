@@ -22,6 +22,7 @@ from psycopg.types.datetime import (
     TimestamptzLoader,
 )
 
+from consumer_analytics import secret_files
 from consumer_analytics.db import session
 from consumer_analytics.errors import (
     ConnectionLostError,
@@ -205,8 +206,7 @@ def conninfo(settings: Settings) -> str:
         ) from None
     if settings.database_password_file is not None and "password" not in parts:
         try:
-            with settings.database_password_file.open(encoding="utf-8") as file:
-                parts["password"] = file.readline().rstrip("\r\n")
+            parts["password"] = secret_files.first_line(settings.database_password_file)
         except OSError as error:
             raise SettingsError(
                 f"CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE: {error.strerror}: {error.filename}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import os
+import shlex
 import shutil
 import time
 import xmlrpc.client
@@ -13,7 +15,9 @@ from pathlib import Path
 
 import httpx
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
+from consumer_analytics import fields, secret_files
 from consumer_analytics.airflow import configuration
 from consumer_analytics.airflow.api import AirflowApi
 from consumer_analytics.airflow.processes import API_SERVER
@@ -22,7 +26,7 @@ from consumer_analytics.formatting import size
 from consumer_analytics.local.home import Home, socket_folder
 from consumer_analytics.operations import storage
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import KeepsSecret, Settings, variable
 
 #: A disk is nearly full where little of it is free, and little by the setting: as shares of both.
 _LIMITS = ((Verdict.PROBLEM, 0.03, 0.1), (Verdict.WARNING, 0.10, 1.0))
@@ -116,6 +120,72 @@ def system(context: Context) -> Finding:
     )
 
 
+def rights(context: Context) -> Finding:
+    """Tell whether what `up` keeps here is its owner's alone."""
+    home = Home(context.settings.home)
+    if not home.path.exists():
+        return ok("there is no home of `consumer-analytics up` here")
+    wide = home.wide()
+    if not wide:
+        return ok("what `consumer-analytics up` keeps here is its owner's alone")
+    return Finding(
+        Verdict.WARNING,
+        f"others have rights in the home {home.path}",
+        tuple(f"{folder} (mode {folder.lstat().st_mode & 0o7777:04o})" for folder in wide),
+        "it was made beforehand, or by an earlier version: logs, keys and personal data are in it",
+        Fix(f"chmod -R go= {shlex.quote(str(home.path))}", _tighten),
+    )
+
+
+def _tighten(context: Context) -> str:
+    home = Home(context.settings.home)
+    home.prepare()
+    return f"took others' rights in {home.path} away"
+
+
+def secrets(context: Context) -> Finding:
+    """Tell whether others may read a file that holds a secret."""
+    open_ones = {
+        path: f"{what}: {path} {why}"
+        for what, path in _secret_files(context.settings)
+        if (why := secret_files.exposure(path))
+    }
+    if not open_ones:
+        return ok("no file with a secret can be read by others")
+    return Finding(
+        Verdict.WARNING,
+        "a file with a secret can be read by others",
+        tuple(open_ones.values()),
+        "whoever is on this machine may have it: after the rights are put right, have a new one",
+        # Another program may read it by its group.
+        Fix(f"chmod go= {' '.join(shlex.quote(str(path)) for path in open_ones)}"),
+    )
+
+
+def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Yield each file with a secret that a command would read, and what names it."""
+    for name, _ in fields.marked(settings, KeepsSecret):
+        if (path := getattr(settings, name)) is not None:
+            yield variable(name), path
+    for name in ("database_url", "dashboard_database_url"):
+        url = getattr(settings, name)
+        # What is wrong with an address is told where it is used.
+        with suppress(psycopg.ProgrammingError, UnicodeError):
+            parts = conninfo_to_dict(url.get_secret_value()) if url is not None else {}
+            for part in ("passfile", "sslkey"):
+                if path := parts.get(part):
+                    yield f"{part} of {variable(name)}", Path(str(path))
+    yield "passwords of libpq", Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+    home = Home(settings.home)
+    for path in (
+        home.secrets_file,
+        home.airflow / configuration.FILE,
+        home.airflow / configuration.PASSWORDS,
+        home.airflow / configuration.CONNECTIONS,
+    ):
+        yield "home", path
+
+
 def _is_up(home: Home) -> bool:
     """Tell whether an `up` holds the home."""
     try:
@@ -185,5 +255,7 @@ def _await(names: Sequence[str], settings: Settings) -> None:
 
 CHECKS = (
     Check("machine-disks", "is a disk nearly full?", disks),
+    Check("machine-rights", "is what `up` keeps here its owner's alone?", rights),
+    Check("machine-secrets", "can others read a file with a secret?", secrets),
     Check("machine-system", "does what `up` has set up here run?", system),
 )

@@ -32,6 +32,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import LocalServerError, one_line
 from consumer_analytics.local import private
 from consumer_analytics.local.home import socket_folder
@@ -289,7 +290,7 @@ class EmbeddedPostgres:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time start or stop this server."""
-        with os.fdopen(private.open_lock(self.folder / "lock"), "r+") as file:
+        with secret_files.opened_lock(self.folder / "lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

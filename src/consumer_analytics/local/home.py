@@ -101,7 +101,7 @@ class Home:
             private.require_safe_way(self.given)
             # Passwords and personal data live here.
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self.path, self.postgres, self.airflow, self.run, self.logs):
+            for folder in self.folders:
                 private.make_folder(folder)
             # The server minds its own; secrets that others could read are told, not hidden.
             private.tighten(
@@ -119,6 +119,15 @@ class Home:
                 "set CONSUMER_ANALYTICS_HOME to one that this user may write, and nobody else"
             ) from None
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The home and the folders in it that are this user's."""
+        return (self.path, self.postgres, self.airflow, self.run, self.logs)
+
+    def wide(self) -> list[Path]:
+        """Return those folders to which others have rights, or that are not this user's."""
+        return [folder for folder in self.folders if not private.is_private(folder)]
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the home for a `with` block: one `up` at a time.
@@ -126,7 +135,7 @@ class Home:
         Raises:
             UpError: another one holds it.
         """
-        with os.fdopen(private.open_lock(self.path / "up.lock"), "r+", encoding="ascii") as file:
+        with secret_files.opened_lock(self.path / "up.lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -114,6 +114,19 @@ def _tight(status: os.stat_result) -> int:
     return mode & ~0o077 | (mode & stat.S_IXGRP if passes else 0)
 
 
+def is_private(folder: Path) -> bool:
+    """Tell whether a folder, where it is there, is this user's alone."""
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return True
+    return (
+        stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and stat.S_IMODE(status.st_mode) == _tight(status)
+    )
+
+
 @contextmanager
 def opened(folder: Path, owners: Collection[int] = ()) -> Iterator[int]:
     """Open a folder for a `with` block.
@@ -263,8 +276,3 @@ def write_file(path: Path, text: str) -> None:
     """Replace a file in a folder of ours at once by one that this user alone may read."""
     with opened(path.parent) as folder:
         write(folder, path.name, text)
-
-
-def open_lock(path: Path) -> int:
-    """Open a lock's file in a folder of ours, made where it is missing; return its descriptor."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -27,6 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
 from consumer_analytics.net import client_network, is_loopback
 from consumer_analytics.settings import Settings
@@ -243,9 +244,8 @@ def _digest(secret: str) -> bytes:
 def _read_password(path: Path) -> bytes:
     """Return the digest of a file's first line."""
     try:
-        with path.open(encoding="utf-8") as file:
-            password = file.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        password = secret_files.first_line(path)
+    except OSError as error:
         raise SettingsError(
             f"the dashboard's password file {path} cannot be read: {error}"
         ) from None

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import SettingsError
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
@@ -33,14 +34,11 @@ def token_of(settings: Settings) -> str | None:
     if path is None:
         return None
     try:
-        with path.open(encoding="utf-8") as file:
-            token = file.readline().strip()
+        token = secret_files.first_line(path).strip()
     except OSError as error:
         raise SettingsError(
             f"CONSUMER_ANALYTICS_METRICS_TOKEN_FILE: {error.strerror}: {error.filename}"
         ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"CONSUMER_ANALYTICS_METRICS_TOKEN_FILE: {path} is no text") from None
     if not token:
         raise SettingsError(f"CONSUMER_ANALYTICS_METRICS_TOKEN_FILE: {path} has no token in it")
     return token

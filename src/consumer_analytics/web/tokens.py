@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import SettingsError, UsageError
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,20 @@ def id_in(presented: str) -> str | None:
         return None
     prefix, _, rest = presented.partition("_")
     return rest.partition("_")[0] if prefix == _PREFIX else None
+
+
+def require_private(path: Path) -> None:
+    """Check that a file of tokens is its owner's alone, as we make it.
+
+    Where it is somebody else's, who mounts it here, that is warned of.
+
+    Raises:
+        SettingsError: others may read or write it.
+    """
+    why = secret_files.exposure(path)
+    if why and path.stat().st_uid == os.geteuid():
+        raise SettingsError(f"the tokens' file {path} {why}; take their rights away: chmod go= it")
+    secret_files.warn_if_exposed(path)
 
 
 def load(path: Path) -> list[Token]:
@@ -197,8 +212,9 @@ def _changing(path: Path) -> Iterator[list[Token]]:
     """Hand out the tokens to change, and write them back whole, one process at a time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(f".{path.name}.lock").open("a", encoding="utf-8") as lock:
+        with secret_files.opened_lock(path.with_name(f".{path.name}.lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            require_private(path)
             known = load(path)
             yield known
             with tempfile.NamedTemporaryFile(
@@ -222,8 +238,9 @@ class TokensFile:
         """Read it once, so that a server with a bad file does not start.
 
         Raises:
-            SettingsError: a line is no token.
+            SettingsError: a line is no token, or others may read or write the file.
         """
+        require_private(path)
         self._path = path
         self._reading = threading.Lock()
         self._seen = self._stamp()

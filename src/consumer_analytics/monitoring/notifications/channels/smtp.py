@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
 
+from consumer_analytics import secret_files
 from consumer_analytics.errors import MailError
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.settings import PREFIX, Settings
@@ -132,9 +133,8 @@ def password_of(settings: Settings) -> str:
     if settings.smtp_password_file is None:
         return ""
     try:
-        with settings.smtp_password_file.open(encoding="utf-8") as file:
-            return file.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        return secret_files.first_line(settings.smtp_password_file)
+    except OSError as error:
         raise MailError(
             "settings", f"{PREFIX}SMTP_PASSWORD_FILE cannot be read: {_reason(error)}"
         ) from None
