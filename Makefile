@@ -1,6 +1,9 @@
 # Everything needs Python 3.11 to 3.13, make and a package index; nothing else.
 
-UV_VERSION := 0.13.9
+# Of one version everywhere, and held to its hashes.
+UV_PINS := tools/uv.txt
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' $(UV_PINS))
+UV := build/bootstrap/bin/uv
 PYTHONS := python3 python3.13 python3.12 python3.11 python
 BOOTSTRAP := build/bootstrap
 BIN := .venv/bin
@@ -26,6 +29,9 @@ help:
 	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
+	@echo "make constraints  constraints.txt anew, for pip, after a change of uv.lock"
+	@echo "make pin-uv  the version of uv anew, with its hashes (VERSION=0.14.0)"
+	@echo "make audit-dependencies  ask the OSV database for known faults of what uv.lock names"
 	@echo "make lint    lint, types, layer rules alone"
 	@echo "make format  put the code into the formatter's shape"
 
@@ -33,9 +39,10 @@ help:
 setup: $(STAMP)
 	@echo ".venv is ready"
 
-# The first suitable Python makes the environment; uv, of one version everywhere,
-# fills it. Where Python comes without venv, pip alone can fetch uv.
-$(STAMP): pyproject.toml uv.lock Makefile
+# The first suitable Python makes the environment; uv fills it, by the hashes in uv.lock, and
+# itself comes by its own: a wheel whose hash is not among them is refused. Where Python comes
+# without venv, pip alone can fetch uv.
+$(STAMP): pyproject.toml uv.lock Makefile $(UV_PINS)
 	@set -e; \
 	for python in $(PYTHONS); do \
 	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -52,21 +59,43 @@ $(STAMP): pyproject.toml uv.lock Makefile
 	elif [ -z "$$found" ]; then \
 	    echo "error: $$bare has neither venv nor pip (Debian: apt install python3-venv)" >&2; exit 1; \
 	fi; \
-	uv=$(BOOTSTRAP)/bin/uv; \
+	uv=$(UV); \
 	if [ "$$("$$uv" --version 2>/dev/null | cut -d' ' -f2)" != "$(UV_VERSION)" ]; then \
 	    echo "fetching uv $(UV_VERSION)"; \
 	    rm -rf $(BOOTSTRAP); \
+	    held="--quiet --disable-pip-version-check --only-binary=:all: --require-hashes -r $(UV_PINS)"; \
 	    if [ $$how = venv ]; then \
 	        "$$found" -m venv $(BOOTSTRAP); \
-	        $(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	        $(BOOTSTRAP)/bin/python -m pip install $$held; \
 	    else \
-	        "$$found" -m pip install --quiet --disable-pip-version-check --target $(BOOTSTRAP) uv==$(UV_VERSION); \
+	        "$$found" -m pip install $$held --target $(BOOTSTRAP); \
 	    fi; \
 	fi; \
 	echo "installing into .venv with $$found"; \
 	"$$uv" sync --quiet --frozen --all-extras --python "$$found"; \
 	$(BIN)/python -m compileall -q src; \
 	touch $@
+
+# What pip takes where there is no uv (`pip install -c constraints.txt '.[airflow]'`): the lock's
+# versions. A unit test holds the two together.
+.PHONY: constraints
+constraints: $(STAMP)
+	@{ echo "# The versions of uv.lock, for pip; written by \`make constraints\`."; \
+	    $(UV) export --quiet --frozen --all-extras --no-default-groups --no-emit-project \
+	        --no-hashes --no-annotate --no-header; } >constraints.txt
+
+# All wheels of a version, so for each machine that has one; pip is told to take no other kind.
+.PHONY: pin-uv
+pin-uv: $(STAMP)
+	@{ echo "# The uv that the Makefile fetches; written by \`make pin-uv VERSION=...\`."; \
+	    echo "uv==$(VERSION)" | $(UV) pip compile - --quiet --generate-hashes --no-deps \
+	        --no-annotate --no-header --python-version 3.11; } >build/uv.txt
+	@mv build/uv.txt $(UV_PINS)
+
+# Asks https://api.osv.dev about each package of the lock, those of development too.
+.PHONY: audit-dependencies
+audit-dependencies: $(STAMP)
+	@$(UV) audit --preview-features audit-command --frozen $(ARGS)
 
 .PHONY: run
 run: $(STAMP)
@@ -134,13 +163,13 @@ zoo: $(STAMP)
 # With the library that draws the picture; peers get environments of their own, below build/.
 .PHONY: bench
 bench: $(STAMP)
-	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group bench --python $(BIN)/python
+	@$(UV) sync --quiet --frozen --all-extras --group bench --python $(BIN)/python
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 # Takes long: as much time as it is given (ARGS='--seconds 3600').
 .PHONY: mutate
 mutate: $(STAMP)
-	@$(BOOTSTRAP)/bin/uv sync --quiet --frozen --all-extras --group mutation --python $(BIN)/python
+	@$(UV) sync --quiet --frozen --all-extras --group mutation --python $(BIN)/python
 	@$(BIN)/python -m tools.mutation $(ARGS)
 
 .PHONY: docs

@@ -28,7 +28,9 @@ from consumer_analytics.web.auth import NoCredentials
 
 _PREAMBLE = (
     "All settings are environment variables that begin with `CONSUMER_ANALYTICS_`. One that is "
-    "none of these is refused, so that a typo does not go unnoticed."
+    "none of these is refused, so that a typo does not go unnoticed.\n\nA file that holds a secret "
+    "should be its owner's alone (`chmod 600`): the command that reads one which others could read "
+    "warns of it, and `doctor` names them all."
 )
 _API_PREAMBLE = """\
 What the dashboard shows, as JSON and as CSV, at `/api/v1/` beside its pages; described for programs
