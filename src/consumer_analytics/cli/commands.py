@@ -10,7 +10,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from consumer_analytics import secret_files
 from consumer_analytics.cli.options import convert_only_what_must_be
 
 
@@ -121,6 +120,8 @@ class _Warnings(logging.Handler):
 @cache
 def _tell_of_open_secrets() -> None:
     """Print what is noticed where files of secrets are read, far below any command."""
+    from consumer_analytics import secret_files
+
     secret_files.log.addHandler(_Warnings())
 
 

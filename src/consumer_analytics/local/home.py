@@ -102,7 +102,9 @@ class Home:
             # Passwords and personal data live here.
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             for folder in self.folders:
-                private.make_folder(folder)
+                # The server's is made where there is to be one.
+                if folder != self.postgres or os.path.lexists(folder):
+                    private.make_folder(folder)
             # The server minds its own; secrets that others could read are told, not hidden.
             private.tighten(
                 self.path,
