@@ -37,7 +37,7 @@ def default_home() -> Path:
 
 
 @dataclass(frozen=True)
-class KeepsSecret:
+class PrivateFile:
     """Marks a setting that names a file with a secret in it, which its owner alone should read."""
 
 
@@ -155,7 +155,7 @@ class Settings:
     ] = None
     database_password_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(description="File whose first line is the password, for a URL without one."),
     ] = None
     allow_superuser: Annotated[
@@ -385,7 +385,7 @@ class Settings:
     ] = ""
     smtp_password_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(description="File whose first line is the password of that login."),
     ] = None
     smtp_ca_file: Annotated[
@@ -428,7 +428,7 @@ class Settings:
     ] = 8083
     metrics_token_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(
             description="File whose first line is the token that Prometheus has to send "
             "(`authorization: credentials_file`).",
@@ -480,17 +480,17 @@ class Settings:
     ] = None
     dashboard_database_password_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(description="File whose first line is the password, for a URL without one."),
     ] = None
     dashboard_password_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(description="File whose first line is the password that the dashboard asks for."),
     ] = None
     dashboard_tokens_file: Annotated[
         Path | None,
-        KeepsSecret(),
+        PrivateFile(),
         Field(
             description="File of the dashboard's tokens, kept by `consumer-analytics tokens`.",
         ),

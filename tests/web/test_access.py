@@ -362,6 +362,7 @@ def test_the_command_refuses_to_serve_others_without_credentials(cli: Cli, tmp_p
     assert "CONSUMER_ANALYTICS_DASHBOARD_PASSWORD_FILE" in done.stderr
     short = tmp_path / "short"
     short.write_text("secret\n", encoding="utf-8")
+    short.chmod(0o600)
     for path in (short, tmp_path / "missing"):
         done = cli(
             "serve", "--port", "0", env={"CONSUMER_ANALYTICS_DASHBOARD_PASSWORD_FILE": str(path)}
@@ -525,6 +526,7 @@ def test_a_token_that_cannot_be_is_refused(
 def test_a_tokens_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("nonsense\n", encoding="utf-8")
+    file.chmod(0o600)
     env = {"CONSUMER_ANALYTICS_DASHBOARD_TOKENS_FILE": str(file)}
     for command in (["tokens", "list"], ["serve", "--port", "0"]):
         done = cli(*command, env=env)

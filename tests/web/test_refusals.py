@@ -47,6 +47,7 @@ class Kept:
         self.tokens_file = folder / "tokens"
         password_file = folder / "password"
         password_file.write_text(f"{PASSWORD}\n", encoding="utf-8")
+        password_file.chmod(0o600)
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
         _, self.whole = tokens.create(self.tokens_file, "whole", consumers=None, expires_at=soon)
         _, self.tenant = tokens.create(

@@ -123,6 +123,8 @@ def _tell_of_open_secrets() -> None:
     from consumer_analytics import secret_files
 
     secret_files.log.addHandler(_Warnings())
+    # A server's own log would have it again.
+    secret_files.log.propagate = False
 
 
 @cache

@@ -26,7 +26,7 @@ from consumer_analytics.formatting import size
 from consumer_analytics.local.home import Home, socket_folder
 from consumer_analytics.operations import storage
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
-from consumer_analytics.settings import KeepsSecret, Settings, variable
+from consumer_analytics.settings import PrivateFile, Settings, variable
 
 #: A disk is nearly full where little of it is free, and little by the setting: as shares of both.
 _LIMITS = ((Verdict.PROBLEM, 0.03, 0.1), (Verdict.WARNING, 0.10, 1.0))
@@ -164,7 +164,7 @@ def secrets(context: Context) -> Finding:
 
 def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Yield each file with a secret that a command would read, and what names it."""
-    for name, _ in fields.marked(settings, KeepsSecret):
+    for name, _ in fields.marked(settings, PrivateFile):
         if (path := getattr(settings, name)) is not None:
             yield variable(name), path
     for name in ("database_url", "dashboard_database_url"):

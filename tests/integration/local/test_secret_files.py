@@ -16,7 +16,7 @@ from tests.support import lanes
 
 from consumer_analytics import fields
 from consumer_analytics.local.home import Home
-from consumer_analytics.settings import PREFIX, KeepsSecret, Settings, variable
+from consumer_analytics.settings import PREFIX, PrivateFile, Settings, variable
 
 SECRET = "t0p-s3cret-password"
 WIDE = "holds a secret and can be read by others (mode 0644)"
@@ -48,7 +48,7 @@ def test_every_setting_that_names_a_file_of_secrets_is_marked() -> None:
         for one in dataclasses.fields(Settings)
         if re.search("(password|token|tokens|secret|key|url)_file$", one.name)
     }
-    assert {name for name, _ in fields.marked(Settings(), KeepsSecret)} == named
+    assert {name for name, _ in fields.marked(Settings(), PrivateFile)} == named
 
 
 def test_a_command_warns_of_the_password_file_that_it_reads(
@@ -168,7 +168,7 @@ def test_another_user_can_neither_list_a_home_nor_hold_its_lock(tmp_path: Path) 
 
 
 def test_the_doctor_names_them_all(cli: Cli, file: Path, tmp_path: Path) -> None:
-    names = [name for name, _ in fields.marked(Settings(), KeepsSecret)]
+    names = [name for name, _ in fields.marked(Settings(), PrivateFile)]
     home = Home(tmp_path / "home")
     home.prepare()
     home.secrets()
