@@ -23,9 +23,13 @@ def exposure(path: Path) -> str | None:
         Such as `can be read by others (mode 0644)`; None for nothing, or where it is not there.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
     except OSError:
         return None
+    if not stat.S_ISREG(status.st_mode):
+        # Such as the pipe that a shell makes of `<(pass show it)`.
+        return None
+    mode = stat.S_IMODE(status.st_mode)
     able = [word for word, bits in (("read", _READ), ("written", _WRITE)) if mode & bits]
     return f"can be {' and '.join(able)} by others (mode {mode:04o})" if able else None
 

@@ -146,6 +146,7 @@ def mail_server(
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))
     (folder / "password").write_text(f"{PASSWORD}\n")
+    (folder / "password").chmod(0o600)
     made = MailServer(folder)
     if starttls:
         import ssl

@@ -191,6 +191,7 @@ def test_the_certificates_age(cli: Any, tmp_path: Path) -> None:
 def test_the_login(cli: Any, server_of_mail: MailServer, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("incorrect horse\n")
+    wrong.chmod(0o600)
     line = failed(cli, server_of_mail, smtp_password_file=wrong)
     assert "refuses the login alerts: 535 " in line
     assert "app password" in line

@@ -408,6 +408,7 @@ def serving(database: Database, **environment: str) -> Iterator[httpx.Client]:
 def test_served_with_a_token_it_answers_nobody_else(database: Database, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")
+    token.chmod(0o600)
     with serving(database, **{f"{PREFIX}METRICS_TOKEN_FILE": str(token)}) as client:
         for headers in (
             {},

@@ -114,6 +114,7 @@ def prometheus(database: Database, tmp_path: Path) -> Iterator[Prometheus]:
     program = require("prometheus")
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
+    token.chmod(0o600)
     port = free_port()
     endpoint = subprocess.Popen(
         [str(COMMAND), "metrics", "--serve", "--port", "0"],
