@@ -21,7 +21,7 @@ app = typer.Typer(
 def enable(as_json: JsonFlag = False) -> None:
     """Put triggers on the source tables; needs the login that owns them.
 
-    Tries for at most 5 seconds to lock the tables against writers, who wait half a second at most.
+    Tries for at most 5 seconds to lock each table against writers, who wait half a second at most.
     """
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)

@@ -25,7 +25,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.db import locks
+from consumer_analytics.db import brief_locks, locks
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.db.schema import INTERNAL, require_current
@@ -219,20 +219,22 @@ def apply(
         # A superuser reads what others own: tables, but no views, which would run their code.
         connection.execute(query("db/roles-no-views"))
         require_current(connection)
-        locks.limit_waiting(connection, settings.lock_wait)
         try:
             with connection.transaction():
                 _take_turn(connection)
-                return _apply(connection, settings, roles, add_tenants, remove_tenants)
+                return brief_locks.work(
+                    connection,
+                    lambda: _apply(connection, settings, roles, add_tenants, remove_tenants),
+                    tables=[[one] for one in _altered(connection, roles)],
+                    mode="access exclusive",
+                    seconds=settings.lock_wait,
+                    refused="the roles were not made",
+                    before=_sequences(connection, roles["owner"]),
+                )
         except psycopg.errors.InsufficientPrivilege as error:
             raise RolesError(
                 f"this login may not make the roles: {error.diag.message_primary}; nothing was "
                 "changed, run it as a superuser"
-            ) from None
-        except psycopg.errors.LockNotAvailable:
-            raise BusyError(
-                f"the snapshots' table is locked by another session for {settings.lock_wait:g} s; "
-                "nothing was changed, run again"
             ) from None
 
 
@@ -335,6 +337,33 @@ class Escape:
 def escapes(connection: Connection) -> list[Escape]:
     """Return how tenants could see all consumers, by what the catalog has of their roles."""
     return [Escape(*row) for row in connection.execute(query("db/tenants-escapes"))]
+
+
+def _altered(connection: Connection, roles: dict[str, str]) -> list[sql.Identifier]:
+    """Return the tables that are not the owner's yet, or not guarded.
+
+    No views: to lock one locks what it reads, and that may be the application's.
+    """
+    unguarded = [table for table in _GUARDED if not _is_guarded(connection, table, roles["tenant"])]
+    return [
+        sql.Identifier(one.schema or "", one.name)
+        for one in _objects(connection)
+        if one.kind == "table" and (_unquoted(one.owner) != roles["owner"] or one.name in unguarded)
+    ]
+
+
+def _sequences(connection: Connection, owner: str) -> list[sql.Composed]:
+    """Return statements that lock the sequences which are not the owner's, and change nothing.
+
+    Triggers of capture read one before they write to tables.
+    """
+    return [
+        sql.SQL("alter sequence {} owner to {}").format(
+            one.identifier, sql.Identifier(_unquoted(one.owner))
+        )
+        for one in _objects(connection)
+        if one.kind == "sequence" and _unquoted(one.owner) != owner
+    ]
 
 
 def _exists(connection: Connection, role: str) -> bool:
@@ -550,19 +579,30 @@ def _take_back(connection: Connection, roles: dict[str, str], objects: list[_Obj
 
 def _guard(connection: Connection, table: str, tenant: str) -> None:
     """Limit the tenants' role to its own rows, whatever else it may be granted."""
-    name = f"only_own_{tenant}"[:_LONGEST_NAME]
-    if connection.execute(
-        query("db/tenants-policy-there"), {"table": table, "name": name, "tenant": tenant}
-    ).fetchone():
+    if _is_guarded(connection, table, tenant):
         return
     connection.execute(
         query(
             "db/tenants-policy",
-            policy=sql.Identifier(name),
+            policy=sql.Identifier(_policy(tenant)),
             table=sql.Identifier("public", table),
             tenant=sql.Identifier(tenant),
             own_consumers=sql.Identifier(INTERNAL, "own_consumers"),
         )
+    )
+
+
+def _policy(tenant: str) -> str:
+    return f"only_own_{tenant}"[:_LONGEST_NAME]
+
+
+def _is_guarded(connection: Connection, table: str, tenant: str) -> bool:
+    return (
+        connection.execute(
+            query("db/tenants-policy-there"),
+            {"table": table, "name": _policy(tenant), "tenant": tenant},
+        ).fetchone()
+        is not None
     )
 
 

@@ -8,6 +8,7 @@ from ours, without importing Alembic.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 import consumer_analytics
-from consumer_analytics.db import locks
+from consumer_analytics.db import brief_locks, locks
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError
@@ -26,6 +27,9 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 INTERNAL = "consumer_analytics_internal"
+#: Each migration goes on trying for this long to lock what it alters.
+_LOCK_SECONDS = 30.0
+_ALTERED = re.compile(r"\b(?:alter|drop|truncate)\s+table\s+(?:if\s+exists\s+)?(\w+\.\w+)")
 #: From this migration on Alembic's row is the only record.
 _ONE_RECORD = "0016"
 
@@ -48,6 +52,11 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the text, hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def altered(self) -> list[str]:
+        """The tables that are altered, emptied or dropped, with their schemas."""
+        return sorted(set(_ALTERED.findall(self.text)))
 
 
 @cache
@@ -150,7 +159,18 @@ def apply_file(name: str) -> None:
     # The driver's own connection: SQLAlchemy would read the colons as parameters.
     connection = _driver(op.get_bind())
     _take_turn(connection, migration)
-    connection.execute(migration.text)
+    brief_locks.work(
+        connection,
+        lambda: connection.execute(migration.text),
+        tables=[
+            [sql.Identifier(*table.split("."))]
+            for table in migration.altered
+            if scalar(connection, "select to_regclass(%s)", table) is not None
+        ],
+        mode="access exclusive",
+        seconds=_LOCK_SECONDS,
+        refused=f"migration {name} was not applied",
+    )
 
 
 def _take_turn(connection: Connection, migration: Migration) -> None:

@@ -11,19 +11,17 @@ docs/decisions/0021-capture.md.
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db import locks
+from consumer_analytics.db import brief_locks, locks
 from consumer_analytics.db.connection import (
     MINUS_INFINITY,
     Connection,
@@ -38,10 +36,9 @@ from consumer_analytics.sql import SOURCE_TABLES, query
 
 _INTERNAL = "consumer_analytics_internal"
 _PREFIX = "consumer_analytics_capture_"
-#: Enabling and disabling take no longer than this in all; each try to lock the tables ends
-#: after half of the server's `deadlock_timeout`, and after this many seconds at most.
+#: Enabling and disabling take no longer than this in all.
 _DDL_SECONDS = 5.0
-_TRY_SECONDS = 0.4
+_UNDO_SECONDS = 1.0
 #: How long a run waits for those who wrote before the threshold was published.
 _SETTLE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
@@ -169,8 +166,8 @@ class CaptureStatus:
 def enable(connection: Connection, settings: Settings) -> None:
     """Create the triggers, all or none; done twice, the second changes nothing.
 
-    They are tried first, on copies of some rows. The source tables are locked against writers
-    all at once, for the moment; where that is not to be had soon, it is tried again.
+    They are tried first, on copies of some rows. Each source table is locked against writers by
+    itself, for a moment, and never while we hold another: so no writer can wait in a circle.
 
     Raises:
         SourceError: a source is no plain or partitioned table, has columns that no trigger
@@ -178,28 +175,62 @@ def enable(connection: Connection, settings: Settings) -> None:
         BusyError: transactions hold a source table for too long.
     """
     until = time.monotonic() + _DDL_SECONDS
+    locks.limit_waiting(connection, _DDL_SECONDS / 2)
     watched = _watched(connection, settings.source_schema)
     _require_tables(watched, settings.source_schema)
     _require_readable(connection, settings.source_schema)
-    with _rights("enabled"):
-        _try_triggers(connection, settings.source_schema)
 
-        def create() -> None:
-            # What has come since the tables were looked at, such as a partition.
-            for one in _watched(connection, settings.source_schema):
-                for trigger in one.triggers:
-                    connection.execute(trigger.create(one.identifier))
-                    # Also in sessions that replay another server's changes.
-                    connection.execute(
-                        sql.SQL("alter table {} enable always trigger {}").format(
-                            one.identifier, sql.Identifier(trigger.name)
-                        )
+    def create(source: str) -> None:
+        # What has come since the tables were looked at, such as a partition, as well.
+        for one in _of(_watched(connection, settings.source_schema), source):
+            for trigger in one.triggers:
+                connection.execute(trigger.create(one.identifier))
+                # Also in sessions that replay another server's changes.
+                connection.execute(
+                    sql.SQL("alter table {} enable always trigger {}").format(
+                        one.identifier, sql.Identifier(trigger.name)
                     )
-            connection.execute(
-                query("etl/capture/publish"), {"until": watermark.processed_through(connection)}
-            )
+                )
+        connection.execute(
+            query("etl/capture/publish"), {"until": watermark.processed_through(connection)}
+        )
 
-        _locked(connection, watched, create, until, "enabled")
+    with _refused(connection, watched, "enabled"):
+        _try_triggers(connection, settings.source_schema)
+        try:
+            for source in SOURCE_TABLES:
+                _switch(connection, _of(watched, source), create, until, "enabled")
+        except BaseException:
+            _undo(connection, settings, watched)
+            raise
+
+
+def _of(watched: list[Watched], source: str) -> list[Watched]:
+    return [one for one in watched if one.source == source]
+
+
+def _undo(connection: Connection, settings: Settings, before: list[Watched]) -> None:
+    """Switch off what was switched on before it failed; where that fails too, `status` tells."""
+    known = {(one.schema, one.table): set(one.enabled) for one in before}
+    until = time.monotonic() + _UNDO_SECONDS
+    with suppress(psycopg.Error, BusyError):
+        for one in _watched(connection, settings.source_schema):
+            new = sorted(set(one.enabled) - known.get((one.schema, one.table), set()))
+            if new:
+                _switch_off(connection, [replace(one, there=new)], until)
+
+
+def _switch_off(connection: Connection, watched: list[Watched], until: float) -> None:
+    def switch_off(_: str) -> None:
+        for one in watched:
+            for name in one.there:
+                connection.execute(
+                    sql.SQL("alter table {} disable trigger {}").format(
+                        one.identifier, sql.Identifier(name)
+                    )
+                )
+
+    _switch(connection, watched, switch_off, until, "disabled")
 
 
 def disable(connection: Connection, settings: Settings) -> list[str]:
@@ -212,27 +243,20 @@ def disable(connection: Connection, settings: Settings) -> list[str]:
 
     Raises:
         SourceError: the source tables are not ours to change.
-        BusyError: transactions hold a source table for too long.
+        BusyError: transactions hold a source table for too long; on others the triggers may be off.
     """
     until = time.monotonic() + _DDL_SECONDS
+    locks.limit_waiting(connection, _DDL_SECONDS / 2)
     watched = _watched(connection, settings.source_schema)
-
-    def switch_off() -> None:
-        for one in watched:
-            for name in one.there:
-                connection.execute(
-                    sql.SQL("alter table {} disable trigger {}").format(
-                        one.identifier, sql.Identifier(name)
-                    )
-                )
+    with _refused(connection, watched, "disabled"):
+        there = [one for one in watched if one.there]
+        for source in SOURCE_TABLES:
+            _switch_off(connection, _of(there, source), until)
         # Nobody will look after their end any more.
         connection.execute(
             query("etl/capture/settle"), {"writers": [], "first": None, "last": None}
         )
-
-    with _rights("disabled"):
-        _locked(connection, [one for one in watched if one.there], switch_off, until, "disabled")
-        left = [one for one in watched if one.there]
+        left = there
         while left:
             left = [one for one in left if not _drop(connection, one)]
             if not left or time.monotonic() > until:
@@ -258,7 +282,8 @@ def _drop(connection: Connection, one: Watched) -> bool:
 
 
 @contextmanager
-def _rights(what: str) -> Iterator[None]:
+def _refused(connection: Connection, watched: list[Watched], what: str) -> Iterator[None]:
+    """Say what to do where rights or time are lacking."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
@@ -266,63 +291,36 @@ def _rights(what: str) -> Iterator[None]:
             f"capture was not {what}: {error.diag.message_primary}; "
             "use the login that owns the source tables and the product's schema"
         ) from None
+    except psycopg.errors.LockNotAvailable:
+        raise brief_locks.busy(
+            connection,
+            [[one.identifier for one in watched]],
+            "access exclusive",
+            f"capture was not {what}",
+        ) from None
 
 
-def _locked(
+def _switch(
     connection: Connection,
     watched: list[Watched],
-    work: Callable[[], None],
+    work: Callable[[str], None],
     until: float,
     what: str,
 ) -> None:
-    """Work in a transaction that has locked the tables against writers.
-
-    A writer that has one of the tables and waits for another, which we have, waits for us in a
-    circle. We give up before the server looks for such circles, and would end one of the two; the
-    next try takes the tables in another order, among which is the one that writers have.
+    """Work on a source, given its name, in a transaction that has locked it against writers.
 
     Raises:
         BusyError: the time is up.
     """
-    if not watched:
-        with connection.transaction():
-            work()
-        return
-    patience = scalar(
-        connection, "select setting::int from pg_settings where name = 'deadlock_timeout'"
-    )
-    milliseconds = str(max(1, min(int(patience) // 2, round(_TRY_SECONDS * 1000))))
-    for order in itertools.cycle(itertools.permutations(SOURCE_TABLES)):
-        lock = sql.SQL("lock table {} in share row exclusive mode").format(
-            sql.SQL(", ").join(
-                one.identifier for source in order for one in watched if one.source == source
-            )
+    if watched:
+        brief_locks.work(
+            connection,
+            lambda: work(watched[0].source),
+            tables=[[one.identifier for one in watched]],
+            mode="share row exclusive",
+            seconds=until - time.monotonic(),
+            refused=f"capture was not {what}",
         )
-        try:
-            with connection.transaction():
-                # All of it: they are locked one after another.
-                connection.execute(
-                    "select set_config('lock_timeout', %(most)s, true), "
-                    "set_config('statement_timeout', %(most)s, true)",
-                    {"most": milliseconds},
-                )
-                connection.execute(lock)
-                connection.execute("select set_config('statement_timeout', '0', true)")
-                work()
-        except (
-            psycopg.errors.LockNotAvailable,
-            psycopg.errors.QueryCanceled,
-            psycopg.errors.DeadlockDetected,
-        ):
-            if time.monotonic() > until:
-                raise BusyError(
-                    f"capture was not {what}: transactions have held the source tables for "
-                    f"{_DDL_SECONDS:g} s; try again when they have ended"
-                ) from None
-            # Those who wait behind us have their turn.
-            time.sleep(_POLL_SECONDS * (1 + random.random()))  # noqa: S311
-        else:
-            return
 
 
 def _watched(connection: Connection, source_schema: str) -> list[Watched]:
@@ -374,7 +372,7 @@ def _try_triggers(connection: Connection, source_schema: str) -> None:
                     [name for name, known in columns.items() if known.required],
                     [trigger for trigger in TRIGGERS if trigger.table == table],
                 )
-    except psycopg.errors.InsufficientPrivilege:
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable):
         raise
     except psycopg.Error as error:
         raise SourceError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
@@ -309,54 +308,6 @@ def test_rows_written_to_a_partition_or_an_inheriting_table_directly_are_seen(
 
 
 # -- locks ---------------------------------------------------------------------------------------
-
-
-def test_the_application_is_never_the_victim(database: Database) -> None:
-    """Writers that take the tables in an order that crosses ours, as switching goes on and off."""
-    stop, failed = threading.Event(), []
-    written = [0]
-
-    def write(seed: int) -> None:
-        rng = random.Random(seed)
-        with psycopg.connect(database.url, autocommit=True) as session:
-            session.execute("set lock_timeout = 0")
-            while not stop.is_set():
-                try:
-                    with session.transaction():
-                        session.execute(LATE, [TENANT, BEGIN])
-                        time.sleep(rng.random() * 0.05)
-                        session.execute(
-                            "insert into customers (customer_id) values (gen_random_uuid())"
-                        )
-                        time.sleep(rng.random() * 0.05)
-                        session.execute(
-                            "insert into consumers (consumer_id) values (gen_random_uuid())"
-                        )
-                    written[0] += 1
-                except psycopg.Error as error:
-                    failed.append(error)
-
-    writers = [threading.Thread(target=write, args=[seed], daemon=True) for seed in range(4)]
-    for one in writers:
-        one.start()
-    try:
-        for _ in range(3):
-            for switch in (capture.enable, capture.disable):
-                began = time.monotonic()
-                with database.connect("capture") as connection:
-                    switch(connection, database.settings)
-                assert time.monotonic() - began < 8
-    finally:
-        stop.set()
-        for one in writers:
-            one.join()
-    assert failed == []
-    assert written[0] > 5
-    # Switched off; those that could not be dropped beside the writers are now.
-    with database.connect("capture") as connection:
-        assert capture.status(connection, database.settings).state == "off"
-        assert capture.disable(connection, database.settings) == []
-    assert triggers(database) == 0
 
 
 @pytest.mark.parametrize("switch", [capture.enable, capture.disable])
