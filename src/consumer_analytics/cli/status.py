@@ -148,7 +148,14 @@ def print_status(found: Status) -> None:
     """Show a status to people."""
     mark = found.mark
     say(f"watermark  {exactly(mark.last_processed_timestamp)}")
-    say(f"last run   {mark.last_run_status} at {moment(mark.last_run_at)}")
+    # What the row says of a run that was killed, nobody could set right.
+    killed = mark.last_run_status == "running" and any(
+        run["state"] == "interrupted" for run in found.runs[:1]
+    )
+    say(
+        f"last run   {'interrupted' if killed else mark.last_run_status} "
+        f"at {moment(mark.last_run_at)}"
+    )
     if mark.last_run_status == "failed":
         say(f"           {noted(mark.metadata)}")
     if found.noted_as_vanished:

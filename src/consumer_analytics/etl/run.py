@@ -42,6 +42,7 @@ def open_run(
     run_key: str | None = None,
     source: str = "cli_etl",
     named: bool = False,
+    whole: bool = False,
     notify: Notify = _silent,
 ) -> Run:
     """Open a run, or find it open: the first step decides, the others follow.
@@ -57,6 +58,8 @@ def open_run(
         source: provenance for the snapshots.
         named: whether a person names the instant; a schedule's tick may be from before
             the first row, and writes zeros.
+        whole: whether this session does all of the run: where it ends without a word, the
+            run was killed.
         notify: told what the run waits for.
 
     Raises:
@@ -91,7 +94,15 @@ def open_run(
     capture.publish(connection, settings, reached, notify)
     try:
         opened = _record(
-            connection, settings, key, source, requested, reached, at is not None, holders
+            connection,
+            settings,
+            key,
+            source,
+            requested,
+            reached,
+            at is not None,
+            holders,
+            whole=whole,
         )
     except psycopg.errors.LockNotAvailable:
         # A run at work holds the watermark's row until it ends.
@@ -136,11 +147,14 @@ def _record(
     reached: dt.datetime,
     named: bool,
     holders: list[holdback.Holder],
+    *,
+    whole: bool,
 ) -> Run | None:
     """Note the run as open; return it, or None where another step has opened it meanwhile."""
     held_back_by = tuple(holder.as_json() for holder in holders)
     with connection.transaction():
         locks.limit_waiting(connection, settings.lock_wait, in_transaction=True)
+        connection.execute(query("etl/run/settle"))
         run_id = scalar_of(
             connection,
             "etl/run/open",
@@ -151,6 +165,7 @@ def _record(
                 "reached": reached,
                 "named": named,
                 "held_back_by": Jsonb(list(held_back_by)),
+                "whole": whole,
             },
         )
         if run_id is None:
@@ -170,12 +185,16 @@ def find(connection: Connection, run_key: str, *, state: str | None = None) -> R
 
 
 def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
-    """Note that a run failed: status and the error's type and message; nothing else moves.
+    """Note that a run failed or was stopped: status, the error's type and message, nothing else.
 
     A run that gave up its turn is noted among the runs only: the watermark's
     row tells of the run that has it.
     """
-    failure = {"error_type": type(error).__name__, "error": one_line(error)[:2000]}
+    stopped = isinstance(error, KeyboardInterrupt)
+    failure = {
+        "error_type": "Stopped" if stopped else type(error).__name__,
+        "error": "somebody stopped it" if stopped else one_line(error)[:2000],
+    }
     with connection.transaction():
         locks.limit_waiting(connection, _FAILURE_SECONDS, in_transaction=True)
         if not isinstance(error, BusyError):
@@ -183,7 +202,14 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
                 query("etl/run/watermark-failed"),
                 {"failure": Jsonb({"run_key": run_key, **failure})},
             )
-        connection.execute(query("etl/run/failed"), {"failure": Jsonb(failure), "key": run_key})
+        connection.execute(
+            query("etl/run/failed"),
+            {
+                "state": "interrupted" if stopped else "failed",
+                "failure": Jsonb(failure),
+                "key": run_key,
+            },
+        )
 
 
 def run(
@@ -211,17 +237,18 @@ def run(
             run_key=run_key,
             source=source,
             named=named,
+            whole=True,
             notify=notify,
         )
         return load.load(connection, settings, opened, notify)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         _try_to_record(connection, opened, error)
         raise
 
 
-def _try_to_record(connection: Connection, opened: Run | None, error: Exception) -> None:
+def _try_to_record(connection: Connection, opened: Run | None, error: BaseException) -> None:
     if connection.closed or isinstance(error, SchemaError):
         return
     try:

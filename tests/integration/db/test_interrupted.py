@@ -75,3 +75,7 @@ def test_a_command_ends_alike_wherever_it_was_started(database: Database, shell:
     assert command.returncode == 130
     assert "Traceback" not in told
     assert database.rows("select count(*) from consumer_analytics") == [(0,)]
+    assert database.rows(
+        "select state, summary ->> 'error_type', last_run_status "
+        "from consumer_analytics_internal.runs, etl_job_watermarks"
+    ) == [("interrupted", "Stopped", "failed")]

@@ -30,6 +30,8 @@ from consumer_analytics.etl.plan import plan_run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.reconcile import audit, sweep
+from consumer_analytics.reporting import freshness, status
+from consumer_analytics.reporting.ranges import Range
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 12, tzinfo=dt.UTC)
@@ -254,8 +256,26 @@ def test_a_killed_process_keeps_its_locks_for_seconds_only(database: Any) -> Non
         stopped.child.kill()
         gone = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
         started = time.monotonic()
+        assert states(database)[0] == "running"
         wait_for(watcher, gone, [stopped.backend])
         assert time.monotonic() - started < 10
+    # It is told as what it is, at once, and is settled by the next.
+    assert states(database)[0] == "interrupted"
+    with database.connect("run") as connection:
+        latest = status.read(connection, "public", consumers=0).runs[0]
+        assert (latest["state"], latest["finished_at"]) == ("interrupted", None)
+        run.run(connection, database.settings, at=END)
+    assert states(database)[:2] == ["success", "interrupted"]
+    assert database.rows(
+        f"select state, summary ->> 'error_type' from {INTERNAL}.runs order by run_id desc limit 2"
+    ) == [("success", None), ("interrupted", "Killed")]
+
+
+def states(database: Any) -> list[str]:
+    """Return what the page about freshness says became of the latest runs."""
+    with database.connect("dashboard", writes_sources=False) as connection:
+        shown = freshness.read(connection, Range("all"), points=10)
+        return [one.state for one in shown.runs]
 
 
 # -- migrations ----------------------------------------------------------------

@@ -103,10 +103,10 @@ _AFTER_MEASURES = (
     Metric(
         "runs_total",
         "counter",
-        "Runs that ended: success, failed, or gave_up (another one was at work).",
+        "Runs that ended: success, failed, gave_up (another one was at work), or interrupted.",
         ("source", "state"),
         "runs",
-        from_the_start=tuple(product(_SOURCES, ("success", "failed", "gave_up"))),
+        from_the_start=tuple(product(_SOURCES, ("success", "failed", "gave_up", "interrupted"))),
     ),
     Metric(
         "run_duration_seconds",

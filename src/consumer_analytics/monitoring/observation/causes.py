@@ -136,7 +136,7 @@ def _ended(seen: Observation) -> Cause | None:
         )
     if latest is None:
         return None
-    if latest.state == "open":
+    if latest.state in {"open", "interrupted"}:
         return Cause(
             "failed",
             f"run {latest.run_key} was opened at {moment(latest.opened_at)} and never "

@@ -21,7 +21,7 @@ class LatestRun:
 
     Attributes:
         run_key: its key.
-        state: `open`, `success` or `failed`.
+        state: `open`, `success`, `failed` or `interrupted`.
         requested_at: the instant that it was for.
         reached_at: how far it came; None while it is open.
         held_back_by: the transactions that held it back, as `metadata_json` has them.
@@ -94,7 +94,7 @@ class EngineRuns:
             if row["run_key"] is None
             else LatestRun(
                 run_key=row["run_key"],
-                state=row["state"],
+                state=row["state_now"],
                 requested_at=row["requested_at"],
                 reached_at=row["reached_at"],
                 held_back_by=tuple(row["held_back_by"] or ()),

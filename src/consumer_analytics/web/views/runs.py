@@ -40,7 +40,11 @@ def durations(runs: Sequence[TimedRun], limits: tuple[float, float], exports: Ex
         limits: warning and critical of a run, in seconds.
         exports: what can be taken along.
     """
-    finished = [run for run in reversed(runs) if run.seconds is not None and run.state != "failed"]
+    finished = [
+        run
+        for run in reversed(runs)
+        if run.seconds is not None and run.state not in {"failed", "interrupted"}
+    ]
     lines = [Line("run", "The whole run", [run.seconds for run in finished], 8)]
     for task, style in _tasks(finished).items():
         values: list[Value] = [

@@ -1,3 +1,3 @@
 update consumer_analytics_internal.runs
-set state = 'failed', finished_at = clock_timestamp(), summary = %(failure)s
+set state = %(state)s, finished_at = clock_timestamp(), summary = %(failure)s
 where run_key = %(key)s

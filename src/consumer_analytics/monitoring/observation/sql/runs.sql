@@ -27,7 +27,7 @@ failed as (
 
 select
     latest.run_key,
-    latest.state,
+    latest.state_now,
     latest.requested_at,
     latest.reached_at,
     latest.held_back_by,
@@ -45,8 +45,8 @@ select
     (select installed_at from consumer_analytics_internal.alembic_version) as installed_at
 from (values (1)) as one (row)
 left join lateral (
-    select *
-    from runs
+    select run.*, {run_state} as state_now
+    from runs as run
     where requested_at > %(watermark)s
         -- Mostly there is none, which an index tells; else all runs would be looked through.
         and (select max(requested_at) from consumer_analytics_internal.runs) > %(watermark)s
