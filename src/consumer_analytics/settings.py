@@ -286,6 +286,22 @@ class Settings:
         float,
         Field(ge=0, description="Seconds between a DAG task's tries."),
     ] = 60.0
+    task_timeout: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds after which a try of a task of `consumer_analytics_etl` or "
+            "`consumer_analytics_monitor` is ended, such as one whose server does not answer any "
+            "more. 0: none.",
+        ),
+    ] = 1800.0
+    long_task_timeout: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="The same for tasks of the other DAGs, which may have years to go through.",
+        ),
+    ] = 21_600.0
     deadline: Annotated[
         float,
         Field(

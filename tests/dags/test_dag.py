@@ -50,6 +50,7 @@ def test_defaults(dag: Any) -> None:
     assert {(task.retries, task.retry_delay) for task in dag.tasks} == {
         (2, dt.timedelta(seconds=60))
     }
+    assert {task.execution_timeout for task in dag.tasks} == {dt.timedelta(minutes=30)}
 
 
 def test_schedule_retries_and_start_are_settings(parse: Callable[..., Any]) -> None:
@@ -57,6 +58,7 @@ def test_schedule_retries_and_start_are_settings(parse: Callable[..., Any]) -> N
         schedule="30 6 * * 1",
         retries="5",
         retry_delay="7",
+        task_timeout="90",
         start_date="2026-02-03",
         timezone="Europe/Berlin",
     ).dags[DAG_ID]
@@ -66,6 +68,8 @@ def test_schedule_retries_and_start_are_settings(parse: Callable[..., Any]) -> N
     assert {(task.retries, task.retry_delay) for task in dag.tasks} == {
         (5, dt.timedelta(seconds=7))
     }
+    assert {task.execution_timeout for task in dag.tasks} == {dt.timedelta(seconds=90)}
+    assert not any(task.execution_timeout for task in parse(task_timeout="0").dags[DAG_ID].tasks)
 
 
 def test_days_begin_at_midnight_of_the_configured_zone(parse: Callable[..., Any]) -> None:

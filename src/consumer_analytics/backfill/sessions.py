@@ -15,7 +15,7 @@ from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.reading import make_room, read
 from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
 from consumer_analytics.backfill.writing import restate, write
-from consumer_analytics.db.connection import Connection, connected, consistent, scalar
+from consumer_analytics.db.connection import Connection, connected, consistent, scalar, wait_long
 from consumer_analytics.sql import query
 
 #: From so many rows on, two sessions are worth what they have to hand each other.
@@ -78,6 +78,7 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
                 with consistent(second):
                     second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
                     imported.set()
+                    wait_long(second)
                     share = Share(False, middle, types, *pipes)
                     reading = read(second, job, bounds, share)
                 write(second, job, reading, (middle + 1, last))
@@ -90,6 +91,8 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
         thread: threading.Thread | None = None
         try:
             with consistent(connection):
+                # Each waits for the other's rows.
+                wait_long(connection)
                 snapshot = scalar(connection, "select pg_export_snapshot()")
                 thread = threading.Thread(target=other, args=[snapshot], daemon=True)
                 thread.start()

@@ -56,7 +56,7 @@ with DAG(
         ),
     },
     doc_md=__doc__,
-    **dag_arguments.shared(),
+    **dag_arguments.shared(takes_long=True),
 ) as dag:
 
     @task(retries=0)

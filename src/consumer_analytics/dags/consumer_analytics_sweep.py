@@ -29,7 +29,7 @@ with DAG(
     schedule=dag_arguments.timetable(settings().sweep_schedule),
     start_date=dag_arguments.start_date(),
     doc_md=__doc__,
-    **dag_arguments.shared(),
+    **dag_arguments.shared(takes_long=True),
 ) as dag:
 
     @task(outlets=[assets.consumer_analytics()])

@@ -50,9 +50,10 @@ APPLICATION = "consumer-analytics"
 #: Where the URL does not say otherwise: notice a server that is gone.
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
-    "keepalives_idle": 30,
+    "keepalives_idle": 20,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 45_000,
 }
 
 #: How long a cancelled statement may take to end before its session is closed: it is asked to this
@@ -89,7 +90,10 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """
         try:
             return super().wait(gen, *args, **kwargs)
-        except (KeyboardInterrupt, SystemExit):
+        except Exception:
+            raise
+        except BaseException:
+            # Somebody's, or the end of the time that Airflow gives a task.
             if self.info.transaction_status is TransactionStatus.ACTIVE:
                 self._end_statement()
             raise
@@ -343,6 +347,14 @@ def connected(
         raise
     finally:
         connection.close()
+
+
+def wait_long(connection: psycopg.Connection[Any]) -> None:
+    """Let the current transaction wait between statements for as long as it takes.
+
+    For one that keeps nobody waiting, and waits for something else than the database.
+    """
+    connection.execute("set local idle_in_transaction_session_timeout = 0")
 
 
 @contextmanager

@@ -50,7 +50,9 @@ _SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "transaction_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
+    # A process that is stopped, or behind a connection that swallows everything, is not seen to be
+    # gone: between two statements of a transaction ours needs far less.
+    "idle_in_transaction_session_timeout": "45s",
     "idle_session_timeout": "0",
     "exit_on_error": "off",
     "default_transaction_isolation": "read committed",
@@ -67,10 +69,12 @@ _SETTINGS = {
     "jit": "off",
     "work_mem": "64MB",
     "client_min_messages": "warning",
-    # The server notices within a minute that our machine is gone, and lets go of our locks.
-    "tcp_keepalives_idle": "30",
+    # The server notices within a minute that our machine is gone, and lets go of our locks; also
+    # where it has sent something that nobody has acknowledged, which keepalives do not tell.
+    "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "45s",
 }
 
 #: What only a superuser may set, and no session of ours can have: the first would leave triggers

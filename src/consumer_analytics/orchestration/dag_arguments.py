@@ -35,18 +35,22 @@ def timetable(expression: str) -> CronTriggerTimetable | str:
     return CronTriggerTimetable(expression, timezone=settings().timezone)
 
 
-def shared(**default_args: Any) -> dict[str, Any]:
+def shared(*, takes_long: bool = False, **default_args: Any) -> dict[str, Any]:
     """Return what each DAG is given besides its own: `with DAG(dag_id=…, **shared()):`.
 
     Args:
+        takes_long: whether its tasks may have years to go through.
         default_args: what its tasks have beside ours, or instead of them.
     """
+    most = settings().long_task_timeout if takes_long else settings().task_timeout
     return {
         "catchup": False,
         "max_active_runs": 1,
         "default_args": {
             "retries": settings().retries,
             "retry_delay": dt.timedelta(seconds=settings().retry_delay),
+            # A task that hears nothing any more would wait for ever, and all later runs for it.
+            "execution_timeout": dt.timedelta(seconds=most) if most else None,
             "on_failure_callback": alerts.task_failed,
             **default_args,
         },

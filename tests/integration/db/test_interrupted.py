@@ -15,33 +15,43 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.settings import PREFIX
 
 
-def interrupt(send: Callable[[], None] = lambda: None) -> PQGen[None]:
+def interrupt(raised: type[BaseException], send: Callable[[], None] = lambda: None) -> PQGen[None]:
     """Send what is to be sent, and be interrupted in Python's own work on it, not in a wait."""
     yield from ()
     send()
-    raise KeyboardInterrupt
+    raise raised
 
 
-def statement(connection: Connection) -> None:
+def statement(connection: Connection, raised: type[BaseException]) -> None:
     """Be interrupted in a statement that only ends when it is cancelled."""
     with connection.transaction():
         connection.execute("create temporary table made (n int)")
-        connection.wait(interrupt(lambda: connection.pgconn.send_query(b"select pg_sleep(600)")))
+        sleep = b"select pg_sleep(600)"
+        connection.wait(interrupt(raised, lambda: connection.pgconn.send_query(sleep)))
 
 
-def copy(connection: Connection) -> None:
+def copy(connection: Connection, raised: type[BaseException]) -> None:
     """Be interrupted while rows come."""
     rows = "copy (select generate_series(1, 10000000)) to stdout"
     with connection.transaction(), connection.cursor() as cursor, cursor.copy(rows) as rest:
         rest.read()
-        connection.wait(interrupt())
+        connection.wait(interrupt(raised))
 
 
+class OutOfTime(BaseException):
+    """As Airflow raises it in a task whose time is up: no exception like others, no interrupt."""
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, OutOfTime])
 @pytest.mark.parametrize("work", [statement, copy])
-def test_the_session_works_again(database: Database, work: Callable[[Connection], None]) -> None:
+def test_the_session_works_again(
+    database: Database,
+    work: Callable[[Connection, type[BaseException]], None],
+    raised: type[BaseException],
+) -> None:
     with database.connect() as connection:
-        with pytest.raises(KeyboardInterrupt):
-            work(connection)
+        with pytest.raises(raised):
+            work(connection, raised)
         assert connection.execute("select to_regclass('pg_temp.made')").fetchone() == (None,)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import random
 import shutil
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -269,6 +272,33 @@ def test_a_killed_process_keeps_its_locks_for_seconds_only(database: Any) -> Non
     assert database.rows(
         f"select state, summary ->> 'error_type' from {INTERNAL}.runs order by run_id desc limit 2"
     ) == [("success", None), ("interrupted", "Killed")]
+
+
+def test_a_process_that_stands_still_keeps_nobody_waiting(
+    database: Any,
+) -> None:
+    """Stopped, as behind a connection that swallows everything: it is not seen to be gone."""
+    filled(database)
+    points = [(f"{INTERNAL}.event_days", WRITE)]
+
+    def work(connection: Connection, settings: Any) -> None:
+        connection.execute("set idle_in_transaction_session_timeout = '2s'")
+        run.run(connection, settings, at=END)
+
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        Stopped(database, watcher, points, work) as stopped,
+    ):
+        os.kill(stopped.child.process.pid, signal.SIGSTOP)
+    patient = replace(database, settings=database.settings.replaced({"lock_wait": 30.0}))
+    try:
+        assert go(patient, END)["snapshots_written"] > 0
+    finally:
+        stopped.child.kill()
+    require_exact(database)
+    with database.connect() as connection:
+        shown = connection.execute("show idle_in_transaction_session_timeout").fetchone()
+        assert shown == ("45s",)
 
 
 def states(database: Any) -> list[str]:

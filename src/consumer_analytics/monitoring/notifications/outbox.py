@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, wait_long
 from consumer_analytics.errors import ChannelError
 from consumer_analytics.monitoring.notifications.channels import Channel, configured
 from consumer_analytics.monitoring.notifications.message import Message
@@ -134,6 +134,8 @@ def deliver(
                 claimed = _claim(connection, channel, at)
                 if claimed is None:
                     break
+                # For a mail server.
+                wait_long(connection)
                 try:
                     refusals = channel.send(
                         settings, claimed.message, message_id=claimed.message_id
