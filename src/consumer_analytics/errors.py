@@ -10,10 +10,95 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 
+_AGAIN = "nothing is half-written, run it again"
+_SOON = "nothing is half-written, run it again in a moment"
+_DOCTOR = "nothing is half-written; `consumer-analytics doctor` tells more"
+_OTHERS = "nothing is half-written, run it again when other work has ended"
+_GRANT = "nothing is half-written; `consumer-analytics doctor` lists the rights that are lacking"
+_ADMIN = "nothing is half-written; the server's log tells more, ask who runs it"
+
+#: What the database's errors mean here, and what to do, by the longest beginning of their SQLSTATE.
+#: With `{}` stands what the server says, where it names something that people can look for.
+_SAID = {
+    "": ("the database refused a statement: {}", _DOCTOR),
+    "08": ("the connection to the database was lost", _AGAIN),
+    "0A": ("the database cannot do what is asked of it here: {}", _DOCTOR),
+    "0L": ("this login may not do that: {}", _GRANT),
+    "0P": ("this login may not do that: {}", _GRANT),
+    "22": ("a value in the database cannot be read or kept: {}", _DOCTOR),
+    "23": ("the database refuses a row: {}", _DOCTOR),
+    "25": ("a transaction was in no state to go on: {}", _AGAIN),
+    "25006": (
+        "the database takes no writes: it is a standby, or was set read-only",
+        "nothing was changed; let CONSUMER_ANALYTICS_DATABASE_URL name the primary",
+    ),
+    "25P02": ("a transaction had failed before", _AGAIN),
+    "25P03": (
+        "the server ended our session, which stood still in a transaction, as on a machine asleep",
+        _AGAIN,
+    ),
+    "25P04": ("the server ended a transaction that took longer than it allows", _ADMIN),
+    "28": (
+        "the database does not let this login in: {}",
+        "check login and password in CONSUMER_ANALYTICS_DATABASE_URL",
+    ),
+    "2B": ("other objects depend on what was to go: {}", "nothing was changed"),
+    "2D": ("a transaction could not end: {}", _AGAIN),
+    "34": ("the session was not what it was: {}", _AGAIN),
+    "3B": ("the session was not what it was: {}", _AGAIN),
+    "3D": (
+        "the database does not exist: {}",
+        "create it, or let CONSUMER_ANALYTICS_DATABASE_URL name another",
+    ),
+    "3F": ("a schema does not exist: {}", "check CONSUMER_ANALYTICS_SOURCE_SCHEMA"),
+    "40": ("the server took a transaction back", _AGAIN),
+    "40001": ("others changed the same rows in the same moment", _AGAIN),
+    "40003": ("the server does not say whether a transaction was kept", _AGAIN),
+    "40P01": ("this and another session waited for each other, and the server ended this", _AGAIN),
+    "42": ("the database is not as it should be: {}", _DOCTOR),
+    "42501": ("this login may not do that: {}", _GRANT),
+    "42P01": ("a table is missing, or was dropped meanwhile: {}", _DOCTOR),
+    "42703": ("a column is missing, or was renamed meanwhile: {}", _DOCTOR),
+    "44": ("the database refuses a row: {}", _DOCTOR),
+    "53": ("the database server has no more of something: {}", _ADMIN),
+    "53100": (
+        "the database server's disk is full: {}",
+        "nothing is half-written, make room and run it again",
+    ),
+    "53200": ("the database server has no memory left: {}", _OTHERS),
+    "53300": ("the database server has no connection free", _OTHERS),
+    "54": ("a limit of the database server was reached: {}", _ADMIN),
+    "55": ("something in the database is in use, or not ready: {}", _SOON),
+    "55P03": (
+        "another session has locked what this needs",
+        "nothing is half-written, run it again; `consumer-analytics doctor` names who holds what",
+    ),
+    "57": ("the database server ended this: {}", _AGAIN),
+    "57014": ("somebody ended the statement on the database server", _AGAIN),
+    "57P01": ("somebody ended the session, or the database server is shutting down", _AGAIN),
+    "57P02": ("the database server crashed and is recovering", _SOON),
+    "57P03": ("the database server is starting up, shutting down or recovering", _SOON),
+    "57P04": ("the database was dropped", "check CONSUMER_ANALYTICS_DATABASE_URL"),
+    "57P05": ("the server ended our session, which had nothing to do for long", _AGAIN),
+    "58": ("the database server cannot read or write its files: {}", _ADMIN),
+    "F0": ("the database server's configuration is not in order: {}", _ADMIN),
+    "HV": ("a foreign table cannot be read: {}", _DOCTOR),
+    "P0": ("a function in the database refused: {}", _DOCTOR),
+    "XX": ("the database server met an error of its own: {}", _ADMIN),
+    "XX001": ("the database server found damaged data: {}", _ADMIN),
+    "XX002": ("the database server found a damaged index: {}", _ADMIN),
+}
+
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says as one line; PostgreSQL's and libpq's messages have several."""
-    return " ".join(str(error).split())
+    """Return what an error says as one line; of the database, what it means here and what to do."""
+    state = getattr(error, "sqlstate", None)
+    if not state:
+        return " ".join(str(error).split())
+    what, then = next(_SAID[state[:n]] for n in range(len(state), -1, -1) if state[:n] in _SAID)
+    # Without the statement's text and the place in it.
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    return f"{what.format(' '.join((primary or f'SQLSTATE {state}').split()))}; {then}"
 
 
 def noted(metadata: Mapping[str, object]) -> str:

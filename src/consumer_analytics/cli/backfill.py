@@ -91,13 +91,12 @@ def backfill(
                     connection, settings(), request, notify=warn, progress=shown
                 )
     except KeyboardInterrupt:
-        warn(
-            f"stopped after {reached:,} of {periods:,} periods, which are whole; "
+        raise KeyboardInterrupt(
+            f"{reached:,} of {periods:,} periods are written, and whole; "
             "the same command goes on from there"
             if reached
-            else "stopped before anything was written"
-        )
-        raise
+            else "nothing was written"
+        ) from None
     if as_json:
         print_json(result.as_json())
     else:

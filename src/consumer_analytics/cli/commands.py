@@ -19,18 +19,24 @@ class Registered(NamedTuple):
     Attributes:
         module: its file. It has a Typer `app` of subcommands, or a function of its own name.
         summary: what the list of commands says of it: the first sentence of its own help.
+        stopped: what became of its work where Ctrl-C has ended it.
     """
 
     module: str
     summary: str
+    stopped: str = "nothing is half-written; the same command does it again"
 
 
 COMMANDS = {
     "migrate": Registered(
-        "migrate", "Create or update the product's tables; done twice, the second does nothing."
+        "migrate",
+        "Create or update the product's tables; done twice, the second does nothing.",
+        "the migrations before the one at work are applied; the same command does the others",
     ),
     "import": Registered(
-        "import_", "Import CSV files into the source tables: all or nothing, each id once."
+        "import_",
+        "Import CSV files into the source tables: all or nothing, each id once.",
+        "nothing was imported",
     ),
     "simulate": Registered(
         "simulate", "Fill the source tables with a realistic history, the same for the same seed."
@@ -38,12 +44,17 @@ COMMANDS = {
     "run": Registered(
         "run",
         "Process what is new and write the snapshot of every consumer and of the whole system.",
+        "nothing is half-written; the next run does it",
     ),
     "sweep": Registered(
-        "sweep", "Find rows that came in late, were changed or deleted, and make the figures right."
+        "sweep",
+        "Find rows that came in late, were changed or deleted, and make the figures right.",
+        "what it has put right stays, nothing is half-written; the same command does the rest",
     ),
     "audit": Registered(
-        "audit", "Recount everything from the source tables and compare it with all that is kept."
+        "audit",
+        "Recount everything from the source tables and compare it with all that is kept.",
+        "what it has put right stays, nothing is half-written; the same command does the rest",
     ),
     "vanished": Registered(
         "vanished",
@@ -63,6 +74,7 @@ COMMANDS = {
     "maintenance": Registered(
         "maintenance",
         "Remove old logs, Airflow metadata, snapshots and internal state; say what room that made.",
+        "what it has removed is gone, nothing is half-done; the same command does the rest",
     ),
     "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
     "roles": Registered(
@@ -83,9 +95,15 @@ COMMANDS = {
     ),
     "watermark": Registered("watermark", "Show or move the watermark."),
     "capture": Registered(
-        "capture", "Note rows that come in late, change or go, so that the next run repairs them."
+        "capture",
+        "Note rows that come in late, change or go, so that the next run repairs them.",
+        "`consumer-analytics capture status` tells what is on; the same command does the rest",
     ),
 }
+
+
+#: As shells have it for a process that SIGINT has ended.
+_INTERRUPTED = 130
 
 
 class LazyCommands(TyperGroup):
@@ -100,6 +118,15 @@ class LazyCommands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a command, read from its module; None where there is none of the name."""
         return _read(cmd_name) if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Do a command; where Ctrl-C ends it, say what was kept."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            kept = COMMANDS[ctx.invoked_subcommand].stopped if ctx.invoked_subcommand else ""
+            typer.echo(f"stopped: {' '.join(interrupt.args) or kept}", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Print the help, for which no command is read."""

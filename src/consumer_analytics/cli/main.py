@@ -18,7 +18,7 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         # Before a command is at work: while modules are being read.
-        sys.stderr.write("stopped\n")
+        sys.stderr.write("stopped: nothing was begun\n")
         sys.exit(130)
 
 
@@ -64,13 +64,8 @@ def _end(error: Exception) -> None:
         return
     import psycopg
 
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        _fail(
-            f"database: {error.diag.message_primary}; `consumer-analytics doctor` lists the "
-            "rights that a run needs and this login lacks"
-        )
     if isinstance(error, psycopg.Error):
-        _fail(f"database: {error.diag.message_primary or one_line(error)}")
+        _fail(one_line(error))
 
 
 def _fail(text: str, exit_code: int = 1) -> NoReturn:

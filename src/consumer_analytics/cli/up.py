@@ -108,7 +108,7 @@ def up(
     try:
         local.up(settings(), options, _Notifier())
     except KeyboardInterrupt:
-        err.print("stopped before it was up")
+        err.print("stopped: it was not up yet")
         raise typer.Exit(130) from None
     if not once:
         say("stopped")

@@ -254,8 +254,7 @@ def connect(
         connection = Connection.connect(parameters(settings, purpose), autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
-            f"the database cannot be reached: {one_line(error)}; "
-            "check CONSUMER_ANALYTICS_DATABASE_URL"
+            f"the database cannot be reached: {one_line(error)}; {_advice(str(error))}"
         ) from None
     try:
         prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)
@@ -263,6 +262,40 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+#: What to do about a server that does not let us in. It says why in words alone, for which there
+#: is no other sign before the session is there; the first that is found counts.
+_ADVICE = {
+    "starting up": "it is starting: run it again in a moment",
+    "recovery": "it is recovering: run it again in a moment",
+    "not yet accepting connections": "it is starting: run it again in a moment",
+    "shutting down": "run it again when it is up again",
+    "too many": "run it again when others have ended, or have its max_connections raised",
+    "connection slots": "run it again when others have ended, or have its max_connections raised",
+    "password": "check login and password in CONSUMER_ANALYTICS_DATABASE_URL, or the file that "
+    "CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE names",
+    "authentication failed": "check the login in CONSUMER_ANALYTICS_DATABASE_URL",
+    "pg_hba.conf": "have the server let this login in from here (pg_hba.conf)",
+    "database ": "create the database, or let CONSUMER_ANALYTICS_DATABASE_URL name another",
+    "role ": "create the login, or let CONSUMER_ANALYTICS_DATABASE_URL name another",
+    "SSL": "check sslmode and certificates in CONSUMER_ANALYTICS_DATABASE_URL",
+    "translate host name": "check the host in CONSUMER_ANALYTICS_DATABASE_URL",
+    "resolve": "check the host in CONSUMER_ANALYTICS_DATABASE_URL",
+    "refused": "start the server, or check host and port in CONSUMER_ANALYTICS_DATABASE_URL",
+    "No such file": "start the server, or check host and port in CONSUMER_ANALYTICS_DATABASE_URL",
+    "timeout": "see whether the server is up and a firewall lets this through",
+    "closed the connection": "run it again; the server's log tells why",
+}
+
+
+def _advice(said: str) -> str:
+    # Behind the address, whose names could be any of these words.
+    reason = said.rpartition("FATAL:")[2] if "FATAL:" in said else said.rpartition("failed:")[2]
+    return next(
+        (advice for words, advice in _ADVICE.items() if words in reason),
+        "check CONSUMER_ANALYTICS_DATABASE_URL",
+    )
 
 
 def parameters(settings: Settings, purpose: str) -> str:
@@ -338,11 +371,15 @@ def connected(
     connection = connect(settings, purpose, writes_sources=writes_sources, as_admin=as_admin)
     try:
         yield connection
-    except psycopg.OperationalError as error:
-        if connection.closed:
+    except psycopg.Error as error:
+        if connection.closed and isinstance(
+            error, psycopg.OperationalError | psycopg.InternalError
+        ):
             raise ConnectionLostError(
-                f"the connection to the database was lost: {one_line(error)}; "
-                "nothing was half-written, run again"
+                one_line(error)
+                if error.sqlstate
+                else "the connection to the database was lost: the server stopped, or something "
+                "between has closed it; nothing was half-written, run again"
             ) from error
         raise
     finally:

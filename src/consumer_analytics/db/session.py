@@ -140,6 +140,8 @@ def _apply(
 
 
 def _refusal(error: psycopg.Error, *, closed: bool) -> ConsumerAnalyticsError:
+    if closed and str(error.sqlstate).startswith("57P"):
+        return DatabaseUnreachableError(one_line(error))
     says = error.diag.message_primary or one_line(error)
     if closed:
         return DatabaseUnreachableError(

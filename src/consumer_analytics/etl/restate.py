@@ -79,10 +79,12 @@ def restate(
                 {"after": chunk[-1][0] if more else None},
             )
             if chunk:
-                notify(_restating(chunk))
-                restated += _restate_chunk(
+                rows_restated = _restate_chunk(
                     connection, settings, state, chunk, reason, accepts_gone=accepts_gone
                 )
+                restated += rows_restated
+                if rows_restated:
+                    notify(_restated(chunk, rows_restated))
 
 
 def restate_these(
@@ -111,17 +113,17 @@ def restate_these(
                 query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
             ).fetchall()
             chunk = _windows_in_a_row(rows)
-            notify(_restating(chunk))
-            restated += _restate_chunk(connection, settings, state, chunk, reason)
+            rows_restated = _restate_chunk(connection, settings, state, chunk, reason)
+            restated += rows_restated
+            if rows_restated:
+                notify(_restated(chunk, rows_restated))
         left = left[len(chunk) :]
     return restated
 
 
-def _restating(chunk: list[tuple[dt.datetime, dt.datetime | None]]) -> str:
-    first = moment(chunk[0][0])
-    if len(chunk) == 1:
-        return f"restating the snapshot of {first}"
-    return f"restating {len(chunk)} snapshots from {first} on"
+def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:
+    first, last = moment(chunk[0][0]), moment(chunk[-1][0])
+    return f"restated {rows:,} rows of snapshots between {first} and {last}"
 
 
 def _windows_in_a_row(

@@ -179,7 +179,7 @@ def test_ctrl_c_while_it_writes(
     assert record["state"] == "interrupted"
     assert 12 <= record["periods_done"] < LONG_PERIODS
     assert record["finished_at"] is not None
-    said = f"stopped after {record['periods_done']} of {LONG_PERIODS} periods"
+    said = f"stopped: {record['periods_done']} of {LONG_PERIODS} periods are written, and whole"
     assert said in " ".join(command.text.split())
     assert "Traceback" not in command.text
     if on_a_terminal:
@@ -223,7 +223,7 @@ def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) 
         await_parked(watcher, locker, 1)
         command.interrupt()
         assert command.end() == 130
-    assert "warning: stopped before anything was written" in command.text
+    assert "stopped: nothing was written" in command.text
     assert "Traceback" not in command.text
     (record,) = cli("backfill", "list", "--json").json
     assert (record["state"], record["periods_done"]) == ("interrupted", 0)
@@ -251,5 +251,5 @@ def test_ctrl_c_while_it_waits_for_a_transaction(database: Database, cli: Cli) -
             command.interrupt()
             assert command.end() == 130
         other.execute("rollback prepared 'held'")
-    assert "stopped before anything was written" in command.text
+    assert "stopped: nothing was written" in command.text
     assert cli("backfill", "list", "--json").json[0]["state"] == "interrupted"

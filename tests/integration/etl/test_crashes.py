@@ -289,7 +289,7 @@ def test_a_process_that_stands_still_keeps_nobody_waiting(
         database.connect("watcher", writes_sources=False) as watcher,
         Stopped(database, watcher, points, work) as stopped,
     ):
-        os.kill(stopped.child.process.pid, signal.SIGSTOP)
+        os.kill(stopped.child.process.pid or 0, signal.SIGSTOP)
     patient = replace(database, settings=database.settings.replaced({"lock_wait": 30.0}))
     try:
         assert go(patient, END)["snapshots_written"] > 0

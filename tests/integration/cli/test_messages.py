@@ -1,0 +1,64 @@
+"""What ends a command on the server is told in our words, whatever the command was doing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.conftest import COMMAND, Database, command_environment
+from tests.support import crashes, lanes
+
+from consumer_analytics.settings import PREFIX
+
+ENDED = {
+    "select pg_cancel_backend(%s)": "somebody ended the statement on the database server",
+    "select pg_terminate_backend(%s)": "somebody ended the session, or the database server is",
+}
+#: Each with a table that it comes to.
+COMMANDS = {
+    "run": "customer_events",
+    "sweep": "consumer_analytics_internal.state",
+    "audit": "consumer_analytics_internal.state",
+    "backfill --start-date 2025-01-01 --end-date 2025-01-03": "customer_events",
+    "capture disable": "consumer_analytics_internal.capture_unsure",
+    "import {files}": "consumers",
+    "migrate": "consumer_analytics_internal.alembic_version",
+    "status": "consumer_analytics",
+}
+
+
+@pytest.mark.parametrize(("command", "ends"), lanes.each_once(COMMANDS, ENDED))
+def test_it_says_what_happened_and_what_to_do(
+    database: Database, tmp_path: Path, command: str, ends: str
+) -> None:
+    (tmp_path / "consumers.csv").write_text(
+        "consumer_id,name,status,created_at\n"
+        "7d444840-9dc0-11d1-b245-5ffdce74fad2,One,ACTIVE,2025-01-01T00:00:00Z\n"
+    )
+    database.execute(
+        "insert into customer_events (event_id, event_type, created_at) "
+        "values (gen_random_uuid(), 'login', '2024-12-31')"
+    )
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        crashes.locked(database, COMMANDS[command], "access exclusive") as locker,
+        subprocess.Popen(
+            [COMMAND, *command.format(files=tmp_path).split()],
+            env=command_environment({f"{PREFIX}DATABASE_URL": database.url}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            pid = crashes.parked(locker, watcher)
+            with database.connect_admin() as admin:
+                admin.execute(ends, [pid])
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    last = told.splitlines()[-1]
+    assert last.startswith(f"error: {ENDED[ends]}"), told
+    assert "; nothing is half-written, run it again" in last
