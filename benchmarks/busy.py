@@ -116,8 +116,6 @@ def measure(
     with database.connect() as connection:
         connection.execute(_ACTORS)
         (actors,) = connection.execute("select count(*) from busy_actors").fetchone() or (0,)
-        # As an application's commits are: each waits for the disk.
-        connection.execute(f"alter database {database.name} set synchronous_commit = on")
     watch = _Watch(database)
     took: list[float] = []
     rates: dict[str, list[float]] = {}

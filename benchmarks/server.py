@@ -87,8 +87,9 @@ class Server:
         self.options = {
             "shared_buffers": f"{max(128, min(4096, memory // 6))}MB",
             "effective_cache_size": f"{memory // 2}MB",
-            # Of the server's own speed, not of the disk's; `busy` sets it back.
-            "synchronous_commit": "off",
+            # As our sessions set it whatever the server's default is: what is compared with them
+            # commits alike.
+            "synchronous_commit": "on",
             "max_wal_size": "8GB",
             "checkpoint_timeout": "30min",
             "autovacuum": "off",
@@ -220,9 +221,6 @@ from (
 def add_day(database: Database, day: dt.date, events: int) -> None:
     """Add one day of new events, as many as wanted, and let the server settle."""
     with database.connect() as connection:
-        # Only rows whose commit has been flushed does the vacuum mark as such; else the first
-        # to read them does, whoever it is, and writes an image of each page for it.
-        connection.execute("set synchronous_commit = on")
         added = connection.execute(
             _NEW_EVENTS, {"day": day, "events": events, "until": instant(UNTIL)}
         ).rowcount

@@ -375,12 +375,13 @@ def connected(
         if connection.closed and isinstance(
             error, psycopg.OperationalError | psycopg.InternalError
         ):
-            raise ConnectionLostError(
+            why = (
                 one_line(error)
                 if error.sqlstate
-                else "the connection to the database was lost: the server stopped, or something "
-                "between has closed it; nothing was half-written, run again"
-            ) from error
+                else "the server stopped, or something between has closed it; nothing is "
+                "half-written, run it again"
+            )
+            raise ConnectionLostError(f"the connection to the database was lost: {why}") from error
         raise
     finally:
         connection.close()

@@ -13,7 +13,10 @@ from consumer_analytics.settings import PREFIX
 
 ENDED = {
     "select pg_cancel_backend(%s)": "somebody ended the statement on the database server",
-    "select pg_terminate_backend(%s)": "somebody ended the session, or the database server is",
+    "select pg_terminate_backend(%s)": (
+        "the connection to the database was lost: somebody ended the session, or the database "
+        "server is shutting down"
+    ),
 }
 #: Each with a table that it comes to.
 COMMANDS = {
