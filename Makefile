@@ -27,6 +27,7 @@ help:
 	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"
+	@echo "make faults  commands killed, servers restarted beside a busy application (ARGS='--minutes 60')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make constraints  constraints.txt anew, for pip, after a change of uv.lock"
@@ -159,6 +160,11 @@ test-long: tools
 .PHONY: zoo
 zoo: $(STAMP)
 	@$(BIN)/python -m tests.support.zoo $(ARGS)
+
+# Everything that can happen to commands and servers, for as long (ARGS='--minutes 60 --seed 7').
+.PHONY: faults
+faults: $(STAMP)
+	@$(BIN)/python -m tests.support.faults $(ARGS)
 
 # With the library that draws the picture; peers get environments of their own, below build/.
 .PHONY: bench

@@ -26,6 +26,9 @@ from consumer_analytics.sql import query
 
 #: Snapshots restated together; the SQL's cost grows with the square of it.
 _RESTATED_AT_ONCE = 16
+#: How often one call begins again as a recount has found more. An application that writes all the
+#: time has something for each of them: what is left then is the next run's.
+_MOST_BEGINNINGS = 3
 
 
 def restate(
@@ -39,8 +42,9 @@ def restate(
 ) -> int:
     """Restate the snapshots that the counts have outgrown, some at a time.
 
-    Where it is interrupted the next call goes on. What of a snapshot the source can no longer
-    tell stays as it was reported.
+    Where it is interrupted the next call goes on; so it does with what others have written
+    since this one has begun again several times. What of a snapshot the source can no longer tell
+    stays as it was reported.
 
     Args:
         connection: outside of a transaction, or, with `has_turn`, in one that has the job's lock.
@@ -56,12 +60,18 @@ def restate(
     Raises:
         BusyError: another run would not end.
     """
-    restated = 0
+    restated = beginnings = 0
+    reached: dt.datetime | None = None
     while True:
         with nullcontext() if has_turn else job_lock(connection, settings):
             after = scalar_of(connection, "shared/state-restate-from")
             if after is None:
                 return restated
+            if reached is None or after < reached:
+                beginnings += 1
+                if beginnings > _MOST_BEGINNINGS:
+                    return restated
+            reached = after
             state = job_state.read(connection)
             rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
@@ -78,6 +88,8 @@ def restate(
                 query("etl/restate/state-restated"),
                 {"after": chunk[-1][0] if more else None},
             )
+            if not more:
+                reached = None
             if chunk:
                 rows_restated = _restate_chunk(
                     connection, settings, state, chunk, reason, accepts_gone=accepts_gone
