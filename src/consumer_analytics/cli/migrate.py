@@ -19,7 +19,11 @@ def migrate(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Create or update the product's tables; done twice, the second does nothing."""
+    """Create or update the product's tables; done twice, the second does nothing.
+
+    Each step tries for at most 30 seconds to lock what it changes, a moment at a time: nobody who
+    uses these tables waits longer than that moment, and who is in the way is named.
+    """
     if check:
         with connected(settings(), "migrate --check", as_admin=True) as connection:
             names = [migration.name for migration in schema.pending(connection)]
