@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.conftest import Database
-from tests.integration.db.test_roles import Roles
 from tests.integration.etl.test_capture import enable
 from tests.integration.reconcile.test_sweep import END, go
+from tests.support.roles import Roles
 
 from consumer_analytics.db import brief_locks, schema
 from consumer_analytics.db.schema import INTERNAL
