@@ -64,7 +64,7 @@ RUN_POINTS: dict[str, list[tuple[str, str]]] = {
     "restate": [
         ("customers", READ),
         (f"{INTERNAL}.runs", WRITE),
-        (f"{INTERNAL}.deleted_customers", READ),
+        ("consumer_analytics_revisions", WRITE),
     ],
 }
 #: Points of steps only: a run in one go hands nothing over, and holds `customers` until its load
