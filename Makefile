@@ -32,7 +32,7 @@ help:
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
 	@echo "make constraints  constraints.txt anew, for pip, after a change of uv.lock"
 	@echo "make pin-uv  the version of uv anew, with its hashes (VERSION=0.14.0)"
-	@echo "make audit-dependencies  ask the OSV database for known faults of what uv.lock names"
+	@echo "make audit-dependencies  ask PyPI for known faults of what uv.lock names, by pip-audit"
 	@echo "make lint    lint, types, layer rules alone"
 	@echo "make format  put the code into the formatter's shape"
 
@@ -93,10 +93,14 @@ pin-uv: $(STAMP)
 	        --no-annotate --no-header --python-version 3.11; } >build/uv.txt
 	@mv build/uv.txt $(UV_PINS)
 
-# Asks https://api.osv.dev about each package of the lock, those of development too.
+# Asks PyPI about each package of the lock, those of development too (ARGS='--vulnerability-service
+# osv': another database). Takes the network.
 .PHONY: audit-dependencies
 audit-dependencies: $(STAMP)
-	@$(UV) audit --preview-features audit-command --frozen $(ARGS)
+	@mkdir -p build
+	@$(UV) export --quiet --frozen --all-extras --all-groups --no-emit-project \
+	    --output-file build/locked.txt
+	@$(UV) tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --disable-pip --requirement build/locked.txt $(ARGS)
 
 .PHONY: run
 run: $(STAMP)
