@@ -27,11 +27,12 @@ from tests.support.history import random_history
 from tests.support.runs import WAYS
 
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.errors import ConnectionLostError, HoldbackBlindError
 from consumer_analytics.etl import extract, job_state, load, run
 from consumer_analytics.etl.plan import plan_run
 from consumer_analytics.fields import Secret
+from consumer_analytics.local import private as private_files
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.reporting import freshness, status
@@ -633,6 +634,74 @@ def test_what_is_said_to_be_done_survives_a_crash(
             "select count(*) from consumer_analytics where snapshot_timestamp = %s", [at]
         ) == [(done["snapshots_written"],)]
         require_exact(database)
+
+
+def _fatal(data: Path) -> list[str]:
+    logs = [one.read_text() for one in (data / "log").iterdir()]
+    return [line for log in logs for line in log.splitlines() if "FATAL" in line]
+
+
+@pytest.mark.long
+def test_a_standby_promoted_in_the_middle_of_a_run_goes_on_exactly(
+    private: tuple[Any, EmbeddedPostgres],
+) -> None:
+    database, embedded = private
+    filled(database)
+    late_row(database)
+    place = scratch.folder("ca-test-")
+    data, sockets = place / "standby", place / "run"
+    sockets.mkdir(mode=0o700)
+    for folder in (place, sockets):
+        if embedded._user:
+            os.chown(folder, embedded._user.pw_uid, embedded._user.pw_gid)
+    with embedded._opened(embedded.data) as opened:
+        rules = private_files.read(opened, "pg_hba.conf") or b""
+        one = rules.replace(b" all ", b" replication ", 1)
+        private_files.write(opened, "pg_hba.conf", (one + rules).decode(), embedded._user)
+    with database.connect_admin() as admin:
+        admin.execute("select pg_reload_conf()")
+    with (
+        database.connect("watcher", writes_sources=False) as watcher,
+        Stopped(
+            database, watcher, [("consumer_analytics", WRITE)],
+            lambda connection, settings: run.run(connection, settings, at=END),
+        ) as stopped,
+    ):  # fmt: skip
+        # A standby may take its time.
+        stopped.locker.execute("set idle_in_transaction_session_timeout = 0")
+        copied = embedded._run(
+            "pg_basebackup", "-D", str(data), "-R", "-X", "stream", "-c", "fast",
+            "-d", embedded.conninfo(SUPERUSER, "postgres"),
+        )  # fmt: skip
+        assert copied.returncode == 0, copied.stdout
+        # What the application commits while the run is at work comes over as well.
+        late_row(database)
+        started = embedded._run(
+            "pg_ctl", "start", "-D", str(data), "-w", "-l", str(data / "start.log"),
+            "-o", f"-c unix_socket_directories={sockets} -c listen_addresses=",
+        )  # fmt: skip
+        assert started.returncode == 0, _fatal(data)
+        try:
+            url = database.url.replace(str(embedded.socket_dir), str(sockets))
+            assert url != database.url
+            settings = database.settings.replaced({"database_url": Secret(url)})
+            standby = replace(database, url=url, settings=settings)
+            with database.connect("test") as connection:
+                here = scalar(connection, "select pg_current_wal_lsn()")
+            with Connection.connect(url, autocommit=True) as connection:
+                wait_for(connection, "select 1 where pg_last_wal_replay_lsn() >= %s", [here])
+            # The primary is lost with the run in it.
+            stopped.child.kill()
+            promoted = embedded._run("pg_ctl", "promote", "-D", str(data), "-w")
+            assert promoted.returncode == 0, promoted.stdout
+            done = go(standby, END)
+            assert done["snapshots_written"] > 0
+            require_exact(standby)
+            with standby.connect() as connection:
+                assert audit.audit(connection, settings).differences == 0
+        finally:
+            embedded._run("pg_ctl", "stop", "-D", str(data), "-m", "immediate", "-w")
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def test_a_standby_is_refused(private: tuple[Any, EmbeddedPostgres]) -> None:
