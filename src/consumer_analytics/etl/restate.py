@@ -71,7 +71,6 @@ def restate(
                 beginnings += 1
                 if beginnings > _MOST_BEGINNINGS:
                     return restated
-            reached = after
             state = job_state.read(connection)
             rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
@@ -83,13 +82,9 @@ def restate(
             ).fetchall()
             chunk = _windows_in_a_row(rows)
             more = len(rows) == _RESTATED_AT_ONCE or len(chunk) < len(rows)
+            reached = chunk[-1][0] if more else None
             # First, so that what the recount below may find moves it back again.
-            connection.execute(
-                query("etl/restate/state-restated"),
-                {"after": chunk[-1][0] if more else None},
-            )
-            if not more:
-                reached = None
+            connection.execute(query("etl/restate/state-restated"), {"after": reached})
             if chunk:
                 rows_restated = _restate_chunk(
                     connection, settings, state, chunk, reason, accepts_gone=accepts_gone
