@@ -102,8 +102,8 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
             else:
                 written = _insert(connection, job, rendered, values)
     written += SnapshotCounts(periods=last - first + 1 - written.refused)
-    # In a transaction of its own: two sessions may be done at the same time. And not beside a run, that
-    # notes here what it corrects, and would lose its turn if the record changed under it.
+    # In a transaction of its own: two sessions may be done at the same time. And not beside a run,
+    # which notes here what it corrects: it would lose its turn if the record changed under it.
     with job_lock(connection, job.settings, shared=True, sees_commits=True):
         record.advance(connection, job.backfill_id, written)
     counts.add(written, outdated=outdated)

@@ -210,14 +210,16 @@ def _of(watched: list[Watched], source: str) -> list[Watched]:
 
 
 def _undo(connection: Connection, settings: Settings, before: list[Watched]) -> None:
-    """Switch off what was switched on before it failed; where that fails too, `status` tells."""
+    """Take back what was switched on before it failed; where that fails too, `status` tells."""
     known = {(one.schema, one.table): set(one.enabled) for one in before}
     until = time.monotonic() + _UNDO_SECONDS
     with suppress(psycopg.Error, BusyError):
         for one in _watched(connection, settings.source_schema):
             new = sorted(set(one.enabled) - known.get((one.schema, one.table), set()))
             if new:
-                _switch_off(connection, [replace(one, there=new)], until)
+                added = replace(one, there=new)
+                _switch_off(connection, [added], until)
+                _drop(connection, added)
 
 
 def _switch_off(connection: Connection, watched: list[Watched], until: float) -> None:
