@@ -444,6 +444,35 @@ def test_one_of_a_login_that_was_dropped_since(
     assert counted(database) == 1
 
 
+@pytest.mark.both_versions
+def test_one_that_was_prepared_as_somebody_who_can_only_read(
+    database: Any, other_login: Callable[..., str]
+) -> None:
+    """SET ROLE decides whose a prepared transaction is; who has written before was another."""
+    only_reads = other_login("select on customer_events")
+    writes = other_login("insert on customer_events", only_reads)
+    go(database)
+    with psycopg.connect(url_of(database, writes), autocommit=True) as writer:
+        writer.execute("begin")
+        insert_event(writer)
+        writer.execute(sql.SQL("set local role {}").format(sql.Identifier(only_reads)))
+        writer.execute("prepare transaction 'disguised'")
+    with psycopg.connect(url_of(database, only_reads), autocommit=True) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from customer_events")
+        reader.execute("prepare transaction 'harmless'")
+    with database.connect_admin() as admin:
+        time.sleep(0.25)
+        [holder] = go(database)["held_back_by"]
+        assert (holder["application_name"], holder["user"]) == ("disguised", only_reads)
+        admin.execute("commit prepared 'disguised'")
+        time.sleep(0.25)
+        assert go(database)["held_back_by"] == []
+        admin.execute("rollback prepared 'harmless'")
+    assert counted(database) == 1
+    assert differences(database) == []
+
+
 # -- who does not, and who cannot be seen ------------------------------------------
 
 
