@@ -338,6 +338,8 @@ def prepare(
     connection.pooled = session.set_up(
         connection, lambda: parameters(settings, "pooler check"), reader=not writes_sources
     )
+    if as_admin and connection.info.parameter_status("is_superuser") == "on":
+        session.trust_nobody(connection)
 
 
 def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: bool) -> None:

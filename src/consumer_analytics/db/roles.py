@@ -25,7 +25,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.db import brief_locks, locks
+from consumer_analytics.db import brief_locks, locks, session
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.db.schema import INTERNAL, require_current
@@ -102,7 +102,8 @@ _SOURCE_COLUMNS = {
 }
 #: Internal tables that only a migration writes, and the one that says who is who.
 _READ_ONLY = frozenset({"alembic_version"})
-_OUT_OF_REACH = frozenset({"tenants"})
+_TENANTS = "tenants"
+_OUT_OF_REACH = frozenset({_TENANTS})
 #: Tables that are there to be locked, which takes the right to write to them.
 _LOCKED = {
     Lock.JOB.value: ("update",),
@@ -218,6 +219,8 @@ def apply(
     with connected(settings, "roles", as_admin=True) as connection:
         # A superuser reads what others own: tables, but no views, which would run their code.
         connection.execute(query("db/roles-no-views"))
+        session.trust_nobody(connection)
+        _refuse_planted(connection, Lock.MIGRATE.value)
         require_current(connection)
         try:
             with connection.transaction():
@@ -252,6 +255,12 @@ def _apply(
     add_tenants: Iterable[tuple[str, uuid.UUID]],
     remove_tenants: Iterable[str],
 ) -> AppliedRoles:
+    connection.execute(
+        sql.SQL("lock table {} in share row exclusive mode").format(
+            sql.Identifier(INTERNAL, _TENANTS)
+        )
+    )
+    _refuse_planted(connection, _TENANTS)
     for name in roles.values():
         if not _exists(connection, name):
             connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
@@ -633,30 +642,34 @@ def _set_tenants(
         )
 
 
+def _refuse_planted(connection: Connection, table: str) -> None:
+    """Refuse a table of ours on which its owner has put code of his own.
+
+    Whoever runs this may be a superuser, and whatever the owner has put there (a trigger, a rule, a
+    default, a constraint, a type, a table that inherits) would run in this session.
+
+    Raises:
+        RolesError: there is such code on the table.
+    """
+    name = f"{INTERNAL}.{table}"
+    rows = connection.execute(query("db/roles-planted"), {"table": name})
+    planted = [what for (what,) in rows]
+    if planted:
+        raise RolesError(
+            f"{name} has {', '.join(planted)}, which is not the product's and would "
+            "run with this login's rights; nothing was changed, drop it first"
+        )
+
+
 @contextmanager
 def _as_owner(
     connection: Connection, owner: str
 ) -> Iterator[Callable[[LiteralString, dict[str, Any]], None]]:
     """Let the block write to the owner's table of tenants, as the owner.
 
-    Whoever runs this may be a superuser, and what the owner has put on the table (a trigger, a
-    rule, a default, a constraint that calls a function) would run in this session. SET ROLE gives
-    it the owner's rights, but cannot keep it from taking the role off again: so there must be none.
-
-    Raises:
-        RolesError: there is such code on the table.
+    SET ROLE gives this session the owner's rights, but cannot keep code of the owner's from taking
+    the role off again: there is none on the table, see `_refuse_planted`.
     """
-    connection.execute(
-        sql.SQL("lock table {} in share row exclusive mode").format(
-            sql.Identifier(INTERNAL, "tenants")
-        )
-    )
-    planted = [name for (name,) in connection.execute(query("db/tenants-planted"))]
-    if planted:
-        raise RolesError(
-            f"{INTERNAL}.tenants has {', '.join(planted)}, which is not the product's and would "
-            "run with this login's rights; nothing was changed, drop it first"
-        )
 
     def execute(name: LiteralString, values: dict[str, Any]) -> None:
         connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner)))

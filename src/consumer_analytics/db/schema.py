@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 import consumer_analytics
-from consumer_analytics.db import brief_locks, locks
+from consumer_analytics.db import brief_locks, locks, session
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError
@@ -269,7 +269,8 @@ def migrate(settings: Settings) -> list[Migration]:
         BusyError: another migration is under way.
     """
     with connected(settings, "migrate", as_admin=True) as connection:
-        # First of all: what there is belongs to that role.
+        # First of all: what there is belongs to that role, whose rights are more than others'.
+        session.trust_nobody(connection)
         _become_owner(connection)
         missing = pending(connection)
         if not missing:

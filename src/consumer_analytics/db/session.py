@@ -121,6 +121,16 @@ def set_up(
     return not direct
 
 
+def trust_nobody(connection: psycopg.Connection[Any]) -> None:
+    """Let what is named without a schema be PostgreSQL's own and nobody else's.
+
+    For sessions with more rights than whoever may create in schema `public`: a function there that
+    fits the arguments of a call better than PostgreSQL's own, `format(text, name)` say, is called
+    instead of it. Runs keep `public`: functions of the sources' views and triggers look into it.
+    """
+    connection.execute("select pg_catalog.set_config('search_path', 'pg_catalog', false)")
+
+
 def _apply(
     connection: psycopg.Connection[Any], *, reader: bool, only_as: int | None = None
 ) -> bool:

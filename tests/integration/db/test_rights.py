@@ -342,7 +342,38 @@ PLANTED = {
     "rule": ("create rule planted as on insert to {table} do also select 1", "rule planted"),
     "default": (
         "alter table {table} alter added_by set default {schema}.planted_text()",
-        "a call of consumer_analytics_internal.planted_text()",
+        "function consumer_analytics_internal.planted_text()",
+    ),
+    "operator": (
+        (
+            "create operator {schema}.=== (leftarg = uuid, rightarg = uuid, "
+            "function = {schema}.planted_check); alter table {table} "
+            "add constraint planted check (consumer_id operator({schema}.===) consumer_id)"
+        ),
+        "operator consumer_analytics_internal.===(uuid,uuid)",
+    ),
+    "domain": (
+        (
+            "create domain {schema}.planted as uuid "
+            "check ({schema}.planted_check(value, value)); "
+            "alter table {table} add constraint planted "
+            "check (consumer_id::{schema}.planted is not null)"
+        ),
+        "type consumer_analytics_internal.planted",
+    ),
+    "child": (
+        (
+            "create table {schema}.child () inherits ({table}); create trigger planted "
+            "before delete on {schema}.child for each row execute function {schema}.planted()"
+        ),
+        "a table that inherits from it, consumer_analytics_internal.child",
+    ),
+    "foreign key": (
+        (
+            "create table {schema}.child (login regrole, consumer_id uuid, constraint child_fkey "
+            "foreign key (login, consumer_id) references {table} on delete cascade)"
+        ),
+        "foreign key child_fkey of consumer_analytics_internal.child",
     ),
 }
 
@@ -358,13 +389,50 @@ def test_what_the_owner_planted_does_not_run_as_whoever_runs_roles(given: Roles,
             f"create function {INTERNAL}.planted() returns trigger language plpgsql as $$begin "
             f"reset role; insert into {INTERNAL}.ran values (current_user); return new; end$$;"
             f"create function {INTERNAL}.planted_text() returns text language plpgsql as $$begin "
-            f"reset role; insert into {INTERNAL}.ran values (current_user); return ''; end$$"
+            f"reset role; insert into {INTERNAL}.ran values (current_user); return ''; end$$;"
+            f"create function {INTERNAL}.planted_check(uuid, uuid) returns bool "
+            f"language plpgsql as $$begin reset role; "
+            f"insert into {INTERNAL}.ran values (current_user); return true; "
+            "end$$"
         )
         owner.execute(statement.format(table=f"{INTERNAL}.tenants", schema=INTERNAL))
         with pytest.raises(RolesError, match="nothing was changed") as refusal:
             given.apply(add_tenants=[(user(login), uuid.uuid4())])
         assert named in str(refusal.value)
         assert owner.execute(f"select * from {INTERNAL}.ran").fetchall() == []
+
+
+def test_what_lies_in_public_is_not_called_by_whoever_runs_roles(given: Roles) -> None:
+    """Who may create there could put what fits a call better than PostgreSQL's own function."""
+    database = given.database
+    database.execute(
+        """
+        create table public.ran (as_whom text);
+        create function public.format(text, name, name) returns text language plpgsql as $$
+        begin insert into public.ran values (current_user); return ''; end $$;
+        create view public.unsafe as select * from public.consumer_analytics
+        """
+    )
+    database.execute(f"grant select on public.unsafe to {given.prefix}_tenant")
+    [warning] = given.apply().warnings
+    assert warning.startswith("view public.unsafe shows tenants all rows")
+    assert database.rows("select * from public.ran") == []
+
+
+def test_nor_by_who_migrates_or_by_the_doctor_as_a_superuser(
+    given: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+
+    def pending(connection: db.Connection) -> list[schema.Migration]:
+        paths.append(db.scalar(connection, "show search_path"))
+        return []
+
+    monkeypatch.setattr(schema, "pending", pending)
+    schema.migrate(given.database.settings)
+    with db.connected(given.settings(given.admin_url), "doctor", as_admin=True) as connection:
+        pending(connection)
+    assert paths == ["pg_catalog", "pg_catalog"]
 
 
 def test_who_is_a_tenant_is_written_by_the_owners_role(given: Roles) -> None:
