@@ -300,6 +300,13 @@ NO_REQUESTS = {
     "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "two lengths": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a length and chunks": (
+        b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    ),
+    "a head in one piece": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: "
+    + b"b" * 33_000
+    + b"\r\n\r\n",
     "no length": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
     "a space before a colon": b"GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n",
 }
@@ -317,6 +324,7 @@ def test_what_is_no_request_is_refused_with_the_headers(attacked: Make, which: s
         if said or len(sent) < 1_000:
             assert said.startswith(b"HTTP/1.1 400 "), (what, said[:200])
             assert b"content-security-policy:" in said
+            assert said.count(b"HTTP/1.1 ") == 1
     server.others_are_served()
 
 

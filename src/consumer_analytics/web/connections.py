@@ -20,8 +20,6 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from consumer_analytics.web.guard import RAW_HEADERS
 
-#: Bytes of a request's head, all headers together.
-LONGEST_HEAD = 32_768
 #: Of an answer that does not fit on the way, a reader has to take so many bytes in the time.
 _LEAST_TAKEN = 10_000
 #: Bytes of a body that nobody reads, before its client is hung up on.

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of a request's body; the largest that there is has a password or a token in it.
 LONGEST_BODY = 16_384
+#: Bytes of a request's head, all headers together.
+LONGEST_HEAD = 32_768
 #: Bytes of an address with its parameters.
 LONGEST_ADDRESS = 8_192
 
@@ -84,6 +86,9 @@ class Guard:
 
         async def refuse(status: int, detail: str) -> None:
             response = self._problem(Request(scope, receive), status, detail)
+            if detail in _NO_REQUEST:
+                # As the parser does: what follows may be meant to be read in another way.
+                response.headers["Connection"] = "close"
             await response(scope, receive, protected)
 
         refused = _refusal(scope)
@@ -134,7 +139,12 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     headers = Headers(scope=scope)
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_ADDRESS:
         return 414, f"an address has {LONGEST_ADDRESS} bytes at most, parameters included"
+    if sum(len(name) + len(value) + _BETWEEN for name, value in headers.raw) > LONGEST_HEAD:
+        # The server's parser bounds what it waits for, not what came in one piece.
+        return 400, _LONG_HEAD
     length = headers.get("content-length", "")
+    if length and "transfer-encoding" in headers:
+        return 400, _TWO_LENGTHS
     if length.isdecimal() and int(length[:20]) > LONGEST_BODY:
         return 413, _TOO_LARGE
     if headers.get("upgrade", "").strip().lower() == "websocket":
@@ -142,6 +152,11 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
     return None
 
 
+#: Bytes that a header has besides its name and its value: a colon, a blank, a line's end.
+_BETWEEN = 4
+_LONG_HEAD = f"a request's head has {LONGEST_HEAD} bytes at most"
+_TWO_LENGTHS = "a request says in one way how long it is"
+_NO_REQUEST = frozenset({_LONG_HEAD, _TWO_LENGTHS})
 _TOO_LARGE = f"a request has {LONGEST_BODY} bytes at most"
 _NO_WEBSOCKETS = "there are no websockets here"
 

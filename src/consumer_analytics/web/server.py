@@ -19,7 +19,8 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.web import auth, metrics
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator
-from consumer_analytics.web.connections import LONGEST_HEAD, Bounds, bounded
+from consumer_analytics.web.connections import Bounds, bounded
+from consumer_analytics.web.guard import LONGEST_HEAD
 
 #: Requests that are still being answered when it is stopped have so many seconds.
 _GRACE = 5
