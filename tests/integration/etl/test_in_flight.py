@@ -473,6 +473,29 @@ def test_one_that_was_prepared_as_somebody_who_can_only_read(
     assert differences(database) == []
 
 
+def test_one_of_a_login_whose_right_to_write_was_taken_away_since(
+    database: Any, other_login: Callable[..., str]
+) -> None:
+    login = other_login("insert on customer_events")
+    with psycopg.connect(url_of(database, login), autocommit=True) as writer:
+        writer.execute("begin")
+        insert_event(writer)
+        with database.connect_admin() as admin:
+            admin.execute(
+                sql.SQL("revoke insert on customer_events from {}").format(sql.Identifier(login))
+            )
+        time.sleep(0.25)
+        [holder] = go(database)["held_back_by"]
+        assert holder["user"] == login
+        writer.execute("commit")
+        writer.execute("begin")
+        writer.execute("create temporary table mine (id int); insert into mine values (1)")
+        time.sleep(0.25)
+        assert go(database)["held_back_by"] == []
+    assert counted(database) == 1
+    assert differences(database) == []
+
+
 # -- who does not, and who cannot be seen ------------------------------------------
 
 

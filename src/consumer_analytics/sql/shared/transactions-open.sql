@@ -11,7 +11,8 @@
 --   track its activity, or has not done so all the time: `untracked`.
 -- `hidden` marks a session whose transaction this login may not see.
 --
--- Who could not write to the sources in any way is left out.
+-- Who could not write to the sources in any way is left out, unless it has written to something
+-- already: its right may have been taken away since.
 with sessions as (
     select
         pid,
@@ -106,5 +107,27 @@ select
     coalesce(untracked, false) as untracked,
     coalesce(usename = any (%(ignored_roles)s::text[]), false) as ignored
 from seen
-where (is_hidden or began is not null) and usesysid in (select oid from writers)
+where (is_hidden or began is not null)
+    and (
+        usesysid in (select oid from writers)
+        or pid in (
+            select pg_locks.pid
+            from pg_locks
+            join pg_class on pg_class.oid = pg_locks.relation
+            join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+            where pg_locks.locktype = 'relation'
+                and pg_locks.database = (select pg_database.oid from pg_database where datname = current_database())
+                and pg_locks.granted
+                and pg_locks.mode = 'RowExclusiveLock'
+                and pg_class.relkind in ('r', 'p', 'v', 'f')
+                and pg_class.relpersistence <> 't'
+                and pg_namespace.nspname <> all (
+                    array['pg_catalog', 'information_schema', 'pg_toast', 'consumer_analytics_internal']
+                )
+                and not (
+                    pg_namespace.nspname = 'public'
+                    and pg_class.relname in ('consumer_analytics', 'consumer_analytics_revisions', 'etl_job_watermarks')
+                )
+        )
+    )
 order by began
