@@ -150,7 +150,9 @@ def _apply(
 
 
 def _refusal(error: psycopg.Error, *, closed: bool) -> ConsumerAnalyticsError:
-    if closed and str(error.sqlstate).startswith("57P"):
+    state = str(error.sqlstate)
+    # Idle for too long before it did anything: that is a setting, and trying again does not help.
+    if closed and state.startswith("57P") and state != "57P05":
         return DatabaseUnreachableError(one_line(error))
     says = error.diag.message_primary or one_line(error)
     if closed:
