@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
@@ -71,11 +71,15 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
         before, after = watermark.move(
             connection, to, who=getpass.getuser(), reason=reason or "no reason given"
         )
+        ahead = after > instants.now(connection)
     if as_json:
         print_json({"from": before, "to": after})
     else:
         say(f"watermark moved from {exactly(before)} to {exactly(after)}")
-        say("the next run reads from there: `consumer-analytics run`")
+        if ahead:
+            warn("that lies in the future: the next run reads from where the counts end, instead")
+        else:
+            say("the next run reads from there: `consumer-analytics run`")
 
 
 def _confirm(question: str) -> None:

@@ -188,6 +188,15 @@ def test_unknown_commands_and_options(cli: Any) -> None:
         assert "Traceback" not in result.stderr
 
 
+def test_a_watermark_of_the_future_is_said_to_be_one(cli: Any) -> None:
+    ahead = cli("watermark", "set", "2999-01-01", "--yes")
+    assert (ahead.exit_code, "lies in the future" in ahead.stderr) == (0, True)
+    assert "from there" not in ahead.stdout
+    assert cli("run").stdout.startswith("window     1970-01-01 00:00:00 UTC to ")
+    back = cli("watermark", "set", "2025-01-01", "--yes")
+    assert ("from there" in back.stdout, back.stderr) == (True, "")
+
+
 def test_a_failed_run_leaves_the_watermark_and_says_why(cli: Any, database: Any) -> None:
     database.execute(
         "insert into customer_events (event_id, event_type, created_at) "

@@ -450,7 +450,7 @@ def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
 
 
 def test_a_watermark_that_was_set_to_the_future(healthy: Any) -> None:
-    """The guide's fourth issue: runs succeed and take nothing in."""
+    """The guide's fourth issue: the mark no longer says what has been taken in."""
     healthy.execute(
         "update etl_job_watermarks set last_processed_timestamp = now() + interval '1 year', "
         "last_run_status = 'pending', "
@@ -459,7 +459,7 @@ def test_a_watermark_that_was_set_to_the_future(healthy: Any) -> None:
     one = only(healthy, "watermark")
     assert one.finding.verdict is Verdict.PROBLEM
     assert "set by an UPDATE by hand" in one.finding.evidence
-    assert "read nothing new" in (one.finding.cause or "")
+    assert "begins where the counts end" in (one.finding.cause or "")
     treated = only(healthy, "watermark", fix=True).treatment
     assert treated is not None
     assert treated.worked

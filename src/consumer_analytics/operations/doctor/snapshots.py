@@ -24,7 +24,7 @@ def once(context: Context) -> Finding:
     )
     if constraint is not None:
         # What the server enforces need not be counted.
-        return ok(f"{constraint} lets each consumer and instant in once ({rows:,} rows)")
+        return ok(f"{constraint} lets each consumer and instant in once (about {rows:,} rows)")
     doubled, surplus = connection.execute(query("operations/doctor/doubled-sum")).fetchone() or (
         0,
         0,

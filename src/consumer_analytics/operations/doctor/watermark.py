@@ -56,7 +56,7 @@ def advancing(context: Context) -> Finding:
             f"the last run failed, at {moment(mark.last_run_at)}",
             (
                 f"{metadata.get('error_type')}: {metadata.get('error')}",
-                f"run {metadata.get('run_key')}",
+                *((f"run {key}",) if (key := metadata.get("run_key")) else ()),
             ),
             "the error above; the watermark stayed where it was, and nothing was half-written",
             # Whether what made it fail is gone is not known here.
@@ -114,7 +114,8 @@ def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Fin
             f"counted so far is what came before {moment(through)}",
             f"set by {who}",
         ),
-        "it was set to an instant in the future: runs succeed, and read nothing new until then",
+        "it was set to an instant in the future: it does not say what has been read, until a run, "
+        "which begins where the counts end, has set it right",
         Fix(f"consumer-analytics watermark set {through.isoformat()} --yes", _put_back),
     )
 
