@@ -152,10 +152,12 @@ def print_status(found: Status) -> None:
     killed = mark.last_run_status == "running" and any(
         run["state"] == "interrupted" for run in found.runs[:1]
     )
-    say(
-        f"last run   {'interrupted' if killed else mark.last_run_status} "
-        f"at {moment(mark.last_run_at)}"
-    )
+    if killed:
+        say(f"last run   interrupted, opened at {moment(found.runs[0]['opened_at'])}")
+    elif mark.last_run_at is None:
+        say("last run   none yet")
+    else:
+        say(f"last run   {mark.last_run_status} at {moment(mark.last_run_at)}")
     if mark.last_run_status == "failed":
         say(f"           {noted(mark.metadata)}")
     if found.noted_as_vanished:
