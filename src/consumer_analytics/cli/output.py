@@ -144,10 +144,18 @@ def working() -> Iterator[Callable[[str], None]]:
 
     Yields:
         A function that takes what it is at: one line that comes and goes on a terminal, else a
-        line for each.
+        line for the first, and for what it is at now and then.
     """
     if not err.is_terminal:
-        yield note
+        said = -_SECONDS_BETWEEN_LINES
+
+        def lines(text: str) -> None:
+            nonlocal said
+            if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                note(text)
+
+        yield lines
         return
     with err.status("") as status:
         yield lambda text: status.update(escape(harmless(text)))
