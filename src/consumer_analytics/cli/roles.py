@@ -55,6 +55,9 @@ def roles(
     )
     for login, consumers in done.tenants.items():
         say(f"tenant {login}: {', '.join(consumers)}")
+    for login in remove_tenant or []:
+        if login not in done.tenants:
+            say(f"tenant {login}: no longer")
     for warning in done.warnings:
         warn(warning)
 

@@ -65,11 +65,11 @@ def sweep(
     if as_json:
         print_json(result.as_json())
     else:
-        print_result(result)
+        print_result(result, taking_off=accept_purged or restored)
 
 
-def print_result(result: SweepResult) -> None:
-    """Tell people what a sweep found and did."""
+def print_result(result: SweepResult, *, taking_off: bool) -> None:
+    """Tell people what a sweep found and did, and where it was to take notes off and did not."""
     say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
     if result.events_noted:
         say(
@@ -83,6 +83,8 @@ def print_result(result: SweepResult) -> None:
         )
     if result.events_taken_off:
         say(f"taken off  {result.events_taken_off:,} events: no longer noted, nor counted")
+    elif taking_off:
+        say("taken off  0 events: `consumer-analytics vanished` lists what is noted")
     if result.days_corrected:
         say(
             f"corrected  {result.days_corrected:,} days, {result.consumers_corrected:,} "

@@ -124,6 +124,8 @@ def test_retention_by_type_takes_nothing_until_it_is_accepted(database: Any, cli
     told = cli("vanished", "--json").json
     assert (told["notes"], told["events"]) == (10, 20)
     assert told["listed"][0]["noted_by"].startswith("run ")
+    told = cli("sweep", "--accept-purged", "--type", "logon").stdout
+    assert "taken off  0 events: `consumer-analytics vanished` lists what is noted\n" in told
     found = cli("sweep", "--accept-purged", "--json").json
     assert (found["events_taken_off"], found["noted_as_vanished"]) == (20, 0)
     assert events(database, on(22)) == {"login": 20, "pay": 20}
