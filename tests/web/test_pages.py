@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
+from fastapi.testclient import TestClient
 from playwright.sync_api import expect
 from tests.support import lanes
 from tests.support.operation import LATE_DAYS_AGO, MARKUP_CONSUMER, MARKUP_NAME
@@ -17,6 +19,8 @@ from tests.web.conftest import Client, Operated
 
 from consumer_analytics import formatting
 from consumer_analytics.monitoring import health
+from consumer_analytics.web.app import create_app
+from consumer_analytics.web.auth import authenticator
 
 SNAPSHOTS = """
 select snapshot_timestamp, metrics_json
@@ -477,6 +481,19 @@ def test_the_four_measures_are_those_of_health(visit: Visit, operated: Operated)
     expect(verdict.locator("time")).to_have_attribute(
         "datetime", operated.operation.until.strftime("%Y-%m-%dT%H:%M:%SZ")
     )
+
+
+def test_the_verdict_names_what_is_bad_though_the_figures_are_fresh(operated: Operated) -> None:
+    settings = replace(
+        operated.database.settings, runtime_warning=0.000001, runtime_critical=0.000002
+    )
+    app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
+    with TestClient(app, base_url="http://localhost") as client:
+        page = client.get("/freshness").text
+    verdict = page[page.index('aria-label="Verdict"') :].split("</section>")[0]
+    assert "critical" in verdict
+    assert "<p>DAG runtime: " in verdict
+    assert "Pending events" not in verdict
 
 
 def test_freshness_shows_what_runs_did_and_what_failed(visit: Visit, operated: Operated) -> None:
