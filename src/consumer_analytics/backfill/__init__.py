@@ -40,6 +40,7 @@ from consumer_analytics.backfill.result import BackfillResult
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeldBackError
 from consumer_analytics.etl import vanished
+from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 
 __all__ = [
@@ -83,6 +84,11 @@ def backfill(
     estimate = estimate_of(connection, settings, request)
     if judging.judge(connection, settings, request, estimate.bounds):
         estimate = estimate_of(connection, settings, request)
+    if estimate.empty and estimate.first_row is not None:
+        notify(
+            f"{estimate.empty:,} period(s) are left out, as they lie before the first row, of "
+            f"{moment(estimate.first_row)}"
+        )
     if estimate.refused:
         notify(
             f"{len(estimate.refused):,} period(s) are left out, as events have vanished that they "
@@ -111,6 +117,7 @@ def backfill(
         periods=counts.written.periods,
         periods_purged=len(estimate.refused),
         not_recountable=estimate.refused,
+        periods_before_first_row=estimate.empty,
         snapshots_written=counts.written.new,
         snapshots_untouched=counts.written.untouched,
         snapshots_restated=counts.written.restated,

@@ -7,6 +7,7 @@ it, is left out here; all that follows works on what is left.
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,8 @@ class Estimate:
         rows_to_scan: events to be read from the source, as the planner estimates.
         bytes_to_write: disk that the new rows will take, estimated.
         refused: instants left out, because the source no longer tells them.
+        empty: how many periods before the first row of all are left out.
+        first_row: that row's time; None where there has been none.
     """
 
     bounds: tuple[dt.datetime, ...]
@@ -49,6 +52,8 @@ class Estimate:
     rows_to_scan: int
     bytes_to_write: int
     refused: tuple[dt.datetime, ...]
+    empty: int
+    first_row: dt.datetime | None
 
     @property
     def periods(self) -> int:
@@ -66,6 +71,7 @@ class Estimate:
             "periods": self.periods,
             "periods_there": self.there,
             "periods_purged": len(self.refused),
+            "periods_before_first_row": self.empty,
             "not_recountable": self.refused,
             "consumers": self.consumers,
             "snapshots_estimated": self.snapshots,
@@ -93,6 +99,11 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     with connection.transaction():
         _require_known(connection, settings, request)
+        first_row: dt.datetime | None = scalar_of(
+            connection, "etl/run/rows-first", source_schema=settings.source_schema
+        )
+        empty = bisect_right(bounds, first_row, lo=1) - 1 if first_row is not None else 0
+        bounds = bounds[empty:]
         state = job_state.read(connection)
         refused = vanished.refused(connection, bounds[1:])
         bounds = _without_the_first(bounds, refused)
@@ -110,6 +121,8 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         rows_to_scan=rows,
         bytes_to_write=round(snapshots * missing * size),
         refused=refused,
+        empty=empty,
+        first_row=first_row,
     )
 
 

@@ -48,6 +48,7 @@ class BackfillResult:
         periods: how many are done.
         periods_purged: how many were left out, because the source no longer tells them.
         not_recountable: their ends.
+        periods_before_first_row: how many were left out, because there was no row yet.
         snapshots_written: rows that were not there.
         snapshots_untouched: rows that were there and right.
         snapshots_restated: rows that were there and are now as the sources say.
@@ -62,6 +63,7 @@ class BackfillResult:
     periods: int
     periods_purged: int
     not_recountable: tuple[dt.datetime, ...]
+    periods_before_first_row: int
     snapshots_written: int
     snapshots_untouched: int
     snapshots_restated: int

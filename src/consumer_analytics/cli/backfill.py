@@ -79,6 +79,8 @@ def backfill(
             if not as_json:
                 print_estimate(estimate, request)
             if dry_run:
+                if estimate.empty and not as_json:
+                    say(f"left out   {estimate.empty:,} periods before the first row")
                 return
             with progress("periods", before="reading the source") as show:
 

@@ -298,6 +298,7 @@ def test_what_live_runs_wrote_stays_theirs(database: Database) -> None:
 def test_weeks_over_days_touch_no_row(database: Database) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(35), BEGIN, END)
+    database.execute("update consumers set created_at = '2025-02-01'")
     fill(database, "2025-02-20", "2025-03-09")
     before = database.rows(VERSIONS)
     done = fill(database, "2025-02-22", "2025-03-09", "weekly")
@@ -495,7 +496,30 @@ def test_consumers_have_no_row_before_they_existed(database: Database, ran: bool
     assert database.rows(
         "select metrics_json -> 'consumers_in_system' from consumer_analytics "
         "where consumer_id is null order by snapshot_timestamp"
-    ) == [(n,) for n in (0, 1, 1, 3, 3, 3, 3, 3)]
+    ) == [(n,) for n in (1, 1, 3, 3, 3, 3, 3)]
+
+
+@pytest.mark.parametrize("ran", [False, True], ids=["before any run", "after a run"])
+def test_periods_before_the_first_row_are_left_out_and_that_is_said(
+    database: Database, cli: Cli, ran: bool
+) -> None:
+    consumer = registered(database, "2025-03-04 00:00")
+    if ran:
+        live(database, END)
+    done = cli("backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-07")
+    assert done.exit_code == 0, done.stderr
+    # Created at an instant it belongs to the next snapshot.
+    assert (
+        "3 period(s) are left out, as they lie before the first row, of 2025-03-04" in done.stderr
+    )
+    assert [day for day, _ in told(database, consumer, "total_events")][:3] == [5, 6, 7]
+    assert database.rows(
+        "select count(*) from consumer_analytics where snapshot_timestamp < '2025-03-04 01:00+00'"
+    ) == [(0,)]
+    nothing = cli("backfill", "--start-date", "1990-01-01", "--end-date", "1990-02-01", "--json")
+    assert nothing.exit_code == 0
+    assert nothing.json["periods"] == 0
+    assert "31 period(s) are left out" in nothing.stderr
 
 
 def test_a_consumer_without_customers_has_zeros(database: Database) -> None:
@@ -629,6 +653,7 @@ def test_open_transactions_hold_back_only_the_periods_that_they_may_change(
 def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cli: Cli) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(51), BEGIN, END, consumers=30)
+    database.execute("update consumers set created_at = '2019-12-31'")
     command = [str(COMMAND), "backfill", "--start-date", "2020-01-01", "--end-date", "2025-03-09"]
     environment = command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url})
     process = subprocess.Popen(
@@ -661,6 +686,7 @@ def test_beside_live_runs_and_writers(database: Database, rows_for_two: int) -> 
     """Another process backfills; here the application writes, and runs follow each other."""
     with database.connect() as connection:
         random_history(connection, random.Random(52), BEGIN, END)
+    database.execute("update consumers set created_at = '2024-09-30'")
     met: list[tuple[str, int]] = []
     # Runs pass what is being backfilled, day by day, and then come to today.
     instants = [BEGIN + n * DAY + dt.timedelta(hours=5) for n in range(1, 9)]

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 import re
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -213,13 +214,19 @@ def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) 
     history(database, 5)
     with (
         database.connect("watcher", writes_sources=False) as watcher,
-        # Only reading customers comes to it. The other session, where there is one, waits in
-        # this process for what this one finds.
-        crashes.locked(
-            database, "consumer_analytics_internal.deleted_customers", "access exclusive"
-        ) as locker,
+        ExitStack() as held,
+        crashes.locked(database, "consumer_analytics_internal.backfills", "share") as before,
         started(database, rows_for_two, dates=(LONG[2], LONG[4])) as command,
     ):
+        await_parked(watcher, before, 1)
+        # From there on only reading comes to it. The other session, where there is one, waits in
+        # this process for what this one finds.
+        locker = held.enter_context(
+            crashes.locked(
+                database, "consumer_analytics_internal.deleted_customers", "access exclusive"
+            )
+        )
+        before.execute("rollback")
         await_parked(watcher, locker, 1)
         command.interrupt()
         assert command.end() == 130
