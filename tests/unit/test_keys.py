@@ -12,7 +12,9 @@ from consumer_analytics.etl.keys import Kind
 
 CONSUMER, WHOLE = keys.of_consumer(), keys.of_whole()
 WINDOW = keys.of_whole(keys.WINDOW_KEYS)
-KNOWN = {*CONSUMER, *WHOLE, *WINDOW, *keys.WINDOW_PROVENANCE}
+#: Types of events that stand among the keys of `events_by_type` wherever there are any.
+TYPES = {"customer_creation", "customer_deletion"}
+KNOWN = {*CONSUMER, *WHOLE, *WINDOW, *keys.WINDOW_PROVENANCE, *TYPES}
 #: What a statement takes out of a document: `metrics_json -> 'key'`, `#>> '{a,b}'`, `? 'key'`.
 TAKEN = re.compile(r"(?:metrics_json|metrics|reported|true_now)\s*(?:->>?|#>>?|\?|-)\s*'([^']+)'")
 

@@ -15,12 +15,15 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 from starlette.types import ASGIApp
 from tests.support.tools import require
 
 from consumer_analytics.settings import Settings
 from consumer_analytics.web.server import configured
+
+#: How long a page may take to come to what is waited for, in milliseconds.
+PATIENCE = 30_000
 
 FLAGS = [
     "--no-sandbox",
@@ -118,10 +121,9 @@ class Visit:
 
     def wait(self) -> None:
         """Wait until all charts are drawn."""
-        self.page.wait_for_function(
-            "document.querySelectorAll('figure[data-chart]:has(.plot):not([data-drawn])')"
-            ".length === 0"
-        )
+        # Not by a function of the page's: its own policy lets none be made of a text.
+        undrawn = self.page.locator("figure[data-chart]:has(.plot):not([data-drawn])")
+        expect(undrawn).to_have_count(0, timeout=PATIENCE)
 
     def texts(self, selector: str) -> list[str]:
         """Return what elements say, spaces made single."""

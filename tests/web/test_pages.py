@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import expect
 from tests.support import lanes
 from tests.support.operation import LATE_DAYS_AGO, MARKUP_CONSUMER, MARKUP_NAME
-from tests.web.browser import ZONE, Visit
+from tests.web.browser import PATIENCE, ZONE, Visit
 from tests.web.conftest import Client, Operated
 
 from consumer_analytics import formatting
@@ -261,11 +262,9 @@ def test_the_table_sorts_by_each_column_both_ways(
         head = page.locator("th").filter(has=page.get_by_role("link", name=column, exact=True))
         before = head.get_attribute("aria-sort")
         head.get_by_role("link").click()
-        page.wait_for_function(
-            "([name, before]) => [...document.querySelectorAll('th[aria-sort]')].some("
-            "th => th.innerText.trim() === name && th.ariaSort !== before)",
-            arg=[column, before],
-        )
+        expect(head).to_have_attribute("aria-sort", re.compile("ending"), timeout=PATIENCE)
+        if before:
+            expect(head).not_to_have_attribute("aria-sort", before, timeout=PATIENCE)
         direction = head.get_attribute("aria-sort")
         shown = [key(rows[name]) for name in names(visit)]
         # Whoever has no customers has no ratio, and comes last either way.
@@ -401,7 +400,7 @@ def test_a_comparison_grows_and_shrinks(visit: Visit, operated: Operated) -> Non
     visit.wait()
     assert visit.table("compared")[0] == ["Time", *(w["name"] for w in (first, second, third))]
     page.get_by_label(f"Leave out {second['name']}").click()
-    page.wait_for_function("document.querySelectorAll('.drop').length === 2")
+    expect(page.locator(".drop")).to_have_count(2, timeout=PATIENCE)
     visit.wait()
     assert visit.table("compared")[0] == ["Time", first["name"], third["name"]]
 

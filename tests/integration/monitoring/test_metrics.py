@@ -285,6 +285,7 @@ def test_consumers_are_bounded_and_the_others_summed(
 
 def test_a_backfill_at_work_shows_how_far_it_is(database: Database) -> None:
     history(database, 5)
+    database.execute("update consumers set created_at = '2023-12-31'")
     with (
         started(database, ONE_SESSION, dates=("2024-01-01", "2025-03-09")) as command,
         database.connect("watcher", writes_sources=False) as watcher,
@@ -309,6 +310,7 @@ def test_a_backfill_at_work_shows_how_far_it_is(database: Database) -> None:
 
 def test_two_sessions_count_exactly(database: Database) -> None:
     history(database, 6)
+    database.execute("update consumers set created_at = '2023-12-31'")
     with started(database, TWO_SESSIONS, dates=("2024-01-01", "2025-03-09")) as command:
         assert command.end() == 0, command.text
     found = scrape(database)
