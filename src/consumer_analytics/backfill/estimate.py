@@ -99,7 +99,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        first_row = _first_row_after(connection, settings, bounds[0])
+        first_row = sources.first_row_after(connection, settings, bounds[0])
         empty = bisect_right(bounds, first_row, lo=1) - 1 if first_row is not None else 0
         bounds = bounds[empty:]
         state = job_state.read(connection)
@@ -122,20 +122,6 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         empty=empty,
         first_row=first_row,
     )
-
-
-def _first_row_after(
-    connection: Connection, settings: Settings, at: dt.datetime
-) -> dt.datetime | None:
-    """Return the time of the first row that is or was there, if it lies after an instant."""
-    schema_name = settings.source_schema
-    # A look into an index, mostly.
-    if scalar_of(connection, "shared/rows-until", {"at": at}, source_schema=schema_name):
-        return None
-    first: dt.datetime | None = scalar_of(
-        connection, "shared/rows-first", source_schema=schema_name
-    )
-    return first
 
 
 def registered(connection: Connection, settings: Settings, request: Request) -> int:

@@ -126,9 +126,7 @@ def _require_rows_until(connection: Connection, settings: Settings, at: dt.datet
     Raises:
         UsageError: it lies before the first row that is or was there.
     """
-    if scalar_of(connection, "shared/rows-until", {"at": at}, source_schema=settings.source_schema):
-        return
-    first = scalar_of(connection, "shared/rows-first", source_schema=settings.source_schema)
+    first = sources.first_row_after(connection, settings, at)
     if first is not None:
         raise UsageError(
             f"{at.isoformat()} lies before the first row, of {first.isoformat()}: "

@@ -6,10 +6,11 @@ checked by it, here and by the doctor, and what an import takes from a file is r
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import SourceError
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
@@ -201,3 +202,20 @@ def require_all_rows(connection: Connection, settings: Settings) -> list[str]:
             )
         lines.append(concern.describe())
     return lines
+
+
+def first_row_after(
+    connection: Connection, settings: Settings, at: dt.datetime
+) -> dt.datetime | None:
+    """Return the time of the first row that is or was there, if it lies after an instant.
+
+    None also where the instant has its snapshot, or where there has been no row at all.
+    """
+    schema = settings.source_schema
+    # A look into an index, mostly.
+    if scalar_of(connection, "etl/sources/rows-until", {"at": at}, source_schema=schema):
+        return None
+    first: dt.datetime | None = scalar_of(
+        connection, "etl/sources/rows-first", source_schema=schema
+    )
+    return first
