@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from consumer_analytics.errors import SettingsError
+
 log = logging.getLogger(__name__)
 
 #: What others may do with a file.
@@ -46,6 +48,18 @@ def first_line(path: Path) -> str:
             return file.readline().rstrip("\r\n")
         except UnicodeDecodeError:
             raise OSError(errno.EILSEQ, "it is not UTF-8", str(path)) from None
+
+
+def line_for(setting: str, path: Path) -> str:
+    """Return the first line of the file that a setting, given by its variable, names.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return first_line(path)
+    except OSError as error:
+        raise SettingsError(f"{setting}: {error.strerror}: {error.filename}") from None
 
 
 def opened_lock(path: Path) -> IO[str]:

@@ -209,12 +209,9 @@ def conninfo(settings: Settings) -> str:
             "(postgresql://user:password@host:port/database)"
         ) from None
     if settings.database_password_file is not None and "password" not in parts:
-        try:
-            parts["password"] = secret_files.first_line(settings.database_password_file)
-        except OSError as error:
-            raise SettingsError(
-                f"CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE: {error.strerror}: {error.filename}"
-            ) from None
+        parts["password"] = secret_files.line_for(
+            "CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE", settings.database_password_file
+        )
     return make_conninfo("", **parts)
 
 

@@ -33,12 +33,7 @@ def token_of(settings: Settings) -> str | None:
     path = settings.metrics_token_file
     if path is None:
         return None
-    try:
-        token = secret_files.first_line(path).strip()
-    except OSError as error:
-        raise SettingsError(
-            f"CONSUMER_ANALYTICS_METRICS_TOKEN_FILE: {error.strerror}: {error.filename}"
-        ) from None
+    token = secret_files.line_for("CONSUMER_ANALYTICS_METRICS_TOKEN_FILE", path).strip()
     if not token:
         raise SettingsError(f"CONSUMER_ANALYTICS_METRICS_TOKEN_FILE: {path} has no token in it")
     return token
