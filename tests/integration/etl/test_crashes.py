@@ -32,7 +32,6 @@ from consumer_analytics.errors import ConnectionLostError, HoldbackBlindError
 from consumer_analytics.etl import extract, job_state, load, run
 from consumer_analytics.etl.plan import plan_run
 from consumer_analytics.fields import Secret
-from consumer_analytics.local import private as private_files
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.reporting import freshness, status
@@ -654,12 +653,6 @@ def test_a_standby_promoted_in_the_middle_of_a_run_goes_on_exactly(
     for folder in (place, sockets):
         if embedded._user:
             os.chown(folder, embedded._user.pw_uid, embedded._user.pw_gid)
-    with embedded._opened(embedded.data) as opened:
-        rules = private_files.read(opened, "pg_hba.conf") or b""
-        one = rules.replace(b" all ", b" replication ", 1)
-        private_files.write(opened, "pg_hba.conf", (one + rules).decode(), embedded._user)
-    with database.connect_admin() as admin:
-        admin.execute("select pg_reload_conf()")
     with (
         database.connect("watcher", writes_sources=False) as watcher,
         Stopped(
