@@ -18,9 +18,7 @@ from psycopg import sql
 from consumer_analytics.db.connection import Connection, consistent
 from consumer_analytics.errors import BusyError
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
-
-_INTERNAL = "consumer_analytics_internal"
+from consumer_analytics.sql import INTERNAL, query
 
 
 class Lock(StrEnum):
@@ -66,7 +64,7 @@ def take(
     connection.execute(
         # Those who only read the table go on.
         sql.SQL("lock table {} in {} mode{}").format(
-            sql.Identifier(_INTERNAL, lock.value),
+            sql.Identifier(INTERNAL, lock.value),
             sql.SQL("share" if shared else "exclusive"),
             sql.SQL("" if waits else " nowait"),
         )

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -28,10 +27,10 @@ from psycopg import sql
 from consumer_analytics.db import brief_locks, locks, session
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
-from consumer_analytics.db.schema import INTERNAL, require_current
+from consumer_analytics.db.schema import require_current
 from consumer_analytics.errors import BusyError, RolesError, UsageError
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import SOURCE_TABLES, query
+from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query
 
 KINDS = ("owner", "etl", "maintenance", "reader", "dashboard", "tenant")
 PREFIX = "consumer_analytics"
@@ -621,15 +620,13 @@ def _set_tenants(
     add: Iterable[tuple[str, uuid.UUID]],
     remove: Iterable[str],
 ) -> None:
-    added, removed = list(add), list(remove)
-    if added or removed:
-        with _as_owner(connection, roles["owner"]) as execute:
-            for login in removed:
-                _require_login(connection, login)
-                execute("db/tenants-remove", {"login": login})
-            for login, consumer in added:
-                _require_login(connection, login)
-                execute("db/tenants-add", {"login": login, "consumer": consumer})
+    owner, removed = roles["owner"], list(remove)
+    for login in removed:
+        _require_login(connection, login)
+        _execute_as(connection, owner, "db/tenants-remove", {"login": login})
+    for login, consumer in add:
+        _require_login(connection, login)
+        _execute_as(connection, owner, "db/tenants-add", {"login": login, "consumer": consumer})
     for login in removed:
         connection.execute(
             sql.SQL("revoke {} from {}").format(
@@ -661,22 +658,17 @@ def _refuse_planted(connection: Connection, table: str) -> None:
         )
 
 
-@contextmanager
-def _as_owner(
-    connection: Connection, owner: str
-) -> Iterator[Callable[[LiteralString, dict[str, Any]], None]]:
-    """Let the block write to the owner's table of tenants, as the owner.
+def _execute_as(
+    connection: Connection, owner: str, name: LiteralString, values: dict[str, Any]
+) -> None:
+    """Write to the owner's table of tenants, as the owner.
 
     SET ROLE gives this session the owner's rights, but cannot keep code of the owner's from taking
     the role off again: there is none on the table, see `_refuse_planted`.
     """
-
-    def execute(name: LiteralString, values: dict[str, Any]) -> None:
-        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner)))
-        connection.execute(query(name), values)
-        connection.execute("set local role none")
-
-    yield execute
+    connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner)))
+    connection.execute(query(name), values)
+    connection.execute("set local role none")
 
 
 def _confine(connection: Connection, roles: dict[str, str], tenants: Iterable[str]) -> None:

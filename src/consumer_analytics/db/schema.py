@@ -24,9 +24,8 @@ from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import INTERNAL, query
 
-INTERNAL = "consumer_analytics_internal"
 #: Each migration goes on trying for this long to lock what it alters.
 _LOCK_SECONDS = 30.0
 _ALTERED = re.compile(r"\b(?:alter|drop|truncate)\s+table\s+(?:if\s+exists\s+)?(\w+\.\w+)")

@@ -32,9 +32,8 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError, one_line
 from consumer_analytics.etl import lives, sources, watermark
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import SOURCE_TABLES, query
+from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query
 
-_INTERNAL = "consumer_analytics_internal"
 _PREFIX = "consumer_analytics_capture_"
 #: Enabling and disabling take no longer than this in all.
 _DDL_SECONDS = 5.0
@@ -79,7 +78,7 @@ class Trigger:
             sql.SQL(self.event),
             table,
             sql.SQL(rows[self.event]),
-            sql.Identifier(_INTERNAL, self.function),
+            sql.Identifier(INTERNAL, self.function),
         )
 
 
@@ -482,7 +481,6 @@ def _publish(
     with connection.transaction():
         locks.take(connection, Lock.CAPTURE)
         processed = watermark.processed_through(connection)
-        writers: set[str] = set()
         first: dt.date | str | None = None
         last: dt.date | str | None = None
         if until > processed:

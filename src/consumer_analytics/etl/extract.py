@@ -22,7 +22,7 @@ from consumer_analytics.etl.events import EXTRACTED_EVENTS, extract_events
 from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run
 from consumer_analytics.etl.plan import Plan, plan_run
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import INTERNAL, query
 
 _TRIES = 5
 _Figures = TypeVar("_Figures", CustomerExtract, EventExtract)
@@ -47,7 +47,7 @@ class Extraction(Generic[_Figures]):
     @property
     def left(self) -> sql.Identifier:
         """The table in which it waits for the load."""
-        return sql.Identifier("consumer_analytics_internal", f"extracted_{self.name}")
+        return sql.Identifier(INTERNAL, f"extracted_{self.name}")
 
 
 CUSTOMERS = Extraction("customers", extract_customers, CustomerExtract, EXTRACTED_CUSTOMERS)

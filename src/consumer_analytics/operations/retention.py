@@ -15,13 +15,12 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics import sql
 from consumer_analytics.calendar import instants
-from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.operations import tables
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import named, query
+from consumer_analytics.sql import INTERNAL, named, query
 
 _AGING = "operations/aging"
 
@@ -41,7 +40,7 @@ class AgingTable:
     @property
     def qualified(self) -> str:
         """The table's name with its schema."""
-        return f"{schema.INTERNAL}.{self.table}"
+        return f"{INTERNAL}.{self.table}"
 
 
 @cache

@@ -22,6 +22,8 @@ from typing import Any
 
 from psycopg import sql
 
+#: The schema of what is ours and nobody else reads.
+INTERNAL = "consumer_analytics_internal"
 SOURCE_TABLES = ("consumers", "customers", "customer_events")
 #: The job's name in `etl_job_watermarks` and in each snapshot's provenance: there is one.
 JOB = "consumer_analytics_daily"

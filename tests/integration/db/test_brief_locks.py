@@ -18,9 +18,9 @@ from tests.integration.reconcile.test_sweep import END, go
 from tests.support.roles import Roles
 
 from consumer_analytics.db import brief_locks, schema
-from consumer_analytics.db.schema import INTERNAL
 from consumer_analytics.errors import BusyError
 from consumer_analytics.etl import capture
+from consumer_analytics.sql import INTERNAL
 
 WRITERS, READERS = 8, 2
 #: Longer than any of them does on a busy machine, shorter than a lock that is waited for.

@@ -26,6 +26,7 @@ from consumer_analytics.etl import run
 from consumer_analytics.fields import Secret
 from consumer_analytics.operations import thinning
 from consumer_analytics.operations.part import MaintenancePart
+from consumer_analytics.sql import INTERNAL
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials
 
@@ -334,7 +335,7 @@ def test_owners_migrate_and_own_everything(made: Roles) -> None:
     assert made.database.rows(
         "select distinct relowner::regrole::text from pg_class "
         "join pg_namespace n on n.oid = relnamespace where nspname = %s and relkind = 'r'",
-        [schema.INTERNAL],
+        [INTERNAL],
     ) == [(f"{made.prefix}_owner",)]
 
 
