@@ -2,7 +2,7 @@
 -- tells: as itself, or as a role that it is a member of, by inheriting or by SET ROLE. What a row of
 -- another table leads to (a view, a rule, a trigger, a foreign key) and what a function does that
 -- runs with its owner's rights is not looked into: whoever may do the one or call the other may
--- write. What is ours writes no source, and is left out.
+-- write. What is ours writes no source, and is left out: a statement names `others_tables` first.
 (
     not exists (select from pg_roles where pg_roles.oid = login.oid)
     or exists (
@@ -16,23 +16,13 @@
             )
     )
     or exists (
-        select from pg_class as relation
-        join pg_namespace as namespace on namespace.oid = relation.relnamespace
+        select from others_tables as relation
         left join pg_attribute as written on written.attrelid = relation.oid and written.attacl is not null
-        where relation.relkind in ('r', 'p', 'v', 'f')
-            and relation.relpersistence <> 't'
-            and namespace.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'consumer_analytics_internal')
-            and not (
-                namespace.nspname = 'public'
-                and relation.relname in ('consumer_analytics', 'consumer_analytics_revisions', 'etl_job_watermarks')
-            )
-            and (
-                pg_has_role(login.oid, relation.relowner, 'member')
-                or exists (
-                    select from aclexplode(relation.relacl || written.attacl) as acl
-                    where acl.privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
-                        and (acl.grantee = 0 or pg_has_role(login.oid, acl.grantee, 'member'))
-                )
+        where pg_has_role(login.oid, relation.relowner, 'member')
+            or exists (
+                select from aclexplode(relation.relacl || written.attacl) as acl
+                where acl.privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+                    and (acl.grantee = 0 or pg_has_role(login.oid, acl.grantee, 'member'))
             )
     )
     or exists (

@@ -13,7 +13,11 @@
 --
 -- Who could not write to the sources in any way is left out, unless it has written to something
 -- already: its right may have been taken away since.
-with sessions as (
+with others_tables as (
+    {others_tables}
+),
+
+sessions as (
     select
         pid,
         usesysid,
@@ -113,21 +117,11 @@ where (is_hidden or began is not null)
         or pid in (
             select pg_locks.pid
             from pg_locks
-            join pg_class on pg_class.oid = pg_locks.relation
-            join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+            join others_tables on others_tables.oid = pg_locks.relation
             where pg_locks.locktype = 'relation'
                 and pg_locks.database = (select pg_database.oid from pg_database where datname = current_database())
                 and pg_locks.granted
                 and pg_locks.mode = 'RowExclusiveLock'
-                and pg_class.relkind in ('r', 'p', 'v', 'f')
-                and pg_class.relpersistence <> 't'
-                and pg_namespace.nspname <> all (
-                    array['pg_catalog', 'information_schema', 'pg_toast', 'consumer_analytics_internal']
-                )
-                and not (
-                    pg_namespace.nspname = 'public'
-                    and pg_class.relname in ('consumer_analytics', 'consumer_analytics_revisions', 'etl_job_watermarks')
-                )
         )
     )
 order by began

@@ -1,5 +1,9 @@
 -- Prepared transactions, each with the latest instant known to precede its
 -- beginning: before it was prepared, some run saw nothing older than that open.
+with others_tables as (
+    {others_tables}
+)
+
 select
     prepared.gid,
     coalesce(prepared.owner, '(dropped)') as owner,
