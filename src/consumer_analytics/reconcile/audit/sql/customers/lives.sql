@@ -241,11 +241,11 @@ select
             end
         when remembered.born_from = 'row' and remembered.created_at >= life.previous_end then remembered.created_at
         -- What was worked out once and can no longer be, as events have vanished.
-        when affected.since is not null and remembered.born_from = 'creation'
+        when (affected.since is not null or teller.has_vanished) and remembered.born_from = 'creation'
             then least(remembered.created_at, creation.at)
         when creation.at is not null then creation.at
         when life.opened_at > '-infinity' then life.opened_at
-        when affected.since is not null and remembered.born_from in ('event', 'deletion')
+        when (affected.since is not null or teller.has_vanished) and remembered.born_from in ('event', 'deletion')
             then least(remembered.created_at, first_of_any.at)
         when affected.without_creations then null
         else least(first_of_any.at, life.ended)
@@ -304,3 +304,12 @@ left join affected
     on affected.consumer_id
     = coalesce(life.consumer_id, remembered.consumer_id, '00000000-0000-0000-0000-000000000000')
         and affected.since < life.ended
+-- Whether what told the birth may have vanished: it can have been another consumer's event.
+left join lateral (
+    select exists (
+        select from consumer_analytics_internal.vanished_events as vanished
+        where {is_noted}
+            and vanished.since <= remembered.created_at
+            and vanished.until > remembered.created_at
+    ) as has_vanished
+) as teller on remembered.born_from in ('creation', 'event')
