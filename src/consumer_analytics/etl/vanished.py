@@ -251,7 +251,10 @@ def _judge(
     )
     connection.execute(query("etl/vanished/place", settings.source_schema))
     connection.execute(query("etl/vanished/refine", settings.source_schema))
-    return Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
+    judged = Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
+    if judged.noted:
+        connection.execute(query("etl/vanished/restate-undated", settings.source_schema))
+    return judged
 
 
 def total(connection: Connection) -> int:

@@ -180,7 +180,7 @@ class World:
         vanished: set[_Counted] = set()
         for cell in {_cell(key) for key in gone}:
             of_cell = sorted(key for key in gone if _cell(key) == cell)
-            if missing[cell] <= 0 or self._is_correction(cell, day, held, answer):
+            if missing[cell] <= 0 or self._is_correction(cell, day, held):
                 corrected |= set(of_cell)
             else:
                 vanished |= set(of_cell[: missing[cell]])
@@ -197,14 +197,13 @@ class World:
         cell: tuple[uuid.UUID | None, str],
         day: Moment,
         held: dict[_Counted, Event],
-        answer: Judgement,
     ) -> bool:
-        """Tell whether the day is young and the counted day before it still holds such rows."""
+        """Tell whether the day is young and the day counted before it still holds such rows."""
         if day < midnight(int(self.processed)) - self.sweep_days * DAY:
             return False
         earlier = [
             midnight(int(key[3]))
-            for key in answer.counted
+            for key in self.judged.counted
             if _cell(key) == cell and BEFORE_ALL < key[3] < day
         ]
         if not earlier:

@@ -100,8 +100,12 @@ class History:
 
     def _finds_and_repairs(self) -> None:
         """Let the audit find exactly what differs, and a sweep or a repair mend it."""
-        wrong = self._differences()
+        wrong, noted = self._differences(), self._notes()
         audited = self.ground.audit()
+        if self._notes() != noted:
+            # It was the first to look at what is gone, and has judged it.
+            self.world.looked(Sources(self.ground.app))
+            wrong = self._differences()
         if self.audited and set(audited.wrong_snapshots) != {at for at, *_ in wrong}:
             found = sorted(map(str, audited.wrong_snapshots))
             right = sorted({str(at) for at, *_ in wrong})
@@ -231,6 +235,12 @@ class History:
         self.app.captured = not self.app.captured
         self.told[-1] += "(on)" if self.app.captured else "(off)"
         self.ground.capture(self.app.captured)
+
+    def _notes(self) -> tuple[Any, ...] | None:
+        """Return how many notes there are of what has vanished, and of how many events."""
+        return self.ground.app.execute(
+            "select count(*), sum(n) from consumer_analytics_internal.vanished_events"
+        ).fetchone()
 
     # -- comparing ---------------------------------------------------------------
 
