@@ -650,6 +650,62 @@ def test_a_life_without_a_consumer_outlives_its_deletion(database: Any) -> None:
     clean(database)
 
 
+def of_customer(database: Any, kind: str, at: dt.datetime, consumer: Any) -> None:
+    database.execute(
+        "insert into customer_events values "
+        "(gen_random_uuid(), '00000000-0000-0000-0000-00000000000c', %s, %s, "
+        """'{"status": "ACTIVE"}', %s)""",
+        [consumer, kind, at],
+    )
+
+
+def customers(database: Any, consumer: Any) -> list[int]:
+    """Return how many customers each snapshot gives a consumer, in the order of time."""
+    rows = database.rows(
+        "select metrics_json -> 'total_customers' from consumer_analytics "
+        "where consumer_id = %s order by snapshot_timestamp",
+        [consumer],
+    )
+    return [n for (n,) in rows]
+
+
+def test_a_birth_that_another_consumers_event_told_outlives_it(database: Any) -> None:
+    of_customer(database, "login", on(1, 3), B)
+    of_customer(database, "customer_deletion", on(2, 5), A)
+    for at in (on(2), on(3)):
+        go(database, at)
+    assert customers(database, A) == [1, 0]
+    database.execute("delete from customer_events where created_at < %s", [on(2)])
+    swept(database, since=on(1).date())
+    assert customers(database, A) == [1, 0]
+    assert noted(database) == [("login", on(1), on(2), 1)]
+    clean(database)
+
+
+@pytest.mark.parametrize("look", [reset, lambda database: swept(database, since=on(1).date())])
+def test_whoever_only_an_event_told_of_is_asked_again_once_it_has_vanished(
+    database: Any, look: Any
+) -> None:
+    """A row without a time, whose customer's earliest event is what it goes by."""
+    database.execute("alter table customers alter created_at drop not null")
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values ('00000000-0000-0000-0000-00000000000c', %s, 'ACTIVE', null)",
+        [A],
+    )
+    of_customer(database, "login", on(1, 3), A)
+    of_customer(database, "login", on(3, 3), A)
+    for day in (2, 3, 4):
+        go(database, on(day))
+    assert customers(database, A) == [1, 1, 1]
+    database.execute("delete from customer_events where created_at < %s", [on(2)])
+    look(database)
+    go(database, on(5))
+    assert customers(database, A) == [0, 0, 1, 1]
+    assert noted(database) == [("login", on(1), on(2), 1)]
+    clean(database)
+
+
 # -- customers whose rows are all gone, with no event that tells why ----------------
 
 
