@@ -84,7 +84,7 @@ class Life:
         consumer: whose.
         changes: readable changes of status by their microsecond, in order.
         last: the status of its last stretch.
-        creations: creation events with a status that can be read, in order.
+        created: its first creation event, with the status that it says, if that can be read.
     """
 
     birth: Moment | None
@@ -92,7 +92,7 @@ class Life:
     consumer: uuid.UUID | None
     changes: tuple[tuple[Moment, tuple[Event, ...]], ...]
     last: str
-    creations: tuple[tuple[Moment, str], ...]
+    created: tuple[Moment, str | None] | None
 
     def holds(self, at: Moment) -> bool:
         """Tell whether the customer existed at an instant: what lies exactly there comes after."""
@@ -101,10 +101,10 @@ class Life:
     def status(self, at: Moment) -> str:
         """Return the status at an instant: the last stretch's, with the changes since undone."""
         status = self.last
-        if not self.changes:
-            for when, said in self.creations:
-                if when >= at and (self.birth is None or when > self.birth):
-                    return said
+        if not self.changes and self.created is not None:
+            when, said = self.created
+            if said is not None and when >= at and (self.birth is None or when > self.birth):
+                return said
         for when, group in reversed(self.changes):
             if when < at:
                 break
@@ -236,14 +236,10 @@ def _told(stretch: _Stretch) -> dict[str, Any]:
     for one in stretch.events:
         if one.kind == CHANGE and one.says("old_status") is not None:
             groups.setdefault(one.at, []).append(one)
-    creations = [
-        (one.at, str(one.says("status")))
-        for one in stretch.events
-        if one.kind == CREATION and one.says("status") is not None
-    ]
+    creations = [(one.at, one.says("status")) for one in stretch.events if one.kind == CREATION]
     return {
         "changes": tuple((at, tuple(group)) for at, group in sorted(groups.items())),
-        "creations": tuple(creations),
+        "created": creations[0] if creations else None,
     }
 
 
@@ -284,7 +280,14 @@ def _over(
     if said is None:
         said = _last_new_status(told["changes"])
     if said is None:
-        said = told["creations"][-1][1] if told["creations"] else NONE
+        said = next(
+            (
+                str(one.says("status"))
+                for one in reversed(stretch.events)
+                if one.kind == CREATION and one.says("status") is not None
+            ),
+            NONE,
+        )
     return Life(birth, end, consumer, last=said, **told)
 
 
