@@ -112,6 +112,17 @@ def count(value: float | None) -> str:
         return f"{Decimal(value):.3E}"
 
 
+def counted(value: int, thing: str, things: str | None = None) -> str:
+    """Write how many there are of something: `1 day`, `1,200 days`.
+
+    Args:
+        value: how many.
+        thing: what one of them is called.
+        things: what more of them are called; the same with an s where nothing is said.
+    """
+    return f"{value:,} {thing if value == 1 else things or f'{thing}s'}"
+
+
 def signed(value: float | None) -> str:
     """Write a difference of numbers with its sign: `+1,200`, `-3`, `±0`."""
     return NOTHING if value is None else f"{value:+,.0f}" if value else "±0"

@@ -97,6 +97,11 @@ def test_numbers() -> None:
     ]
 
 
+def test_how_many() -> None:
+    assert [formatting.counted(n, "day") for n in (0, 1, 1200)] == ["0 days", "1 day", "1,200 days"]
+    assert formatting.counted(2, "figure differs", "figures differ") == "2 figures differ"
+
+
 def test_ratios() -> None:
     assert [formatting.percent(value) for value in (None, 0, 0.1563, 1)] == [
         "-", "0.00 %", "15.63 %", "100.00 %",

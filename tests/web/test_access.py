@@ -533,3 +533,12 @@ def test_a_tokens_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None
         assert done.exit_code == 2
         assert f"line 1 of the tokens' file {file}" in done.stderr
     assert cli("tokens", "list").exit_code == 2
+
+
+def test_a_server_that_lets_nobody_in_yet_says_so(cli: Cli, tmp_path: Path) -> None:
+    env = {"CONSUMER_ANALYTICS_DASHBOARD_TOKENS_FILE": str(tmp_path / "tokens")}
+    # An address that no machine has: it is said before anything is listened on.
+    serve = ("serve", "--host", "192.0.2.1", "--port", "0")
+    assert "nobody can log in yet" in cli(*serve, env=env).stderr
+    assert cli("tokens", "create", "one", env=env).exit_code == 0
+    assert "nobody can log in yet" not in cli(*serve, env=env).stderr

@@ -13,7 +13,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import vanished
-from consumer_analytics.formatting import exactly
+from consumer_analytics.formatting import counted, exactly
 from consumer_analytics.reconcile.audit import AuditResult, RepairResult
 from consumer_analytics.reconcile.audit import audit as audit_all
 from consumer_analytics.reconcile.audit import repair as repair_found
@@ -139,7 +139,8 @@ def _print(result: AuditResult) -> None:
             for one in result.listed
         ],
     )
-    say(f"{result.differences:,} figures differ" + _more(result))
+    differ = counted(result.differences, "figure differs", "figures differ")
+    say(differ + _more(result))
     if result.awaiting:
         say("late rows have been noted: the next run repairs what they concern")
     for reason in result.lasting:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
-from consumer_analytics.db.roles import PREFIX, apply
+from consumer_analytics.db.roles import PREFIX, AppliedRoles, apply
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 
@@ -46,13 +46,10 @@ def roles(
     if as_json:
         print_json(asdict(done))
         return
-    print_table(
-        ["role", "object", "", "rights"],
-        [
-            [done.roles[one.role], one.kind, one.name or "this one", ", ".join(one.privileges)]
-            for one in done.grants
-        ],
-    )
+    if tenant or remove_tenant:
+        say(f"{len(done.grants)} rights are as they must be; without these options they are listed")
+    else:
+        _print_grants(done)
     for login, consumers in done.tenants.items():
         say(f"tenant {login}: {', '.join(consumers)}")
     for login in remove_tenant or []:
@@ -60,6 +57,16 @@ def roles(
             say(f"tenant {login}: no longer")
     for warning in done.warnings:
         warn(warning)
+
+
+def _print_grants(done: AppliedRoles) -> None:
+    print_table(
+        ["role", "object", "", "rights"],
+        [
+            [done.roles[one.role], one.kind, one.name or "this one", ", ".join(one.privileges)]
+            for one in done.grants
+        ],
+    )
 
 
 def _pair(text: str) -> tuple[str, uuid.UUID]:

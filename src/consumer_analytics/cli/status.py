@@ -13,7 +13,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions, sources
-from consumer_analytics.formatting import exactly, moment, percent, size
+from consumer_analytics.formatting import counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
 from consumer_analytics.reporting.status import Status
 from consumer_analytics.reporting.status import read as read_status
@@ -111,7 +111,8 @@ def _print_storage(stored: storage.Storage, free: int | None) -> None:
             say(f"disk       {size(free)} free last for more than ten years")
         else:
             day = stored.at + dt.timedelta(days=days_left)
-            say(f"disk       {size(free)} free last for {days_left:,} days, until {day:%Y-%m-%d}")
+            left = counted(days_left, "day")
+            say(f"disk       {size(free)} free last for {left}, until {day:%Y-%m-%d}")
 
 
 def _revisions(*, as_json: bool) -> None:

@@ -59,8 +59,8 @@ def vanished(
             [
                 one.consumer_id or engine.NONE,
                 one.event_type,
-                one.since,
-                one.until,
+                _at(one.since),
+                _at(one.until),
                 one.events,
                 one.came_back or None,
                 moment(one.noted_at),
@@ -72,3 +72,8 @@ def vanished(
     more = found.notes - len(found.listed)
     if more > 0:
         say(f"… and {more:,} more notes")
+
+
+def _at(text: str) -> str:
+    """Write for people what PostgreSQL, in UTC, wrote: years that Python has no dates for too."""
+    return text.replace("+00", " UTC", 1)

@@ -297,7 +297,12 @@ def _apply(
 
 
 def _warnings(connection: Connection, tenant: str) -> Iterator[str]:
-    """Yield what lets anybody see or do more than his role may."""
+    """Yield what lets anybody see or do more than his role may, and who sees nothing."""
+    for login, consumer in connection.execute(query("db/tenants-unknown")):
+        yield (
+            f"{login} is a tenant of {consumer}, of which no snapshot tells: is the id right, or "
+            "has no run met this consumer yet?"
+        )
     for (view,) in connection.execute(query("db/roles-unsafe-views"), {"tenant": tenant}):
         yield (
             f"view {view} shows tenants all rows; make it a security_invoker view, or take "

@@ -144,6 +144,11 @@ class OwnCredentials:
         self._ended = _Ended()
         self._throttle = Throttle()
 
+    @property
+    def lets_nobody_in(self) -> bool:
+        """Whether there is neither a password nor a token."""
+        return self._password is None and (self._tokens is None or self._tokens.is_empty)
+
     async def authenticate(self, connection: HTTPConnection) -> Principal | Refused:
         """Return whom the header, or else the cookie, is of."""
         scheme, _, presented = connection.headers.get("authorization", "").partition(" ")

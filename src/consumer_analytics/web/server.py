@@ -18,7 +18,7 @@ from consumer_analytics.net import in_url, is_loopback, listen, names_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import auth, metrics
 from consumer_analytics.web.app import create_app
-from consumer_analytics.web.auth import NoCredentials, authenticator
+from consumer_analytics.web.auth import NoCredentials, OwnCredentials, authenticator
 from consumer_analytics.web.connections import Bounds, bounded
 from consumer_analytics.web.guard import LONGEST_HEAD
 
@@ -86,6 +86,11 @@ def serve(
     tls = _context(certificate, key)
     if not is_loopback(host) and tls is None:
         warn(_CLEAR)
+    if isinstance(who, OwnCredentials) and who.lets_nobody_in:
+        warn(
+            "nobody can log in yet: there is no token; make one with "
+            "`consumer-analytics tokens create`, it counts at once"
+        )
     app = create_app(settings, authenticator=who, hosts=names)
     _run(app, settings, host, port, tls, lambda url: say(f"dashboard  {url}/"))
 

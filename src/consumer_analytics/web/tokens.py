@@ -272,6 +272,11 @@ class TokensFile:
             self._tokens, self._problem = {}, str(error)
             log.error("%s", error)  # noqa: TRY400  # a line for people
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file has no token, or is not there yet."""
+        return not self._current()
+
     def find(self, token_id: str, *, now: dt.datetime | None = None) -> Token | None:
         """Return a valid token by its id.
 

@@ -138,6 +138,20 @@ def test_the_command_prints_every_right(made: Roles, cli: Any) -> None:
     assert {"role", "kind", "name", "privileges"} <= told["grants"][0].keys()
 
 
+def test_a_tenant_is_told_in_few_lines_and_an_id_that_nobody_knows_is_named(
+    made: Roles, consumers: list[uuid.UUID], cli: Any
+) -> None:
+    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.admin_url}
+    made.login()
+    login, stranger = made.made[-1], uuid.uuid4()
+    for consumer, warned in ((consumers[0], False), (stranger, True)):
+        done = cli("roles", "--prefix", made.prefix, "--tenant", f"{login}={consumer}", env=mine)
+        assert done.exit_code == 0, done.stderr
+        assert str(consumer) in done.stdout
+        assert len(done.stdout.splitlines()) == 2
+        assert (f"{login} is a tenant of {stranger}, of which no snapshot" in done.stderr) == warned
+
+
 def test_a_login_that_may_not_is_told_so(made: Roles, cli: Any) -> None:
     done = cli("roles", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login("etl")})
     assert done.exit_code == 1

@@ -540,7 +540,13 @@ def test_a_prepared_transaction(healthy: Any) -> None:
         one = only(healthy, "watermark-transactions", holdback_wait=0)
         assert f"'{gid}'" in one.finding.evidence[0]
         assert f"ROLLBACK PREPARED '{gid}'" in (one.finding.fix.command if one.finding.fix else "")
+        settings = healthy.settings.replaced({"holdback_wait": 0.0})
+        with db.connected(settings, "test") as connection:
+            run.run(connection, settings)
+        held = found(healthy, holdback_wait=0)["watermark"].finding.evidence[1]
+        assert f"prepared transaction '{gid}'" in held
         other.execute(f"rollback prepared '{gid}'")
+    go(healthy)
     assert found(healthy, holdback_wait=0) == {}
 
 

@@ -93,11 +93,14 @@ def _some(n: int) -> str:
 
 def _held(one: dict[str, Any]) -> str:
     age = one.get("age_seconds")
-    return (
-        f"pid {one.get('pid')} ({one.get('application_name') or 'no application name'}, "
-        f"user {one.get('user')}, {one.get('state')})"
-        + (f", open for {duration(age)} then" if age is not None else "")
-    )
+    if one.get("kind") == "prepared":
+        who = f"prepared transaction {one.get('application_name')!r} of user {one.get('user')}"
+    else:
+        who = (
+            f"pid {one.get('pid')} ({one.get('application_name') or 'no application name'}, "
+            f"user {one.get('user')}, {one.get('state')})"
+        )
+    return who + (f", open for {duration(age)} then" if age is not None else "")
 
 
 def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Finding:
