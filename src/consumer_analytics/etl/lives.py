@@ -20,6 +20,7 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 _NOTHING = sql.SQL("")
+_TIMED = sql.SQL("created_at is not null")
 
 
 def remember(
@@ -63,21 +64,25 @@ def remember(
 
 def remember_since(
     connection: Connection, settings: Settings, first: dt.datetime
-) -> sql.Identifier:
+) -> sql.Composed:
     """Remember the lives that ended from an instant on, where that is much of the source.
 
-    Within the caller's transaction.
+    Within the caller's transaction. The source is read once: where what lies before the instant
+    is less than what follows, all lifecycle events are, and ended lives are worked out from them.
 
     Returns:
         Where the lifecycle events from that instant on are then, as `lifecycle_since` has them.
     """
     connection.execute("drop table if exists pg_temp.lifecycle_events")
     apart = sql.Identifier("pg_temp", "lifecycle_events")
-    lifecycle = lifecycle_since(settings, first)
+    mostly = query("etl/lives/mostly-since", settings.source_schema)
+    (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
+    lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
     connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
     connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
-    _remember(connection, settings, apart, first)
-    return apart
+    since = query("etl/lives/lifecycle-since", apart=apart, first=sql.Literal(first))
+    _remember(connection, settings, since, first, apart=True, every=apart if is_all else None)
+    return since
 
 
 def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:
@@ -85,8 +90,10 @@ def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:
     return _lifecycle(settings, [TimeRange(first, INFINITY)])
 
 
-def _lifecycle(settings: Settings, ranges: Sequence[TimeRange]) -> sql.Composed:
-    lifecycle = query("etl/lives/lifecycle", settings.source_schema, in_ranges=within(ranges))
+def _lifecycle(settings: Settings, ranges: Sequence[TimeRange] | None = None) -> sql.Composed:
+    """Compose the lifecycle events of some ranges, or all that have a time."""
+    in_ranges = _TIMED if ranges is None else within(ranges)
+    lifecycle = query("etl/lives/lifecycle", settings.source_schema, in_ranges=in_ranges)
     return sql.SQL("({})").format(lifecycle)
 
 
@@ -98,22 +105,36 @@ def _remember(
     *,
     looking_back: bool = False,
     also: sql.Composable = _NOTHING,
+    apart: bool = False,
+    every: sql.Composable | None = None,
 ) -> dt.datetime | None:
-    """Work out the lives that lifecycle events, and what else is asked for, concern."""
+    """Work out the lives that lifecycle events, and what else is asked for, concern.
+
+    `apart`: the events lie in a table of their own. `every`: where all of them are, if they have
+    been read.
+    """
     connection.execute("drop table if exists pg_temp.concerned_customers")
     concern = query(
         "etl/lives/concern",
         settings.source_schema,
         lifecycle=events,
+        materialized=sql.SQL("not materialized" if apart else "materialized"),
         looking_back=sql.Literal(looking_back),
         also=also,
     )
     connection.execute(concern, {"first": first})
-    return work_out(connection, settings)
+    return work_out(connection, settings, every)
 
 
-def work_out(connection: Connection, settings: Settings) -> dt.datetime | None:
+def work_out(
+    connection: Connection, settings: Settings, every: sql.Composable | None = None
+) -> dt.datetime | None:
     """Work out the ended lives of the customers in `concerned_customers`.
+
+    Args:
+        connection: in the transaction that has made that table.
+        settings: where the source is.
+        every: where all lifecycle events are; None: in the source.
 
     Returns:
         From when on what was known is corrected; None where it is not.
@@ -122,6 +143,10 @@ def work_out(connection: Connection, settings: Settings) -> dt.datetime | None:
         return None
     connection.execute("analyze pg_temp.concerned_customers")
     row: Any = connection.execute(
-        query("etl/lives/remember", settings.source_schema)
+        query(
+            "etl/lives/remember",
+            settings.source_schema,
+            lifecycle=_lifecycle(settings) if every is None else every,
+        )
     ).fetchone() or (None, None, 0)
     return min((at for at in row[:2] if at is not None), default=None)

@@ -2,7 +2,7 @@
 -- the ranges that are read says something of it. `looking_back`: rows that came late may also
 -- tell an earlier birth, and a deletion may be gone.
 create temporary table concerned_customers on commit drop as
-with lifecycle as materialized (
+with lifecycle as {materialized} (
     select customer_id, event_type, at
     from {lifecycle} as events
 )

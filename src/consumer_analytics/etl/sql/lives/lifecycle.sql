@@ -4,6 +4,7 @@ select
     event_id,
     event_type::text as event_type,
     created_at::timestamptz as at,
+    consumer_id,
     payload_json ->> 'status' as status,
     payload_json ->> 'old_status' as old_status,
     payload_json ->> 'new_status' as new_status

@@ -6,19 +6,9 @@
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
 with told as materialized (
-    select
-        event.customer_id,
-        event.event_id,
-        event.event_type::text as event_type,
-        event.created_at::timestamptz as at,
-        event.consumer_id,
-        event.payload_json ->> 'status' as status,
-        event.payload_json ->> 'old_status' as old_status,
-        event.payload_json ->> 'new_status' as new_status
-    from {customer_events} as event
-    where event.customer_id in (select customer_id from pg_temp.concerned_customers)
-        and event.event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
-        and event.created_at is not null
+    select customer_id, event_id, event_type, at, consumer_id, status, old_status, new_status
+    from {lifecycle} as lifecycle
+    where customer_id in (select customer_id from pg_temp.concerned_customers)
 ),
 
 rows_now as materialized (
