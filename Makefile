@@ -23,8 +23,9 @@ help:
 	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
-	@echo "make test    for each change, about 10 min: that and every behaviour once (ARGS='-k name' chooses)"
-	@echo "make test-long  the rest: the other server, more seeds, zones and pages, a year, more of Airflow"
+	@echo "make test    for each change, about 8 min: that and every behaviour once (ARGS='-k name' chooses)"
+	@echo "make test-long  before a merge: the other server, more seeds, zones and pages, a year, more of Airflow"
+	@echo "make test-hours  when you have them: what is left of the large matrices"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"
 	@echo "make faults  commands killed, servers restarted beside a busy application (ARGS='--minutes 60')"
@@ -143,22 +144,30 @@ format: $(STAMP)
 # dear stays together (tests/conftest.py), and the order is ours: what takes longest stands first.
 WORKERS ?= 3
 PYTEST := $(BIN)/pytest --dist=loadscope --no-loadscope-reorder --numprocesses
+# Each test stands in one of these: a mark for hours counts more than one for the long lane.
+EACH_CHANGE := not long and not hours
+LONG := long and not hours
+HOURS := hours
 # What a change of a figure, a plan or a repair breaks first; of the random histories the one in
 # which everything happens.
 CORE := etl/test_figures.py $(addprefix reconcile/test_,lives.py zoo.py sweep.py audit.py)
 
 .PHONY: check
 check: lint
-	@$(PYTEST) $(WORKERS) -m "not long" -k "not test_zoo or all" tests/unit \
+	@$(PYTEST) $(WORKERS) -m "$(EACH_CHANGE)" -k "not test_zoo or all" tests/unit \
 	    $(addprefix tests/integration/,$(CORE)) --ignore=tests/unit/test_docs.py $(ARGS)
 
 .PHONY: test
 test: lint tools
-	@$(PYTEST) $(WORKERS) -m "not long" $(ARGS)
+	@$(PYTEST) $(WORKERS) -m "$(EACH_CHANGE)" $(ARGS)
 
 .PHONY: test-long
 test-long: tools
-	@$(PYTEST) $(WORKERS) -m long $(ARGS)
+	@$(PYTEST) $(WORKERS) -m "$(LONG)" $(ARGS)
+
+.PHONY: test-hours
+test-hours: tools
+	@$(PYTEST) $(WORKERS) -m "$(HOURS)" $(ARGS)
 
 # Random histories for as long as it is given (ARGS='--minutes 60 --kinds all --seed 7 --shrink').
 .PHONY: zoo

@@ -64,5 +64,5 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it is untyped
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
-        long_lane = self.config.getoption("markexpr") == "long"
-        return group_of(nodeid, both_servers_everywhere=long_lane)
+        chosen = self.config.getoption("markexpr")
+        return group_of(nodeid, both_servers_everywhere=chosen.startswith(("long", "hours")))
