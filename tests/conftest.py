@@ -8,6 +8,7 @@ this machine has where `main` is new, and the newest where it is old.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -16,11 +17,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from psycopg import sql
@@ -43,6 +44,7 @@ from consumer_analytics.settings import PREFIX, Settings
 TEST_URL = f"{PREFIX}TEST_DATABASE_URL"
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 NEWEST = 18
+T = TypeVar("T")
 AIRFLOW_HOME = pytest.StashKey[Path]()
 #: Stops a server and removes it, once nobody uses it any more.
 STOP = """
@@ -87,6 +89,8 @@ class Server:
     #: disk; it takes half as long, and so does dropping it.
     copying: str = "wal_log"
     made: list[str] = field(default_factory=list)
+    #: Databases that were filled once and are copied, and what filling them answered.
+    filled: dict[Hashable, tuple[str, Any]] = field(default_factory=dict)
 
     def connect_admin(self, database: str | None = None) -> Connection:
         """Connect as admin, in autocommit."""
@@ -128,9 +132,9 @@ class Server:
             parts |= {"user": self.role, "password": self.password}
         return make_conninfo("", **parts)
 
-    def create(self, template: str | None) -> str:
-        """Create a database with a name of its own and return the name."""
-        name = f"ca_test_{secrets.token_hex(6)}"
+    def create(self, template: str | None, name: str | None = None) -> str:
+        """Create a database, with a name of its own where none is given; return the name."""
+        name = name or f"ca_test_{secrets.token_hex(6)}"
         statement = sql.SQL("create database {} template {} strategy {}").format(
             sql.Identifier(name), sql.Identifier(template or "template0"), self.copying
         )
@@ -369,6 +373,28 @@ class Database:
         """Run a statement (several, where there are no values) in a session of its own."""
         with self.connect() as connection:
             connection.execute(statement, values)
+
+    def prepared(self, what: Hashable, fill: Callable[[], T]) -> T:
+        """Fill it as another test was; from the second time on it becomes a copy instead.
+
+        A copy costs less than a run does. What it held before is lost, and nobody may be connected
+        meanwhile.
+
+        Args:
+            what: names the content; whoever gives the same name fills alike.
+            fill: fills this database.
+
+        Returns:
+            What filling it returned, or a copy of that.
+        """
+        if what not in self.server.filled:
+            answer = fill()
+            self.server.filled[what] = (self.server.create(self.name), copy.deepcopy(answer))
+            return answer
+        template, answer = self.server.filled[what]
+        self.server.drop(self.name)
+        self.server.create(template, self.name)
+        return copy.deepcopy(answer)
 
 
 @pytest.fixture

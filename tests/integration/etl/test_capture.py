@@ -117,7 +117,7 @@ def test_times_without_a_zone_are_utc_whatever_the_session_s_zone(
 
 @pytest.mark.both_versions
 def test_ordinary_rows_leave_no_note(database: Any) -> None:
-    history(database, 51)
+    history(database)
     enable(database)
     customer = uuid.UUID(int=3)
     with application(database) as session:
@@ -197,7 +197,7 @@ def test_an_ordinary_change_of_a_customer_restates_nothing(
 )
 @pytest.mark.both_versions
 def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correction: str) -> None:
-    history(database, 57)
+    history(database)
     enable(database)
     ((customer,),) = database.rows(
         "select customer_id from customers join customer_events using (customer_id) "
@@ -220,7 +220,7 @@ def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correcti
 
 
 def test_a_truncated_table_is_counted_again_wholly(database: Any) -> None:
-    history(database, 53)
+    history(database)
     enable(database)
     with database.connect() as connection:
         kept = connection.execute("select * from customer_events").fetchall()
@@ -287,7 +287,7 @@ def test_a_writer_that_was_before_the_threshold_is_made_good_when_it_ends(
 def test_a_row_that_comes_between_extract_and_load_is_not_forgotten(
     database: Any, case: str
 ) -> None:
-    history(database, 54)
+    history(database)
     enable(database)
     late = END - DAY + dt.timedelta(hours=1)
     if case == "a day noted before":
@@ -307,7 +307,7 @@ def test_a_row_that_comes_between_extract_and_load_is_not_forgotten(
 
 
 def test_enabling_in_the_middle_of_a_run_loses_nothing(database: Any) -> None:
-    history(database, 55)
+    history(database)
     with database.connect("run", writes_sources=False) as connection:
         opened = run.open_run(connection, database.settings, at=END + 2 * DAY)
         extract.customers(connection, database.settings, opened)
@@ -416,7 +416,7 @@ def test_without_publishing_first_such_a_row_is_lost(
             query("etl/capture/publish"), {"until": until}
         ),
     )
-    history(database, 58)
+    history(database)
     enable(database)
     with application(database) as session:
         session.execute(LATE, [TENANT, END + DAY])
@@ -429,7 +429,7 @@ def test_without_publishing_first_such_a_row_is_lost(
 
 
 def test_the_application_needs_no_grant_of_ours(database: Any) -> None:
-    history(database, 56)
+    history(database)
     enable(database)
     role = f"app_{uuid.uuid4().hex[:8]}"
     name = sql.Identifier(role)

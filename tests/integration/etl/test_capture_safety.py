@@ -62,7 +62,7 @@ def everything(database: Database) -> bool:
 def test_a_trigger_that_fails_has_everything_counted_again(
     database: Database, statement: str
 ) -> None:
-    history(database, 60)
+    history(database)
     enable(database)
     database.execute(BREAK)
     with application(database) as session:
@@ -77,7 +77,7 @@ def test_a_trigger_that_fails_has_everything_counted_again(
 
 
 def test_after_a_failure_the_transaction_goes_on_and_may_be_undone(database: Database) -> None:
-    history(database, 61)
+    history(database)
     enable(database)
     database.execute(BREAK)
     with application(database) as session:
@@ -100,7 +100,7 @@ def test_after_a_failure_the_transaction_goes_on_and_may_be_undone(database: Dat
 def test_what_a_writer_is_to_try_again_or_has_asked_for_comes_through(
     database: Database, code: str, passes: bool
 ) -> None:
-    history(database, 62)
+    history(database)
     enable(database)
     database.execute(
         "create function fail() returns trigger language plpgsql as "
@@ -120,7 +120,7 @@ def test_what_a_writer_is_to_try_again_or_has_asked_for_comes_through(
 
 
 def test_a_writer_s_own_time_limit_holds_while_it_waits_for_a_note(database: Database) -> None:
-    history(database, 63)
+    history(database)
     enable(database)
     with database.connect() as holder, application(database) as session, holder.transaction():
         holder.execute("lock table consumer_analytics_internal.touched_days")

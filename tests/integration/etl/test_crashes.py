@@ -111,10 +111,14 @@ KILLS = {"process": kill_process, "backend": kill_backend}
 
 def filled(database: Any) -> None:
     """Fill the sources, and have two days reported."""
-    with database.connect() as connection:
-        random_history(connection, random.Random(17), BEGIN, END, events=120)
-    for day in (2, 3):
-        go(database, BEGIN + dt.timedelta(days=day))
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(17), BEGIN, END, events=120)
+        for day in (2, 3):
+            go(database, BEGIN + dt.timedelta(days=day))
+
+    database.prepared(filled, fill)
 
 
 def late_row(database: Any) -> None:

@@ -211,7 +211,7 @@ def test_the_command_says_it_and_its_exit_code_too(database: Any, cli: Any) -> N
 
 
 def test_rows_of_chosen_consumers_are_no_torn_snapshots(database: Any) -> None:
-    history(database, 90, snapshots=1)
+    history(database, snapshots=1)
     go(database, END)
     chosen = str(
         database.rows("select consumer_id from consumers order by created_at limit 1")[0][0]
@@ -269,7 +269,7 @@ def test_whatever_was_tampered_with_is_found_and_repaired(database: Any, seed: i
 
 
 def test_purged_days_are_told_and_are_no_differences(database: Any, cli: Any) -> None:
-    history(database, 80)
+    history(database)
     swept(database, since=BEGIN.date())  # so that births are remembered
     purge(database, BEGIN + 5 * DAY)
     found = audited(database)

@@ -53,11 +53,15 @@ def sources(database: Any) -> None:
 
 def written(database: Any) -> None:
     """A live snapshot on the 11th, a backfill of five days before; its records have aged out."""
-    sources(database)
-    go(database, LIVE)
-    filled(database)
-    database.execute("delete from consumer_analytics_internal.runs")
-    database.execute("delete from consumer_analytics_internal.backfills")
+
+    def fill() -> None:
+        sources(database)
+        go(database, LIVE)
+        filled(database)
+        database.execute("delete from consumer_analytics_internal.runs")
+        database.execute("delete from consumer_analytics_internal.backfills")
+
+    database.prepared(written, fill)
 
 
 def documents(database: Any) -> list[tuple[Any, ...]]:

@@ -22,18 +22,20 @@ from consumer_analytics.reconcile import audit, sweep
 
 A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
 
+PUT = (
+    "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+    "values (gen_random_uuid(), %s, %s, %s)"
+)
+
 
 def on(day: int, hour: float = 0) -> dt.datetime:
     return dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=day - 1, hours=hour)
 
 
 def put(database: Any, kind: str, at: dt.datetime, n: int = 1, consumer: Any = A) -> None:
-    for _ in range(n):
-        database.execute(
-            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
-            "values (gen_random_uuid(), %s, %s, %s)",
-            [consumer, kind, at],
-        )
+    with database.connect() as connection:
+        for _ in range(n):
+            connection.execute(PUT, [consumer, kind, at])
 
 
 def go(database: Any, at: dt.datetime) -> dict[str, Any]:
@@ -228,14 +230,23 @@ def test_an_instant_that_can_no_longer_be_told_is_refused_with_its_reason(
 # -- other ways to lose rows ---------------------------------------------------
 
 
-def daily(database: Any, days: int = 20) -> None:
+def daily(database: Any, days: int = 20, *, captured: bool = False) -> None:
     """Let two consumers and nobody have events every day, each day reported."""
-    for day in range(1, days + 1):
-        for hour in (2, 14):
-            put(database, "login", on(day, hour))
-            put(database, "login", on(day, hour), consumer=B)
-            put(database, "pay", on(day, hour), consumer=None)
-        go(database, on(day + 1))
+
+    def fill() -> None:
+        with (
+            database.connect() as application,
+            database.connect("run", writes_sources=False) as session,
+        ):
+            if captured:
+                capture.enable(application, database.settings)
+            for day in range(1, days + 1):
+                for hour in (2, 14):
+                    for kind, consumer in (("login", A), ("login", B), ("pay", None)):
+                        application.execute(PUT, [consumer, kind, on(day, hour)])
+                run.run(session, database.settings, at=on(day + 1))
+
+    database.prepared((daily, days, captured), fill)
 
 
 LOSSES = {
@@ -565,9 +576,7 @@ def test_a_backfill_in_another_zone_takes_nothing_from_days_that_have_lost_rows(
 def test_with_capture_the_next_run_notes_what_went_and_corrects_what_changed(
     database: Any,
 ) -> None:
-    with database.connect() as connection:
-        capture.enable(connection, database.settings)
-    daily(database)
+    daily(database, captured=True)
     with database.connect() as connection:
         reported = figures(connection)
     # Of days that no sweep looks at, and in one of them both.

@@ -88,7 +88,7 @@ def whole(database: Any) -> list[bool]:
 
 
 def test_whatever_writes_notes_it(database: Any) -> None:
-    rng = history(database, 190)
+    rng = history(database)
     require_noted(database)
     runs = len(whole(database))
     assert all(whole(database))
@@ -116,7 +116,7 @@ def test_whatever_writes_notes_it(database: Any) -> None:
 
 
 def test_rows_of_chosen_consumers_are_noted_apart(database: Any) -> None:
-    history(database, 191, snapshots=1)
+    history(database, snapshots=1)
     consumers = [str(row[0]) for row in database.rows("select consumer_id from consumers")]
     assert whole(database) == [True]
     fill(database, "daily", consumers[:1])
@@ -139,7 +139,7 @@ def test_rows_of_chosen_consumers_are_noted_apart(database: Any) -> None:
 
 @pytest.mark.both_versions
 def test_what_maintenance_thins_is_written_no_more(database: Any) -> None:
-    history(database, 192)
+    history(database)
     fill(database, "daily")
     database.execute(
         "insert into customer_events (event_id, consumer_id, event_type, created_at) "
