@@ -134,6 +134,7 @@ def test_live_at_every_midnight(
     assert sources_of(unfolding) == {"cli_etl"}
 
 
+@lanes.LONG
 def test_live_at_random_instants(both: Callable[..., tuple[Database, Database]]) -> None:
     unfolding, at_once = both()
     rng = random.Random(5)
@@ -156,6 +157,7 @@ def test_live_at_random_instants(both: Callable[..., tuple[Database, Database]])
     assert len({at for _, at in there}) == 95 + 25
 
 
+@lanes.LONG
 def test_after_a_sweep_has_restated(both: Callable[..., tuple[Database, Database]]) -> None:
     unfolding, at_once = both()
     rng = random.Random(6)

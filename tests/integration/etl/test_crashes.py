@@ -163,16 +163,26 @@ def require_exact(database: Any, only: dt.datetime | None = None) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kill", "way"), lanes.first(1, [("process", "steps"), ("backend", "one go")])
+    ("kill", "way", "half"),
+    lanes.first(
+        1,
+        [
+            ("process", "steps", 1),
+            ("process", "steps", 0),
+            ("backend", "one go", 0),
+            ("backend", "one go", 1),
+        ],
+    ),
 )
 def test_a_run_killed_at_every_step_is_made_good_by_the_next(
-    database: Any, kill: str, way: str
+    database: Any, kill: str, way: str, half: int
 ) -> None:
+    """At every second step for each change, and at the others in the long lane."""
     filled(database)
     points_of_way = {
         name: points
-        for name, points in RUN_POINTS.items()
-        if way == "steps" or name not in ONLY_IN_STEPS
+        for number, (name, points) in enumerate(RUN_POINTS.items())
+        if number % 2 == half and (way == "steps" or name not in ONLY_IN_STEPS)
     }
     at = BEGIN + dt.timedelta(days=3)
     with database.connect("watcher", writes_sources=False) as watcher:

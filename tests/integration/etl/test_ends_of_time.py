@@ -91,7 +91,7 @@ def test_rows_at_the_end_of_time_stop_no_command(shop: Any, cli: Any, stamp: str
     assert snapshots(shop) == right(stamp, 2, 3, 4, 5, 6)
 
 
-@pytest.mark.parametrize("stamp", lanes.first(2, STAMPS))
+@pytest.mark.parametrize("stamp", lanes.first(1, STAMPS))
 def test_with_capture_late_ones_are_taken_in_by_the_next_run(
     shop: Any, cli: Any, stamp: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_with_capture_late_ones_are_taken_in_by_the_next_run(
     assert done.exit_code == 0, done.stdout
 
 
-@pytest.mark.parametrize("stamp", lanes.first(2, STAMPS))
+@pytest.mark.parametrize("stamp", lanes.first(1, STAMPS))
 def test_without_capture_the_audit_finds_late_ones_and_repairs(
     shop: Any, cli: Any, stamp: str
 ) -> None:
@@ -133,7 +133,7 @@ def test_without_capture_the_audit_finds_late_ones_and_repairs(
 
 
 @pytest.mark.parametrize(
-    "stamp", lanes.first(3, [*BEFORE[:2], "294276-12-31 00:00:00+00", "infinity"])
+    "stamp", lanes.first(2, [BEFORE[0], "294276-12-31 00:00:00+00", BEFORE[1], "infinity"])
 )
 def test_a_watermark_at_the_end_of_time_changes_no_figure(shop: Any, cli: Any, stamp: str) -> None:
     assert cli("run", "--as-of", "2026-01-03").exit_code == 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.runs import in_one_go, in_steps
 
 from consumer_analytics.db.connection import Connection, connected
@@ -180,14 +180,15 @@ def really(history: dict[str, Any], instant: dt.datetime) -> dict[Any, int]:
 
 
 @pytest.mark.timeout(240)
-def test_any_history_as_of_any_instant_equals_the_recount(database: Any) -> None:
+@pytest.mark.parametrize("examples", lanes.first(1, [30, 150]))
+def test_any_history_as_of_any_instant_equals_the_recount(database: Any, examples: int) -> None:
     with (
         database.connect() as connection,
         connected(database.settings, "test") as ours,
     ):
 
         @settings(
-            max_examples=80,
+            max_examples=examples,
             deadline=None,
             database=None,
             derandomize=True,
