@@ -13,10 +13,12 @@ import json
 import os
 import re
 import secrets
+import select
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,13 +28,14 @@ from typing import Any, TypeVar
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from tests.support import bound_values, lanes, scratch
 from tests.support.reaper import Reaper
 from tests.support.warm_command import WarmCommand
 
 import consumer_analytics
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.db.connection import Connection, connect, connected
 from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import (
     SUPERUSER,
@@ -89,6 +92,8 @@ class Server:
     #: disk; it takes half as long, and so does dropping it.
     copying: str = "wal_log"
     made: list[str] = field(default_factory=list)
+    #: Sessions that are kept for a database, to be closed before it goes or is copied.
+    kept: dict[str, list[Connection]] = field(default_factory=dict)
     #: Databases that were filled once and are copied, and what filling them answered.
     filled: dict[Hashable, tuple[str, Any]] = field(default_factory=dict)
 
@@ -147,6 +152,7 @@ class Server:
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is still connected."""
+        self.release(name)
         with self.connect_admin() as connection:
             for (gid,) in connection.execute(
                 "select gid from pg_prepared_xacts where database = %s", [name]
@@ -158,6 +164,11 @@ class Server:
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             )
         self.made.remove(name)
+
+    def release(self, name: str) -> None:
+        """Close the sessions that are kept for a database."""
+        for session in self.kept.pop(name, []):
+            session.close()
 
     def clean(self) -> None:
         """Drop all that the tests made."""
@@ -349,6 +360,9 @@ class Database:
     settings: Settings
     server: Server
     name: str
+    _sessions: dict[tuple[int, int], Connection] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @contextmanager
     def connect(
@@ -365,14 +379,24 @@ class Database:
             yield connection
 
     def rows(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
-        """Return what a query answers, in a session of its own."""
-        with self.connect() as connection:
-            return connection.execute(statement, values).fetchall()
+        """Return what a query answers."""
+        return self._session().execute(statement, values).fetchall()
 
     def execute(self, statement: str, values: Any = None) -> None:
-        """Run a statement (several, where there are no values) in a session of its own."""
-        with self.connect() as connection:
-            connection.execute(statement, values)
+        """Run a statement (several, where there are no values)."""
+        self._session().execute(statement, values)
+
+    def _session(self) -> Connection:
+        """Return a session that this thread keeps: a new one costs as much as twenty queries."""
+        who = (os.getpid(), threading.get_ident())
+        session = self._sessions.get(who)
+        if session is None or not _is_idle(session):
+            session = connect(self.settings, "test", writes_sources=True)
+            # Tests change the columns that a prepared statement would remember.
+            session.prepare_threshold = None
+            self._sessions[who] = session
+            self.server.kept.setdefault(self.name, []).append(session)
+        return session
 
     def prepared(self, what: Hashable, fill: Callable[[], T]) -> T:
         """Fill it as another test was; from the second time on it becomes a copy instead.
@@ -389,12 +413,21 @@ class Database:
         """
         if what not in self.server.filled:
             answer = fill()
+            self.server.release(self.name)
             self.server.filled[what] = (self.server.create(self.name), copy.deepcopy(answer))
             return answer
         template, answer = self.server.filled[what]
         self.server.drop(self.name)
         self.server.create(template, self.name)
         return copy.deepcopy(answer)
+
+
+def _is_idle(session: Connection) -> bool:
+    """Tell whether a session may be used again: nothing is open in it, and its server is there."""
+    if session.closed or session.info.transaction_status != TransactionStatus.IDLE:
+        return False
+    # A server that goes says so before it is asked.
+    return not select.select([session.fileno()], [], [], 0)[0]
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Starts `consumer-analytics` without the half second that Python takes to read its packages.
 
-A process that has imported the packages which the command needs, and nothing of ours, forks for
+A process that has imported the packages which the command needs, other people's and ours, forks for
 each start: what comes of it is a process of its own, which takes its environment, folder and
-streams from the caller, imports all that is ours anew, and ends as any Python does, but for the
-tidying of its memory. Several hundred starts a session would else cost minutes of the processor.
+streams from the caller, imports the command line itself anew, and ends as any Python does, but
+for the tidying of its memory. Several hundred starts a session would else cost minutes of the
+processor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -49,6 +51,24 @@ _PACKAGES = [
     "sqlalchemy.dialects.postgresql.psycopg",
     "typer.rich_utils",
 ]
+#: What they import of ours: all but the command line, which looks at the terminal as it is read,
+#: and what serves or needs Airflow.
+_OURS = (
+    "airflow",
+    "backfill",
+    "calendar",
+    "db",
+    "etl",
+    "ingest",
+    "local",
+    "monitoring",
+    "operations",
+    "reconcile",
+    "reporting",
+    "secret_files",
+    "settings",
+    "sql",
+)
 #: What a pipe holds that nobody reads yet.
 _PIPE = 65_536
 #: Read by a command when it runs, not by Python or a package when it is started or imported.
@@ -168,6 +188,13 @@ def _text(descriptor: int) -> str:
 # -- the process that forks -------------------------------------------------------
 
 
+def _import_whole(name: str) -> None:
+    """Import a module, and of a package each of its modules."""
+    module = importlib.import_module(name)
+    for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        _import_whole(below.name)
+
+
 def _serve(requests: socket.socket) -> bool:
     """Fork for each request until there are none.
 
@@ -258,6 +285,8 @@ def _end(reason: BaseException | None) -> None:
 if __name__ == "__main__":
     for name in _PACKAGES:
         importlib.import_module(name)
+    for name in _OURS:
+        _import_whole(f"consumer_analytics.{name}")
     # What is there now need not be looked at, and so copied, by any child.
     gc.freeze()
     if _serve(socket.socket(fileno=int(sys.argv[1]))):

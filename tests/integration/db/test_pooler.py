@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import COMMAND, Cli, Database, command_environment
-from tests.support import pooler
+from tests.support import lanes, pooler
 from tests.support.checks import wrong_snapshots
 
 from consumer_analytics.settings import PREFIX
@@ -49,7 +49,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=[1, 5])
+@pytest.fixture(params=lanes.first(1, [1, 5]))
 def pooled(request: Any, database: Database) -> Iterator[str]:
     """Return the address of a pooler in session mode, with sessions for one or for some."""
     with pooler.between(database, "session", request.param) as url:
@@ -110,8 +110,7 @@ def _await(happened: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("mode", ["transaction", "statement"])
-@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize(("mode", "size"), lanes.each_once(["transaction", "statement"], [1, 5]))
 def test_in_transaction_mode_every_command_refuses_in_a_line_and_leaves_nothing(
     database: Database, cli: Cli, mode: str, size: int
 ) -> None:
@@ -143,7 +142,7 @@ def test_transaction_mode_is_recognised_while_others_are_busy(database: Database
             one.start()
         time.sleep(0.1)
         try:
-            for _ in range(10):
+            for _ in range(5):
                 result = cli("status", env={f"{PREFIX}DATABASE_URL": url})
                 assert "pool_mode = session" in result.stderr
         finally:

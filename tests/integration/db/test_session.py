@@ -118,16 +118,22 @@ def cases(server: Server) -> list[Case]:
     return found
 
 
+@pytest.fixture(scope="session")
+def worlds() -> Iterator[dict[str, World]]:
+    """Return each server's world, made when the first test asks for it."""
+    built: dict[str, World] = {}
+    yield built
+    for one in built.values():
+        for name in one.names:
+            one.server.drop(name)
+
+
 @pytest.fixture
-def world(server: Server) -> Iterator[World]:
+def world(server: Server, worlds: dict[str, World]) -> World:
     """Return a history with snapshots, and what all that follows makes of it."""
-    built = World(server)
-    try:
-        yield built
-    finally:
-        for name in list(server.made):
-            if name in built.names:
-                server.drop(name)
+    if server.origin not in worlds:
+        worlds[server.origin] = World(server)
+    return worlds[server.origin]
 
 
 class World:
