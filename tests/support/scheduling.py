@@ -12,10 +12,12 @@ from xdist.scheduler import LoadScopeScheduling
 #: Folders whose tests share something: Airflow's imports and its metadata.
 FOLDERS = ("tests/dags/",)
 #: Folders, and files elsewhere, in which each file's tests share something: a running Airflow, a
-#: year of operation, a browser, a database, the graph of imports, the sources.
+#: year of operation, a browser, a database, a process that has read packages, the graph of
+#: imports, the sources.
 FILES = (
     "tests/e2e/",
     "tests/web/",
+    "tests/integration/cli/test_warm_command.py",
     "tests/integration/db/test_credentials.py",
     "tests/integration/etl/test_writing.py",
     "tests/integration/monitoring/test_incident_statements.py",

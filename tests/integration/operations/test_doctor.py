@@ -79,11 +79,15 @@ def only(database: Any, name: str, **options: Any) -> Examined:
 @pytest.fixture
 def healthy(database: Any) -> Any:
     """Return a database with three snapshots."""
-    with database.connect() as connection:
-        random_history(connection, random.Random(7), BEGIN, END)
-    with db.connected(database.settings, "test") as connection:
-        for day in (2, 3, 4):
-            run.run(connection, database.settings, at=BEGIN + day * DAY)
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(7), BEGIN, END)
+        with db.connected(database.settings, "test") as connection:
+            for day in (2, 3, 4):
+                run.run(connection, database.settings, at=BEGIN + day * DAY)
+
+    database.prepared("healthy", fill)
     return database
 
 

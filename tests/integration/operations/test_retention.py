@@ -95,18 +95,22 @@ def kept_of(all_of_them: list[dt.datetime], every: int, daily: int | None) -> li
 @pytest.fixture
 def long(database: Any) -> Any:
     """Return a database with 120 daily snapshots, and some at other times of the day."""
-    with database.connect() as connection:
-        random_history(
-            connection,
-            random.Random(11),
-            midnight(FIRST) + dt.timedelta(hours=1),
-            midnight(TODAY) - DAY,
-            step=dt.timedelta(minutes=611),
-        )
-    for days in (100, 61, 60, 21, 20, 3):
-        go(database, midnight(TODAY - days * DAY) + dt.timedelta(hours=7))
-    go(database, midnight(TODAY))
-    filled(database, FIRST, TODAY)
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(
+                connection,
+                random.Random(11),
+                midnight(FIRST) + dt.timedelta(hours=1),
+                midnight(TODAY) - DAY,
+                step=dt.timedelta(minutes=611),
+            )
+        for days in (100, 61, 60, 21, 20, 3):
+            go(database, midnight(TODAY - days * DAY) + dt.timedelta(hours=7))
+        go(database, midnight(TODAY))
+        filled(database, FIRST, TODAY)
+
+    database.prepared("long", fill)
     return database
 
 
