@@ -124,7 +124,7 @@ def test_axe_finds_nothing_serious(
         assert visit.overflow() <= 0, "the page scrolls sideways"
 
 
-@every_page
+@two_pages
 def test_everything_can_be_reached_by_keyboard_and_shows_it(visit: Visit, path: str) -> None:
     page = visit.open(path)
     wanted = page.evaluate(
