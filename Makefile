@@ -157,8 +157,16 @@ check: lint
 	@$(PYTEST) $(WORKERS) -m "$(EACH_CHANGE)" -k "not test_zoo or all" tests/unit \
 	    $(addprefix tests/integration/,$(CORE)) --ignore=tests/unit/test_docs.py $(ARGS)
 
+# Pytest rewrites the assertions of each file that it reads for the first time: once here, beside
+# the types, which leave a core free, and not on each worker.
+COLLECTED := build/.collected
+$(COLLECTED): $(STAMP)
+	@mkdir -p build
+	@$(BIN)/pytest --collect-only -q >build/collected.log || { cat build/collected.log; exit 1; }
+	@touch $@
+
 .PHONY: test
-test: lint tools
+test: lint tools $(COLLECTED)
 	@$(PYTEST) $(WORKERS) -m "$(EACH_CHANGE)" $(ARGS)
 
 .PHONY: test-long
