@@ -156,7 +156,7 @@ def locks(database: Database) -> list[Any]:
 @pytest.mark.parametrize(
     "rows_for_two", lanes.first(1, [TWO_SESSIONS, ONE_SESSION]), ids=["two", "one"]
 )
-@pytest.mark.parametrize("on_a_terminal", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize("on_a_terminal", lanes.first(1, [True, False]), ids=["terminal", "pipe"])
 def test_ctrl_c_while_it_writes(
     database: Database, cli: Cli, rows_for_two: int, on_a_terminal: bool
 ) -> None:

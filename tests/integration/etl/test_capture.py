@@ -52,7 +52,7 @@ def application(database: Any, isolation: IsolationLevel | None = None) -> Itera
 
 
 def wrong(database: Any) -> list[Any]:
-    with database.connect() as connection:
+    with database.session("look") as connection:
         return wrong_snapshots(connection)
 
 
@@ -67,7 +67,7 @@ def events_of(document: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (document or {}).items() if "event" in key}
 
 
-@pytest.mark.parametrize("seed", lanes.first(2, range(3)))
+@pytest.mark.parametrize("seed", lanes.first(1, range(3)))
 @pytest.mark.both_versions
 def test_the_next_run_repairs_rows_of_any_age(database: Any, seed: int) -> None:
     rng = history(database, 40 + seed)

@@ -131,7 +131,7 @@ def late_row(database: Any) -> None:
 
 
 def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
-    with connected(database.settings, "test run") as connection:
+    with database.session("test run") as connection:
         return run.run(connection, database.settings, at=at).as_json()
 
 
@@ -204,6 +204,7 @@ def test_a_run_killed_at_every_step_is_made_good_by_the_next(
     assert require_exact(database) == len(points_of_way) + 2
 
 
+@lanes.LONG
 def test_a_run_killed_at_random_moments(database: Any) -> None:
     filled(database)
     rng = random.Random(99)
@@ -381,7 +382,7 @@ def test_a_migration_killed_at_any_moment_is_finished_by_the_next(
 # -- the three steps, in any order ----------------------------------------------
 
 
-@pytest.mark.parametrize("seed", lanes.first(2, range(6)))
+@pytest.mark.parametrize("seed", lanes.first(1, range(6)))
 def test_steps_killed_retried_and_cleared_in_any_order_give_one_figure(
     database: Any, seed: int
 ) -> None:

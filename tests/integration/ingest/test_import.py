@@ -863,7 +863,9 @@ def many_events(folder: Path, number: int) -> None:
             file.write(f"{n:032x},{ANNA},{SHOP},login,2025-01-01T{clock}Z\n")
 
 
-@pytest.mark.parametrize("statement", ["ingest/importer/copy", "ingest/importer/insert-new"])
+@pytest.mark.parametrize(
+    "statement", lanes.first(1, ["ingest/importer/insert-new", "ingest/importer/copy"])
+)
 def test_killed_in_the_middle_nothing_is_left(
     database: Database, folder: Path, statement: str
 ) -> None:

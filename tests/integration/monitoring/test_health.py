@@ -55,7 +55,7 @@ def caught_up(database: Any) -> Any:
 
 @pytest.fixture
 def with_airflow(caught_up: Any) -> Any:
-    airflow_tables.create(caught_up)
+    caught_up.prepared("with Airflow", lambda: airflow_tables.create(caught_up))
     return caught_up
 
 

@@ -54,7 +54,7 @@ def filled(database: Any, first: dt.date, end: dt.date) -> None:
 
 
 def go(database: Any, at: dt.datetime) -> dict[str, Any]:
-    with database.connect("run", writes_sources=False) as connection:
+    with database.session("run") as connection:
         return run.run(connection, database.settings, at=at).as_json()
 
 

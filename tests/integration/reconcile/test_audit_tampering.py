@@ -255,7 +255,7 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("fault", lanes.first(8, FIGURES))
+@pytest.mark.parametrize("fault", lanes.first(5, FIGURES))
 def test_what_was_edited_is_found_and_put_right(database: Any, fault: str) -> None:
     statement, expected = FIGURES[fault]
     written(database)
@@ -270,7 +270,7 @@ def test_what_was_edited_is_found_and_put_right(database: Any, fault: str) -> No
     assert documents(database) == sound
 
 
-@pytest.mark.parametrize("fault", lanes.first(3, LABELS))
+@pytest.mark.parametrize("fault", lanes.first(2, LABELS))
 def test_a_window_or_a_writer_is_put_right_where_it_stands(database: Any, fault: str) -> None:
     statement, expected = LABELS[fault]
     written(database)
@@ -321,7 +321,7 @@ REVISIONS = {
 }
 
 
-@pytest.mark.parametrize("fault", lanes.first(3, REVISIONS))
+@pytest.mark.parametrize("fault", lanes.first(2, REVISIONS))
 def test_a_revision_that_is_not_what_was_written_is_told_and_stays(
     database: Any, cli: Any, fault: str
 ) -> None:

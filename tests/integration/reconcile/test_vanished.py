@@ -39,12 +39,12 @@ def put(database: Any, kind: str, at: dt.datetime, n: int = 1, consumer: Any = A
 
 
 def go(database: Any, at: dt.datetime) -> dict[str, Any]:
-    with database.connect("run", writes_sources=False) as connection:
+    with database.session("run") as connection:
         return run.run(connection, database.settings, at=at).as_json()
 
 
 def swept(database: Any, **options: Any) -> sweep.SweepResult:
-    with database.connect("sweep", writes_sources=False) as connection:
+    with database.session("sweep") as connection:
         return sweep.sweep(connection, database.settings, **options)
 
 
@@ -73,7 +73,7 @@ def noted(database: Any) -> list[tuple[Any, ...]]:
 
 def clean(database: Any) -> None:
     """Hold the counts to what the source has and what is noted."""
-    with database.connect("audit") as connection:
+    with database.session("audit") as connection:
         found = audit.audit(connection, database.settings)
         assert found.listed == []
         assert vanished.total(connection) == sum(n for *_, n in noted(database))
