@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
 from typing import Any
 
 import pytest
@@ -193,18 +194,16 @@ def test_status_tells_the_figures(cli: Any, filled: Any) -> None:
 
 
 def test_every_command_has_help(cli: Any) -> None:
-    import re
+    found = []
 
-    def commands(*path: str) -> list[tuple[str, ...]]:
-        text = cli(*path, "--help").stdout
-        found = re.findall(r"^│ ([a-z][a-z-]*) ", text, re.MULTILINE)
-        below = [(*path, name) for name in found]
-        return below + [deeper for one in below for deeper in commands(*one)]
+    def look(*path: str) -> None:
+        result = cli(*path, "--help")
+        assert result.exit_code == 0
+        assert " ".join(["Usage: consumer-analytics", *path]) in result.stdout
+        found.append(path)
+        for name in re.findall(r"^│ ([a-z][a-z-]*) ", result.stdout, re.MULTILINE):
+            look(*path, name)
 
-    found = commands()
+    look()
     assert ("run",) in found
     assert ("watermark", "reset") in found
-    for command in found:
-        result = cli(*command, "--help")
-        assert result.exit_code == 0
-        assert "Usage: consumer-analytics " + " ".join(command) in result.stdout
