@@ -62,9 +62,7 @@ def remember(
     return _remember(connection, settings, events, first, looking_back=looking_back, also=also)
 
 
-def remember_since(
-    connection: Connection, settings: Settings, first: dt.datetime
-) -> sql.Composed:
+def remember_since(connection: Connection, settings: Settings, first: dt.datetime) -> sql.Composed:
     """Remember the lives that ended from an instant on, where that is much of the source.
 
     Within the caller's transaction. The source is read once: where what lies before the instant
