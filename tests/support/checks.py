@@ -44,6 +44,7 @@ def touched_rows(connection: psycopg.Connection[Any]) -> dict[str, list[tuple[An
             "consumer_analytics_internal.event_days",
             "consumer_analytics_internal.event_totals",
             "consumer_analytics_internal.touched_days",
+            "consumer_analytics_internal.untold_events",
             "consumer_analytics_internal.deleted_customers",
             "consumer_analytics_internal.written_snapshots",
             "consumer_analytics_internal.written_apart",

@@ -16,7 +16,7 @@ from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
-from consumer_analytics.etl import vanished
+from consumer_analytics.etl import untold, vanished
 from consumer_analytics.etl.rendering import render
 from consumer_analytics.sql import query
 
@@ -89,6 +89,8 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
     # Runs keep out writers of other instants too, these do not.
     with job_lock(connection, job.settings, shared=True):
         counts.add_seconds("wait", time.monotonic() - waited)
+        if untold.since(connection) is not None:
+            untold.give_up(connection)
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
             ends = {"from": bounds[first], "until": bounds[last]}

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, vanished
+from consumer_analytics.etl import capture, untold, vanished
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -65,6 +65,8 @@ def apply(
         corrections = _fold(connection, settings, extracts, plan, reason)
         _advance(connection, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
+        if plan.snapshots and plan.snapshots[0] <= plan.job_state.processed_through:
+            untold.give_up(connection)
     written = Written()
     if plan.snapshots:
         with timed(seconds, "write"):
@@ -185,9 +187,10 @@ def _passes_snapshots(connection: Connection, plan: Plan) -> bool:
 def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
     state = plan.job_state
-    changed = [
-        instants.start_of(day) for day in (state.restates_from, corrected_from) if day is not None
-    ]
+    corrected = None if corrected_from is None else instants.start_of(corrected_from)
+    changed = [] if state.restates_from is None else [instants.start_of(state.restates_from)]
+    if corrected is not None and not untold.note(connection, plan):
+        changed.append(corrected)
     if plan.until > state.processed_through and _passes_snapshots(connection, plan):
         # Backfilled from rows that no run had taken in; some may have come since.
         changed.append(state.processed_through)
@@ -196,10 +199,12 @@ def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None)
         {
             "until": plan.until,
             "after": min(changed, default=None),
-            "corrected_from": None if corrected_from is None else instants.start_of(corrected_from),
+            "corrected_from": corrected,
             "touched": state.touched_notes > 0,
         },
     )
+    if corrected is not None:
+        changed.append(corrected)
     if changed:
         connection.execute(query("etl/backfill-changed"), {"after": min(changed)})
     connection.execute(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, watermark
+from consumer_analytics.etl import job_state, untold, watermark
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
@@ -24,8 +24,11 @@ from consumer_analytics.formatting import moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-#: Snapshots restated together; the SQL's cost grows with the square of it.
-_RESTATED_AT_ONCE = 16
+#: Rows computed together: what a kill loses, and how long a run may have to wait. Each time costs
+#: a look at all that came later.
+_ROWS_AT_ONCE = 50_000
+#: Snapshots, where consumers are few.
+_MOST_AT_ONCE = 400
 #: How often one call begins again as a recount has found more. An application that writes all the
 #: time has something for each of them: what is left then is the next run's.
 _MOST_BEGINNINGS = 3
@@ -64,6 +67,7 @@ def restate(
     reached: dt.datetime | None = None
     while True:
         with nullcontext() if has_turn else job_lock(connection, settings):
+            restated += _tell_untold(connection, settings, reason, notify, accepts_gone)
             after = scalar_of(connection, "shared/state-restate-from")
             if after is None:
                 return restated
@@ -72,16 +76,13 @@ def restate(
                 if beginnings > _MOST_BEGINNINGS:
                     return restated
             state = job_state.read(connection)
+            limit = _at_once(connection, settings)
             rows = connection.execute(
                 query("etl/restate/snapshots-outgrown"),
-                {
-                    "after": after,
-                    "until": state.processed_through,
-                    "limit": _RESTATED_AT_ONCE,
-                },
+                {"after": after, "until": state.processed_through, "limit": limit},
             ).fetchall()
             chunk = _windows_in_a_row(rows)
-            more = len(rows) == _RESTATED_AT_ONCE or len(chunk) < len(rows)
+            more = len(rows) == limit or len(chunk) < len(rows)
             reached = chunk[-1][0] if more else None
             # First, so that what the recount below may find moves it back again.
             connection.execute(query("etl/restate/state-restated"), {"after": reached})
@@ -117,7 +118,8 @@ def restate_these(
         with job_lock(connection, settings):
             state = job_state.read(connection)
             rows = connection.execute(
-                query("etl/restate/snapshots-windows"), {"snapshots": left[:_RESTATED_AT_ONCE]}
+                query("etl/restate/snapshots-windows"),
+                {"snapshots": left[: _at_once(connection, settings)]},
             ).fetchall()
             chunk = _windows_in_a_row(rows)
             rows_restated = _restate_chunk(connection, settings, state, chunk, reason)
@@ -125,6 +127,37 @@ def restate_these(
             if rows_restated:
                 notify(_restated(chunk, rows_restated))
         left = left[len(chunk) :]
+    return restated
+
+
+def _at_once(connection: Connection, settings: Settings) -> int:
+    """Return how many snapshots are computed together: fewer, the more consumers there are."""
+    consumers = scalar(connection, query("etl/restate/consumers", settings.source_schema))
+    return max(1, min(_MOST_AT_ONCE, _ROWS_AT_ONCE // (consumers + 1)))
+
+
+def _tell_untold(
+    connection: Connection,
+    settings: Settings,
+    reason: str,
+    notify: Callable[[str], None],
+    accepts_gone: Sequence[str] | None,
+) -> int:
+    """Restate what corrections of events alone have changed, as far as the counts prove it."""
+    first = untold.since(connection)
+    if first is None:
+        return 0
+    state = job_state.read(connection)
+    after = scalar_of(connection, "shared/state-restate-from")
+    restated, cut = untold.tell(connection, reason, first, state.processed_through, after)
+    while cut:
+        chunk = _windows_in_a_row(cut[: _at_once(connection, settings)])
+        restated += _restate_chunk(
+            connection, settings, state, chunk, reason, accepts_gone=accepts_gone
+        )
+        cut = cut[len(chunk) :]
+    if restated:
+        notify(f"restated {restated:,} rows of snapshots since {moment(first)}")
     return restated
 
 

@@ -10,6 +10,7 @@ set
 where job_name = {job}
     and (
         %(touched)s
+        or %(corrected_from)s::timestamptz is not null
         or %(after)s::timestamptz is not null
         or processed_through is distinct from %(until)s::timestamptz
     )

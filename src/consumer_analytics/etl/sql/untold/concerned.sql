@@ -1,0 +1,136 @@
+-- The snapshots that what waits to be told concerns, of each consumer and of the whole system: a
+-- row for each, with how many events come to it. Instants within a day, or whose window begins
+-- within one that is noted, are told apart by NULLs: counts by day do not prove what they say.
+create temporary table untold_rows on commit drop as
+with noted as materialized (
+    select consumer_id, day, event_type, until, n, day::timestamptz as begins, (day + 1)::timestamptz as ends
+    from consumer_analytics_internal.untold_events
+),
+
+instants as materialized (
+    select
+        snapshot_timestamp as at,
+        written.window_start,
+        to_json(written.window_start) #>> '{{}}' as window_text,
+        whole.metrics_json
+    from public.consumer_analytics as whole
+    left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
+    where whole.consumer_id is null
+        and whole.snapshot_timestamp > (select min(begins) from noted)
+        and whole.snapshot_timestamp <= least((select max(until) from noted), %(restate_after)s::timestamptz)
+),
+
+added as materialized (
+    select
+        noted.consumer_id,
+        instants.at,
+        noted.event_type,
+        sum(noted.n)::bigint as n,
+        coalesce(sum(noted.n) filter (where instants.window_start <= noted.begins), 0)::bigint as fresh,
+        bool_or(
+            instants.at <> instants.at::date::timestamptz
+            or instants.window_start is null
+            or (instants.window_start > noted.begins and instants.window_start < noted.ends)
+        ) as is_cut
+    from instants
+    join noted on instants.at > noted.begins and instants.at <= noted.until
+    group by noted.consumer_id, instants.at, noted.event_type
+),
+
+cut as materialized (
+    select distinct at
+    from added
+    where is_cut
+),
+
+pieces as materialized (
+    select consumer_id, at, event_type, n, fresh
+    from added
+    where at not in (select at from cut)
+    union all
+    select null, at, event_type, sum(n)::bigint, sum(fresh)::bigint
+    from added
+    where at not in (select at from cut)
+    group by at, event_type
+),
+
+rows_of_them as materialized (
+    select consumer_id, at, sum(n)::bigint as n, sum(fresh)::bigint as fresh
+    from pieces
+    group by consumer_id, at
+),
+
+reported as materialized (
+    select rows_of_them.*, instants.window_text, instants.metrics_json
+    from rows_of_them
+    join instants using (at)
+    where consumer_id is null
+    union all
+    select rows_of_them.*, instants.window_text, one.metrics_json
+    from rows_of_them
+    join instants using (at)
+    left join public.consumer_analytics as one
+        on one.consumer_id = rows_of_them.consumer_id and one.snapshot_timestamp = rows_of_them.at
+    where rows_of_them.consumer_id is not null
+),
+
+named as materialized (
+    select
+        *,
+        case when consumer_id is null then 'total_events_all_consumers' else 'total_events' end as total_key,
+        case when consumer_id is null then 'events_by_type_all_consumers' else 'events_by_type' end as types_key
+    from reported
+),
+
+typed as materialized (
+    select consumer_id, at, event_type, sum(n)::bigint as n
+    from (
+        select consumer_id, at, event_type, n
+        from pieces
+        union all
+        select named.consumer_id, named.at, told.event_type, told.n::numeric
+        from named
+        cross join lateral jsonb_each_text(
+            case when jsonb_typeof(metrics_json -> types_key) = 'object' then metrics_json -> types_key else '{{}}' end
+        ) as told (event_type, n)
+        where told.n ~ '^\d{{1,18}}$'
+    ) as parts
+    group by consumer_id, at, event_type
+),
+
+by_type as materialized (
+    select
+        coalesce(consumer_id::text, '') as owner,
+        at,
+        sum(n)::bigint as total,
+        min(n) as least_n,
+        jsonb_object_agg(event_type, n) filter (where n <> 0) as by_type
+    from typed
+    group by owner, at
+)
+
+select
+    named.consumer_id,
+    named.at as snapshot_timestamp,
+    -- Only a row that says what it was written with, and whose types add up, can be added to.
+    coalesce(
+        window_text = metrics_json #>> '{{incremental_stats,window_start}}'
+        and (metrics_json #>> '{{incremental_stats,new_events_in_window}}') ~ '^\d{{1,18}}$'
+        and (metrics_json ->> total_key) ~ '^\d{{1,18}}$'
+        and by_type.total = (metrics_json ->> total_key)::numeric + named.n
+        and by_type.total > 0
+        and by_type.least_n >= 0
+        and (metrics_json #>> '{{incremental_stats,new_events_in_window}}')::numeric + fresh >= 0,
+        false
+    ) as is_sure,
+    metrics_json,
+    total_key,
+    types_key,
+    by_type.total,
+    by_type.by_type,
+    fresh
+from named
+left join by_type on by_type.owner = coalesce(named.consumer_id::text, '') and by_type.at = named.at
+union all
+select null, at, null, null, null, null, null, null, null
+from cut

@@ -1,0 +1,1 @@
+delete from consumer_analytics_internal.untold_events

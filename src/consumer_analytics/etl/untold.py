@@ -1,0 +1,95 @@
+"""Corrections of the counts that snapshots do not tell yet: so many events of a day more, or less.
+
+Where a correction changes the figures of events alone, what it changes is known: each snapshot of
+its consumer since, and the whole system's, by so many. That costs a few rows, where computing
+snapshots again costs all consumers. What cannot be proved of a row by the counts is given up: all
+snapshots since are computed again then, as they are after any other correction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.etl import vanished
+from consumer_analytics.etl.plan import Plan
+from consumer_analytics.sql import query
+
+#: Corrections noted together, by consumer, day and type. Of more, all snapshots change.
+_MOST = 2_000
+
+
+def note(connection: Connection, plan: Plan) -> bool:
+    """Note what a plan's fold has corrected; return whether it could be noted.
+
+    Within the transaction that has folded: `event_changes` is there.
+    """
+    known = plan.job_state.processed_through
+    if plan.job_state.watermark < known:
+        # One that was set back by hand has all snapshots since looked at again.
+        return False
+    return bool(
+        scalar_of(
+            connection,
+            "etl/untold/note",
+            {
+                "processed_day": instants.day_of(known),
+                "recount": plan.recount_multirange,
+                "known": known,
+                "most": _MOST,
+            },
+        )
+    )
+
+
+def give_up(connection: Connection) -> None:
+    """Have all snapshots that anything waits for computed again, within the caller's transaction.
+
+    Whoever writes snapshots that are there already from the counts of now calls it first: what
+    waits would be added to them a second time.
+    """
+    connection.execute(query("etl/untold/give-up"))
+
+
+def since(connection: Connection) -> dt.datetime | None:
+    """Return the beginning of the first day that waits to be told; None where nothing waits."""
+    first: dt.datetime | None = scalar_of(connection, "etl/untold/since")
+    return first
+
+
+def tell(
+    connection: Connection,
+    reason: str,
+    first: dt.datetime,
+    known: dt.datetime,
+    restate_after: dt.datetime | None,
+) -> tuple[int, list[tuple[dt.datetime, dt.datetime | None]]]:
+    """Add what waits to the snapshots that it concerns, or give up; nothing waits then.
+
+    Within the caller's transaction, under the job's lock.
+
+    Args:
+        connection: in a transaction.
+        reason: kept with what a snapshot said before.
+        first: what `since` says.
+        known: how far the counts reach.
+        restate_after: snapshots after this instant are computed again in any case; None: none are.
+
+    Returns:
+        Snapshot rows restated, and the snapshots that have to be computed instead, each with the
+        start of its window.
+    """
+    connection.execute("drop table if exists pg_temp.untold_rows, pg_temp.rendered_snapshots")
+    if vanished.concerns(connection, first):
+        give_up(connection)
+        return 0, []
+    connection.execute(query("etl/untold/concerned"), {"restate_after": restate_after})
+    if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
+        give_up(connection)
+        return 0, []
+    connection.execute(query("shared/snapshots-rendered", rendered=query("etl/untold/rendered")))
+    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    connection.execute(query("etl/untold/forget"))
+    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    return restated, connection.execute(query("etl/untold/cut")).fetchall()
