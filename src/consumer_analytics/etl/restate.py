@@ -132,7 +132,7 @@ def restate_these(
 
 def _at_once(connection: Connection, settings: Settings) -> int:
     """Return how many snapshots are computed together: fewer, the more consumers there are."""
-    consumers = scalar(connection, query("etl/restate/consumers", settings.source_schema))
+    consumers: int = scalar(connection, query("etl/restate/consumers", settings.source_schema))
     return max(1, min(_MOST_AT_ONCE, _ROWS_AT_ONCE // (consumers + 1)))
 
 
@@ -149,7 +149,7 @@ def _tell_untold(
         return 0
     state = job_state.read(connection)
     after = scalar_of(connection, "shared/state-restate-from")
-    restated, cut = untold.tell(connection, reason, first, state.processed_through, after)
+    restated, cut = untold.tell(connection, settings, reason, first, state.processed_through, after)
     while cut:
         chunk = _windows_in_a_row(cut[: _at_once(connection, settings)])
         restated += _restate_chunk(

@@ -14,6 +14,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.etl import vanished
 from consumer_analytics.etl.plan import Plan
+from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 #: Corrections noted together, by consumer, day and type. Of more, all snapshots change.
@@ -60,6 +61,7 @@ def since(connection: Connection) -> dt.datetime | None:
 
 def tell(
     connection: Connection,
+    settings: Settings,
     reason: str,
     first: dt.datetime,
     known: dt.datetime,
@@ -71,25 +73,28 @@ def tell(
 
     Args:
         connection: in a transaction.
+        settings: where the source is.
         reason: kept with what a snapshot said before.
         first: what `since` says.
         known: how far the counts reach.
         restate_after: snapshots after this instant are computed again in any case; None: none are.
 
     Returns:
-        Snapshot rows restated, and the snapshots that have to be computed instead, each with the
-        start of its window.
+        Snapshot rows restated, those that join a snapshot included, and the snapshots that have to
+        be computed instead, each with the start of its window.
     """
     connection.execute("drop table if exists pg_temp.untold_rows, pg_temp.rendered_snapshots")
     if vanished.concerns(connection, first):
         give_up(connection)
         return 0, []
-    connection.execute(query("etl/untold/concerned"), {"restate_after": restate_after})
+    concerned = query("etl/untold/concerned", settings.source_schema)
+    connection.execute(concerned, {"restate_after": restate_after})
     if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
         give_up(connection)
         return 0, []
     connection.execute(query("shared/snapshots-rendered", rendered=query("etl/untold/rendered")))
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     connection.execute(query("etl/untold/forget"))
-    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    restated: int = scalar_of(connection, "shared/snapshots-insert")
+    restated += connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     return restated, connection.execute(query("etl/untold/cut")).fetchall()

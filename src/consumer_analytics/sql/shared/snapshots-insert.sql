@@ -34,6 +34,7 @@ inserted as (
             and not exists (
                 select from public.consumer_analytics as old
                 where old.consumer_id = new.consumer_id and old.snapshot_timestamp = new.snapshot_timestamp
+                offset 0
             )
         )
     order by new.consumer_id, new.snapshot_timestamp

@@ -12,6 +12,7 @@ instants as materialized (
         snapshot_timestamp as at,
         written.window_start,
         to_json(written.window_start) #>> '{{}}' as window_text,
+        written.snapshot_source,
         whole.metrics_json
     from public.consumer_analytics as whole
     left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
@@ -61,12 +62,12 @@ rows_of_them as materialized (
 ),
 
 reported as materialized (
-    select rows_of_them.*, instants.window_text, instants.metrics_json
-    from rows_of_them
-    join instants using (at)
-    where consumer_id is null
-    union all
-    select rows_of_them.*, instants.window_text, one.metrics_json
+    select
+        rows_of_them.*,
+        instants.window_text,
+        instants.snapshot_source,
+        one.metrics_json,
+        one.metrics_json is null as joins
     from rows_of_them
     join instants using (at)
     left join public.consumer_analytics as one
@@ -74,12 +75,68 @@ reported as materialized (
     where rows_of_them.consumer_id is not null
 ),
 
+joining as (
+    select at, count(*) as consumers
+    from reported
+    where joins
+    group by at
+),
+
 named as materialized (
     select
-        *,
-        case when consumer_id is null then 'total_events_all_consumers' else 'total_events' end as total_key,
-        case when consumer_id is null then 'events_by_type_all_consumers' else 'events_by_type' end as types_key
+        consumer_id,
+        at,
+        n,
+        fresh,
+        window_text,
+        'total_events' as total_key,
+        'events_by_type' as types_key,
+        -- A consumer of whom nothing was known had no row; one that is registered had.
+        case
+            when not joins then metrics_json
+            when not exists (
+                select from {consumers} as registered
+                where registered.consumer_id = reported.consumer_id and registered.created_at < reported.at
+            )
+                then jsonb_build_object(
+                    'total_customers', 0,
+                    'active_customers', 0,
+                    'inactive_customers', 0,
+                    'customers_by_status', jsonb_build_object(),
+                    'avg_customer_lifetime_days', null,
+                    'total_events', 0,
+                    'events_by_type', jsonb_build_object(),
+                    'incremental_stats', jsonb_build_object(
+                        'window_start', window_text,
+                        'window_end', at,
+                        'new_customers_in_window', 0,
+                        'new_events_in_window', 0
+                    ),
+                    'snapshot_source', snapshot_source,
+                    'etl_job', {job}
+                )
+        end as metrics_json
     from reported
+    union all
+    select
+        null,
+        at,
+        n,
+        fresh,
+        window_text,
+        'total_events_all_consumers',
+        'events_by_type_all_consumers',
+        case
+            when consumers is null then metrics_json
+            when (metrics_json ->> 'consumers_in_system') ~ '^\d{{1,18}}$'
+                then metrics_json || jsonb_build_object(
+                    'consumers_in_system', (metrics_json ->> 'consumers_in_system')::bigint + consumers
+                )
+        end
+    from rows_of_them
+    join instants using (at)
+    left join joining using (at)
+    where consumer_id is null
 ),
 
 typed as materialized (

@@ -23,8 +23,13 @@ moments as (
     select consumers.consumer_id, counted.event_type, counted.day::timestamptz as at, counted.n, false as is_asked
     from consumers
     cross join generate_series(0, %(last_day)s::date - consumers.first_day) as place
-    join consumer_analytics_internal.event_days as counted
-        on counted.day = consumers.first_day + place and counted.consumer_id = consumers.consumer_id
+    cross join lateral (
+        select event_type, day, n
+        from consumer_analytics_internal.event_days
+        where day = consumers.first_day + place and consumer_id = consumers.consumer_id
+        -- Not to be joined otherwise, which would read all days of all consumers.
+        offset 0
+    ) as counted
     union all
     select consumer_id, event_type, asked.at, 0, true
     from asked
