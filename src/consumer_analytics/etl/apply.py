@@ -146,7 +146,7 @@ def _write_snapshots(
             return Written(inserted, 0, tuple(unknown or ()))
     connection.execute("drop table if exists pg_temp.rendered_snapshots")
     connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
-    # What is there is looked up by it: without numbers the planner reads all that ever was reported.
+    # What is there is looked up by it: without numbers the planner reads all that was reported.
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
     refused: tuple[dt.datetime, ...] = ()
     if concerned:

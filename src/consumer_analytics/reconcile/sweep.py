@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from psycopg import sql
+
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
@@ -21,10 +23,16 @@ from consumer_analytics.etl import job_state, lives, sources, vanished
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
-from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl.extract import OWN, Extracts
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.models import Corrections
-from consumer_analytics.etl.plan import TimeRange, plan_recount, plan_restatement
+from consumer_analytics.etl.plan import (
+    Plan,
+    TimeRange,
+    merged,
+    plan_recount,
+    plan_restatement,
+)
 from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -214,7 +222,9 @@ def _sweep_events(
     differ = scalar(connection, "select exists (select from pg_temp.differing_events)")
     corrections = Corrections()
     if differ or state.touched_notes:
-        written = apply(connection, settings, OWN, plan, "cli_etl", reason, {})
+        written = apply(
+            connection, settings, *_of_differing_days(connection, plan), "cli_etl", reason, {}
+        )
         corrections = written.corrections
     days = consumers = types = found = gone = 0
     differences: tuple[SweepDifference, ...] = ()
@@ -235,6 +245,19 @@ def _sweep_events(
         events_came_back=corrections.came_back,
         differences=differences,
     )
+
+
+def _of_differing_days(connection: Connection, plan: Plan) -> tuple[Extracts, Plan]:
+    """Return what was extracted of the days that differ, and the plan for these alone."""
+    days = connection.execute(query("reconcile/sweep/days-differ")).fetchall()
+    recount = tuple(merged([(first, after) for first, after in days]))
+    connection.execute("drop table if exists pg_temp.events_of_days")
+    narrowed = replace(plan, recount=recount)
+    connection.execute(
+        query("reconcile/sweep/events-of-days", extracted_events=OWN.events),
+        {"recount": narrowed.recount_multirange},
+    )
+    return Extracts(OWN.customers, sql.Identifier("pg_temp", "events_of_days")), narrowed
 
 
 def _sweep_lives(

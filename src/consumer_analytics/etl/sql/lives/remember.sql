@@ -379,13 +379,13 @@ kept as materialized (
 
 gone as (
     delete from consumer_analytics_internal.deleted_customers as old
-    using known
-    where old.customer_id = known.customer_id
-        and old.deleted_at = known.deleted_at
-        and not exists (
-            select from kept
-            where kept.customer_id = old.customer_id and kept.deleted_at = old.deleted_at
-        )
+    using (
+        select customer_id, deleted_at
+        from known
+        -- Hashed, whatever the planner thinks of how many they are.
+        where (customer_id, deleted_at) not in (select customer_id, deleted_at from kept)
+    ) as undone
+    where old.customer_id = undone.customer_id and old.deleted_at = undone.deleted_at
     returning old.customer_id, old.created_at, old.consumer_id
 ),
 
@@ -395,20 +395,16 @@ put as (
         status, row_status, reborn_at, reborn_from
     )
     select
-        customer_id, deleted_at, ended_by, created_at, born_from, consumer_id, consumer_from,
-        status, row_status, reborn_at, reborn_from
+        kept.customer_id, kept.deleted_at, kept.ended_by, kept.created_at, kept.born_from, kept.consumer_id,
+        kept.consumer_from, kept.status, kept.row_status, kept.reborn_at, kept.reborn_from
     from kept
-    where not exists (
-        select from known
-        where (
-            known.customer_id, known.deleted_at, known.ended_by, known.created_at, known.born_from,
-            known.consumer_id, known.consumer_from, known.status, known.row_status, known.reborn_at,
-            known.reborn_from
-        ) is not distinct from (
-            kept.customer_id, kept.deleted_at, kept.ended_by, kept.created_at, kept.born_from,
-            kept.consumer_id, kept.consumer_from, kept.status, kept.row_status, kept.reborn_at,
-            kept.reborn_from
-        )
+    left join known using (customer_id, deleted_at)
+    where (
+        known.customer_id, known.ended_by, known.created_at, known.born_from, known.consumer_id,
+        known.consumer_from, known.status, known.row_status, known.reborn_at, known.reborn_from
+    ) is distinct from (
+        kept.customer_id, kept.ended_by, kept.created_at, kept.born_from, kept.consumer_id,
+        kept.consumer_from, kept.status, kept.row_status, kept.reborn_at, kept.reborn_from
     )
     -- In one order, so that two who remember the same wait for each other in turn.
     order by customer_id, deleted_at
