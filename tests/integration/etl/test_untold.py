@@ -1,0 +1,189 @@
+"""Corrections of events alone: added to the snapshots that they change, or computed again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from typing import Any
+
+import pytest
+from tests.support.checks import figures, wrong_snapshots
+from tests.support.history import random_history
+from tests.support.plans import Plans
+
+from consumer_analytics import backfill
+from consumer_analytics.etl import capture, restate, run, untold
+from consumer_analytics.reconcile import audit, sweep
+
+DAY = dt.timedelta(days=1)
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+END = BEGIN + 12 * DAY
+WAITING = "select count(*) from consumer_analytics_internal.untold_events"
+STRANGER = uuid.UUID(int=7)
+
+
+def go(database: Any, at: dt.datetime) -> int:
+    with database.connect("run", writes_sources=False) as connection:
+        return run.run(connection, database.settings, at=at).snapshots_restated
+
+
+def swept(database: Any) -> sweep.SweepResult:
+    with database.connect("sweep", writes_sources=False) as connection:
+        return sweep.sweep(connection, database.settings, since=BEGIN.date())
+
+
+def history(database: Any, seed: int, at: dt.timedelta = dt.timedelta(0)) -> list[Any]:
+    """Fill the sources, write a snapshot a day, at midnight or later; return the consumers."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(seed), BEGIN, END)
+        for day in range(1, 13):
+            with database.connect("run", writes_sources=False) as runs:
+                run.run(runs, database.settings, at=BEGIN + day * DAY + at)
+        return [
+            row[0] for row in connection.execute("select consumer_id from consumers order by 1")
+        ]
+
+
+def late(database: Any, consumer: Any, at: dt.datetime, kind: str = "login") -> None:
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, payload_json, created_at) "
+        f"values (gen_random_uuid(), '{consumer}', '{kind}', '{{}}', '{at.isoformat()}')"
+    )
+
+
+def is_right(database: Any) -> None:
+    """Hold all snapshots to the oracle, and all that is noted of them to the audit."""
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+        found = audit.audit(connection, database.settings)
+    assert found.differences == 0, found
+    assert database.rows(WAITING) == [(0,)]
+
+
+@pytest.fixture
+def only_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no snapshot be computed again."""
+
+    def never(*_: Any, **__: Any) -> int:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(restate, "restate_window", never)
+
+
+@pytest.mark.usefixtures("only_added")
+def test_late_rows_change_the_snapshots_of_their_consumers_alone(database: Any) -> None:
+    first, second, *_ = history(database, 1)
+    with database.connect() as connection:
+        before = figures(connection)
+    late(database, first, BEGIN + 2.5 * DAY)
+    late(database, first, BEGIN + 2.5 * DAY, "a new type")
+    late(database, second, BEGIN + 7.5 * DAY)
+    # Of this one nothing was known: it joins the snapshots since.
+    late(database, STRANGER, BEGIN + 4.5 * DAY)
+    database.execute(
+        "delete from customer_events where event_id = (select event_id from customer_events "
+        f"where created_at >= '{BEGIN + 6 * DAY}' and event_type = 'login' "
+        "and consumer_id is not null order by created_at limit 1)"
+    )
+
+    found = swept(database)
+
+    is_right(database)
+    with database.connect() as connection:
+        after = figures(connection)
+    changed = {key for key, text in after.items() if before.get(key) != text}
+    assert len(changed) == found.snapshots_restated
+    assert {(STRANGER, BEGIN + day * DAY) for day in range(5, 13)} <= changed
+    assert (first, BEGIN + 2 * DAY) not in changed
+
+
+@pytest.mark.usefixtures("only_added")
+def test_a_run_adds_what_capture_noted(database: Any) -> None:
+    first, *_ = history(database, 2)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    late(database, first, BEGIN + 3.5 * DAY)
+    # With the whole system's, and not the one that the run writes.
+    assert go(database, END + DAY) == 2 * 9
+    is_right(database)
+    assert go(database, END + 2 * DAY) == 0
+
+
+@pytest.mark.parametrize("hours", [0, 5])
+def test_what_the_counts_do_not_prove_is_computed(database: Any, hours: int) -> None:
+    """An instant within a day, a row that somebody edited, a lifecycle event, no consumer."""
+    first, second, *_ = history(database, 3, dt.timedelta(hours=hours))
+    late(database, first, BEGIN + 2.5 * DAY)
+    swept(database)
+    is_right(database)
+    database.execute(
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{events_by_type}', '{\"login\": 3}') || '{\"total_events\": 3}' "
+        f"where consumer_id = '{second}' and snapshot_timestamp > '{BEGIN + 8 * DAY}'"
+    )
+    late(database, second, BEGIN + 3.5 * DAY)
+    swept(database)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+    late(database, first, BEGIN + 5.5 * DAY, "customer_status_change")
+    swept(database)
+    database.execute(
+        "insert into customer_events (event_id, event_type, created_at) "
+        f"values (gen_random_uuid(), 'login', '{BEGIN + 5.5 * DAY}')"
+    )
+    swept(database)
+    with database.connect() as connection:
+        assert wrong_snapshots(connection) == []
+
+
+@pytest.mark.parametrize("meanwhile", ["run", "again", "backfill", "another"])
+def test_what_waits_is_added_once(
+    database: Any, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    first, *_ = history(database, 4)
+    late(database, first, BEGIN + 3.5 * DAY)
+    with monkeypatch.context() as killed:
+        killed.setattr(untold, "tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            swept(database)
+    assert database.rows(WAITING) == [(1,)]
+    if meanwhile == "run":
+        go(database, END + DAY)
+    elif meanwhile == "again":
+        # It writes what is there already from counts that have it.
+        go(database, BEGIN + 6 * DAY)
+    elif meanwhile == "another":
+        late(database, first, BEGIN + 3.6 * DAY)
+        swept(database)
+    else:
+        request = backfill.request_of(
+            (BEGIN + 4 * DAY).date(), (BEGIN + 8 * DAY).date(), "daily", consumers=[str(first)]
+        )
+        with database.connect("backfill", writes_sources=False) as connection:
+            backfill.backfill(connection, database.settings, request)
+    swept(database)
+    is_right(database)
+
+
+def test_a_late_row_looks_at_its_consumers_rows(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = history(database, 5)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    late(database, first, BEGIN + 3.5 * DAY)
+    with database.connect() as connection:
+        connection.execute(
+            "analyze consumer_analytics, consumer_analytics_internal.event_days, customer_events"
+        )
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        go(database, END + DAY)
+    told = [
+        scan
+        for scan in plans.scans
+        if scan.statement.startswith("etl/untold/") and scan.table == "consumer_analytics"
+    ]
+    # Nine snapshots since, of one consumer and of the whole system.
+    assert 0 < sum(scan.rows for scan in told) <= 3 * 9 + 3, plans.told("consumer_analytics")
