@@ -15,8 +15,9 @@ from benchmarks.measure import peak_mb
 from benchmarks.systems import loop
 from consumer_analytics import backfill
 from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.etl import run
+from consumer_analytics.etl import capture, run
 from consumer_analytics.fields import Secret
+from consumer_analytics.reconcile import sweep
 from consumer_analytics.settings import Settings
 
 
@@ -30,6 +31,12 @@ def _do(
     if work == "backfill":
         request = backfill.request_of(values["start"], values["end"], "daily")
         return backfill.backfill(connection, settings, request).seconds
+    if work == "sweep":
+        sweep.sweep(connection, settings, since=dt.date.fromisoformat(values["since"]))
+        return {}
+    if work == "capture":
+        capture.enable(connection, settings)
+        return {}
     if work == "loop":
         loop.periods(
             connection, dt.date.fromisoformat(values["start"]), dt.date.fromisoformat(values["end"])

@@ -11,6 +11,7 @@ from operator import attrgetter
 from psycopg import sql
 
 from benchmarks import busy, dag_runtime
+from benchmarks import late as late_rows
 from benchmarks.results import COMMAND, ENGINE, FLOOR, Work, span
 from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
 from benchmarks.systems import System
@@ -333,6 +334,11 @@ def beside(work: Work, server: Server, scale: Scale) -> None:
             engine.close()
 
 
+def late(work: Work, server: Server, scale: Scale) -> None:
+    """Find late rows, and restate what they change."""
+    late_rows.measure(work, server, scale.base, scale.new, scale.backfills)
+
+
 def dag(work: Work, server: Server, scale: Scale) -> None:  # noqa: ARG001
     """Run the DAG and an empty one in turn, on the Airflow of `make run`."""
     dag_runtime.measure(work, scale.dag_runs)
@@ -347,6 +353,7 @@ WORKS: dict[str, tuple[str, Callable[[Work, Server, Scale], None]]] = {
     "month": ("backfill of 31 days on {base}", month),
     "year": ("backfill of 365 days on {base}", year),
     "types": ("backfill of 365 days on {types}", types),
+    "late": ("rows half a year late, on {base} with a snapshot a day", late),
     "busy": ("inserts beside runs that follow each other, on {base}", beside),
     "dag": ("a DAG run with 3 consumers, and an empty DAG of the same shape", dag),
 }

@@ -1,0 +1,170 @@
+"""Late rows: what it costs to find them and to restate the snapshots that they change."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.measure import Measured, Worker
+from benchmarks.results import ENGINE, FLOOR, Work, span
+from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
+from benchmarks.systems.floor import Floor
+
+#: How old the late rows are, in days, and of how many rows come together.
+AGE = 183
+MANY = 10
+_APART = 17
+
+_EVENT = """
+insert into customer_events
+    (event_id, customer_id, consumer_id, event_type, payload_json, created_at)
+select gen_random_uuid(), customer_id, consumer_id, 'login', '{}', %(at)s
+from (
+    select distinct on (consumer_id) customer_id, consumer_id
+    from customers
+    where created_at < %(at)s
+) as known
+order by consumer_id
+offset %(nth)s
+limit 1
+returning consumer_id
+"""
+_CUSTOMER = """
+insert into customers (customer_id, consumer_id, status, created_at, updated_at)
+select gen_random_uuid(), consumer_id, 'ACTIVE', %(at)s, %(at)s
+from consumers
+where created_at < %(at)s
+order by consumer_id
+offset %(nth)s
+limit 1
+returning consumer_id
+"""
+_DAYS = """
+select count(*), sum(n) from (
+    select consumer_id, event_type, (created_at at time zone 'UTC')::date, count(*) as n
+    from customer_events
+    where created_at >= %s and created_at < %s
+    group by 1, 2, 3
+) as counted
+"""
+#: The rows are laid ready, with what they will say; what they said is kept.
+_READY = """
+drop table if exists floor_restated;
+create temporary table floor_restated as
+select analytics_id, jsonb_set(metrics_json, '{total_events}', '1') as metrics_json
+from consumer_analytics
+where snapshot_timestamp > %(at)s and (consumer_id is null or consumer_id = any(%(consumers)s));
+"""
+_RESTATE = """
+with kept as (
+    insert into consumer_analytics_revisions
+        (analytics_id, consumer_id, snapshot_timestamp, metrics_json, reported_from, reason)
+    select analytics_id, consumer_id, snapshot_timestamp, old.metrics_json, created_at, 'floor'
+    from floor_restated
+    join consumer_analytics as old using (analytics_id)
+)
+
+update consumer_analytics as snapshot
+set metrics_json = restated.metrics_json
+from floor_restated as restated
+where restated.analytics_id = snapshot.analytics_id
+"""
+
+
+def _restate(connection: psycopg.Connection[Any], at: dt.datetime, consumers: list[Any]) -> float:
+    """Restate the rows concerned by one UPDATE, and take it back; return the seconds."""
+    values = {"at": at, "consumers": consumers}
+    for statement in _READY.strip().split(";\n"):
+        connection.execute(sql.SQL(statement), values if "%(" in statement else None)
+    connection.execute("analyze floor_restated")
+    with connection.transaction(force_rollback=True):
+        began = time.perf_counter()
+        connection.execute(_RESTATE)
+        return time.perf_counter() - began
+
+
+def _count(connection: psycopg.Connection[Any], since: dt.date, until: dt.date) -> float:
+    began = time.perf_counter()
+    connection.execute(_DAYS, [instant(since), instant(until)]).fetchone()
+    return time.perf_counter() - began
+
+
+def _swept(
+    work: Work, worker: Worker, database: Database, number: int, statement: str, rows: int
+) -> None:
+    """Let rows come late, and sweep the days since the oldest of them."""
+    variant = (
+        f"{rows} late {'customer' if statement == _CUSTOMER else 'event'}{'s' * (rows > 1)}, swept"
+    )
+    since = UNTIL - dt.timedelta(days=AGE)
+    with database.connect() as connection:
+        connection.execute("set jit = off")
+        consumers = [
+            connection.execute(
+                sql.SQL(statement),
+                {
+                    "at": instant(since + dt.timedelta(days=place * _APART))
+                    + dt.timedelta(hours=5),
+                    "nth": 10 * number + place,
+                },
+            ).fetchone()
+            for place in range(rows)
+        ]
+        floor = _count(connection, since, UNTIL)
+        floor += _restate(connection, instant(since), [row[0] for row in consumers if row])
+    work.add(FLOOR, number, Measured(floor), variant=variant)
+    work.add(ENGINE, number, worker("sweep", since=since.isoformat()), variant=variant)
+
+
+def _noted(work: Work, worker: Worker, database: Database, number: int, events: int) -> None:
+    """Take a day in, without a late row that capture has noted, and with one."""
+    floor = Floor()
+    floor.prepare(database, None)
+    late = UNTIL - dt.timedelta(days=AGE)
+    for with_one, variant in ((False, "a day"), (True, "a day, and 1 late event noted")):
+        day = UNTIL + dt.timedelta(days=2 * number + with_one)
+        add_day(database, day, events)
+        least = 0.0
+        with database.connect() as connection:
+            connection.execute("set jit = off")
+            if with_one:
+                row = connection.execute(
+                    sql.SQL(_EVENT), {"at": instant(late) + dt.timedelta(hours=7), "nth": number}
+                ).fetchone()
+                least = _count(connection, late, late + dt.timedelta(days=1))
+                least += _restate(connection, instant(late), [row[0]] if row else [])
+        least += floor.day(database, day).seconds
+        if number:
+            work.add(FLOOR, number, Measured(least), variant=variant)
+        taken = worker("run", at=instant(day + dt.timedelta(days=1)).isoformat())
+        if number:
+            work.add(ENGINE, number, taken, variant=variant)
+    floor.close()
+
+
+def measure(work: Work, server: Server, source: History, events: int, rounds: int) -> None:
+    """Measure late rows half a year old, of a year with a snapshot a day."""
+    with server.history(source) as database, Worker(database) as worker:
+        worker("run", at=instant(UNTIL).isoformat())
+        worker("backfill", start=FIRST_DAY.isoformat(), end=UNTIL.isoformat())
+        with database.connect() as connection:
+            connection.execute("vacuum analyze")
+        for number in range(1, 1 + rounds):
+            _swept(work, worker, database, number, _EVENT, 1)
+            _swept(work, worker, database, number, _EVENT, MANY)
+            _swept(work, worker, database, number, _CUSTOMER, 1)
+        worker("capture")
+        for number in range(1 + rounds):
+            _noted(work, worker, database, number, events)
+    plain, noted = (work.row(ENGINE, name) for name in ("a day", "a day, and 1 late event noted"))
+    least, both = (work.row(FLOOR, name) for name in ("a day", "a day, and 1 late event noted"))
+    if plain and noted and least and both:
+        more = (noted.median - plain.median) / (both.median - least.median)
+        work.facts["the late event alone"] = f"{more:.1f} times its floor"
+    one, many = (work.row(ENGINE, f"{n} swept") for n in ("1 late event,", f"{MANY} late events,"))
+    if one and many:
+        work.facts[f"{MANY} late events / 1"] = f"{span(many.ratios(one))}"
