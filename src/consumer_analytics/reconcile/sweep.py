@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import job_state, lives, sources, vanished
@@ -154,11 +154,10 @@ def sweep(
     with job_lock(connection, settings):
         state = job_state.read(connection)
         gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
-        differing = _sweep_customers(connection, settings, state, first, **gone)
-        restated = 0
+        differing, restated = _sweep_customers(connection, settings, state, first, reason, **gone)
         if accepted is not None:
             # At once: a run in between would restate the same, and does not know what was accepted.
-            restated = restate(connection, settings, reason, notify, has_turn=True, **gone)
+            restated += restate(connection, settings, reason, notify, has_turn=True, **gone)
     restated += restate(connection, settings, reason, notify)
     result = replace(
         result,
@@ -280,21 +279,24 @@ def _sweep_customers(
     settings: Settings,
     state: JobState,
     first: dt.date,
+    reason: str,
     *,
     accepts_gone: Sequence[str] | None,
-) -> int:
+) -> tuple[int, int]:
     """Compare the customers of each snapshot with who there was, as is known now.
 
     One pass over the customers tells all these instants. Where the earliest one
     differs, so may those before it: further back, until one is as it was.
 
+    Where nothing but customers differs, the rows that do are put right at once.
+
     Returns:
-        How many snapshots told other customers than there were.
+        How many snapshots told other customers than there were, and how many rows were restated.
     """
     lower = instants.start_of(first)
     before: dt.datetime | None = None
     earliest: dt.datetime | None = None
-    differing = 0
+    differing = restated = 0
     suspicious = True
     while True:
         inside = before is None or before > lower
@@ -321,13 +323,50 @@ def _sweep_customers(
         differing += len(wrong)
         before = chosen[0]
         suspicious = before in wrong
-        earliest = min(wrong, default=earliest)
+        put_right = 0
+        if wrong and accepts_gone == ():
+            put_right = _put_right(connection, settings, state, chosen, wrong, reason)
+        if not put_right:
+            earliest = min(wrong, default=earliest)
+        restated += put_right
     if earliest is not None:
         connection.execute(
             query("shared/state-restate-after"),
             {"after": earliest - _ONE_MICROSECOND},
         )
-    return differing
+    return differing, restated
+
+
+def _put_right(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    snapshots: list[dt.datetime],
+    wrong: list[dt.datetime],
+    reason: str,
+) -> int:
+    """Let rows that say other customers than there were say who there was, if that is all.
+
+    `differing_customers` has extracted the customers at these snapshots, and found those that are
+    wrong.
+
+    Returns:
+        Rows restated; 0 where the snapshots have to be computed again.
+    """
+    if vanished.concerns(connection, wrong[0]):
+        return 0
+    connection.execute("drop table if exists pg_temp.unlike_customers, pg_temp.rendered_snapshots")
+    plan = plan_restatement(connection, state, snapshots)
+    connection.execute(
+        query("reconcile/sweep/customers-unlike", settings.source_schema),
+        {"bounds": list(plan.bounds), "wrong": wrong},
+    )
+    if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": wrong}):
+        return 0
+    rendered = query("reconcile/sweep/customers-rendered")
+    connection.execute(query("shared/snapshots-rendered", rendered=rendered))
+    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    return connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
 
 
 def differing_customers(

@@ -187,3 +187,71 @@ def test_a_late_row_looks_at_its_consumers_rows(
     ]
     # Nine snapshots since, of one consumer and of the whole system.
     assert 0 < sum(scan.rows for scan in told) <= 3 * 9 + 3, plans.told("consumer_analytics")
+
+
+@pytest.mark.usefixtures("only_added")
+def test_a_late_customer_changes_the_snapshots_of_its_consumer_alone(database: Any) -> None:
+    first, second, *_ = history(database, 6)
+    swept(database)
+    with database.connect() as connection:
+        before = figures(connection)
+    customer = "insert into customers (customer_id, consumer_id, status, created_at) values "
+    born = BEGIN + 4.5 * DAY
+    database.execute(f"{customer} (gen_random_uuid(), '{first}', 'ACTIVE', '{born}')")
+    database.execute(f"{customer} (gen_random_uuid(), null, 'BLOCKED', '{born + DAY}')")
+    late(database, second, BEGIN + 6.5 * DAY)
+
+    found = swept(database)
+
+    is_right(database)
+    with database.connect() as connection:
+        after = figures(connection)
+    changed = {key for key, text in after.items() if before.get(key) != text}
+    assert {consumer for consumer, _ in changed} == {first, second, None}
+    assert (first, BEGIN + 4 * DAY) not in changed
+    # Those of the second consumer have an event more; the whole system's were restated twice.
+    assert found.snapshots_restated == len(changed) + 6
+
+
+@pytest.mark.parametrize("what", ["joins", "goes", "is edited", "has none left"])
+def test_who_takes_more_than_its_customers_is_computed(database: Any, what: str) -> None:
+    first, second, *_ = history(database, 7)
+    swept(database)
+    born = BEGIN + 4.5 * DAY
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        f"values (gen_random_uuid(), '{first}', 'ACTIVE', '{born}')"
+    )
+    if what == "joins":
+        # Registered before, with nothing yet.
+        database.execute(
+            f"insert into consumers (consumer_id, created_at) values ('{STRANGER}', '{born}')"
+        )
+    elif what == "goes":
+        database.execute(
+            f"insert into consumers (consumer_id, created_at) values ('{STRANGER}', '{born}')"
+        )
+        swept(database)
+        database.execute(f"delete from consumers where consumer_id = '{STRANGER}'")
+        database.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at) "
+            f"values (gen_random_uuid(), '{second}', 'ACTIVE', '{born}')"
+        )
+    elif what == "is edited":
+        database.execute(
+            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+            "'{incremental_stats,window_start}', '\"2025-03-01T00:00:00+00:00\"') "
+            f"where consumer_id = '{first}' and snapshot_timestamp = '{BEGIN + 8 * DAY}'"
+        )
+    else:
+        database.execute(f"delete from customers where consumer_id = '{second}'")
+    swept(database)
+    if what in {"joins", "goes"}:
+        is_right(database)
+    elif what == "is edited":
+        with database.connect() as connection:
+            found = audit.audit(connection, database.settings)
+        assert found.differences <= 1
+    else:
+        with database.connect() as connection:
+            assert audit.audit(connection, database.settings).differences == 0

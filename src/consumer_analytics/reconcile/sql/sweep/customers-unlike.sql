@@ -1,0 +1,164 @@
+-- Of instants whose snapshots say other customers than there were, the rows that do, each with who
+-- there was; the whole system's row is the sum of all. `is_sure`: the row is there, its window is
+-- the one that was noted and that is counted now.
+create temporary table unlike_customers on commit drop as
+with recursive {owners},
+
+instants as materialized (
+    select
+        slot::int as slot,
+        at,
+        extract(epoch from at) * 1000000 as at_us,
+        to_json((%(bounds)s::timestamptz[])[slot]) #>> '{{}}' as window_text,
+        coalesce(written.window_start = (%(bounds)s::timestamptz[])[slot], false) as is_noted
+    from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
+    left join consumer_analytics_internal.written_snapshots as written on written.snapshot_timestamp = at
+),
+
+wrong as materialized (
+    select *
+    from instants
+    where at = any(%(wrong)s::timestamptz[])
+),
+
+{customers_there},
+
+born as materialized (
+    select consumer_id, greatest(slot, 1) as slot, sum(born)::bigint as n
+    from pg_temp.extracted_customers
+    where born <> 0
+    group by consumer_id, greatest(slot, 1)
+),
+
+registered as materialized (
+    select consumer_id, slot
+    from {consumers}
+    join wrong on created_at < wrong.at
+),
+
+reported as materialized (
+    select owners.consumer_id, wrong.slot, one.metrics_json as metrics
+    from wrong
+    cross join owners
+    join public.consumer_analytics as one
+        on one.consumer_id = owners.consumer_id and one.snapshot_timestamp = wrong.at
+),
+
+each_row as (
+    select
+        consumer_id,
+        slot,
+        wrong.at,
+        window_text,
+        is_noted,
+        metrics,
+        registered.consumer_id is not null as is_registered,
+        coalesce(there.total, 0)::bigint as total,
+        coalesce(there.by_status, '{{}}') as by_status,
+        case
+            when there.dated > 0
+                then round((there.dated * at_us - there.us) / there.dated / 86400000000, 2)
+        end as lifetime,
+        coalesce(born.n, 0) as born
+    from reported
+    full join (
+        select *
+        from there
+        where consumer_id is not null and slot in (select slot from wrong) and total <> 0
+    ) as there using (consumer_id, slot)
+    full join registered using (consumer_id, slot)
+    join wrong using (slot)
+    left join born using (consumer_id, slot)
+),
+
+-- A row that joins or goes, or whose window is another, takes more than its customers.
+compared as materialized (
+    select
+        *,
+        metrics is not null
+        and (is_registered or total > 0 or metrics -> 'total_events' is distinct from '0')
+        and is_noted
+        and coalesce(window_text = metrics #>> '{{incremental_stats,window_start}}', false) as is_sure,
+        jsonb_build_object(
+            'total_customers', total,
+            'customers_by_status', by_status,
+            'avg_customer_lifetime_days', lifetime,
+            'born', born
+        ) <> jsonb_build_object(
+            'total_customers', metrics -> 'total_customers',
+            'customers_by_status', metrics -> 'customers_by_status',
+            'avg_customer_lifetime_days', metrics -> 'avg_customer_lifetime_days',
+            'born', metrics #> '{{incremental_stats,new_customers_in_window}}'
+        ) as differs
+    from each_row
+),
+
+summed as (
+    select slot, sum(n)::bigint as total, jsonb_object_agg(status, n) filter (where n <> 0) as by_status
+    from (
+        select wrong.slot, status, sum(n)::bigint as n
+        from wrong
+        join (
+            select slot, status, sum(n) as n
+            from pg_temp.extracted_customers
+            where consumer_id is not null
+            group by slot, status
+        ) as changes on changes.slot <= wrong.slot
+        group by wrong.slot, status
+    ) as statuses
+    group by slot
+)
+
+select
+    consumer_id,
+    at as snapshot_timestamp,
+    -- None has fewer customers than were reported, where none of theirs is left.
+    is_sure and (
+        coalesce(to_jsonb(total) >= metrics -> 'total_customers', false)
+        or exists (select from {customers} as one where one.consumer_id = compared.consumer_id)
+    ) as is_sure,
+    metrics || jsonb_build_object(
+        'total_customers', total,
+        'active_customers', coalesce(by_status -> 'ACTIVE', '0'),
+        'inactive_customers', coalesce(by_status -> 'INACTIVE', '0'),
+        'customers_by_status', by_status,
+        'avg_customer_lifetime_days', lifetime,
+        'incremental_stats', metrics -> 'incremental_stats' || jsonb_build_object('new_customers_in_window', born)
+    ) as metrics_json
+from compared
+where differs or not is_sure
+union all
+select
+    null,
+    wrong.at,
+    coalesce(
+        is_noted
+        and window_text = whole.metrics_json #>> '{{incremental_stats,window_start}}'
+        and jsonb_typeof(whole.metrics_json -> 'consumers_in_system') = 'number',
+        false
+    ),
+    whole.metrics_json || jsonb_build_object(
+        'total_customers_all_consumers', coalesce(summed.total, 0),
+        'active_customers_all_consumers', coalesce(summed.by_status -> 'ACTIVE', '0'),
+        'inactive_customers_all_consumers', coalesce(summed.by_status -> 'INACTIVE', '0'),
+        'customers_by_status_all_consumers', coalesce(summed.by_status, '{{}}'),
+        'system_wide_active_ratio', case
+            when summed.total > 0
+                then round(coalesce(summed.by_status ->> 'ACTIVE', '0')::numeric / summed.total, 4)
+            else 0
+        end,
+        'unattributed_customers', coalesce(stray.total, 0)::bigint,
+        'incremental_stats', whole.metrics_json -> 'incremental_stats' || jsonb_build_object(
+            'new_customers_in_window', coalesce(born_then.n, 0)
+        )
+    )
+from wrong
+join public.consumer_analytics as whole on whole.consumer_id is null and whole.snapshot_timestamp = wrong.at
+left join summed using (slot)
+left join (
+    select slot, sum(n)::bigint as n
+    from born
+    where consumer_id is not null
+    group by slot
+) as born_then using (slot)
+left join (select slot, total from there where consumer_id is null) as stray using (slot)
