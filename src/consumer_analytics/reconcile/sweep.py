@@ -33,7 +33,7 @@ from consumer_analytics.etl.plan import (
     plan_recount,
     plan_restatement,
 )
-from consumer_analytics.etl.restate import restate
+from consumer_analytics.etl.restate import restate, restate_window
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -42,6 +42,9 @@ _LISTED = 20
 #: Snapshots looked at together for the customers of their instants.
 _SNAPSHOTS_AT_ONCE = 200
 _SNAPSHOTS_FURTHER_BACK = 32
+#: Snapshots whose windows are not from one to the next, such as the first one's, that are computed
+#: each by itself.
+_MOST_APART = 4
 _ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -357,16 +360,25 @@ def _put_right(
         return 0
     connection.execute("drop table if exists pg_temp.unlike_customers, pg_temp.rendered_snapshots")
     plan = plan_restatement(connection, state, snapshots)
+    starts = dict(connection.execute(query("etl/restate/snapshots-windows"), {"snapshots": wrong}))
+    counted = dict(zip(plan.snapshots, plan.bounds, strict=False))
+    apart = [at for at in wrong if starts[at] != counted[at]]
+    within = [at for at in wrong if starts[at] == counted[at]]
+    if len(apart) > _MOST_APART:
+        return 0
     connection.execute(
         query("reconcile/sweep/customers-unlike", settings.source_schema),
-        {"bounds": list(plan.bounds), "wrong": wrong},
+        {"bounds": list(plan.bounds), "wrong": within},
     )
-    if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": wrong}):
+    if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": within}):
         return 0
     rendered = query("reconcile/sweep/customers-rendered")
     connection.execute(query("shared/snapshots-rendered", rendered=rendered))
     connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
-    return connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    for at in apart if restated else ():
+        restated += restate_window(connection, settings, state, [(at, starts[at])], reason)
+    return restated
 
 
 def differing_customers(

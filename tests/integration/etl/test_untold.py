@@ -255,3 +255,19 @@ def test_who_takes_more_than_its_customers_is_computed(database: Any, what: str)
     else:
         with database.connect() as connection:
             assert audit.audit(connection, database.settings).differences == 0
+
+
+def test_a_late_customer_at_a_snapshot_of_a_longer_window(database: Any) -> None:
+    first, *_ = history(database, 8)
+    with database.connect("backfill", writes_sources=False) as connection:
+        request = backfill.request_of((BEGIN - 3 * DAY).date(), (BEGIN + 2 * DAY).date(), "daily")
+        backfill.backfill(connection, database.settings, request)
+    born = BEGIN - 2.5 * DAY
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        f"values (gen_random_uuid(), '{first}', 'ACTIVE', '{born}')"
+    )
+    with database.connect("sweep", writes_sources=False) as connection:
+        found = sweep.sweep(connection, database.settings, since=(BEGIN - 3 * DAY).date())
+    assert found.snapshots_restated > 2 * 10
+    is_right(database)
