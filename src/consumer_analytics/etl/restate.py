@@ -117,10 +117,7 @@ def restate_these(
     while left:
         with job_lock(connection, settings):
             state = job_state.read(connection)
-            rows = connection.execute(
-                query("etl/restate/snapshots-windows"),
-                {"snapshots": left[: _at_once(connection, settings)]},
-            ).fetchall()
+            rows = windows(connection, left[: _at_once(connection, settings)])
             chunk = _windows_in_a_row(rows)
             rows_restated = _restate_chunk(connection, settings, state, chunk, reason)
             restated += rows_restated
@@ -159,6 +156,15 @@ def _tell_untold(
     if restated:
         notify(f"restated {restated:,} rows of snapshots since {moment(first)}")
     return restated
+
+
+def windows(
+    connection: Connection, snapshots: list[dt.datetime]
+) -> list[tuple[dt.datetime, dt.datetime | None]]:
+    """Return some snapshots, ascending, each with the start of its window as it was noted."""
+    return connection.execute(
+        query("etl/restate/snapshots-windows"), {"snapshots": snapshots}
+    ).fetchall()
 
 
 def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:

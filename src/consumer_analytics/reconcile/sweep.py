@@ -33,7 +33,7 @@ from consumer_analytics.etl.plan import (
     plan_recount,
     plan_restatement,
 )
-from consumer_analytics.etl.restate import restate, restate_window
+from consumer_analytics.etl.restate import restate, restate_window, windows
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -360,7 +360,7 @@ def _put_right(
         return 0
     connection.execute("drop table if exists pg_temp.unlike_customers, pg_temp.rendered_snapshots")
     plan = plan_restatement(connection, state, snapshots)
-    starts = dict(connection.execute(query("etl/restate/snapshots-windows"), {"snapshots": wrong}))
+    starts = dict(windows(connection, wrong))
     counted = dict(zip(plan.snapshots, plan.bounds, strict=False))
     apart = [at for at in wrong if starts[at] != counted[at]]
     within = [at for at in wrong if starts[at] == counted[at]]
