@@ -118,7 +118,7 @@ def test_snapshots_that_are_there_cost_a_run_nothing(
     assert plans.rows("consumer_analytics") < there / 20, plans.told("consumer_analytics")
 
 
-def test_a_backfill_reads_each_event_once_and_lifecycles_once_more(
+def test_a_backfill_reads_each_event_once_for_the_counts_and_once_for_the_lives(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated(database)
@@ -134,9 +134,8 @@ def test_a_backfill_reads_each_event_once_and_lifecycles_once_more(
     ]
     assert sorted(scan.statement for scan in read) == [
         "backfill/events-counted",
+        # Also for what customers were who are gone, which is remembered the first time.
         "etl/lives/lifecycle-apart",
-        # The first time alone: what customers were who are gone is remembered then.
-        "etl/lives/remember",
     ], plans.told("customer_events")
     assert all(scan.rows <= 60_000 for scan in read), plans.told("customer_events")
     # Their statuses, counted once; looked up for what each was before, for creations that came
