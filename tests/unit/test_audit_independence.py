@@ -39,7 +39,8 @@ COMPARED = {
 }
 KNOWN = {
     "audit_scopes", "audit_events", "audit_marks", "audit_others", "audit_lives", "audit_steps",
-    "audit_births", "audit_owners", "audit_figures",
+    "audit_births", "audit_owners", "audit_figures", "audit_changes", "audit_carried",
+    "audit_merged", "audit_sum",
 }  # fmt: skip
 
 

@@ -42,5 +42,7 @@ def build(
     connection.execute("analyze audit_lives")
     connection.execute(query("reconcile/audit/customers/steps"), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/births"), {"bounds": bounds})
-    connection.execute(query("reconcile/audit/customers/owners"))
+    connection.execute(query("reconcile/audit/customers/owners", schema))
     connection.execute("analyze audit_steps; analyze audit_births; analyze audit_owners")
+    connection.execute(query("reconcile/audit/customers/changes"))
+    connection.execute("analyze audit_changes")

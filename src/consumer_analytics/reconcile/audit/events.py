@@ -39,6 +39,7 @@ def count(
     if with_vanished:
         connection.execute(query("reconcile/audit/events/add-vanished"), values)
     connection.execute("analyze audit_events")
+    connection.execute(query("reconcile/audit/events/changes"))
     counted, in_source, vanished, first, last = connection.execute(
         query("reconcile/audit/events/sums")
     ).fetchone() or (0, 0, 0, None, None)

@@ -10,8 +10,6 @@ from consumer_analytics.reconcile.audit.models import AuditResult
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-_AT_ONCE = 64
-
 
 def put_right(
     connection: Connection, settings: Settings, wrong: list[dt.datetime], reason: str
@@ -40,8 +38,9 @@ def put_right(
     customers.build(connection, settings, bounds, with_vanished=True)
     chosen = sorted(set(compared) & set(wrong))
     rows = 0
-    for begin in range(0, len(chosen), _AT_ONCE):
-        chunk = chosen[begin : begin + _AT_ONCE]
+    step = snapshots.at_once(connection, settings)
+    for begin in range(0, len(chosen), step):
+        chunk = chosen[begin : begin + step]
         snapshots.put_together(connection, settings, chunk, bounds, with_vanished=True)
         rows += connection.execute(
             query("reconcile/audit/proven/put-right"), {"reason": reason}

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.formatting import moment
 from consumer_analytics.reconcile.audit.models import (
     AuditDifference,
@@ -21,8 +21,8 @@ from consumer_analytics.reconcile.audit.reading import stream
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-#: Snapshots put together at once: what bounds the space on disk.
-_AT_ONCE = 64
+#: Rows put together at once: what bounds the space on disk.
+_ROWS_AT_ONCE = 100_000
 _UNTOLD = (
     "lifecycle events have vanished, so that the source cannot tell these figures of customers "
     "again; what was reported is known by a digest alone"
@@ -84,19 +84,28 @@ def compare(
     notify: Callable[[str], None],
 ) -> None:
     """Put together what the rows must say, some snapshots at a time, and compare."""
-    for begin in range(0, len(compared), _AT_ONCE):
-        chunk = compared[begin : begin + _AT_ONCE]
+    step = at_once(connection, settings)
+    for begin in range(0, len(compared), step):
+        chunk = compared[begin : begin + step]
         notify(f"comparing snapshots from {moment(chunk[0])} on")
-        put_together(connection, settings, chunk, bounds, with_vanished=with_vanished)
-        rows, on_trust = connection.execute(
-            "select count(*), count(distinct at) filter (where is_held) from audit_figures"
-        ).fetchone() or (0, 0)
+        rows, on_trust, taken_apart = put_together(
+            connection, settings, chunk, bounds, with_vanished=with_vanished
+        )
         result.snapshots += len(chunk)
         result.rows += rows
         result.snapshots_on_trust += on_trust
-        _compare(connection, chunk, result, differences)
+        if taken_apart:
+            _compare(connection, result, differences)
         if on_trust:
             _hold_to_digests(connection, result, differences)
+
+
+def at_once(connection: Connection, settings: Settings) -> int:
+    """Return how many snapshots to put together at once."""
+    width: int = scalar(
+        connection, query("reconcile/audit/snapshots/width", settings.source_schema)
+    )
+    return max(1, _ROWS_AT_ONCE // width)
 
 
 def put_together(
@@ -106,29 +115,33 @@ def put_together(
     bounds: list[dt.datetime],
     *,
     with_vanished: bool,
-) -> None:
-    """Put together what the rows of some snapshots must say, into `audit_figures`."""
+) -> tuple[int, int, int]:
+    """Put together what the rows of some snapshots must say, and compare.
+
+    Those that say something else, or are one too many, and all rows of snapshots with figures on
+    trust, are in `audit_figures` after.
+
+    Returns:
+        How many rows there must be, how many snapshots have figures on trust, and how many rows
+        are in `audit_figures`.
+    """
     connection.execute("delete from audit_figures")
-    connection.execute(
+    return connection.execute(
         query(
             "reconcile/audit/snapshots/figures",
             settings.source_schema,
             is_noted=sql.Literal(with_vanished),
         ),
         {"all_bounds": bounds, "instants": instants},
-    )
-    connection.execute("analyze audit_figures")
+    ).fetchone() or (0, 0, 0)
 
 
 def _compare(
     connection: Connection,
-    chunk: list[dt.datetime],
     result: AuditResult,
     differences: Collector,
 ) -> None:
-    for consumer, at, kept, true_now in stream(
-        connection, "reconcile/audit/snapshots/compare", {"instants": chunk}
-    ):
+    for consumer, at, kept, true_now in stream(connection, "reconcile/audit/snapshots/compare"):
         result.wrong_snapshots.append(at)
         lasting = _AHEAD if at > result.processed_through else None
         if kept is None or true_now is None:

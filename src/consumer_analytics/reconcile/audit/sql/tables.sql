@@ -68,13 +68,41 @@ create temporary table if not exists audit_births (
 create index if not exists audit_births_idx on audit_births (born_place);
 create temporary table if not exists audit_owners (
     consumer_id uuid primary key,
-    since timestamptz not null
+    since timestamptz not null,
+    -- Whether it owns a row of the customers.
+    is_present boolean not null
 );
+-- What changes at a place: so many events and customers more, and of types and statuses how many
+-- there are from there on; `null` for none.
+create temporary table if not exists audit_changes (
+    -- Of all consumers together.
+    is_whole boolean not null,
+    consumer_id uuid,
+    place int not null,
+    events bigint not null default 0,
+    by_type jsonb,
+    customers bigint not null default 0,
+    dated bigint not null default 0,
+    born_us numeric not null default 0,
+    undated bigint not null default 0,
+    by_status jsonb
+);
+create index if not exists audit_changes_idx on audit_changes (place);
+-- What has come together up to a place: where the next turn goes on.
+create temporary table if not exists audit_carried (like audit_changes);
+create index if not exists audit_carried_idx on audit_carried (place);
 create temporary table if not exists audit_figures (
     consumer_id uuid,
     at timestamptz not null,
-    -- The document as it must be.
-    figures jsonb not null,
+    -- The document as it must be; NULL where there must be none.
+    figures jsonb,
     -- Whether its figures of customers are taken from the row itself.
     is_held boolean not null
+);
+-- Documents in order, each one's keys over those before it; and sums that stay whole numbers.
+create or replace aggregate pg_temp.audit_merged(jsonb) (
+    sfunc = jsonb_concat, stype = jsonb, initcond = '{{}}'
+);
+create or replace aggregate pg_temp.audit_sum(bigint) (
+    sfunc = int8pl, stype = bigint, initcond = '0'
 )

@@ -1,6 +1,13 @@
 -- Since when a consumer has owned a customer, living or not.
-insert into audit_owners (consumer_id, since)
-select consumer_id, min(coalesce(born, '-infinity'))
-from audit_lives
-where consumer_id is not null and coalesce(born, '-infinity') < ended
+insert into audit_owners (consumer_id, since, is_present)
+select consumer_id, min(since), bool_or(is_present)
+from (
+    select consumer_id, coalesce(born, '-infinity') as since, false as is_present
+    from audit_lives
+    where coalesce(born, '-infinity') < ended
+    union all
+    select distinct consumer_id, 'infinity'::timestamptz, true
+    from {customers}
+) as owners
+where consumer_id is not null
 group by consumer_id

@@ -22,6 +22,7 @@ with sums as materialized (
     from (
         select consumer_id, at, figures as metrics_json
         from audit_figures
+        where figures is not null
     ) as documents
     group by at
 ),

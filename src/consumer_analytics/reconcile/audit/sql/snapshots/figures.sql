@@ -1,6 +1,6 @@
--- What the rows of some snapshots must say, key by key. `all_bounds` are the instants and the
--- starts of windows that events and customers were placed by.
-insert into audit_figures (consumer_id, at, figures, is_held)
+-- What the rows of some snapshots must say, key by key. To `audit_figures` go those that say
+-- something else, those that nothing asks for, without figures, and all rows of instants with
+-- figures on trust. Events and customers were placed by `all_bounds`.
 with instants as materialized (
     select
         at,
@@ -31,126 +31,89 @@ apart as materialized (
 ),
 
 places as materialized (
-    select place, row_number() over (order by place)::int as rank
-    from (
-        select place from scopes
-        union
-        select start_place from scopes
-    ) as needed
-    where place is not null
+    select place
+    from scopes
+    union
+    select start_place
+    from scopes
+    where start_place is not null
 ),
 
--- Events before each place.
-event_steps as materialized (
-    select consumer_id, event_type, rank, sum(n) as n
-    from (
-        select
-            consumer_id,
-            event_type,
-            width_bucket(place - 1, (select array_agg(place order by place) from places)) + 1 as rank,
-            n
-        from audit_events
-    ) as placed
-    where rank <= (select count(*) from places)
-    group by consumer_id, event_type, rank
+-- Where the sums of an earlier turn end that all of these places lie behind.
+carried as materialized (
+    select *
+    from audit_carried
+    where place = (
+        select max(place)
+        from audit_carried
+        where place <= (select min(place) from places)
+    )
 ),
 
-events_before as materialized (
-    select
-        consumer_id,
-        event_type,
-        place,
-        sum(sum(n)) over (partition by consumer_id, event_type order by rank) as n
+changes as (
+    select *
+    from carried
+    union all
+    select *
+    from audit_changes
+    where place > coalesce((select max(place) from carried), 0)
+        and place <= (select max(place) from places)
+),
+
+-- Whoever may have a row, and since when at the latest.
+known as materialized (
+    select is_whole, consumer_id, min(since) as since, bool_or(is_present) as is_present
     from (
-        select consumer_id, event_type, rank, n
-        from event_steps
+        select false as is_whole, consumer_id, created_at::timestamptz as since, false as is_present
+        from {consumers}
+        where consumer_id is not null
         union all
-        select consumer_id, event_type, places.rank, 0
-        from (select distinct consumer_id, event_type from event_steps) as kinds
-        cross join places
-    ) as dense
-    join places using (rank)
-    group by consumer_id, event_type, rank, place
+        select false, consumer_id, since, is_present
+        from audit_owners
+        union all
+        select distinct is_whole, consumer_id, 'infinity'::timestamptz, false
+        from changes
+        union all
+        select true, null, 'infinity', false
+    ) as one
+    group by is_whole, consumer_id
 ),
 
-by_type as materialized (
-    select consumer_id, at, event_type, n::bigint as n
-    from events_before
-    join instants using (place)
-    where n > 0
-),
-
-events as materialized (
-    select consumer_id, at, sum(n) as total, jsonb_object_agg(event_type, n) as by_type
-    from by_type
-    group by consumer_id, at
-),
-
-earlier as materialized (
-    select consumer_id, scope, sum(n) as total
-    from events_before
-    join scopes on scopes.start_place = events_before.place
-    group by consumer_id, scope
-),
-
--- Customers at each place.
-customer_steps as materialized (
-    select
-        consumer_id,
-        status,
-        rank,
-        sum(n) as n,
-        sum(dated) as dated,
-        sum(born_us) as born_us,
-        sum(undated) as undated
+-- What has come together at each place.
+points as materialized (
+    select is_whole, consumer_id, place, events, by_type, customers, dated, born_us, undated, by_status
     from (
         select
-            audit_steps.*,
-            width_bucket(place - 1, (select array_agg(place order by place) from places)) + 1 as rank
-        from audit_steps
-    ) as placed
-    where rank <= (select count(*) from places)
-    group by consumer_id, status, rank
-),
-
-by_status as materialized (
-    select consumer_id, status, at, n, dated, born_us, undated
-    from (
-        select
+            is_whole,
             consumer_id,
-            status,
             place,
-            sum(sum(n)) over one as n,
-            sum(sum(dated)) over one as dated,
-            sum(sum(born_us)) over one as born_us,
-            sum(sum(undated)) over one as undated
+            is_asked,
+            pg_temp.audit_sum(events) over one as events,
+            pg_temp.audit_merged(by_type) over one as by_type,
+            pg_temp.audit_sum(customers) over one as customers,
+            pg_temp.audit_sum(dated) over one as dated,
+            sum(born_us) over one as born_us,
+            pg_temp.audit_sum(undated) over one as undated,
+            pg_temp.audit_merged(by_status) over one as by_status
         from (
-            select consumer_id, status, rank, n, dated, born_us, undated
-            from customer_steps
+            select *, false as is_asked
+            from changes
             union all
-            select consumer_id, status, places.rank, 0, 0, 0, 0
-            from (select distinct consumer_id, status from customer_steps) as kinds
+            select is_whole, consumer_id, places.place, 0, null, 0, 0, 0, 0, null, true
+            from known
             cross join places
-        ) as dense
-        join places using (rank)
-        group by consumer_id, status, rank, place
-        window one as (partition by consumer_id, status order by rank)
+        ) as rows
+        window one as (partition by is_whole, consumer_id order by place)
     ) as summed
-    join instants using (place)
-    where n <> 0
+    where is_asked
 ),
 
-customers as materialized (
-    select
-        consumer_id,
-        at,
-        sum(n) as total,
-        jsonb_object_agg(status, n) as by_status,
-        sum(dated) as dated,
-        sum(born_us) as born_us,
-        sum(undated) as undated
-    from by_status
-    group by consumer_id, at
+carrying as (
+    insert into audit_carried
+    select *
+    from points
+    where place = (select max(place) from places)
+        and not exists (select from audit_carried as before where before.place = points.place)
 ),
 
 born as materialized (
@@ -173,75 +136,56 @@ cut as materialized (
 -- Consumers whose customers the source can no longer tell as of an instant: lifecycle events from
 -- after it have vanished.
 frozen as materialized (
-    select coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as consumer_id, max(until) as until
+    select consumer_id, max(until) as until
     from consumer_analytics_internal.vanished_events
     where {is_noted}
         and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
     group by consumer_id
 ),
 
-present as materialized (
-    select distinct consumer_id
-    from {customers}
-),
-
-belonging as materialized (
-    select
-        consumer_id,
-        owner.at,
-        coalesce(apart.scope, whole.scope) as scope,
-        whole.scope as whole_scope,
-        frozen.until is not null as is_frozen
-    from (
-        select consumer_id, at
-        from {consumers}
-        join instants on created_at < at
-        union
-        select consumer_id, at
-        from events
-        where total > 0
-        union
-        select consumer_id, at
-        from audit_owners
-        join instants on since < at
-    ) as owner
-    left join apart using (consumer_id, at)
-    left join scopes as whole on whole.at = owner.at and whole.consumers is null
-    left join frozen using (consumer_id)
-    where consumer_id is not null
-),
-
 counted as materialized (
     select
         one.consumer_id,
-        one.at,
-        one.scope,
-        one.whole_scope,
-        coalesce(customers.total, 0) as customers,
-        coalesce(customers.by_status, '{{}}') as by_status,
-        customers.dated,
-        customers.born_us,
-        coalesce(customers.undated, 0) as undated,
-        coalesce(events.total, 0) as events,
-        coalesce(events.by_type, '{{}}') as by_type,
-        case
-            when one.is_frozen and one.at < frozen.until then true
-            -- None of its rows is left, and perhaps no event tells why.
-            else present.consumer_id is null
-        end as may_be_held,
-        one.is_frozen and one.at < frozen.until as is_frozen
-    from belonging as one
-    left join customers using (consumer_id, at)
-    left join events using (consumer_id, at)
-    left join present using (consumer_id)
+        instants.at,
+        coalesce(apart.scope, whole.scope) as scope,
+        whole.scope as whole_scope,
+        one.customers,
+        jsonb_strip_nulls(one.by_status) as by_status,
+        one.dated,
+        one.born_us,
+        one.undated,
+        one.events,
+        one.by_type,
+        -- None of its rows is left, and perhaps no event tells why; or the source cannot tell.
+        not known.is_present or coalesce(instants.at < frozen.until, false) as may_be_held,
+        coalesce(instants.at < frozen.until, false) as is_frozen
+    from points as one
+    join instants using (place)
+    join known using (consumer_id)
+    left join apart using (consumer_id, at)
+    left join scopes as whole on whole.at = instants.at and whole.consumers is null
     left join frozen using (consumer_id)
+    where known.since < instants.at or one.events > 0
 ),
 
--- What rows say whose figures of customers may have to be taken on trust.
+kept as not materialized (
+    select analytics_id, consumer_id, snapshot_timestamp as at, metrics_json
+    from public.consumer_analytics
+    where snapshot_timestamp = any(%(instants)s::timestamptz[])
+),
+
+doubtful as materialized (
+    select counted.consumer_id, counted.at
+    from counted
+    left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
+    where counted.may_be_held or counted.undated > 0 or cut.scope is not null
+),
+
+-- Rows whose figures of customers may have to be taken on trust, and what they say.
 reported as materialized (
-    select distinct on (counted.consumer_id, counted.at)
-        counted.consumer_id,
-        counted.at,
+    select distinct on (doubtful.consumer_id, doubtful.at)
+        doubtful.consumer_id,
+        doubtful.at,
         of_status.by_status,
         of_status.total,
         case
@@ -249,12 +193,12 @@ reported as materialized (
                 then metrics_json -> 'avg_customer_lifetime_days'
         end as lifetime,
         case
-            when jsonb_typeof(metrics_json #> '{{incremental_stats,new_customers_in_window}}') = 'number'
-                then (metrics_json #> '{{incremental_stats,new_customers_in_window}}')::numeric
+            when jsonb_typeof(stats -> 'new_customers_in_window') = 'number'
+                then (stats -> 'new_customers_in_window')::numeric
         end as new_customers,
         case
-            when jsonb_typeof(metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
-                then (metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric
+            when jsonb_typeof(stats -> 'new_events_in_window') = 'number'
+                then (stats -> 'new_events_in_window')::numeric
         end as new_events,
         case
             when jsonb_typeof(metrics_json #> '{{events_by_type,customer_deletion}}') = 'number'
@@ -266,17 +210,16 @@ reported as materialized (
                 then (metrics_json #> '{{events_by_type,customer_creation}}')::numeric
             else 0
         end as creations
-    from counted
-    left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
-    join public.consumer_analytics as kept
-        on kept.snapshot_timestamp = counted.at and kept.consumer_id = counted.consumer_id
+    from doubtful
+    join kept on kept.at = doubtful.at and kept.consumer_id = doubtful.consumer_id
     cross join lateral (
         select
             case
                 when jsonb_typeof(metrics_json -> 'customers_by_status') = 'object'
                     then metrics_json -> 'customers_by_status'
                 else '{{}}'
-            end as by_status
+            end as by_status,
+            metrics_json -> 'incremental_stats' as stats
     ) as told
     cross join lateral (
         select
@@ -285,9 +228,8 @@ reported as materialized (
         from jsonb_each(told.by_status)
         where jsonb_typeof(value) = 'number'
     ) as of_status
-    where counted.may_be_held or counted.undated > 0 or cut.scope is not null
-    -- A row may be there twice.
-    order by counted.consumer_id, counted.at, kept.analytics_id
+    -- One may be there twice.
+    order by doubtful.consumer_id, doubtful.at, kept.analytics_id
 ),
 
 -- Where none of a consumer's rows is left: how many of the customers reported no event tells of.
@@ -304,6 +246,14 @@ missed as materialized (
     where counted.may_be_held and not counted.is_frozen and reported.total > counted.customers
 ),
 
+-- Of customers and events without a consumer.
+nobodys as materialized (
+    select instants.at, points.events, points.customers
+    from points
+    join instants using (place)
+    where consumer_id is null and not is_whole
+),
+
 -- They may be with another one that has more than was reported, and no creation for them.
 moved as materialized (
     select more.at, sum(least(more.n, arrivals.n)) as n
@@ -317,22 +267,20 @@ moved as materialized (
                 else 0
             end as n
         from counted
-        left join public.consumer_analytics as kept
-            on kept.snapshot_timestamp = counted.at and kept.consumer_id = counted.consumer_id
+        left join kept on kept.at = counted.at and kept.consumer_id = counted.consumer_id
         where not counted.is_frozen and counted.at in (select at from missed where n > 0)
         union all
         select
             asked.at,
             null,
-            coalesce(customers.total, 0) - case
+            coalesce(nobodys.customers, 0) - case
                 when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
                     then (kept.metrics_json -> 'unattributed_customers')::numeric
                 else 0
             end
         from (select distinct at from missed where n > 0) as asked
-        left join customers on customers.at = asked.at and customers.consumer_id is null
-        left join public.consumer_analytics as kept
-            on kept.snapshot_timestamp = asked.at and kept.consumer_id is null
+        left join nobodys on nobodys.at = asked.at
+        left join kept on kept.at = asked.at and kept.consumer_id is null
     ) as more
     cross join lateral (
         select count(*) as n
@@ -360,11 +308,12 @@ rows as materialized (
         counted.scope,
         case when is_held then reported.total else counted.customers end as customers,
         case when is_held then reported.by_status else counted.by_status end as by_status,
+        counted.by_status as counted_by_status,
         case
             when (is_held or counted.undated > 0) and reported.lifetime is not null then reported.lifetime
             when not is_held and counted.dated > 0
                 then to_jsonb(
-                    round((counted.dated * at_us - counted.born_us) / counted.dated / 86400000000, 2)
+                    round((counted.dated * instants.at_us - counted.born_us) / counted.dated / 86400000000, 2)
                 )
             else 'null'
         end as lifetime,
@@ -376,13 +325,13 @@ rows as materialized (
         end as new_customers,
         case
             when cut.scope is not null then coalesce(reported.new_events, 0)
-            else counted.events - coalesce(earlier.total, 0)
+            else counted.events - coalesce(earlier.events, 0)
         end as new_events,
         case
             when is_held and counted.scope = counted.whole_scope then coalesce(reported.new_customers, 0)
             else coalesce(born_whole.n, 0)
         end as new_customers_whole,
-        counted.events - coalesce(earlier_whole.total, 0) as new_events_whole,
+        counted.events - coalesce(earlier_whole.events, 0) as new_events_whole,
         is_held,
         is_held or cut.scope is not null as is_on_trust
     from counted
@@ -399,11 +348,13 @@ rows as materialized (
     ) as judged
     left join cut on cut.scope = counted.scope and cut.consumer_id = counted.consumer_id
     left join born on born.consumer_id = counted.consumer_id and born.scope = counted.scope
-    left join earlier on earlier.consumer_id = counted.consumer_id and earlier.scope = counted.scope
+    left join scopes as own on own.scope = counted.scope
+    left join points as earlier on earlier.consumer_id = counted.consumer_id and earlier.place = own.start_place
     left join born as born_whole
         on born_whole.consumer_id = counted.consumer_id and born_whole.scope = counted.whole_scope
-    left join earlier as earlier_whole
-        on earlier_whole.consumer_id = counted.consumer_id and earlier_whole.scope = counted.whole_scope
+    left join scopes as whole on whole.scope = counted.whole_scope
+    left join points as earlier_whole
+        on earlier_whole.consumer_id = counted.consumer_id and earlier_whole.place = whole.start_place
 ),
 
 whole as (
@@ -419,37 +370,59 @@ whole as (
     group by at
 ),
 
-whole_by_status as materialized (
-    select at, jsonb_object_agg(status, n) as by_status, max(n) filter (where status = 'ACTIVE') as active,
-        max(n) filter (where status = 'INACTIVE') as inactive
+-- What all consumers have, with what is held in the place of what was counted.
+held as materialized (
+    select distinct at
+    from rows
+    where is_held
+),
+
+held_by_status as materialized (
+    select at, jsonb_object_agg(status, n) as by_status
     from (
-        select at, status, sum(n) as n
+        select at, entry.key as status, sum(sign * entry.value::numeric) as n
         from (
-            select rows.at, by_status.status, by_status.n
-            from rows
-            join by_status using (consumer_id, at)
-            where not rows.is_held
+            select held.at, points.by_status, 1 as sign
+            from points
+            join instants using (place)
+            join held using (at)
+            where is_whole
             union all
-            select rows.at, entry.key, entry.value::numeric
+            select at, counted_by_status, -1
             from rows
-            cross join lateral jsonb_each(rows.by_status) as entry
-            where rows.is_held
+            where is_held
+            union all
+            select at, by_status, 1
+            from rows
+            where is_held
         ) as parts
-        group by at, status
-        having sum(n) <> 0
+        cross join lateral jsonb_each(jsonb_strip_nulls(parts.by_status)) as entry
+        group by at, entry.key
+        having sum(sign * entry.value::numeric) <> 0
     ) as sums
     group by at
 ),
 
-whole_by_type as materialized (
-    select at, jsonb_object_agg(event_type, n) as by_type
+whole_by_kind as materialized (
+    select
+        at,
+        by_type,
+        by_status,
+        coalesce((by_status ->> 'ACTIVE')::numeric, 0) as active,
+        coalesce((by_status ->> 'INACTIVE')::numeric, 0) as inactive
     from (
-        select at, event_type, sum(n) as n
-        from by_type
-        where consumer_id is not null
-        group by at, event_type
-    ) as sums
-    group by at
+        select
+            at,
+            points.by_type,
+            case
+                when at in (select at from held) then coalesce(held_by_status.by_status, '{{}}')
+                else jsonb_strip_nulls(points.by_status)
+            end as by_status
+        from points
+        join instants using (place)
+        left join held_by_status using (at)
+        where is_whole
+    ) as whole
 ),
 
 -- Customers without a consumer, of whom lifecycle events have vanished.
@@ -457,82 +430,108 @@ stray as materialized (
     select
         instants.at,
         case
-            when frozen.until is null then coalesce(customers.total, 0)
-            when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
-                then (kept.metrics_json -> 'unattributed_customers')::numeric
+            when frozen.until is null then coalesce(nobodys.customers, 0)
+            when jsonb_typeof(kept.customers) = 'number' then kept.customers::numeric
             else 0
         end as customers,
+        coalesce(nobodys.events, 0) as events,
         frozen.until is not null as is_held
     from instants
-    left join customers on customers.at = instants.at and customers.consumer_id is null
-    left join frozen
-        on frozen.consumer_id = '00000000-0000-0000-0000-000000000000' and instants.at < frozen.until
+    left join nobodys using (at)
+    left join frozen on frozen.consumer_id is null and instants.at < frozen.until
     left join lateral (
-        select metrics_json
-        from public.consumer_analytics
-        where frozen.until is not null
-            and snapshot_timestamp = instants.at
-            and consumer_id is null
+        select metrics_json -> 'unattributed_customers' as customers
+        from kept
+        where frozen.until is not null and kept.at = instants.at and consumer_id is null
         order by analytics_id
         limit 1
     ) as kept on true
+),
+
+documents as materialized (
+    select
+        consumer_id,
+        rows.at,
+        scopes.provenance || jsonb_build_object(
+            'total_customers', customers,
+            'active_customers', coalesce((by_status -> 'ACTIVE')::numeric, 0),
+            'inactive_customers', coalesce((by_status -> 'INACTIVE')::numeric, 0),
+            'customers_by_status', by_status,
+            'avg_customer_lifetime_days', lifetime,
+            'total_events', events,
+            'events_by_type', by_type,
+            'incremental_stats', scopes.window_keys || jsonb_build_object(
+                'new_customers_in_window', new_customers, 'new_events_in_window', new_events
+            )
+        ) as figures,
+        is_on_trust as is_held
+    from rows
+    join scopes using (scope)
+    union all
+    select
+        null,
+        scopes.at,
+        scopes.provenance || jsonb_build_object(
+            'snapshot_type', 'GLOBAL',
+            'consumers_in_system', coalesce(whole.consumers, 0),
+            'total_customers_all_consumers', coalesce(whole.customers, 0),
+            'active_customers_all_consumers', coalesce(whole_by_kind.active, 0),
+            'inactive_customers_all_consumers', coalesce(whole_by_kind.inactive, 0),
+            'customers_by_status_all_consumers', coalesce(whole_by_kind.by_status, '{{}}'),
+            'system_wide_active_ratio', coalesce(
+                round(whole_by_kind.active / nullif(whole.customers, 0), 4), 0
+            ),
+            'total_events_all_consumers', coalesce(whole.events, 0),
+            'events_by_type_all_consumers', coalesce(whole_by_kind.by_type, '{{}}'),
+            'unattributed_customers', stray.customers,
+            'unattributed_events', stray.events,
+            'incremental_stats', scopes.window_keys || jsonb_build_object(
+                'new_customers_in_window', coalesce(whole.new_customers, 0),
+                'new_events_in_window', coalesce(whole_cut.new_events, whole.new_events, 0)
+            )
+        ),
+        coalesce(whole.is_on_trust, false) or stray.is_held
+    from scopes
+    join stray using (at)
+    left join whole using (at)
+    left join whole_by_kind using (at)
+    left join lateral (
+        select (kept.metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric as new_events
+        from kept
+        where kept.at = scopes.at
+            and kept.consumer_id is null
+            and scopes.scope in (select scope from cut)
+            and jsonb_typeof(kept.metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
+        limit 1
+    ) as whole_cut on true
+    where scopes.consumers is null
+),
+
+trusted as materialized (
+    select distinct at
+    from documents
+    where is_held
+),
+
+noted as (
+    insert into audit_figures (consumer_id, at, figures, is_held)
+    -- A row may be there twice.
+    select distinct
+        coalesce(documents.consumer_id, kept.consumer_id),
+        coalesce(documents.at, kept.at),
+        figures,
+        coalesce(is_held, false)
+    from documents
+    full join kept
+        on kept.at = documents.at
+            and coalesce(kept.consumer_id, '00000000-0000-0000-0000-000000000000')
+            = coalesce(documents.consumer_id, '00000000-0000-0000-0000-000000000000')
+            and (kept.consumer_id is null) = (documents.consumer_id is null)
+    where kept.metrics_json is distinct from figures or documents.at in (select at from trusted)
+    returning at
 )
 
 select
-    consumer_id,
-    rows.at,
-    scopes.provenance || jsonb_build_object(
-        'total_customers', customers,
-        'active_customers', coalesce((by_status -> 'ACTIVE')::numeric, 0),
-        'inactive_customers', coalesce((by_status -> 'INACTIVE')::numeric, 0),
-        'customers_by_status', by_status,
-        'avg_customer_lifetime_days', lifetime,
-        'total_events', events,
-        'events_by_type', by_type,
-        'incremental_stats', scopes.window_keys || jsonb_build_object(
-            'new_customers_in_window', new_customers, 'new_events_in_window', new_events
-        )
-    ),
-    is_on_trust
-from rows
-join scopes using (scope)
-union all
-select
-    null,
-    scopes.at,
-    scopes.provenance || jsonb_build_object(
-        'snapshot_type', 'GLOBAL',
-        'consumers_in_system', coalesce(whole.consumers, 0),
-        'total_customers_all_consumers', coalesce(whole.customers, 0),
-        'active_customers_all_consumers', coalesce(whole_by_status.active, 0),
-        'inactive_customers_all_consumers', coalesce(whole_by_status.inactive, 0),
-        'customers_by_status_all_consumers', coalesce(whole_by_status.by_status, '{{}}'),
-        'system_wide_active_ratio', coalesce(
-            round(whole_by_status.active / nullif(whole.customers, 0), 4), 0
-        ),
-        'total_events_all_consumers', coalesce(whole.events, 0),
-        'events_by_type_all_consumers', coalesce(whole_by_type.by_type, '{{}}'),
-        'unattributed_customers', stray.customers,
-        'unattributed_events', coalesce(stray_events.total, 0),
-        'incremental_stats', scopes.window_keys || jsonb_build_object(
-            'new_customers_in_window', coalesce(whole.new_customers, 0),
-            'new_events_in_window', coalesce(whole_cut.new_events, whole.new_events, 0)
-        )
-    ),
-    coalesce(whole.is_on_trust, false) or stray.is_held
-from scopes
-join stray using (at)
-left join whole using (at)
-left join whole_by_status using (at)
-left join whole_by_type using (at)
-left join lateral (
-    select (kept.metrics_json #> '{{incremental_stats,new_events_in_window}}')::numeric as new_events
-    from public.consumer_analytics as kept
-    where kept.snapshot_timestamp = scopes.at
-        and kept.consumer_id is null
-        and scopes.scope in (select scope from cut)
-        and jsonb_typeof(kept.metrics_json #> '{{incremental_stats,new_events_in_window}}') = 'number'
-    limit 1
-) as whole_cut on true
-left join events as stray_events on stray_events.at = scopes.at and stray_events.consumer_id is null
-where scopes.consumers is null
+    (select count(*) from documents) as rows,
+    (select count(*) from trusted) as on_trust,
+    (select count(*) from noted) as taken_apart

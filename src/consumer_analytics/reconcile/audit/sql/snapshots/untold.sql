@@ -13,7 +13,7 @@ rows as (
     union all
     select consumer_id, at, figures, false
     from audit_figures
-    where at in (select at from held)
+    where at in (select at from held) and figures is not null
 ),
 
 sums as (
