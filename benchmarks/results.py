@@ -13,8 +13,10 @@ from typing import Any
 from benchmarks.measure import Measured
 
 FLOOR, ENGINE, COMMAND = "floor", "ours, engine", "ours, command"
+#: What wrote the snapshots that are audited.
+BACKFILL = "ours, backfill"
 #: In which the tables list them.
-ORDER = (FLOOR, ENGINE, COMMAND, "loop", "SQLMesh", "dbt")
+ORDER = (FLOOR, BACKFILL, ENGINE, COMMAND, "loop", "SQLMesh", "dbt")
 
 
 @dataclass
@@ -100,7 +102,7 @@ class Work:
     def times_ours(self, row: Row) -> float | None:
         """Return how many times ours' time it took: a command's that of our command."""
         ours = self.row(ENGINE if row.system == "loop" else COMMAND, row.variant)
-        if row.system in (FLOOR, ENGINE, COMMAND) or ours is None:
+        if row.system in (FLOOR, BACKFILL, ENGINE, COMMAND) or ours is None:
             return None
         return row.median / ours.median
 

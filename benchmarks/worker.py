@@ -18,6 +18,7 @@ from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.reconcile import sweep
+from consumer_analytics.reconcile.audit import audit
 from consumer_analytics.settings import Settings
 
 
@@ -36,6 +37,11 @@ def _do(
         return {}
     if work == "capture":
         capture.enable(connection, settings)
+        return {}
+    if work == "audit":
+        found = audit(connection, settings)
+        if not found.clean:
+            raise RuntimeError(f"the audit finds {found.differences:,} differences")
         return {}
     if work == "loop":
         loop.periods(

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from benchmarks import busy, dag_runtime
 from benchmarks import late as late_rows
-from benchmarks.results import COMMAND, ENGINE, FLOOR, Work, span
+from benchmarks.results import BACKFILL, COMMAND, ENGINE, FLOOR, Work, span
 from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
 from benchmarks.systems import System
 from benchmarks.systems.floor import Floor
@@ -320,6 +320,30 @@ def types(work: Work, server: Server, scale: Scale) -> None:
     _backfill(work, server, scale.types, 365, 1, [])
 
 
+# -- the audit ----------------------------------------------------------------------------
+
+
+def audit(work: Work, server: Server, scale: Scale) -> None:
+    """Audit a year of snapshots, beside two scans and the backfill that wrote them."""
+    engine, floor = Engine(), Floor()
+    with server.history(scale.base) as database:
+        engine.prepare(database, UNTIL)
+        engine.close()
+        for number in range(1, 1 + scale.backfills):
+            work.add(BACKFILL, number, engine.backfill(database, FIRST_DAY, UNTIL))
+            with database.connect() as connection:
+                connection.execute("vacuum analyze")
+            work.add(FLOOR, number, floor.audit(database))
+            work.add(ENGINE, number, engine.audit(database))
+    written, audited = work.row(BACKFILL), work.row(ENGINE)
+    if written is not None and audited is not None:
+        work.facts["audit / backfill"] = (
+            f"{audited.median / written.median:.2f} (rounds {span(audited.ratios(written))})"
+        )
+    if (scans := work.row(FLOOR)) is not None:
+        scans.less = "nothing compared: one scan of the events, one of the snapshots"
+
+
 # -- beside others ----------------------------------------------------------------------
 
 
@@ -354,6 +378,7 @@ WORKS: dict[str, tuple[str, Callable[[Work, Server, Scale], None]]] = {
     "year": ("backfill of 365 days on {base}", year),
     "types": ("backfill of 365 days on {types}", types),
     "late": ("rows half a year late, on {base} with a snapshot a day", late),
+    "audit": ("audit of 365 daily snapshots on {base}", audit),
     "busy": ("inserts beside runs that follow each other, on {base}", beside),
     "dag": ("a DAG run with 3 consumers, and an empty DAG of the same shape", dag),
 }

@@ -35,6 +35,20 @@ select count(*), sum(n) from (
     group by 1, 2, 3
 ) as counted
 """
+_EVERYTHING = """
+select count(*), sum(n) from (
+    select consumer_id, event_type, (created_at at time zone 'UTC')::date, count(*) as n
+    from customer_events
+    group by 1, 2, 3
+) as counted
+"""
+_SNAPSHOTS = """
+select count(*), sum(figure.value::numeric)
+from consumer_analytics
+cross join lateral jsonb_each_text(
+    coalesce(metrics_json -> 'events_by_type', metrics_json -> 'events_by_type_all_consumers')
+) as figure
+"""
 _INSERT = """
 insert into floor_snapshots (consumer_id, snapshot_timestamp, metrics_json)
 select consumer_id, snapshot_timestamp, metrics_json from floor_finished
@@ -115,6 +129,19 @@ class Floor(System):
         return Measured(
             ended - began, detail={"aggregate": counted - began, "insert": ended - counted}
         )
+
+    def audit(self, database: Database) -> Measured:
+        """Read what an audit compares, once each: events by type and day, snapshots by type."""
+        with database.connect() as connection:
+            connection.execute("set jit = off")
+            # As much as an audit lets itself have: what is compared is the work, not the disk.
+            connection.execute("set work_mem = '256MB'")
+            began = time.perf_counter()
+            connection.execute(_EVERYTHING).fetchone()
+            counted = time.perf_counter()
+            connection.execute(_SNAPSHOTS).fetchone()
+            ended = time.perf_counter()
+        return Measured(ended - began, detail={"events": counted - began, "rows": ended - counted})
 
     def close(self) -> None:
         """Disconnect."""

@@ -52,6 +52,11 @@ class Engine(System):
         with Worker(database) as worker:
             return worker("backfill", start=start.isoformat(), end=end.isoformat())
 
+    def audit(self, database: Database) -> Measured:
+        """Audit all there is in a new process; a difference is an error."""
+        with Worker(database) as worker:
+            return worker("audit")
+
     def close(self) -> None:
         """End the process."""
         if self._worker is not None:

@@ -45,4 +45,4 @@ def build(
     connection.execute(query("reconcile/audit/customers/owners", schema))
     connection.execute("analyze audit_steps; analyze audit_births; analyze audit_owners")
     connection.execute(query("reconcile/audit/customers/changes"))
-    connection.execute("analyze audit_changes")
+    connection.execute("analyze audit_changes (is_whole, consumer_id, place)")
