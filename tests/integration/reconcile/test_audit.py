@@ -23,6 +23,7 @@ from tests.support.checks import figures, touched_rows, wrong_snapshots
 from consumer_analytics import backfill
 from consumer_analytics.etl import vanished
 from consumer_analytics.reconcile import audit
+from consumer_analytics.reconcile.audit import snapshots
 
 TENANT = uuid.UUID(int=5)
 AT = BEGIN + 4 * DAY
@@ -71,6 +72,30 @@ def test_what_runs_have_written_is_clean_and_stays_untouched(database: Any, seed
     assert (found.missing, found.double) == (0, 0)
     assert found.snapshots == 11
     assert found.rows == database.rows("select count(*) from consumer_analytics")[0][0]
+
+
+def test_snapshots_taken_one_by_one_say_what_they_say_together(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(database, 60)
+    # One window begins before all that earlier turns have carried.
+    database.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
+    go(database, END + DAY)
+    database.execute(
+        "update consumer_analytics set metrics_json = metrics_json || '{\"extra\": 1}' "
+        "where snapshot_timestamp >= %s",
+        [END - 3 * DAY],
+    )
+    edited = database.rows(
+        "select distinct snapshot_timestamp from consumer_analytics "
+        "where metrics_json ? 'extra' order by 1"
+    )
+    assert len(edited) > 1
+    together = audited(database)
+    monkeypatch.setattr(snapshots, "_ROWS_AT_ONCE", 1)
+    assert audited(database) == together
+    assert {one.figure for one in together.listed} == {"extra"}
+    assert together.wrong_snapshots == [at for (at,) in edited]
 
 
 FAULTS = {
