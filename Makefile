@@ -31,6 +31,7 @@ help:
 	@echo "make faults  commands killed, servers restarted beside a busy application (ARGS='--minutes 60')"
 	@echo "make mutate  put mistakes into a copy and tell which no test notices (ARGS='--files ...')"
 	@echo "make docs    the documentation as a site, in build/site (ARGS=serve shows it)"
+	@echo "make dist    a release in dist/: wheel, source distribution, list of parts (CycloneDX)"
 	@echo "make constraints  constraints.txt anew, for pip, after a change of uv.lock"
 	@echo "make pin-uv  the version of uv anew, with its hashes (VERSION=0.14.0)"
 	@echo "make audit-dependencies  ask PyPI for known faults of what uv.lock names, by pip-audit"
@@ -93,6 +94,11 @@ pin-uv: $(STAMP)
 	    echo "uv==$(VERSION)" | $(UV) pip compile - --quiet --generate-hashes --no-deps \
 	        --no-annotate --no-header --python-version 3.11; } >build/uv.txt
 	@mv build/uv.txt $(UV_PINS)
+
+# A release: built, looked at, its parts listed. Nothing is uploaded anywhere.
+.PHONY: dist
+dist: $(STAMP)
+	@$(BIN)/python tools/dist.py $(ARGS)
 
 # Asks PyPI about each package of the lock, those of development too (ARGS='--vulnerability-service
 # osv': another database). Takes the network.

@@ -1,6 +1,6 @@
 """Write what is made from the code: the reference, alerting rules and Grafana's dashboard.
 
-python tools/reference.py            write them
+python tools/reference.py            write them, and the links by which the package has the pages
 python tools/reference.py --check    exit 1 where a page is not what would be written
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +53,9 @@ a tenant's token may not see, 404, 413 and 414 for what is
 the database is not there, is busy, or took too long. Why it is not stands in the server's log,
 and in no answer to others."""
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+#: Where the package has them, for `consumer-analytics docs`.
+PACKAGED = ROOT / "src" / "consumer_analytics" / "docs"
 ROLES_PAGE = "docs/reference/roles.md"
 
 
@@ -245,6 +249,34 @@ def _applied_roles() -> AppliedRoles:
             server.stop()
 
 
+def stale_links() -> dict[Path, Path | None]:
+    """Return where the package lacks a link to a page of docs/, or has one that leads nowhere.
+
+    A link to the whole folder would do, but what builds the package takes links to files alone.
+
+    Returns:
+        Each place in the package, with what its link has to lead to; None where it has to go.
+    """
+    places = {PACKAGED / page.relative_to(DOCS): page for page in DOCS.rglob("*.md")}
+    wanted = {place: Path(os.path.relpath(page, place.parent)) for place, page in places.items()}
+    there = {path: path.readlink() for path in PACKAGED.rglob("*") if path.is_symlink()}
+    return {
+        place: wanted.get(place)
+        for place in sorted(wanted.keys() | there.keys())
+        if wanted.get(place) != there.get(place)
+    }
+
+
+def link_pages() -> None:
+    """Let the package have each page of docs/."""
+    for place, target in stale_links().items():
+        place.unlink(missing_ok=True)
+        if target is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+        print(f"{'unlinked' if target is None else 'linked'} {place.relative_to(ROOT)}")
+
+
 def main() -> int:
     """Write or check the files."""
     defaults = Settings()
@@ -265,9 +297,11 @@ def main() -> int:
         if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != text
     ]
     if "--check" in sys.argv[1:]:
+        stale += [str(place.relative_to(ROOT)) for place in stale_links()]
         for name in stale:
             print(f"{name} is stale; run `python tools/reference.py`")
         return 1 if stale else 0
+    link_pages()
     for name in stale:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(pages[name], encoding="utf-8")

@@ -122,6 +122,10 @@ class UsageError(ConsumerAnalyticsError):
     exit_code = 2
 
 
+class MissingExtraError(UsageError):
+    """A command needs packages that this installation does not have."""
+
+
 class SettingsError(UsageError):
     """A setting in the environment cannot be used."""
 

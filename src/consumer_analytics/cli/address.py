@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from consumer_analytics.errors import UsageError
+from consumer_analytics import installation
 
 
 def host_option(setting: str) -> Any:
@@ -27,12 +27,8 @@ def server_of(what: str) -> ModuleType:
         what: the server that is to run, for people.
 
     Raises:
-        UsageError: they are not there.
+        MissingExtraError: they are not there.
     """
-    try:
+    with installation.of_extra("web", what):
         from consumer_analytics.web import server
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{what} needs {error.name}: pip install 'consumer-analytics[web]'"
-        ) from None
     return server

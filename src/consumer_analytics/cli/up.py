@@ -11,10 +11,10 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from consumer_analytics import installation
 from consumer_analytics.cli.output import err, say, warn
 from consumer_analytics.cli.status import print_status
 from consumer_analytics.formatting import duration
-from consumer_analytics.local import up as local
 from consumer_analytics.reporting.status import Status
 from consumer_analytics.settings import settings
 
@@ -104,6 +104,8 @@ def up(
     sample data, Airflow's web server, scheduler, DAG processor and triggerer. All of its data is
     kept in CONSUMER_ANALYTICS_HOME and found again by the next start. Ctrl-C stops every process.
     """
+    with installation.of_extra("embedded", "`up`"):
+        from consumer_analytics.local import up as local
     options = local.UpOptions(airflow=not no_airflow, once=once, sample=sample)
     try:
         local.up(settings(), options, _Notifier())

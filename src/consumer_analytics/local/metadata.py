@@ -74,8 +74,9 @@ class Metadata:
         except psycopg.errors.InsufficientPrivilege as error:
             raise UpError(
                 f"the database login may not prepare the schema {SCHEMA}: "
-                f"{error.diag.message_primary}; have an administrator run the statements of "
-                "docs/how-to/run-locally.md once, or start with --no-airflow"
+                f"{error.diag.message_primary}; have an administrator run once the "
+                "statements that `consumer-analytics docs run-locally` shows, or start with "
+                "--no-airflow"
             ) from None
 
     def _connect(self) -> Connection:

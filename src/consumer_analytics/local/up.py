@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
+from consumer_analytics import installation
 from consumer_analytics.airflow import dag_ids, pauses, processes, states, task_logs
 from consumer_analytics.airflow.configuration import PASSWORDS, USER
 from consumer_analytics.airflow.dag_ids import DAGS
@@ -411,9 +412,8 @@ class _System:
 def _require_airflow() -> None:
     for module in ("airflow", "supervisor"):
         if importlib.util.find_spec(module) is None:
-            raise UpError(
-                f"{module} is not installed: pip install 'consumer-analytics[airflow,embedded]', "
-                "or start with --no-airflow"
+            raise installation.missing(
+                module, "airflow,embedded", "`up` with Airflow (there is --no-airflow)"
             )
 
 

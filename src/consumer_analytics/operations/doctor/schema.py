@@ -27,7 +27,7 @@ def migrations(context: Context) -> Finding:
             "the schema is not one that this version knows",
             (str(error),),
             "the database was made by another version or another product",
-            Fix("pip install --upgrade consumer-analytics   # or use another database"),
+            Fix("install the release that made it, or use another database"),
         )
     if not pending:
         return ok(f"all {len(schema.migrations())} migrations are there")
