@@ -25,7 +25,7 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 #: A row of the table and its indexes, where there is none yet to measure.
-_BYTES_OF_A_ROW = 900
+BYTES_OF_A_ROW = 900
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         refused = vanished.refused(connection, bounds[1:])
         bounds = _without_the_first(bounds, refused)
         scanned = EventSources(state, bounds).ranges if len(bounds) > 1 else []
-        rows = sum(_rows_of(connection, settings, stretch) for stretch in scanned)
+        rows = sum(rows_of(connection, settings, stretch) for stretch in scanned)
         consumers = registered(connection, settings, request)
         snapshots, there = _expected(connection, settings, request, bounds[1:])
-        size = scalar(connection, query("backfill/snapshots-size"), _BYTES_OF_A_ROW)
+        size = scalar(connection, query("backfill/snapshots-size"), BYTES_OF_A_ROW)
     missing = 1 - there / max(1, len(bounds) - 1)
     return Estimate(
         bounds=bounds,
@@ -178,7 +178,7 @@ def _without_the_first(
     return tuple(left)
 
 
-def _rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
+def rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> int:
     """Return how many events a stretch of time has, as the planner estimates."""
     explained = scalar(
         connection,

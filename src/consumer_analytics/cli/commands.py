@@ -28,6 +28,11 @@ class Registered(NamedTuple):
 
 
 COMMANDS = {
+    "check": Registered(
+        "check",
+        "Tell whether a run can use your database, and what it will take; nothing is written.",
+        "nothing was written",
+    ),
     "migrate": Registered(
         "migrate",
         "Create or update the product's tables; done twice, the second does nothing.",

@@ -10,21 +10,14 @@ import typer
 from rich.markup import escape
 
 from consumer_analytics.airflow.command import AirflowCommand
-from consumer_analytics.cli.output import JsonFlag, err, harmless, out, print_json, say
+from consumer_analytics.cli.findings import EXIT_CODES, show
+from consumer_analytics.cli.output import JsonFlag, err, print_json, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations.doctor import CHECKS, examine
-from consumer_analytics.operations.doctor.findings import Context, Examined, Finding, Verdict
+from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
 from consumer_analytics.settings import settings
-
-_COLOURS = {
-    Verdict.OK: "green",
-    Verdict.UNKNOWN: "cyan",
-    Verdict.WARNING: "yellow",
-    Verdict.PROBLEM: "red",
-}
-_EXIT_CODES = {Verdict.OK: 0, Verdict.UNKNOWN: 1, Verdict.WARNING: 1, Verdict.PROBLEM: 2}
 
 
 def doctor(
@@ -49,7 +42,7 @@ def doctor(
         ):
             examined.append(one)
             if not as_json:
-                _print(one)
+                show(one)
     worst = max(one.verdict for one in examined)
     if as_json:
         print_json(
@@ -61,7 +54,7 @@ def doctor(
         )
     else:
         _sum_up(examined, fix=fix)
-    if code := _EXIT_CODES[worst]:
+    if code := EXIT_CODES[worst]:
         raise typer.Exit(code)
 
 
@@ -79,32 +72,6 @@ def _context() -> Iterator[Context]:
         return
     with connection:
         yield Context(settings(), connection, **here)
-
-
-def _print(one: Examined) -> None:
-    _print_line(one.finding.verdict, one.check.name, one.finding)
-    if one.finding.verdict is Verdict.OK:
-        return
-    for line in one.finding.evidence:
-        _print_detail("", line)
-    if one.finding.cause:
-        _print_detail("cause", one.finding.cause)
-    if one.finding.fix is not None:
-        for place, line in enumerate(one.finding.fix.command.splitlines()):
-            _print_detail("" if place else "fix", line)
-    if one.treatment is not None:
-        _print_detail("done", one.treatment.done)
-        if one.treatment.proof is not None:
-            _print_line(one.treatment.proof.verdict, one.check.name, one.treatment.proof)
-
-
-def _print_line(verdict: Verdict, name: str, finding: Finding) -> None:
-    colour = _COLOURS[verdict]
-    out.print(f"[{colour}]{verdict.word:<8}[/{colour}] {name:<22} {escape(harmless(finding.says))}")
-
-
-def _print_detail(label: str, text: str) -> None:
-    out.print(f"         [dim]{label:>7}[/dim]  {escape(harmless(text))}")
 
 
 def _sum_up(examined: list[Examined], *, fix: bool) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from consumer_analytics.calendar import instants
@@ -124,12 +125,22 @@ def observe(connection: Connection, before: dt.datetime, ignored_roles: list[str
 
 
 def look(
-    connection: Connection, before: dt.datetime, ignored_roles: list[str]
+    connection: Connection,
+    before: dt.datetime,
+    ignored_roles: list[str],
+    *,
+    noted: bool = True,
 ) -> tuple[list[Holder], dt.datetime, dt.datetime]:
     """Look as `observe` does, and note nothing.
 
     Sessions are read before prepared transactions: one that prepares in
     between is seen twice rather than not at all.
+
+    Args:
+        connection: as for `observe`.
+        before: as for `observe`.
+        ignored_roles: as for `observe`.
+        noted: whether there are our tables, which bound when a prepared transaction began.
 
     Returns:
         The holders, the oldest first; when they were seen; and an instant before
@@ -175,7 +186,11 @@ def look(
     prepared = [
         Holder("prepared", after, None, owner, gid, "prepared", prepared_at, seen_at)
         for gid, owner, prepared_at, after in connection.execute(
-            query("etl/holdback/transactions-prepared"), {"ignored_roles": ignored_roles}
+            query(
+                "etl/holdback/transactions-prepared",
+                begun_after=query("etl/holdback/begun-after") if noted else sql.NULL,
+            ),
+            {"ignored_roles": ignored_roles},
         )
         if after < before
     ]

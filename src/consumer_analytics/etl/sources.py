@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import LiteralString
 
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import SourceError
@@ -39,7 +40,7 @@ class SourceColumn:
         filled: whether each row of such a file must have a value in it.
     """
 
-    kind: str
+    kind: LiteralString
     required: bool = False
     in_file: bool = False
     filled: bool = False
@@ -126,6 +127,55 @@ def require_usable(
         notify(line)
 
 
+@dataclass(frozen=True)
+class Lack:
+    """Something that the source tables lack for a run.
+
+    Attributes:
+        says: what, and where, in a sentence.
+        table: the source table.
+        column: its column; None where it is the table.
+    """
+
+    says: str
+    table: str
+    column: str | None = None
+
+
+def lacks(connection: Connection, source_schema: str) -> list[Lack]:
+    """Return which tables and columns that we rely on are missing, or have another type."""
+    types: dict[str, dict[str, str]] = {}
+    for table, column, known_as, _ in _columns(connection, source_schema):
+        types.setdefault(table, {})[column] = known_as
+    found = []
+    for table, columns in SOURCES.items():
+        if table not in types:
+            found.append(
+                Lack(
+                    f"source table {source_schema}.{table} does not exist or this login may not "
+                    "read it; create it, grant SELECT, or set CONSUMER_ANALYTICS_SOURCE_SCHEMA",
+                    table,
+                )
+            )
+            continue
+        for column, known in columns.items():
+            kind = types[table].get(column)
+            if not known.required or kind in known.types:
+                continue
+            found.append(
+                Lack(
+                    f"source table {source_schema}.{table} has no column {column}; "
+                    "add it, or offer a view with the columns the product reads"
+                    if kind is None
+                    else f"column {source_schema}.{table}.{column} is {kind}; "
+                    f"it must be {' or '.join(sorted(known.types))}",
+                    table,
+                    column,
+                )
+            )
+    return found
+
+
 def require_columns(connection: Connection, source_schema: str) -> None:
     """Check that the source tables are there, with the columns we rely on.
 
@@ -133,29 +183,8 @@ def require_columns(connection: Connection, source_schema: str) -> None:
         SourceError: a table or column is missing, or has another type; the
             message names it.
     """
-    types: dict[str, dict[str, str]] = {}
-    for table, column, known_as, _ in _columns(connection, source_schema):
-        types.setdefault(table, {})[column] = known_as
-    for table, columns in SOURCES.items():
-        if table not in types:
-            raise SourceError(
-                f"source table {source_schema}.{table} does not exist or this login may not "
-                "read it; create it, grant SELECT, or set CONSUMER_ANALYTICS_SOURCE_SCHEMA"
-            )
-        for column, known in columns.items():
-            if not known.required:
-                continue
-            kind = types[table].get(column)
-            if kind is None:
-                raise SourceError(
-                    f"source table {source_schema}.{table} has no column {column}; "
-                    "add it, or offer a view with the columns the product reads"
-                )
-            if kind not in known.types:
-                raise SourceError(
-                    f"column {source_schema}.{table}.{column} is {kind}; "
-                    f"it must be {' or '.join(sorted(known.types))}"
-                )
+    if lacking := lacks(connection, source_schema):
+        raise SourceError(lacking[0].says)
 
 
 def virtual_columns(connection: Connection, source_schema: str) -> list[str]:

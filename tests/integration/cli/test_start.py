@@ -45,6 +45,7 @@ MAY_READ = {
     "health": {"airflow", "monitoring"},
     "incidents": {"airflow", "monitoring"},
     "alerts": {"airflow", "monitoring"},
+    "check": {"airflow", "backfill", "monitoring", "operations"},
     "doctor": {"airflow", "local", "monitoring", "operations"},
     "maintenance": {"airflow", "operations", "orchestration"},
     "metrics": {"airflow", "monitoring"},
@@ -54,6 +55,8 @@ MAY_READ = {
 }
 #: Commands that share an option, or what they print, with another one.
 READ_TOO = {
+    "check": {"findings"},
+    "doctor": {"findings"},
     "audit": {"choice"},
     "sweep": {"choice"},
     "vanished": {"choice"},

@@ -74,11 +74,11 @@ def examine(
         yield Examined(check, finding, treatment)
 
 
-def look(check: Check, context: Context) -> Finding:
-    """Ask a check; where it cannot be made, or not soon, the finding says so."""
+def look(check: Check, context: Context, *, seconds: float = _STATEMENT_SECONDS) -> Finding:
+    """Ask a check; where it cannot be made, or not within the seconds, the finding says so."""
     try:
         if context.connection is not None and not context.connection.closed:
-            _be_patient(context.connection, _LOCK_SECONDS, _STATEMENT_SECONDS)
+            _be_patient(context.connection, _LOCK_SECONDS, seconds)
         return check.look(context)
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         reason = "the schema is not this version's: see schema-migrations"

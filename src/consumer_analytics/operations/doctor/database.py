@@ -6,10 +6,17 @@ import datetime as dt
 import time
 
 import psycopg
+from psycopg import sql
 
 from consumer_analytics.calendar import days, instants
 from consumer_analytics.db.connection import scalar
-from consumer_analytics.errors import DatabaseUnreachableError
+from consumer_analytics.errors import (
+    ConsumerAnalyticsError,
+    DatabaseUnreachableError,
+    SessionError,
+    TransactionPoolingError,
+    UnsupportedDatabaseError,
+)
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
@@ -19,6 +26,21 @@ _SKEW_WARNING = dt.timedelta(seconds=5)
 _SKEW_PROBLEM = dt.timedelta(minutes=1)
 #: Years in which the two zone data are compared.
 _ZONE_YEARS_BACK, _ZONE_YEARS_AHEAD = 10, 3
+#: Why a server that answers cannot be used, and what to do, by what refused it.
+_REFUSED: dict[type[ConsumerAnalyticsError], tuple[str, str]] = {
+    UnsupportedDatabaseError: (
+        "snapshots are unique by a kind of constraint that came with PostgreSQL 15",
+        "upgrade the server, or have its rows replicated to a newer one",
+    ),
+    TransactionPoolingError: (
+        "a run's locks and temporary tables last longer than a transaction",
+        "pool_mode = session   # of an entry of its own in the pooler's [databases]",
+    ),
+    SessionError: (
+        "the server, the database or the login has a setting that changes what figures mean",
+        "ALTER ROLE … RESET …, ALTER DATABASE … RESET …   -- `\\drds` in psql lists them",
+    ),
+}
 #: Share of the server's connections in use from which on new ones may be refused.
 _CROWDED = 0.9
 
@@ -27,17 +49,17 @@ def reachable(context: Context) -> Finding:
     """Tell whether the database answers."""
     if context.connection is None:
         refusal = context.refusal or DatabaseUnreachableError()
-        command = "check CONSUMER_ANALYTICS_DATABASE_URL and that the server runs"
-        if context.settings.database_url is None:
-            command = "consumer-analytics up"
-        return Finding(
-            Verdict.PROBLEM,
-            "the database cannot be used",
-            (str(refusal),),
-            "the embedded server is not running"
+        cause, command = _REFUSED.get(
+            type(refusal),
+            ("the embedded server is not running", "consumer-analytics up")
             if context.settings.database_url is None
-            else "the server is down, the address is wrong, or the login is refused",
-            Fix(command),
+            else (
+                "the server is down, the address is wrong, or the login is refused",
+                "check CONSUMER_ANALYTICS_DATABASE_URL and that the server runs",
+            ),
+        )
+        return Finding(
+            Verdict.PROBLEM, "the database cannot be used", (str(refusal),), cause, Fix(command)
         )
     connection = context.database
     started = time.monotonic()
@@ -75,6 +97,37 @@ def login(context: Context) -> Finding:
             Fix("point CONSUMER_ANALYTICS_DATABASE_URL at the primary"),
         )
     return ok("runs can work as this login")
+
+
+def pooler(context: Context) -> Finding:
+    """Tell whether a pooler stands between; one that runs cannot work with lets no command in."""
+    if not context.database.pooled:
+        return ok("no pooler stands between")
+    return ok(
+        "a pooler stands between, and lends its sessions for as long as they are used",
+        "leave it two sessions free, and server_reset_query as it is: DISCARD ALL",
+    )
+
+
+def sessions(context: Context) -> Finding:
+    """Tell whether this login sees when the transactions of others began."""
+    connection = context.database
+    if scalar(connection, "select pg_has_role('pg_read_all_stats', 'usage')"):
+        return ok("this login sees the sessions of others, and so whether rows are in flight")
+    row = connection.execute(query("operations/doctor/sessions-hidden")).fetchone()
+    hidden, logins = row or (0, [])
+    return Finding(
+        Verdict.PROBLEM if hidden else Verdict.WARNING,
+        "this login cannot see when the transactions of others began",
+        (f"{hidden} sessions of {', '.join(logins)} are there now",) if hidden else (),
+        "PostgreSQL shows that to members of pg_read_all_stats alone; a run that cannot tell "
+        "whether rows are in flight refuses to work",
+        Fix(
+            sql.SQL("GRANT pg_read_all_stats TO {};   -- as a superuser")
+            .format(sql.Identifier(scalar(connection, "select current_user")))
+            .as_string(connection)
+        ),
+    )
 
 
 def connections(context: Context) -> Finding:
@@ -162,6 +215,8 @@ def zone(context: Context) -> Finding:
 CHECKS = (
     Check("database", "does the database answer?", reachable),
     Check("database-login", "can runs work as this login?", login),
+    Check("database-pooler", "does a pooler stand between?", pooler),
+    Check("database-sessions", "can this login see what others have open?", sessions),
     Check("database-connections", "has the server room for more sessions?", connections),
     Check("database-clock", "do the server and this machine agree on the time?", clock),
     Check("database-zone", "have they the same rules for the configured time zone?", zone),

@@ -8,9 +8,10 @@ from enum import IntEnum
 from typing import Any
 
 from consumer_analytics.airflow.command import Commands
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
+from consumer_analytics.sql import INTERNAL
 
 
 class Verdict(IntEnum):
@@ -59,6 +60,17 @@ class Context:
         if self.connection is None or self.connection.closed:
             raise UnexaminableError("it needs the database, which cannot be reached")
         return self.connection
+
+    @property
+    def is_migrated(self) -> bool:
+        """Whether our own tables are there, of whatever version and whoever may read them."""
+        return bool(
+            scalar(
+                self.database,
+                "select exists (select from pg_namespace where nspname = %s)",
+                INTERNAL,
+            )
+        )
 
 
 class UnexaminableError(ConsumerAnalyticsError):

@@ -8,9 +8,17 @@ from consumer_analytics.db import roles, schema
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.etl import sources
-from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
+from consumer_analytics.operations.doctor.findings import (
+    Check,
+    Context,
+    Finding,
+    Fix,
+    UnexaminableError,
+    Verdict,
+    ok,
+)
 from consumer_analytics.operations.thinning import Policy
-from consumer_analytics.sql import query
+from consumer_analytics.sql import INTERNAL, query
 
 _GROUP = roles.names()["etl"]
 #: Whose members may also remove what thinned snapshots said before.
@@ -19,6 +27,13 @@ _THINS = roles.names()["maintenance"]
 
 def migrations(context: Context) -> Finding:
     """Tell whether all migrations of this version are there, and no others."""
+    if not scalar(
+        context.database,
+        "select coalesce(bool_and(has_schema_privilege(oid, 'usage')), true) from pg_namespace "
+        "where nspname = %s",
+        INTERNAL,
+    ):
+        raise UnexaminableError(f"this login may not look into {INTERNAL}: see schema-grants")
     try:
         pending = schema.pending(context.database)
     except SchemaError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.db.connection import scalar_of
-from consumer_analytics.errors import SourceError
+from consumer_analytics.db.connection import scalar, scalar_of
 from consumer_analytics.etl import sources, vanished
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -19,6 +21,7 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
     ok,
 )
+from consumer_analytics.settings import PREFIX
 from consumer_analytics.sql import SOURCE_TABLES, query
 
 _EVENTS = "customer_events"
@@ -29,17 +32,60 @@ _LISTED = 3
 def columns(context: Context) -> Finding:
     """Tell whether the source tables have what a run reads."""
     schema = context.settings.source_schema
-    try:
-        sources.require_columns(context.database, schema)
-    except SourceError as error:
-        return Finding(
-            Verdict.PROBLEM,
-            "a source table is not as a run needs it",
-            (str(error),),
-            "the table was changed, is in another schema, or this login may not read it",
-            Fix("set CONSUMER_ANALYTICS_SOURCE_SCHEMA, grant SELECT, or offer a view"),
+    lacking = sources.lacks(context.database, schema)
+    if not lacking:
+        virtual = sources.virtual_columns(context.database, schema)
+        return ok(
+            f"the tables in schema {schema} have every column that is read",
+            *(f"{column} is worked out whenever it is read" for column in virtual),
         )
-    return ok(f"the tables in schema {schema} have every column that is read")
+    return Finding(
+        Verdict.PROBLEM,
+        "a source table is not as a run needs it",
+        tuple(one.says for one in lacking),
+        "the table was changed, is in another schema, or this login may not read it",
+        Fix("\n".join(_mending(context, lacking))),
+    )
+
+
+def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]:
+    """Yield what mends what the source tables lack: statements, or a setting."""
+    connection, schema = context.database, context.settings.source_schema
+    login = sql.Identifier(scalar(connection, "select current_user"))
+    rows = connection.execute(
+        query("operations/doctor/source-tables"),
+        {"tables": list(SOURCE_TABLES), "schema": schema},
+    ).fetchall()
+    here = {table: (names, may) for place, table, names, _, may in rows if place == schema}
+    elsewhere = sorted({place for place, *_ in rows if place != schema})
+
+    def said(text: LiteralString, *parts: sql.Composable) -> str:
+        return sql.SQL(text).format(*parts).as_string(connection)
+
+    if any(not usable for place, _, _, usable, _ in rows if place == schema):
+        yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(schema), login)
+    if elsewhere and not here:
+        yield "\n".join(f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere)
+        return
+    for one in lacking:
+        table = sql.Identifier(schema, one.table)
+        known = sources.SOURCES[one.table].get(one.column or "")
+        if one.table not in here:
+            yield f"create table {schema}.{one.table}, or offer a view of that name"
+        elif one.column is None or known is None:
+            if not here[one.table][1]:
+                yield said("GRANT SELECT ON {} TO {};", table, login)
+        elif one.column not in here[one.table][0]:
+            kind = sql.SQL(known.kind)
+            yield said("ALTER TABLE {} ADD {} {};", table, sql.Identifier(one.column), kind)
+        elif "has no column" in one.says:
+            yield said("GRANT SELECT ({}) ON {} TO {};", sql.Identifier(one.column), table, login)
+        else:
+            kind = sql.SQL(known.kind)
+            yield said(
+                "ALTER TABLE {} ALTER {} TYPE {};   -- or offer a view that casts it",
+                *(table, sql.Identifier(one.column), kind),
+            )
 
 
 def in_flight(context: Context) -> Finding:
@@ -50,7 +96,14 @@ def in_flight(context: Context) -> Finding:
         if concern.kind != "filtered"
     ]
     if not unsafe:
-        return ok("the sources are read from tables of this database alone")
+        rows = context.database.execute(
+            query("operations/doctor/source-kinds"),
+            {"tables": list(SOURCE_TABLES), "schema": context.settings.source_schema},
+        )
+        return ok(
+            "the sources are read from tables of this database alone",
+            *(f"{table} is a {kind}" for table, kind in rows),
+        )
     accepted = context.settings.accept_unsafe_sources
     return Finding(
         Verdict.WARNING if accepted else Verdict.PROBLEM,
@@ -148,6 +201,42 @@ def _drop_broken(context: Context, values: dict[str, str]) -> None:
         )
 
 
+def zone(context: Context) -> Finding:
+    """Tell in which zone times without one are written: they are read as UTC."""
+    connection = context.database
+    naive = connection.execute(
+        query("operations/doctor/times-naive"),
+        {"tables": list(SOURCE_TABLES), "schema": context.settings.source_schema},
+    ).fetchall()
+    if not naive:
+        return ok("every time has a zone")
+    names = ", ".join(f"{table}.created_at" for table, _, _ in naive)
+    by_default = [one for one in naive if one[2]]
+    zones = connection.execute(query("operations/doctor/zones-of-sessions")).fetchall()
+    if not by_default or not zones:
+        return ok(f"{names} has no zone, and is read as UTC")
+    return Finding(
+        Verdict.WARNING,
+        "times without a zone are read as UTC, and sessions have another one",
+        (
+            *(f"{table}.created_at is by default {default}" for table, default, _ in by_default),
+            *(f"sessions of {whose} are in {zone}" for whose, zone in zones),
+        ),
+        "such a default is the clock of the session that writes; rows lie hours off, and near a "
+        "snapshot in another one",
+        Fix(
+            "\n".join(
+                sql.SQL("ALTER TABLE {} ALTER created_at SET DEFAULT (now() AT TIME ZONE 'UTC');")
+                .format(sql.Identifier(context.settings.source_schema, table))
+                .as_string(connection)
+                for table, _, _ in by_default
+            )
+            + "\n-- or timestamptz, USING created_at AT TIME ZONE the writers' zone, which rights "
+            "old rows, too"
+        ),
+    )
+
+
 def times(context: Context) -> Finding:
     """Tell whether every row of the source tables has a time."""
     connection, schema = context.database, context.settings.source_schema
@@ -226,6 +315,7 @@ CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
     Check("source-in-flight", "does a source hide rows in flight?", in_flight),
     Check("source-index", "can the events be read by their time?", index),
+    Check("source-zone", "are times without a zone written in UTC?", zone),
     Check("source-times", "has every row a time?", times),
     Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),
     Check("source-vanished", "has anything that was counted vanished?", losses),

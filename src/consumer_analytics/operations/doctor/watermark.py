@@ -10,7 +10,7 @@ from psycopg import sql
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.errors import SchemaError
+from consumer_analytics.errors import HoldbackBlindError, SchemaError
 from consumer_analytics.etl import extract, holdback, watermark
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.operations.doctor.findings import (
@@ -176,7 +176,18 @@ def transactions(context: Context) -> Finding:
     settings = context.settings
     now = instants.now(connection)
     patience = dt.timedelta(seconds=settings.holdback_wait)
-    holders, seen_at, _ = holdback.look(connection, now - patience, settings.ignored_roles)
+    try:
+        holders, seen_at, _ = holdback.look(
+            connection, now - patience, settings.ignored_roles, noted=context.is_migrated
+        )
+    except HoldbackBlindError as error:
+        return Finding(
+            Verdict.PROBLEM,
+            "this login cannot tell whether rows are in flight, and runs refuse to guess",
+            (str(error),),
+            "it may not see the sessions of others, or they are on another server",
+            Fix("see database-sessions and database-login"),
+        )
     if not holders:
         return ok(f"no transaction is older than the {settings.holdback_wait:g} s a run waits")
     oldest = min(holder.began for holder in holders)

@@ -8,14 +8,7 @@ select
     prepared.gid,
     coalesce(prepared.owner, '(dropped)') as owner,
     prepared.prepared,
-    coalesce(
-        (
-            select max(horizon.none_open_before)
-            from consumer_analytics_internal.transaction_horizons as horizon
-            where horizon.observed_at < prepared.prepared
-        ),
-        '-infinity'
-    ) as begun_after
+    coalesce(({begun_after})::timestamptz, '-infinity') as begun_after
 from pg_prepared_xacts as prepared
 left join pg_roles as login on login.rolname = prepared.owner
 where prepared.database = current_database()

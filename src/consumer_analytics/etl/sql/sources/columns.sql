@@ -34,4 +34,5 @@ where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
     and class.relkind in ('r', 'p', 'v', 'm', 'f')
     and attribute.attnum > 0
     and not attribute.attisdropped
+    and has_schema_privilege(class.relnamespace, 'usage')
     and has_column_privilege(class.oid, attribute.attnum, 'select')

@@ -4,6 +4,6 @@ select exists (
     where pid = %(pid)s
         and locktype = 'relation'
         and database = (select oid from pg_database where datname = current_database())
-        and relation = 'public.etl_job_watermarks'::regclass
+        and relation = to_regclass('public.etl_job_watermarks')
         and mode in ('RowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 )

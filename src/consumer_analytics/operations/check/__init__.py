@@ -1,0 +1,96 @@
+"""The check before anything is written: what a run needs of a database, and what it would cost.
+
+For a database that the product has not been set up in, and a login that may do no more than read
+the source tables. The questions are the doctor's, which asks them of a system that is at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.operations.doctor import CHECKS as DOCTORS
+from consumer_analytics.operations.doctor import look, schema
+from consumer_analytics.operations.doctor.findings import (
+    Check,
+    Context,
+    Examined,
+    Finding,
+    Verdict,
+    ok,
+)
+
+#: What needs longer is not worth it before anything is set up.
+_SECONDS = 10
+
+
+def read_only(connection: Connection) -> None:
+    """Let each transaction of a session, in autocommit, be one that can write nothing."""
+    connection.execute("select set_config('default_transaction_read_only', 'on', false)")
+
+
+def ours(context: Context) -> Finding:
+    """Tell whether our own tables are there, or who can make them."""
+    found = schema.migrations(context)
+    if context.is_migrated or not found.evidence or found.fix is None or found.fix.apply is None:
+        return found
+    if scalar_of(context.database, "operations/check/may-migrate"):
+        return ok("nothing of ours is here yet; this login may make it: consumer-analytics migrate")
+    return ok(
+        "nothing of ours is here yet, and this login may not make it",
+        "the database's owner does: consumer-analytics migrate, then consumer-analytics roles",
+        f"and lets this login run: GRANT consumer_analytics_etl TO {context.database.info.user};",
+    )
+
+
+def grants(context: Context) -> Finding:
+    """Tell whether this login has the rights that a run needs, where there is anything of ours."""
+    if context.is_migrated:
+        return schema.grants(context)
+    return ok("rights on what is ours come with it: consumer-analytics roles")
+
+
+def _doctors(name: str) -> Check:
+    return next(one for one in DOCTORS if one.name == name)
+
+
+#: Those of the second list are about columns, and cannot be asked where these are lacking.
+_FIRST = (
+    *(one for one in DOCTORS if one.name.startswith("database")),
+    Check("schema-migrations", "are our own tables there, or who can make them?", ours),
+    Check("schema-grants", "has this login the rights that a run needs?", grants),
+    _doctors("source-columns"),
+)
+_THEN = tuple(
+    map(
+        _doctors,
+        (
+            "schema-row-security",
+            "source-in-flight",
+            "source-index",
+            "source-zone",
+            "source-times",
+            "watermark-transactions",
+        ),
+    )
+)
+CHECKS = (*_FIRST, *_THEN)
+
+
+def examine(context: Context, notify: Callable[[str], None]) -> Iterator[Examined]:
+    """Ask each check; none writes, applies a fix or takes long.
+
+    Args:
+        context: what to look with; its session is one for `read_only`.
+        notify: told what is being asked.
+    """
+    lacking = False
+    for check in CHECKS:
+        notify(check.asks)
+        if lacking and check.name.startswith("source-"):
+            reason = "cannot be told: the source tables lack something, see source-columns"
+            yield Examined(check, Finding(Verdict.UNKNOWN, reason))
+            continue
+        finding = look(check, context, seconds=_SECONDS)
+        lacking = lacking or (check.name == "source-columns" and finding.verdict is not Verdict.OK)
+        yield Examined(check, finding)

@@ -1,0 +1,6 @@
+-- The first and the last event, by an index.
+select
+    min(created_at)::timestamptz,
+    max(created_at)::timestamptz
+from {customer_events}
+where isfinite(created_at)
