@@ -67,6 +67,8 @@ def test_the_one_tool_that_the_makefile_fetches_is_held_to_hashes() -> None:
     assert all("pip install $$held" in line for line in fetching)
     # What is in the lock has a hash in it; `--frozen` takes nothing else.
     assert all("--frozen" in line for line in makefile.splitlines() if "$(UV) sync" in line)
+    release = (ROOT / "tools" / "dist.py").read_text()
+    assert release.count('"sync"') == release.count('"--frozen"') == 2
 
 
 def test_building_the_product_fetches_nothing() -> None:

@@ -111,5 +111,6 @@ def _sum_up(examined: list[Examined], costs: Estimate | None, untold: str) -> No
 
 
 def _row(name: str, cost: Cost) -> list[object]:
-    around = between(duration(cost.seconds / _AROUND), duration(cost.seconds * _AROUND))
+    low, high = (max(1, round(n)) for n in (cost.seconds / _AROUND, cost.seconds * _AROUND))
+    around = between(duration(low), duration(high))
     return [name, cost.events, cost.snapshots, around, size(cost.bytes)]

@@ -306,6 +306,22 @@ def test_times_without_a_zone_whose_writers_have_another(own: Own) -> None:
     assert own.found() == {}
 
 
+def test_nulls_are_told_with_what_becomes_of_them(own: Own) -> None:
+    assert own.look()["source-nulls"].finding.evidence == ()
+    own.admin(
+        "update customer_events set consumer_id = null where event_type = 'type 1';"
+        "analyze customer_events"
+    )
+    finding = own.look()["source-nulls"].finding
+    assert finding.verdict is Verdict.OK
+    assert finding.evidence == (
+        (
+            "about 25.00 % of customer_events.consumer_id: counted as unattributed, for the whole "
+            "system alone"
+        ),
+    )
+
+
 def test_views_and_what_hides_rows_in_flight(own: Own) -> None:
     own.admin(
         "alter table customers rename to people;"

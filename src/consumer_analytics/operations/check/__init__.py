@@ -19,6 +19,7 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
     ok,
 )
+from consumer_analytics.sql import query
 
 #: What needs longer is not worth it before anything is set up.
 _SECONDS = 10
@@ -50,10 +51,39 @@ def grants(context: Context) -> Finding:
     return ok("rights on what is ours come with it: consumer-analytics roles")
 
 
+def nulls(context: Context) -> Finding:
+    """Tell which columns hold NULLs, and what becomes of them, by the planner's statistics."""
+    rows = context.database.execute(
+        query("operations/check/nulls"),
+        {
+            "schema": context.settings.source_schema,
+            "tables": [table for table, _ in _NULLS],
+            "columns": [column for _, column in _NULLS],
+        },
+    ).fetchall()
+    if not rows:
+        return ok("by the planner's statistics no column that is read holds NULLs")
+    return ok(
+        "some columns hold NULLs: no run stops at them, none is dropped in silence",
+        *(
+            f"about {percent} % of {table}.{column}: {_NULLS[table, column]}"
+            for table, column, percent in rows
+        ),
+    )
+
+
 def _doctors(name: str) -> Check:
     return next(one for one in DOCTORS if one.name == name)
 
 
+#: What becomes of NULLs, by table and column; those in `created_at` the doctor counts.
+_NULLS = {
+    ("customers", "consumer_id"): "counted as unattributed, for the whole system alone",
+    ("customers", "status"): "counted as (none)",
+    ("customer_events", "consumer_id"): "counted as unattributed, for the whole system alone",
+    ("customer_events", "event_type"): "counted as (none)",
+    ("customer_events", "customer_id"): "counted; of a lifecycle event, reported",
+}
 #: Those of the second list are about columns, and cannot be asked where these are lacking.
 _FIRST = (
     *(one for one in DOCTORS if one.name.startswith("database")),
@@ -70,11 +100,15 @@ _THEN = tuple(
             "source-index",
             "source-zone",
             "source-times",
-            "watermark-transactions",
         ),
     )
 )
-CHECKS = (*_FIRST, *_THEN)
+CHECKS = (
+    *_FIRST,
+    *_THEN,
+    Check("source-nulls", "do columns that a run reads hold NULLs?", nulls),
+    _doctors("watermark-transactions"),
+)
 
 
 def examine(context: Context, notify: Callable[[str], None]) -> Iterator[Examined]:

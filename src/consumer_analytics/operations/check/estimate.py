@@ -28,7 +28,7 @@ _YEAR = 365
 _DAY = dt.timedelta(days=1)
 #: What a step takes, in times of counting one event: measured on histories of 300,000 to 600,000
 #: events, of few and of many consumers.
-_CELL, _CUSTOMER, _SNAPSHOT = 3.0, 20.0, 20.0
+_CELL, _CUSTOMER, _SNAPSHOT = 6.0, 20.0, 15.0
 #: Bytes that a cell takes, with its index, and an event type in a snapshot.
 _BYTES_OF_A_CELL, _BYTES_OF_A_TYPE = 120, 25
 #: A command takes this long, whatever there is to do.
@@ -37,11 +37,10 @@ _SECONDS_AT_LEAST = 0.5
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some events that were counted: their cells, days and types, and the seconds for each."""
+    """Some events that were counted: their cells and types, and the seconds for each."""
 
     rows: int
     cells: int
-    days: int
     types: int
     pace: float
 
@@ -122,13 +121,16 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Es
     sample = _sample(connection, settings, newest=indexed)
 
     consumers = rows["consumers"] + 1
-    cells_a_day = sample.cells / max(sample.days, 1)
     of_a_snapshot = BYTES_OF_A_ROW + sample.types * _BYTES_OF_A_TYPE
+
+    def cells(events: int, over: int) -> float:
+        # As many of an event as in the sample; but where that is of one busy day, no more a day.
+        return min(events * sample.cells / max(sample.rows, 1), sample.cells * over)
 
     def cost(events: int, over: int, snapshots: int, kept_cells: float) -> Cost:
         steps = (
             events
-            + min(events, cells_a_day * over) * _CELL
+            + cells(events, over) * _CELL
             + rows["customers"] * _CUSTOMER
             + snapshots * _SNAPSHOT
         )
@@ -139,7 +141,6 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Es
             round(kept_cells * _BYTES_OF_A_CELL + snapshots * of_a_snapshot),
         )
 
-    all_cells = min(rows["customer_events"], cells_a_day * days)
     year = min(days, _YEAR)
     until = min(last or MINUS_INFINITY, instants.now(connection))
     since = until - _YEAR * _DAY if last is not None else MINUS_INFINITY
@@ -150,7 +151,9 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Es
         last=last,
         days=days,
         sampled=sample.rows,
-        first_run=cost(rows["customer_events"], days, consumers, all_cells),
+        first_run=cost(
+            rows["customer_events"], days, consumers, cells(rows["customer_events"], days)
+        ),
         # What a run has counted is not counted again; without a run before, it is.
         year=cost(min(in_year, rows["customer_events"]), year, consumers * year, 0),
     )
@@ -168,8 +171,8 @@ def _sample(connection: Connection, settings: Settings, *, newest: bool) -> _Sam
             raise
         # A view, say, over tables whose indexes do not serve it.
         return _sample(connection, settings, newest=False)
-    rows, cells, days, types = row or (0, 0, 0, 0)
-    return _Sample(rows, cells, days, types, (time.monotonic() - started) / max(rows, 1))
+    rows, cells, types = row or (0, 0, 0)
+    return _Sample(rows, cells, types, (time.monotonic() - started) / max(rows, 1))
 
 
 def _rows(connection: Connection, settings: Settings, table: str) -> int:

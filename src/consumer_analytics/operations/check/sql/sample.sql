@@ -1,9 +1,8 @@
 -- Some events counted as a run counts them: how many they are, their cells by consumer, UTC day and type,
--- their days, and their types.
+-- and their types.
 select
     coalesce(sum(n), 0)::bigint as rows,
     count(*) as cells,
-    count(distinct day) as days,
     count(distinct event_type) as types
 from (
     select consumer_id, date_bin('1 day', created_at, '2000-01-01') as day, event_type, count(*) as n
