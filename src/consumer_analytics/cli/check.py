@@ -15,7 +15,7 @@ from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.formatting import between, duration, moment, size
 from consumer_analytics.operations import check as checking
-from consumer_analytics.operations.check.estimate import Cost, Estimate, estimate
+from consumer_analytics.operations.check.estimate import Cost, Costs, estimate
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
 from consumer_analytics.settings import settings
 
@@ -67,7 +67,7 @@ def _context() -> Iterator[Context]:
         yield Context(settings(), connection)
 
 
-def _estimate(context: Context, examined: list[Examined]) -> tuple[Estimate | None, str]:
+def _estimate(context: Context, examined: list[Examined]) -> tuple[Costs | None, str]:
     """Return what it will take; or None, and why that cannot be told."""
     verdicts = {one.check.name: one.verdict for one in examined}
     if context.connection is None or verdicts["source-columns"] is not Verdict.OK:
@@ -85,7 +85,7 @@ def _estimate(context: Context, examined: list[Examined]) -> tuple[Estimate | No
         return None, error.diag.message_primary or one_line(error)
 
 
-def _sum_up(examined: list[Examined], costs: Estimate | None, untold: str) -> None:
+def _sum_up(examined: list[Examined], costs: Costs | None, untold: str) -> None:
     say("")
     if costs is None:
         say(f"what it will take cannot be told: {untold}")

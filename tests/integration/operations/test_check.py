@@ -100,7 +100,9 @@ class Own:
 def own(empty_database: Database) -> Iterator[Own]:
     if empty_database.server.role is None:
         pytest.skip("the test server's admin may not create roles")
-    empty_database.execute(TABLES)
+    # In a session that does not stay: some tests are about who else is there.
+    with empty_database.connect() as connection:
+        connection.execute(TABLES)
     name = f"ca_test_{uuid.uuid4().hex[:8]}"
     url = make_conninfo(empty_database.url, user=name, password="")
     settings = empty_database.settings.replaced({"database_url": Secret(url)})

@@ -63,7 +63,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Costs:
     """How much there is, and what it will take.
 
     Attributes:
@@ -104,7 +104,7 @@ class Estimate:
         }
 
 
-def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Estimate:
+def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Costs:
     """Look at a sample, and say what a first run and the backfill of a year will take.
 
     Args:
@@ -145,7 +145,7 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Es
     until = min(last or MINUS_INFINITY, instants.now(connection))
     since = until - _YEAR * _DAY if last is not None else MINUS_INFINITY
     in_year = rows_of(connection, settings, TimeRange(since, INFINITY))
-    return Estimate(
+    return Costs(
         rows=rows,
         first=first,
         last=last,
