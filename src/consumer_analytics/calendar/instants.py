@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.errors import UsageError
 
+#: How instants end that we have written for people, who give them back as they stand.
+_UTC = " UTC"
+
 
 def parse(text: str, zone: ZoneInfo) -> dt.datetime:
     """Read an instant such as `2025-11-03`, `2025-11-03 06:00` or `2025-11-03T06:00:00Z`.
 
     Args:
-        text: ISO 8601; a date alone is its first moment.
+        text: ISO 8601, or as `formatting` writes one; a date alone is its first moment.
         zone: the zone meant where the text names none.
 
     Returns:
@@ -22,8 +25,11 @@ def parse(text: str, zone: ZoneInfo) -> dt.datetime:
     Raises:
         UsageError: the text is not an instant.
     """
+    plain = text.strip()
+    if plain.endswith(_UTC):
+        plain = f"{plain.removesuffix(_UTC)}+00:00"
     try:
-        value = dt.datetime.fromisoformat(text.strip())
+        value = dt.datetime.fromisoformat(plain)
     except ValueError:
         raise UsageError(
             f"{text!r} is not a time; write it like 2025-11-03 or 2025-11-03T06:00:00Z"

@@ -1,4 +1,4 @@
-"""Which notes of what has vanished a command is about: the options, and what they say."""
+"""Which consumers, days and types a command is about: the options, and what they say."""
 
 from __future__ import annotations
 
@@ -72,10 +72,23 @@ def day_of(text: str) -> dt.date:
         raise UsageError(f"{text!r} is not a date; write it like 2025-11-03") from None
 
 
+def consumer_id_of(text: str, *, otherwise: str = "") -> uuid.UUID:
+    """Read a consumer's id.
+
+    Args:
+        text: as a person wrote it.
+        otherwise: what else it might have been, for the error.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a consumer's id, which is a UUID{otherwise}") from None
+
+
 def _consumer(text: str) -> str:
     if text == vanished.NONE:
         return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise UsageError(f"{text!r} is not a consumer's id, which is a UUID, nor (none)") from None
+    return str(consumer_id_of(text, otherwise=", nor (none)"))

@@ -99,6 +99,12 @@ COMMANDS = {
     "backfill": Registered(
         "backfill", "Write the snapshots of a past range, or list what was backfilled."
     ),
+    "snapshots": Registered(
+        "snapshots",
+        "List the snapshots, or take back a mistaken one.",
+        "whole snapshots are removed or are not, and `snapshots list` tells which; the same range "
+        "removes the rest",
+    ),
     "watermark": Registered("watermark", "Show or move the watermark."),
     "capture": Registered(
         "capture",

@@ -290,13 +290,22 @@ def concerns(connection: Connection, first: dt.datetime) -> bool:
     return bool(scalar_of(connection, "etl/vanished/concerns", {"first": first}))
 
 
-def refused(connection: Connection, instants: Sequence[dt.datetime]) -> tuple[dt.datetime, ...]:
+def refused(
+    connection: Connection, instants: Sequence[dt.datetime], *, are_reported: bool = True
+) -> tuple[dt.datetime, ...]:
     """Return those of some instants whose snapshots nobody can write any more.
 
     Vanished events lie around one of them, and nobody knows on which side; or lifecycle events
     have vanished after it, and it was never reported.
+
+    Args:
+        connection: to the product's database.
+        instants: which.
+        are_reported: whether to look if they are reported; False: as if none of them were.
     """
-    found = connection.execute(query("etl/vanished/refused"), {"instants": list(instants)})
+    found = connection.execute(
+        query("etl/vanished/refused"), {"instants": list(instants), "are_reported": are_reported}
+    )
     return tuple(at for (at,) in found)
 
 

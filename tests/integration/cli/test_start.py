@@ -52,6 +52,7 @@ MAY_READ = {
     "tokens": {"web"},
     "up": {"airflow", "ingest", "local", "operations", "reporting"},
     "backfill": {"backfill"},
+    "snapshots": {"operations"},
 }
 #: Commands that share an option, or what they print, with another one.
 READ_TOO = {
@@ -60,6 +61,7 @@ READ_TOO = {
     "audit": {"choice"},
     "sweep": {"choice"},
     "vanished": {"choice"},
+    "snapshots": {"choice"},
     "up": {"status"},
 }
 

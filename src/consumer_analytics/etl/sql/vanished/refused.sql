@@ -1,10 +1,10 @@
 -- Of these instants those that no command writes: vanished events lie around one that was not
 -- reported, and nobody knows on which side; or lifecycle events have vanished after it, and it was
--- not reported.
+-- not reported: of all of them, where `are_reported` is false.
 select at
 from unnest(%(instants)s::timestamptz[]) as asked (at)
 cross join lateral (
-    select exists (
+    select %(are_reported)s and exists (
         select
         from public.consumer_analytics
         where consumer_id is null and snapshot_timestamp = at

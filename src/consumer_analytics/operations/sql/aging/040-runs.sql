@@ -8,9 +8,10 @@ where aged.opened_at < %(before)s::timestamptz
             select from public.consumer_analytics as snapshot
             where snapshot.consumer_id is null and snapshot.snapshot_timestamp = aged.reached_at
         )
-        or exists (
-            select from consumer_analytics_internal.thinned_snapshots as thinned
-            where thinned.snapshot_timestamp = aged.reached_at
+        -- Thinned, or taken back: it is not missed.
+        or not exists (
+            select from consumer_analytics_internal.written_snapshots as written
+            where written.is_whole and written.snapshot_timestamp = aged.reached_at
         )
         or aged.reached_at < (select min(snapshot_timestamp) from public.consumer_analytics)
     )

@@ -1,4 +1,4 @@
--- The instants of a range: those that were written and those that are there. Of some nobody can
+-- The instants of a range: those that were written, by their scopes, and those that are there. Of some nobody can
 -- tell the figures: events have vanished around them, some before and some after.
 select
     at,
@@ -8,8 +8,8 @@ select
         where {is_noted} and since < at and until > at
     ) as is_recountable
 from (
-    select snapshot_timestamp as at
-    from consumer_analytics_internal.written_snapshots
+    select at
+    from audit_scopes
     union
     select snapshot_timestamp
     from public.consumer_analytics
