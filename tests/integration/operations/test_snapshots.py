@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,14 +20,15 @@ from tests.integration.reconcile.test_written import (
 )
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.roles import Roles
+from tests.support.shown import blocks, unlike
 
-from consumer_analytics import backfill
 from consumer_analytics.errors import UsageError
 from consumer_analytics.operations import retention, snapshots, thinning
 from consumer_analytics.operations.snapshots import Removal, Selection
 from consumer_analytics.reconcile import audit
 
 INTERNAL = "consumer_analytics_internal"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "take-back.md"
 
 
 def remove(database: Any, *at: dt.datetime, **options: Any) -> Removal:
@@ -162,7 +164,7 @@ def test_a_range_that_a_backfill_wrote_by_mistake_goes_and_what_runs_wrote_stays
 
 
 def test_the_last_snapshot_goes_and_the_next_window_begins_where_it_did(database: Any) -> None:
-    history(database, 302)
+    history(database, 302, snapshots=3)
     go(database, END)
     mark = "select last_processed_timestamp from etl_job_watermarks"
     before = documents(database)
@@ -185,7 +187,7 @@ def test_the_last_snapshot_goes_and_the_next_window_begins_where_it_did(database
 
 
 def test_what_is_owed_is_owed_no_longer(database: Any) -> None:
-    history(database, 303)
+    history(database, 303, snapshots=1)
     owed, other = END + DAY / 2, END + DAY / 3
     for at in (owed, other):
         database.execute(
@@ -253,7 +255,7 @@ def test_rows_that_were_backfilled_alone_are_forgotten_with_the_whole_snapshot(
 
 
 def test_what_was_deleted_by_hand_is_missed_until_it_is_taken_back(database: Any) -> None:
-    history(database, 306)
+    history(database, 306, snapshots=4)
     at = sorted(entries(database))[3]
     database.execute("delete from consumer_analytics where snapshot_timestamp = %s", [at])
     assert entries(database)[at].state == "lost"
@@ -272,7 +274,7 @@ def test_what_was_deleted_by_hand_is_missed_until_it_is_taken_back(database: Any
 
 
 def test_what_was_thinned_is_told_and_backfilled_again_it_goes(database: Any) -> None:
-    history(database, 307)
+    history(database, 307, snapshots=3)
     fill(database, "daily")
     kept = database.settings.replaced({"keep_snapshots_days": 1})
     with database.connect("maintenance", writes_sources=False) as connection:
@@ -307,8 +309,28 @@ def test_what_nobody_can_write_again_is_said(database: Any) -> None:
     assert audited(database).clean
 
 
+def test_up_to_where_events_have_vanished_nobody_writes_within_a_day(database: Any) -> None:
+    """There they may have been divided for the sake of the next window, by any types."""
+    noon = BEGIN + DAY / 2
+    for hour, kind in ((3, "login"), (9, "pay"), (15, "login"), (30, "pay")):
+        database.execute(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "values (gen_random_uuid(), %s, %s, %s)",
+            [uuid.UUID(int=1), kind, BEGIN + dt.timedelta(hours=hour)],
+        )
+    for at in (noon, BEGIN + DAY, BEGIN + 2 * DAY):
+        go(database, at)
+    database.execute("delete from customer_events where created_at < %s", [noon])
+    assert swept(database, since=BEGIN.date()).events_noted == 2
+    assert remove(database, noon, dry_run=True).not_writable == (noon,)
+    assert remove(database, noon).not_writable == (noon,)
+    assert go(database, noon)["snapshots_written"] == 0
+    assert entries(database)[noon].state == "removed"
+    assert audited(database).clean
+
+
 def test_a_run_of_which_the_snapshot_was_taken_back_ages(database: Any) -> None:
-    history(database, 309)
+    history(database, 309, snapshots=3)
     at = sorted(entries(database))[2]
     remove(database, at)
     database.execute(f"update {INTERNAL}.runs set opened_at = '2020-01-01'")
@@ -321,8 +343,10 @@ def test_a_run_of_which_the_snapshot_was_taken_back_ages(database: Any) -> None:
 
 
 def test_the_command_lists_and_removes_within_80_columns(database: Any, cli: Any) -> None:
-    history(database, 310)
-    go(database, END + dt.timedelta(microseconds=123456))
+    history(database, 310, snapshots=4)
+    go(database, END)
+    latest = END + dt.timedelta(hours=6, minutes=30, microseconds=123456)
+    go(database, latest)
     fill(database, "daily")
     narrow = {"COLUMNS": "80"}
     listed = cli("snapshots", "list", "--limit", "3", env=narrow)
@@ -335,18 +359,22 @@ def test_the_command_lists_and_removes_within_80_columns(database: Any, cli: Any
     ]
     assert f"… and {len(known) - 3:,} more" in listed.stdout
     # As it is shown it may be given.
-    shown = "2025-03-10 00:00:00.123456 UTC"
+    shown = "2025-03-10 06:30:00.123456 UTC"
     assert shown in cli("snapshots", "list").stdout
     with database.connect() as connection:
         before = touched_rows(connection)
         would = cli("snapshots", "remove", "--at", shown, "--dry-run", env=narrow)
         assert touched_rows(connection) == before
-    rows = known[END + dt.timedelta(microseconds=123456)].rows
+    rows = known[latest].rows
     assert f"would remove 1 snapshot, {rows} rows; nothing was changed" in would.stdout
-    done = cli("snapshots", "remove", "--at", shown, "--at", "2025-03-05", env=narrow)
-    assert max(map(len, done.stdout.splitlines()[:-2])) <= 80
+    done = cli("snapshots", "remove", "--at", shown, "--reason", "wrong instant")
+    page = next(
+        text.partition("\n")[2] for _, text in blocks(PAGE) if "--reason 'wrong instant'" in text
+    )
+    assert unlike(page, done.stdout) == []
+    done = cli("snapshots", "remove", "--at", "2025-03-05T00Z", "--at", "2025-03-06", env=narrow)
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
     assert "removed 2 snapshots, " in done.stdout
-    assert "the watermark stays: the window of the next run begins where it did" in done.stdout
     ranged = ("--from", "2025-03-01", "--to", "2025-03-04", "--source", "backfill")
     told = cli("snapshots", "list", *ranged, "--json").json
     done = cli("snapshots", "remove", *ranged, "--reason", "wrong year", "--json").json
@@ -390,7 +418,7 @@ def test_what_cannot_be_meant_is_refused(cli: Any, options: str, says: str) -> N
 
 
 def test_one_instant_without_a_snapshot_and_nothing_goes(database: Any, cli: Any) -> None:
-    history(database, 311)
+    history(database, 311, snapshots=1)
     at = min(entries(database))
     with database.connect() as connection:
         before = touched_rows(connection)
@@ -404,7 +432,7 @@ def test_one_instant_without_a_snapshot_and_nothing_goes(database: Any, cli: Any
 def test_who_may_take_back(database: Any, cli: Any) -> None:
     if database.server.role is None:
         pytest.skip("the test server's admin may not create roles")
-    history(database, 312)
+    history(database, 312, snapshots=2)
     at, other, *_ = sorted(entries(database))
     made = Roles(database)
     try:
@@ -422,14 +450,3 @@ def test_who_may_take_back(database: Any, cli: Any) -> None:
         require_clean(database)
     finally:
         made.clean()
-
-
-def test_a_request_for_a_range_has_its_snapshots_from_the_day_after_on(database: Any) -> None:
-    """What the page about backfills says of the range to give."""
-    history(database, 313)
-    before = documents(database)
-    with database.connect("backfill", writes_sources=False) as connection:
-        request = backfill.request_of("2025-03-04", "2025-03-07", "daily")
-        backfill.backfill(connection, database.settings, request)
-    written = {at for _, at in documents(database).keys() - before.keys()}
-    assert written <= {BEGIN + n * DAY for n in (4, 5, 6)}

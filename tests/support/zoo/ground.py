@@ -16,6 +16,7 @@ from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture
 from consumer_analytics.fields import Secret
+from consumer_analytics.operations import snapshots
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -167,6 +168,11 @@ class Ground:
     def repair(self) -> None:
         """Repair what an audit finds."""
         audit.repair(self._ours, self.settings, self.audit())
+
+    def take_back(self, at: dt.datetime) -> snapshots.Removal:
+        """Remove the snapshot of an instant."""
+        chosen = snapshots.Selection((at,))
+        return snapshots.remove(self._ours, self.settings, chosen, who="zoo")
 
     def reported(self) -> list[dt.datetime]:
         """Return every instant with a snapshot, in order."""

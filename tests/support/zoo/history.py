@@ -225,6 +225,27 @@ class History:
         self.ground.set_watermark(to)
         self._advance()
 
+    def _take_back(self) -> None:
+        """Take a snapshot back, and perhaps write it again: where it was said that nobody can."""
+        reported = self.ground.reported()
+        if len(reported) < 3:  # some are to be left
+            return
+        at, kept = self.rng.choice(reported), self.ground.kept()
+        self.told[-1] += f"({at:%d %H:%M:%S.%f})"
+        removal = self.ground.take_back(at)
+        if at in self.ground.reported() or self.ground.kept() != kept + removal.rows:
+            raise DisagreementError(f"{at} is still there, or not kept")
+        self._compare()
+        if self.rng.random() < 0.5:
+            return
+        self.told[-1] += "+again"
+        self._again(lambda: self.ground.run(at))
+        if (at in self.ground.reported()) == (at in removal.not_writable):
+            raise DisagreementError(
+                f"{at} was written although it was said that nobody can, or not"
+            )
+        self._compare()
+
     def _sweep(self) -> None:
         self._again(self.ground.sweep)
 

@@ -41,6 +41,7 @@ _PURGES = {
     "late_event": 2,
 }
 _CAPTURE = {"switch_capture": 3}
+_REMOVALS = {"take_back": 8}
 _TIMES = {
     "timeless_event": 1,
     "timeless_row": 2,
@@ -72,6 +73,7 @@ PRESETS = {
     "customers": Kinds({**_PLAIN, **_CUSTOMERS}, odd=25, ties=25),
     "purges": Kinds({**_PLAIN, **_PURGES}),
     "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
+    "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
     "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
     "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_TIMES}, odd=15, ties=15),
 }

@@ -34,9 +34,26 @@ gone as (
     returning snapshot.*
 ),
 
+-- At once for all: looked up for each while this statement adds to that table, it takes ever longer.
+earlier as materialized (
+    select analytics_id, max(reported_until) as reported_until
+    from public.consumer_analytics_revisions
+    where analytics_id in (select analytics_id from meant)
+    group by analytics_id
+),
+
 kept as (
-    {keep_reported}
-    from gone as old
+    insert into public.consumer_analytics_revisions
+        (analytics_id, consumer_id, snapshot_timestamp, metrics_json, reported_from, reason)
+    select
+        analytics_id,
+        gone.consumer_id,
+        gone.snapshot_timestamp,
+        gone.metrics_json,
+        coalesce(earlier.reported_until, gone.created_at),
+        %(reason)s
+    from gone
+    left join earlier using (analytics_id)
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 
