@@ -12,12 +12,14 @@ from consumer_analytics import installation
 
 def host_option(setting: str) -> Any:
     """Return the option of the address to listen on, which a setting has a default for."""
-    return typer.Option(help=f"Address to listen on. Default: {setting}.")
+    return typer.Option(metavar="ADDRESS", help=f"Address to listen on. Default: {setting}.")
 
 
 def port_option(setting: str) -> Any:
     """Return the option of the port, which a setting has a default for."""
-    return typer.Option(min=0, max=65535, help=f"Port; 0 for a free one. Default: {setting}.")
+    return typer.Option(
+        metavar="N", min=0, max=65535, help=f"Port; 0 for a free one. Default: {setting}."
+    )
 
 
 def server_of(what: str) -> ModuleType:

@@ -187,6 +187,8 @@ app = typer.Typer(
     cls=LazyCommands,
     help="Exact customer and event snapshots per consumer, on PostgreSQL and Airflow.",
     no_args_is_help=True,
+    # Every command below has them from here.
+    context_settings={"help_option_names": ["--help", "-h"]},
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -11,6 +11,7 @@ import pytest
 import typer
 from tests.conftest import Database, command_environment
 from tests.support import lanes
+from typer.testing import CliRunner
 
 from consumer_analytics.cli.commands import COMMANDS, app
 from consumer_analytics.settings import PREFIX
@@ -162,3 +163,21 @@ def test_the_overview_tells_of_each_command_what_its_own_help_begins_with(width:
             first = " ".join(inspect.cleandoc(text).split("\n\n")[0].split())
             assert registered.summary == first
             assert f"{name} {first}" in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_h_is_help_and_nothing_of_it_is_cut(command: str) -> None:
+    overview = typer.main.get_command(app)
+    with typer.Context(overview) as context:
+        read = overview.get_command(context, command)  # type: ignore[attr-defined]
+    for words in ([command], *([command, below] for below in getattr(read, "commands", ()))):
+        shown = [
+            CliRunner().invoke(app, [*words, option], env={"COLUMNS": "80"})
+            for option in ("-h", "--help")
+        ]
+        assert [one.exit_code for one in shown] == [0, 0], words
+        assert shown[0].stdout == shown[1].stdout
+        assert f"consumer-analytics {' '.join(words)} " in shown[0].stdout
+        assert max(map(len, shown[0].stdout.splitlines())) <= 80
+        # So Rich ends what it cuts.
+        assert "…" not in shown[0].stdout
