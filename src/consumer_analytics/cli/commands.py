@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
@@ -156,6 +157,27 @@ class _Warnings(logging.Handler):
         warn(record.getMessage())
 
 
+class _Databases(logging.Handler):
+    """Prints, once and on a terminal alone, which database a command works on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from consumer_analytics.cli.output import err, harmless
+
+        logging.getLogger(record.name).removeHandler(self)
+        if err.is_terminal and "--json" not in sys.argv:
+            err.print(harmless(record.getMessage()), style="dim", markup=False)
+
+
+@cache
+def _tell_which_database() -> None:
+    """Print which database the command's first session is of, opened far below it."""
+    # By its name: most of what it takes to connect is read with the command, or not at all.
+    log = logging.getLogger("consumer_analytics.db.connection")
+    log.addHandler(_Databases())
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+
+
 @cache
 def _tell_of_open_secrets() -> None:
     """Print what is noticed where files of secrets are read, far below any command."""
@@ -171,6 +193,7 @@ def _read(name: str) -> Any:
     # It would tell that it met a second error while it ended a COPY after the first, which is told.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     _tell_of_open_secrets()
+    _tell_which_database()
     module = import_module(f"consumer_analytics.cli.{COMMANDS[name].module}")
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, TypeVar
@@ -36,6 +37,9 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 _T = TypeVar("_T")
+
+#: Tells, for the command line, which database each session is of.
+log = logging.getLogger(__name__)
 
 #: UNIQUE NULLS NOT DISTINCT came with PostgreSQL 15.
 OLDEST_SERVER = 15
@@ -258,6 +262,8 @@ def connect(
     except BaseException:
         connection.close()
         raise
+    told = connection.info
+    log.debug("database %s at %s:%s, as %s", told.dbname, told.host, told.port, told.user)
     return connection
 
 

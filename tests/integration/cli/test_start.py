@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
+import pty
 import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 import typer
-from tests.conftest import Database, command_environment
+from psycopg.conninfo import conninfo_to_dict
+from tests.conftest import COMMAND, Database, command_environment
 from tests.support import lanes
 from typer.testing import CliRunner
 
@@ -163,6 +166,31 @@ def test_the_overview_tells_of_each_command_what_its_own_help_begins_with(width:
             first = " ".join(inspect.cleandoc(text).split("\n\n")[0].split())
             assert registered.summary == first
             assert f"{name} {first}" in shown
+
+
+@pytest.mark.parametrize("options", [["status"], ["status", "--json"]], ids=" ".join)
+def test_on_a_terminal_a_command_says_once_which_database_it_is_about(
+    database: Database, options: list[str]
+) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [COMMAND, *options],
+        env=command_environment({f"{PREFIX}DATABASE_URL": database.url, "TERM": "xterm"}),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=60,
+        check=True,
+    )
+    os.write(theirs, b".")
+    said = os.read(ours, 65536).decode().rstrip(".")
+    os.close(ours)
+    os.close(theirs)
+    assert database.name not in done.stdout.decode()
+    assert said.count(f"database {database.name} at ") == (options == ["status"])
+    if options == ["status"]:
+        assert f", as {conninfo_to_dict(database.url)['user']}" in said
+    else:
+        assert said == ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,8 +14,8 @@ from tests.support.zoo.ground import Ground, opened
 from tests.support.zoo.history import History, script_of
 from tests.support.zoo.kinds import PRESETS
 
-#: One history of each of these for each change; what the others make, `all` makes too. The long
-#: lane has theirs, and two more of each.
+#: One history of each of these for each change; what the others make, `all` makes too, but for
+#: `removals`. The long lane has theirs, and more of each.
 EACH_CHANGE = ("all", "purges")
 CASES = sorted(
     ((kinds, seed) for kinds in PRESETS for seed in range(24)),
