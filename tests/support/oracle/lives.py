@@ -271,7 +271,10 @@ def _over(
     ]
     told = _told(stretch)
     deletions = [one for one in stretch.events if one.kind == DELETION and one.at == end]
-    consumer = _whose(stretch, deletions, remembered)
+    until_then = sorted(
+        (one for one in customer.events if one.at <= end), key=lambda one: (one.at, one.event_id)
+    )
+    consumer = _whose(until_then, deletions, remembered)
     known = [one for one in born if one is not None]
     birth = known[0] if known else None if consumer in creations_vanished else end
     said = next((one.says("status") for one in deletions if one.says("status") is not None), None)
@@ -306,11 +309,12 @@ def _last_new_status(changes: Sequence[tuple[Moment, tuple[Event, ...]]]) -> str
 
 
 def _whose(
-    stretch: _Stretch, deletions: Sequence[Event], remembered: End | None
+    events: Sequence[Event], deletions: Sequence[Event], remembered: End | None
 ) -> uuid.UUID | None:
+    """Return whose a customer was in a life that is over, by all its events until then."""
     if remembered is not None and remembered.of_row is not None:
         return remembered.of_row[0]
-    rest = [one for one in stretch.events if one not in deletions]
+    rest = [one for one in events if one not in deletions]
     earlier = [one for one in reversed(rest) if one.kind in LIFECYCLE]
     earlier += [one for one in reversed(rest) if one.kind not in LIFECYCLE]
     return next((one.consumer for one in [*deletions, *earlier] if one.consumer is not None), None)
