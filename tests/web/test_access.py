@@ -39,6 +39,7 @@ TENANTS = {
     "/api/v1/openapi.json",
     "/api/v1/consumers",
     "/api/v1/consumers.csv",
+    "/api/v1/now",
 }
 #: And with its own id in the address.
 TENANTS_OWN = {
@@ -189,6 +190,8 @@ def test_a_tenants_token_sees_its_own_consumer_only(
     assert rows["matching"] == 1
     assert tenant.get("/api/v1/consumers", params={"search": door.other_name}).json()["rows"] == []
     assert len(tenant.get("/api/v1/consumers.csv").text.splitlines()) == 2
+    moment = tenant.get("/api/v1/now").json()
+    assert [row["consumer_id"] for row in moment["rows"]] == [str(door.own)]
     both = {"consumer": [str(door.own), str(door.other)]}
     assert tenant.get("/api/v1/compare", params=both).status_code == 404
 

@@ -62,6 +62,11 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "reader": ("execute",),
         "tenant": ("execute",),
     },
+    "consumer_analytics_now": {
+        "etl": ("select",),
+        "reader": ("select",),
+        "tenant": ("select",),
+    },
     "sla_miss": {
         "etl": ("select",),
         "reader": ("select",),
@@ -111,10 +116,12 @@ _LOCKED = {
 }
 #: Internal functions, and who calls them. The others are called by triggers and migrations alone.
 _CALLED = {
-    "total": "etl",
-    "chain_start": "etl",
-    "forget_thinned_revisions": "maintenance",
-    "own_consumers": "tenant",
+    "total": ("etl",),
+    "chain_start": ("etl",),
+    "forget_thinned_revisions": ("maintenance",),
+    "own_consumers": ("tenant",),
+    # Behind a view, by which alone they reach it.
+    "figures_now": ("etl", "reader", "tenant"),
 }
 #: Whose members a tenant must not become: as such it would be no tenant.
 _NOT_TENANTS = ("etl", "maintenance", "reader", "dashboard")
@@ -400,17 +407,19 @@ def _common(settings: Settings) -> Iterator[Grant]:
     yield Grant("owner", "schema", "public", ("usage", "create"))
     for role in ("etl", "reader", "tenant"):
         yield Grant(role, "schema", "public", ("usage",))
-    if settings.source_schema != "public":
-        yield Grant("etl", "schema", settings.source_schema, ("usage",))
-    for table in SOURCE_TABLES:
-        yield Grant("etl", "table", f"{settings.source_schema}.{table}", ("select",))
+    # The owner's too: its functions read the sources for whoever may see the figures of this moment.
+    for role in ("owner", "etl"):
+        if settings.source_schema != "public":
+            yield Grant(role, "schema", settings.source_schema, ("usage",))
+        for table in SOURCE_TABLES:
+            yield Grant(role, "table", f"{settings.source_schema}.{table}", ("select",))
+        # To see when other sessions' transactions began: rows in flight.
+        yield Grant(role, "role", "pg_read_all_stats", ("member",))
     for table, columns in _SOURCE_COLUMNS.items():
         name = f"{settings.source_schema}.{table} ({', '.join(columns)})"
         yield Grant("dashboard", "columns", name, ("select",))
     yield Grant("dashboard", "role", "reader", ("member",))
     yield Grant("maintenance", "role", "etl", ("member",))
-    # To see when other sessions' transactions began: rows in flight.
-    yield Grant("etl", "role", "pg_read_all_stats", ("member",))
 
 
 def _own(objects: list[_Object]) -> Iterator[Grant]:
@@ -439,7 +448,8 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             if one.name in _SHOWN:
                 yield Grant("dashboard", one.kind, one.shown, ("select",))
         elif one.kind == "function" and one.name in _CALLED:
-            yield Grant(_CALLED[one.name], one.kind, one.shown, ("execute",))
+            for role in _CALLED[one.name]:
+                yield Grant(role, one.kind, one.shown, ("execute",))
 
 
 def missing(connection: Connection, settings: Settings, role: str = "etl") -> list[str]:

@@ -39,6 +39,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.etl_job_watermarks": {"etl": "siu", "reader": "s"},
     "public.consumer_analytics_as_reported": READ,
     "public.consumer_analytics_history": READ,
+    "public.consumer_analytics_now": READ,
     "public.consumer_analytics_flat": READ,
     "public.consumer_analytics_flat_events": READ,
     "public.consumer_analytics_flat_latest": READ,
@@ -98,6 +99,9 @@ FUNCTIONS: dict[str, set[str]] = {
     f"{INTERNAL}.chain_start(text[], text[], text)": {"etl"},
     f"{INTERNAL}.count_run(consumer_analytics_internal.runs)": set(),
     f"{INTERNAL}.count_up(text, text[], double precision)": set(),
+    # For nobody's calls: what instant and whose figures are asked for, they do not ask.
+    f"{INTERNAL}.figures_at(timestamp with time zone, uuid[])": set(),
+    f"{INTERNAL}.figures_now()": {"etl", "dashboard"},
     f"{INTERNAL}.forget_thinned_revisions(timestamp with time zone[])": {"maintenance"},
     f"{INTERNAL}.guard_capture()": set(),
     f"{INTERNAL}.is_plain_type(oid)": set(),
@@ -105,6 +109,8 @@ FUNCTIONS: dict[str, set[str]] = {
     f"{INTERNAL}.own_consumers()": set(),
     f"{INTERNAL}.revisions_came()": set(),
     f"{INTERNAL}.run_ended()": set(),
+    f"{INTERNAL}.settled()": set(),
+    f"{INTERNAL}.source_schema()": set(),
     f"{INTERNAL}.total(bigint)": {"etl"},
 }
 ABOVE = {"maintenance": "etl", "dashboard": "reader"}

@@ -387,6 +387,7 @@ READABLE = (
     "consumer_analytics_history",
     "consumer_analytics_as_reported",
     "consumer_analytics_reported_at(now())",
+    "consumer_analytics_now",
 )
 
 

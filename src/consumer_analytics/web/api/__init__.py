@@ -9,7 +9,7 @@ A module for what each page shows; they add their routes to the routers in `comm
 
 from __future__ import annotations
 
-from consumer_analytics.web.api import compare, consumers, freshness, system
+from consumer_analytics.web.api import compare, consumers, freshness, now, system
 from consumer_analytics.web.api.common import (
     PageNumber,
     Reading,
@@ -31,6 +31,7 @@ __all__ = [
     "compare",
     "consumers",
     "freshness",
+    "now",
     "only",
     "router",
     "system",
