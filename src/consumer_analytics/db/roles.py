@@ -407,7 +407,7 @@ def _common(settings: Settings) -> Iterator[Grant]:
     yield Grant("owner", "schema", "public", ("usage", "create"))
     for role in ("etl", "reader", "tenant"):
         yield Grant(role, "schema", "public", ("usage",))
-    # The owner's too: its functions read the sources for whoever may see the figures of this moment.
+    # The owner's functions read the sources for those who may see the figures of this moment.
     for role in ("owner", "etl"):
         if settings.source_schema != "public":
             yield Grant(role, "schema", settings.source_schema, ("usage",))
@@ -448,8 +448,9 @@ def _rights(objects: list[_Object]) -> Iterator[Grant]:
             if one.name in _SHOWN:
                 yield Grant("dashboard", one.kind, one.shown, ("select",))
         elif one.kind == "function" and one.name in _CALLED:
-            for role in _CALLED[one.name]:
-                yield Grant(role, one.kind, one.shown, ("execute",))
+            yield from (
+                Grant(role, one.kind, one.shown, ("execute",)) for role in _CALLED[one.name]
+            )
 
 
 def missing(connection: Connection, settings: Settings, role: str = "etl") -> list[str]:

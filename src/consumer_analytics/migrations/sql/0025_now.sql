@@ -67,7 +67,6 @@ begin
         select oid
         from pg_roles
         where oid in (select usesysid from pg_stat_activity where datname = current_database())
-            or rolname in (select owner from pg_prepared_xacts where database = current_database())
     ),
 
     writers as materialized (
@@ -961,14 +960,15 @@ begin
             began, case when is_limited then consumer_analytics_internal.own_consumers() end
         ) as found;
     exception
-        when query_canceled or admin_shutdown or crash_shutdown or feature_not_supported then
-            raise;
+        -- Said anew, in a line: what the server adds is the statement, and may quote a row of
+        -- somebody else's.
+        when query_canceled or feature_not_supported then
+            raise exception using errcode = sqlstate, message = sqlerrm;
         when others then
-            -- What the server says may quote a row of somebody else's.
             if is_limited then
                 raise exception 'the figures of this moment cannot be read (%); the operator sees why', sqlstate;
             end if;
-            raise;
+            raise exception using errcode = sqlstate, message = sqlerrm;
     end;
 end
 $$;
