@@ -821,7 +821,9 @@ documents as (
             'customers_by_status', statuses,
             'avg_customer_lifetime_days', case
                 when dated > 0
-                    then round((dated * (extract(epoch from %3$L::timestamptz) * 1000000) - created_us) / dated / 86400000000, 2)
+                    then round(
+                        (dated * (extract(epoch from %3$L::timestamptz) * 1000000) - created_us) / dated / 86400000000, 2
+                    )
             end,
             'total_events', events,
             'events_by_type', types
