@@ -66,6 +66,22 @@ def largest(operated: Operated) -> uuid.UUID:
     return found
 
 
+def test_the_figures_of_this_moment_are_the_views_and_say_what_is_settled(
+    api: TestClient, operated: Operated
+) -> None:
+    told = get(api, "now")
+    rows = operated.database.rows(
+        "select consumer_id, metrics_json from consumer_analytics_now order by 1 nulls first"
+    )
+    assert instant(told["settled_to"]) < instant(told["at"]), told["unsettled_because"]
+    assert [row["consumer_id"] for row in told["rows"]] == [
+        None if consumer is None else str(consumer) for consumer, _ in rows
+    ]
+    for mine, (_, theirs) in zip(told["rows"], rows, strict=True):
+        for key in theirs.keys() - {"incremental_stats", "avg_customer_lifetime_days"}:
+            assert mine["metrics_json"][key] == theirs[key]
+
+
 def test_an_empty_database_gives_empty_answers(empty: TestClient) -> None:
     for path in ("system", "system/series", "consumers", "freshness"):
         answer = empty.get(f"/api/v1/{path}")

@@ -285,7 +285,10 @@ concerned as materialized (
         and (
             event_type = 'customer_deletion'
             or is_later
-            or customer_id in (select customer_id from consumer_analytics_internal.deleted_customers)
+            or exists (
+                select from consumer_analytics_internal.deleted_customers as known
+                where known.customer_id = recent.customer_id
+            )
         )
     union
     select customer_id
@@ -901,11 +904,16 @@ $statement$,
             wanted
         );
         -- A tenant without figures has no row either way.
-        exit when found or exists (
+        if found or exists (
             select from consumer_analytics_internal.state
             where state.job_name = 'consumer_analytics_daily' and state.processed_through = mark
-        );
+        ) then
+            return;
+        end if;
     end loop;
+    raise exception using
+        errcode = 'serialization_failure',
+        message = 'runs moved what is processed each time that it was read; ask again';
 end
 $figures$;
 
