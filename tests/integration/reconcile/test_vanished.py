@@ -715,6 +715,33 @@ def test_whoever_only_an_event_told_of_is_asked_again_once_it_has_vanished(
     clean(database)
 
 
+def test_a_row_that_came_back_under_its_old_time_tells_nothing_of_the_life_before(
+    database: Any,
+) -> None:
+    """Nor when it goes again, and capture sees what it said."""
+    row = "('00000000-0000-0000-0000-00000000000c', %s, 'ACTIVE', %s)"
+    put(database, "login", on(1, 1))
+    of_customer(database, "login", on(2, 5), A)
+    of_customer(database, "customer_deletion", on(3, 5), A)
+    for day in (2, 3, 4):
+        go(database, on(day))
+    assert customers(database, A) == [0, 1, 0]
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    of_customer(database, "customer_creation", on(4, 5), A)
+    database.execute(
+        f"insert into customers (customer_id, consumer_id, status, created_at) values {row}",
+        [A, on(1, 5)],
+    )
+    go(database, on(5))
+    of_customer(database, "customer_deletion", on(5, 5), A)
+    database.execute("delete from customers")
+    go(database, on(6))
+    swept(database, since=on(1).date())
+    assert customers(database, A) == [0, 1, 0, 1, 0]
+    clean(database)
+
+
 # -- customers whose rows are all gone, with no event that tells why ----------------
 
 

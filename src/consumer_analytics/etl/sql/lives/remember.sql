@@ -83,9 +83,23 @@ markers as materialized (
                 and vanished.until <= date_trunc('day', began.at) + interval '1 day'
         )
     union all
+    -- A row that came back under its old time tells nothing of the life that it had then.
     select customer_id, created_at, true, null, 'birth', null, null, null, null
     from known
     where born_from = 'row'
+        and not exists (
+            select from told
+            where told.customer_id = known.customer_id
+                and told.event_type = 'customer_deletion'
+                and told.at > known.created_at
+                and told.at < known.deleted_at
+        )
+        and not exists (
+            select from known as before
+            where before.customer_id = known.customer_id
+                and before.deleted_at > known.created_at
+                and before.deleted_at < known.deleted_at
+        )
     union all
     -- A row from after the last deletion counts as the creation that follows it.
     select customer_id, rows_now.at, true, null, 'today', null, null, null, null
