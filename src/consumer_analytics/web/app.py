@@ -26,7 +26,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 import consumer_analytics
-from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError, UsageError
+from consumer_analytics.errors import (
+    ConsumerAnalyticsError,
+    MissingExtraError,
+    SettingsError,
+    UsageError,
+)
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import api, pages
@@ -304,7 +309,8 @@ def _handle_errors(app: FastAPI) -> None:
         return _problem(request, _UNPROCESSABLE, str(error))
 
     @app.exception_handler(SettingsError)
-    def misset(request: Request, error: SettingsError) -> Response:
+    @app.exception_handler(MissingExtraError)
+    def misset(request: Request, error: UsageError) -> Response:
         return _unavailable(request, str(error), "the dashboard is not set up as it needs to be")
 
     @app.exception_handler(SlowQueryError)
