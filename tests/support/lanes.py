@@ -36,7 +36,9 @@ def first(count: int, cases: Iterable[Any], *, long: int | None = None) -> list[
     ]
 
 
-def each_once(one: Iterable[Any], other: Iterable[Any], *, hours: bool = False) -> list[Any]:
+def each_once(
+    one: Iterable[Any], other: Iterable[Any], *, hours: bool = False, every: int = 1
+) -> list[Any]:
     """Return all pairs of two kinds of cases, for two parameters.
 
     For each change runs each case of the first with one of the second, those of the second in
@@ -47,6 +49,8 @@ def each_once(one: Iterable[Any], other: Iterable[Any], *, hours: bool = False) 
         other: the second's.
         hours: whether the long lane, too, runs each of the first once only, with another of the
             second, and what is left stands in the lane of hours.
+        every: of the first, how many apart those are that run for each change; the turn of those
+            between is the long lane's.
     """
     second = [_param(case) for case in other]
     return [
@@ -54,21 +58,25 @@ def each_once(one: Iterable[Any], other: Iterable[Any], *, hours: bool = False) 
             *row.values,
             *column.values,
             id=f"{row.id}-{column.id}",
-            marks=[*row.marks, *column.marks, *_lane(number, place, len(second), hours)],
+            marks=[
+                *row.marks,
+                *column.marks,
+                *_lane(number, place, len(second), hours, is_spared=bool(number % every)),
+            ],
         )
         for number, row in enumerate(map(_param, one))
         for place, column in enumerate(second)
     ]
 
 
-def _lane(number: int, place: int, places: int, hours: bool) -> list[Any]:
+def _lane(number: int, place: int, places: int, hours: bool, *, is_spared: bool) -> list[Any]:
     """Return the mark of the pair at a place of a row.
 
     The second time around, a row's place in the long lane is one further from its first.
     """
     further = (place - number) % places
     if further == 0:
-        return []
+        return [LONG] if is_spared else []
     once_more = 1 + number // places % (places - 1)
     return [HOURS if hours and further != once_more else LONG]
 

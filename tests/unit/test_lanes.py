@@ -44,6 +44,12 @@ def test_of_two_kinds_each_case_meets_one_of_the_other() -> None:
     assert {where for _, where in pairs} == {"each change", "long"}
 
 
+def test_of_a_large_matrix_each_so_many_cases_run_for_each_change() -> None:
+    pairs = [(pair.values[0], lane(pair)) for pair in lanes.each_once("abcd", "xyz", every=2)]
+    assert [row for row, where in pairs if where == "each change"] == ["a", "c"]
+    assert len(pairs) == 12
+
+
 @pytest.mark.parametrize("ways", range(2, 9))
 def test_of_a_large_matrix_the_long_lane_runs_each_case_once_more(ways: int) -> None:
     pairs = lanes.each_once(range(20), range(ways), hours=True)

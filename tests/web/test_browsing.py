@@ -107,8 +107,12 @@ def serve(
 @pytest.mark.parametrize(
     "path",
     [
-        # What these two show, the others show too.
-        pytest.param(path, id=name, marks=[lanes.LONG] if name in {"consumer", "compare"} else [])
+        # What these show, the others show too.
+        pytest.param(
+            path,
+            id=name,
+            marks=[lanes.LONG] if name in {"consumer", "compare", "consumers", "freshness"} else [],
+        )
         for name, path in PAGES.items()
     ],
 )

@@ -33,7 +33,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 #: How many requests for each operation: a few for each change, in the long lane a search.
-EXAMPLES = lanes.first(1, [4, 30])
+EXAMPLES = lanes.first(1, [2, 30])
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)

@@ -98,7 +98,7 @@ def sources_of(database: Database) -> set[str]:
         pytest.param("weekly", "UTC", marks=lanes.LONG),
         # The clocks change on 9 March and on 30 March: a day of 23 hours, a week of 167.
         ("daily", "America/New_York"),
-        ("weekly", "Europe/Berlin"),
+        pytest.param("weekly", "Europe/Berlin", marks=lanes.LONG),
         # Midnight is at a quarter past six, UTC: every day cuts two.
         pytest.param("daily", "Asia/Kathmandu", marks=lanes.LONG),
     ],

@@ -180,7 +180,7 @@ def really(history: dict[str, Any], instant: dt.datetime) -> dict[Any, int]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("examples", lanes.first(1, [30, 150]))
+@pytest.mark.parametrize("examples", lanes.first(1, [15, 150]))
 def test_any_history_as_of_any_instant_equals_the_recount(database: Any, examples: int) -> None:
     with (
         database.connect() as connection,
