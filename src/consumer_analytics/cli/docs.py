@@ -59,7 +59,7 @@ def find(name: str) -> Traversable:
     wanted = name.removeprefix("docs/").removesuffix(_SUFFIX)
     if wanted in there:
         return there[wanted]
-    same = [one for one in there if one.rpartition("/")[2] == wanted]
+    same = [one for one in there if one.rpartition("/")[2].lower() == wanted.lower()]
     if len(same) == 1:
         return there[same[0]]
     if same:

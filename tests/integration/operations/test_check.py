@@ -152,6 +152,34 @@ def test_all_is_well_and_nothing_is_written(own: Own) -> None:
     assert costs["backfill_of_a_year"]["snapshots_estimated"] == 6 * 25
 
 
+def test_events_that_nobody_has_analyzed_are_told_by_their_size(own: Own) -> None:
+    own.admin(
+        "create table loaded as select * from customer_events; drop table customer_events;"
+        "alter table loaded rename to customer_events; grant select on customer_events to {login};"
+        "create index on customer_events (created_at)"
+    )
+    costs = Cli(own.seen)("check", "--json").json["estimates"]
+    for told in (
+        costs["rows_estimated"]["customer_events"],
+        costs["first_run"]["events_estimated"],
+        costs["backfill_of_a_year"]["events_estimated"],
+    ):
+        assert 20_000 / 3 < told < 20_000 * 3
+
+
+def test_of_an_empty_database_it_says_what_makes_the_tables_and_that_little_takes_no_time(
+    empty_database: Database,
+) -> None:
+    cli = Cli(empty_database)
+    told = cli("check").stdout
+    assert "consumer-analytics migrate" in told
+    assert "create table" not in told
+    assert cli("migrate").exit_code == 0
+    costs = cli("check", "--json").json["estimates"]
+    assert costs["first_run"]["events_estimated"] == 0
+    assert costs["first_run"]["seconds_estimated"] < 2
+
+
 def test_people_get_a_table(own: Own) -> None:
     told = Cli(own.seen)("check").stdout
     assert "ok       source-columns" in told

@@ -64,8 +64,10 @@ def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]
 
     if any(not usable for place, _, _, usable, _ in rows if place == schema):
         yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(schema), login)
-    if elsewhere and not here:
-        yield "\n".join(f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere)
+    if not here:
+        settings = [f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere]
+        makes = "consumer-analytics migrate   # makes them where there is none of them"
+        yield "\n".join(settings or [makes])
         return
     for one in lacking:
         table = sql.Identifier(schema, one.table)
