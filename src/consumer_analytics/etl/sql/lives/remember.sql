@@ -34,7 +34,7 @@ known as materialized (
                 -- A stretch lies in one day: few are looked at. Of events without a consumer the day
                 -- alone is sure: the types share what was reported within it.
                 and vanished.until > date_trunc('day', known.deleted_at)
-                and vanished.until <= date_trunc('day', known.deleted_at) + interval '1 day'
+                and vanished.until <= known.deleted_at::date + 1
                 and (
                     vanished.consumer_id is null
                     or (vanished.since <= known.deleted_at and vanished.until > known.deleted_at)
@@ -80,7 +80,7 @@ markers as materialized (
             where vanished.event_type = 'customer_creation'
                 and vanished.since <= began.at
                 and vanished.until > began.at
-                and vanished.until <= date_trunc('day', began.at) + interval '1 day'
+                and vanished.until <= began.at::date + 1
         )
     union all
     -- A row that came back under its old time tells nothing of the life that it had then.
@@ -381,7 +381,7 @@ kept as materialized (
                     select from consumer_analytics_internal.vanished_events as vanished
                     where vanished.since <= known.created_at
                         and vanished.until > known.created_at
-                        and vanished.until <= date_trunc('day', known.created_at) + interval '1 day'
+                        and vanished.until <= known.created_at::date + 1
                 ),
                 false
             ) as birth,
