@@ -17,7 +17,7 @@ from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import restate as restating
 from consumer_analytics.etl import untold, vanished
-from consumer_analytics.etl.rendering import render
+from consumer_analytics.etl.rendering import lay_apart, render
 from consumer_analytics.sql import query
 
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
@@ -135,10 +135,7 @@ def _merge(
     """Write to a range that has snapshots: insert what is missing, restate what differs."""
     reason = {"reason": f"backfill {job.backfill_id}"}
     there = {"snapshots": list(reading.bounds[span[0] : span[1] + 1])}
-    connection.execute("drop table if exists pg_temp.rendered_snapshots")
-    union = sql.SQL("\nunion all\n").join(rendered)
-    connection.execute(query("shared/snapshots-rendered", rendered=union), values)
-    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    lay_apart(connection, sql.SQL("\nunion all\n").join(rendered), values)
     refused: tuple[dt.datetime, ...] = ()
     if vanished.concerns(connection, reading.bounds[span[0]]):
         refused = vanished.freeze(

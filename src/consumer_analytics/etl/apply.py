@@ -20,6 +20,7 @@ from consumer_analytics.etl import capture, untold, vanished
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.etl.snapshots import snapshots_of_plan
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -144,10 +145,7 @@ def _write_snapshots(
         rows, inserted, unknown = connection.execute(new, bound).fetchone() or (0, 0, None)
         if inserted == rows:
             return Written(inserted, 0, tuple(unknown or ()))
-    connection.execute("drop table if exists pg_temp.rendered_snapshots")
-    connection.execute(query("shared/snapshots-rendered", rendered=rendered), bound)
-    # What is there is looked up by it: without numbers the planner reads all that was reported.
-    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    lay_apart(connection, rendered, bound)
     refused: tuple[dt.datetime, ...] = ()
     if concerned:
         refused = vanished.freeze(connection, settings, plan.snapshots)

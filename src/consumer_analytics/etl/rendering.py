@@ -7,11 +7,30 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
+from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import keys
 from consumer_analytics.etl.figures import Figures
 from consumer_analytics.etl.keys import Kind, SnapshotKey
 from consumer_analytics.etl.shape import each
 from consumer_analytics.sql import query
+
+
+def lay_apart(
+    connection: Connection, rendered: sql.Composable, values: dict[str, Any] | None = None
+) -> None:
+    """Lay snapshots to be written into `rendered_snapshots`, to compare with what is there.
+
+    Within the caller's transaction.
+
+    Args:
+        connection: in a transaction.
+        rendered: the query that answers them.
+        values: its values.
+    """
+    connection.execute("drop table if exists pg_temp.rendered_snapshots")
+    connection.execute(query("etl/rendering/apart", rendered=rendered), values)
+    # What is there is looked up by it: without numbers the planner reads all that was reported.
+    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
 
 
 def render(figures: Figures, first: int) -> tuple[sql.Composed, sql.Composed, dict[str, Any]]:

@@ -14,6 +14,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.etl import vanished
 from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -83,7 +84,7 @@ def tell(
         Snapshot rows restated, those that join a snapshot included, and the snapshots that have to
         be computed instead, each with the start of its window.
     """
-    connection.execute("drop table if exists pg_temp.untold_rows, pg_temp.rendered_snapshots")
+    connection.execute("drop table if exists pg_temp.untold_rows")
     if vanished.concerns(connection, first):
         give_up(connection)
         return 0, []
@@ -92,8 +93,7 @@ def tell(
     if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
         give_up(connection)
         return 0, []
-    connection.execute(query("shared/snapshots-rendered", rendered=query("etl/untold/rendered")))
-    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    lay_apart(connection, query("etl/untold/rendered"))
     connection.execute(query("etl/untold/forget"))
     restated: int = scalar_of(connection, "shared/snapshots-insert")
     restated += connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount

@@ -33,6 +33,7 @@ from consumer_analytics.etl.plan import (
     plan_recount,
     plan_restatement,
 )
+from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.etl.restate import restate, restate_window, windows
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -358,7 +359,7 @@ def _put_right(
     """
     if vanished.concerns(connection, wrong[0]):
         return 0
-    connection.execute("drop table if exists pg_temp.unlike_customers, pg_temp.rendered_snapshots")
+    connection.execute("drop table if exists pg_temp.unlike_customers")
     plan = plan_restatement(connection, state, snapshots)
     starts = dict(windows(connection, wrong))
     counted = dict(zip(plan.snapshots, plan.bounds, strict=False))
@@ -372,9 +373,7 @@ def _put_right(
     )
     if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": within}):
         return 0
-    rendered = query("reconcile/sweep/customers-rendered")
-    connection.execute(query("shared/snapshots-rendered", rendered=rendered))
-    connection.execute("analyze pg_temp.rendered_snapshots (consumer_id, snapshot_timestamp)")
+    lay_apart(connection, query("reconcile/sweep/customers-rendered"))
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     for at in apart if restated else ():
         restated += restate_window(connection, settings, state, [(at, starts[at])], reason)
