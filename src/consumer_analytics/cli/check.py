@@ -9,7 +9,7 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from consumer_analytics.cli.findings import EXIT_CODES, show
+from consumer_analytics.cli.findings import EXIT_CODES, show, summary
 from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
@@ -41,12 +41,7 @@ def check(as_json: JsonFlag = False) -> None:
     worst = max(one.verdict for one in examined)
     if as_json:
         print_json(
-            {
-                "verdict": worst.word,
-                "found": sum(one.finding.verdict is not Verdict.OK for one in examined),
-                "checks": [one.as_json() for one in examined],
-                "estimates": None if costs is None else costs.as_json(),
-            }
+            summary(examined, worst) | {"estimates": None if costs is None else costs.as_json()}
         )
     else:
         _sum_up(examined, costs, untold)

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from consumer_analytics.airflow.command import AirflowCommand
-from consumer_analytics.cli.findings import EXIT_CODES, show
+from consumer_analytics.cli.findings import EXIT_CODES, show, summary
 from consumer_analytics.cli.output import JsonFlag, err, print_json, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
@@ -45,13 +45,7 @@ def doctor(
                 show(one)
     worst = max(one.verdict for one in examined)
     if as_json:
-        print_json(
-            {
-                "verdict": worst.word,
-                "found": sum(one.finding.verdict is not Verdict.OK for one in examined),
-                "checks": [one.as_json() for one in examined],
-            }
-        )
+        print_json(summary(examined, worst))
     else:
         _sum_up(examined, fix=fix)
     if code := EXIT_CODES[worst]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rich.markup import escape
 
 from consumer_analytics.cli.output import harmless, out
@@ -33,6 +36,15 @@ def show(one: Examined, *, evidence: bool = False) -> None:
         _print_detail("done", one.treatment.done)
         if one.treatment.proof is not None:
             _print_line(one.treatment.proof.verdict, one.check.name, one.treatment.proof)
+
+
+def summary(examined: Sequence[Examined], worst: Verdict) -> dict[str, Any]:
+    """Return what was found for `--json`, the worst of the verdicts first."""
+    return {
+        "verdict": worst.word,
+        "found": sum(one.finding.verdict is not Verdict.OK for one in examined),
+        "checks": [one.as_json() for one in examined],
+    }
 
 
 def _print_line(verdict: Verdict, name: str, finding: Finding) -> None:
