@@ -12,7 +12,7 @@ from psycopg import sql
 from benchmarks.measure import Measured, Worker
 from benchmarks.results import ENGINE, FLOOR, Work, span
 from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
-from benchmarks.systems.floor import Floor
+from benchmarks.systems.floor import DAYS, Floor
 
 #: How old the late rows are, in days, and of how many rows come together.
 AGE = 183
@@ -42,14 +42,6 @@ order by consumer_id
 offset %(nth)s
 limit 1
 returning consumer_id
-"""
-_DAYS = """
-select count(*), sum(n) from (
-    select consumer_id, event_type, (created_at at time zone 'UTC')::date, count(*) as n
-    from customer_events
-    where created_at >= %s and created_at < %s
-    group by 1, 2, 3
-) as counted
 """
 #: The rows are laid ready, with what they will say; what they said is kept.
 _READY = """
@@ -89,7 +81,7 @@ def _restate(connection: psycopg.Connection[Any], at: dt.datetime, consumers: li
 
 def _count(connection: psycopg.Connection[Any], since: dt.date, until: dt.date) -> float:
     began = time.perf_counter()
-    connection.execute(_DAYS, [instant(since), instant(until)]).fetchone()
+    connection.execute(DAYS, [instant(since), instant(until)]).fetchone()
     return time.perf_counter() - began
 
 

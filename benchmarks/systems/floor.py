@@ -27,7 +27,8 @@ select count(*), sum(n) from (
     group by consumer_id, status
 ) as counted
 """
-_RANGE = """
+#: Events of a range, by consumer, type and day.
+DAYS = """
 select count(*), sum(n) from (
     select consumer_id, event_type, (created_at at time zone 'UTC')::date, count(*) as n
     from customer_events
@@ -121,7 +122,7 @@ class Floor(System):
                 "checkpoint"
             )
             began = time.perf_counter()
-            connection.execute(_RANGE, [instant(start), instant(end)]).fetchone()
+            connection.execute(DAYS, [instant(start), instant(end)]).fetchone()
             counted = time.perf_counter()
             connection.execute(_INSERT)
             ended = time.perf_counter()
