@@ -1,4 +1,4 @@
-"""A pooler between the product and a test's database: pgbouncer, where this machine has it."""
+"""A pooler between the product and a test's database: pgbouncer."""
 
 from __future__ import annotations
 
@@ -12,26 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.conftest import Database
-from tests.support import scratch
+from tests.support import scratch, tools
 
 _PORT = 6432
 #: pgbouncer does not run as root, and the server's socket is its own user's.
 _USER = "pgserver"
 _SECONDS = 10
-
-
-def program() -> str:
-    """Return where pgbouncer is; the test is skipped where it is not.
-
-    Debian: `apt install pgbouncer`.
-    """
-    found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
-        pytest.skip("no pgbouncer on this machine")
-    return found
 
 
 @contextmanager
@@ -43,7 +31,7 @@ def between(database: Database, mode: str, size: int = 5) -> Iterator[str]:
         mode: `session`, `transaction` or `statement`.
         size: how many sessions it has with the database.
     """
-    binary = program()
+    binary = tools.require("pgbouncer")
     folder = scratch.folder("ca-pooler-")
     user = pwd.getpwnam(_USER) if os.getuid() == 0 else None
     behind = conninfo_to_dict(database.url)

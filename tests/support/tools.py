@@ -1,4 +1,4 @@
-"""Programs that tests use and no Python package carries: Chromium, faketime, Prometheus.
+"""Programs that tests use and no Python package carries: a browser, a pooler and others.
 
     python -m tests.support.tools     # installs what is missing, where that can be done
 
@@ -25,6 +25,7 @@ UNPACKED = Path(__file__).parents[2] / "build" / "tools"
 PACKAGES = {
     "chromium": "chromium",
     "faketime": "faketime",
+    "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "promtool": "prometheus",
 }
@@ -42,7 +43,8 @@ def find(program: str) -> Path | None:
         unpacked = UNPACKED / "usr" / "bin" / name
         if unpacked.exists():
             return unpacked
-        if found := shutil.which(name):
+        # What is a service lies where only root's path leads.
+        if found := shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"):
             return Path(found)
     return None
 
@@ -67,7 +69,8 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> None:
         capture_output=True,
         text=True,
         timeout=_MINUTES * 60,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        # In that run level an installed service is not started.
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
     )
 
 
