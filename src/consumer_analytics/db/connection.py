@@ -6,7 +6,8 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, LiteralString, TypeVar
+from functools import partial
+from typing import Any, LiteralString, NoReturn, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel, sql, waiting
@@ -24,7 +25,7 @@ from psycopg.types.datetime import (
 )
 
 from consumer_analytics import secret_files
-from consumer_analytics.db import session
+from consumer_analytics.db import session, silence
 from consumer_analytics.errors import (
     ConnectionLostError,
     DatabaseUnreachableError,
@@ -71,9 +72,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     Attributes:
         pooled: whether a pooler stands between, who may hand the session on when it is closed.
+        asked_by: the connection string by which the server is asked, in another session, whether
+            it is still at work where it has long said nothing; None: it is waited for.
     """
 
     pooled = False
+    asked_by: str | None = None
 
     def close(self) -> None:
         """Close it; one that a pooler keeps is given back as it was."""
@@ -93,7 +97,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         would then fail with "another command is already in progress".
         """
         try:
-            return super().wait(gen, *args, **kwargs)
+            return super().wait(self._watched(gen), *args, **kwargs)
         except Exception:
             raise
         except BaseException:
@@ -101,6 +105,21 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             if self.info.transaction_status is TransactionStatus.ACTIVE:
                 self._end_statement()
             raise
+
+    def _watched(self, gen: PQGen[_T]) -> PQGen[_T]:
+        """Wait no longer than a minute for a server that is not at work for us."""
+        # A pooler makes process ids up.
+        if self.asked_by is None or self.pooled:
+            return gen
+        asked = partial(silence.is_at_work, self.asked_by, self.info.backend_pid)
+        return silence.watched(gen, asked, self._give_up)
+
+    def _give_up(self) -> NoReturn:
+        # What was sent is in the other side's hands: an end that asks nobody.
+        self.pgconn.finish()
+        raise psycopg.OperationalError(
+            "it has not answered for a while, and is not at work on what it was asked"
+        )
 
     def _end_statement(self) -> None:
         """Cancel what is at work and read its answer to the end; a COPY is its block's to end."""
@@ -262,6 +281,7 @@ def connect(
     except BaseException:
         connection.close()
         raise
+    connection.asked_by = parameters(settings, "check of a silent server")
     told = connection.info
     log.debug("database %s at %s:%s, as %s", told.dbname, told.host, told.port, told.user)
     return connection
@@ -383,8 +403,8 @@ def connected(
             why = (
                 one_line(error)
                 if error.sqlstate
-                else "the server stopped, or something between has closed it; nothing is "
-                "half-written, run it again"
+                else "the server stopped or answers no longer, or something between has closed it; "
+                "nothing is half-written, run it again"
             )
             raise ConnectionLostError(f"the connection to the database was lost: {why}") from error
         raise

@@ -256,7 +256,7 @@ def _begin(connection: psycopg.Connection[Any]) -> int | None:
     except psycopg.OperationalError:
         return None
     for result in results:
-        if result.status is ExecStatus.FATAL_ERROR:
+        if result.status == ExecStatus.FATAL_ERROR:
             raise psycopg.errors.error_from_result(result)
         if result.ntuples:
             return int(result.get_value(0, 0) or 0)
