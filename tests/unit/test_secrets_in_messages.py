@@ -14,7 +14,12 @@ import pytest
 
 from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.db.connection import connect
-from consumer_analytics.errors import AirflowCommandError, ConsumerAnalyticsError, SettingsError
+from consumer_analytics.errors import (
+    AirflowCommandError,
+    ConsumerAnalyticsError,
+    HeartbeatError,
+    SettingsError,
+)
 from consumer_analytics.fields import Secret
 from consumer_analytics.monitoring import heartbeat
 from consumer_analytics.settings import PREFIX, Settings, load_settings, variable
@@ -149,6 +154,13 @@ class Odd(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", f"http://127.0.0.1:{self.path[1:]}/")
             self.end_headers()
+        elif "elsewhere" in self.path:
+            self.send_response(307)
+            self.send_header("Location", "/fine")
+            self.end_headers()
+        elif "fine" in self.path:
+            self.send_response(200)
+            self.end_headers()
         elif "reason" in self.path:
             self.send_response(500, f"no {self.path}")
             self.end_headers()
@@ -178,6 +190,12 @@ def test_no_answer_to_a_heartbeat_makes_its_key_seen(
         found = said(lambda settings=settings: heartbeat.beat(settings), caplog)  # type: ignore[misc]
         assert f"{PREFIX}HEARTBEAT_URL" in found, what
         assert SECRET not in found, what
+
+
+def test_a_heartbeat_goes_nowhere_else(odd: str) -> None:
+    heartbeat.beat(Settings(heartbeat_url=Secret(f"{odd}/fine")))
+    with pytest.raises(HeartbeatError, match="HEARTBEAT_URL answers 307 Temporary Redirect"):
+        heartbeat.beat(Settings(heartbeat_url=Secret(f"{odd}/elsewhere")))
 
 
 def test_airflows_own_words_are_kept_but_for_the_password(tmp_path: Path) -> None:

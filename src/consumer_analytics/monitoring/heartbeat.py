@@ -18,6 +18,16 @@ from consumer_analytics.settings import PREFIX, Settings
 _TIMEOUT_SECONDS = 10.0
 
 
+class _NowhereElse(urllib.request.HTTPRedirectHandler):
+    """Goes where the operator said and nowhere that an answer leads to."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Leave the answer as it is: an error."""
+
+
+_OPENER = urllib.request.build_opener(_NowhereElse)
+
+
 def is_wanted(settings: Settings) -> bool:
     """Tell whether there is a signal to give."""
     return settings.heartbeat_url is not None or settings.heartbeat_file is not None
@@ -53,7 +63,7 @@ def _call(settings: Settings) -> str | None:
         url, headers={"User-Agent": f"consumer-analytics/{consumer_analytics.__version__}"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS):
             return None
     except urllib.error.HTTPError as error:
         # In the standard's words: its own may repeat an address that it leads to.
