@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from consumer_analytics import fields
 from consumer_analytics.errors import SettingsError
 from consumer_analytics.fields import Field, Secret
+from consumer_analytics.mapping import Sources
 
 PREFIX = "CONSUMER_ANALYTICS_"
 #: Variables with our prefix that only the test suite reads.
@@ -602,6 +603,11 @@ class Settings:
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with other values for some of them, by name."""
         return dataclasses.replace(self, **changes)
+
+    @property
+    def sources(self) -> Sources:
+        """Where the source tables are."""
+        return Sources(self.source_schema)
 
     @property
     def recipients(self) -> list[str]:

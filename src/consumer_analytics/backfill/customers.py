@@ -49,7 +49,7 @@ def count(
         connection.execute(
             query(
                 "backfill/customers-cells",
-                settings.source_schema,
+                settings.sources,
                 lives=lives_before(connection, settings, bounds),
                 pivoted=pivoted,
             ),

@@ -22,7 +22,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import job_state, sources, vanished
 from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import query, source_table
 
 #: A row of the table and its indexes, where there is none yet to measure.
 BYTES_OF_A_ROW = 900
@@ -128,9 +128,7 @@ def registered(connection: Connection, settings: Settings, request: Request) -> 
     """Count the consumers that were asked for, or that are registered."""
     count: int = len(request.consumers or ()) or scalar(
         connection,
-        sql.SQL("select count(*) from {}").format(
-            sql.Identifier(settings.source_schema, "consumers")
-        ),
+        sql.SQL("select count(*) from {}").format(source_table(settings.sources, "consumers")),
     )
     return count
 
@@ -138,7 +136,7 @@ def registered(connection: Connection, settings: Settings, request: Request) -> 
 def _require_known(connection: Connection, settings: Settings, request: Request) -> None:
     """Refuse consumers that no row tells of: a typing error would else write nothing."""
     unknown = connection.execute(
-        query("backfill/consumers-unknown", settings.source_schema),
+        query("backfill/consumers-unknown", settings.sources),
         {"consumers": list(request.consumers or ())},
     ).fetchone()
     if unknown is not None:
@@ -158,9 +156,7 @@ def _expected(
     whole = request.consumers is None
     consumers = {"consumers": None if whole else list(request.consumers or ())}
     at = {"instants": list(snapshots)}
-    rows: int = scalar_of(
-        connection, "backfill/expected", at | consumers, source_schema=settings.source_schema
-    )
+    rows: int = scalar_of(connection, "backfill/expected", at | consumers, sources=settings.sources)
     whose = sql.SQL("consumer_id is null" if whole else "consumer_id = any(%(consumers)s)")
     there: int = scalar_of(
         connection, "backfill/there", at if whole else at | consumers, whose=whose
@@ -186,7 +182,7 @@ def rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> i
             "explain (format json) select from {} where created_at >= {}::timestamptz "
             "and created_at < {}::timestamptz"
         ).format(
-            sql.Identifier(settings.source_schema, "customer_events"),
+            source_table(settings.sources, "customer_events"),
             sql.Literal(stretch.lower),
             sql.Literal(stretch.upper),
         ),

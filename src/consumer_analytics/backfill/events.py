@@ -146,7 +146,7 @@ def _source_of(
     return CountedPart(
         query(
             "backfill/events-source",
-            settings.source_schema,
+            settings.sources,
             began=_began(bounds),
             columns=each(shape.event_columns, "{}"),
             pivoted=pivoted,
@@ -169,7 +169,7 @@ def _types_of(
     return CountedPart(
         query(
             "backfill/events-types",
-            settings.source_schema,
+            settings.sources,
             began=_began(bounds),
             **_span_of(stretch),
             wanted=wanted,

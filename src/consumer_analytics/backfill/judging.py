@@ -59,6 +59,6 @@ def _lacking(
         connection,
         "backfill/days-lacking",
         {"cut": multirange(sources.cut), "known": sources.known},
-        source_schema=settings.source_schema,
+        sources=settings.sources,
     )
     return days

@@ -120,7 +120,7 @@ def _middle(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -
     """Return the slot up to which about half of the rows will be."""
     joined: dict[int, int] = dict(
         connection.execute(
-            query("backfill/joined", job.settings.source_schema),
+            query("backfill/joined", job.settings.sources),
             {"bounds": list(bounds), "consumers": list(job.request.consumers or ()) or None},
         ).fetchall()
     )

@@ -48,9 +48,9 @@ def status(
         return
     with connected(settings(), "status") as connection:
         schema.require_current(connection)
-        found = read_status(connection, settings().source_schema, consumers=consumers)
+        found = read_status(connection, settings().sources, consumers=consumers)
         stored = storage.measure(connection, settings())
-        concerns = sources.concerns(connection, settings().source_schema)
+        concerns = sources.concerns(connection, settings().sources)
     if as_json:
         print_json(
             {

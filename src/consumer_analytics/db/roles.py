@@ -409,14 +409,14 @@ def _common(settings: Settings) -> Iterator[Grant]:
         yield Grant(role, "schema", "public", ("usage",))
     # The owner's functions read the sources for those who may see the figures of this moment.
     for role in ("owner", "etl"):
-        if settings.source_schema != "public":
-            yield Grant(role, "schema", settings.source_schema, ("usage",))
+        if settings.sources.schema != "public":
+            yield Grant(role, "schema", settings.sources.schema, ("usage",))
         for table in SOURCE_TABLES:
-            yield Grant(role, "table", f"{settings.source_schema}.{table}", ("select",))
+            yield Grant(role, "table", f"{settings.sources.schema}.{table}", ("select",))
         # To see when other sessions' transactions began: rows in flight.
         yield Grant(role, "role", "pg_read_all_stats", ("member",))
     for table, columns in _SOURCE_COLUMNS.items():
-        name = f"{settings.source_schema}.{table} ({', '.join(columns)})"
+        name = f"{settings.sources.schema}.{table} ({', '.join(columns)})"
         yield Grant("dashboard", "columns", name, ("select",))
     yield Grant("dashboard", "role", "reader", ("member",))
     yield Grant("maintenance", "role", "etl", ("member",))

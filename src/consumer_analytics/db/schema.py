@@ -278,7 +278,7 @@ def migrate(settings: Settings) -> list[Migration]:
             _make_room(connection)
             connection.execute(
                 "select set_config('consumer_analytics.source_schema', %s, false)",
-                [settings.source_schema],
+                [settings.sources.schema],
             )
             connection.autocommit = False
             _upgrade(connection)

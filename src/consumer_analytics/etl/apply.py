@@ -130,7 +130,7 @@ def _write_snapshots(
     """Insert a plan's snapshots; where some are there, restate those that say something else."""
 
     def unknown_in(rendered: sql.Composable) -> sql.Composed:
-        return query("etl/apply/rows-unknown-consumers", settings.source_schema, rendered=rendered)
+        return query("etl/apply/rows-unknown-consumers", settings.sources, rendered=rendered)
 
     rendered, bound = snapshots
     there = {"snapshots": list(plan.snapshots)}

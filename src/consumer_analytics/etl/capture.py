@@ -31,8 +31,9 @@ from consumer_analytics.db.connection import (
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError, one_line
 from consumer_analytics.etl import lives, sources, watermark
+from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query
+from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query, source_table
 
 _PREFIX = "consumer_analytics_capture_"
 #: Enabling and disabling take no longer than this in all.
@@ -175,13 +176,13 @@ def enable(connection: Connection, settings: Settings) -> None:
     """
     until = time.monotonic() + _DDL_SECONDS
     locks.limit_waiting(connection, _DDL_SECONDS / 2)
-    watched = _watched(connection, settings.source_schema)
-    _require_tables(watched, settings.source_schema)
-    _require_readable(connection, settings.source_schema)
+    watched = _watched(connection, settings.sources)
+    _require_tables(watched, settings.sources)
+    _require_readable(connection, settings.sources)
 
     def create(source: str) -> None:
         # What has come since the tables were looked at, such as a partition, as well.
-        for one in _of(_watched(connection, settings.source_schema), source):
+        for one in _of(_watched(connection, settings.sources), source):
             for trigger in one.triggers:
                 connection.execute(trigger.create(one.identifier))
                 # Also in sessions that replay another server's changes.
@@ -195,7 +196,7 @@ def enable(connection: Connection, settings: Settings) -> None:
         )
 
     with _refused(connection, watched, "enabled"):
-        _try_triggers(connection, settings.source_schema)
+        _try_triggers(connection, settings.sources)
         try:
             for source in SOURCE_TABLES:
                 _switch(connection, _of(watched, source), create, until, "enabled")
@@ -213,7 +214,7 @@ def _undo(connection: Connection, settings: Settings, before: list[Watched]) -> 
     known = {(one.schema, one.table): set(one.enabled) for one in before}
     until = time.monotonic() + _UNDO_SECONDS
     with suppress(psycopg.Error, BusyError):
-        for one in _watched(connection, settings.source_schema):
+        for one in _watched(connection, settings.sources):
             new = sorted(set(one.enabled) - known.get((one.schema, one.table), set()))
             if new:
                 added = replace(one, there=new)
@@ -248,7 +249,7 @@ def disable(connection: Connection, settings: Settings) -> list[str]:
     """
     until = time.monotonic() + _DDL_SECONDS
     locks.limit_waiting(connection, _DDL_SECONDS / 2)
-    watched = _watched(connection, settings.source_schema)
+    watched = _watched(connection, settings.sources)
     with _refused(connection, watched, "disabled"):
         there = [one for one in watched if one.there]
         for source in SOURCE_TABLES:
@@ -324,15 +325,15 @@ def _switch(
         )
 
 
-def _watched(connection: Connection, source_schema: str) -> list[Watched]:
+def _watched(connection: Connection, names: Sources) -> list[Watched]:
     rows = connection.execute(
         query("etl/capture/tables"),
-        {"schema": source_schema, "tables": list(SOURCE_TABLES), "prefix": _PREFIX},
+        {"schema": names.schema, "tables": list(SOURCE_TABLES), "prefix": _PREFIX},
     )
     return [Watched(*row) for row in rows]
 
 
-def _require_tables(watched: list[Watched], source_schema: str) -> None:
+def _require_tables(watched: list[Watched], names: Sources) -> None:
     for one in watched:
         if one.kind not in ("r", "p"):
             raise SourceError(
@@ -341,11 +342,11 @@ def _require_tables(watched: list[Watched], source_schema: str) -> None:
             )
     for table in SOURCE_TABLES:
         if all(one.source != table for one in watched):
-            raise SourceError(f"source table {source_schema}.{table} does not exist")
+            raise SourceError(f"source table {names.schema}.{table} does not exist")
 
 
-def _require_readable(connection: Connection, source_schema: str) -> None:
-    virtual = sources.virtual_columns(connection, source_schema)
+def _require_readable(connection: Connection, names: Sources) -> None:
+    virtual = sources.virtual_columns(connection, names)
     if virtual:
         raise SourceError(
             f"{', '.join(virtual)}: a virtual generated column, which no trigger can read: make it "
@@ -353,7 +354,7 @@ def _require_readable(connection: Connection, source_schema: str) -> None:
         )
 
 
-def _try_triggers(connection: Connection, source_schema: str) -> None:
+def _try_triggers(connection: Connection, names: Sources) -> None:
     """Let each trigger see rows of each table, on temporary copies; nothing of it stays.
 
     What fails here would fail the application's statements, or have everything counted again.
@@ -368,7 +369,7 @@ def _try_triggers(connection: Connection, source_schema: str) -> None:
             for table, columns in sources.SOURCES.items():
                 _try_on_a_copy(
                     connection,
-                    sql.Identifier(source_schema, table),
+                    source_table(names, table),
                     sql.Identifier(f"consumer_analytics_trial_{table}"),
                     [name for name, known in columns.items() if known.required],
                     [trigger for trigger in TRIGGERS if trigger.table == table],
@@ -377,7 +378,7 @@ def _try_triggers(connection: Connection, source_schema: str) -> None:
         raise
     except psycopg.Error as error:
         raise SourceError(
-            f"capture was not enabled: its triggers fail on rows of {source_schema}: "
+            f"capture was not enabled: its triggers fail on rows of {names.schema}: "
             f"{error.diag.message_primary or one_line(error)}; nothing was changed"
         ) from None
 
@@ -411,9 +412,9 @@ def _try_on_a_copy(
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:
     """Return whether capture is on, whole, and what it has noted."""
-    watched = _watched(connection, settings.source_schema)
+    watched = _watched(connection, settings.sources)
     missing = tuple(
-        f"{one.table if one.schema == settings.source_schema else f'{one.schema}.{one.table}'}"
+        f"{one.table if one.schema == settings.sources.schema else f'{one.schema}.{one.table}'}"
         f".{trigger.name}"
         for one in watched
         for trigger in one.triggers
@@ -522,7 +523,7 @@ def _writers(connection: Connection, settings: Settings) -> set[str]:
         xid
         for (xid,) in connection.execute(
             query("etl/capture/writers"),
-            {"schema": settings.source_schema, "tables": list(SOURCE_TABLES)},
+            {"schema": settings.sources.schema, "tables": list(SOURCE_TABLES)},
         )
     }
 
@@ -532,12 +533,12 @@ def _resolve(connection: Connection, settings: Settings) -> None:
         locks.take(connection, Lock.CAPTURE)
         connection.execute(query("etl/capture/came-back"))
         connection.execute("drop table if exists pg_temp.concerned_customers")
-        connection.execute(query("etl/capture/concern", settings.source_schema))
+        connection.execute(query("etl/capture/concern", settings.sources))
         corrected = lives.work_out(connection, settings)
         if corrected is not None:
             connection.execute(query("etl/capture/touch-since"), {"since": corrected})
         connection.execute(
-            query("etl/capture/resolve", settings.source_schema),
+            query("etl/capture/resolve", settings.sources),
             {"processed_through": watermark.processed_through(connection)},
         )
 

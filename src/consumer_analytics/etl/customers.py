@@ -91,10 +91,10 @@ def lives_before(
 
 def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> sql.Composed:
     """Compose what today's rows do not tell; `undated` where some have no time."""
-    rows = query("etl/customers/undated", settings.source_schema)
+    rows = query("etl/customers/undated", settings.sources)
     return query(
         "etl/customers/lives",
-        settings.source_schema,
+        settings.sources,
         lifecycle=events,
         undated=rows if undated else sql.SQL(""),
     )
@@ -104,8 +104,8 @@ def _beyond_rows(
     connection: Connection, settings: Settings, first: dt.datetime
 ) -> tuple[bool, bool]:
     """Tell whether more is known from an instant on than today's rows, and if one is undated."""
-    statement = query("etl/customers/moved-since", settings.source_schema)
-    values = {"first": first, "schema": settings.source_schema}
+    statement = query("etl/customers/moved-since", settings.sources)
+    values = {"first": first, "schema": settings.sources.schema}
     return connection.execute(statement, values).fetchone() or (True, True)
 
 
@@ -119,7 +119,7 @@ def _present(settings: Settings, plan: Plan) -> sql.Composed:
             list(plan.bounds)
         )
     )
-    return query("etl/customers/present", settings.source_schema, slot_of_customer=slot)
+    return query("etl/customers/present", settings.sources, slot_of_customer=slot)
 
 
 def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _count_range(
         row = sql.SQL("width_bucket(created_at::timestamptz, {})").format(buckets)  # type: ignore[assignment]
     return query(
         "etl/events/count-range",
-        settings.source_schema,
+        settings.sources,
         day=_day_of_row(stretch),
         slot_of_row=row,
         slot_of_day=slot,

@@ -96,7 +96,7 @@ class Figures:
             sql.SQL("create temporary table {} {} as\n{}").format(
                 sql.Identifier(table),
                 self._lifetime,
-                query(name, self._settings.source_schema, **parts),
+                query(name, self._settings.sources, **parts),
             ),
             values,
         )
@@ -113,7 +113,7 @@ class Figures:
             self._make(table, name, values, **parts)
             return
         self.values |= values or {}
-        body = query(name, self._settings.source_schema, **parts)
+        body = query(name, self._settings.sources, **parts)
         self._parts.append(
             sql.SQL("{} as materialized (\n{}\n)").format(sql.Identifier(table), body)
         )

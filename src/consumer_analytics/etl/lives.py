@@ -54,7 +54,7 @@ def remember(
     if looking_back:
         also = query(
             "etl/lives/concern-late",
-            settings.source_schema,
+            settings.sources,
             in_ranges=within(stretches),
             ended_in_ranges=within(stretches, "deleted_at"),
         )
@@ -73,7 +73,7 @@ def remember_since(connection: Connection, settings: Settings, first: dt.datetim
     """
     connection.execute("drop table if exists pg_temp.lifecycle_events")
     apart = sql.Identifier("pg_temp", "lifecycle_events")
-    mostly = query("etl/lives/mostly-since", settings.source_schema)
+    mostly = query("etl/lives/mostly-since", settings.sources)
     (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
     lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
     connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
@@ -91,7 +91,7 @@ def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:
 def _lifecycle(settings: Settings, ranges: Sequence[TimeRange] | None = None) -> sql.Composed:
     """Compose the lifecycle events of some ranges, or all that have a time."""
     in_ranges = _TIMED if ranges is None else within(ranges)
-    lifecycle = query("etl/lives/lifecycle", settings.source_schema, in_ranges=in_ranges)
+    lifecycle = query("etl/lives/lifecycle", settings.sources, in_ranges=in_ranges)
     return sql.SQL("({})").format(lifecycle)
 
 
@@ -114,7 +114,7 @@ def _remember(
     connection.execute("drop table if exists pg_temp.concerned_customers")
     concern = query(
         "etl/lives/concern",
-        settings.source_schema,
+        settings.sources,
         lifecycle=events,
         materialized=sql.SQL("not materialized" if apart else "materialized"),
         looking_back=sql.Literal(looking_back),
@@ -143,7 +143,7 @@ def work_out(
     row: Any = connection.execute(
         query(
             "etl/lives/remember",
-            settings.source_schema,
+            settings.sources,
             lifecycle=_lifecycle(settings) if every is None else every,
         )
     ).fetchone() or (None, None, 0)

@@ -156,8 +156,8 @@ def _bad_rows(
     """Return the kinds of rows that the contract tolerates but wants told."""
     rows = named_row(
         connection,
-        query("etl/load/rows-bad", settings.source_schema),
-        schema=settings.source_schema,
+        query("etl/load/rows-bad", settings.sources),
+        schema=settings.sources.schema,
         longest=LONGEST_TYPE,
     )
     return BadRows(
@@ -174,5 +174,5 @@ def _bad_lifecycle_events(connection: Connection, settings: Settings, plan: Plan
     if not plan.ranges:
         return {}
     ranges = within(plan.ranges)
-    statement = query("etl/load/rows-lifecycle", settings.source_schema, ranges=ranges)
+    statement = query("etl/load/rows-lifecycle", settings.sources, ranges=ranges)
     return named_row(connection, statement)

@@ -129,7 +129,7 @@ def restate_these(
 
 def _at_once(connection: Connection, settings: Settings) -> int:
     """Return how many snapshots are computed together: fewer, the more consumers there are."""
-    consumers: int = scalar(connection, query("etl/restate/consumers", settings.source_schema))
+    consumers: int = scalar(connection, query("etl/restate/consumers", settings.sources))
     return max(1, min(_MOST_AT_ONCE, _ROWS_AT_ONCE // (consumers + 1)))
 
 

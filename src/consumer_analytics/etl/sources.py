@@ -13,6 +13,7 @@ from typing import LiteralString
 
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import SourceError
+from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
@@ -122,7 +123,7 @@ def require_usable(
         SourceError: a table or column is missing, has another type, or rows are or may be
             hidden from this login; the message names it.
     """
-    require_columns(connection, settings.source_schema)
+    require_columns(connection, settings.sources)
     for line in require_all_rows(connection, settings):
         notify(line)
 
@@ -142,17 +143,17 @@ class Lack:
     column: str | None = None
 
 
-def lacks(connection: Connection, source_schema: str) -> list[Lack]:
+def lacks(connection: Connection, sources: Sources) -> list[Lack]:
     """Return which tables and columns that we rely on are missing, or have another type."""
     types: dict[str, dict[str, str]] = {}
-    for table, column, known_as, _ in _columns(connection, source_schema):
+    for table, column, known_as, _ in _columns(connection, sources):
         types.setdefault(table, {})[column] = known_as
     found = []
     for table, columns in SOURCES.items():
         if table not in types:
             found.append(
                 Lack(
-                    f"source table {source_schema}.{table} does not exist or this login may not "
+                    f"source table {sources.schema}.{table} does not exist or this login may not "
                     "read it; create it, grant SELECT, or set CONSUMER_ANALYTICS_SOURCE_SCHEMA",
                     table,
                 )
@@ -164,10 +165,10 @@ def lacks(connection: Connection, source_schema: str) -> list[Lack]:
                 continue
             found.append(
                 Lack(
-                    f"source table {source_schema}.{table} has no column {column}; "
+                    f"source table {sources.schema}.{table} has no column {column}; "
                     "add it, or offer a view with the columns the product reads"
                     if kind is None
-                    else f"column {source_schema}.{table}.{column} is {kind}; "
+                    else f"column {sources.schema}.{table}.{column} is {kind}; "
                     f"it must be {' or '.join(sorted(known.types))}",
                     table,
                     column,
@@ -176,37 +177,37 @@ def lacks(connection: Connection, source_schema: str) -> list[Lack]:
     return found
 
 
-def require_columns(connection: Connection, source_schema: str) -> None:
+def require_columns(connection: Connection, sources: Sources) -> None:
     """Check that the source tables are there, with the columns we rely on.
 
     Raises:
         SourceError: a table or column is missing, or has another type; the
             message names it.
     """
-    if lacking := lacks(connection, source_schema):
+    if lacking := lacks(connection, sources):
         raise SourceError(lacking[0].says)
 
 
-def virtual_columns(connection: Connection, source_schema: str) -> list[str]:
+def virtual_columns(connection: Connection, sources: Sources) -> list[str]:
     """Return the columns we rely on that are worked out whenever they are read (PostgreSQL 18)."""
     return [
         f"{table}.{column}"
-        for table, column, _, is_virtual in _columns(connection, source_schema)
+        for table, column, _, is_virtual in _columns(connection, sources)
         if is_virtual and column in SOURCES[table] and SOURCES[table][column].required
     ]
 
 
-def _columns(connection: Connection, source_schema: str) -> list[tuple[str, str, str, bool]]:
+def _columns(connection: Connection, sources: Sources) -> list[tuple[str, str, str, bool]]:
     # The catalogue itself: the standard's views over it cost a new session ten times as much.
     return connection.execute(
-        query("etl/sources/columns"), {"schema": source_schema, "tables": list(SOURCES)}
+        query("etl/sources/columns"), {"schema": sources.schema, "tables": list(SOURCES)}
     ).fetchall()
 
 
-def concerns(connection: Connection, source_schema: str) -> list[Concern]:
+def concerns(connection: Connection, sources: Sources) -> list[Concern]:
     """Return what lies below the sources and may hide rows from this login."""
     rows = connection.execute(
-        query("etl/sources/concerns"), {"tables": list(SOURCES), "schema": source_schema}
+        query("etl/sources/concerns"), {"tables": list(SOURCES), "schema": sources.schema}
     )
     return [Concern(*row) for row in rows]
 
@@ -221,7 +222,7 @@ def require_all_rows(connection: Connection, settings: Settings) -> list[str]:
         SourceError: rows are or may be hidden; the message names the table.
     """
     lines = []
-    for concern in concerns(connection, settings.source_schema):
+    for concern in concerns(connection, settings.sources):
         if concern.kind == "filtered":
             raise SourceError(f"{concern.describe()}; give {concern.reader} BYPASSRLS")
         if not settings.accept_unsafe_sources:
@@ -240,11 +241,10 @@ def first_row_after(
 
     None also where the instant has its snapshot, or where there has been no row at all.
     """
-    schema = settings.source_schema
     # A look into an index, mostly.
-    if scalar_of(connection, "etl/sources/rows-until", {"at": at}, source_schema=schema):
+    if scalar_of(connection, "etl/sources/rows-until", {"at": at}, sources=settings.sources):
         return None
     first: dt.datetime | None = scalar_of(
-        connection, "etl/sources/rows-first", source_schema=schema
+        connection, "etl/sources/rows-first", sources=settings.sources
     )
     return first

@@ -88,7 +88,7 @@ def tell(
     if vanished.concerns(connection, first):
         give_up(connection)
         return 0, []
-    concerned = query("etl/untold/concerned", settings.source_schema)
+    concerned = query("etl/untold/concerned", settings.sources)
     connection.execute(concerned, {"restate_after": restate_after})
     if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
         give_up(connection)

@@ -145,7 +145,7 @@ def look(connection: Connection, settings: Settings, by: str) -> Judged:
         by: what looks, as the note tells it.
     """
     moved, gone_before, days, its_day = connection.execute(
-        query("etl/vanished/look", settings.source_schema)
+        query("etl/vanished/look", settings.sources)
     ).fetchone() or (False, None, None, None)
     if not moved:
         return Judged()
@@ -158,7 +158,7 @@ def look(connection: Connection, settings: Settings, by: str) -> Judged:
 
 def needs_look(connection: Connection, settings: Settings) -> bool:
     """Tell whether `look` would find anything to judge."""
-    row = connection.execute(query("etl/vanished/look", settings.source_schema)).fetchone()
+    row = connection.execute(query("etl/vanished/look", settings.sources)).fetchone()
     return row is not None and row[0] and row[2] is not None
 
 
@@ -176,7 +176,7 @@ def judge_days(
         held_days: those of them of which the source may hold anything.
         by: what asks, as the note tells it.
     """
-    held = query("etl/vanished/held-of-days", settings.source_schema)
+    held = query("etl/vanished/held-of-days", settings.sources)
     values = {"recount": days, "held_days": held_days}
     return _judge(connection, settings, held, values, by, counted_too=False)
 
@@ -246,14 +246,14 @@ def _judge(
     if not scalar(connection, "select exists (select from pg_temp.event_differences)"):
         return Judged()
     connection.execute(
-        query("etl/vanished/judge", settings.source_schema),
+        query("etl/vanished/judge", settings.sources),
         {"sweep_days": settings.sweep_days, "counted_too": counted_too},
     )
-    connection.execute(query("etl/vanished/place", settings.source_schema))
-    connection.execute(query("etl/vanished/refine", settings.source_schema))
+    connection.execute(query("etl/vanished/place", settings.sources))
+    connection.execute(query("etl/vanished/refine", settings.sources))
     judged = Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
     if judged.noted:
-        connection.execute(query("etl/vanished/restate-undated", settings.source_schema))
+        connection.execute(query("etl/vanished/restate-undated", settings.sources))
     return judged
 
 
@@ -336,7 +336,7 @@ def freeze(
         kept["consumers"] = list(consumers)
     connection.execute(query("etl/vanished/freeze-rows"))
     connection.execute(query("etl/vanished/freeze-kept", wanted=wanted), kept)
-    connection.execute(query("etl/vanished/freeze-strangers", settings.source_schema))
+    connection.execute(query("etl/vanished/freeze-strangers", settings.sources))
     connection.execute(query("etl/vanished/freeze-whole"), {"instants": kept["instants"]})
     return lost
 
@@ -351,7 +351,7 @@ def hold_gone(
     """
     if accepts_gone is None:
         return
-    hold = query("etl/vanished/hold-gone", settings.source_schema)
+    hold = query("etl/vanished/hold-gone", settings.sources)
     held = connection.execute(hold, {"accepted": list(accepts_gone)}).fetchone()
     if held and held[0]:
         connection.execute(query("etl/vanished/freeze-whole"), {"instants": held[0]})

@@ -27,8 +27,9 @@ from consumer_analytics.etl import sources
 from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
+from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import named, query
+from consumer_analytics.sql import named, query, source_table
 
 #: Called with what is being done, how much is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -118,7 +119,7 @@ class _Stage:
     """A file's rows in their temporary table.
 
     Attributes:
-        schema: of the source tables.
+        sources: where the source tables are.
         path: the file.
         table: the source table.
         columns: those of the file that the table takes.
@@ -131,7 +132,7 @@ class _Stage:
         all_new_until: page up to which all rows were inserted.
     """
 
-    schema: str
+    sources: Sources
     path: Path
     table: str
     columns: list[str]
@@ -157,8 +158,8 @@ class _Stage:
     def query(self, name: str, **parts: sql.Composable) -> sql.Composed:
         return query(
             name,
-            self.schema,
-            table=sql.Identifier(self.schema, self.table),
+            self.sources,
+            table=source_table(self.sources, self.table),
             stage=self.name,
             inserted=self.inserted,
             key=sql.Identifier(self.key),
@@ -206,7 +207,7 @@ def import_directory(
     for stage in stages:
         if stage.report.inserted:
             connection.execute(
-                sql.SQL("analyze {}").format(sql.Identifier(settings.source_schema, stage.table))
+                sql.SQL("analyze {}").format(source_table(settings.sources, stage.table))
             )
     report.seconds = round(time.monotonic() - started, 3)
     return report
@@ -235,12 +236,12 @@ def _stage_all(
 
 def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path) -> _Stage:
     """Make the temporary table for a file."""
-    taken = table_columns(connection, settings.source_schema, file.table)
+    taken = table_columns(connection, settings.sources, file.table)
     if file.table == "consumers":
         # Not now: whoever imports history wants its consumers in the snapshots of the past.
         taken["created_at"] = replace(taken["created_at"], default=_ALWAYS)
     stage = _Stage(
-        settings.source_schema,
+        settings.sources,
         path,
         file.table,
         [name for name in file.columns if name in taken],
@@ -280,11 +281,9 @@ class TargetColumn:
     generated: bool
 
 
-def table_columns(
-    connection: Connection, source_schema: str, table: str
-) -> dict[str, TargetColumn]:
+def table_columns(connection: Connection, sources: Sources, table: str) -> dict[str, TargetColumn]:
     """Return a source table's columns, by name."""
-    target = sql.Identifier(source_schema, table).as_string(connection)
+    target = source_table(sources, table).as_string(connection)
     return {
         name: TargetColumn(column_type, default, generated)
         for name, column_type, default, generated in connection.execute(

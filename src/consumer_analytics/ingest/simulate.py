@@ -23,7 +23,7 @@ from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import sources
 from consumer_analytics.ingest import importer
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import named, query
+from consumer_analytics.sql import named, query, source_table
 
 #: Called with the events written so far and all there will be.
 Progress = Callable[[int, int], None]
@@ -208,9 +208,7 @@ def simulate(
             f"the source tables cannot take a simulated history: {error.diag.message_primary}"
         ) from None
     for table in ("consumers", "customers", "customer_events"):
-        connection.execute(
-            sql.SQL("analyze {}").format(sql.Identifier(settings.source_schema, table))
-        )
+        connection.execute(sql.SQL("analyze {}").format(source_table(settings.sources, table)))
     return SimulationResult(**summary, seconds=round(time.monotonic() - started, 3))
 
 
@@ -340,7 +338,7 @@ class _Maker:
         # An enumeration needs a cast, and may stand for any text of a user's table.
         self._types = {
             f"type_of_{column}": sql.SQL(
-                importer.table_columns(connection, settings.source_schema, table)[column].type
+                importer.table_columns(connection, settings.sources, table)[column].type
             )
             for table, column in (("customers", "status"), ("customer_events", "event_type"))
         }
@@ -365,7 +363,7 @@ class _Maker:
         """Compose a statement of the simulation."""
         return query(
             name,
-            self._settings.source_schema,
+            self._settings.sources,
             instant=query("ingest/simulate/instant"),
             **self._types,
             **{
@@ -404,7 +402,7 @@ class _Maker:
         table = scalar(self._connection, self.query("ingest/simulate/find-rows"))
         if table is not None and not append:
             raise UsageError(
-                f"{self._settings.source_schema}.{table} has rows already; "
+                f"{self._settings.sources.schema}.{table} has rows already; "
                 "use --append to add a simulated history to them, or another database"
             )
 
@@ -415,7 +413,7 @@ class _Maker:
             UsageError: it is.
         """
         known = self._connection.execute(
-            query("ingest/simulate/find-seed", self._settings.source_schema)
+            query("ingest/simulate/find-seed", self._settings.sources)
         ).fetchone()
         if known is not None:
             raise UsageError(

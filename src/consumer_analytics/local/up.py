@@ -45,8 +45,10 @@ from consumer_analytics.local.embedded_postgres import (
 )
 from consumer_analytics.local.home import Home
 from consumer_analytics.local.supervision import Component, Supervision, sweep
+from consumer_analytics.mapping import Sources
 from consumer_analytics.reporting import status
 from consumer_analytics.settings import PREFIX, Settings
+from consumer_analytics.sql import source_table
 
 if TYPE_CHECKING:
     from consumer_analytics.airflow.api import AirflowApi
@@ -168,7 +170,7 @@ class _System:
             self._run_engine()
         with connected(self._settings, "up") as connection:
             self._notifier.snapshots(
-                status.read(connection, self._settings.source_schema, consumers=_SHOWN_CONSUMERS)
+                status.read(connection, self._settings.sources, consumers=_SHOWN_CONSUMERS)
             )
         if self._options.once:
             return
@@ -206,7 +208,7 @@ class _System:
         if wanted is None:
             wanted = self._settings.database_url is None
         with connected(self._settings, "up", writes_sources=True) as connection:
-            if not _sources_are_empty(connection, self._settings.source_schema):
+            if not _sources_are_empty(connection, self._settings.sources):
                 return
             if not wanted:
                 self._notifier.say(
@@ -445,11 +447,11 @@ def _by_whom(port: int) -> str:
     return ""
 
 
-def _sources_are_empty(connection: Connection, source_schema: str) -> bool:
+def _sources_are_empty(connection: Connection, sources: Sources) -> bool:
     return not any(
         scalar(
             connection,
-            sql.SQL("select exists (select from {})").format(sql.Identifier(source_schema, table)),
+            sql.SQL("select exists (select from {})").format(source_table(sources, table)),
         )
         for table in ("consumers", "customers", "customer_events")
     )

@@ -13,15 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.calendar import instants
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.operations.thinning import Policy, SnapshotInstant
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import query, source_table
 
 HORIZONS = (30, 90, 365)
 #: Days that the growth is taken from.
@@ -132,7 +130,7 @@ class Storage:
 
 def measure(connection: Connection, settings: Settings) -> Storage:
     """Measure what is there and what it grows by."""
-    schema = settings.source_schema
+    schema = settings.sources.schema
     now = instants.now(connection)
     tables = AirflowTables.find(connection)
     sizes: dict[str, int] = dict(
@@ -148,7 +146,7 @@ def measure(connection: Connection, settings: Settings) -> Storage:
         query("operations/storage/rates"),
         {
             "days": _TRAILING,
-            "events": sql.Identifier(schema, "customer_events").as_string(connection),
+            "events": source_table(settings.sources, "customer_events").as_string(connection),
         },
     ).fetchone() or (0, 0.0, 0.0, 0.0, None)
     weigh = {**_USUAL, **(weights or {})}

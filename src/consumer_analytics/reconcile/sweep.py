@@ -368,7 +368,7 @@ def _put_right(
     if len(apart) > _MOST_APART:
         return 0
     connection.execute(
-        query("reconcile/sweep/customers-unlike", settings.source_schema),
+        query("reconcile/sweep/customers-unlike", settings.sources),
         {"bounds": list(plan.bounds), "wrong": within},
     )
     if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": within}):
@@ -399,7 +399,7 @@ def differing_customers(
     """
     plan = plan_restatement(connection, state, snapshots)
     extract_customers(connection, settings, plan)
-    differing = query("reconcile/sweep/customers-differ", settings.source_schema)
+    differing = query("reconcile/sweep/customers-differ", settings.sources)
     values = {
         "bounds": list(plan.bounds),
         "accepts_all": accepts_gone is None,

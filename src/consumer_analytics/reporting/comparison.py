@@ -9,6 +9,7 @@ from typing import Any
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
+from consumer_analytics.mapping import Sources
 from consumer_analytics.reporting import series
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
@@ -62,7 +63,7 @@ class Comparison:
 
 def compare(
     connection: Connection,
-    source_schema: str,
+    sources: Sources,
     consumer_ids: list[uuid.UUID],
     span: Range,
     points: int = series.POINTS,
@@ -73,7 +74,7 @@ def compare(
 
     Args:
         connection: to the product's database.
-        source_schema: where `consumers` is, for the names.
+        sources: where `consumers` is, for the names.
         consumer_ids: who is compared.
         span: the range.
         points: instants, at most.
@@ -86,9 +87,7 @@ def compare(
     if not 1 <= len(wanted) <= MOST_COMPARED:
         raise UsageError(f"name 1 to {MOST_COMPARED} consumers to compare")
     names: dict[str, str | None] = dict(
-        connection.execute(
-            query("reporting/names", source_schema), {"consumers": wanted}
-        ).fetchall()
+        connection.execute(query("reporting/names", sources), {"consumers": wanted}).fetchall()
     )
     found = known or series.bounds(connection, None)
     since, until = span.bounds(*found) if found else (None, None)

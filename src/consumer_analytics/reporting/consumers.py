@@ -12,11 +12,12 @@ from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
+from consumer_analytics.mapping import Sources
 from consumer_analytics.reporting import series
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.standing import Figure, figure
-from consumer_analytics.sql import query
+from consumer_analytics.sql import query, source_table
 
 PAGE = 50
 MOST_ROWS = 200
@@ -124,10 +125,10 @@ class Consumer:
     created_at: dt.datetime | None
 
 
-def find(connection: Connection, source_schema: str, consumer_id: uuid.UUID) -> Consumer | None:
+def find(connection: Connection, sources: Sources, consumer_id: uuid.UUID) -> Consumer | None:
     """Return who a consumer is; None where nobody has heard of it."""
     row = connection.execute(
-        query("reporting/consumer", source_schema), {"consumer": consumer_id}
+        query("reporting/consumer", sources), {"consumer": consumer_id}
     ).fetchone()
     if row is None:
         return None
@@ -137,7 +138,7 @@ def find(connection: Connection, source_schema: str, consumer_id: uuid.UUID) -> 
 
 def page(
     connection: Connection,
-    source_schema: str,
+    sources: Sources,
     span: Range,
     *,
     search: str = "",
@@ -153,7 +154,7 @@ def page(
 
     Args:
         connection: to the product's database.
-        source_schema: where `consumers` is, for the names.
+        sources: where `consumers` is, for the names.
         span: what the change and the sparkline are over.
         search: text that the name or the id contains, letter case aside.
         sort: what the rows are ordered by.
@@ -179,7 +180,7 @@ def page(
     since, until = span.bounds(*found)
     at, before = _between(connection, since, until)
     values = _values(search, at, before, only)
-    table = _table("reporting/consumers", source_schema, sort, direction, search)
+    table = _table("reporting/consumers", sources, sort, direction, search)
     chosen = connection.execute(
         table, {**values, "size": size, "offset": (number - 1) * size}
     ).fetchall()
@@ -203,13 +204,13 @@ def page(
         size=size,
         matching=matching,
         sparkline_at=shown_at,
-        rows=_rows(connection, source_schema, ids, at, before, shown_at),
+        rows=_rows(connection, sources, ids, at, before, shown_at),
     )
 
 
 def every(
     connection: Connection,
-    source_schema: str,
+    sources: Sources,
     span: Range,
     *,
     search: str = "",
@@ -228,7 +229,7 @@ def every(
     with connection.cursor("dashboard_consumers") as cursor:
         cursor.itersize = _FETCHED_AT_ONCE
         cursor.execute(
-            _table("reporting/consumers-all", source_schema, sort, direction, search),
+            _table("reporting/consumers-all", sources, sort, direction, search),
             _values(search, at, before, only),
         )
         for row in cursor:
@@ -247,12 +248,12 @@ def _between(
 
 
 def _table(
-    name: str, source_schema: str, sort: Sort, direction: Direction, search: str
+    name: str, sources: Sources, sort: Sort, direction: Direction, search: str
 ) -> sql.Composed:
     compared = sort in _CHANGES
     return query(
         name,
-        source_schema,
+        sources,
         figure=sql.SQL(_FIGURES[sort]),
         # A figure that a consumer did not have yet was 0.
         ranked=sql.SQL(
@@ -261,7 +262,7 @@ def _table(
         compared=sql.SQL("left join earlier using (consumer_id)" if compared else ""),
         direction=sql.SQL("asc" if direction == "asc" else "desc"),
         named=sql.SQL("left join {} as known on known.consumer_id = snapshot.consumer_id").format(
-            sql.Identifier(source_schema, "consumers")
+            source_table(sources, "consumers")
         )
         if search or sort == "name"
         else sql.SQL(""),
@@ -288,7 +289,7 @@ def _values(
 
 def _rows(
     connection: Connection,
-    source_schema: str,
+    sources: Sources,
     ids: list[uuid.UUID],
     at: dt.datetime | None,
     before: dt.datetime | None,
@@ -307,7 +308,7 @@ def _rows(
     return [
         _row(row, before, sparklines.get(row[0], []))
         for row in connection.execute(
-            query("reporting/consumers-rows", source_schema),
+            query("reporting/consumers-rows", sources),
             {"page": ids, "at": at, "before": before},
         )
     ]

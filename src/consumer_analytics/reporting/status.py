@@ -8,6 +8,7 @@ from typing import Any
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import vanished, watermark
+from consumer_analytics.mapping import Sources
 from consumer_analytics.sql import query
 
 
@@ -53,18 +54,18 @@ class Status:
     noted_as_vanished: int
 
 
-def read(connection: Connection, source_schema: str, *, consumers: int, runs: int = 5) -> Status:
+def read(connection: Connection, sources: Sources, *, consumers: int, runs: int = 5) -> Status:
     """Read the status.
 
     Args:
         connection: to the product's database.
-        source_schema: where `consumers` is, for the names.
+        sources: where `consumers` is, for the names.
         consumers: how many consumers to return, the largest first.
         runs: how many runs to return.
     """
     latest = connection.execute(query("reporting/snapshots-latest")).fetchone()
     rows = connection.execute(
-        query("reporting/snapshots-largest", source_schema),
+        query("reporting/snapshots-largest", sources),
         {"at": latest[0] if latest else None, "limit": consumers},
     ).fetchall()
     columns = (

@@ -22,6 +22,8 @@ from typing import Any
 
 from psycopg import sql
 
+from consumer_analytics.mapping import PLAIN, Sources
+
 #: The schema of what is ours and nobody else reads.
 INTERNAL = "consumer_analytics_internal"
 SOURCE_TABLES = ("consumers", "customers", "customer_events")
@@ -100,18 +102,23 @@ def read_ahead() -> None:
         _fragments(name)
 
 
-def query(name: str, source_schema: str = "public", **parts: sql.Composable) -> sql.Composed:
+def query(name: str, sources: Sources = PLAIN, **parts: sql.Composable) -> sql.Composed:
     """Compose the statement `name`.
 
     Args:
         name: such as `etl/events/extract`.
-        source_schema: schema of the three source tables.
+        sources: where the three source tables are.
         parts: further identifiers or fragments that the file names in braces.
 
     Returns:
         The statement, ready for `execute` with its values bound.
     """
-    return _composed(name, source_schema, parts) if parts else _composed_alone(name, source_schema)
+    return _composed(name, sources, parts) if parts else _composed_alone(name, sources)
+
+
+def source_table(sources: Sources, table: str) -> sql.Identifier:
+    """Return the name of one of the three source tables, where it is."""
+    return sql.Identifier(sources.schema, table)
 
 
 def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,10 +127,10 @@ def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if f"%({name})s" in written}
 
 
-def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
+def _composed(name: str, sources: Sources, parts: Mapping[str, sql.Composable]) -> sql.Composed:
     given: dict[str, sql.Composable] = {
         "job": sql.Literal(JOB),
-        **{table: sql.Identifier(source_schema, table) for table in SOURCE_TABLES},
+        **{table: source_table(sources, table) for table in SOURCE_TABLES},
         **_fragments(name),
         **parts,
     }
@@ -132,5 +139,5 @@ def _composed(name: str, source_schema: str, parts: Mapping[str, sql.Composable]
 
 
 @cache
-def _composed_alone(name: str, source_schema: str) -> sql.Composed:
-    return _composed(name, source_schema, {})
+def _composed_alone(name: str, sources: Sources) -> sql.Composed:
+    return _composed(name, sources, {})

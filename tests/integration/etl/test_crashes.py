@@ -33,6 +33,7 @@ from consumer_analytics.etl import extract, job_state, load, run
 from consumer_analytics.etl.plan import plan_run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.reporting import freshness, status
 from consumer_analytics.reporting.ranges import Range
@@ -281,7 +282,7 @@ def test_a_killed_process_keeps_its_locks_for_seconds_only(database: Any) -> Non
     # It is told as what it is, at once, and is settled by the next.
     assert states(database)[0] == "interrupted"
     with database.connect("run") as connection:
-        latest = status.read(connection, "public", consumers=0).runs[0]
+        latest = status.read(connection, PLAIN, consumers=0).runs[0]
         assert (latest["state"], latest["finished_at"]) == ("interrupted", None)
         run.run(connection, database.settings, at=END)
     assert states(database)[:2] == ["success", "interrupted"]

@@ -19,6 +19,7 @@ from consumer_analytics import backfill
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import SourceError
 from consumer_analytics.etl import capture, run, sources
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.operations import doctor
 from consumer_analytics.operations.doctor.findings import Context, Finding, Verdict
 from consumer_analytics.reconcile import audit, sweep
@@ -292,7 +293,7 @@ def test_row_security_below_a_view_is_refused(database: Database, invoker: str) 
             if invoker == "true":
                 # Its owner passes, and may read it where it asks itself.
                 with database.connect() as connection:
-                    assert sources.concerns(connection, "public") == []
+                    assert sources.concerns(connection, PLAIN) == []
                 admin.execute("alter table kept force row level security")
                 reader = login
             else:
@@ -308,7 +309,7 @@ def test_row_security_below_a_view_is_refused(database: Database, invoker: str) 
             admin.execute(f"alter role {reader} bypassrls")
             try:
                 with database.connect() as connection:
-                    assert sources.concerns(connection, "public") == []
+                    assert sources.concerns(connection, PLAIN) == []
             finally:
                 admin.execute(f"alter role {reader} nobypassrls")
         finally:
@@ -328,7 +329,7 @@ def test_partitioned_inherited_and_viewed_tables_work(database: Database) -> Non
         "alter table consumers rename to tenants; create view consumers as select * from tenants"
     )
     with database.connect() as connection:
-        assert sources.concerns(connection, "public") == []
+        assert sources.concerns(connection, PLAIN) == []
         random_history(connection, random.Random(5), BEGIN, END)
         connection.execute(
             "insert into more (customer_id, status, created_at) "

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import extract
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 DAY = dt.timedelta(days=1)
@@ -586,5 +587,5 @@ def test_consumers_that_are_mentioned_and_not_registered(trial: Connection) -> N
     trial.execute("insert into consumers (consumer_id) values (%s)", [A])
     mentioned = sql.SQL("(values ({}::uuid), ({}), ({}), ({}), (null))").format(C, A, B, C)
     parts = {"rendered": sql.SQL("(select column1 as consumer_id from {} as v)").format(mentioned)}
-    row = trial.execute(query("etl/apply/rows-unknown-consumers", "public", **parts)).fetchone()
+    row = trial.execute(query("etl/apply/rows-unknown-consumers", PLAIN, **parts)).fetchone()
     assert row == ([str(B), str(C)],)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.airflow import dag_runs
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.monitoring.incidents import deadlines, store
 from consumer_analytics.monitoring.notifications.message import Miss, Symptom
 from consumer_analytics.sql import query
@@ -23,7 +24,7 @@ ETL, SWEEP = "consumer_analytics_etl", "consumer_analytics_sweep"
 
 def answer(trial: Connection, name: str, values: Any = None, **parts: Any) -> list[Any]:
     """Return what a statement answers."""
-    statement = query(f"monitoring/{name}", "public", **parts)
+    statement = query(f"monitoring/{name}", PLAIN, **parts)
     return trial.execute(statement, values).fetchall()
 
 

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import extract
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 DAY = dt.timedelta(days=1)
@@ -24,7 +25,7 @@ A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 def answer(connection: Connection, name: str, values: Any = None, **parts: Any) -> list[Any]:
     """Return what a statement answers."""
-    rows = connection.execute(query(f"reconcile/{name}", "public", **parts), values).fetchall()
+    rows = connection.execute(query(f"reconcile/{name}", PLAIN, **parts), values).fetchall()
     return [row[0] if len(row) == 1 else row for row in rows]
 
 

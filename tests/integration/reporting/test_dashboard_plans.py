@@ -16,6 +16,7 @@ from tests.conftest import Database
 
 from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.mapping import PLAIN
 from consumer_analytics.reporting import comparison, consumers, freshness, ranges, series, standing
 from consumer_analytics.web import views
 from consumer_analytics.web.charts import Exports
@@ -126,27 +127,27 @@ PAGES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "consumer": (lambda c: standing.consumer(c, one(), MONTH), 6),
     "consumer's month": (lambda c: series.consumer(c, one(), MONTH), 2 * 31 + 4),
     "consumer's history": (lambda c: series.consumer(c, one(), EVER, 50), 50 + 51 + 4),
-    "who a consumer is": (lambda c: consumers.find(c, "public", one()), 1),
+    "who a consumer is": (lambda c: consumers.find(c, PLAIN, one()), 1),
     "comparison": (
-        lambda c: comparison.compare(c, "public", [one(), uuid.UUID(int=1)], EVER, 50),
+        lambda c: comparison.compare(c, PLAIN, [one(), uuid.UUID(int=1)], EVER, 50),
         50 + 51 + 2 * 50 + 4,
     ),
     # Each consumer once, to sort; two instants of a page's rows, which the planner may find
     # among all consumers' at these instants where they are as few as here; their sparklines.
     "table": (
-        lambda c: consumers.page(c, "public", MONTH, size=20),
+        lambda c: consumers.page(c, PLAIN, MONTH, size=20),
         3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
     ),
     "table by change": (
-        lambda c: consumers.page(c, "public", MONTH, size=20, sort="change"),
+        lambda c: consumers.page(c, PLAIN, MONTH, size=20, sort="change"),
         4 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
     ),
     "table searched": (
-        lambda c: consumers.page(c, "public", MONTH, size=20, search="consumer 7"),
+        lambda c: consumers.page(c, PLAIN, MONTH, size=20, search="consumer 7"),
         3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
     ),
     "table's last page": (
-        lambda c: consumers.page(c, "public", MONTH, size=20, number=15),
+        lambda c: consumers.page(c, PLAIN, MONTH, size=20, number=15),
         3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
     ),
     "freshness": (lambda c: freshness.read(c, EVER, 50), 2),

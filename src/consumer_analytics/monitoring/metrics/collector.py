@@ -199,7 +199,7 @@ def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters,
         state = _State.read(connection)
         with connection.cursor(row_factory=class_row(_Consumer)) as cursor:
             shown = cursor.execute(
-                query("monitoring/metrics/consumers", settings.source_schema),
+                query("monitoring/metrics/consumers", settings.sources),
                 {
                     "at": state.snapshot_timestamp,
                     "limit": settings.metrics_consumers,

@@ -43,7 +43,7 @@ class Backlog:
         """Count the events that wait at an instant."""
         counted = named_row(
             connection,
-            query("monitoring/observation/events-pending", settings.source_schema),
+            query("monitoring/observation/events-pending", settings.sources),
             watermark=mark.last_processed_timestamp,
             due=due.instant if due.since is not None else None,
             now=at,

@@ -56,7 +56,7 @@ def nulls(context: Context) -> Finding:
     rows = context.database.execute(
         query("operations/check/nulls"),
         {
-            "schema": context.settings.source_schema,
+            "schema": context.settings.sources.schema,
             "tables": [table for table, _ in _NULLS],
             "columns": [column for _, column in _NULLS],
         },

@@ -21,7 +21,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import SOURCE_TABLES, query
+from consumer_analytics.sql import SOURCE_TABLES, query, source_table
 
 _SAMPLED = 100_000
 _YEAR = 365
@@ -167,7 +167,7 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Co
 def _sample(connection: Connection, settings: Settings, *, newest: bool) -> _Sample:
     """Count some events: the newest, where they can be had at once, else any."""
     order = sql.SQL("order by created_at desc" if newest else "")
-    counting = query("operations/check/sample", settings.source_schema, newest=order)
+    counting = query("operations/check/sample", settings.sources, newest=order)
     started = time.monotonic()
     try:
         row = connection.execute(counting, {"rows": _SAMPLED}).fetchone()
@@ -189,7 +189,7 @@ def _rows(connection: Connection, settings: Settings, table: str) -> int:
     explained = scalar(
         connection,
         sql.SQL("explain (format json) select from {}").format(
-            sql.Identifier(settings.source_schema, table)
+            source_table(settings.sources, table)
         ),
     )
     rows: int = explained[0]["Plan"]["Plan Rows"]
@@ -201,13 +201,13 @@ def _span(
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     """Return about when the first and the last event were."""
     statement = (
-        query("operations/check/span", settings.source_schema)
+        query("operations/check/span", settings.sources)
         if indexed
         else query("operations/check/span-by-statistics")
     )
     try:
         row = connection.execute(
-            statement, None if indexed else {"schema": settings.source_schema}
+            statement, None if indexed else {"schema": settings.sources.schema}
         ).fetchone()
     except psycopg.errors.QueryCanceled:
         row = None

@@ -119,7 +119,7 @@ def row_security(context: Context) -> Finding:
     login = scalar(connection, "select current_user")
     hidden = [
         concern
-        for concern in sources.concerns(connection, context.settings.source_schema)
+        for concern in sources.concerns(connection, context.settings.sources)
         if concern.kind == "filtered"
     ]
     if hidden:

@@ -22,7 +22,7 @@ from consumer_analytics.operations.doctor.findings import (
     ok,
 )
 from consumer_analytics.settings import PREFIX
-from consumer_analytics.sql import SOURCE_TABLES, query
+from consumer_analytics.sql import SOURCE_TABLES, query, source_table
 
 _EVENTS = "customer_events"
 #: Events that are named.
@@ -31,12 +31,12 @@ _LISTED = 3
 
 def columns(context: Context) -> Finding:
     """Tell whether the source tables have what a run reads."""
-    schema = context.settings.source_schema
-    lacking = sources.lacks(context.database, schema)
+    names = context.settings.sources
+    lacking = sources.lacks(context.database, names)
     if not lacking:
-        virtual = sources.virtual_columns(context.database, schema)
+        virtual = sources.virtual_columns(context.database, names)
         return ok(
-            f"the tables in schema {schema} have every column that is read",
+            f"the tables in schema {names.schema} have every column that is read",
             *(f"{column} is worked out whenever it is read" for column in virtual),
         )
     return Finding(
@@ -50,7 +50,7 @@ def columns(context: Context) -> Finding:
 
 def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]:
     """Yield what mends what the source tables lack: statements, or a setting."""
-    connection, schema = context.database, context.settings.source_schema
+    connection, schema = context.database, context.settings.sources.schema
     login = sql.Identifier(scalar(connection, "select current_user"))
     rows = connection.execute(
         query("operations/doctor/source-tables"),
@@ -70,7 +70,7 @@ def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]
         yield "\n".join(settings or [makes])
         return
     for one in lacking:
-        table = sql.Identifier(schema, one.table)
+        table = source_table(context.settings.sources, one.table)
         known = sources.SOURCES[one.table].get(one.column or "")
         if one.table not in here:
             yield f"create table {schema}.{one.table}, or offer a view of that name"
@@ -94,13 +94,13 @@ def in_flight(context: Context) -> Finding:
     """Tell whether the sources are tables of this database, or read from such alone."""
     unsafe = [
         concern
-        for concern in sources.concerns(context.database, context.settings.source_schema)
+        for concern in sources.concerns(context.database, context.settings.sources)
         if concern.kind != "filtered"
     ]
     if not unsafe:
         rows = context.database.execute(
             query("operations/doctor/source-kinds"),
-            {"tables": list(SOURCE_TABLES), "schema": context.settings.source_schema},
+            {"tables": list(SOURCE_TABLES), "schema": context.settings.sources.schema},
         )
         return ok(
             "the sources are read from tables of this database alone",
@@ -129,7 +129,7 @@ def in_flight(context: Context) -> Finding:
 def index(context: Context) -> Finding:
     """Tell whether the events can be read by their time."""
     connection = context.database
-    schema = context.settings.source_schema
+    schema = context.settings.sources.schema
     row = connection.execute(
         query("operations/doctor/events-index"), {"schema": schema, "table": _EVENTS}
     ).fetchone()
@@ -150,7 +150,7 @@ def index(context: Context) -> Finding:
                 sql.SQL("create index {}on {} (({}));")
                 .format(
                     sql.SQL("concurrently " if kind == "r" else ""),
-                    sql.Identifier(schema, _EVENTS),
+                    source_table(context.settings.sources, _EVENTS),
                     sql.SQL(expression),
                 )
                 .as_string(connection)
@@ -175,14 +175,14 @@ def _create(context: Context, kind: str) -> sql.Composed:
     return sql.SQL("create index {}on {} (created_at)").format(
         # What it can't do on a partitioned table.
         sql.SQL("concurrently " if kind == "r" else ""),
-        sql.Identifier(context.settings.source_schema, _EVENTS),
+        source_table(context.settings.sources, _EVENTS),
     )
 
 
 def _make_index(context: Context) -> str:
     """Build the index beside the writers; leave no half of one behind."""
     connection = context.database
-    values = {"schema": context.settings.source_schema, "table": _EVENTS}
+    values = {"schema": context.settings.sources.schema, "table": _EVENTS}
     _drop_broken(context, values)
     try:
         connection.execute(_create(context, "r"))
@@ -198,7 +198,7 @@ def _drop_broken(context: Context, values: dict[str, str]) -> None:
     for name in row[4] if row else ():
         context.database.execute(
             sql.SQL("drop index concurrently {}").format(
-                sql.Identifier(context.settings.source_schema, name)
+                sql.Identifier(context.settings.sources.schema, name)
             )
         )
 
@@ -208,7 +208,7 @@ def zone(context: Context) -> Finding:
     connection = context.database
     naive = connection.execute(
         query("operations/doctor/times-naive"),
-        {"tables": list(SOURCE_TABLES), "schema": context.settings.source_schema},
+        {"tables": list(SOURCE_TABLES), "schema": context.settings.sources.schema},
     ).fetchall()
     if not naive:
         return ok("every time has a zone")
@@ -229,7 +229,7 @@ def zone(context: Context) -> Finding:
         Fix(
             "\n".join(
                 sql.SQL("ALTER TABLE {} ALTER created_at SET DEFAULT (now() AT TIME ZONE 'UTC');")
-                .format(sql.Identifier(context.settings.source_schema, table))
+                .format(source_table(context.settings.sources, table))
                 .as_string(connection)
                 for table, _, _ in by_default
             )
@@ -241,7 +241,7 @@ def zone(context: Context) -> Finding:
 
 def times(context: Context) -> Finding:
     """Tell whether every row of the source tables has a time."""
-    connection, schema = context.database, context.settings.source_schema
+    connection, schema = context.database, context.settings.sources.schema
     nullable = {
         table
         for (table,) in connection.execute(
@@ -249,7 +249,7 @@ def times(context: Context) -> Finding:
         )
     }
     counts = connection.execute(
-        query("operations/doctor/rows-undated", schema),
+        query("operations/doctor/rows-undated", context.settings.sources),
         {table: table in nullable for table in SOURCE_TABLES},
     ).fetchone() or (0, 0, 0)
     undated = [(table, n) for table, n in zip(SOURCE_TABLES, counts, strict=True) if n]
@@ -271,7 +271,7 @@ def lifecycle(context: Context) -> Finding:
     if not scalar_of(connection, "operations/doctor/lifecycle-noted"):
         return nothing
     rows = connection.execute(
-        query("operations/doctor/lifecycle-unreadable", context.settings.source_schema),
+        query("operations/doctor/lifecycle-unreadable", context.settings.sources),
         {"limit": _LISTED},
     ).fetchall()
     if not rows:

@@ -76,7 +76,7 @@ def advancing(context: Context) -> Finding:
             Fix("consumer-analytics run   # once they have ended; see watermark-transactions"),
         )
     newer = connection.execute(
-        query("operations/doctor/newer-rows", context.settings.source_schema),
+        query("operations/doctor/newer-rows", context.settings.sources),
         {"from": mark.last_processed_timestamp, "limit": _COUNTED},
     ).fetchone() or (0, 0)
     return ok(

@@ -31,18 +31,18 @@ def build(
         bounds: instants and starts of windows, ascending.
         with_vanished: whether to heed that events have vanished.
     """
-    schema = settings.source_schema
+    sources = settings.sources
     is_noted = sql.Literal(with_vanished)
-    connection.execute(query("reconcile/audit/customers/marks", schema))
+    connection.execute(query("reconcile/audit/customers/marks", sources))
     connection.execute("analyze audit_marks")
     connection.execute(query("reconcile/audit/customers/marks-remembered", is_noted=is_noted))
-    connection.execute(query("reconcile/audit/customers/others", schema))
+    connection.execute(query("reconcile/audit/customers/others", sources))
     connection.execute("analyze audit_others")
-    connection.execute(query("reconcile/audit/customers/lives", schema, is_noted=is_noted))
+    connection.execute(query("reconcile/audit/customers/lives", sources, is_noted=is_noted))
     connection.execute("analyze audit_lives")
     connection.execute(query("reconcile/audit/customers/steps"), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/births"), {"bounds": bounds})
-    connection.execute(query("reconcile/audit/customers/owners", schema))
+    connection.execute(query("reconcile/audit/customers/owners", sources))
     connection.execute("analyze audit_steps; analyze audit_births; analyze audit_owners")
     connection.execute(query("reconcile/audit/customers/changes"))
     connection.execute("analyze audit_changes (is_whole, consumer_id, place)")

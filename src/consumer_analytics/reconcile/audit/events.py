@@ -35,7 +35,7 @@ def count(
         "processed_through": result.processed_through,
         "until": max([result.processed_through, *bounds]),
     }
-    connection.execute(query("reconcile/audit/events/count", settings.source_schema), values)
+    connection.execute(query("reconcile/audit/events/count", settings.sources), values)
     if with_vanished:
         connection.execute(query("reconcile/audit/events/add-vanished"), values)
     connection.execute("analyze audit_events")

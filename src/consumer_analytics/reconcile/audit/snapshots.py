@@ -102,9 +102,7 @@ def compare(
 
 def at_once(connection: Connection, settings: Settings) -> int:
     """Return how many snapshots to put together at once."""
-    width: int = scalar(
-        connection, query("reconcile/audit/snapshots/width", settings.source_schema)
-    )
+    width: int = scalar(connection, query("reconcile/audit/snapshots/width", settings.sources))
     return max(1, _ROWS_AT_ONCE // width)
 
 
@@ -129,7 +127,7 @@ def put_together(
     return connection.execute(
         query(
             "reconcile/audit/snapshots/figures",
-            settings.source_schema,
+            settings.sources,
             is_noted=sql.Literal(with_vanished),
         ),
         {"all_bounds": bounds, "instants": instants},

@@ -41,9 +41,7 @@ def _compare(
     for consumer_id in consumer_ids:
         visible(caller, consumer_id)
     with pool.read() as connection:
-        return comparison.compare(
-            connection, pool.settings.source_schema, consumer_ids, span, points
-        )
+        return comparison.compare(connection, pool.settings.sources, consumer_ids, span, points)
 
 
 Compared = Annotated[Comparison, Depends(_compare)]

@@ -56,7 +56,7 @@ def consumers_page(
     with pool.read() as connection:
         found = consumers.page(
             connection,
-            pool.settings.source_schema,
+            pool.settings.sources,
             span,
             search=asked.search,
             sort=asked.sort,
@@ -74,7 +74,7 @@ def consumers_csv(pool: Reading, caller: Caller, span: Span, asked: Asked) -> Cs
     with pool.read() as connection:
         rows = consumers.every(
             connection,
-            pool.settings.source_schema,
+            pool.settings.sources,
             span,
             search=asked.search,
             sort=asked.sort,
@@ -120,7 +120,7 @@ def consumer(pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID) 
     """Return who a consumer is, and its latest figures against those a range earlier."""
     visible(caller, consumer_id)
     with pool.read() as connection:
-        found = consumers.find(connection, pool.settings.source_schema, consumer_id)
+        found = consumers.find(connection, pool.settings.sources, consumer_id)
         if found is None:
             raise HTTPException(404, unknown(consumer_id))
         return ConsumerStanding(found, standing.consumer(connection, consumer_id, span))
@@ -136,9 +136,7 @@ def _consumer_series(
     visible(caller, consumer_id)
     with pool.read() as connection:
         found = series.consumer(connection, consumer_id, span, points)
-        if not found.points and not consumers.find(
-            connection, pool.settings.source_schema, consumer_id
-        ):
+        if not found.points and not consumers.find(connection, pool.settings.sources, consumer_id):
             raise HTTPException(404, unknown(consumer_id))
         return found
 

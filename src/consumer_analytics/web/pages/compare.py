@@ -39,7 +39,7 @@ def compare(
     scale = scale if scale in dict(views.comparison.SCALES) else views.comparison.SCALES[0][0]
     for one in chosen:
         visible(caller, one)
-    schema = pool.settings.source_schema
+    sources = pool.settings.sources
     compared = table = None
     points = series.POINTS
     with pool.read() as connection:
@@ -48,11 +48,11 @@ def compare(
             return empty(request, "compare")
         if chosen:
             points = points_of(span, known)
-            compared = comparison.compare(connection, schema, chosen, span, points, known=known)
+            compared = comparison.compare(connection, sources, chosen, span, points, known=known)
         if search:
             table = consumers.page(
                 connection,
-                schema,
+                sources,
                 span,
                 search=search,
                 size=_FOUND + len(chosen),

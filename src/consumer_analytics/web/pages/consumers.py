@@ -41,7 +41,7 @@ def consumers_page(
             return empty(request, "consumers")
         table = consumers.page(
             connection,
-            pool.settings.source_schema,
+            pool.settings.sources,
             span,
             search=search,
             sort=sort,
@@ -86,7 +86,7 @@ def consumer(
     """Show a consumer."""
     visible(caller, consumer_id)
     with pool.read() as connection:
-        who = consumers.find(connection, pool.settings.source_schema, consumer_id)
+        who = consumers.find(connection, pool.settings.sources, consumer_id)
         if who is None:
             raise HTTPException(404, unknown(consumer_id))
         known = series.bounds(connection, consumer_id)
