@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, untold, vanished
+from consumer_analytics.etl import capture, untold, vanished, within_days
 from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -63,6 +63,7 @@ def apply(
     whoever it is.
     """
     with timed(seconds, "fold"):
+        within_days.look_where_asked(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
         _advance(connection, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)

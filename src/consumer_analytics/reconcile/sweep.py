@@ -19,7 +19,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, lives, sources, vanished
+from consumer_analytics.etl import job_state, lives, sources, vanished, within_days
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
@@ -218,6 +218,7 @@ def _sweep_events(
     """Count the days again, fold only where something differs, and add what was found."""
     plan = plan_recount(state, first)
     extract_events(connection, settings, plan)
+    within_days.look(connection, settings, plan)
     connection.execute("drop table if exists pg_temp.differing_events")
     seen = vanished.look(connection, settings, reason)
     differing = query("reconcile/sweep/events-differ", extracted_events=OWN.events)
