@@ -792,3 +792,101 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     swept(database, accepted=vanished.EVERYTHING)
     assert told() == [(A, 0, None), (B, 0, None), (None, None, 0)]
     clean(database)
+
+
+STRANGER = uuid.UUID(int=0xC)
+
+
+def of_stranger(database: Any, at: dt.datetime) -> None:
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
+        [STRANGER, at],
+    )
+
+
+def of_another(database: Any, at: dt.datetime) -> None:
+    """Put a customer of A's, with the event that tells that it came from nobody."""
+    database.execute(
+        "insert into customer_events "
+        "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+        "values (gen_random_uuid(), gen_random_uuid(), %s, 'customer_creation', '{}', %s)",
+        [A, at],
+    )
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "select customer_id, consumer_id, 'ACTIVE', created_at from customer_events as told "
+        "where event_type = 'customer_creation' and not exists ("
+        "select from customers where customers.customer_id = told.customer_id)"
+    )
+
+
+def audits(database: Any) -> None:
+    with database.session("audit") as connection:
+        audit.repair(connection, database.settings, audit.audit(connection, database.settings))
+
+
+def backfills(database: Any) -> None:
+    with database.connect() as connection:
+        request = backfill.request_of("2026-01-02", "2026-01-05", "daily", who="a test")
+        assert backfill.backfill(connection, database.settings, request).snapshots_restated == 0
+
+
+LOOKS: dict[str, Any] = {
+    "sweep": lambda database: swept(database, since=on(1).date()),
+    "repair": audits,
+    "reset": lambda database: (reset(database), go(database, on(6))),
+    "run": lambda database: go(database, on(3)),
+    "backfill": backfills,
+}
+
+
+@pytest.mark.parametrize(
+    ("speaks", "look"),
+    lanes.each_once(["nothing", "a later event", "a row that goes", "others"], LOOKS, every=2),
+)
+def test_those_of_one_who_is_not_registered_stay_as_well(
+    database: Any, speaks: str, look: str
+) -> None:
+    """Where nothing speaks for a consumer any more, the row that was reported does."""
+    if speaks == "a row that goes":
+        database.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'one', %s)",
+            [STRANGER, on(1)],
+        )
+    if speaks == "a later event":
+        put(database, "login", on(4, 3), consumer=STRANGER)
+    of_stranger(database, on(2))
+    of_another(database, on(2))
+    for day in (3, 4, 5):
+        go(database, on(day))
+    if speaks == "a row that goes":
+        database.execute("delete from consumers")
+    database.execute("delete from customers where consumer_id = %s", [STRANGER])
+    if speaks == "others":
+        # What else is restated takes nothing of it.
+        of_another(database, on(2))
+        swept(database, since=on(1).date())
+    LOOKS[look](database)
+    assert customers(database, STRANGER) == (
+        [1, 1, 1, 0] if look == "reset" and speaks == "a later event" else [1, 1, 1]
+    )
+    assert customers(database, A)[0] == (2 if speaks == "others" else 1)
+    clean(database)
+    swept(database, accepted=vanished.Choice(consumers=(str(STRANGER),)))
+    assert 1 not in customers(database, STRANGER)
+    clean(database)
+
+
+@pytest.mark.parametrize("look", lanes.first(1, ["sweep", "repair"]))
+def test_one_who_is_not_registered_and_whose_customers_moved_has_no_past(
+    database: Any, look: str
+) -> None:
+    of_stranger(database, on(2))
+    for day in (3, 4):
+        go(database, on(day))
+    database.execute("update customers set consumer_id = %s", [A])
+    LOOKS[look](database)
+    assert customers(database, STRANGER) == []
+    assert customers(database, A) == [1, 1]
+    clean(database)

@@ -129,6 +129,7 @@ def put_together(
             "reconcile/audit/snapshots/figures",
             settings.sources,
             is_noted=sql.Literal(with_vanished),
+            moved=query("reconcile/audit/snapshots/moved"),
         ),
         {"all_bounds": bounds, "instants": instants},
     ).fetchone() or (0, 0, 0)

@@ -1,12 +1,33 @@
 -- Consumers of whom no customer's row is left, and no event tells why: what was reported of them
 -- stays. Answers at which instants there is one.
-with fewer as materialized (
+with recursive {owners},
+
+-- With those for whom nothing else speaks: they are not rendered.
+rows as materialized (
+    select consumer_id, snapshot_timestamp, metrics_json, true as is_rendered
+    from rendered_snapshots
+    where consumer_id is not null
+    union all
+    select consumer_id, snapshot_timestamp, null, false
+    from (
+        select owners.consumer_id, whole.snapshot_timestamp
+        from rendered_snapshots as whole
+        cross join owners
+        where whole.consumer_id is null and owners.consumer_id is not null
+        except
+        select consumer_id, snapshot_timestamp
+        from rendered_snapshots
+    ) as absent
+),
+
+fewer as materialized (
     select
         new.consumer_id,
         new.snapshot_timestamp,
+        new.is_rendered,
         old.metrics_json as reported,
         (old.metrics_json ->> 'total_customers')::numeric
-        - (new.metrics_json ->> 'total_customers')::numeric
+        - coalesce((new.metrics_json ->> 'total_customers')::numeric, 0)
         -- Events tell of so many: deletions that have come since, creations that were corrected.
         - greatest(
             coalesce((new.metrics_json #>> '{{events_by_type,customer_deletion}}')::numeric, 0)
@@ -18,10 +39,10 @@ with fewer as materialized (
             - coalesce((new.metrics_json #>> '{{events_by_type,customer_creation}}')::numeric, 0),
             0
         ) as missed
-    from rendered_snapshots as new
+    from rows as new
     join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
     where jsonb_typeof(old.metrics_json -> 'total_customers') = 'number'
-        and new.metrics_json -> 'total_customers' < old.metrics_json -> 'total_customers'
+        and coalesce(new.metrics_json -> 'total_customers', '0') < old.metrics_json -> 'total_customers'
 ),
 
 without as materialized (
@@ -102,7 +123,14 @@ moved as (
     group by snapshot_timestamp
 ),
 
-held as (
+held as materialized (
+    select fewer.*
+    from fewer
+    left join moved using (snapshot_timestamp)
+    where fewer.consumer_id in (select consumer_id from without) and fewer.missed > coalesce(moved.n, 0)
+),
+
+told as (
     update rendered_snapshots as new
     set metrics_json = new.metrics_json || jsonb_build_object(
         'total_customers', reported -> 'total_customers',
@@ -114,13 +142,22 @@ held as (
             'new_customers_in_window', coalesce(reported #> '{{incremental_stats,new_customers_in_window}}', '0')
         )
     )
-    from fewer
-    left join moved on moved.snapshot_timestamp = fewer.snapshot_timestamp
-    where fewer.consumer_id in (select consumer_id from without)
-        and fewer.missed > coalesce(moved.n, 0)
-        and new.consumer_id = fewer.consumer_id
-        and new.snapshot_timestamp = fewer.snapshot_timestamp
-    returning new.snapshot_timestamp
+    from held
+    where new.consumer_id = held.consumer_id and new.snapshot_timestamp = held.snapshot_timestamp
+),
+
+put_back as (
+    insert into rendered_snapshots (consumer_id, snapshot_timestamp, metrics_json)
+    select
+        consumer_id,
+        snapshot_timestamp,
+        reported || jsonb_build_object(
+            'total_events', 0,
+            'events_by_type', jsonb_build_object(),
+            'incremental_stats', (reported -> 'incremental_stats') || jsonb_build_object('new_events_in_window', 0)
+        )
+    from held
+    where not is_rendered
 )
 
 select array_agg(distinct snapshot_timestamp)

@@ -1,7 +1,7 @@
 -- What the rows of some snapshots must say, key by key. To `audit_figures` go those that say
 -- something else, those that nothing asks for, without figures, and all rows of instants with
 -- figures on trust. Events and customers were placed by `all_bounds`.
-with instants as materialized (
+with recursive instants as materialized (
     select
         at,
         extract(epoch from at) * 1000000 as at_us,
@@ -60,6 +60,27 @@ changes as (
         and place <= (select max(place) from places)
 ),
 
+-- Whoever has a row: the unique index is walked from one to the next.
+mentioned (consumer_id) as (
+    (
+        select consumer_id
+        from public.consumer_analytics
+        where consumer_id is not null
+        order by consumer_id
+        limit 1
+    )
+    union all
+    select (
+        select next.consumer_id
+        from public.consumer_analytics as next
+        where next.consumer_id > mentioned.consumer_id
+        order by next.consumer_id
+        limit 1
+    )
+    from mentioned
+    where mentioned.consumer_id is not null
+),
+
 -- Whoever may have a row, and since when at the latest.
 known as materialized (
     select is_whole, consumer_id, min(since) as since, bool_or(is_present) as is_present
@@ -73,6 +94,10 @@ known as materialized (
         union all
         select distinct is_whole, consumer_id, 'infinity'::timestamptz, false
         from changes
+        union all
+        select false, consumer_id, 'infinity', false
+        from mentioned
+        where consumer_id is not null
         union all
         select true, null, 'infinity', false
     ) as one
@@ -158,14 +183,27 @@ counted as materialized (
         one.by_type,
         -- None of its rows is left, and perhaps no event tells why; or the source cannot tell.
         not known.is_present or coalesce(instants.at < frozen.until, false) as may_be_held,
-        coalesce(instants.at < frozen.until, false) as is_frozen
+        coalesce(instants.at < frozen.until, false) as is_frozen,
+        known.since < instants.at or one.events > 0 as is_due
     from points as one
     join instants using (place)
     join known using (consumer_id)
     left join apart using (consumer_id, at)
     left join scopes as whole on whole.at = instants.at and whole.consumers is null
     left join frozen using (consumer_id)
-    where known.since < instants.at or one.events > 0
+    where known.since < instants.at
+        or one.events > 0
+        -- For whom nothing speaks any more, but the row that says what customers it had.
+        or (
+            not known.is_present
+            and exists (
+                select from public.consumer_analytics as said
+                where said.consumer_id = one.consumer_id
+                    and said.snapshot_timestamp = instants.at
+                    and jsonb_typeof(said.metrics_json -> 'total_customers') = 'number'
+                    and said.metrics_json -> 'total_customers' > '0'
+            )
+        )
 ),
 
 kept as not materialized (
@@ -254,51 +292,8 @@ nobodys as materialized (
     where consumer_id is null and not is_whole
 ),
 
--- They may be with another one that has more than was reported, and no creation for them.
 moved as materialized (
-    select more.at, sum(least(more.n, arrivals.n)) as n
-    from (
-        select
-            counted.at,
-            counted.consumer_id,
-            counted.customers - case
-                when jsonb_typeof(kept.metrics_json -> 'total_customers') = 'number'
-                    then (kept.metrics_json -> 'total_customers')::numeric
-                else 0
-            end as n
-        from counted
-        left join kept on kept.at = counted.at and kept.consumer_id = counted.consumer_id
-        where not counted.is_frozen and counted.at in (select at from missed where n > 0)
-        union all
-        select
-            asked.at,
-            null,
-            coalesce(nobodys.customers, 0) - case
-                when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
-                    then (kept.metrics_json -> 'unattributed_customers')::numeric
-                else 0
-            end
-        from (select distinct at from missed where n > 0) as asked
-        left join nobodys on nobodys.at = asked.at
-        left join kept on kept.at = asked.at and kept.consumer_id is null
-    ) as more
-    cross join lateral (
-        select count(*) as n
-        from audit_lives as life
-        where more.n > 0
-            and life.consumer_id is not distinct from more.consumer_id
-            and (life.born < more.at or life.born is null)
-            and life.ended >= more.at
-            and not exists (
-                select
-                from audit_marks as mark
-                where mark.customer_id = life.customer_id
-                    and mark.kind = 'creation'
-                    and mark.consumer_id is not distinct from life.consumer_id
-            )
-    ) as arrivals
-    where more.n > 0
-    group by more.at
+    {moved}
 ),
 
 rows as materialized (
@@ -355,6 +350,7 @@ rows as materialized (
     left join scopes as whole on whole.scope = counted.whole_scope
     left join points as earlier_whole
         on earlier_whole.consumer_id = counted.consumer_id and earlier_whole.place = whole.start_place
+    where counted.is_due or is_held
 ),
 
 whole as (

@@ -1,0 +1,45 @@
+-- How many customers at each instant may have come from a consumer of whom none is left: those of
+-- one that has more than was reported, and no creation for them.
+select more.at, sum(least(more.n, arrivals.n)) as n
+from (
+    select
+        counted.at,
+        counted.consumer_id,
+        counted.customers - case
+            when jsonb_typeof(kept.metrics_json -> 'total_customers') = 'number'
+                then (kept.metrics_json -> 'total_customers')::numeric
+            else 0
+        end as n
+    from counted
+    left join kept on kept.at = counted.at and kept.consumer_id = counted.consumer_id
+    where not counted.is_frozen and counted.at in (select at from missed where n > 0)
+    union all
+    select
+        asked.at,
+        null,
+        coalesce(nobodys.customers, 0) - case
+            when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
+                then (kept.metrics_json -> 'unattributed_customers')::numeric
+            else 0
+        end
+    from (select distinct at from missed where n > 0) as asked
+    left join nobodys on nobodys.at = asked.at
+    left join kept on kept.at = asked.at and kept.consumer_id is null
+) as more
+cross join lateral (
+    select count(*) as n
+    from audit_lives as life
+    where more.n > 0
+        and life.consumer_id is not distinct from more.consumer_id
+        and (life.born < more.at or life.born is null)
+        and life.ended >= more.at
+        and not exists (
+            select
+            from audit_marks as mark
+            where mark.customer_id = life.customer_id
+                and mark.kind = 'creation'
+                and mark.consumer_id is not distinct from life.consumer_id
+        )
+) as arrivals
+where more.n > 0
+group by more.at
