@@ -187,7 +187,12 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
     assert told["License-Expression"] == "Apache-2.0"
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "consumer_analytics/py.typed" in names
-    assert set(told.get_all("Provides-Extra") or ()) == {"web", "embedded", "airflow"}
+    assert set(told.get_all("Provides-Extra") or ()) == {
+        "web",
+        "embedded",
+        "airflow",
+        "celery",
+    }
     pages = {page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md")}
     assert {f"consumer_analytics/{page}" for page in pages} <= names
 
