@@ -30,7 +30,11 @@ FILES = (
 #: Files that start an Airflow each: as many at once as there are tuples, or two cores have no
 #: time for any of them.
 AIRFLOWS = (
-    ("tests/e2e/test_alerts_airflow.py", "tests/e2e/test_backfill_airflow.py"),
+    (
+        "tests/e2e/test_alerts_airflow.py",
+        "tests/e2e/test_backfill_airflow.py",
+        "tests/e2e/test_celery_airflow.py",
+    ),
     (
         "tests/e2e/test_operation.py",
         "tests/e2e/test_up_again_airflow.py",

@@ -28,10 +28,16 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    # With the package of its own name comes a service, which is started at once.
+    "redis-server": "redis-tools",
 }
 #: Names under which a program comes, the one that is wanted most first; packages are called so
 #: too. The shell has no windows to draw: it shows the same pages at half of the processor's time.
-_NAMES = {"chromium": ("chromium-headless-shell", "chromium")}
+_NAMES = {
+    "chromium": ("chromium-headless-shell", "chromium"),
+    # One program, which does what it is called.
+    "redis-server": ("redis-server", "redis-check-rdb"),
+}
 #: These run from wherever they were unpacked.
 _SELF_CONTAINED = {"prometheus"}
 _MINUTES = 10

@@ -22,6 +22,7 @@ from consumer_analytics.airflow import dag_ids, states
 from consumer_analytics.airflow.processes import is_dag_test
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
+from consumer_analytics.orchestration import claims
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
 
@@ -112,13 +113,16 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
     digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
     problems = []
     for channel in configured(config):
-        mark = _mark(config, f"{channel.name} {subject}")
-        if not _is_first(config, mark):
+        told = f"{channel.name} {subject}"
+        mark = _mark(config, told)
+        # Of this machine's tasks one asks whether another machine's tells it.
+        if not _is_first(config, mark) or not claims.claim(told, _pace(config)):
             continue
         try:
             channel.send(config, message, message_id=f"consumer-analytics.{digest}")
         except BaseException as error:
             mark.unlink(missing_ok=True)
+            claims.release(told)
             if not isinstance(error, ChannelError):
                 raise
             # The other channels are to tell it all the same.
@@ -131,9 +135,8 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
 
 def _is_first(config: Settings, mark: Path) -> bool:
     """Mark that somebody tells it now; whether nobody did a while ago."""
-    pace = config.alert_reminder or float("inf")
     with contextlib.suppress(FileNotFoundError):
-        if time.time() - mark.stat().st_mtime >= pace:
+        if time.time() - mark.stat().st_mtime >= _pace(config):
             mark.unlink()
     try:
         # Of the run's tasks that fail at the same moment one tells.
@@ -148,6 +151,11 @@ def _mark(config: Settings, subject: str) -> Path:
     database = config.database_url.get_secret_value() if config.database_url else str(config.home)
     digest = hashlib.sha256(f"{database} {subject}".encode()).hexdigest()[:24]
     return Path(tempfile.gettempdir()) / f"consumer-analytics-told-{digest}"
+
+
+def _pace(config: Settings) -> float:
+    """Return the seconds after which something is told again."""
+    return config.alert_reminder or float("inf")
 
 
 def _log(delivery: Delivery) -> None:
@@ -237,4 +245,5 @@ def watch() -> str:
     # It works again.
     for name in CHANNELS:
         _mark(config, f"{name} {dag_ids.MONITOR}").unlink(missing_ok=True)
+    claims.forget()
     return judged.state
