@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,7 +39,7 @@ class Variables:
 
 
 @pytest.fixture
-def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Variables]:
+def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     kept = Variables()
 
     def ask(question: Callable[[Any], Any], otherwise: Any = None) -> Any:

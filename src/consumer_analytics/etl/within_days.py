@@ -44,7 +44,7 @@ def look(
     if consumers is not None:
         wanted = sql.SQL("consumer_id = any(%(consumers)s)")
         values["consumers"] = list(consumers)
-    first = query("etl/within_days/first", settings.source_schema, wanted=wanted)
+    first = query("etl/within_days/first", settings.sources, wanted=wanted)
     (moved,) = connection.execute(first, values or None).fetchone() or (None,)
     if moved is not None:
         after = moved - dt.timedelta(microseconds=1)
