@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import INFINITY, Connection, scalar
+from consumer_analytics.db.connection import INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.etl.plan import TimeRange, joined, within
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -59,7 +59,25 @@ def remember(
             ended_in_ranges=within(stretches, "deleted_at"),
         )
     events = _lifecycle(settings, stretches)
-    return _remember(connection, settings, events, first, looking_back=looking_back, also=also)
+    postpones = not looking_back and _lacks_index(connection, settings)
+    if postpones:
+        postpone = query("etl/lives/postpone", settings.sources, lifecycle=events)
+        connection.execute(postpone, {"first": first})
+    return _remember(
+        connection,
+        settings,
+        events,
+        first,
+        looking_back=looking_back,
+        postpones=postpones,
+        also=also,
+    )
+
+
+def _lacks_index(connection: Connection, settings: Settings) -> bool:
+    """Tell whether looking a customer's events up would read all of them."""
+    found = scalar_of(connection, "etl/lives/lacks-index", {"schema": settings.sources.schema})
+    return bool(found)
 
 
 def remember_since(connection: Connection, settings: Settings, first: dt.datetime) -> sql.Composed:
@@ -102,14 +120,15 @@ def _remember(
     first: dt.datetime,
     *,
     looking_back: bool = False,
+    postpones: bool = False,
     also: sql.Composable = _NOTHING,
     apart: bool = False,
     every: sql.Composable | None = None,
 ) -> dt.datetime | None:
     """Work out the lives that lifecycle events, and what else is asked for, concern.
 
-    `apart`: the events lie in a table of their own. `every`: where all of them are, if they have
-    been read.
+    `postpones`: what nobody has worked out may wait. `apart`: the events lie in a table of their
+    own. `every`: where all of them are, if they have been read.
     """
     connection.execute("drop table if exists pg_temp.concerned_customers")
     concern = query(
@@ -118,6 +137,7 @@ def _remember(
         lifecycle=events,
         materialized=sql.SQL("not materialized" if apart else "materialized"),
         looking_back=sql.Literal(looking_back),
+        is_postponed=sql.Literal(postpones),
         also=also,
     )
     connection.execute(concern, {"first": first})

@@ -16,6 +16,7 @@ from consumer_analytics.backfill import columns, reading, writing
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import extract, load, run
 from consumer_analytics.ingest import simulate
+from consumer_analytics.reconcile import audit, sweep
 
 UNTIL = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -94,6 +95,42 @@ def test_a_days_run_looks_at_the_days_rows(
     assert plans.rows("event_days") < days / 20, plans.told("event_days")
     # Totals: some passes over consumers and types, whatever the history's length.
     assert plans.rows("event_totals") <= 10 * pairs, plans.told("event_totals")
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_deletion_costs_a_run_the_events_of_its_customer_at_most(
+    database: Database, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    """Without an index they wait for the sweep, which reads all events, once for all of them."""
+    simulated(database)
+    # The last day has not happened yet.
+    database.execute(
+        f"create table to_come as select * from customer_events where {IN_THE_DAY}; "
+        f"delete from customer_events where {IN_THE_DAY}"
+    )
+    go(database, UNTIL - DAY)
+    database.execute("insert into customer_events select * from to_come; analyze customer_events")
+    if not indexed:
+        database.execute("drop index customer_events_customer_idx")
+    new = counted(database, "to_come")
+    gone = counted(database, "to_come", "event_type = 'customer_deletion'")
+    assert gone > 1
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        go(database, UNTIL)
+    assert plans.rows("customer_events") <= 3 * new + 50 * gone, plans.told("customer_events")
+    unknown = "born_from is null"
+    remembered = "consumer_analytics_internal.deleted_customers"
+    assert counted(database, remembered, unknown) == (0 if indexed else gone)
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        with connected(database.settings, "sweep") as connection:
+            sweep.sweep(connection, database.settings, days=1)
+            whole = [scan for scan in plans.of("customer_events") if scan.rows >= 60_000]
+            assert len(whole) == (0 if indexed else 1), plans.told("customer_events")
+    assert counted(database, remembered, unknown) == 0
+    with connected(database.settings, "audit") as connection:
+        assert audit.audit(connection, database.settings).clean
 
 
 def test_snapshots_that_are_there_cost_a_run_nothing(

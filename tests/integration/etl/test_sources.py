@@ -60,8 +60,6 @@ def make(database: Database, kind: str) -> None:
                 admin.execute(KINDS[kind])
             except psycopg.errors.FeatureNotSupported:
                 pytest.skip("this server has no citext")
-    # An index on the column as it was; as the migration has it, it could not be.
-    database.execute("drop index customer_events_creation_idx")
     for table, column in (
         ("consumers", "status"),
         ("customers", "status"),

@@ -43,6 +43,7 @@ create table customer_events (
     created_at timestamptz not null
 );
 create index events_by_time on customer_events (created_at);
+create index events_by_customer on customer_events (customer_id);
 insert into consumers
 select gen_random_uuid(), 'Consumer ' || n, 'ACTIVE', '2025-01-01' from generate_series(1, 5) as n;
 insert into customers
@@ -258,6 +259,15 @@ FAULTS = {
         "source-index",
         Verdict.WARNING,
         'create index concurrently on "public"."customer_events" (created_at);',
+    ),
+    "no index by customer": (
+        """
+        drop index events_by_customer;
+        create index on customer_events (customer_id) where event_type = 'customer_creation'
+        """,
+        "source-customer-index",
+        Verdict.WARNING,
+        'create index concurrently on "public"."customer_events" (customer_id);',
     ),
     "rows without a time": (
         """

@@ -380,6 +380,21 @@ def test_the_index_dropped(healthy: Any) -> None:
     assert found(healthy) == {}
 
 
+def test_the_index_by_customer_dropped(healthy: Any) -> None:
+    """One of some events alone does not serve: a life is told by all of them."""
+    healthy.execute(
+        "drop index customer_events_customer_idx; create index on customer_events (customer_id) "
+        "where event_type = 'customer_creation'"
+    )
+    one = only(healthy, "source-customer-index")
+    assert one.finding.verdict is Verdict.WARNING
+    assert "by the next sweep" in (one.finding.cause or "")
+    treated = only(healthy, "source-customer-index", fix=True).treatment
+    assert treated is not None
+    assert treated.worked
+    assert found(healthy) == {}
+
+
 def test_an_index_whose_building_was_interrupted(healthy: Any) -> None:
     """An old transaction keeps it from being finished; what is half there is no index."""
     healthy.execute("drop index customer_events_created_at_idx")

@@ -98,6 +98,7 @@ _THEN = tuple(
             "schema-row-security",
             "source-in-flight",
             "source-index",
+            "source-customer-index",
             "source-zone",
             "source-times",
         ),

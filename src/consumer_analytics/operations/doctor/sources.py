@@ -1,30 +1,27 @@
-"""The user's own tables: whether a run can read them, and read them fast."""
+"""The user's own tables: whether a run can read them."""
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import LiteralString
 
-import psycopg
 from psycopg import sql
 
 from consumer_analytics.db.connection import scalar, scalar_of
 from consumer_analytics.etl import sources, vanished
+from consumer_analytics.operations.doctor import indexes
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
     Finding,
     Fix,
-    UnexaminableError,
     Verdict,
     ok,
 )
 from consumer_analytics.settings import PREFIX
 from consumer_analytics.sql import SOURCE_TABLES, query, source_table
 
-_EVENTS = "customer_events"
 #: Events that are named.
 _LISTED = 3
 
@@ -124,83 +121,6 @@ def in_flight(context: Context) -> Finding:
             + ("" if accepted else ", or set CONSUMER_ANALYTICS_ACCEPT_UNSAFE_SOURCES=true")
         ),
     )
-
-
-def index(context: Context) -> Finding:
-    """Tell whether the events can be read by their time."""
-    connection = context.database
-    schema = context.settings.sources.schema
-    row = connection.execute(
-        query("operations/doctor/events-index"), {"schema": schema, "table": _EVENTS}
-    ).fetchone()
-    if row is None:
-        raise UnexaminableError(f"there is no table {schema}.{_EVENTS}: see source-columns")
-    kind, rows, owned, usable, broken, expression = row
-    if kind not in {"r", "p"}:
-        return ok(f"{schema}.{_EVENTS} is no table: its own tables' indexes are not looked at")
-    if usable is not None:
-        return ok(f"index {usable} leads with created_at")
-    if expression is not None:
-        return Finding(
-            Verdict.WARNING,
-            f"{schema}.{_EVENTS} has no usable index on created_at",
-            (f"about {rows:,} rows", "created_at is a virtual generated column"),
-            "PostgreSQL builds no index on such a column; one on its expression serves as well",
-            Fix(
-                sql.SQL("create index {}on {} (({}));")
-                .format(
-                    sql.SQL("concurrently " if kind == "r" else ""),
-                    source_table(context.settings.sources, _EVENTS),
-                    sql.SQL(expression),
-                )
-                .as_string(connection)
-            ),
-        )
-    return Finding(
-        Verdict.WARNING,
-        f"{schema}.{_EVENTS} has no usable index on created_at",
-        (f"about {rows:,} rows", *(f"index {name} is not valid" for name in broken)),
-        "building it was interrupted"
-        if broken
-        else "it was dropped, or the table was made without: every run reads the whole table",
-        Fix(
-            _create(context, kind).as_string(connection) + ";",
-            # An index changes no row; whose the table is decides whether it is ours to make.
-            _make_index if owned and kind == "r" else None,
-        ),
-    )
-
-
-def _create(context: Context, kind: str) -> sql.Composed:
-    return sql.SQL("create index {}on {} (created_at)").format(
-        # What it can't do on a partitioned table.
-        sql.SQL("concurrently " if kind == "r" else ""),
-        source_table(context.settings.sources, _EVENTS),
-    )
-
-
-def _make_index(context: Context) -> str:
-    """Build the index beside the writers; leave no half of one behind."""
-    connection = context.database
-    values = {"schema": context.settings.sources.schema, "table": _EVENTS}
-    _drop_broken(context, values)
-    try:
-        connection.execute(_create(context, "r"))
-    except psycopg.Error:
-        with contextlib.suppress(psycopg.Error):
-            _drop_broken(context, values)
-        raise
-    return f"built an index on {_EVENTS} (created_at), beside its writers"
-
-
-def _drop_broken(context: Context, values: dict[str, str]) -> None:
-    row = context.database.execute(query("operations/doctor/events-index"), values).fetchone()
-    for name in row[4] if row else ():
-        context.database.execute(
-            sql.SQL("drop index concurrently {}").format(
-                sql.Identifier(context.settings.sources.schema, name)
-            )
-        )
 
 
 def zone(context: Context) -> Finding:
@@ -316,7 +236,7 @@ def losses(context: Context) -> Finding:
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
     Check("source-in-flight", "does a source hide rows in flight?", in_flight),
-    Check("source-index", "can the events be read by their time?", index),
+    *indexes.CHECKS,
     Check("source-zone", "are times without a zone written in UTC?", zone),
     Check("source-times", "has every row a time?", times),
     Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),
