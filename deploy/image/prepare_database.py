@@ -31,6 +31,8 @@ from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.local.metadata import Metadata
 from consumer_analytics.settings import load_settings
 
+_VARIABLE = "SUPERUSER_PASSWORD_FILE"
+
 
 def main() -> str | int:
     """Prepare; return what went wrong, or the exit code."""
@@ -50,7 +52,7 @@ def prepare() -> None:
     """Make the product's login and database, and Airflow's login and schema in it."""
     ours = conninfo(load_settings())
     parts = conninfo_to_dict(ours)
-    password = secret_files.first_line(Path(os.environ["SUPERUSER_PASSWORD_FILE"]))
+    password = secret_files.line_for(_VARIABLE, Path(os.environ.get(_VARIABLE, "")))
     admin = make_conninfo(os.environ["SUPERUSER_URL"], password=password)
     with psycopg.connect(admin, autocommit=True) as connection:
         login, database = (sql.Identifier(str(parts[name])) for name in ("user", "dbname"))
