@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from consumer_analytics import fields
+from consumer_analytics import fields, mapping
 from consumer_analytics.errors import SettingsError
 from consumer_analytics.fields import Field, Secret
 from consumer_analytics.mapping import Sources
@@ -170,6 +170,14 @@ class Settings:
         str,
         Field(description="Schema of `consumers`, `customers` and `customer_events`."),
     ] = "public"
+    sources_file: Annotated[
+        Path | None,
+        Field(
+            description="TOML file that says what the three tables, their columns and the words in "
+            "them that carry meaning are called in your database, where that is otherwise: see "
+            "[own names](../how-to/own-names.md). Absolute, since Airflow's tasks read it too.",
+        ),
+    ] = None
     accept_unsafe_sources: Annotated[
         bool,
         Field(
@@ -606,8 +614,14 @@ class Settings:
 
     @property
     def sources(self) -> Sources:
-        """Where the source tables are."""
-        return Sources(self.source_schema)
+        """The source tables under the user's names; read from `sources_file` once a process.
+
+        Raises:
+            SettingsError: that cannot be read, or says what cannot be.
+        """
+        if self.sources_file is None:
+            return _within(self.source_schema)
+        return _mapped(self.sources_file, self.source_schema)
 
     @property
     def recipients(self) -> list[str]:
@@ -646,6 +660,19 @@ class Settings:
     def ignored_roles(self) -> list[str]:
         """The logins of `holdback_ignore_roles`, one by one."""
         return _listed(self.holdback_ignore_roles)
+
+
+@lru_cache
+def _within(schema: str) -> Sources:
+    return Sources.within(schema)
+
+
+@lru_cache
+def _mapped(path: Path, schema: str) -> Sources:
+    try:
+        return mapping.load(path, schema)
+    except SettingsError as error:
+        raise SettingsError(f"{variable('sources_file')}: {error}") from None
 
 
 def variable(name: str) -> str:

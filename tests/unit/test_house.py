@@ -13,6 +13,7 @@ import pytest
 
 import consumer_analytics
 from consumer_analytics import sql
+from consumer_analytics.mapping import Words
 
 SOURCE = Path(consumer_analytics.__file__).parent
 STATEMENTS = sorted(sql.names())
@@ -103,3 +104,43 @@ def test_the_columns_of_an_extract_stand_in_one_place(fragment: str, maker: str)
     # As the statement that makes the table has them, in its order.
     made = re.findall(r"^    (?:.* as )?([a-z_]+)\b", sql.text(maker), re.MULTILINE)
     assert made == columns.split(", ")
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_what_the_user_names_is_not_spelt_in_statements(statement: str) -> None:
+    """Tables have an alias, where a subquery may stand; words that carry meaning are filled in."""
+    text = sql.text(statement)
+    assert re.findall(r"\{(?:consumers|customers|customer_events)\}(?! as )", text) == []
+    words = {word for name, word in Words().items() if not name.endswith("_key")}
+    assert {word for word in words if f"'{word}'" in text} == set()
+    assert re.findall(r"payload(?:_json)? ->>? '", text) == []
+
+
+def test_whoever_composes_a_statement_says_what_the_sources_are_called() -> None:
+    """Composed without, it is refused: a default would read other words, and say nothing."""
+    with pytest.raises(ValueError, match="say what they are called"):
+        sql.query("etl/lives/concern-late")
+    silent = [
+        f"{module}: {name.value}"
+        for module, tree in modules().items()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in {"query", "scalar_of"}
+        for name in call.args
+        if isinstance(name, ast.Constant)
+        and name.value in STATEMENTS
+        and not any(keyword.arg == "sources" for keyword in call.keywords)
+        and (getattr(call.func, "id", "") == "scalar_of" or len(call.args) == 1)
+        and _names_sources(str(name.value))
+    ]
+    assert silent == []
+
+
+def _names_sources(statement: str) -> bool:
+    try:
+        sql.query(statement)
+    except ValueError:
+        return True
+    except KeyError:
+        # Of further parts.
+        return False
+    return False

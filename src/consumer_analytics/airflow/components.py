@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.airflow.processes import DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 #: What Airflow's tables call those that write a heartbeat there.
@@ -46,7 +45,7 @@ class Heartbeat:
 def heartbeats(connection: Connection, tables: AirflowTables) -> list[Heartbeat]:
     """Return when each component was last heard of."""
     rows = connection.execute(
-        query("airflow/components/heartbeats", PLAIN, **tables.named("job")),
+        query("airflow/components/heartbeats", None, **tables.named("job")),
         {"kinds": list(_JOB_TYPES)},
     )
     return [Heartbeat(_JOB_TYPES[kind], host, seen, age) for kind, host, seen, age in rows]

@@ -12,7 +12,6 @@ from psycopg.rows import class_row
 from consumer_analytics.airflow import states
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection, named_row, scalar
-from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 _SCHEDULER_SILENT = dt.timedelta(minutes=2)
@@ -157,7 +156,7 @@ def latest(connection: Connection, tables: AirflowTables, dag: str, at: dt.datet
     """
     row = named_row(
         connection,
-        query("airflow/dag_runs/latest", PLAIN, **tables.named("dag_run", "dag", "job")),
+        query("airflow/dag_runs/latest", None, **tables.named("dag_run", "dag", "job")),
         dag=dag,
         now=at,
     )
@@ -180,7 +179,7 @@ def missed_deadlines(connection: Connection, tables: AirflowTables) -> list[Miss
     """Return the missed deadlines of our DAGs that Airflow has and that we have not kept yet."""
     named = tables.named("deadline", "dag_run", "task_instance")
     with connection.cursor(row_factory=class_row(MissedDeadline)) as cursor:
-        return cursor.execute(query("airflow/dag_runs/missed-deadlines", PLAIN, **named)).fetchall()
+        return cursor.execute(query("airflow/dag_runs/missed-deadlines", None, **named)).fetchall()
 
 
 def is_under_way(connection: Connection, tables: AirflowTables, dag: str, run: str) -> bool:
@@ -188,7 +187,7 @@ def is_under_way(connection: Connection, tables: AirflowTables, dag: str, run: s
     return bool(
         scalar(
             connection,
-            query("airflow/dag_runs/under-way", PLAIN, **tables.named("dag_run")),
+            query("airflow/dag_runs/under-way", None, **tables.named("dag_run")),
             dag,
             run,
         )
@@ -202,7 +201,7 @@ def went_well_since(
     return bool(
         scalar(
             connection,
-            query("airflow/dag_runs/went-well", PLAIN, **tables.named("dag_run")),
+            query("airflow/dag_runs/went-well", None, **tables.named("dag_run")),
             dag,
             since,
         )
@@ -222,7 +221,7 @@ def troubled(
     """
     with connection.cursor(row_factory=class_row(TroubledRun)) as cursor:
         return cursor.execute(
-            query("airflow/dag_runs/troubled", PLAIN, **tables.named("dag_run", "task_instance")),
+            query("airflow/dag_runs/troubled", None, **tables.named("dag_run", "task_instance")),
             {"dags": list(dags), "long": long},
         ).fetchall()
 
@@ -237,6 +236,6 @@ def timed(
         pipeline it may still be on its way.
     """
     return connection.cursor(row_factory=class_row(TimedTask)).execute(
-        query("airflow/dag_runs/timed", PLAIN, **tables.named("dag_run", "task_instance")),
+        query("airflow/dag_runs/timed", None, **tables.named("dag_run", "task_instance")),
         {"dag": dag, "limit": limit},
     )

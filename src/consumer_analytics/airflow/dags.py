@@ -10,7 +10,6 @@ from psycopg.rows import class_row
 
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 
@@ -61,7 +60,7 @@ def read(
     """
     with connection.cursor(row_factory=class_row(RegisteredDag)) as cursor:
         return cursor.execute(
-            query("airflow/dags/read", PLAIN, **tables.named("dag")),
+            query("airflow/dags/read", None, **tables.named("dag")),
             {"dags": list(dags), "grace": grace},
         ).fetchall()
 
@@ -70,5 +69,5 @@ def unreadable_files(connection: Connection, tables: AirflowTables) -> list[Unre
     """Return the DAG files that could not be read, ours first."""
     with connection.cursor(row_factory=class_row(UnreadableFile)) as cursor:
         return cursor.execute(
-            query("airflow/dags/unreadable", PLAIN, **tables.named("import_error"))
+            query("airflow/dags/unreadable", None, **tables.named("import_error"))
         ).fetchall()

@@ -16,7 +16,6 @@ from consumer_analytics.airflow import command_lines
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.formatting import moment
-from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
 _HOW = {
@@ -88,5 +87,5 @@ def read(connection: Connection, airflow: AirflowTables, dags: Sequence[str]) ->
     tables = airflow.named("dag", "dag_version", "log")
     with connection.cursor(row_factory=class_row(Pause)) as cursor:
         return cursor.execute(
-            query("airflow/pauses/read", PLAIN, **tables), {"dags": list(dags)}
+            query("airflow/pauses/read", None, **tables), {"dags": list(dags)}
         ).fetchall()

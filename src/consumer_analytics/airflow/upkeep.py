@@ -16,7 +16,6 @@ from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.mapping import PLAIN
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -148,7 +147,7 @@ def _elsewhere(connection: Connection | None, settings: Settings) -> list[str]:
         if tables is None:
             return []
         rows = connection.execute(
-            query("airflow/upkeep/task-hosts", PLAIN, **tables.named("task_instance")),
+            query("airflow/upkeep/task-hosts", None, **tables.named("task_instance")),
             {"days": settings.keep_airflow_days},
         ).fetchall()
     except psycopg.Error:

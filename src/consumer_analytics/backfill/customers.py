@@ -36,7 +36,7 @@ def count(
         # No run has taken in yet what ended before the first instant.
         ended = [TimeRange(state.processed_through, bounds[1])]
         lives.remember(connection, settings, ended, looking_back=True)
-    shape = shape_of((), columns.statuses(connection, settings))
+    shape = shape_of((), columns.statuses(connection, settings), settings.sources.words)
     if not shape.rest:
         values = instants_of(bounds)
         # What is blank is not told apart row by row where nothing is.

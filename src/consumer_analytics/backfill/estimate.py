@@ -22,7 +22,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import job_state, sources, vanished
 from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query, source_table
+from consumer_analytics.sql import query, source_rows, source_table
 
 #: A row of the table and its indexes, where there is none yet to measure.
 BYTES_OF_A_ROW = 900
@@ -103,7 +103,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         empty = bisect_right(bounds, first_row, lo=1) - 1 if first_row is not None else 0
         bounds = bounds[empty:]
         state = job_state.read(connection)
-        refused = vanished.refused(connection, bounds[1:])
+        refused = vanished.refused(connection, settings, bounds[1:])
         bounds = _without_the_first(bounds, refused)
         scanned = EventSources(state, bounds).ranges if len(bounds) > 1 else []
         rows = sum(rows_of(connection, settings, stretch) for stretch in scanned)
@@ -179,10 +179,10 @@ def rows_of(connection: Connection, settings: Settings, stretch: TimeRange) -> i
     explained = scalar(
         connection,
         sql.SQL(
-            "explain (format json) select from {} where created_at >= {}::timestamptz "
+            "explain (format json) select from {} as events where created_at >= {}::timestamptz "
             "and created_at < {}::timestamptz"
         ).format(
-            source_table(settings.sources, "customer_events"),
+            source_rows(settings.sources, "customer_events", columns=["created_at"]),
             sql.Literal(stretch.lower),
             sql.Literal(stretch.upper),
         ),

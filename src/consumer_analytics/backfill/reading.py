@@ -108,7 +108,7 @@ def _lay_out(
         named: Sequence[str] = statuses or scalar(
             connection, "select array(select distinct status from pg_temp.backfill_customers)"
         )
-        shape = shape_of(types, named)
+        shape = shape_of(types, named, settings.sources.words)
         others = not once and scalar_of(connection, "backfill/rest-exists", {"types": list(types)})
         shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(

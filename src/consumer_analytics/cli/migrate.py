@@ -28,7 +28,10 @@ def migrate(
         with connected(settings(), "migrate --check", as_admin=True) as connection:
             names = [migration.name for migration in schema.pending(connection)]
     else:
-        names = [migration.name for migration in schema.migrate(settings())]
+        notes: list[str] = []
+        names = [migration.name for migration in schema.migrate(settings(), notes.append)]
+        for note in () if as_json else notes:
+            say(note)
     if as_json:
         print_json({"pending" if check else "applied": names})
     elif not names:

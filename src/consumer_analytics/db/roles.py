@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 
 import psycopg
@@ -30,7 +30,7 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.db.schema import require_current
 from consumer_analytics.errors import BusyError, RolesError, UsageError
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query
+from consumer_analytics.sql import INTERNAL, query
 
 KINDS = ("owner", "etl", "maintenance", "reader", "dashboard", "tenant")
 PREFIX = "consumer_analytics"
@@ -120,6 +120,8 @@ _CALLED = {
     "chain_start": ("etl",),
     "forget_thinned_revisions": ("maintenance",),
     "own_consumers": ("tenant",),
+    # What the database takes the sources to be called, which each run holds against its settings.
+    "source_names": ("etl",),
     # Behind a view, by which alone they reach it.
     "figures_now": ("etl", "reader", "tenant"),
 }
@@ -141,12 +143,16 @@ class Grant:
             `columns` (of a table), role (membership in one), or `policy`.
         name: the object's, with its schema; the database's is left out.
         privileges: in lower case; `owner` for what the role owns.
+        source: schema and name of a source table, where it is about one.
+        columns: the table's columns, where it is about some alone.
     """
 
     role: str
     kind: str
     name: str
     privileges: tuple[str, ...]
+    source: tuple[str, str] | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -409,15 +415,26 @@ def _common(settings: Settings) -> Iterator[Grant]:
         yield Grant(role, "schema", "public", ("usage",))
     # The owner's functions read the sources for those who may see the figures of this moment.
     for role in ("owner", "etl"):
-        if settings.sources.schema != "public":
-            yield Grant(role, "schema", settings.sources.schema, ("usage",))
-        for table in SOURCE_TABLES:
-            yield Grant(role, "table", f"{settings.sources.schema}.{table}", ("select",))
+        for schema in settings.sources.schemas:
+            if schema != "public":
+                yield Grant(role, "schema", schema, ("usage",))
+        for table in settings.sources.tables:
+            yield Grant(role, "table", table.shown, ("select",), (table.schema, table.name))
         # To see when other sessions' transactions began: rows in flight.
         yield Grant(role, "role", "pg_read_all_stats", ("member",))
-    for table, columns in _SOURCE_COLUMNS.items():
-        name = f"{settings.sources.schema}.{table} ({', '.join(columns)})"
-        yield Grant("dashboard", "columns", name, ("select",))
+    for known, read in _SOURCE_COLUMNS.items():
+        table = settings.sources[known]
+        columns = tuple(table.own[column] for column in read if column in table.own)
+        if table.schema != "public":
+            yield Grant("dashboard", "schema", table.schema, ("usage",))
+        yield Grant(
+            "dashboard",
+            "columns",
+            f"{table.shown} ({', '.join(columns)})",
+            ("select",),
+            (table.schema, table.name),
+            columns,
+        )
     yield Grant("dashboard", "role", "reader", ("member",))
     yield Grant("maintenance", "role", "etl", ("member",))
 
@@ -479,7 +496,7 @@ def missing(connection: Connection, settings: Settings, role: str = "etl") -> li
     database = scalar(connection, "select current_database()")
     return [
         _statement(
-            Grant("etl", grant.kind, grant.name, (privilege,)),
+            replace(grant, role="etl", privileges=(privilege,)),
             {"etl": login},
             by_name,
             database,
@@ -491,12 +508,16 @@ def missing(connection: Connection, settings: Settings, role: str = "etl") -> li
 
 
 def _schema_of(grant: Grant, objects: dict[str, _Object]) -> str | None:
+    if grant.source is not None:
+        return grant.source[0]
     if grant.name in objects:
         return objects[grant.name].schema
     return grant.name.split(".", 1)[0] if "." in grant.name else None
 
 
 def _name_of(grant: Grant, objects: dict[str, _Object]) -> str:
+    if grant.source is not None:
+        return grant.source[1]
     if grant.name in objects:
         return objects[grant.name].name
     return grant.name.split(".", 1)[-1]
@@ -526,15 +547,18 @@ def _statement(
     if grant.kind == "role":
         role = roles.get(grant.name, grant.name)
         return _membership(role, roles[grant.role], has_set_option=has_set_option)
-    if grant.kind == "columns":
-        table, _, columns = grant.name.removesuffix(")").partition(" (")
+    if grant.kind == "columns" and grant.source is not None:
         return sql.SQL("grant select ({}) on {} to {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))),
-            sql.Identifier(*table.rsplit(".", 1)),
+            sql.SQL(", ").join(map(sql.Identifier, grant.columns)),
+            sql.Identifier(*grant.source),
             to,
         )
     if grant.kind == "database":
         target: sql.Composable = sql.Identifier(database)
+    elif grant.source is not None:
+        target = sql.Identifier(*grant.source)
+    elif grant.kind == "schema":
+        target = sql.Identifier(grant.name)
     elif grant.name in objects:
         target = objects[grant.name].identifier
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,10 +20,11 @@ import psycopg
 from psycopg import sql
 
 import consumer_analytics
-from consumer_analytics.db import brief_locks, locks, session
+from consumer_analytics.db import brief_locks, locks, own_names, session
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError
+from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, query
 
@@ -31,6 +33,8 @@ _LOCK_SECONDS = 30.0
 _ALTERED = re.compile(r"\b(?:alter|drop|truncate)\s+table\s+(?:if\s+exists\s+)?(\w+\.\w+)")
 #: From this migration on Alembic's row is the only record.
 _ONE_RECORD = "0016"
+#: From this migration on the database keeps what the sources are called.
+_NAMES_KEPT = "0029"
 
 
 @dataclass(frozen=True)
@@ -257,31 +261,60 @@ def _make_room(connection: Connection) -> None:
         raise _busy() from None
 
 
-def migrate(settings: Settings) -> list[Migration]:
+def _set_schema(connection: Connection, sources: Sources) -> None:
+    """Tell the migrations where the source tables are, or are to be made.
+
+    They make them where there is none of them. Where there is a mapping they are to make none: an
+    empty table of this session's stands for those that are there.
+    """
+    schema = sources.tables[0].schema
+    if sources.is_mapped:
+        schema = "pg_temp"
+        connection.execute("create temporary table if not exists consumers ()")
+    connection.execute("select set_config('consumer_analytics.source_schema', %s, false)", [schema])
+
+
+def migrate(settings: Settings, notify: Callable[[str], None] = lambda _: None) -> list[Migration]:
     """Bring the database to this version's schema; do nothing where it is there.
+
+    What the settings say the sources are called is written down there as well.
+
+    Args:
+        settings: where, and what the sources are called.
+        notify: told of names that were written down in the place of others.
 
     Returns:
         The migrations that were applied now, in order.
 
     Raises:
-        SchemaError: the database's schema is foreign or newer.
+        SchemaError: the database's schema is foreign or newer, or a mapping of the sources
+            names what is not there.
         BusyError: another migration is under way.
     """
+    sources = settings.sources
     with connected(settings, "migrate", as_admin=True) as connection:
         # First of all: what there is belongs to that role, whose rights are more than others'.
         session.trust_nobody(connection)
         _become_owner(connection)
         missing = pending(connection)
-        if not missing:
-            return []
+        # A migration may have replaced what was made for the names.
+        adopts = migrations()[-1].version >= _NAMES_KEPT and (
+            bool(missing) or not own_names.are_adopted(connection, sources)
+        )
+        if sources.is_mapped or (adopts and not missing):
+            own_names.require_there(connection, sources)
         try:
-            _make_room(connection)
-            connection.execute(
-                "select set_config('consumer_analytics.source_schema', %s, false)",
-                [settings.sources.schema],
-            )
-            connection.autocommit = False
-            _upgrade(connection)
+            if missing:
+                _make_room(connection)
+                _set_schema(connection, sources)
+                connection.autocommit = False
+                _upgrade(connection)
+                connection.commit()
+                connection.autocommit = True
+            if adopts:
+                own_names.adopt(connection, sources)
+                if not missing:
+                    notify(f"took over the names of the sources: {own_names.shown(sources)}")
         except psycopg.errors.InsufficientPrivilege as error:
             raise SchemaError(
                 f"this login may not migrate: {error.diag.message_primary}; "

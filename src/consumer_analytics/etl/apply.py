@@ -65,7 +65,7 @@ def apply(
     with timed(seconds, "fold"):
         within_days.look_where_asked(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
-        _advance(connection, plan, corrections.first_day)
+        _advance(connection, settings, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
         if plan.snapshots and plan.snapshots[0] <= plan.job_state.processed_through:
             untold.give_up(connection)
@@ -185,12 +185,14 @@ def _passes_snapshots(connection: Connection, plan: Plan) -> bool:
     return passed is not None and bool(passed[0])
 
 
-def _advance(connection: Connection, plan: Plan, corrected_from: dt.date | None) -> None:
+def _advance(
+    connection: Connection, settings: Settings, plan: Plan, corrected_from: dt.date | None
+) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
     state = plan.job_state
     corrected = None if corrected_from is None else instants.start_of(corrected_from)
     changed = [] if state.restates_from is None else [instants.start_of(state.restates_from)]
-    if corrected is not None and not untold.note(connection, plan):
+    if corrected is not None and not untold.note(connection, settings, plan):
         changed.append(corrected)
     if plan.until > state.processed_through and _passes_snapshots(connection, plan):
         # Backfilled from rows that no run had taken in; some may have come since.

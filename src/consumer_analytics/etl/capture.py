@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db import brief_locks, locks
+from consumer_analytics.db import brief_locks, locks, own_names
 from consumer_analytics.db.connection import (
     MINUS_INFINITY,
     Connection,
@@ -31,7 +31,7 @@ from consumer_analytics.db.connection import (
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError, one_line
 from consumer_analytics.etl import lives, sources, watermark
-from consumer_analytics.mapping import Sources
+from consumer_analytics.mapping import SOURCES, Sources, SourceTable
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query, source_table
 
@@ -63,8 +63,13 @@ class Trigger:
         """Its name in the catalogue."""
         return _PREFIX + self.event
 
-    def create(self, table: sql.Identifier) -> sql.Composed:
-        """Compose the statement that creates it on a table, or makes it what it should be."""
+    def create(self, table: sql.Identifier, names: Sources) -> sql.Composed:
+        """Compose the statement that creates it on a table, or makes it what it should be.
+
+        Args:
+            table: where.
+            names: what the table's columns are called.
+        """
         rows = {
             "insert": "referencing new table as new_rows",
             "update": "referencing old table as old_rows new table as new_rows",
@@ -79,7 +84,7 @@ class Trigger:
             sql.SQL(self.event),
             table,
             sql.SQL(rows[self.event]),
-            sql.Identifier(INTERNAL, self.function),
+            sql.Identifier(INTERNAL, own_names.function(self.function, names)),
         )
 
 
@@ -184,7 +189,7 @@ def enable(connection: Connection, settings: Settings) -> None:
         # What has come since the tables were looked at, such as a partition, as well.
         for one in _of(_watched(connection, settings.sources), source):
             for trigger in one.triggers:
-                connection.execute(trigger.create(one.identifier))
+                connection.execute(trigger.create(one.identifier, settings.sources))
                 # Also in sessions that replay another server's changes.
                 connection.execute(
                     sql.SQL("alter table {} enable always trigger {}").format(
@@ -327,8 +332,8 @@ def _switch(
 
 def _watched(connection: Connection, names: Sources) -> list[Watched]:
     rows = connection.execute(
-        query("etl/capture/tables"),
-        {"schema": names.schema, "tables": list(SOURCE_TABLES), "prefix": _PREFIX},
+        query("etl/capture/tables", names),
+        {"prefix": _PREFIX},
     )
     return [Watched(*row) for row in rows]
 
@@ -340,9 +345,9 @@ def _require_tables(watched: list[Watched], names: Sources) -> None:
                 f"{one.schema}.{one.table} is no table, so no trigger can watch its rows; "
                 "without capture, `consumer-analytics sweep` finds what came in late"
             )
-    for table in SOURCE_TABLES:
-        if all(one.source != table for one in watched):
-            raise SourceError(f"source table {names.schema}.{table} does not exist")
+    for table in names.tables:
+        if all(one.source != table.known for one in watched):
+            raise SourceError(f"source table {table.shown} does not exist")
 
 
 def _require_readable(connection: Connection, names: Sources) -> None:
@@ -366,55 +371,51 @@ def _try_triggers(connection: Connection, names: Sources) -> None:
         with connection.transaction(force_rollback=True):
             # Here a trigger that fails says so.
             connection.execute("select set_config('consumer_analytics.capture_trial', 'on', true)")
-            for table, columns in sources.SOURCES.items():
-                _try_on_a_copy(
-                    connection,
-                    source_table(names, table),
-                    sql.Identifier(f"consumer_analytics_trial_{table}"),
-                    [name for name, known in columns.items() if known.required],
-                    [trigger for trigger in TRIGGERS if trigger.table == table],
-                )
+            for table in names.tables:
+                _try_on_a_copy(connection, names, table)
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable):
         raise
     except psycopg.Error as error:
         raise SourceError(
-            f"capture was not enabled: its triggers fail on rows of {names.schema}: "
+            f"capture was not enabled: its triggers fail on rows of {' and '.join(names.schemas)}: "
             f"{error.diag.message_primary or one_line(error)}; nothing was changed"
         ) from None
 
 
-def _try_on_a_copy(
-    connection: Connection,
-    source: sql.Identifier,
-    copy: sql.Identifier,
-    names: list[str],
-    triggers: list[Trigger],
-) -> None:
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+def _try_on_a_copy(connection: Connection, names: Sources, table: SourceTable) -> None:
+    read = [own for known, own in table.own.items() if SOURCES[table.known][known].required]
+    copy = sql.Identifier(f"consumer_analytics_trial_{table.known}")
+    parts = {
+        "copy": copy,
+        "source": source_table(names, table.known),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, read)),
+    }
     connection.execute(
-        sql.SQL("create temporary table {} on commit drop as select {} from {} limit 0").format(
-            copy, columns, source
-        )
+        sql.SQL(
+            "create temporary table {copy} on commit drop as select {columns} from {source} limit 0"
+        ).format(**parts)
     )
-    for trigger in triggers:
-        connection.execute(trigger.create(copy))
-    for statement in (
-        "insert into {copy} select {columns} from {source} limit 3",
-        "update {copy} set created_at = '2000-01-01'",
-        "update {copy} set created_at = 'infinity'",
-        "update {copy} set created_at = '-infinity'",
-        "update {copy} set created_at = '0044-03-15 BC'",
-        "delete from {copy}",
-        "truncate {copy}",
-    ):
-        connection.execute(sql.SQL(statement).format(copy=copy, columns=columns, source=source))
+    for trigger in TRIGGERS:
+        if trigger.table == table.known:
+            connection.execute(trigger.create(copy, names))
+    connection.execute(
+        sql.SQL("insert into {copy} select {columns} from {source} limit 3").format(**parts)
+    )
+    if "created_at" in table.own:
+        time = sql.Identifier(table.own["created_at"])
+        for instant in ("2000-01-01", "infinity", "-infinity", "0044-03-15 BC"):
+            connection.execute(
+                sql.SQL("update {} set {} = {}").format(copy, time, sql.Literal(instant))
+            )
+    for statement in ("delete from {}", "truncate {}"):
+        connection.execute(sql.SQL(statement).format(copy))
 
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:
     """Return whether capture is on, whole, and what it has noted."""
     watched = _watched(connection, settings.sources)
     missing = tuple(
-        f"{one.table if one.schema == settings.sources.schema else f'{one.schema}.{one.table}'}"
+        f"{one.table if one.schema in settings.sources.schemas else f'{one.schema}.{one.table}'}"
         f".{trigger.name}"
         for one in watched
         for trigger in one.triggers
@@ -519,13 +520,7 @@ def _publish_threshold(
 
 
 def _writers(connection: Connection, settings: Settings) -> set[str]:
-    return {
-        xid
-        for (xid,) in connection.execute(
-            query("etl/capture/writers"),
-            {"schema": settings.sources.schema, "tables": list(SOURCE_TABLES)},
-        )
-    }
+    return {xid for (xid,) in connection.execute(query("etl/capture/writers", settings.sources))}
 
 
 def _resolve(connection: Connection, settings: Settings) -> None:

@@ -105,8 +105,7 @@ def _beyond_rows(
 ) -> tuple[bool, bool]:
     """Tell whether more is known from an instant on than today's rows, and if one is undated."""
     statement = query("etl/customers/moved-since", settings.sources)
-    values = {"first": first, "schema": settings.sources.schema}
-    return connection.execute(statement, values).fetchone() or (True, True)
+    return connection.execute(statement, {"first": first}).fetchone() or (True, True)
 
 
 def _present(settings: Settings, plan: Plan) -> sql.Composed:

@@ -69,7 +69,7 @@ class Figures:
         self._snapshot_source = snapshot_source
         #: What is bound in `parts`.
         self.values: dict[str, Any] = {}
-        self.shape = shape_of((), ())
+        self.shape = shape_of((), (), settings.sources.words)
         #: Whether slot 1 holds what came before as well, and cells tell apart what is new.
         self.from_the_start = False
         #: The steps so far, where they are parts of one statement.

@@ -76,8 +76,7 @@ def remember(
 
 def _lacks_index(connection: Connection, settings: Settings) -> bool:
     """Tell whether looking a customer's events up would read all of them."""
-    found = scalar_of(connection, "etl/lives/lacks-index", {"schema": settings.sources.schema})
-    return bool(found)
+    return bool(scalar_of(connection, "etl/lives/lacks-index", sources=settings.sources))
 
 
 def remember_since(connection: Connection, settings: Settings, first: dt.datetime) -> sql.Composed:

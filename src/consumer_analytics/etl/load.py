@@ -23,7 +23,7 @@ from consumer_analytics.etl.extract import Extracts
 from consumer_analytics.etl.models import BadRows, CustomerExtract, Run, RunSummary
 from consumer_analytics.etl.plan import Plan, plan_run, within
 from consumer_analytics.etl.restate import restate
-from consumer_analytics.etl.shape import LONGEST_TYPE
+from consumer_analytics.mapping import LONGEST_TYPE
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -157,7 +157,6 @@ def _bad_rows(
     rows = named_row(
         connection,
         query("etl/load/rows-bad", settings.sources),
-        schema=settings.sources.schema,
         longest=LONGEST_TYPE,
     )
     return BadRows(

@@ -12,14 +12,12 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from consumer_analytics.mapping import LONGEST_TYPE, Words
+
 #: More event types, or statuses, than this get rows instead of columns.
 MOST_COLUMNS = 40
-#: Longer event types are counted under another name: see the fragment `event_type_name`.
-LONGEST_TYPE = 200
 #: The sum of a bigint as one: see migration 14.
 TOTAL: LiteralString = "consumer_analytics_internal.total"
-#: Without these two there is no snapshot.
-_ALWAYS = ("ACTIVE", "INACTIVE")
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Shape:
 
     Attributes:
         types: event types with a column.
-        statuses: statuses with a column; ACTIVE and INACTIVE come first.
+        statuses: statuses with a column; what counts as active and as inactive comes first.
         rest: whether further types or statuses are kept as rows.
     """
 
@@ -62,15 +60,23 @@ def is_long(event_type: str) -> bool:
     return len(event_type) > LONGEST_TYPE
 
 
-def shape_of(types: Iterable[str], statuses: Iterable[str]) -> Shape:
-    """Give columns to types and statuses, as long as they are few."""
+def shape_of(types: Iterable[str], statuses: Iterable[str], words: Words) -> Shape:
+    """Give columns to types and statuses, as long as they are few.
+
+    Args:
+        types: of the events.
+        statuses: of the customers.
+        words: which statuses count as active and as inactive: without these two there is no
+            snapshot.
+    """
+    always = (words.active, words.inactive)
     # In jsonb's own order, which spares it the sorting.
     kinds = sorted(set(types), key=_length_first)
-    states = sorted(set(statuses) - set(_ALWAYS), key=_length_first)
+    states = sorted(set(statuses) - set(always), key=_length_first)
     few_types, few_states = len(kinds) <= MOST_COLUMNS, len(states) <= MOST_COLUMNS
     return Shape(
         tuple(kinds if few_types else ()),
-        (*_ALWAYS, *(states if few_states else ())),
+        (*always, *(states if few_states else ())),
         not (few_types and few_states),
     )
 

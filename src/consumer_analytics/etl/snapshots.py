@@ -35,7 +35,7 @@ def snapshots_of_plan(
     ).fetchone() or (None, None)
     last = len(plan.snapshots)
     figures.lay_out(
-        shape_of(types or (), statuses or ()),
+        shape_of(types or (), statuses or (), settings.sources.words),
         sql.SQL("({})").format(
             query("etl/snapshots/customers-moved", extracted_customers=extracted_customers)
         ),

@@ -1,82 +1,21 @@
-"""The user's own tables: their columns, and whether they are as the product needs them.
+"""The user's own tables: whether they are there, and as the product needs them.
 
-`SOURCES` is the register of the columns that the product knows: what a table must have is
-checked by it, here and by the doctor, and what an import takes from a file is read by it.
+What a table must have says the register in `mapping.py`; what it is called in a database, the
+mapping of that.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import LiteralString
 
+from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import SourceError
-from consumer_analytics.mapping import Sources
+from consumer_analytics.mapping import SOURCES, SourceColumn, Sources, SourceTable
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
-
-#: The types that a column may have in the user's table, by the type that files are read as; a
-#: domain over one of these as well.
-_TYPES = {
-    "uuid": frozenset({"uuid"}),
-    # Statements read them as text: an enumeration takes no word that is not its own, and citext
-    # would make one type of two.
-    "text": frozenset({"text", "character varying", "character", "name", "enum", "citext"}),
-    "timestamptz": frozenset({"timestamp with time zone", "timestamp without time zone"}),
-    "jsonb": frozenset({"jsonb", "json"}),
-}
-
-
-@dataclass(frozen=True)
-class SourceColumn:
-    """A column of a source table.
-
-    Attributes:
-        kind: what it holds, as the type that a file's values are read as: `uuid`, `text`,
-            `timestamptz` or `jsonb`.
-        required: whether the table must have it: the product reads it.
-        in_file: whether the header of a file to import must name it.
-        filled: whether each row of such a file must have a value in it.
-    """
-
-    kind: LiteralString
-    required: bool = False
-    in_file: bool = False
-    filled: bool = False
-
-    @property
-    def types(self) -> frozenset[str]:
-        """The types that it may have in the user's table, as PostgreSQL names them."""
-        return _TYPES[self.kind]
-
-
-#: The source tables in the order in which an import fills them; the first column of each is
-#: its key.
-SOURCES: dict[str, dict[str, SourceColumn]] = {
-    "consumers": {
-        "consumer_id": SourceColumn("uuid", required=True, in_file=True, filled=True),
-        "name": SourceColumn("text"),
-        "status": SourceColumn("text"),
-        "created_at": SourceColumn("timestamptz", required=True),
-    },
-    "customers": {
-        "customer_id": SourceColumn("uuid", required=True, in_file=True, filled=True),
-        "consumer_id": SourceColumn("uuid", required=True, in_file=True),
-        "status": SourceColumn("text", required=True),
-        "created_at": SourceColumn("timestamptz", required=True, in_file=True, filled=True),
-        "updated_at": SourceColumn("timestamptz"),
-    },
-    "customer_events": {
-        "event_id": SourceColumn("uuid", required=True, in_file=True, filled=True),
-        "customer_id": SourceColumn("uuid", required=True),
-        "consumer_id": SourceColumn("uuid", required=True, in_file=True),
-        "event_type": SourceColumn("text", required=True, in_file=True),
-        "payload_json": SourceColumn("jsonb", required=True),
-        "created_at": SourceColumn("timestamptz", required=True, in_file=True, filled=True),
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -121,9 +60,11 @@ def require_usable(
 
     Raises:
         SourceError: a table or column is missing, has another type, or rows are or may be
-            hidden from this login; the message names it.
+            hidden from this login; or the database takes the sources to be others. The message
+            names it.
     """
     require_columns(connection, settings.sources)
+    own_names.require_adopted(connection, settings.sources)
     for line in require_all_rows(connection, settings):
         notify(line)
 
@@ -134,8 +75,8 @@ class Lack:
 
     Attributes:
         says: what, and where, in a sentence.
-        table: the source table.
-        column: its column; None where it is the table.
+        table: the source table, by the product's name.
+        column: its column, likewise; None where it is the table.
     """
 
     says: str
@@ -145,36 +86,44 @@ class Lack:
 
 def lacks(connection: Connection, sources: Sources) -> list[Lack]:
     """Return which tables and columns that we rely on are missing, or have another type."""
-    types: dict[str, dict[str, str]] = {}
-    for table, column, known_as, _ in _columns(connection, sources):
-        types.setdefault(table, {})[column] = known_as
-    found = []
-    for table, columns in SOURCES.items():
-        if table not in types:
-            found.append(
-                Lack(
-                    f"source table {sources.schema}.{table} does not exist or this login may not "
-                    "read it; create it, grant SELECT, or set CONSUMER_ANALYTICS_SOURCE_SCHEMA",
-                    table,
-                )
+    types: dict[str, dict[str, str]] = {known: {} for known in SOURCES}
+    for known, column, kind, _ in _columns(connection, sources):
+        types[known][column] = kind
+    return [lack for table in sources.tables for lack in _lacks_of(table, types[table.known])]
+
+
+def _lacks_of(table: SourceTable, types: dict[str, str]) -> Iterator[Lack]:
+    if not types:
+        yield Lack(
+            f"source table {table.shown} does not exist or this login may not read it; create it, "
+            f"grant SELECT, or set {PREFIX}SOURCE_SCHEMA or {PREFIX}SOURCES_FILE",
+            table.known,
+        )
+        return
+    for known in table.needed:
+        column, own = SOURCES[table.known][known], table.own[known]
+        kind = types.get(own)
+        if kind is None:
+            yield Lack(
+                f"source table {table.shown} has no column {own}; add it, offer a view with the "
+                "columns the product reads, or say in the mapping what it is called or what "
+                f"stands for it ({PREFIX}SOURCES_FILE)",
+                table.known,
+                known,
             )
-            continue
-        for column, known in columns.items():
-            kind = types[table].get(column)
-            if not known.required or kind in known.types:
-                continue
-            found.append(
-                Lack(
-                    f"source table {sources.schema}.{table} has no column {column}; "
-                    "add it, or offer a view with the columns the product reads"
-                    if kind is None
-                    else f"column {sources.schema}.{table}.{column} is {kind}; "
-                    f"it must be {' or '.join(sorted(known.types))}",
-                    table,
-                    column,
-                )
+        elif kind not in column.types:
+            yield Lack(
+                f"column {table.shown}.{own} is {kind}; it must be {_any_of(column)}",
+                table.known,
+                known,
             )
-    return found
+
+
+def _any_of(column: SourceColumn) -> str:
+    allowed = " or ".join(sorted(column.types))
+    if column.kind != "uuid":
+        return allowed
+    return f"{allowed}, since what is counted and remembered is kept under ids that are UUIDs"
 
 
 def require_columns(connection: Connection, sources: Sources) -> None:
@@ -190,26 +139,28 @@ def require_columns(connection: Connection, sources: Sources) -> None:
 
 def virtual_columns(connection: Connection, sources: Sources) -> list[str]:
     """Return the columns we rely on that are worked out whenever they are read (PostgreSQL 18)."""
+    read = {
+        (table.known, own): f"{table.name}.{own}"
+        for table in sources.tables
+        for known, own in table.own.items()
+        if SOURCES[table.known][known].required
+    }
     return [
-        f"{table}.{column}"
-        for table, column, _, is_virtual in _columns(connection, sources)
-        if is_virtual and column in SOURCES[table] and SOURCES[table][column].required
+        read[known, column]
+        for known, column, _, is_virtual in _columns(connection, sources)
+        if is_virtual and (known, column) in read
     ]
 
 
 def _columns(connection: Connection, sources: Sources) -> list[tuple[str, str, str, bool]]:
     # The catalogue itself: the standard's views over it cost a new session ten times as much.
-    return connection.execute(
-        query("etl/sources/columns"), {"schema": sources.schema, "tables": list(SOURCES)}
-    ).fetchall()
+    return connection.execute(query("etl/sources/columns", sources)).fetchall()
 
 
 def concerns(connection: Connection, sources: Sources) -> list[Concern]:
     """Return what lies below the sources and may hide rows from this login."""
-    rows = connection.execute(
-        query("etl/sources/concerns"), {"tables": list(SOURCES), "schema": sources.schema}
-    )
-    return [Concern(*row) for row in rows]
+    rows = connection.execute(query("etl/sources/concerns", sources))
+    return [Concern(sources[known].name, *others) for known, *others in rows]
 
 
 def require_all_rows(connection: Connection, settings: Settings) -> list[str]:

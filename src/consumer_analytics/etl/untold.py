@@ -22,7 +22,7 @@ from consumer_analytics.sql import query
 _MOST = 2_000
 
 
-def note(connection: Connection, plan: Plan) -> bool:
+def note(connection: Connection, settings: Settings, plan: Plan) -> bool:
     """Note what a plan's fold has corrected; return whether it could be noted.
 
     Within the transaction that has folded: `event_changes` is there.
@@ -41,6 +41,7 @@ def note(connection: Connection, plan: Plan) -> bool:
                 "known": known,
                 "most": _MOST,
             },
+            sources=settings.sources,
         )
     )
 

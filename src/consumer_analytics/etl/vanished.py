@@ -291,7 +291,11 @@ def concerns(connection: Connection, first: dt.datetime) -> bool:
 
 
 def refused(
-    connection: Connection, instants: Sequence[dt.datetime], *, are_reported: bool = True
+    connection: Connection,
+    settings: Settings,
+    instants: Sequence[dt.datetime],
+    *,
+    are_reported: bool = True,
 ) -> tuple[dt.datetime, ...]:
     """Return those of some instants whose snapshots nobody can write any more.
 
@@ -300,11 +304,13 @@ def refused(
 
     Args:
         connection: to the product's database.
+        settings: what the source's lifecycle events are called.
         instants: which.
         are_reported: whether to look if they are reported; False: as if none of them were.
     """
     found = connection.execute(
-        query("etl/vanished/refused"), {"instants": list(instants), "are_reported": are_reported}
+        query("etl/vanished/refused", settings.sources),
+        {"instants": list(instants), "are_reported": are_reported},
     )
     return tuple(at for (at,) in found)
 
@@ -326,7 +332,7 @@ def freeze(
     Returns:
         The instants that are not written.
     """
-    lost = refused(connection, instants)
+    lost = refused(connection, settings, instants)
     if lost:
         connection.execute(query("etl/vanished/spare"), {"refused": list(lost)})
     kept: dict[str, Any] = {"instants": [at for at in instants if at not in lost]}
@@ -334,10 +340,12 @@ def freeze(
     if consumers is not None:
         wanted = sql.SQL("old.consumer_id = any(%(consumers)s)")
         kept["consumers"] = list(consumers)
-    connection.execute(query("etl/vanished/freeze-rows"))
-    connection.execute(query("etl/vanished/freeze-kept", wanted=wanted), kept)
+    connection.execute(query("etl/vanished/freeze-rows", settings.sources))
+    connection.execute(query("etl/vanished/freeze-kept", settings.sources, wanted=wanted), kept)
     connection.execute(query("etl/vanished/freeze-strangers", settings.sources))
-    connection.execute(query("etl/vanished/freeze-whole"), {"instants": kept["instants"]})
+    connection.execute(
+        query("etl/vanished/freeze-whole", settings.sources), {"instants": kept["instants"]}
+    )
     return lost
 
 
@@ -354,16 +362,19 @@ def hold_gone(
     hold = query("etl/vanished/hold-gone", settings.sources)
     held = connection.execute(hold, {"accepted": list(accepts_gone)}).fetchone()
     if held and held[0]:
-        connection.execute(query("etl/vanished/freeze-whole"), {"instants": held[0]})
+        connection.execute(
+            query("etl/vanished/freeze-whole", settings.sources), {"instants": held[0]}
+        )
 
 
-def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:
+def take_off(connection: Connection, settings: Settings, choice: Choice, *, restored: bool) -> int:
     """Take notes off, and count so many less; snapshots are to be restated then.
 
     Within the caller's transaction, under the job's lock.
 
     Args:
         connection: in a transaction.
+        settings: what the source's lifecycle events are called.
         choice: which notes.
         restored: only as far as rows have come back; otherwise what has vanished never happened.
 
@@ -371,7 +382,7 @@ def take_off(connection: Connection, choice: Choice, *, restored: bool) -> int:
         How many events are no longer noted.
     """
     n, since = connection.execute(
-        query("etl/vanished/take-off"), {**choice.values(), "restored": restored}
+        query("etl/vanished/take-off", settings.sources), {**choice.values(), "restored": restored}
     ).fetchone() or (0, None)
     if n:
         connection.execute(query("etl/events-forget-zeros"))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from consumer_analytics.errors import ImportRefusedError, UsageError
-from consumer_analytics.etl.sources import SOURCES
+from consumer_analytics.mapping import SOURCES
 
 #: In characters; a field longer than this is taken for a quote that was never closed.
 LONGEST_FIELD = 8 * 1024 * 1024

@@ -24,12 +24,18 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.errors import ImportRefusedError
 from consumer_analytics.etl import sources
-from consumer_analytics.etl.sources import SOURCES
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
-from consumer_analytics.mapping import Sources
+from consumer_analytics.mapping import SOURCES, Sources
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import named, query, source_table
+from consumer_analytics.sql import (
+    named,
+    own_columns,
+    query,
+    source_regclass,
+    source_rows,
+    source_table,
+)
 
 #: Called with what is being done, how much is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -144,6 +150,10 @@ class _Stage:
     all_new_until: int = 0
 
     @property
+    def target(self) -> str:
+        return self.sources[self.table].name
+
+    @property
     def key(self) -> str:
         return next(iter(SOURCES[self.table]))
 
@@ -160,10 +170,12 @@ class _Stage:
             name,
             self.sources,
             table=source_table(self.sources, self.table),
+            present=source_rows(self.sources, self.table),
             stage=self.name,
             inserted=self.inserted,
             key=sql.Identifier(self.key),
-            columns=_names(list(self.insertable)),
+            own_key=own_columns(self.sources, self.table, [self.key]),
+            columns=own_columns(self.sources, self.table, self.insertable),
             values=sql.SQL(", ").join(self.insertable.values()),
             **parts,
         )
@@ -237,7 +249,7 @@ def _stage_all(
 def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path) -> _Stage:
     """Make the temporary table for a file."""
     taken = table_columns(connection, settings.sources, file.table)
-    if file.table == "consumers":
+    if file.table == "consumers" and "created_at" in taken:
         # Not now: whoever imports history wants its consumers in the snapshots of the past.
         taken["created_at"] = replace(taken["created_at"], default=_ALWAYS)
     stage = _Stage(
@@ -260,7 +272,7 @@ def _stage(connection: Connection, settings: Settings, file: CsvFile, path: Path
         if not target.generated:
             stage.insertable[name] = value
     always = file.table == "consumers" and "created_at" not in stage.columns
-    if always and not taken["created_at"].generated:
+    if always and "created_at" in taken and not taken["created_at"].generated:
         stage.insertable["created_at"] = sql.SQL(_ALWAYS)
     _create(connection, stage.name, file, typed=True)
     return stage
@@ -282,14 +294,14 @@ class TargetColumn:
 
 
 def table_columns(connection: Connection, sources: Sources, table: str) -> dict[str, TargetColumn]:
-    """Return a source table's columns, by name."""
-    target = source_table(sources, table).as_string(connection)
-    return {
+    """Return the columns that a source table has of those that the product knows, by its names."""
+    there = {
         name: TargetColumn(column_type, default, generated)
         for name, column_type, default, generated in connection.execute(
-            query("ingest/importer/columns"), {"table": target}
+            query("ingest/importer/columns"), {"table": source_regclass(sources, table)}
         )
     }
+    return {known: there[own] for known, own in sources[table].own.items() if own in there}
 
 
 def _create(connection: Connection, name: sql.Identifier, file: CsvFile, *, typed: bool) -> None:
@@ -473,7 +485,7 @@ def _require_generated(connection: Connection, stage: _Stage) -> None:
         rows = connection.execute(statement, {**values, "limit": MOST_PROBLEMS}).fetchall()
         for line, said, made, _ in rows:
             as_made = f", as {made!r}" if stage.shows else ""
-            reason = f"table {stage.table} works this column out itself{as_made}; {_LOAD}"
+            reason = f"table {stage.target} works this column out itself{as_made}; {_LOAD}"
             seen = csv_reader.shown(said) if stage.shows else None
             problems.append(ImportProblem(stage.report.file, line, name, reason, seen))
         total += rows[0][-1] if rows else 0
@@ -540,7 +552,7 @@ def _refuse_row(
                 stage.path.name,
                 good,
                 diag.column_name,
-                f"table {stage.table} refuses it"
+                f"table {stage.target} refuses it"
                 + (f": {diag.message_primary}" if stage.shows else f"; {csv_reader.NOT_SHOWN}"),
                 diag.message_detail if stage.shows else None,
             )

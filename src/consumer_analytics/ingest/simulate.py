@@ -22,8 +22,9 @@ from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import sources
 from consumer_analytics.ingest import importer
+from consumer_analytics.mapping import SOURCES
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import named, query, source_table
+from consumer_analytics.sql import SOURCE_TABLES, named, own_columns, query, source_table
 
 #: Called with the events written so far and all there will be.
 Progress = Callable[[int, int], None]
@@ -207,7 +208,7 @@ def simulate(
         raise SourceError(
             f"the source tables cannot take a simulated history: {error.diag.message_primary}"
         ) from None
-    for table in ("consumers", "customers", "customer_events"):
+    for table in SOURCE_TABLES:
         connection.execute(sql.SQL("analyze {}").format(source_table(settings.sources, table)))
     return SimulationResult(**summary, seconds=round(time.monotonic() - started, 3))
 
@@ -239,23 +240,19 @@ def _simulate(
     make.temporary("actors", "ingest/simulate/actors", events=plan.events - lifecycle)
     make.temporary("types", "ingest/simulate/types")
 
-    consumers = make("ingest/simulate/insert-consumers")
-    customers = make("ingest/simulate/insert-customers")
+    consumers = make.insert("consumers", "ingest/simulate/rows-consumers")
+    customers = make.insert("customers", "ingest/simulate/rows-customers")
     written = 0
     progress(written, plan.events)
     slices = _Slices(plan)
     for bounds in slices:
-        added = make("ingest/simulate/events", **bounds)
+        added = make.insert("customer_events", "ingest/simulate/rows-events", **bounds)
         slices.adapt(added)
         written += added
         progress(written, plan.events)
     if written != plan.events:
         raise RuntimeError(f"{written} events came out of a plan of {plan.events}")
-    changes: int = scalar(
-        connection,
-        "select count(*) from pg_temp.simulated_lifecycle "
-        "where event_type = 'customer_status_change'",
-    )
+    changes: int = scalar(connection, make.query("ingest/simulate/changes"))
     processed_through = importer.invalidate_extracts(connection)
     touched = 0
     if processed_through > plan.first:
@@ -335,13 +332,6 @@ class _Maker:
         self._connection = connection
         self._settings = settings
         self._plan = plan
-        # An enumeration needs a cast, and may stand for any text of a user's table.
-        self._types = {
-            f"type_of_{column}": sql.SQL(
-                importer.table_columns(connection, settings.sources, table)[column].type
-            )
-            for table, column in (("customers", "status"), ("customer_events", "event_type"))
-        }
         types = _event_types(plan)
         self._shared: dict[str, Any] = {
             "consumers": plan.consumers,
@@ -365,7 +355,6 @@ class _Maker:
             name,
             self._settings.sources,
             instant=query("ingest/simulate/instant"),
-            **self._types,
             **{
                 f"rhythm_of_{what}": query("ingest/simulate/rhythm", instant=sql.SQL(instant))
                 for what, instant in {
@@ -381,6 +370,27 @@ class _Maker:
         """Run a statement and return how many rows it wrote."""
         statement = self.query(name)
         return self._connection.execute(statement, self.given(statement) | values).rowcount
+
+    def insert(self, table: str, name: str, **values: Any) -> int:
+        """Insert what a statement makes into a source table; return how many rows it was."""
+        names = self._settings.sources
+        rows = self.query(name)
+        own = names[table].own
+        types = importer.table_columns(self._connection, names, table)
+        statement = sql.SQL("insert into {} ({})\nselect {}\nfrom (\n{}\n) as made").format(
+            source_table(names, table),
+            own_columns(names, table, own),
+            sql.SQL(", ").join(
+                # An enumeration needs a cast, and may stand for any text of a user's table.
+                sql.SQL("made.{}::{}").format(
+                    sql.Identifier(column),
+                    sql.SQL(types[column].type if column in types else SOURCES[table][column].kind),
+                )
+                for column in own
+            ),
+            rows,
+        )
+        return self._connection.execute(statement, self.given(rows) | values).rowcount
 
     def given(self, statement: sql.Composed) -> dict[str, Any]:
         """Return those of the values that all statements share which this one names."""
@@ -402,7 +412,7 @@ class _Maker:
         table = scalar(self._connection, self.query("ingest/simulate/find-rows"))
         if table is not None and not append:
             raise UsageError(
-                f"{self._settings.sources.schema}.{table} has rows already; "
+                f"{self._settings.sources[table].shown} has rows already; "
                 "use --append to add a simulated history to them, or another database"
             )
 

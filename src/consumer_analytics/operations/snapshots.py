@@ -206,7 +206,7 @@ def remove(
     _require(entries, found, selection)
     instants = [one.at for one in entries]
     not_writable = vanished.refused(
-        connection, [one.at for one in entries if one.rows], are_reported=False
+        connection, settings, [one.at for one in entries if one.rows], are_reported=False
     )
     passes_mark = watermark.processed_through(connection) in instants
     if dry_run:

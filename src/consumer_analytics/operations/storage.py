@@ -19,7 +19,7 @@ from consumer_analytics.calendar.schedule import Schedule
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.operations.thinning import Policy, SnapshotInstant
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query, source_table
+from consumer_analytics.sql import query, source_regclass
 
 HORIZONS = (30, 90, 365)
 #: Days that the growth is taken from.
@@ -130,23 +130,19 @@ class Storage:
 
 def measure(connection: Connection, settings: Settings) -> Storage:
     """Measure what is there and what it grows by."""
-    schema = settings.sources.schema
     now = instants.now(connection)
     tables = AirflowTables.find(connection)
     sizes: dict[str, int] = dict(
         connection.execute(
-            query("operations/storage/sizes"),
-            {
-                "source_schema": schema,
-                "airflow_schema": tables.schema if tables is not None else None,
-            },
+            query("operations/storage/sizes", settings.sources),
+            {"airflow_schema": tables.schema if tables is not None else None},
         ).fetchall()
     )
     rows, revisions, cells, events, weights = connection.execute(
         query("operations/storage/rates"),
         {
             "days": _TRAILING,
-            "events": source_table(settings.sources, "customer_events").as_string(connection),
+            "events": source_regclass(settings.sources, "customer_events"),
         },
     ).fetchone() or (0, 0.0, 0.0, 0.0, None)
     weigh = {**_USUAL, **(weights or {})}

@@ -151,9 +151,9 @@ def sweep(
             result = _sweep_events(connection, settings, state, first, reason, result)
         taken_off = 0
         if accepted is not None:
-            taken_off += vanished.take_off(connection, accepted, restored=False)
+            taken_off += vanished.take_off(connection, settings, accepted, restored=False)
         if restored is not None:
-            taken_off += vanished.take_off(connection, restored, restored=True)
+            taken_off += vanished.take_off(connection, settings, restored, restored=True)
     _sweep_lives(connection, settings, state, first)
     with job_lock(connection, settings):
         state = job_state.read(connection)

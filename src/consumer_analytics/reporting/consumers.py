@@ -17,7 +17,7 @@ from consumer_analytics.reporting import series
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.standing import Figure, figure
-from consumer_analytics.sql import query, source_table
+from consumer_analytics.sql import query, source_rows
 
 PAGE = 50
 MOST_ROWS = 200
@@ -262,7 +262,7 @@ def _table(
         compared=sql.SQL("left join earlier using (consumer_id)" if compared else ""),
         direction=sql.SQL("asc" if direction == "asc" else "desc"),
         named=sql.SQL("left join {} as known on known.consumer_id = snapshot.consumer_id").format(
-            source_table(sources, "consumers")
+            source_rows(sources, "consumers")
         )
         if search or sort == "name"
         else sql.SQL(""),

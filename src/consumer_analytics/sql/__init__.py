@@ -5,11 +5,18 @@ A statement is named by where its reader is: `etl/customers/present` is read by
 package `monitoring/observation` and lies in its folder `sql`. What several packages read is
 `shared/…`, here.
 
-A statement names bound values as `%(name)s` and identifiers as `{name}`; the three
-source tables are always there as `{consumers}`, `{customers}` and
-`{customer_events}`, the job's name as `{job}`, and what several statements have in
-common as the name of its file in `fragments/`. Every statement carries its name as a comment, so
-that `pg_stat_activity` and the server's log say what is running.
+A statement names bound values as `%(name)s` and identifiers as `{name}`. Always there are:
+
+- the rows of the three source tables, under the product's names of their columns, as
+  `{consumers}`, `{customers}` and `{customer_events}`, each with an alias behind it;
+- where these are, as rows of a table: `{source_tables}` (the product's name, schema, name), and
+  `{source_columns}` (the product's name of the table, and of the column, the column's name);
+- the words in them that carry meaning, as literals: see `Words` in `mapping.py`;
+- the job's name as `{job}`, and what several statements have in common as the name of its file
+  in `fragments/`.
+
+Every statement carries its name as a comment, so that `pg_stat_activity` and the server's log say
+what is running.
 """
 
 from __future__ import annotations
@@ -23,10 +30,17 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.mapping import PLAIN, Sources
+from consumer_analytics.sql.own_names import SOURCE_TABLES as SOURCE_TABLES
+from consumer_analytics.sql.own_names import Name as Name
+from consumer_analytics.sql.own_names import columns_in
+from consumer_analytics.sql.own_names import own_columns as own_columns
+from consumer_analytics.sql.own_names import parts as own_parts
+from consumer_analytics.sql.own_names import source_regclass as source_regclass
+from consumer_analytics.sql.own_names import source_rows as source_rows
+from consumer_analytics.sql.own_names import source_table as source_table
 
 #: The schema of what is ours and nobody else reads.
 INTERNAL = "consumer_analytics_internal"
-SOURCE_TABLES = ("consumers", "customers", "customer_events")
 #: The job's name in `etl_job_watermarks` and in each snapshot's provenance: there is one.
 JOB = "consumer_analytics_daily"
 #: What several packages read.
@@ -61,10 +75,10 @@ def fragment(name: str) -> str:
 
 
 @cache
-def _fragments(name: str) -> dict[str, sql.Composable]:
+def _fragments(name: str) -> dict[str, str]:
     """Return the fragments that a statement names, by their names."""
     names = (file.name.removesuffix(".sql") for file in (_HERE / "fragments").iterdir())
-    return {one: sql.SQL(fragment(one)) for one in names if f"{{{one}}}" in text(name)}
+    return {one: fragment(one) for one in names if f"{{{one}}}" in text(name)}
 
 
 def names() -> Iterator[str]:
@@ -102,23 +116,26 @@ def read_ahead() -> None:
         _fragments(name)
 
 
-def query(name: str, sources: Sources = PLAIN, **parts: sql.Composable) -> sql.Composed:
+def query(name: str, sources: Sources | None = None, **parts: sql.Composable) -> sql.Composed:
     """Compose the statement `name`.
 
     Args:
         name: such as `etl/events/extract`.
-        sources: where the three source tables are.
+        sources: what the source tables, and the words in them, are called; None for a statement
+            that names nothing of them.
         parts: further identifiers or fragments that the file names in braces.
 
     Returns:
         The statement, ready for `execute` with its values bound.
+
+    Raises:
+        ValueError: the statement names something of the sources, and nobody says what it is called.
     """
+    if sources is None:
+        if _names_sources(name):
+            raise ValueError(f"statement {name} names the sources: say what they are called")
+        sources = PLAIN
     return _composed(name, sources, parts) if parts else _composed_alone(name, sources)
-
-
-def source_table(sources: Sources, table: str) -> sql.Identifier:
-    """Return the name of one of the three source tables, where it is."""
-    return sql.Identifier(sources.schema, table)
 
 
 def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,14 +144,21 @@ def named(statement: sql.Composed, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if f"%({name})s" in written}
 
 
+@cache
+def _names_sources(name: str) -> bool:
+    written = "".join([text(name), *_fragments(name).values()])
+    return any(f"{{{part}}}" in written for part in own_parts(PLAIN, frozenset()))
+
+
 def _composed(name: str, sources: Sources, parts: Mapping[str, sql.Composable]) -> sql.Composed:
-    given: dict[str, sql.Composable] = {
-        "job": sql.Literal(JOB),
-        **{table: source_table(sources, table) for table in SOURCE_TABLES},
-        **_fragments(name),
-        **parts,
-    }
-    body = sql.SQL(text(name)).format(**given)
+    fragments = _fragments(name)
+    mentioned: frozenset[str] = frozenset()
+    if sources.is_mapped:
+        filled = (one.as_string(None) for one in parts.values())
+        mentioned = columns_in("\n".join([text(name), *fragments.values(), *filled]))
+    given = {"job": sql.Literal(JOB), **own_parts(sources, mentioned), **parts}
+    shared = {one: sql.SQL(part).format(**given) for one, part in fragments.items()}
+    body = sql.SQL(text(name)).format(**shared | given)
     return sql.SQL("/* consumer_analytics: {} */\n").format(sql.SQL(name)) + body
 
 

@@ -110,7 +110,7 @@ FUNCTIONS: dict[str, set[str]] = {
     f"{INTERNAL}.revisions_came()": set(),
     f"{INTERNAL}.run_ended()": set(),
     f"{INTERNAL}.settled()": set(),
-    f"{INTERNAL}.source_schema()": set(),
+    f"{INTERNAL}.source_names()": {"etl"},
     f"{INTERNAL}.total(bigint)": {"etl"},
 }
 ABOVE = {"maintenance": "etl", "dashboard": "reader"}

@@ -320,7 +320,7 @@ def test_odd_plans(database: Database, plan: SimulationPlan) -> None:
 
 
 def test_killed_in_the_middle_nothing_is_left(database: Database) -> None:
-    kill_during(database, "ingest/simulate/events", "simulate", "--events", 2_000_000)
+    kill_during(database, "ingest/simulate/rows-events", "simulate", "--events", 2_000_000)
     assert database.rows(COUNTS) == [(0, 0, 0)]
     make(database)
 

@@ -276,7 +276,7 @@ FAULTS = {
         """,
         "source-times",
         Verdict.WARNING,
-        "give them a time; then: alter table public.… alter created_at set not null",
+        'give them a time; then: ALTER TABLE "public"."customers" ALTER created_at SET NOT NULL',
     ),
     "namesake": (
         "create table consumer_analytics ()",

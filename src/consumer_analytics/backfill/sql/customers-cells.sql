@@ -15,7 +15,7 @@ changes as (
         case when isfinite(created_at) then (tstzrange_subdiff(created_at::timestamptz, 'epoch') * 1e6)::bigint end
             as created_us,
         case when created_at >= (%(bounds)s::timestamptz[])[1] then 1 end as born
-    from {customers}
+    from {customers} as customers
     where created_at < %(last)s::timestamptz
     union all
     select consumer_id, change.slot, coalesce(change.gained, ''), coalesce(change.lost, ''), null, null, null, null

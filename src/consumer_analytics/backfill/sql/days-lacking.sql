@@ -15,7 +15,7 @@ from (
         select day, -n
         from (
             select created_at::timestamptz::date as day, count(*) as n
-            from {customer_events}
+            from {customer_events} as customer_events
             where created_at >= lower(%(cut)s::datemultirange)::timestamptz
                 and created_at < upper(%(cut)s::datemultirange)::timestamptz
                 and created_at < %(known)s::timestamptz

@@ -6,7 +6,7 @@ select counted.consumer_id, slots.slot, null::text as rest, counted.events {colu
 from (
     select consumer_id, {began} as began, count(*) as events
         {pivoted}
-    from {customer_events}
+    from {customer_events} as customer_events
     where created_at >= {lower}::timestamptz and created_at < {upper}::timestamptz and {wanted}
     group by 1, 2
 ) as counted

@@ -7,7 +7,7 @@ from (
         {began} as began,
         event_type::text as event_type,
         count(*) as events
-    from {customer_events}
+    from {customer_events} as customer_events
     where created_at >= {lower}::timestamptz and created_at < {upper}::timestamptz
         and coalesce(event_type::text, '(none)') <> all (%(types)s::text[]) and {wanted}
     group by 1, 2, 3

@@ -3,5 +3,5 @@ select coalesce(sum(
     cardinality(%(instants)s::timestamptz[])
     - width_bucket(created_at::timestamptz, %(instants)s::timestamptz[])
 ), 0)::bigint
-from {consumers}
+from {consumers} as consumers
 where %(consumers)s::uuid[] is null or consumer_id = any(%(consumers)s::uuid[])

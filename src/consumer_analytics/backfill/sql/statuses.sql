@@ -3,7 +3,7 @@
 select case when status ~ '\S' then status else '(none)' end
 from (
     select distinct status::text
-    from {customers}
+    from {customers} as customers
     union
     select jsonb_object_keys(metrics_json -> 'customers_by_status_all_consumers')
     from (
@@ -14,11 +14,11 @@ from (
         limit 1
     ) as latest
     union
-    select payload_json ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end
+    select payload_json ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
     from (
         select event_type, payload_json
-        from {customer_events} {sample}
+        from {sampled} as customer_events
         limit 50000
     ) as sampled
-    where event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
 ) as seen

@@ -5,6 +5,6 @@ union
 select {event_type_name}
 from (
     select event_type
-    from {customer_events} {sample}
+    from {sampled} as customer_events
     limit 50000
 ) as sampled

@@ -53,10 +53,10 @@ def grants(context: Context) -> Finding:
 
 def nulls(context: Context) -> Finding:
     """Tell which columns hold NULLs, and what becomes of them, by the planner's statistics."""
+    names = context.settings.sources
     rows = context.database.execute(
-        query("operations/check/nulls"),
+        query("operations/check/nulls", names),
         {
-            "schema": context.settings.sources.schema,
             "tables": [table for table, _ in _NULLS],
             "columns": [column for _, column in _NULLS],
         },
@@ -66,7 +66,8 @@ def nulls(context: Context) -> Finding:
     return ok(
         "some columns hold NULLs: no run stops at them, none is dropped in silence",
         *(
-            f"about {percent} % of {table}.{column}: {_NULLS[table, column]}"
+            f"about {percent} % of {names[table].name}.{names[table].own[column]}: "
+            f"{_NULLS[table, column]}"
             for table, column, percent in rows
         ),
     )

@@ -205,10 +205,10 @@ def _span(
         if indexed
         else query("operations/check/span-by-statistics")
     )
+    events = settings.sources["customer_events"]
+    known = {"schema": events.schema, "table": events.name, "column": events.own["created_at"]}
     try:
-        row = connection.execute(
-            statement, None if indexed else {"schema": settings.sources.schema}
-        ).fetchone()
+        row = connection.execute(statement, None if indexed else known).fetchone()
     except psycopg.errors.QueryCanceled:
         row = None
     return row or (None, None)

@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from consumer_analytics.mapping import SourceTable
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -29,7 +30,7 @@ class Wanted:
     """An index that runs read the events by.
 
     Attributes:
-        column: what it leads with.
+        column: what it leads with, by the product's name.
         methods: kinds of index that serve.
         without: what follows where there is none.
     """
@@ -38,12 +39,12 @@ class Wanted:
     methods: tuple[str, ...]
     without: str
 
-    def values(self, schema: str) -> dict[str, Any]:
-        """Return it as the statement names it."""
+    def values(self, events: SourceTable) -> dict[str, Any]:
+        """Return it as the statement names it, on the events' table."""
         return {
-            "schema": schema,
-            "table": _EVENTS,
-            "column": self.column,
+            "schema": events.schema,
+            "table": events.name,
+            "column": events.own[self.column],
             "methods": list(self.methods),
         }
 
@@ -58,26 +59,29 @@ _BY_CUSTOMER = Wanted(
 
 
 def _look(context: Context, wanted: Wanted) -> tuple[Any, ...] | None:
-    values = wanted.values(context.settings.sources.schema)
+    values = wanted.values(context.settings.sources[_EVENTS])
     return context.database.execute(query("operations/doctor/events-index"), values).fetchone()
 
 
 def index(wanted: Wanted, context: Context) -> Finding:
     """Tell whether the events have an index."""
     connection = context.database
-    schema, column = context.settings.sources.schema, wanted.column
+    events = context.settings.sources[_EVENTS]
+    if wanted.column not in events.own:
+        return ok(f"{events.shown} has no {wanted.column}, as the mapping says")
+    column = events.own[wanted.column]
     row = _look(context, wanted)
     if row is None:
-        raise UnexaminableError(f"there is no table {schema}.{_EVENTS}: see source-columns")
+        raise UnexaminableError(f"there is no table {events.shown}: see source-columns")
     kind, rows, owned, usable, broken, expression = row
     if kind not in {"r", "p"}:
-        return ok(f"{schema}.{_EVENTS} is no table: its own tables' indexes are not looked at")
+        return ok(f"{events.shown} is no table: its own tables' indexes are not looked at")
     if usable is not None:
         return ok(f"index {usable} leads with {column}")
     if expression is not None:
         return Finding(
             Verdict.WARNING,
-            f"{schema}.{_EVENTS} has no usable index on {column}",
+            f"{events.shown} has no usable index on {column}",
             (f"about {rows:,} rows", f"{column} is a virtual generated column"),
             "PostgreSQL builds no index on such a column; one on its expression serves as well",
             Fix(
@@ -92,7 +96,7 @@ def index(wanted: Wanted, context: Context) -> Finding:
         )
     return Finding(
         Verdict.WARNING,
-        f"{schema}.{_EVENTS} has no usable index on {column}",
+        f"{events.shown} has no usable index on {column}",
         (f"about {rows:,} rows", *(f"index {name} is not valid" for name in broken)),
         "building it was interrupted"
         if broken
@@ -110,8 +114,14 @@ def _create(context: Context, wanted: Wanted, kind: str) -> sql.Composed:
         # What it can't do on a partitioned table.
         sql.SQL("concurrently " if kind == "r" else ""),
         source_table(context.settings.sources, _EVENTS),
-        sql.SQL(wanted.column),
+        _column(context, wanted),
     )
+
+
+def _column(context: Context, wanted: Wanted) -> sql.Composable:
+    """Write the column's name, as people do where it is the usual one."""
+    own = context.settings.sources[_EVENTS].own[wanted.column]
+    return sql.SQL(wanted.column) if own == wanted.column else sql.Identifier(own)
 
 
 def _make_index(wanted: Wanted, context: Context) -> str:
@@ -123,7 +133,8 @@ def _make_index(wanted: Wanted, context: Context) -> str:
         with contextlib.suppress(psycopg.Error):
             _drop_broken(context, wanted)
         raise
-    return f"built an index on {_EVENTS} ({wanted.column}), beside its writers"
+    events = context.settings.sources[_EVENTS]
+    return f"built an index on {events.name} ({events.own[wanted.column]}), beside its writers"
 
 
 def _drop_broken(context: Context, wanted: Wanted) -> None:
@@ -131,7 +142,7 @@ def _drop_broken(context: Context, wanted: Wanted) -> None:
     for name in row[4] if row else ():
         context.database.execute(
             sql.SQL("drop index concurrently {}").format(
-                sql.Identifier(context.settings.sources.schema, name)
+                sql.Identifier(context.settings.sources[_EVENTS].schema, name)
             )
         )
 

@@ -8,8 +8,10 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import scalar, scalar_of
 from consumer_analytics.etl import sources, vanished
+from consumer_analytics.mapping import SOURCES
 from consumer_analytics.operations.doctor import indexes
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -33,7 +35,7 @@ def columns(context: Context) -> Finding:
     if not lacking:
         virtual = sources.virtual_columns(context.database, names)
         return ok(
-            f"the tables in schema {names.schema} have every column that is read",
+            f"the tables in schema {' and '.join(names.schemas)} have every column that is read",
             *(f"{column} is worked out whenever it is read" for column in virtual),
         )
     return Finding(
@@ -47,44 +49,77 @@ def columns(context: Context) -> Finding:
 
 def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]:
     """Yield what mends what the source tables lack: statements, or a setting."""
-    connection, schema = context.database, context.settings.sources.schema
+    connection, names = context.database, context.settings.sources
     login = sql.Identifier(scalar(connection, "select current_user"))
     rows = connection.execute(
-        query("operations/doctor/source-tables"),
-        {"tables": list(SOURCE_TABLES), "schema": schema},
+        query("operations/doctor/source-tables", names), {"tables": list(SOURCE_TABLES)}
     ).fetchall()
-    here = {table: (names, may) for place, table, names, _, may in rows if place == schema}
-    elsewhere = sorted({place for place, *_ in rows if place != schema})
+    here = {known: (columns, may) for _, known, columns, _, may in rows if known is not None}
+    elsewhere = sorted({place for place, known, *_ in rows if known is None})
 
     def said(text: LiteralString, *parts: sql.Composable) -> str:
         return sql.SQL(text).format(*parts).as_string(connection)
 
-    if any(not usable for place, _, _, usable, _ in rows if place == schema):
-        yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(schema), login)
+    for place in sorted({place for place, known, _, usable, _ in rows if known and not usable}):
+        yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(place), login)
     if not here:
         settings = [f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere]
         makes = "consumer-analytics migrate   # makes them where there is none of them"
+        if context.settings.sources_file is not None:
+            path = shlex.quote(str(context.settings.sources_file))
+            makes = f"say in {path} where they are and what they are called"
         yield "\n".join(settings or [makes])
         return
     for one in lacking:
-        table = source_table(context.settings.sources, one.table)
-        known = sources.SOURCES[one.table].get(one.column or "")
-        if one.table not in here:
-            yield f"create table {schema}.{one.table}, or offer a view of that name"
-        elif one.column is None or known is None:
-            if not here[one.table][1]:
-                yield said("GRANT SELECT ON {} TO {};", table, login)
-        elif one.column not in here[one.table][0]:
-            kind = sql.SQL(known.kind)
-            yield said("ALTER TABLE {} ADD {} {};", table, sql.Identifier(one.column), kind)
-        elif "has no column" in one.says:
-            yield said("GRANT SELECT ({}) ON {} TO {};", sql.Identifier(one.column), table, login)
-        else:
-            kind = sql.SQL(known.kind)
-            yield said(
-                "ALTER TABLE {} ALTER {} TYPE {};   -- or offer a view that casts it",
-                *(table, sql.Identifier(one.column), kind),
-            )
+        yield from _mending_of(context, one, here.get(one.table), login)
+
+
+def _mending_of(
+    context: Context,
+    lack: sources.Lack,
+    here: tuple[list[str], bool] | None,
+    login: sql.Identifier,
+) -> Iterator[str]:
+    """Yield what mends one thing: `here` is what columns the table has, and if it may be read."""
+    names = context.settings.sources[lack.table]
+    table = source_table(context.settings.sources, lack.table)
+
+    def said(text: LiteralString, *parts: sql.Composable) -> str:
+        return sql.SQL(text).format(*parts).as_string(context.database)
+
+    if here is None:
+        yield f"create table {names.shown}, or offer a view of that name"
+        return
+    if lack.column is None:
+        if not here[1]:
+            yield said("GRANT SELECT ON {} TO {};", table, login)
+        return
+    own = names.own[lack.column]
+    column, kind = sql.Identifier(own), sql.SQL(SOURCES[lack.table][lack.column].kind)
+    if own not in here[0]:
+        yield said("ALTER TABLE {} ADD {} {};", table, column, kind)
+    elif "has no column" in lack.says:
+        yield said("GRANT SELECT ({}) ON {} TO {};", column, table, login)
+    else:
+        yield said(
+            "ALTER TABLE {} ALTER {} TYPE {};   -- or offer a view that casts it",
+            *(table, column, kind),
+        )
+
+
+def names(context: Context) -> Finding:
+    """Tell whether the database takes the sources to be called as the settings say."""
+    tables = own_names.shown(context.settings.sources)
+    if own_names.are_adopted(context.database, context.settings.sources):
+        return ok(f"the database, too, takes the sources to be {tables}")
+    return Finding(
+        Verdict.PROBLEM,
+        "the database takes the sources to be called otherwise than the settings say",
+        (f"the settings: {tables}",),
+        "names were changed since `migrate` wrote them down, or these settings are another "
+        "database's; runs refuse to work",
+        Fix("set the names as before, or take the new ones over: consumer-analytics migrate"),
+    )
 
 
 def in_flight(context: Context) -> Finding:
@@ -96,8 +131,8 @@ def in_flight(context: Context) -> Finding:
     ]
     if not unsafe:
         rows = context.database.execute(
-            query("operations/doctor/source-kinds"),
-            {"tables": list(SOURCE_TABLES), "schema": context.settings.sources.schema},
+            query("operations/doctor/source-kinds", context.settings.sources),
+            {"tables": list(SOURCE_TABLES)},
         )
         return ok(
             "the sources are read from tables of this database alone",
@@ -123,17 +158,23 @@ def in_flight(context: Context) -> Finding:
     )
 
 
+def _column(name: str) -> sql.Composable:
+    """Write a column's name, as people do where it is the usual one."""
+    return sql.SQL("created_at") if name == "created_at" else sql.Identifier(name)
+
+
 def zone(context: Context) -> Finding:
     """Tell in which zone times without one are written: they are read as UTC."""
     connection = context.database
     naive = connection.execute(
-        query("operations/doctor/times-naive"),
-        {"tables": list(SOURCE_TABLES), "schema": context.settings.sources.schema},
+        query("operations/doctor/times-naive", context.settings.sources),
+        {"tables": list(SOURCE_TABLES)},
     ).fetchall()
     if not naive:
         return ok("every time has a zone")
-    names = ", ".join(f"{table}.created_at" for table, _, _ in naive)
-    by_default = [one for one in naive if one[2]]
+    tables = context.settings.sources
+    names = ", ".join(f"{tables[known].name}.{time}" for known, time, _, _ in naive)
+    by_default = [(known, time, default) for known, time, default, its in naive if its]
     zones = connection.execute(query("operations/doctor/zones-of-sessions")).fetchall()
     if not by_default or not zones:
         return ok(f"{names} has no zone, and is read as UTC")
@@ -141,57 +182,68 @@ def zone(context: Context) -> Finding:
         Verdict.WARNING,
         "times without a zone are read as UTC, and sessions have another one",
         (
-            *(f"{table}.created_at is by default {default}" for table, default, _ in by_default),
+            *(
+                f"{tables[known].name}.{time} is by default {default}"
+                for known, time, default in by_default
+            ),
             *(f"sessions of {whose} are in {zone}" for whose, zone in zones),
         ),
         "such a default is the clock of the session that writes; rows lie hours off, and near a "
         "snapshot in another one",
         Fix(
             "\n".join(
-                sql.SQL("ALTER TABLE {} ALTER created_at SET DEFAULT (now() AT TIME ZONE 'UTC');")
-                .format(source_table(context.settings.sources, table))
+                sql.SQL("ALTER TABLE {} ALTER {} SET DEFAULT (now() AT TIME ZONE 'UTC');")
+                .format(source_table(tables, known), _column(time))
                 .as_string(connection)
-                for table, _, _ in by_default
+                for known, time, _ in by_default
             )
-            + "\n-- or timestamptz, USING created_at AT TIME ZONE the writers' zone, which rights "
-            "old rows, too"
+            + f"\n-- or timestamptz, USING {by_default[0][1]} AT TIME ZONE the writers' zone, "
+            "which rights old rows, too"
         ),
     )
 
 
 def times(context: Context) -> Finding:
     """Tell whether every row of the source tables has a time."""
-    connection, schema = context.database, context.settings.sources.schema
+    connection, names = context.database, context.settings.sources
     nullable = {
-        table
-        for (table,) in connection.execute(
-            query("operations/doctor/times-nullable"), {"schema": schema}
-        )
+        table for (table,) in connection.execute(query("operations/doctor/times-nullable", names))
     }
     counts = connection.execute(
-        query("operations/doctor/rows-undated", context.settings.sources),
+        query("operations/doctor/rows-undated", names),
         {table: table in nullable for table in SOURCE_TABLES},
     ).fetchone() or (0, 0, 0)
-    undated = [(table, n) for table, n in zip(SOURCE_TABLES, counts, strict=True) if n]
+    undated = [(names[known], n) for known, n in zip(SOURCE_TABLES, counts, strict=True) if n]
     if not undated:
         return ok("every row has a time")
     return Finding(
         Verdict.WARNING,
-        "rows have no created_at, and count nowhere",
-        tuple(f"{n:,} rows of {table}" for table, n in undated),
+        f"rows have no {' or '.join(dict.fromkeys(one.own['created_at'] for one, _ in undated))}, "
+        "and count nowhere",
+        tuple(f"{n:,} rows of {table.name}" for table, n in undated),
         "the column may be empty, and somebody wrote it so",
-        Fix(f"give them a time; then: alter table {schema}.… alter created_at set not null"),
+        Fix(
+            "give them a time; then: "
+            + "; ".join(
+                sql.SQL("ALTER TABLE {} ALTER {} SET NOT NULL")
+                .format(source_table(names, table.known), _column(table.own["created_at"]))
+                .as_string(connection)
+                for table, _ in undated
+            )
+        ),
     )
 
 
 def lifecycle(context: Context) -> Finding:
     """Tell whether lifecycle events can be read, where a run has come upon some that cannot."""
     connection = context.database
+    names = context.settings.sources
+    events = names["customer_events"]
     nothing = ok("every lifecycle event that a run has read can be read")
     if not scalar_of(connection, "operations/doctor/lifecycle-noted"):
         return nothing
     rows = connection.execute(
-        query("operations/doctor/lifecycle-unreadable", context.settings.sources),
+        query("operations/doctor/lifecycle-unreadable", names),
         {"limit": _LISTED},
     ).fetchall()
     if not rows:
@@ -204,10 +256,11 @@ def lifecycle(context: Context) -> Finding:
             + ("no customer_id" if strange else "its payload does not say what it must")
             for event, kind, at, strange, _ in rows
         ),
-        "payload_json is no object, such as JSON that was written as a string, a status change "
-        "lacks old_status, or customer_id is empty",
+        f"{events.shown_column('payload_json')} is no object, such as JSON that was written as a "
+        f"string, a status change lacks {names.words.old_status_key}, or "
+        f"{events.shown_column('customer_id')} is empty",
         Fix(
-            "mend these rows of customer_events and whoever writes them, then sweep their days: "
+            f"mend these rows of {events.name} and whoever writes them, then sweep their days: "
             "consumer-analytics sweep --since DATE"
         ),
     )
@@ -235,6 +288,7 @@ def losses(context: Context) -> Finding:
 
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
+    Check("source-names", "does the database take the sources to be called so?", names),
     Check("source-in-flight", "does a source hide rows in flight?", in_flight),
     *indexes.CHECKS,
     Check("source-zone", "are times without a zone written in UTC?", zone),

@@ -35,7 +35,9 @@ def build(
     is_noted = sql.Literal(with_vanished)
     connection.execute(query("reconcile/audit/customers/marks", sources))
     connection.execute("analyze audit_marks")
-    connection.execute(query("reconcile/audit/customers/marks-remembered", is_noted=is_noted))
+    connection.execute(
+        query("reconcile/audit/customers/marks-remembered", sources, is_noted=is_noted)
+    )
     connection.execute(query("reconcile/audit/customers/others", sources))
     connection.execute("analyze audit_others")
     connection.execute(query("reconcile/audit/customers/lives", sources, is_noted=is_noted))

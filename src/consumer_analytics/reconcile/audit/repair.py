@@ -51,7 +51,7 @@ def repair(
             doubled=result.doubled_rows > 0,
         )
         if accepted is not None:
-            vanished.take_off(connection, accepted, restored=False)
+            vanished.take_off(connection, settings, accepted, restored=False)
     with job_lock(connection, settings):
         strangers = connection.execute(
             query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}

@@ -3,6 +3,6 @@
 frozen as materialized (
     select consumer_id, max(until) as until
     from consumer_analytics_internal.vanished_events
-    where event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    where event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
     group by consumer_id
 )

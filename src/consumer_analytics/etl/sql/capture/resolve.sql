@@ -17,13 +17,13 @@ fresh as materialized (
         customer_id,
         event_type::text as event_type,
         created_at::timestamptz as at,
-        payload_json ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end
+        payload_json ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
             as status
-    from {customer_events}
+    from {customer_events} as customer_events
     where created_at >= %(processed_through)s::timestamptz
-        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null
-        and (event_type::text <> 'customer_status_change' or payload_json ->> 'old_status' is not null)
+        and (event_type::text <> {customer_status_change} or payload_json ->> {old_status_key} is not null)
 ),
 
 rows_before as materialized (
@@ -49,7 +49,7 @@ said as materialized (
 first_moments as materialized (
     select
         customer_id,
-        coalesce(min(at) filter (where event_type <> 'customer_creation'), min(at) filter (where status is not null)) as at
+        coalesce(min(at) filter (where event_type <> {customer_creation}), min(at) filter (where status is not null)) as at
     from fresh
     where customer_id in (select customer_id from said)
     group by customer_id
@@ -65,7 +65,7 @@ told as (
         on life.customer_id = said.customer_id and life.deleted_at = fresh.at
     where fresh.status = said.status_before
         or (
-            fresh.event_type = 'customer_deletion'
+            fresh.event_type = {customer_deletion}
             and (today.customer_id is not null or coalesce(fresh.status, life.status, '') = said.status_before)
         )
     union
@@ -97,8 +97,8 @@ told_otherwise as (
     select said.consumer_id, said.created_before::date as day
     from said
     join {customer_events} as creation using (customer_id)
-    where said.customer_id in (select customer_id from fresh where event_type = 'customer_status_change')
-        and creation.event_type::text = 'customer_creation'
+    where said.customer_id in (select customer_id from fresh where event_type = {customer_status_change})
+        and creation.event_type::text = {customer_creation}
         and creation.created_at > said.created_before
         and creation.created_at < %(processed_through)s::timestamptz
         and exists (
@@ -120,12 +120,12 @@ births as (
     select customer_id, min(at) as at
     from (
         select customer_id, created_at::timestamptz as at
-        from {customers}
+        from {customers} as customers
         where customer_id in (select customer_id from events_before)
         union all
         select customer_id, created_at::timestamptz
-        from {customer_events}
-        where event_type::text = 'customer_creation'
+        from {customer_events} as customer_events
+        where event_type::text = {customer_creation}
             and customer_id in (select customer_id from events_before)
         union all
         select customer_id, coalesce(created_at, '-infinity')

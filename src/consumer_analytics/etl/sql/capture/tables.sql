@@ -1,10 +1,10 @@
 -- The source tables with the tables that hold their rows: partitions, and tables that inherit.
 -- What is written to one of these directly, the triggers of the table above do not see.
 with recursive tree as (
-    select class.oid, class.relname as source, 0 as depth
-    from pg_class as class
-    where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-        and class.relname = any(%(tables)s::text[])
+    select class.oid, source.known as source, 0 as depth
+    from {source_tables} as source (known, schema, name)
+    inner join pg_namespace as namespace on namespace.nspname = source.schema
+    inner join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
     union
     select inhrelid, tree.source, tree.depth + 1
     from tree

@@ -16,9 +16,10 @@ where held.locktype = 'relation'
     and held.relation in (
         -- What is written to a partition directly locks that alone.
         with recursive tree as (
-            select oid
-            from pg_class
-            where relnamespace = to_regnamespace(quote_ident(%(schema)s)) and relname = any(%(tables)s::text[])
+            select class.oid
+            from {source_tables} as source (known, schema, name)
+            join pg_namespace as namespace on namespace.nspname = source.schema
+            join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
             union
             select inhrelid
             from tree

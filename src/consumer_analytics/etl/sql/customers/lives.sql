@@ -62,7 +62,7 @@ later as materialized (
     from (
         select customer_id, event_id, at, old_status as status, new_status
         from {lifecycle} as lifecycle
-        where event_type = 'customer_status_change' and old_status is not null
+        where event_type = {customer_status_change} and old_status is not null
     ) as event
     left join ended
         on ended.customer_id = event.customer_id
@@ -133,7 +133,7 @@ creations as materialized (
         from (
             select customer_id, at, status, event_id
             from {lifecycle} as lifecycle
-            where event_type = 'customer_creation'
+            where event_type = {customer_creation}
         ) as event
         left join ended
             on ended.customer_id = event.customer_id
@@ -163,8 +163,8 @@ told_earlier as materialized (
     join {customer_events} as event using (customer_id)
     where event.created_at < %(first)s::timestamptz
         and (
-            event.event_type::text = 'customer_creation'
-            or (event.event_type::text = 'customer_status_change' and event.payload_json ->> 'old_status' is not null)
+            event.event_type::text = {customer_creation}
+            or (event.event_type::text = {customer_status_change} and event.payload_json ->> {old_status_key} is not null)
         )
         and not exists (
             select from consumer_analytics_internal.deleted_customers as before
@@ -172,7 +172,7 @@ told_earlier as materialized (
                 and before.deleted_at < creations.at
                 and (
                     before.deleted_at > event.created_at
-                    or (before.deleted_at = event.created_at and event.event_type::text <> 'customer_creation')
+                    or (before.deleted_at = event.created_at and event.event_type::text <> {customer_creation})
                 )
         )
 ),

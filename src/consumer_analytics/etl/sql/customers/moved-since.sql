@@ -3,9 +3,9 @@
 select
     exists (
         select
-        from {customer_events}
+        from {customer_events} as customer_events
         where created_at >= %(first)s::timestamptz
-            and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
             and customer_id is not null
     )
     or exists (
@@ -19,6 +19,6 @@ select
         where reborn_at is not null
     ),
     case
-        when 'customers' in ({maybe_undated}) then exists (select from {customers} where created_at is null)
+        when 'customers' in ({maybe_undated}) then exists (select from {customers} as customers where created_at is null)
         else false
     end

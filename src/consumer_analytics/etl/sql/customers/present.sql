@@ -16,5 +16,5 @@ select
     )::int as born,
     -- What lies in the future lies after the last instant: few rows are compared with now().
     count(*) filter (where created_at >= %(last)s::timestamptz and created_at > now()) as future
-from {customers}
+from {customers} as customers
 group by consumer_id, slot, status::text

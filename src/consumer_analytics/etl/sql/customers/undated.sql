@@ -5,7 +5,7 @@ select
     today.status::text,
     null,
     coalesce(
-        min(event.created_at) filter (where event.event_type::text = 'customer_creation'),
+        min(event.created_at) filter (where event.event_type::text = {customer_creation}),
         min(event.created_at)
     )::timestamptz
 from {customers} as today

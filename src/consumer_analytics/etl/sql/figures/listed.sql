@@ -6,7 +6,7 @@ from (
         consumer_id,
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as since,
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot
-    from {consumers}
+    from {consumers} as consumers
     where created_at < %(last)s::timestamptz
     union all
     select consumer_id, null, min(slot)

@@ -2,7 +2,7 @@ union
 select event.customer_id
 from (
     select customer_id, created_at
-    from {customer_events}
+    from {customer_events} as customer_events
     where {in_ranges}
 ) as event
 join consumer_analytics_internal.deleted_customers as known using (customer_id)
@@ -17,6 +17,6 @@ where {ended_in_ranges}
     and not exists (
         select from lifecycle
         where lifecycle.customer_id = known.customer_id
-            and lifecycle.event_type = 'customer_deletion'
+            and lifecycle.event_type = {customer_deletion}
             and lifecycle.at = known.deleted_at
     )

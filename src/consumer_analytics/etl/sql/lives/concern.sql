@@ -10,7 +10,7 @@ with lifecycle as {materialized} (
 
 select customer_id
 from lifecycle
-where event_type = 'customer_deletion'
+where event_type = {customer_deletion}
     and not exists (
         select from consumer_analytics_internal.deleted_customers as known
         where known.customer_id = lifecycle.customer_id

@@ -2,10 +2,13 @@
 -- a whole one that begins with it. What lies below a view is not looked into.
 select exists (
     select
-    from pg_class as class
-    join pg_attribute as customer on customer.attrelid = class.oid and customer.attname = 'customer_id'
-    where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-        and class.relname = 'customer_events'
+    from {source_tables} as source (known, schema, name)
+    join {source_columns} as source_column (source, known, name)
+        on source_column.source = source.known and source_column.known = 'customer_id'
+    join pg_namespace as namespace on namespace.nspname = source.schema
+    join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
+    join pg_attribute as customer on customer.attrelid = class.oid and customer.attname = source_column.name
+    where source.known = 'customer_events'
         and class.relkind in ('r', 'p')
         and customer.attgenerated <> 'v'
         and not exists (

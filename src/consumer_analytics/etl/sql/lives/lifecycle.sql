@@ -5,10 +5,10 @@ select
     event_type::text as event_type,
     created_at::timestamptz as at,
     consumer_id,
-    payload_json ->> 'status' as status,
-    payload_json ->> 'old_status' as old_status,
-    payload_json ->> 'new_status' as new_status
-from {customer_events}
+    payload_json ->> {status_key} as status,
+    payload_json ->> {old_status_key} as old_status,
+    payload_json ->> {new_status_key} as new_status
+from {customer_events} as customer_events
 where {in_ranges}
-    and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
     and customer_id is not null

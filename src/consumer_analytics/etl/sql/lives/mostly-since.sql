@@ -3,5 +3,5 @@ select coalesce(
     %(first)s::timestamptz - min(created_at)::timestamptz < max(created_at)::timestamptz - %(first)s::timestamptz,
     false
 )
-from {customer_events}
+from {customer_events} as customer_events
 where created_at > '-infinity' and created_at < 'infinity'

@@ -11,7 +11,7 @@ select distinct on (customer_id, at)
     case when consumer_id is not null then 'deletion' end,
     status
 from {lifecycle} as lifecycle
-where event_type = 'customer_deletion'
+where event_type = {customer_deletion}
     and at < %(first)s::timestamptz
     and not exists (select from {customers} as today where today.customer_id = lifecycle.customer_id)
     and not exists (

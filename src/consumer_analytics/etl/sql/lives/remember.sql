@@ -13,7 +13,7 @@ with told as materialized (
 
 rows_now as materialized (
     select customer_id, created_at::timestamptz as at
-    from {customers}
+    from {customers} as customers
     where customer_id in (select customer_id from pg_temp.concerned_customers)
 ),
 
@@ -25,12 +25,12 @@ known as materialized (
         exists (
             select from told
             where told.customer_id = known.customer_id
-                and told.event_type = 'customer_deletion'
+                and told.event_type = {customer_deletion}
                 and told.at = known.deleted_at
         ) as is_told,
         exists (
             select from consumer_analytics_internal.vanished_events as vanished
-            where vanished.event_type = 'customer_deletion'
+            where vanished.event_type = {customer_deletion}
                 -- A stretch lies in one day: few are looked at. Of events without a consumer the day
                 -- alone is sure: the types share what was reported within it.
                 and vanished.until > date_trunc('day', known.deleted_at)
@@ -49,7 +49,7 @@ markers as materialized (
         customer_id, at, false as begins, event_id, 'event' as by, consumer_id, status, null as row_status,
         null::timestamptz as row_birth
     from told
-    where event_type = 'customer_deletion'
+    where event_type = {customer_deletion}
     union all
     select
         customer_id, deleted_at, false, null, case when row_status is null then 'event' else 'row' end,
@@ -59,7 +59,7 @@ markers as materialized (
     union all
     select customer_id, at, true, event_id, 'creation', null, null, null, null
     from told
-    where event_type = 'customer_creation'
+    where event_type = {customer_creation}
     union all
     -- Beginnings that only what is remembered tells: of a row that came back as it had gone,
     -- without an event.
@@ -77,7 +77,7 @@ markers as materialized (
     where began.at is not null
         and exists (
             select from consumer_analytics_internal.vanished_events as vanished
-            where vanished.event_type = 'customer_creation'
+            where vanished.event_type = {customer_creation}
                 and vanished.since <= began.at
                 and vanished.until > began.at
                 and vanished.until <= began.at::date + 1
@@ -90,7 +90,7 @@ markers as materialized (
         and not exists (
             select from told
             where told.customer_id = known.customer_id
-                and told.event_type = 'customer_deletion'
+                and told.event_type = {customer_deletion}
                 and told.at > known.created_at
                 and told.at < known.deleted_at
         )
@@ -107,7 +107,7 @@ markers as materialized (
     join (
         select customer_id, max(at) as at
         from (
-            select customer_id, at from told where event_type = 'customer_deletion'
+            select customer_id, at from told where event_type = {customer_deletion}
             union all
             select customer_id, deleted_at from known
         ) as ends
@@ -224,7 +224,7 @@ said as (
     where told.at <= over.ended_at
     union all
     select
-        over.customer_id, over.life, over.ended_at, over.previous_end, null, 'customer_deletion', known.deleted_at,
+        over.customer_id, over.life, over.ended_at, over.previous_end, null, {customer_deletion}, known.deleted_at,
         known.consumer_id, known.status, null, null
     from over
     join known using (customer_id)
@@ -237,17 +237,17 @@ last_words as materialized (
         life,
         (
             array_agg(consumer_id order by event_id)
-                filter (where event_type = 'customer_deletion' and at = ended_at and consumer_id is not null)
+                filter (where event_type = {customer_deletion} and at = ended_at and consumer_id is not null)
         )[1] as consumer_id,
         (
             array_agg(status order by event_id)
-                filter (where event_type = 'customer_deletion' and at = ended_at and status is not null)
+                filter (where event_type = {customer_deletion} and at = ended_at and status is not null)
         )[1] as status,
         (array_agg(consumer_id order by at desc, event_id desc) filter (where consumer_id is not null))[1]
             as lifecycle_consumer,
         (
             array_agg(new_status order by at desc, event_id desc) filter (
-                where event_type = 'customer_status_change'
+                where event_type = {customer_status_change}
                     and old_status is not null
                     and new_status is not null
                     and (previous_end is null or at > previous_end)
@@ -255,7 +255,7 @@ last_words as materialized (
         )[1] as new_status,
         (
             array_agg(status order by at desc, event_id desc) filter (
-                where event_type = 'customer_creation'
+                where event_type = {customer_creation}
                     and status is not null
                     and (previous_end is null or at >= previous_end)
             )
@@ -275,7 +275,7 @@ led_to as (
             from last_words
             join said using (customer_id, life)
             where last_words.status is null
-                and said.event_type = 'customer_status_change'
+                and said.event_type = {customer_status_change}
                 and said.old_status is not null
                 and said.new_status is not null
                 and (said.previous_end is null or said.at > said.previous_end)
@@ -350,7 +350,7 @@ true_now as materialized (
     left join (
         select distinct coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as consumer_id
         from consumer_analytics_internal.vanished_events
-        where event_type = 'customer_creation'
+        where event_type = {customer_creation}
     ) as creations
         on creations.consumer_id = coalesce(owner.consumer_id, '00000000-0000-0000-0000-000000000000')
 ),

@@ -22,19 +22,19 @@ select
         from consumer_analytics_internal.event_totals
         where event_type in (select event_type from types where char_length(event_type) > %(longest)s)
     ) as events_of_long_types,
-    (select count(*) from {customer_events} where created_at > now()) as future_events,
+    (select count(*) from {customer_events} as customer_events where created_at > now()) as future_events,
     case
         when 'customer_events' in (select table_name from undated)
-            then (select count(*) from {customer_events} where created_at is null)
+            then (select count(*) from {customer_events} as customer_events where created_at is null)
         else 0
     end as undated_events,
     case
         when 'customers' in (select table_name from undated)
-            then (select count(*) from {customers} where created_at is null)
+            then (select count(*) from {customers} as customers where created_at is null)
         else 0
     end as undated_customers,
     case
         when 'consumers' in (select table_name from undated)
-            then (select count(*) from {consumers} where created_at is null)
+            then (select count(*) from {consumers} as consumers where created_at is null)
         else 0
     end as undated_consumers

@@ -8,8 +8,8 @@ with lifecycle as (
         event_type::text as event_type,
         created_at::timestamptz as at,
         {unreadable} as is_unreadable
-    from {customer_events}
-    where event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    from {customer_events} as customer_events
+    where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and ({ranges})
 ),
 
@@ -29,7 +29,7 @@ idle as (
             at,
             row_number() over (partition by customer_id, at order by event_id) as place
         from lifecycle
-        where event_type = 'customer_deletion' and customer_id is not null
+        where event_type = {customer_deletion} and customer_id is not null
     ) as deletion
     where place > 1
         or not exists (
@@ -45,6 +45,6 @@ select
     (
         select count(*)
         from idle
-        where not is_second and customer_id in (select customer_id from {customers})
+        where not is_second and customer_id in (select customer_id from {customers} as customers)
     ) as deletions_of_customers_present
 from lifecycle

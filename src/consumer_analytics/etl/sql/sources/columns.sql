@@ -1,11 +1,13 @@
--- The columns of the source tables that this login may read: what each is in the end, below any
--- domains over it, and whether it is worked out whenever it is read.
+-- The columns of the source tables that this login may read, by the product's names of the tables: what
+-- each is in the end, below any domains over it, and whether it is worked out whenever it is read.
 select
-    class.relname,
+    source.known,
     attribute.attname,
     base.name as type,
     attribute.attgenerated = 'v' as is_virtual
-from pg_class as class
+from {source_tables} as source (known, schema, name)
+inner join pg_namespace as namespace on namespace.nspname = source.schema
+inner join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
 inner join pg_attribute as attribute on attribute.attrelid = class.oid
 cross join lateral (
     with recursive below as (
@@ -29,9 +31,7 @@ cross join lateral (
     from below
     where typtype <> 'd'
 ) as base
-where class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-    and class.relname = any(%(tables)s)
-    and class.relkind in ('r', 'p', 'v', 'm', 'f')
+where class.relkind in ('r', 'p', 'v', 'm', 'f')
     and attribute.attnum > 0
     and not attribute.attisdropped
     and has_schema_privilege(class.relnamespace, 'usage')

@@ -2,12 +2,12 @@
 -- views, which show nothing of what is in flight, and row security. A view's tables are read
 -- as its owner, unless it is one of its invoker's; a table's parts with the table's own rights.
 with recursive below as (
-    select class.relname as source, class.oid, role.oid as reader, true as is_read_itself
-    from pg_class as class
+    select source.known as source, class.oid, role.oid as reader, true as is_read_itself
+    from {source_tables} as source (known, schema, name)
+    inner join pg_namespace as namespace on namespace.nspname = source.schema
+    inner join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
     cross join pg_roles as role
-    where class.relname = any(%(tables)s)
-        and class.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-        and class.relkind in ('r', 'p', 'v', 'm', 'f')
+    where class.relkind in ('r', 'p', 'v', 'm', 'f')
         and role.rolname = current_user
     union
     select

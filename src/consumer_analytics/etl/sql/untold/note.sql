@@ -14,7 +14,7 @@ sure as materialized (
             consumer_id is not null
             and day < %(processed_day)s::date
             and day > '0001-01-01'
-            and event_type not in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and event_type not in ({customer_creation}, {customer_status_change}, {customer_deletion})
         ) as alone
     from corrected
 ),

@@ -6,7 +6,7 @@ select
     sum(n)::bigint as n
 from (
     select consumer_id, event_type, created_at::timestamptz::date as day, count(*) as n
-    from {customer_events}
+    from {customer_events} as customer_events
     where created_at >= lower(%(held_days)s::datemultirange)::timestamptz
         and created_at < case
             when isfinite(upper(%(held_days)s::datemultirange))

@@ -30,13 +30,13 @@ fewer as materialized (
         - coalesce((new.metrics_json ->> 'total_customers')::numeric, 0)
         -- Events tell of so many: deletions that have come since, creations that were corrected.
         - greatest(
-            coalesce((new.metrics_json #>> '{{events_by_type,customer_deletion}}')::numeric, 0)
-            - coalesce((old.metrics_json #>> '{{events_by_type,customer_deletion}}')::numeric, 0),
+            coalesce((new.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0)
+            - coalesce((old.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0),
             0
         )
         - greatest(
-            coalesce((old.metrics_json #>> '{{events_by_type,customer_creation}}')::numeric, 0)
-            - coalesce((new.metrics_json #>> '{{events_by_type,customer_creation}}')::numeric, 0),
+            coalesce((old.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0)
+            - coalesce((new.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0),
             0
         ) as missed
     from rows as new
@@ -51,7 +51,7 @@ without as materialized (
     where consumer_id::text <> all(%(accepted)s)
         and consumer_id not in (
             select consumer_id
-            from {customers}
+            from {customers} as customers
             where consumer_id in (select consumer_id from fewer)
         )
 ),
@@ -84,7 +84,7 @@ arrived as materialized (
     select owned.consumer_id, owned.since, owned.until
     from (
         select customer_id, consumer_id, created_at::timestamptz as since, 'infinity'::timestamptz as until
-        from {customers}
+        from {customers} as customers
         where created_at is not null
         union all
         select customer_id, consumer_id, created_at, deleted_at
@@ -99,7 +99,7 @@ arrived as materialized (
         select
         from {customer_events} as creation
         where creation.customer_id = owned.customer_id
-            and creation.event_type::text = 'customer_creation'
+            and creation.event_type::text = {customer_creation}
             and creation.consumer_id is not distinct from owned.consumer_id
     )
 ),

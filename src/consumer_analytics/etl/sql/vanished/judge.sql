@@ -43,7 +43,7 @@ still_held as materialized (
         select
             coalesce(consumer_id::text, '') as owner,
             {event_type_name} as event_type
-        from {customer_events}
+        from {customer_events} as customer_events
         where created_at >= days.day::timestamptz and created_at < (days.day + 1)::timestamptz
         group by 1, 2
     ) as held

@@ -23,6 +23,6 @@ from (
             else least(source.oldest, processed_through)
         end as gone_before
     from consumer_analytics_internal.state
-    cross join (select min(created_at)::timestamptz as oldest from {customer_events}) as source
+    cross join (select min(created_at)::timestamptz as oldest from {customer_events} as customer_events) as source
     where job_name = {job}
 ) as looked

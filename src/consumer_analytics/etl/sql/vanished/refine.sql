@@ -72,7 +72,7 @@ held as (
     from parts
     cross join lateral (
         select consumer_id, count(*) as n
-        from {customer_events}
+        from {customer_events} as customer_events
         where created_at >= parts.part_since and created_at < parts.part_until and consumer_id is not null
         group by consumer_id
     ) as rows

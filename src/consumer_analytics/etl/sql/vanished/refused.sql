@@ -31,7 +31,7 @@ where exists (
         select
         from consumer_analytics_internal.vanished_events
         where until > at
-            and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+            and event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
     )
 )
 order by at

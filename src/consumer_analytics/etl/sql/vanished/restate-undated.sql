@@ -4,4 +4,4 @@ update consumer_analytics_internal.state
 set restate_after = least(state.restate_after, noted.since)
 from (select min(since) as since from event_placed where sign = 1) as noted
 where job_name = {job}
-    and exists (select from {customers} where created_at is null)
+    and exists (select from {customers} as customers where created_at is null)

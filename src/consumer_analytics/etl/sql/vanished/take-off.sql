@@ -56,7 +56,7 @@ sums as (
         coalesce(sum(n), 0)::bigint as n,
         min(
             case
-                when event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+                when event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
                     then '-infinity'
                 else since
             end

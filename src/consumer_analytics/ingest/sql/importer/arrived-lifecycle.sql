@@ -3,7 +3,7 @@
 with arrived as materialized (
     select distinct staged.customer_id
     from {stage} as staged
-    where staged.event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    where staged.event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and staged.created_at < %(processed_through)s
         and (
             staged.ctid < %(all_new_until)s::tid
@@ -18,4 +18,4 @@ union all
 select events.consumer_id, events.created_at::timestamptz
 from {customer_events} as events
 inner join arrived using (customer_id)
-where events.event_type::text = 'customer_creation'
+where events.event_type::text = {customer_creation}

@@ -1,7 +1,7 @@
 -- New rows of a column that their table works out itself, where the file says something else.
 select staged.line, staged.{column}::text, present.{column}::text, count(*) over ()
 from {stage} as staged
-inner join {table} as present using ({key})
+inner join {present} as present using ({key})
 where staged.{column} is not null
     and present.{column}::{kind} is distinct from staged.{column}
     and (

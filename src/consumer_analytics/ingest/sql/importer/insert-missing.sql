@@ -6,10 +6,10 @@ with inserted as (
     from {stage} as staged
     where staged.ctid >= %(from)s::tid and staged.ctid < %(until)s::tid
         and staged.line >= %(from_line)s and staged.line < %(until_line)s
-    on conflict ({key}) do nothing
-    returning {key}
+    on conflict ({own_key}) do nothing
+    returning {own_key}
 )
 
 insert into {inserted} ({key})
-select {key}
+select {own_key}
 from inserted

@@ -1,5 +1,5 @@
 -- A consumer that this seed has made before, if any: ids hang on seed and rank alone.
 select consumer_id
-from {consumers}
+from {consumers} as consumers
 inner join simulated_consumers using (consumer_id)
 limit 1

@@ -32,7 +32,7 @@ timed as (
         case
             when place = 1 and begins_at_once then created_us
             -- Who has become inactive is found out by a job at midnight.
-            when new_status = 'INACTIVE'
+            when new_status = {inactive}
                 and drawn_us / 86400000000 * 86400000000 > greatest(not_before, created_us)
                 then drawn_us / 86400000000 * 86400000000
             else drawn_us
@@ -55,8 +55,8 @@ select
     ordinal * 16 + 15 as event_ordinal,
     customer_id,
     consumer_id,
-    'customer_creation' as event_type,
-    jsonb_build_object('status', path[1]) as payload_json
+    {customer_creation} as event_type,
+    jsonb_build_object({status_key}, path[1]) as payload_json
 from simulated_customers
 union all
 select
@@ -64,8 +64,8 @@ select
     ordinal * 16 + 15 - place,
     customer_id,
     consumer_id,
-    'customer_status_change',
-    jsonb_build_object('old_status', old_status, 'new_status', new_status)
+    {customer_status_change},
+    jsonb_build_object({old_status_key}, old_status, {new_status_key}, new_status)
 from settled
 union all
 select
@@ -73,8 +73,8 @@ select
     ordinal * 16 + 1,
     customer_id,
     consumer_id,
-    'customer_status_change',
-    jsonb_build_object('old_status', path[cardinality(path)], 'new_status', 'CLOSED')
+    {customer_status_change},
+    jsonb_build_object({old_status_key}, path[cardinality(path)], {new_status_key}, 'CLOSED')
 from simulated_customers
 where closes
 union all
@@ -83,7 +83,7 @@ select
     ordinal * 16,
     customer_id,
     consumer_id,
-    'customer_deletion',
-    jsonb_build_object('status', case when closes then 'CLOSED' else path[cardinality(path)] end)
+    {customer_deletion},
+    jsonb_build_object({status_key}, case when closes then 'CLOSED' else path[cardinality(path)] end)
 from simulated_customers
 where is_deleted

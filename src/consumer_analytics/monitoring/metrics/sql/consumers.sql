@@ -2,7 +2,7 @@
 -- has the consumer first: what there is of other instants is not read.
 with known as (
     select consumer_id, name::text as name
-    from {consumers}
+    from {consumers} as consumers
     union all
     select distinct consumer_id, null
     from consumer_analytics_internal.event_totals as counted

@@ -12,7 +12,7 @@ select
         select count(*)
         from (
             select
-            from {customer_events}
+            from {customer_events} as customer_events
             where created_at >= (select since from unread) and created_at < %(due)s::timestamptz
             limit %(limit)s
         ) as counted
@@ -21,7 +21,7 @@ select
         select count(*)
         from (
             select
-            from {customer_events}
+            from {customer_events} as customer_events
             where created_at >= (select since from unread) and created_at < %(now)s::timestamptz
             limit %(limit)s
         ) as counted

@@ -8,7 +8,7 @@ from (
     select consumer_id, date_bin('1 day', created_at, '2000-01-01') as day, event_type, count(*) as n
     from (
         select consumer_id, event_type::text as event_type, created_at
-        from {customer_events}
+        from {customer_events} as customer_events
         where isfinite(created_at)
         {newest}
         limit %(rows)s

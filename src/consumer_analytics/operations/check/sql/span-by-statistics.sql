@@ -8,6 +8,6 @@ cross join unnest(
     coalesce(histogram_bounds::text::text[], '{{}}') || coalesce(most_common_vals::text::text[], '{{}}')
 ) as value
 where schemaname = %(schema)s
-    and tablename = 'customer_events'
-    and attname = 'created_at'
+    and tablename = %(table)s
+    and attname = %(column)s
     and isfinite(value::timestamptz)

@@ -2,5 +2,5 @@
 select
     min(created_at)::timestamptz,
     max(created_at)::timestamptz
-from {customer_events}
+from {customer_events} as customer_events
 where isfinite(created_at)

@@ -3,7 +3,7 @@ select
     (
         select count(*)
         from (
-            select from {customers}
+            select from {customers} as customers
             where created_at >= %(from)s::timestamptz and created_at < now()
             limit %(limit)s
         ) as counted
@@ -11,7 +11,7 @@ select
     (
         select count(*)
         from (
-            select from {customer_events}
+            select from {customer_events} as customer_events
             where created_at >= %(from)s::timestamptz and created_at < now()
             limit %(limit)s
         ) as counted

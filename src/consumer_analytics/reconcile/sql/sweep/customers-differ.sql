@@ -13,7 +13,7 @@ instants as materialized (
 
 registered as (
     select consumer_id, slot
-    from {consumers}
+    from {consumers} as consumers
     join instants on created_at < instants.at
 ),
 
@@ -59,7 +59,7 @@ from (
         and as_reported.consumer_id::text <> all(%(accepted)s)
         and metrics is not null
         and coalesce(customers -> 'total_customers', '0') < metrics -> 'total_customers'
-        and as_reported.consumer_id not in (select consumer_id from {customers} where consumer_id is not null)
+        and as_reported.consumer_id not in (select consumer_id from {customers} as customers where consumer_id is not null)
     ) and case
         when metrics is null then belongs
         when coalesce(belongs, false)

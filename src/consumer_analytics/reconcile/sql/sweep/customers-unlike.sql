@@ -32,7 +32,7 @@ born as materialized (
 
 registered as materialized (
     select consumer_id, slot
-    from {consumers}
+    from {consumers} as consumers
     join wrong on created_at < wrong.at
 ),
 
@@ -119,8 +119,8 @@ select
     ) as is_sure,
     metrics || jsonb_build_object(
         'total_customers', total,
-        'active_customers', coalesce(by_status -> 'ACTIVE', '0'),
-        'inactive_customers', coalesce(by_status -> 'INACTIVE', '0'),
+        'active_customers', coalesce(by_status -> {active}, '0'),
+        'inactive_customers', coalesce(by_status -> {inactive}, '0'),
         'customers_by_status', by_status,
         'avg_customer_lifetime_days', lifetime,
         'incremental_stats', metrics -> 'incremental_stats' || jsonb_build_object('new_customers_in_window', born)
@@ -139,12 +139,12 @@ select
     ),
     whole.metrics_json || jsonb_build_object(
         'total_customers_all_consumers', coalesce(summed.total, 0),
-        'active_customers_all_consumers', coalesce(summed.by_status -> 'ACTIVE', '0'),
-        'inactive_customers_all_consumers', coalesce(summed.by_status -> 'INACTIVE', '0'),
+        'active_customers_all_consumers', coalesce(summed.by_status -> {active}, '0'),
+        'inactive_customers_all_consumers', coalesce(summed.by_status -> {inactive}, '0'),
         'customers_by_status_all_consumers', coalesce(summed.by_status, '{{}}'),
         'system_wide_active_ratio', case
             when summed.total > 0
-                then round(coalesce(summed.by_status ->> 'ACTIVE', '0')::numeric / summed.total, 4)
+                then round(coalesce(summed.by_status ->> {active}, '0')::numeric / summed.total, 4)
             else 0
         end,
         'unattributed_customers', coalesce(stray.total, 0)::bigint,

@@ -197,7 +197,7 @@ affected as materialized (
     select
         coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as consumer_id,
         min(since) as since,
-        bool_or(event_type = 'customer_creation') as without_creations
+        bool_or(event_type = {customer_creation}) as without_creations
     from consumer_analytics_internal.vanished_events
     where {is_noted}
     group by consumer_id

@@ -15,7 +15,7 @@ where (
         and exists (
             select
             from consumer_analytics_internal.vanished_events as vanished
-            where vanished.event_type = 'customer_deletion'
+            where vanished.event_type = {customer_deletion}
                 and (
                     (vanished.since <= remembered.deleted_at and vanished.until > remembered.deleted_at)
                     -- Where in its day one without a consumer lay, no snapshot has told.

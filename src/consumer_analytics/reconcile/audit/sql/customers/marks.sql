@@ -5,15 +5,15 @@ select
     customer_id,
     created_at,
     case event_type
-        when 'customer_creation' then 'creation'
-        when 'customer_status_change' then 'change'
+        when {customer_creation} then 'creation'
+        when {customer_status_change} then 'change'
         else 'deletion'
     end,
     event_id,
     consumer_id,
-    case when event_type = 'customer_status_change' then payload ->> 'old_status' end,
-    case when event_type = 'customer_status_change' then payload ->> 'new_status' end,
-    case when event_type <> 'customer_status_change' then payload ->> 'status' end
+    case when event_type = {customer_status_change} then payload ->> {old_status_key} end,
+    case when event_type = {customer_status_change} then payload ->> {new_status_key} end,
+    case when event_type <> {customer_status_change} then payload ->> {status_key} end
 from (
     select
         event_id,
@@ -22,8 +22,8 @@ from (
         event_type::text as event_type,
         created_at::timestamptz as created_at,
         case when jsonb_typeof(payload_json::jsonb) = 'object' then payload_json::jsonb end as payload
-    from {customer_events}
-    where event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+    from {customer_events} as customer_events
+    where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null
         and created_at is not null
 ) as events

@@ -17,7 +17,7 @@ wanted as materialized (
         and (first_creation is null or first_creation >= first_end or is_stray)
     union
     select customer_id
-    from {customers}
+    from {customers} as customers
     where created_at is null
 )
 

@@ -7,7 +7,7 @@ from (
     where coalesce(born, '-infinity') < ended
     union all
     select distinct consumer_id, 'infinity'::timestamptz, true
-    from {customers}
+    from {customers} as customers
 ) as owners
 where consumer_id is not null
 group by consumer_id

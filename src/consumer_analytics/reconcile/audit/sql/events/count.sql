@@ -23,7 +23,7 @@ from (
         event_type::text as event_type,
         count(*) as n,
         created_at < %(processed_through)s::timestamptz as counted
-    from {customer_events}
+    from {customer_events} as customer_events
     where created_at < %(until)s::timestamptz
     group by 1, 2, 3, 4, 6
 ) as counts

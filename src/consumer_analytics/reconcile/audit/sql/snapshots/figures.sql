@@ -86,7 +86,7 @@ known as materialized (
     select is_whole, consumer_id, min(since) as since, bool_or(is_present) as is_present
     from (
         select false as is_whole, consumer_id, created_at::timestamptz as since, false as is_present
-        from {consumers}
+        from {consumers} as consumers
         where consumer_id is not null
         union all
         select false, consumer_id, since, is_present
@@ -164,7 +164,7 @@ frozen as materialized (
     select consumer_id, max(until) as until
     from consumer_analytics_internal.vanished_events
     where {is_noted}
-        and event_type in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
     group by consumer_id
 ),
 
@@ -239,13 +239,13 @@ reported as materialized (
                 then (stats -> 'new_events_in_window')::numeric
         end as new_events,
         case
-            when jsonb_typeof(metrics_json #> '{{events_by_type,customer_deletion}}') = 'number'
-                then (metrics_json #> '{{events_by_type,customer_deletion}}')::numeric
+            when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
+                then (metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
             else 0
         end as deletions,
         case
-            when jsonb_typeof(metrics_json #> '{{events_by_type,customer_creation}}') = 'number'
-                then (metrics_json #> '{{events_by_type,customer_creation}}')::numeric
+            when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
+                then (metrics_json -> 'events_by_type' -> {customer_creation})::numeric
             else 0
         end as creations
     from doubtful
@@ -277,8 +277,8 @@ missed as materialized (
         consumer_id,
         at,
         reported.total - counted.customers
-        - greatest(coalesce((counted.by_type -> 'customer_deletion')::numeric, 0) - reported.deletions, 0)
-        - greatest(reported.creations - coalesce((counted.by_type -> 'customer_creation')::numeric, 0), 0) as n
+        - greatest(coalesce((counted.by_type -> {customer_deletion})::numeric, 0) - reported.deletions, 0)
+        - greatest(reported.creations - coalesce((counted.by_type -> {customer_creation})::numeric, 0), 0) as n
     from counted
     join reported using (consumer_id, at)
     where counted.may_be_held and not counted.is_frozen and reported.total > counted.customers
@@ -404,8 +404,8 @@ whole_by_kind as materialized (
         at,
         by_type,
         by_status,
-        coalesce((by_status ->> 'ACTIVE')::numeric, 0) as active,
-        coalesce((by_status ->> 'INACTIVE')::numeric, 0) as inactive
+        coalesce((by_status ->> {active})::numeric, 0) as active,
+        coalesce((by_status ->> {inactive})::numeric, 0) as inactive
     from (
         select
             at,
@@ -450,8 +450,8 @@ documents as materialized (
         rows.at,
         scopes.provenance || jsonb_build_object(
             'total_customers', customers,
-            'active_customers', coalesce((by_status -> 'ACTIVE')::numeric, 0),
-            'inactive_customers', coalesce((by_status -> 'INACTIVE')::numeric, 0),
+            'active_customers', coalesce((by_status -> {active})::numeric, 0),
+            'inactive_customers', coalesce((by_status -> {inactive})::numeric, 0),
             'customers_by_status', by_status,
             'avg_customer_lifetime_days', lifetime,
             'total_events', events,

@@ -1,11 +1,10 @@
 -- Those who are still there, as they stand at the end.
-insert into {customers} (customer_id, consumer_id, status, created_at, updated_at)
 select
     customer_id,
     consumer_id,
-    path[cardinality(path)]::{type_of_status},
-    'epoch'::timestamptz + created_us * interval '1 microsecond',
-    'epoch'::timestamptz + coalesce(changed_us, created_us) * interval '1 microsecond'
+    path[cardinality(path)] as status,
+    'epoch'::timestamptz + created_us * interval '1 microsecond' as created_at,
+    'epoch'::timestamptz + coalesce(changed_us, created_us) * interval '1 microsecond' as updated_at
 from simulated_customers
 left join (
     select customer_id, max(at_us) as changed_us

@@ -97,16 +97,14 @@ happened as (
     order by at_us, event_ordinal
 )
 
-insert into {customer_events}
-    (event_id, customer_id, consumer_id, event_type, payload_json, created_at)
 select
     (
         lpad(to_hex((at_us / 1000 << 16) + %(id_middle)s), 16, '0')
         || to_hex(%(id_tail)s + event_ordinal)
-    )::uuid,
+    )::uuid as event_id,
     customer_id,
     consumer_id,
-    event_type::{type_of_event_type},
+    event_type,
     payload_json,
-    'epoch'::timestamptz + at_us * interval '1 microsecond'
+    'epoch'::timestamptz + at_us * interval '1 microsecond' as created_at
 from happened
