@@ -63,7 +63,8 @@ def apply(
     whoever it is.
     """
     with timed(seconds, "fold"):
-        within_days.look_where_asked(connection, settings, plan)
+        if plan.recount and plan.job_state.asks_to_count_again:
+            _ask_again(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
         _advance(connection, settings, plan, corrections.first_day)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
@@ -79,6 +80,19 @@ def apply(
                 connection, settings, plan, reason, snapshots, accepts_gone=accepts_gone
             )
     return replace(written, corrections=corrections)
+
+
+def _ask_again(connection: Connection, settings: Settings, plan: Plan) -> None:
+    """Find what counts by day do not tell of days that somebody asked to be counted again."""
+    within_days.look_where_asked(connection, settings, plan)
+    first = plan.recount[0][0]
+    connection.execute(
+        query("etl/apply/state-restate-undated", settings.sources),
+        {
+            "schema": settings.sources.schema,
+            "since": "-infinity" if first == dt.date.min else instants.start_of(first),
+        },
+    )
 
 
 def _fold(

@@ -32,6 +32,11 @@ class JobState:
     touched_notes: int
     restates_from: dt.date | None
 
+    @property
+    def asks_to_count_again(self) -> bool:
+        """Whether days are to be counted again: by a watermark set back, or by notes."""
+        return self.watermark < self.processed_through or self.touched_notes > 0
+
 
 def read(connection: Connection) -> JobState:
     """Read the job's state, within the caller's transaction."""

@@ -159,11 +159,10 @@ def work_out(
     if not scalar(connection, "select exists (select from pg_temp.concerned_customers)"):
         return None
     connection.execute("analyze pg_temp.concerned_customers")
-    row: Any = connection.execute(
-        query(
-            "etl/lives/remember",
-            settings.sources,
-            lifecycle=_lifecycle(settings) if every is None else every,
-        )
-    ).fetchone() or (None, None, 0)
+    lifecycle = _lifecycle(settings) if every is None else every
+    if scalar_of(connection, "etl/lives/seen-to-go"):
+        explain = query("etl/lives/explain", settings.sources, lifecycle=lifecycle)
+        connection.execute(explain)
+    remembered = query("etl/lives/remember", settings.sources, lifecycle=lifecycle)
+    row: Any = connection.execute(remembered).fetchone() or (None, None, 0)
     return min((at for at in row[:2] if at is not None), default=None)

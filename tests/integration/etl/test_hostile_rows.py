@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.support import oracle
+from tests.support import lanes, oracle
 
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import run
@@ -328,6 +328,42 @@ def test_rows_that_are_given_a_time_count_from_then_on(
         assert set(database.rows(figures)) == {right}
         done = cli("audit")
         assert done.exit_code == 0, done.stdout
+
+
+@pytest.mark.parametrize("way", lanes.first(1, ["capture", "reset"]))
+def test_an_event_of_any_kind_tells_the_birth_of_a_row_without_a_time(
+    database: Any, cli: Any, way: str
+) -> None:
+    """So one that comes late changes means, though it is no lifecycle event."""
+    tenant, customer = uuid.UUID(int=1), uuid.UUID(int=2)
+    login = (
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, created_at) "
+        f"values (gen_random_uuid(), '{customer}', '{tenant}', 'login', %s)"
+    )
+    database.execute(
+        f"""
+        alter table customers alter created_at drop not null;
+        insert into customers (customer_id, consumer_id, status, created_at)
+        values ('{customer}', '{tenant}', 'ACTIVE', null)
+        """
+    )
+    database.execute(login, ["2025-01-03"])
+    means = (
+        "select (metrics_json -> 'avg_customer_lifetime_days')::float from consumer_analytics "
+        "where consumer_id is not null order by snapshot_timestamp"
+    )
+    for day in ("2025-01-05", "2025-01-06"):
+        assert cli("run", "--as-of", day).exit_code == 0
+    assert [mean for (mean,) in database.rows(means)] == [2.0, 3.0]
+    if way == "capture":
+        assert cli("capture", "enable").exit_code == 0
+    database.execute(login, ["2025-01-02"])
+    if way == "reset":
+        database.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
+    assert cli("run", "--as-of", "2025-01-07").exit_code == 0
+    assert [mean for (mean,) in database.rows(means)] == [3.0, 4.0, 5.0]
+    done = cli("audit")
+    assert done.exit_code == 0, done.stdout
 
 
 UNREADABLE = {
