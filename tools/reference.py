@@ -46,7 +46,8 @@ $ curl -H "Authorization: Bearer $TOKEN" -OJ 'http://127.0.0.1:8082/api/v1/consu
 Times are ISO 8601, in UTC. A range ends at the latest snapshot (of freshness: now), or is given by
 `from` and `to`. A page has 200 rows at most, a chart 400 points; a range with more snapshots is
 *sampled*: each point is the last snapshot of its slice of the time, with the events since the point
-before. CSV is UTF-8 with a header; text that a spreadsheet would take for a formula begins with an
+before. A CSV file has every snapshot of its range; it is UTF-8 with a header, and text that a
+spreadsheet would take for a formula begins with an
 apostrophe. What goes wrong is `{"detail": "one line"}`: 401 without valid credentials, 403 for what
 a tenant's token may not see, 404, 413 and 414 for what is
 [too large](../how-to/serve.md#what-it-bears), 422 for a parameter that cannot be used, 503 where

@@ -126,17 +126,18 @@ def _finish(
     document = Jsonb(summary.as_json())
     # One that was set by hand to beyond what is processed would say what is not so.
     advances = run.reached_at > plan.job_state.processed_through
+    to = run.reached_at if advances else max(mark.last_processed_timestamp, run.reached_at)
     connection.execute(
         query("etl/load/watermark-advance"),
         {
-            "to": run.reached_at
-            if advances
-            else max(mark.last_processed_timestamp, run.reached_at),
+            "to": to,
             "records": summary.new_events + summary.new_customers,
             "summary": document,
         },
     )
-    connection.execute(query("etl/load/runs-finish"), {"summary": document, "run_id": run.run_id})
+    connection.execute(
+        query("etl/load/runs-finish"), {"summary": document, "to": to, "run_id": run.run_id}
+    )
     extract.forget_all(connection, run.run_id)
 
 

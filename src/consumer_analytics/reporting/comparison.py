@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
 from consumer_analytics.mapping import Sources
-from consumer_analytics.reporting import series
+from consumer_analytics.reporting import consumers, series
+from consumer_analytics.reporting.changes import between
+from consumer_analytics.reporting.consumers import ConsumerRow
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.sql import query
 
 #: Consumers compared at most.
 MOST_COMPARED = 8
+_FETCHED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,18 @@ class ComparedConsumer:
     Attributes:
         consumer_id: as text.
         name: as `consumers` has it; None where it has none.
+        standing: its row of the table, at the comparison's `latest`; None without a snapshot there.
         customers: customers at each instant; None where it has no snapshot.
         active: of those, the ones with status ACTIVE.
         active_ratio: active ÷ customers, four decimals; 0 without customers.
         total_events: events before each instant.
-        events: events since the instant before; None for the first one.
+        events: events since the snapshot before, of those shown; None without a snapshot, at the
+            range's very beginning, which the range starts from, and at the first snapshot of all.
     """
 
     consumer_id: str
     name: str | None
+    standing: ConsumerRow | None
     customers: list[int | None]
     active: list[int | None]
     active_ratio: list[float | None]
@@ -48,8 +55,12 @@ class Comparison:
 
     Attributes:
         range: the range's name, or `custom`.
-        since: where it begins; None without snapshots.
-        until: where it ends; None without snapshots.
+        since: where it begins, as it was chosen; None without snapshots.
+        until: where it ends, as it was chosen; None without snapshots.
+        latest: the instant that `standing` is as of; None without snapshots.
+        compared_with: the instant that its changes are since; None where no snapshot is that old.
+        sampled: whether there are more snapshots than instants: each is then the last of its
+            slice of the range.
         at: the instants, the oldest first.
         consumers: in the order asked for.
     """
@@ -57,8 +68,23 @@ class Comparison:
     range: str
     since: dt.datetime | None
     until: dt.datetime | None
+    latest: dt.datetime | None
+    compared_with: dt.datetime | None
+    sampled: bool
     at: list[dt.datetime]
     consumers: list[ComparedConsumer]
+
+
+class ComparedPoint(NamedTuple):
+    """A consumer at one instant; the same figures as `ComparedConsumer` has lists of."""
+
+    consumer_id: str
+    at: dt.datetime
+    customers: int | None
+    active: int | None
+    active_ratio: float | None
+    total_events: int | None
+    events: int | None
 
 
 def compare(
@@ -83,41 +109,122 @@ def compare(
     Raises:
         UsageError: none is named, or more than `MOST_COMPARED`.
     """
-    wanted = list(dict.fromkeys(consumer_ids))
-    if not 1 <= len(wanted) <= MOST_COMPARED:
-        raise UsageError(f"name 1 to {MOST_COMPARED} consumers to compare")
-    names: dict[str, str | None] = dict(
-        connection.execute(query("reporting/names", sources), {"consumers": wanted}).fetchall()
-    )
-    found = known or series.bounds(connection, None)
-    since, until = span.bounds(*found) if found else (None, None)
-    at = series.instants(connection, since, until, points) if since and until else []
-    rows: dict[str, list[tuple[Any, ...]]] = {str(one): [] for one in wanted}
-    for whom, _, *figures in connection.execute(
-        query("reporting/compare"), {"consumers": wanted, "instants": at}
-    ):
-        rows[whom].append(tuple(figures))
+    wanted = _wanted(consumer_ids)
+    names = _names(connection, sources, wanted)
+    found = known or series.bounds(connection)
+    if found is None:
+        nobody = [
+            ComparedConsumer(str(one), names.get(str(one)), None, [], [], [], [], [])
+            for one in wanted
+        ]
+        return Comparison(span.name, None, None, None, None, False, [], nobody)
+    since, until = span.bounds(*found)
+    begins, ends = span.held(*found)
+    instants = between(connection, since, until)
+    at, sampled = series.instants(connection, begins, ends, points)
+    asked = at if instants.before is None else sorted({instants.before, *at})
+    rows = connection.execute(
+        query("reporting/compare"), {"consumers": wanted, "instants": asked}
+    ).fetchall()
+    figures: dict[str, list[ComparedPoint]] = {str(one): [] for one in wanted}
+    for point in _points(rows, begins):
+        figures[point.consumer_id].append(point)
+    standing = {
+        row.consumer_id: row for row in consumers.rows(connection, sources, wanted, instants)
+    }
     return Comparison(
-        span.name,
-        since,
-        until,
-        at,
-        [
+        range=span.name,
+        since=since,
+        until=until,
+        latest=instants.at,
+        compared_with=instants.before,
+        sampled=sampled,
+        at=at,
+        consumers=[
             ComparedConsumer(
                 whom,
                 names.get(whom),
-                [one[0] for one in figures],
-                [one[1] for one in figures],
-                [None if n is None else ratio(active or 0, n) for n, active, _ in figures],
-                [one[2] for one in figures],
-                _differences([one[2] for one in figures]),
+                standing.get(whom),
+                [point.customers for point in own],
+                [point.active for point in own],
+                [point.active_ratio for point in own],
+                [point.total_events for point in own],
+                [point.events for point in own],
             )
-            for whom, figures in rows.items()
+            for whom, own in figures.items()
         ],
     )
 
 
-def _differences(totals: list[int | None]) -> list[int | None]:
-    """Return what each total has over the one before it; None where either is missing."""
-    pairs = zip([None, *totals[:-1]], totals, strict=True) if totals else ()
-    return [None if old is None or new is None else new - old for old, new in pairs]
+def every(
+    connection: Connection, sources: Sources, consumer_ids: list[uuid.UUID], span: Range
+) -> tuple[dict[str, str | None], Iterator[ComparedPoint]]:
+    """Return several consumers' names, and their figures at all of a range's snapshots.
+
+    In a transaction of the caller's: the rows come through a cursor of the server's.
+
+    Args:
+        connection: to the product's database.
+        sources: where `consumers` is, for the names.
+        consumer_ids: who is compared.
+        span: the range.
+
+    Raises:
+        UsageError: none is named, or more than `MOST_COMPARED`.
+    """
+    wanted = _wanted(consumer_ids)
+    return _names(connection, sources, wanted), _every(connection, wanted, span)
+
+
+def _every(connection: Connection, wanted: list[uuid.UUID], span: Range) -> Iterator[ComparedPoint]:
+    found = series.bounds(connection)
+    if found is None:
+        return
+    begins, ends = span.held(*found)
+    with connection.cursor("dashboard_compare") as cursor:
+        cursor.itersize = _FETCHED_AT_ONCE
+        cursor.execute(
+            query("reporting/compare-all"), {"consumers": wanted, "since": begins, "until": ends}
+        )
+        yield from _points(cursor, begins)
+
+
+def _wanted(consumer_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    wanted = list(dict.fromkeys(consumer_ids))
+    if not 1 <= len(wanted) <= MOST_COMPARED:
+        raise UsageError(f"name 1 to {MOST_COMPARED} consumers to compare")
+    return wanted
+
+
+def _names(
+    connection: Connection, sources: Sources, wanted: list[uuid.UUID]
+) -> dict[str, str | None]:
+    rows = connection.execute(query("reporting/names", sources), {"consumers": wanted})
+    return dict(rows.fetchall())
+
+
+def _points(rows: Iterable[tuple[Any, ...]], begins: dt.datetime) -> Iterator[ComparedPoint]:
+    """Yield the points of a range, each with the events since the snapshot before it.
+
+    Args:
+        rows: of `compare`, each consumer's together, the oldest first; the first instant may lie
+            before the range.
+        begins: where the range begins.
+    """
+    whose, before = None, None
+    for whom, at, customers, active, total in rows:
+        if whom != whose:
+            whose, before = whom, None
+        if at >= begins:
+            # One that has no row was not there yet, and had no events.
+            counts = at > begins and before is not None and total is not None
+            yield ComparedPoint(
+                whom,
+                at,
+                customers,
+                active,
+                None if customers is None else ratio(active or 0, customers),
+                total,
+                total - before if counts else None,
+            )
+        before = total or 0

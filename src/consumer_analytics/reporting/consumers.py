@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import UsageError
 from consumer_analytics.mapping import Sources
 from consumer_analytics.reporting import series
+from consumer_analytics.reporting.changes import Between, between
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.standing import Figure, figure
@@ -172,14 +173,13 @@ def page(
         raise UsageError(f"a page has 1 to {MOST_ROWS} rows")
     if number < 1:
         raise UsageError("pages are numbered from 1")
-    found = known or series.bounds(connection, None)
+    found = known or series.bounds(connection)
     if found is None:
         return ConsumersPage(
             None, span.name, None, search, sort, direction, number, 1, size, 0, [], []
         )
-    since, until = span.bounds(*found)
-    at, before = _between(connection, since, until)
-    values = _values(search, at, before, only)
+    instants = between(connection, *span.bounds(*found))
+    values = _values(search, instants, only)
     table = _table("reporting/consumers", sources, sort, direction, search)
     chosen = connection.execute(
         table, {**values, "size": size, "offset": (number - 1) * size}
@@ -191,11 +191,13 @@ def page(
         first = connection.execute(table, {**values, "size": 1, "offset": 0}).fetchone()
         matching = first[1] if first else 0
     ids = [row[0] for row in chosen]
-    shown_at = series.instants(connection, since, until, sparkline) if sparkline else []
+    shown_at: list[dt.datetime] = []
+    if sparkline:
+        shown_at, _ = series.instants(connection, *span.held(*found), sparkline)
     return ConsumersPage(
-        at=at,
+        at=instants.at,
         range=span.name,
-        compared_with=before,
+        compared_with=instants.before,
         search=search,
         sort=sort,
         direction=direction,
@@ -204,7 +206,7 @@ def page(
         size=size,
         matching=matching,
         sparkline_at=shown_at,
-        rows=_rows(connection, sources, ids, at, before, shown_at),
+        rows=rows(connection, sources, ids, instants, shown_at),
     )
 
 
@@ -222,29 +224,18 @@ def every(
 
     In a transaction of the caller's: the rows come through a cursor of the server's.
     """
-    found = series.bounds(connection, None)
+    found = series.bounds(connection)
     if found is None:
         return
-    at, before = _between(connection, *span.bounds(*found))
+    instants = between(connection, *span.bounds(*found))
     with connection.cursor("dashboard_consumers") as cursor:
         cursor.itersize = _FETCHED_AT_ONCE
         cursor.execute(
             _table("reporting/consumers-all", sources, sort, direction, search),
-            _values(search, at, before, only),
+            _values(search, instants, only),
         )
         for row in cursor:
-            yield _row(row, before, [])
-
-
-def _between(
-    connection: Connection, since: dt.datetime, until: dt.datetime
-) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return the instants of the table's snapshot and of the one it is compared with."""
-    row = connection.execute(
-        query("reporting/between"), {"since": since, "until": until}
-    ).fetchone()
-    at, before = row or (None, None)
-    return at, None if before == at else before
+            yield _row(row, instants.before, [])
 
 
 def _table(
@@ -274,42 +265,44 @@ def _table(
     )
 
 
-def _values(
-    search: str,
-    at: dt.datetime | None,
-    before: dt.datetime | None,
-    only: list[uuid.UUID] | None,
-) -> dict[str, Any]:
+def _values(search: str, instants: Between, only: list[uuid.UUID] | None) -> dict[str, Any]:
     if "\x00" in search:
         raise UsageError("the search holds a NUL, which no name does")
     escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    values = {"at": at, "before": before, "only": only}
+    values = {"at": instants.at, "before": instants.before, "only": only}
     return values | ({"pattern": f"%{escaped}%"} if search else {})
 
 
-def _rows(
+def rows(
     connection: Connection,
     sources: Sources,
-    ids: list[uuid.UUID],
-    at: dt.datetime | None,
-    before: dt.datetime | None,
-    shown_at: list[dt.datetime],
+    ids: Sequence[uuid.UUID],
+    instants: Between,
+    shown_at: Sequence[dt.datetime] = (),
 ) -> list[ConsumerRow]:
-    """Return a page's rows: figures, what they were, and how they came about."""
+    """Return some consumers' rows: figures, what they were, and how they came about.
+
+    Args:
+        connection: to the product's database.
+        sources: where `consumers` is, for the names.
+        ids: whose; one without a snapshot at `instants.at` has no row.
+        instants: which snapshots the figures and their changes are of.
+        shown_at: the instants of the sparklines.
+    """
     if not ids:
         return []
     sparklines: dict[uuid.UUID, list[int | None]] = {}
     if shown_at:
         sparklines = dict(
             connection.execute(
-                query("reporting/sparklines"), {"page": ids, "instants": shown_at}
+                query("reporting/sparklines"), {"page": list(ids), "instants": list(shown_at)}
             ).fetchall()
         )
     return [
-        _row(row, before, sparklines.get(row[0], []))
+        _row(row, instants.before, sparklines.get(row[0], []))
         for row in connection.execute(
             query("reporting/consumers-rows", sources),
-            {"page": ids, "at": at, "before": before},
+            {"page": list(ids), "at": instants.at, "before": instants.before},
         )
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from consumer_analytics.sql import query
 POINTS = 200
 RUNS = 30
 BACKFILLS = 20
+_FETCHED_AT_ONCE = 1_000
 #: The engine's own steps, by the task that takes them: where Airflow's tables are elsewhere.
 _STEPS = {
     EXTRACT_CUSTOMERS: ("extract_customers",),
@@ -99,10 +100,10 @@ class Reached:
 
     Attributes:
         at: when the run ended.
-        watermark: what it had processed up to.
+        watermark: where it left the watermark: a run for an older instant leaves it where it was.
         lag_seconds: `at` less `watermark`: the watermark's age then, not judged by the schedule.
         lag_before_seconds: its age a moment before the run ended; None for the first run of all.
-        watermark_before: what the run before it had processed up to, whether that is shown or not.
+        watermark_before: where the run before it had left it, whether that is shown or not.
     """
 
     at: dt.datetime
@@ -163,12 +164,14 @@ class Freshness:
         last_run_status: pending, running, success or failed.
         latest_snapshot: the instant of the latest snapshot.
         range: the range of `reached` and `failed`, which ends now.
-        since: its beginning.
+        since: its beginning, as it was chosen.
         until: its end.
         timed_by: who timed the runs: `airflow`, or `engine` where Airflow's tables are elsewhere.
         runs: the latest runs with their tasks, the newest first.
         failed: the failed runs of the range, the newest first, at most `RUNS`.
+        failed_in_all: how many there are.
         reached: the watermark over the range, the oldest first.
+        sampled: whether there were more runs than points: each is then the last of its slice.
         backfills: the latest ones, the newest first.
     """
 
@@ -184,7 +187,9 @@ class Freshness:
     timed_by: str
     runs: list[TimedRun]
     failed: list[FailedRun]
+    failed_in_all: int
     reached: list[Reached]
+    sampled: bool
     backfills: list[BackfillProgress]
 
 
@@ -204,8 +209,9 @@ def read(
     now = mark.read_at
     first, latest = connection.execute(query("reporting/ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)
+    begins, ends = span.held(first or now, now)
     is_set = mark.last_processed_timestamp > watermark.EPOCH
-    ranged = {"since": since, "until": until}
+    ranged = {"since": begins, "until": ends}
     # Asked for at once, the longest last: while it is answered the others' answers are read.
     with connection.pipeline():
         tasks = None if tables is None else _airflow_tasks(connection, tables)
@@ -214,8 +220,11 @@ def read(
         backfills = connection.execute(
             query("shared/backfill-list"), {"tag": Tag.BACKFILL.value, "limit": BACKFILLS}
         )
-        reached = connection.execute(query("reporting/watermark"), {**ranged, "points": points})
+        counted = connection.execute(query("reporting/runs-counted"), {**ranged, "points": points})
+        reached = connection.execute(query("reporting/watermark"), {**ranged, "slices": points})
         by_airflow = _airflow_runs(tasks) if tasks else []
+        failed_in_all, went_well = counted.fetchone() or (0, 0)
+        marks = [_reached(*row) for row in reached]
         return Freshness(
             now=now,
             watermark=mark.last_processed_timestamp if is_set else None,
@@ -229,9 +238,36 @@ def read(
             timed_by="airflow" if by_airflow else "engine",
             runs=by_airflow or [_engine_run(*row) for row in timed],
             failed=[FailedRun(*row) for row in failed],
+            failed_in_all=failed_in_all,
             backfills=[_progress(BackfillRecord(*row)) for row in backfills],
-            reached=[_reached(*row) for row in reached],
+            reached=marks,
+            sampled=went_well > len(marks),
         )
+
+
+def every_mark(connection: Connection, span: Range) -> Iterator[Reached]:
+    """Yield where every run of a range left the watermark, the oldest first.
+
+    In a transaction of the caller's: the rows come through a cursor of the server's.
+    """
+    yield from (_reached(*row) for row in _every(connection, "watermark-all", span))
+
+
+def every_failure(connection: Connection, span: Range) -> Iterator[FailedRun]:
+    """Yield every failed run of a range, the newest first; as `every_mark`."""
+    yield from (FailedRun(*row) for row in _every(connection, "runs-failed", span, limit=None))
+
+
+def _every(
+    connection: Connection, statement: str, span: Range, **values: Any
+) -> Iterator[tuple[Any, ...]]:
+    now = watermark.read(connection).read_at
+    first, _ = connection.execute(query("reporting/ends")).fetchone() or (None, None)
+    begins, ends = span.held(first or now, now)
+    with connection.cursor("dashboard_freshness") as cursor:
+        cursor.itersize = _FETCHED_AT_ONCE
+        cursor.execute(query(f"reporting/{statement}"), {"since": begins, "until": ends, **values})
+        yield from cursor
 
 
 def _seconds(since: dt.datetime, until: dt.datetime) -> float:

@@ -1,7 +1,11 @@
 """Which stretch of time is looked at.
 
 A range ends at the latest snapshot, not at the clock: "30 days" compares that
-snapshot with the one 30 days before it, whenever it is looked at.
+snapshot with the one 30 days before it, whenever it is looked at. It is the same range
+on every page: where snapshots begin and end is asked of all of them, whosever they are.
+
+What happened in a range happened between the last snapshots at or before its ends: a
+snapshot at its very beginning is what the range starts from, and counts nothing in it.
 """
 
 from __future__ import annotations
@@ -39,19 +43,25 @@ class Range:
     until: dt.datetime | None = None
 
     def bounds(self, earliest: dt.datetime, latest: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
-        """Return beginning and end, given the first and the last snapshot.
+        """Return beginning and end as they were chosen, given the first and the last snapshot.
 
-        Dates are cut to where there is anything, so that a chart from the year 1 on is
-        not one slice with everything in it; a range with nothing in it ends before that.
+        An end that nobody chose is where the snapshots end, or else the other end of the range.
         """
         if self.name == "custom":
-            nothing = earliest - dt.timedelta(microseconds=1)
-            until = max(min(self.until or latest, latest), nothing)
-            return min(max(self.since or earliest, earliest), until), until
+            since = self.since or min(earliest, self.until or earliest)
+            return since, self.until or max(latest, since)
         length = NAMED[self.name]
         if length is None:
             return earliest, latest
         return _before(latest, length), latest
+
+    def held(self, earliest: dt.datetime, latest: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+        """Return the part of the range that may hold snapshots; an instant of it where none does.
+
+        What is cut into slices: of a range from the year 1 on, one slice would hold everything.
+        """
+        since, until = self.bounds(earliest, latest)
+        return max(since, min(earliest, until)), min(until, max(latest, since))
 
 
 def _before(instant: dt.datetime, length: dt.timedelta) -> dt.datetime:

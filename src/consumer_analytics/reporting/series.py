@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +21,10 @@ POINTS = 200
 MOST_POINTS = 400
 #: Event types, or statuses, told one by one; the rest is summed up as `OTHER`.
 MOST_NAMES = 12
+#: The same in a file of all snapshots.
+MOST_COLUMNS = 200
 OTHER = "(other)"
+_FETCHED_AT_ONCE = 1_000
 
 Source = Literal["live", "backfilled"]
 #: The instants of the first and of the last snapshot.
@@ -32,8 +37,9 @@ class Point:
 
     Attributes:
         at: the snapshot's instant.
-        since: the instant of the snapshot shown before it; what `events` counts from. None
-            for the first snapshot of all.
+        since: the instant of the snapshot before it, of those shown; what `events` counts from.
+            None for a snapshot at the range's very beginning, which the range starts from, and
+            for the first of all.
         source: `live` for one that a run wrote, `backfilled` for one that a backfill wrote.
         revised: whether it was restated: it said something else before.
         customers: customers that existed at the instant.
@@ -45,8 +51,9 @@ class Point:
         average_lifetime_days: mean age of the customers, in days; None for the system's series,
             and where there are no customers.
         total_events: events before the instant.
-        events: events since the snapshot shown before; None for the first of all.
-        events_by_type: the same by type.
+        events: events since the snapshot before, of those shown; None where `since` is. They add
+            up to what happened in the range.
+        events_by_type: the same by type; empty where `since` is None.
     """
 
     at: dt.datetime
@@ -72,8 +79,8 @@ class Series:
     Attributes:
         consumer_id: whose; None for the whole system.
         range: the range's name, or `custom`.
-        since: where it begins; None without snapshots.
-        until: where it ends; None without snapshots.
+        since: where it begins, as it was chosen; None without snapshots.
+        until: where it ends, as it was chosen; None without snapshots.
         sampled: whether there are more snapshots than points: each point is then the last
             snapshot of its slice of the range, and its events are those since the point before.
         event_types: the types of `events_by_type`, those with most events first.
@@ -140,11 +147,9 @@ def whom(consumer: uuid.UUID | None) -> dict[str, uuid.UUID]:
     return {} if consumer is None else {"consumer": consumer}
 
 
-def bounds(connection: Connection, consumer: uuid.UUID | None) -> Bounds | None:
-    """Return the first and the last snapshot's instant, or None without snapshots."""
-    row = connection.execute(
-        query("reporting/bounds", whose=whose(consumer)), whom(consumer)
-    ).fetchone()
+def bounds(connection: Connection) -> Bounds | None:
+    """Return the first and the last snapshot's instant, whosever; None without snapshots."""
+    row = connection.execute(query("reporting/bounds")).fetchone()
     return None if row is None or row[0] is None else (row[0], row[1])
 
 
@@ -170,7 +175,7 @@ def consumer(
     *,
     known: Bounds | None = None,
 ) -> Series:
-    """Return a consumer's figures over a range, as `system`; it ends at its own latest snapshot."""
+    """Return a consumer's figures over a range, as `system`: the same range."""
     return _series(connection, consumer_id, span, points, known)
 
 
@@ -182,24 +187,137 @@ def _series(
     known: Bounds | None,
 ) -> Series:
     shown = None if consumer_id is None else str(consumer_id)
-    found = known or bounds(connection, consumer_id)
+    found = known or bounds(connection)
     if found is None:
         return Series(shown, span.name, None, None, False, [], [], [])
     since, until = span.bounds(*found)
+    begins, ends = span.held(*found)
     rows = connection.execute(
         query("reporting/series", whose=whose(consumer_id)),
-        {**whom(consumer_id), "since": since, "until": until, "points": points},
+        {**whom(consumer_id), **sliced(begins, ends, points)},
     ).fetchall()
     documents = [Document(*row[:3]) for row in rows]
-    before = documents.pop(0) if documents and documents[0].at < since else None
-    types = _types(documents, before)
-    statuses = _statuses(documents)
-    series: list[Point] = []
+    start = _start(connection, consumer_id, documents[0].at, begins) if documents else None
+    inside = [document for document in documents if document.at >= begins]
+    base = next((one for one in reversed(documents) if one.at <= begins), start)
+    types = _types(inside, base)
+    statuses = _statuses(inside)
+    return Series(
+        consumer_id=shown,
+        range=span.name,
+        since=since,
+        until=until,
+        sampled=bool(rows and rows[0][3]),
+        event_types=types,
+        statuses=statuses,
+        points=list(_points(documents, start, begins, types, statuses)),
+    )
+
+
+@dataclass(frozen=True)
+class WholeSeries:
+    """All snapshots of a range.
+
+    Attributes:
+        event_types: the types of `events_by_type`, those with most events first.
+        statuses: the statuses of `customers_by_status`, the most frequent first.
+        points: the snapshots, the oldest first, as the server sends them.
+    """
+
+    event_types: list[str]
+    statuses: list[str]
+    points: Iterator[Point]
+
+
+def every(connection: Connection, consumer_id: uuid.UUID | None, span: Range) -> WholeSeries:
+    """Return all snapshots of a range: of the system, or of a consumer.
+
+    In a transaction of the caller's: the rows come through a cursor of the server's.
+    """
+    found = bounds(connection)
+    if found is None:
+        return WholeSeries([], [], iter(()))
+    begins, ends = span.held(*found)
+    values = {**whom(consumer_id), "since": begins, "until": ends}
+    names: dict[str, list[str]] = {"status": [], "type": []}
+    for kind, name in connection.execute(
+        query("reporting/series-names", whose=whose(consumer_id)), values
+    ):
+        names[kind].append(name)
+    types, statuses = (_shortened(names[kind], MOST_COLUMNS) for kind in ("type", "status"))
+    return WholeSeries(
+        types, statuses, _every(connection, consumer_id, values, begins, types, statuses)
+    )
+
+
+def _every(
+    connection: Connection,
+    consumer_id: uuid.UUID | None,
+    values: dict[str, Any],
+    begins: dt.datetime,
+    types: list[str],
+    statuses: list[str],
+) -> Iterator[Point]:
+    with connection.cursor("dashboard_series") as cursor:
+        cursor.itersize = _FETCHED_AT_ONCE
+        cursor.execute(query("reporting/series-all", whose=whose(consumer_id)), values)
+        documents = (Document(*row) for row in cursor)
+        first = next(documents, None)
+        if first is not None:
+            start = _start(connection, consumer_id, first.at, begins)
+            yield from _points(itertools.chain([first], documents), start, begins, types, statuses)
+
+
+def _start(
+    connection: Connection, consumer_id: uuid.UUID | None, first: dt.datetime, begins: dt.datetime
+) -> Document | None:
+    """Return what a consumer that came within the range had before it came: nothing.
+
+    Args:
+        connection: to the product's database.
+        consumer_id: whose; the system has always been there.
+        first: the first of its snapshots that is shown, or is before those.
+        begins: where the range begins.
+    """
+    if consumer_id is None or first <= begins:
+        return None
+    row = connection.execute(query("reporting/before"), {"consumer": consumer_id}).fetchone()
+    return Document(row[0], {}, False) if row and row[0] is not None else None
+
+
+def _points(
+    documents: Iterable[Document],
+    start: Document | None,
+    begins: dt.datetime,
+    types: list[str],
+    statuses: list[str],
+) -> Iterator[Point]:
+    """Yield the snapshots of a range, each with what it brought since the one before.
+
+    Args:
+        documents: the snapshots, the oldest first; the first may lie before the range.
+        start: what was before all of them; None where nothing is known.
+        begins: where the range begins; a snapshot at that instant brought nothing to it.
+        types: the event types to tell.
+        statuses: the statuses to tell.
+    """
+    before = start
     for document in documents:
-        series.append(_point(document, before, types, statuses))
+        if document.at >= begins:
+            since = before if document.at > begins else None
+            yield _point(document, since, types, statuses)
         before = document
-    is_sampled = bool(rows and rows[0][3])
-    return Series(shown, span.name, since, until, is_sampled, types, statuses, series)
+
+
+def sliced(begins: dt.datetime, ends: dt.datetime, points: int) -> dict[str, Any]:
+    """Return the values by which a range is cut: the point at its beginning, and a slice for each.
+
+    Args:
+        begins: where the range begins.
+        ends: where it ends.
+        points: points, at most.
+    """
+    return {"since": begins, "until": ends, "points": points, "slices": max(1, points - 1)}
 
 
 def _types(documents: list[Document], before: Document | None) -> list[str]:
@@ -228,7 +346,11 @@ def _statuses(documents: list[Document]) -> list[str]:
 
 def _told(counts: dict[str, int]) -> list[str]:
     names = [name for name, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
-    return names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], OTHER]
+    return _shortened(names, MOST_NAMES)
+
+
+def _shortened(names: list[str], most: int) -> list[str]:
+    return names if len(names) <= most else [*names[: most - 1], OTHER]
 
 
 def _folded(
@@ -274,10 +396,12 @@ def _point(
 
 
 def instants(
-    connection: Connection, since: dt.datetime, until: dt.datetime, points: int
-) -> list[dt.datetime]:
-    """Return the instants of the system's snapshots in a range, at most `points` of them."""
-    rows = connection.execute(
-        query("reporting/instants"), {"since": since, "until": until, "points": points}
-    )
-    return [at for (at,) in rows]
+    connection: Connection, begins: dt.datetime, ends: dt.datetime, points: int
+) -> tuple[list[dt.datetime], bool]:
+    """Return the instants of the system's snapshots in a range, at most `points` of them.
+
+    Returns:
+        The instants, the oldest first, and whether the range has more of them.
+    """
+    rows = connection.execute(query("reporting/instants"), sliced(begins, ends, points)).fetchall()
+    return [at for at, _ in rows], bool(rows and rows[0][1])

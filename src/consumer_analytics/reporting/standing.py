@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.reporting.changes import between
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whom, whose
 from consumer_analytics.sql import query
@@ -36,12 +38,14 @@ class CurrentFigures:
 
     Attributes:
         consumer_id: whose; None for the whole system.
-        at: the snapshot's instant; None without snapshots, and then all is empty.
+        at: the snapshot's instant: the system's last one of the range, or an earlier one where the
+            consumer has none there; None without snapshots, and then all is empty.
         source: who wrote it.
         revised: whether it was restated.
         range: the range that it is compared over, or `custom`.
-        compared_with: the instant of the snapshot that levels are compared with: the last one
-            at or before the range's beginning; None where there is none.
+        compared_with: the instant of the snapshot that levels are compared with: the system's last
+            one at or before the range's beginning; None where there is none. A consumer that has
+            no row there was not there yet, and had nothing.
         customers: customers at the instant.
         active: of those, the ones with status ACTIVE.
         active_ratio: active ÷ customers; its change is in the ratio's own unit.
@@ -97,7 +101,7 @@ def system(connection: Connection, span: Range, *, known: Bounds | None = None) 
 def consumer(
     connection: Connection, consumer_id: uuid.UUID, span: Range, *, known: Bounds | None = None
 ) -> CurrentFigures:
-    """Return where a consumer stands, as `system`; as of its own latest snapshot."""
+    """Return where a consumer stands, as `system`, at the same snapshots."""
     return _standing(connection, consumer_id, span, known)
 
 
@@ -105,19 +109,15 @@ def _standing(
     connection: Connection, consumer_id: uuid.UUID | None, span: Range, known: Bounds | None
 ) -> CurrentFigures:
     shown = None if consumer_id is None else str(consumer_id)
-    found = known or bounds(connection, consumer_id)
-    since, until = span.bounds(*found) if found else (None, None)
-    documents: dict[int, Document] = {}
-    if since is not None and until is not None:
-        documents = _at(connection, consumer_id, [until, since, _as_long_before(since, until)])
-    now, before = documents.get(1), documents.get(2)
+    found = known or bounds(connection)
+    now, before, earlier = (
+        _documents(connection, consumer_id, *span.bounds(*found)) if found else (None, None, None)
+    )
     if now is None:
         return CurrentFigures(
             shown, None, None, False, span.name, None, None, None, None, None, None, 0, None,
             {}, {}, 0, 0,
         )  # fmt: skip
-    if before is not None and before.at == now.at:
-        before = None
     lifetime = now.metrics.get("avg_customer_lifetime_days")
     consumers = now.metrics.get("consumers_in_system")
     return CurrentFigures(
@@ -130,7 +130,7 @@ def _standing(
         customers=_level(now, before, "total_customers"),
         active=_level(now, before, "active_customers"),
         active_ratio=figure(now.ratio, before.ratio if before else None, 4),
-        events=_flow(now, before, documents.get(3)),
+        events=_flow(now, before, earlier),
         consumers=None
         if consumers is None
         else figure(consumers, before.metrics.get("consumers_in_system") if before else None),
@@ -143,24 +143,49 @@ def _standing(
     )
 
 
-def _as_long_before(since: dt.datetime, until: dt.datetime) -> dt.datetime:
-    try:
-        return since - (until - since)
-    except OverflowError:
-        return dt.datetime.min.replace(tzinfo=dt.UTC)
+def _documents(
+    connection: Connection,
+    consumer_id: uuid.UUID | None,
+    since: dt.datetime,
+    until: dt.datetime,
+) -> tuple[Document | None, Document | None, Document | None]:
+    """Return the snapshot of a range, the one it is compared with, and one as long before that."""
+    instants = between(connection, since, until)
+    at = instants.at
+    there = _at(connection, consumer_id, [instants.at, instants.before, instants.earlier])
+    if consumer_id is not None and at not in there:
+        # It is gone, or only a backfill of its own has written it.
+        at = connection.execute(
+            query("reporting/latest"), {"consumer": consumer_id, "until": until}
+        ).fetchone()[0]  # type: ignore[index]  # an aggregate has a row
+        there |= _at(connection, consumer_id, [at])
+    if at is None or instants.before is None or instants.before >= at:
+        return there.get(at), None, None
+    return (
+        there.get(at),
+        _or_nothing(there, instants.before),
+        _or_nothing(there, instants.earlier),
+    )
 
 
 def _at(
-    connection: Connection, consumer_id: uuid.UUID | None, instants: list[dt.datetime]
-) -> dict[int, Document]:
-    """Return the last snapshot at or before each instant: its place, from 1, to the snapshot."""
+    connection: Connection, consumer_id: uuid.UUID | None, instants: Sequence[dt.datetime | None]
+) -> dict[dt.datetime | None, Document]:
+    """Return the snapshots at some instants, where there are any."""
     return {
-        place: Document(*row)
-        for place, *row in connection.execute(
-            query("reporting/at", whose=whose(consumer_id)),
-            {**whom(consumer_id), "instants": instants},
+        row[0]: Document(*row)
+        for row in connection.execute(
+            query("reporting/documents", whose=whose(consumer_id)),
+            {**whom(consumer_id), "instants": [at for at in instants if at is not None]},
         )
     }
+
+
+def _or_nothing(
+    there: Mapping[dt.datetime | None, Document], at: dt.datetime | None
+) -> Document | None:
+    """Return the snapshot at an instant; one with nothing in it where the consumer has none."""
+    return None if at is None else there.get(at) or Document(at, {}, False)
 
 
 def _level(now: Document, before: Document | None, key: str) -> Figure:

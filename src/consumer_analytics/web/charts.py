@@ -98,6 +98,9 @@ class Chart:
         at: the points' instants, the oldest first.
         lines: the series.
         exports: what can be taken along.
+        since: where the axis begins: the range that was chosen; None to begin with the points.
+        until: where it ends.
+        flow: whether the values are what happened since the point before, and so add up.
         marks: where each point comes from, for snapshots.
         limits: thresholds.
         note: a sentence on how to read it.
@@ -112,6 +115,9 @@ class Chart:
     at: Sequence[dt.datetime]
     lines: Sequence[Line]
     exports: Exports
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    flow: bool = False
     marks: Sequence[Mark] | None = None
     limits: Sequence[Limit] = field(default=())
     note: str = ""
@@ -134,6 +140,9 @@ class Chart:
             "sync": "page" if self.zoom else None,
             "zoom": self.zoom,
             "zero": self.zero,
+            "from": None if self.since is None else _seconds(self.since),
+            "to": None if self.until is None else _seconds(self.until),
+            "flow": self.flow,
             "x": [_seconds(at) for at in self.at],
             "series": [
                 {
@@ -201,19 +210,31 @@ def folded(
     return lines
 
 
-def sparkline(values: Sequence[int | None]) -> str:
-    """Return the points of a polyline through the values that are there; '' without two."""
-    there = [(place, value) for place, value in enumerate(values) if value is not None]
+def sparkline(
+    at: Sequence[dt.datetime],
+    values: Sequence[int | None],
+    since: dt.datetime,
+    until: dt.datetime,
+) -> str:
+    """Return the points of a polyline through the values that are there; '' without two.
+
+    Args:
+        at: when each value was.
+        values: what there was.
+        since: the left end of the line's box: where the range begins.
+        until: the right end: where it ends.
+    """
+    there = [(when, value) for when, value in zip(at, values, strict=True) if value is not None]
     if len(there) < 2:  # noqa: PLR2004  # a line has two ends
         return ""
     low = min(value for _, value in there)
     high = max(value for _, value in there)
-    across = (SPARK_WIDTH - 2 * _SPARK_MARGIN) / max(1, len(values) - 1)
+    across = (SPARK_WIDTH - 2 * _SPARK_MARGIN) / (until - since).total_seconds()
     up = SPARK_HEIGHT - 2 * _SPARK_MARGIN
     points = []
-    for place, value in there:
+    for when, value in there:
         share = (value - low) / (high - low) if high > low else 0.5
-        x = _SPARK_MARGIN + place * across
+        x = _SPARK_MARGIN + (when - since).total_seconds() * across
         y = SPARK_HEIGHT - _SPARK_MARGIN - share * up
         points.append(f"{x:.1f},{y:.1f}")
     return " ".join(points)

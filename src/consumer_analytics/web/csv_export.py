@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -96,24 +96,25 @@ class CsvResponse(StreamingResponse):
 
 
 def flat(
-    kind: type, rows: Sequence[Any], spread: Mapping[str, Sequence[str]] = MappingProxyType({})
-) -> tuple[list[str], list[list[Any]]]:
+    kind: type, rows: Iterable[Any], spread: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> tuple[list[str], Iterator[list[Any]]]:
     """Return dataclasses as columns and rows.
 
     Args:
         kind: their class.
-        rows: its instances.
+        rows: its instances; they are taken one by one, as they are written.
         spread: fields that are dictionaries, with the keys that become columns of their own.
     """
     names = [field.name for field in dataclasses.fields(kind)]
     columns: list[str] = []
     for name in names:
         columns += [f"{name}.{key}" for key in spread[name]] if name in spread else [name]
-    records = []
-    for row in rows:
+
+    def record(row: Any) -> list[Any]:
         values: list[Any] = []
         for name in names:
             value = getattr(row, name)
             values += [value.get(key) for key in spread[name]] if name in spread else [value]
-        records.append(values)
-    return columns, records
+        return values
+
+    return columns, map(record, rows)

@@ -119,36 +119,36 @@ def one(_: int = 0) -> uuid.UUID:
 
 EVER, MONTH = ranges.parse("all"), ranges.parse("30d")
 #: What is asked, and how many snapshots it may touch: those shown, one before, a few to see how
-#: many there are.
+#: many there are and which instants a change is between.
 PAGES: dict[str, tuple[Callable[[Any], Any], int]] = {
-    "system": (lambda c: standing.system(c, MONTH), 6),
+    "system": (lambda c: standing.system(c, MONTH), 12),
     "system's month": (lambda c: series.system(c, MONTH), 2 * 31 + 4),
     "system's history": (lambda c: series.system(c, EVER, 50), 50 + 51 + 4),
-    "consumer": (lambda c: standing.consumer(c, one(), MONTH), 6),
+    "consumer": (lambda c: standing.consumer(c, one(), MONTH), 12),
     "consumer's month": (lambda c: series.consumer(c, one(), MONTH), 2 * 31 + 4),
     "consumer's history": (lambda c: series.consumer(c, one(), EVER, 50), 50 + 51 + 4),
     "who a consumer is": (lambda c: consumers.find(c, PLAIN, one()), 1),
     "comparison": (
         lambda c: comparison.compare(c, PLAIN, [one(), uuid.UUID(int=1)], EVER, 50),
-        50 + 51 + 2 * 50 + 4,
+        50 + 51 + 2 * 50 + 2 * CONSUMERS + 12,
     ),
     # Each consumer once, to sort; two instants of a page's rows, which the planner may find
     # among all consumers' at these instants where they are as few as here; their sparklines.
     "table": (
         lambda c: consumers.page(c, PLAIN, MONTH, size=20),
-        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 12,
     ),
     "table by change": (
         lambda c: consumers.page(c, PLAIN, MONTH, size=20, sort="change"),
-        4 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+        4 * CONSUMERS + 20 * 30 + 30 + 31 + 12,
     ),
     "table searched": (
         lambda c: consumers.page(c, PLAIN, MONTH, size=20, search="consumer 7"),
-        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 12,
     ),
     "table's last page": (
         lambda c: consumers.page(c, PLAIN, MONTH, size=20, number=15),
-        3 * CONSUMERS + 20 * 30 + 30 + 31 + 8,
+        3 * CONSUMERS + 20 * 30 + 30 + 31 + 12,
     ),
     "freshness": (lambda c: freshness.read(c, EVER, 50), 2),
 }
@@ -169,7 +169,8 @@ def test_runs_are_read_where_they_are_shown(spy: Spy) -> None:
     found = freshness.read(spy, EVER, 50)  # type: ignore[arg-type]
     assert len(found.reached) == 50
     # Those on the chart and the ones before them, those with their tasks, and the first one of all.
-    assert spy.touched("runs") <= 2 * 50 + freshness.RUNS + 1 + 5
+    # And one more than are shown, to tell whether some are not.
+    assert spy.touched("runs") <= 2 * 50 + freshness.RUNS + 1 + 5 + 51
 
 
 def test_a_run_is_compared_with_the_one_before_it_and_not_with_the_one_shown_before(

@@ -1,4 +1,3 @@
--- The first and the last snapshot: two look-ups in the unique index.
+-- The first and the last snapshot of all, whosever: two look-ups in an index.
 select min(snapshot_timestamp), max(snapshot_timestamp)
 from public.consumer_analytics
-where {whose}

@@ -1,18 +1,24 @@
--- The instants of a range's snapshots: all where they are few, else the last one of
--- each slice of time.
+-- The instants of a range's snapshots: all where they are few, else the one at its beginning and
+-- the last one of each slice of time; and whether there are more of them.
 with few as materialized (
     select snapshot_timestamp
     from public.consumer_analytics
     where consumer_id is null and snapshot_timestamp between %(since)s and %(until)s
     order by snapshot_timestamp
     limit %(points)s + 1
+),
+
+how as materialized (
+    select count(*) > %(points)s as sampled
+    from few
 )
 
-select snapshot_timestamp
+select few.snapshot_timestamp, how.sampled
 from few
-where (select count(*) from few) <= %(points)s
-union all
-select last.snapshot_timestamp
+cross join how
+where not how.sampled or few.snapshot_timestamp = %(since)s
+union
+select last.snapshot_timestamp, true
 from {slices} as slice
 cross join lateral (
     select snapshot_timestamp
@@ -23,5 +29,5 @@ cross join lateral (
     order by snapshot_timestamp desc
     limit 1
 ) as last
-where (select count(*) from few) > %(points)s
+where (select sampled from how)
 order by snapshot_timestamp

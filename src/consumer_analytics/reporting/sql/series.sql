@@ -1,6 +1,6 @@
 -- A range's snapshots: all where they are few, else the last one of each slice of
--- time, an index look-up each, so that ten years cost what a month does. The one
--- before the range comes along: without it the first point has no difference.
+-- time, an index look-up each, so that ten years cost what a month does. The last one
+-- at or before the beginning comes along: what happened in the range counts from it.
 with few as materialized (
     select snapshot_timestamp
     from public.consumer_analytics
@@ -14,7 +14,8 @@ how as materialized (
     from few
 )
 
-select
+-- The one at the very beginning is found twice.
+select distinct on (chosen.snapshot_timestamp)
     chosen.snapshot_timestamp,
     chosen.metrics_json,
     exists (
@@ -46,7 +47,7 @@ from (
     (
         select analytics_id, snapshot_timestamp, metrics_json
         from public.consumer_analytics
-        where {whose} and snapshot_timestamp < %(since)s
+        where {whose} and snapshot_timestamp <= %(since)s
         order by snapshot_timestamp desc
         limit 1
     )

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from consumer_analytics.reporting import consumers, ranges, series
 from consumer_analytics.reporting.ranges import Range
-from consumer_analytics.reporting.series import Series
+from consumer_analytics.reporting.series import WholeSeries
 from consumer_analytics.web.auth import Principal, require_all
 from consumer_analytics.web.csv_export import CsvResponse, flat
 from consumer_analytics.web.pool import Pool
@@ -165,11 +165,11 @@ def only(caller: Principal) -> list[uuid.UUID] | None:
     return None if caller.consumers is None else sorted(caller.consumers)
 
 
-def series_csv(name: str, found: Series) -> CsvResponse:
-    """Return a chart's data as CSV, a row for each snapshot."""
+def series_csv(name: str, span: Range, found: WholeSeries) -> CsvResponse:
+    """Return the figures over a range as CSV, a row for each snapshot: none is left out."""
     columns, rows = flat(
         series.Point,
         found.points,
         {"customers_by_status": found.statuses, "events_by_type": found.event_types},
     )
-    return CsvResponse(f"{name}-{found.range}", columns, rows)
+    return CsvResponse(f"{name}-{span.name}", columns, rows)

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from starlette.responses import Response
 
 from consumer_analytics.reporting import comparison, series
-from consumer_analytics.reporting.comparison import Comparison
+from consumer_analytics.reporting.comparison import ComparedPoint, Comparison
 from consumer_analytics.web.api.common import (
     CSV,
     Points,
@@ -23,10 +23,8 @@ from consumer_analytics.web.auth import Caller
 from consumer_analytics.web.csv_export import CsvResponse
 
 
-def _compare(
-    pool: Reading,
+def _chosen(
     caller: Caller,
-    span: Span,
     consumer_ids: Annotated[
         list[uuid.UUID],
         Query(
@@ -36,12 +34,21 @@ def _compare(
             description="Who is compared; once for each.",
         ),
     ],
-    points: Points = series.POINTS,
-) -> Comparison:
+) -> list[uuid.UUID]:
     for consumer_id in consumer_ids:
         visible(caller, consumer_id)
+    return consumer_ids
+
+
+#: Who is compared, in a route.
+Chosen = Annotated[list[uuid.UUID], Depends(_chosen)]
+
+
+def _compare(
+    pool: Reading, span: Span, chosen: Chosen, points: Points = series.POINTS
+) -> Comparison:
     with pool.read() as connection:
-        return comparison.compare(connection, pool.settings.sources, consumer_ids, span, points)
+        return comparison.compare(connection, pool.settings.sources, chosen, span, points)
 
 
 Compared = Annotated[Comparison, Depends(_compare)]
@@ -53,32 +60,14 @@ async def compare(found: Compared) -> Response:
     return as_json(found)
 
 
-@single.get("/compare.csv", summary="Several consumers at the same instants, as CSV", **CSV)
-def compare_csv(found: Compared) -> CsvResponse:
-    """Return the same, a row for each consumer and instant."""
-    return CsvResponse(
-        f"compare-{found.range}",
-        [
-            "consumer_id",
-            "name",
-            "at",
-            "customers",
-            "active",
-            "active_ratio",
-            "total_events",
-            "events",
-        ],
-        (
-            [one.consumer_id, one.name, *figures]
-            for one in found.consumers
-            for figures in zip(
-                found.at,
-                one.customers,
-                one.active,
-                one.active_ratio,
-                one.total_events,
-                one.events,
-                strict=True,
-            )
-        ),
-    )
+@single.get("/compare.csv", summary="Several consumers at the same instants, whole, as CSV", **CSV)
+def compare_csv(pool: Reading, span: Span, chosen: Chosen) -> CsvResponse:
+    """Return the same, a row for each consumer and for each snapshot of the range."""
+    with pool.read() as connection:
+        names, points = comparison.every(connection, pool.settings.sources, chosen, span)
+        columns = ComparedPoint._fields
+        return CsvResponse(
+            f"compare-{span.name}",
+            [columns[0], "name", *columns[1:]],
+            ([whom, names.get(whom), *figures] for whom, *figures in points),
+        )

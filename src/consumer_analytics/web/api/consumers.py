@@ -154,7 +154,16 @@ async def consumer_series(found: ConsumerSeries) -> Response:
     return as_json(found)
 
 
-@single.get("/consumers/{consumer_id}/series.csv", summary="A consumer over time, as CSV", **CSV)
-def consumer_series_csv(consumer_id: uuid.UUID, found: ConsumerSeries) -> CsvResponse:
-    """Return the same, a row for each snapshot."""
-    return series_csv(f"consumer-{consumer_id}", found)
+@single.get(
+    "/consumers/{consumer_id}/series.csv", summary="A consumer over time, whole, as CSV", **CSV
+)
+def consumer_series_csv(
+    pool: Reading, caller: Caller, span: Span, consumer_id: uuid.UUID
+) -> CsvResponse:
+    """Return all of a consumer's snapshots of a range, a row for each."""
+    visible(caller, consumer_id)
+    with pool.read() as connection:
+        if not consumers.find(connection, pool.settings.source_schema, consumer_id):
+            raise HTTPException(404, unknown(consumer_id))
+        found = series.every(connection, consumer_id, span)
+        return series_csv(f"consumer-{consumer_id}", span, found)

@@ -113,10 +113,12 @@ def incidents_csv(found: LatestIncidents) -> CsvResponse:
     return CsvResponse("incidents", columns, [[getattr(one, c) for c in columns] for one in found])
 
 
-@whole.get("/freshness/watermark.csv", summary="The watermark over time, as CSV", **CSV)
-def watermark_csv(found: ChartedFreshness) -> CsvResponse:
-    """Return where the watermark was after each run shown."""
-    return CsvResponse(f"watermark-{found.range}", *flat(freshness.Reached, found.reached))
+@whole.get("/freshness/watermark.csv", summary="The watermark over time, whole, as CSV", **CSV)
+def watermark_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return where the watermark was after each run of the range."""
+    with pool.read() as connection:
+        marks = freshness.every_mark(connection, span)
+        return CsvResponse(f"watermark-{span.name}", *flat(freshness.Reached, marks))
 
 
 @whole.get("/freshness/runs.csv", summary="The latest runs by task, as CSV", **CSV)
@@ -137,9 +139,11 @@ def runs_csv(found: Fresh) -> CsvResponse:
 
 
 @whole.get("/freshness/failed.csv", summary="The failed runs, as CSV", **CSV)
-def failed_csv(found: Fresh) -> CsvResponse:
-    """Return the failed runs of the range."""
-    return CsvResponse(f"failed-{found.range}", *flat(freshness.FailedRun, found.failed))
+def failed_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return all failed runs of the range, the newest first."""
+    with pool.read() as connection:
+        failures = freshness.every_failure(connection, span)
+        return CsvResponse(f"failed-{span.name}", *flat(freshness.FailedRun, failures))
 
 
 @whole.get("/freshness/backfills.csv", summary="The latest backfills, as CSV", **CSV)

@@ -47,7 +47,8 @@ async def system_series(found: SystemSeries) -> Response:
     return as_json(found)
 
 
-@whole.get("/system/series.csv", summary="The whole system over time, as CSV", **CSV)
-def system_series_csv(found: SystemSeries) -> CsvResponse:
-    """Return the same, a row for each snapshot."""
-    return series_csv("system", found)
+@whole.get("/system/series.csv", summary="The whole system over time, whole, as CSV", **CSV)
+def system_series_csv(pool: Reading, span: Span) -> CsvResponse:
+    """Return all of the system's snapshots of a range, a row for each."""
+    with pool.read() as connection:
+        return series_csv("system", span, series.every(connection, None, span))

@@ -43,7 +43,7 @@ def compare(
     compared = table = None
     points = series.POINTS
     with pool.read() as connection:
-        known = series.bounds(connection, None)
+        known = series.bounds(connection)
         if known is None:
             return empty(request, "compare")
         if chosen:
@@ -66,21 +66,14 @@ def compare(
         "scale": scale if scale != views.comparison.SCALES[0][0] else None,
     }
     kept = {"consumer": ids, **shown}
-    view = views.ranges.view(
-        "compare",
-        span,
-        compared.since if compared else span.since,
-        compared.until if compared else span.until,
-        kept,
-        pool.settings.zone,
-    )
+    since, until = span.bounds(*known)
+    view = views.ranges.view("compare", span, since, until, kept, pool.settings.zone)
     asked = views.ranges.asked(span)
     chart = None
     if compared is not None:
         fixed = {
-            **views.ranges.dates(compared.since, compared.until),
+            **views.ranges.dates(since, until),
             "consumer": ids,
-            "points": points,
         }
         chart = views.comparison.compared(
             compared,
@@ -88,7 +81,7 @@ def compare(
             scale,
             Exports(
                 api_address(request, "compare.csv", fixed),
-                api_address(request, "compare", fixed),
+                api_address(request, "compare", {**fixed, "points": points}),
                 view.pinned,
             ),
         )
@@ -98,6 +91,7 @@ def compare(
         current="compare",
         view=view,
         most=comparison.MOST_COMPARED,
+        comparison=compared,
         chart=chart,
         chosen=views.comparison.side_by_side(compared, asked, shown) if compared else [],
         search=search,

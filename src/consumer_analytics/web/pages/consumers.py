@@ -36,7 +36,7 @@ def consumers_page(
     """Show the table of the consumers."""
     order = direction or ("asc" if sort == "name" else "desc")
     with pool.read() as connection:
-        known = series.bounds(connection, None)
+        known = series.bounds(connection)
         if known is None:
             return empty(request, "consumers")
         table = consumers.page(
@@ -66,7 +66,7 @@ def consumers_page(
         "consumers.html",
         current="consumers",
         table=table,
-        rows=views.consumers.rows(table, span),
+        rows=views.consumers.rows(table, span, since, until),
         columns=views.consumers.columns(table, kept),
         paging=views.consumers.paging(table, kept),
         everyone=address("consumers", {**kept, "search": None}),
@@ -89,14 +89,14 @@ def consumer(
         who = consumers.find(connection, pool.settings.sources, consumer_id)
         if who is None:
             raise HTTPException(404, unknown(consumer_id))
-        known = series.bounds(connection, consumer_id)
+        known = series.bounds(connection)
         shown = standing.consumer(connection, consumer_id, span, known=known)
         points = points_of(span, known) if known else series.POINTS
         found = series.consumer(connection, consumer_id, span, points, known=known)
     view = views.ranges.view(
         str(consumer_id), span, found.since, found.until, {}, pool.settings.zone
     )
-    fixed = {**views.ranges.dates(found.since, found.until), "points": points}
+    fixed = views.ranges.dates(found.since, found.until)
     return render(
         request,
         "consumer.html",
@@ -105,11 +105,14 @@ def consumer(
         name=who.name or f"Consumer {who.consumer_id}",
         standing=shown,
         view=view,
+        series=found,
         charts=views.snapshots.series_charts(
             found,
             Exports(
                 api_address(request, f"consumers/{consumer_id}/series.csv", fixed),
-                api_address(request, f"consumers/{consumer_id}/series", fixed),
+                api_address(
+                    request, f"consumers/{consumer_id}/series", {**fixed, "points": points}
+                ),
                 view.pinned,
             ),
         ),

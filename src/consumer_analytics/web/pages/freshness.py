@@ -61,6 +61,7 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         },
         gantt=views.runs.gantt(found, limits, runs),
         failed=found.failed,
+        failed_in_all=found.failed_in_all,
         incidents=[views.freshness.incident(one) for one in latest],
         backfills=[views.freshness.backfill(one) for one in found.backfills],
         exports={

@@ -119,7 +119,7 @@ Span = Annotated[Range, Depends(_span)]
 
 def points_of(span: Range, known: Bounds) -> int:
     """Return how many points the charts of a range have at most."""
-    return charts.points(*span.bounds(*known), series.MOST_POINTS)
+    return charts.points(*span.held(*known), series.MOST_POINTS)
 
 
 def api_address(request: Request, path: str, parameters: Mapping[str, Parameter]) -> str:

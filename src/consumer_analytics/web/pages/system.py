@@ -21,25 +21,26 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
     if not caller.sees_all:
         return RedirectResponse("consumers", 303)
     with pool.read() as connection:
-        known = series.bounds(connection, None)
+        known = series.bounds(connection)
         shown = standing.system(connection, span, known=known)
         if known is None or shown.at is None:
             return empty(request, "system")
         points = points_of(span, known)
         found = series.system(connection, span, points, known=known)
     view = views.ranges.view("./", span, found.since, found.until, {}, pool.settings.zone)
-    fixed = {**views.ranges.dates(found.since, found.until), "points": points}
+    fixed = views.ranges.dates(found.since, found.until)
     return render(
         request,
         "system.html",
         current="system",
         standing=shown,
         view=view,
+        series=found,
         charts=views.snapshots.series_charts(
             found,
             Exports(
                 api_address(request, "system/series.csv", fixed),
-                api_address(request, "system/series", fixed),
+                api_address(request, "system/series", {**fixed, "points": points}),
                 view.pinned,
             ),
         ),

@@ -174,12 +174,28 @@ function limits(spec, colours) {
   };
 }
 
-/** What the x axis spans: half a bar more on either side, and a day around a single instant. */
-function reach(spec, low, high) {
-  // For one point uPlot answers an end of its own, years later.
-  if (spec.x.length < 2) return [low - 12 * HOUR, low + 12 * HOUR];
-  const room = spec.kind === "stack" ? (high - low) / (2 * spec.x.length) : 0;
-  return [low - room, high + room];
+/** How far points usually lie apart. */
+function usualGap(x) {
+  const apart = x.slice(1).map((at, i) => at - x[i]);
+  return apart.sort((a, b) => a - b)[apart.length >> 1] ?? 0;
+}
+
+/**
+ * What the x axis spans: the range that was chosen, or the points where there is none; half a bar
+ * more on either side of bars, and a day around a single instant.
+ */
+function reach(spec) {
+  const from = spec.from ?? spec.x[0];
+  const to = spec.to ?? spec.x.at(-1);
+  if (to <= from) return [from - 12 * HOUR, from + 12 * HOUR];
+  const room = spec.kind === "stack" ? Math.min(usualGap(spec.x), to - from) / 2 : 0;
+  return [from - room, to + room];
+}
+
+/** What all values of a series come to, where they add up; its last one where they do not. */
+function whole(spec, one) {
+  if (!spec.flow) return one.values.at(-1);
+  return one.values.reduce((sum, value) => (value === null ? sum : (sum ?? 0) + value), null);
 }
 
 /** What the y axis spans: bars from zero, and a limit only where the figures come near it. */
@@ -355,7 +371,7 @@ class Chart {
           },
         },
         scales: {
-          x: { time: true, range: (u, low, high) => reach(spec, low, high) },
+          x: { time: true, range: () => reach(spec) },
           y: { range: span(spec) },
         },
         axes: axes(spec, this.colours),
@@ -373,15 +389,20 @@ class Chart {
     this.figure.dataset.drawn = "true";
   }
 
-  /** Say the figures at a place of the x axis; the last ones where the pointer is elsewhere. */
+  /**
+   * Say the figures at a place of the x axis; where the pointer is elsewhere the last ones, or the
+   * sums of those that add up.
+   */
   tell(index) {
     const { spec } = this;
     if (!spec.x.length) return;
+    const away = index === null || index === undefined;
     const at = index ?? spec.x.length - 1;
-    const said = [say(new Date(spec.x[at] * 1000)), provenance(spec, at)].filter(Boolean).join(" · ");
-    this.reading.textContent = `${index === null || index === undefined ? "latest: " : ""}${said}`;
+    const point = [say(new Date(spec.x[at] * 1000)), provenance(spec, at)].filter(Boolean).join(" · ");
+    const said = away && spec.flow ? "in the whole range" : point;
+    this.reading.textContent = `${away && !spec.flow ? "latest: " : ""}${said}`;
     const told = spec.series.map((one, i) => {
-      const value = tell(one.values[at], spec.unit);
+      const value = tell(away ? whole(spec, one) : one.values[at], spec.unit);
       if (this.outputs[i]) this.outputs[i].textContent = value;
       return `${one.label} ${value}`;
     });
@@ -544,7 +565,8 @@ function compose(spec, colours, width, height, keys, paint, scale = devicePixelR
   paint(ctx, pad, above, width, height);
   ctx.font = FONT;
   ctx.fillStyle = colours.muted;
-  const from = spec.x?.length ? `${say(new Date(spec.x[0] * 1000))} to ${say(new Date(spec.x.at(-1) * 1000))}, ${zone()}` : zone();
+  const ends = [spec.from ?? spec.x?.[0], spec.to ?? spec.x?.at(-1)].map((at) => at === undefined ? "" : say(new Date(at * 1000)));
+  const from = spec.x?.length ? `${ends.join(" to ")}, ${zone()}` : zone();
   const marks = spec.marks ? " · below: ■ live □ backfilled ◆ revised" : "";
   ctx.fillText(from + marks, pad, height + above + 20, width);
   picture.toBlob((blob) => {

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from consumer_analytics.reporting.comparison import Comparison
 from consumer_analytics.reporting.consumers import ConsumersPage
-from consumer_analytics.reporting.standing import figure
 from consumer_analytics.web.charts import Chart, Exports, Line, Value
 from consumer_analytics.web.rendering import Parameter, address
-
-_T = TypeVar("_T")
 
 FIGURES = (
     ("customers", "Customers"),
@@ -41,7 +38,11 @@ def compared(comparison: Comparison, by: str, scale: str, exports: Exports) -> C
         if scale == "index":
             values = _indexed(values)
         lines.append(Line(one.consumer_id, one.name or one.consumer_id, values, place + 1))
-    note = "Each consumer's first figure in the range is 100." if scale == "index" else ""
+    notes = ["Each consumer's first figure in the range is 100."] if scale == "index" else []
+    if comparison.sampled:
+        notes.append(
+            f"Of the snapshots, {len(comparison.at)} are shown, each the last of its stretch."
+        )
     return Chart(
         name="compared",
         title=dict(FIGURES)[by],
@@ -49,7 +50,10 @@ def compared(comparison: Comparison, by: str, scale: str, exports: Exports) -> C
         unit="percent" if by == "ratio" and scale == "own" else "count",
         at=comparison.at,
         lines=lines,
-        note=note,
+        since=comparison.since,
+        until=comparison.until,
+        flow=by == "events" and scale == "own",
+        note=" ".join(notes),
         exports=exports,
     )
 
@@ -64,44 +68,25 @@ def _indexed(values: Sequence[Value]) -> list[Value]:
 def side_by_side(
     comparison: Comparison, asked: Mapping[str, Parameter], shown: Mapping[str, Parameter]
 ) -> list[dict[str, Any]]:
-    """Return the consumers compared, at the range's end and what changed over it."""
+    """Return the consumers compared, each with its row of the consumers' table."""
     everyone = [one.consumer_id for one in comparison.consumers]
-    columns = []
-    for one in comparison.consumers:
-        customers = _last(one.customers)
-        active = _last(one.active)
-        events = _last(one.total_events)
-        columns.append(
-            {
-                "consumer_id": one.consumer_id,
-                "name": one.name,
-                "href": address(f"consumers/{one.consumer_id}", asked),
-                "without": address(
-                    "compare",
-                    {
-                        **asked,
-                        "consumer": [each for each in everyone if each != one.consumer_id],
-                        **shown,
-                    },
-                ),
-                "customers": customers,
-                # One that came later had none before.
-                "change": None if customers is None else figure(customers, one.customers[0] or 0),
-                "active": active,
-                "active_ratio": _last(one.active_ratio),
-                "total_events": events,
-                "events": None if events is None else events - (_first(one.total_events) or 0),
-            }
-        )
-    return columns
-
-
-def _first(values: Sequence[_T | None]) -> _T | None:
-    return next((value for value in values if value is not None), None)
-
-
-def _last(values: Sequence[_T | None]) -> _T | None:
-    return _first(values[::-1])
+    return [
+        {
+            "consumer_id": one.consumer_id,
+            "name": one.name,
+            "href": address(f"consumers/{one.consumer_id}", asked),
+            "without": address(
+                "compare",
+                {
+                    **asked,
+                    "consumer": [each for each in everyone if each != one.consumer_id],
+                    **shown,
+                },
+            ),
+            "standing": one.standing,
+        }
+        for one in comparison.consumers
+    ]
 
 
 def addable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,13 +66,24 @@ def columns(table: ConsumersPage, kept: Mapping[str, Parameter]) -> list[Column]
     return made
 
 
-def rows(table: ConsumersPage, span: Range) -> list[dict[str, Any]]:
-    """Return the table's rows with their sparklines and addresses."""
-    return [_row(row, span) for row in table.rows]
+def rows(
+    table: ConsumersPage, span: Range, since: dt.datetime, until: dt.datetime
+) -> list[dict[str, Any]]:
+    """Return the table's rows with their sparklines and addresses.
+
+    Args:
+        table: a page of it.
+        span: the range, as it was asked for.
+        since: where it begins.
+        until: where it ends.
+    """
+    return [
+        _row(row, sparkline(table.sparkline_at, row.sparkline, since, until), span)
+        for row in table.rows
+    ]
 
 
-def _row(row: ConsumerRow, span: Range) -> dict[str, Any]:
-    line = sparkline(row.sparkline)
+def _row(row: ConsumerRow, line: str, span: Range) -> dict[str, Any]:
     there = [value for value in row.sparkline if value is not None]
     told = (
         f"from {there[0]:,} to {there[-1]:,} customers, between {min(there):,} and {max(there):,}"

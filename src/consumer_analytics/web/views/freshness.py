@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from consumer_analytics.calendar.schedule import Schedule
@@ -45,11 +46,22 @@ def watermark_charts(
                     "clock", "The clock", [at.timestamp() for at, _, _ in steps], 8, reference=True
                 ),
             ],
-            note="How far the figures had come, and when. The distance to the clock is their age.",
+            note="How far the figures had come, and when. The distance to the clock is their age."
+            + _sampled(freshness),
             exports=exports,
+            since=freshness.since,
+            until=freshness.until,
         ),
-        "lag": _lag(steps, schedule, limits, exports),
+        "lag": replace(
+            _lag(steps, schedule, limits, exports), since=freshness.since, until=freshness.until
+        ),
     }
+
+
+def _sampled(freshness: Freshness) -> str:
+    if not freshness.sampled:
+        return ""
+    return f" Of the runs, {len(freshness.reached)} are shown, each the last of its stretch."
 
 
 def _lag(

@@ -32,6 +32,8 @@ def series_charts(series: Series, exports: Exports) -> dict[str, Chart]:
             title=title,
             at=at,
             lines=lines,
+            since=series.since,
+            until=series.until,
             marks=marks,
             exports=exports,
             **more,
@@ -59,7 +61,8 @@ def series_charts(series: Series, exports: Exports) -> dict[str, Chart]:
             ],
             kind="stack",
             unit="count",
-            note=_events_note(series),
+            flow=True,
+            note="Since the point before." if series.sampled else "Since the snapshot before.",
         ),
         "ratio": chart(
             "ratio",
@@ -91,15 +94,6 @@ def series_charts(series: Series, exports: Exports) -> dict[str, Chart]:
             unit="count",
         )
     return made
-
-
-def _events_note(series: Series) -> str:
-    if series.sampled:
-        return (
-            f"Since the point before; of the snapshots, {len(series.points)} are shown, "
-            "each the last of its stretch."
-        )
-    return "Since the snapshot before."
 
 
 def shares(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
