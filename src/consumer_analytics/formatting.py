@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -121,6 +122,12 @@ def counted(value: int, thing: str, things: str | None = None) -> str:
         things: what more of them are called; the same with an s where nothing is said.
     """
     return f"{value:,} {thing if value == 1 else things or f'{thing}s'}"
+
+
+def one_of(things: Sequence[str]) -> str:
+    """Write what there is to choose from: `day`, `day or week`, `day, week or month`."""
+    *others, last = things
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def signed(value: float | None) -> str:

@@ -43,9 +43,9 @@ def test_is_triggered_only_and_has_a_form(parse: Callable[..., Any]) -> None:
     assert dag.get_task("check_parameters").retries == 0
     schemas = {name: dag.params.get_param(name).schema for name in dag.params}
     assert schemas["start_date"]["format"] == schemas["end_date"]["format"] == "date"
-    assert schemas["interval"]["enum"] == ["daily", "weekly"] == list(INTERVALS)
+    assert schemas["interval"]["enum"] == list(INTERVALS)
     assert dag.params["interval"] == "daily"
-    assert "every day or week" in str(dag.params.get_param("interval").description)
+    assert "every day, week, month or hour" in str(dag.params.get_param("interval").description)
 
 
 def test_another_interval_is_offered_by_the_form(
@@ -54,8 +54,8 @@ def test_another_interval_is_offered_by_the_form(
     another = Interval("fortnightly", "fortnight", days(14))
     monkeypatch.setitem(INTERVALS, another.name, another)
     form = parse(home="/nonexistent").dags[DAG_ID].params.get_param("interval")
-    assert form.schema["enum"] == ["daily", "weekly", "fortnightly"]
-    assert "every day or week or fortnight" in str(form.description)
+    assert form.schema["enum"] == ["daily", "weekly", "monthly", "hourly", "fortnightly"]
+    assert "every day, week, month, hour or fortnight" in str(form.description)
 
 
 def test_the_guides_october(database: Any, trigger: Callable[..., Any]) -> None:

@@ -28,7 +28,45 @@ def test_periods_meet_ascend_and_end_with_the_range(name: str, zone: str) -> Non
     assert all(a < b for a, b in itertools.pairwise(bounds))
     walls = [bound.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for bound in bounds]
     assert (walls[0].date(), walls[-1].date()) == (start, end)
-    assert {wall.time() for wall in walls} <= {dt.time(0), dt.time(1)}, "clocks jump over midnight"
+    if name != "hourly":
+        times = {wall.time() for wall in walls}
+        assert times <= {dt.time(0), dt.time(1)}, "clocks jump over midnight"
+
+
+def cut(start: str, end: str, interval: str, zone: str) -> list[str]:
+    """Return where periods begin and end, on the zone's clocks."""
+    bounds = periods.bounds(
+        dt.date.fromisoformat(start), dt.date.fromisoformat(end), interval, ZoneInfo(zone)
+    )
+    return [bound.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M") for bound in bounds]
+
+
+def test_months_have_the_first_days_number_or_the_last_that_there_is() -> None:
+    assert cut("2024-01-31", "2024-06-15", "monthly", "Europe/Berlin") == [
+        "01-31 00:00", "02-29 00:00", "03-31 00:00", "04-30 00:00", "05-31 00:00", "06-15 00:00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "periods"),
+    [
+        ("2025-03-30", "Europe/Berlin", 23),
+        ("2025-10-26", "Europe/Berlin", 25),
+        ("2025-07-01", "Asia/Kathmandu", 24),
+        # Clocks go by half an hour there: the last hour of the day is one.
+        ("2025-04-06", "Australia/Lord_Howe", 25),
+        ("2025-10-05", "Australia/Lord_Howe", 24),
+    ],
+)
+def test_hours_are_those_that_pass_and_begin_with_the_day(
+    day: str, zone: str, periods: int
+) -> None:
+    following = (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
+    ends = cut(day, following, "hourly", zone)
+    assert len(ends) == periods + 1
+    assert (ends[0], ends[-1]) == (f"{day[5:]} 00:00", f"{following[5:]} 00:00")
+    later = (dt.date.fromisoformat(day) - dt.timedelta(days=3)).isoformat()
+    assert cut(later, following, "hourly", zone)[-len(ends) :] == ends, "ranges agree"
 
 
 @pytest.mark.parametrize("name", INTERVALS)
@@ -37,23 +75,23 @@ def test_a_range_up_to_the_end_of_the_calendar_ends(name: str) -> None:
     assert bounds[-1] == dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize("name", ["hourly", "", None, 7, ["daily"]])
+@pytest.mark.parametrize("name", ["yearly", "", None, 7, ["daily"]])
 def test_another_is_refused_with_those_that_there_are(name: object) -> None:
-    with pytest.raises(UsageError, match="is unknown; it is daily or weekly"):
+    with pytest.raises(UsageError, match="is unknown; it is daily, weekly, monthly or hourly"):
         backfill.request_of("2025-03-01", "2025-03-09", name)
 
 
 def test_an_entry_more_is_offered_by_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from consumer_analytics.cli import backfill as command
 
-    assert "--interval daily|weekly " in _help(command.app)
+    assert "--interval daily|weekly|monthly|hourly " in _help(command.app)
     monkeypatch.setitem(
         INTERVALS, "fortnightly", Interval("fortnightly", "fortnight", intervals.days(14))
     )
     try:
         shown = _help(importlib.reload(command).app)
-        assert "--interval daily|weekly|fortnightly " in shown
-        assert intervals.choices() == "day or week or fortnight"
+        assert "--interval daily|weekly|monthly|hourly|fortnightly " in shown
+        assert intervals.choices() == "day, week, month, hour or fortnight"
     finally:
         monkeypatch.undo()
         importlib.reload(command)

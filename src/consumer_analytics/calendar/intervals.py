@@ -6,14 +6,19 @@ asked for, the audit and the documentation read it: an interval is one entry her
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from consumer_analytics.calendar.days import start_of_day
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import one_of
+
+_HOUR = dt.timedelta(hours=1)
+_MONTHS = 12
 
 
 @dataclass(frozen=True)
@@ -23,25 +28,46 @@ class Interval:
     Attributes:
         name: what requests, records and forms call it, such as `weekly`.
         period: what one period is called in a sentence, such as `week`.
-        begin: when a period begins: of a range's first day, how many periods lie
-            between, and the zone; in UTC, strictly ascending with their number where
-            the zone has each of its days. Beyond the last day of the calendar it may
-            return that day.
+        begins: when the periods of a range begin, one after the other: of its first day and
+            the zone; in UTC, ascending, until the calendar ends.
     """
 
     name: str
     period: str
-    begin: Callable[[dt.date, int, ZoneInfo], dt.datetime]
+    begins: Callable[[dt.date, ZoneInfo], Iterator[dt.datetime]]
 
 
-def days(count: int) -> Callable[[dt.date, int, ZoneInfo], dt.datetime]:
-    """Return where periods of so many days of the zone's calendar begin."""
+def days(count: int) -> Callable[[dt.date, ZoneInfo], Iterator[dt.datetime]]:
+    """Return how periods of so many days of the zone's calendar begin."""
 
-    def begin(first: dt.date, periods: int, zone: ZoneInfo) -> dt.datetime:
-        day = min(first.toordinal() + periods * count, dt.date.max.toordinal())
-        return start_of_day(dt.date.fromordinal(day), zone)
+    def begins(first: dt.date, zone: ZoneInfo) -> Iterator[dt.datetime]:
+        for day in range(first.toordinal(), dt.date.max.toordinal() + 1, count):
+            yield start_of_day(dt.date.fromordinal(day), zone)
 
-    return begin
+    return begins
+
+
+def hours(first: dt.date, zone: ZoneInfo) -> Iterator[dt.datetime]:
+    """Yield where hours begin, counted from each day's beginning, so that ranges agree.
+
+    A day has as many as pass in it, 23 to 25. Where clocks change by less than an hour its last
+    one is as much shorter.
+    """
+    begin = start_of_day(first, zone)
+    for day in range(first.toordinal() + 1, dt.date.max.toordinal() + 1):
+        following = start_of_day(dt.date.fromordinal(day), zone)
+        while begin < following:
+            yield begin
+            begin += _HOUR
+        begin = following
+
+
+def months(first: dt.date, zone: ZoneInfo) -> Iterator[dt.datetime]:
+    """Yield where months begin that each have the first day's number, or the last that there is."""
+    for number in range(first.month - 1, (dt.MAXYEAR - first.year + 1) * _MONTHS):
+        year, month = first.year + number // _MONTHS, number % _MONTHS + 1
+        last = calendar.monthrange(year, month)[1]
+        yield start_of_day(dt.date(year, month, min(first.day, last)), zone)
 
 
 #: Every interval there is, by name; the first is the one that is meant where none is named.
@@ -50,6 +76,8 @@ INTERVALS: dict[str, Interval] = {
     for interval in (
         Interval("daily", "day", days(1)),
         Interval("weekly", "week", days(7)),
+        Interval("monthly", "month", months),
+        Interval("hourly", "hour", hours),
     )
 }
 
@@ -60,8 +88,8 @@ def default() -> str:
 
 
 def choices() -> str:
-    """Return the periods as a sentence names them: `day or week`."""
-    return " or ".join(interval.period for interval in INTERVALS.values())
+    """Return the periods as a sentence names them: `day, week or month`."""
+    return one_of([interval.period for interval in INTERVALS.values()])
 
 
 def interval_of(name: Any) -> Interval:
@@ -72,5 +100,5 @@ def interval_of(name: Any) -> Interval:
     """
     interval = INTERVALS.get(name) if isinstance(name, str) else None
     if interval is None:
-        raise UsageError(f"interval {name!r} is unknown; it is {' or '.join(INTERVALS)}")
+        raise UsageError(f"interval {name!r} is unknown; it is {one_of(list(INTERVALS))}")
     return interval

@@ -52,10 +52,9 @@ def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple
         UsageError: the range is empty or the interval unknown.
     """
     require_range(start, end)
-    begin = interval_of(interval).begin
     last = start_of_day(end, zone)
     begins = itertools.takewhile(
-        lambda instant: instant < last, (begin(start, n, zone) for n in itertools.count())
+        lambda instant: instant < last, interval_of(interval).begins(start, zone)
     )
     result: list[dt.datetime] = []
     for instant in (*begins, last):
