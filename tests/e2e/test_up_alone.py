@@ -45,11 +45,12 @@ def test_first_snapshot_within_seconds_and_found_again(installation: Installatio
     assert time.monotonic() - began < 30
     assert "snapshot " in first.stdout
     assert "consumers, " in first.stdout
+    assert "done backfilling the sample's past: 120 days, " in first.stderr
     assert installation.processes() == []
 
     second = installation.run("up", "--no-airflow", "--once")
     assert second.returncode == 0, second.stderr
-    assert "sample data" not in second.stderr
+    assert "sample" not in second.stderr
     assert installation.processes() == []
 
 

@@ -1,6 +1,6 @@
 """`up`: from nothing to snapshots, then watched until somebody stops it.
 
-    home ──> PostgreSQL ──> migrations ──> sample data ──> Airflow ──> one run ──> watch
+    home ──> PostgreSQL ──> migrations ──> sample and its past ──> Airflow ──> one run ──> watch
 
 Every step that starts something registers how it is stopped; whatever ends
 `up`, they run in reverse.
@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import psutil
 from psycopg import sql
 
-from consumer_analytics import installation
+from consumer_analytics import backfill, installation
 from consumer_analytics.airflow import dag_ids, pauses, processes, states, task_logs
 from consumer_analytics.airflow.configuration import PASSWORDS, USER
 from consumer_analytics.airflow.dag_ids import DAGS
 from consumer_analytics.airflow.metadata_tables import AirflowTables
-from consumer_analytics.calendar import instants
+from consumer_analytics.calendar import days, instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
@@ -216,7 +216,30 @@ class _System:
                 )
                 return
             with self._notifier.step("making sample data") as detail:
-                detail(_make_sample(connection, self._settings))
+                made = _make_sample(connection, self._settings)
+                detail(
+                    f"{made.consumers} consumers, {made.customers:,} customers, "
+                    f"{made.events:,} events"
+                )
+        self._backfill(made)
+
+    def _backfill(self, sample: simulate.SimulationResult) -> None:
+        """Write the snapshots of the sample's days: a dashboard of one point shows nothing."""
+        zone = self._settings.zone
+        first, today = (days.day_of(at, zone) for at in (sample.first, sample.until))
+        request = backfill.request_of(first, today, "daily", who="up")
+        with (
+            self._notifier.step("backfilling the sample's past") as detail,
+            connected(self._settings, "up") as connection,
+        ):
+            result = backfill.backfill(
+                connection,
+                self._settings,
+                request,
+                notify=self._notifier.say,
+                progress=lambda done, total: detail(f"{done} of {total} days"),
+            )
+            detail(f"{result.periods} days, {result.snapshots_written:,} snapshots written")
 
     def _run_engine(self) -> None:
         with (
@@ -457,16 +480,15 @@ def _sources_are_empty(connection: Connection, sources: Sources) -> bool:
     )
 
 
-def _make_sample(connection: Connection, settings: Settings) -> str:
-    """Make a small history that leads up to the present; return what it is."""
+def _make_sample(connection: Connection, settings: Settings) -> simulate.SimulationResult:
+    """Make a small history that leads up to the present."""
     # The current day has rows too, so that a run by day and one right now differ.
     until = instants.now(connection).replace(second=0, microsecond=0)
-    result = simulate.simulate(
+    return simulate.simulate(
         connection,
         settings,
         simulate.SimulationPlan(until, consumers=8, customers=2_000, events=50_000),
     )
-    return f"{result.consumers} consumers, {result.customers:,} customers, {result.events:,} events"
 
 
 # -- signals ---------------------------------------------------------------------
