@@ -26,6 +26,7 @@ NAMED: dict[str, dt.timedelta | None] = {
     "all": None,
 }
 DEFAULT = "30d"
+_MOMENT = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,16 @@ class Range:
         return _before(latest, length), latest
 
     def held(self, earliest: dt.datetime, latest: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
-        """Return the part of the range that may hold snapshots; an instant of it where none does.
+        """Return the part of the range that may hold snapshots; an instant beside them where none.
 
         What is cut into slices: of a range from the year 1 on, one slice would hold everything.
         """
         since, until = self.bounds(earliest, latest)
-        return max(since, min(earliest, until)), min(until, max(latest, since))
+        if until < earliest:
+            return (earliest - _MOMENT,) * 2
+        if since > latest:
+            return (latest + _MOMENT,) * 2
+        return max(since, earliest), min(until, latest)
 
 
 def _before(instant: dt.datetime, length: dt.timedelta) -> dt.datetime:
