@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from playwright.sync_api import expect
 from tests.conftest import COMMAND
 from tests.e2e.conftest import Installation, beside
 from tests.support import lanes
@@ -171,7 +172,7 @@ def test_again_it_touches_no_row(system: Installation, api: Api) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"interval": "hourly"}, "'hourly' is not one of ['daily', 'weekly']"),
+        ({"interval": "yearly"}, "'yearly' is not one of ['daily', 'weekly', 'monthly', 'hourly']"),
         ({"start_date": "yesterday"}, "'yesterday' is not a 'date'"),
         ({"end_date": "2025-11-31"}, "'2025-11-31' is not a 'date'"),
         ({"end_date": None}, "end_date"),
@@ -212,6 +213,47 @@ def test_what_only_the_database_can_tell_fails_the_first_task(
         (log,) = (folder / "task_id=check_parameters").glob("attempt=*.log")
         assert f"refused: {sentence}" in log.read_text()
     assert ask(system, "select count(*) from consumer_analytics_internal.backfills") == before
+
+
+def test_the_dashboard_starts_one_as_whoever_asks_and_shows_how_far_it_is(
+    system: Installation, api: Api
+) -> None:
+    known = {run["dag_run_id"] for run in api.runs()}
+    here = "/consumer-analytics/backfills"
+    asked = {"start_date": "2025-06-01", "end_date": "2025-06-08", "interval": "daily"}
+    # Nobody, and another site in the name of somebody.
+    nobody = httpx.post(f"http://127.0.0.1:{system.port}{here}", data=asked, trust_env=False)
+    assert nobody.status_code == 401
+    elsewhere = api.client.post(here, data=asked, headers={"Sec-Fetch-Site": "cross-site"})
+    assert elsewhere.status_code == 403
+    # What Airflow itself refuses comes back in its words.
+    assert {run["dag_run_id"] for run in api.runs()} == known
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.goto(f"http://127.0.0.1:{system.port}")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", api.password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/")
+        page.get_by_text("Stats").first.wait_for()
+        page.goto(
+            f"http://127.0.0.1:{system.port}/consumer-analytics/?from=2025-06-01&to=2025-06-07"
+        )
+        page.get_by_role("button", name="Backfill these days").click()
+        page.wait_for_url("**/backfills?**")
+        page.get_by_role("button", name="Start").click()
+        page.wait_for_url("**/backfills?run=manual**")
+        results = page.locator("#results")
+        expect(results.locator("[data-told]")).to_contain_text("success", timeout=240_000)
+        expect(results.locator("tbody tr").first).to_contain_text("7 of 7")
+        expect(results.locator("tbody tr").first).to_contain_text("by admin")
+    (run,) = (run for run in api.runs() if run["dag_run_id"] not in known)
+    assert run["conf"] == asked
+    assert run["triggering_user_name"] == "admin"
+    assert ask(system, BY_PERIOD, ["2025-06-02", "2025-06-08"]) == [
+        (7, 7, "2025-06-02", "2025-06-08")
+    ]
 
 
 def test_the_form_has_date_pickers_and_a_choice(

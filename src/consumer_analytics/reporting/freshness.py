@@ -245,6 +245,14 @@ def read(
         )
 
 
+def backfills(connection: Connection, limit: int = BACKFILLS) -> list[BackfillProgress]:
+    """Return the latest backfills and how far they are, the newest first."""
+    rows = connection.execute(
+        query("shared/backfill-list"), {"tag": Tag.BACKFILL.value, "limit": limit}
+    )
+    return [_progress(BackfillRecord(*row)) for row in rows]
+
+
 def every_mark(connection: Connection, span: Range) -> Iterator[Reached]:
     """Yield where every run of a range left the watermark, the oldest first.
 

@@ -8,10 +8,14 @@ the auth manager that is configured.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    DagAccessEntity,
+    DagDetails,
+)
 from fastapi.concurrency import run_in_threadpool
 from jwt import InvalidTokenError
 from starlette.requests import HTTPConnection
@@ -32,12 +36,7 @@ class AirflowLogin:
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | Refused:
         """Return Airflow's user, or why there is none."""
-        scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
-        token = (
-            presented.strip()
-            if scheme.lower() == "bearer"
-            else connection.cookies.get(COOKIE_NAME_JWT_TOKEN)
-        )
+        token = token_of(connection)
         if not token:
             return Refused(401, "log in to Airflow first, and come back")
         manager = get_auth_manager()
@@ -50,4 +49,20 @@ class AirflowLogin:
         )
         if not allowed:
             return Refused(403, f"your Airflow login may not see the DAG {DAG}")
-        return Principal(str(user.get_name()))
+        # It may change what there is, and so it is asked for when somebody wants to.
+        may_backfill = partial(
+            manager.is_authorized_dag,
+            method="POST",
+            user=user,
+            access_entity=DagAccessEntity.RUN,
+            details=DagDetails(id=dag_ids.BACKFILL),
+        )
+        return Principal(str(user.get_name()), may_backfill=may_backfill)
+
+
+def token_of(connection: HTTPConnection) -> str | None:
+    """Return Airflow's token of a request: the header's, else its interface's cookie."""
+    scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return presented.strip()
+    return connection.cookies.get(COOKIE_NAME_JWT_TOKEN)

@@ -21,6 +21,7 @@ class _Dashboard:
 
     def __init__(self) -> None:
         self._app: Any = None
+        self._backfills: Any = None
         self._lock = threading.Lock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -28,16 +29,22 @@ class _Dashboard:
             from starlette.concurrency import run_in_threadpool
 
             await run_in_threadpool(self._build)
+        # Airflow's own application, which backfills are asked of.
+        self._backfills.airflow = scope.get("app")
         await self._app(scope, receive, send)
 
     def _build(self) -> None:
         from consumer_analytics.settings import settings
+        from consumer_analytics.web.airflow_backfills import AirflowBackfills
         from consumer_analytics.web.airflow_login import AirflowLogin
         from consumer_analytics.web.app import create_app
 
         with self._lock:
             if self._app is None:
-                self._app = create_app(settings(), authenticator=AirflowLogin())
+                self._backfills = AirflowBackfills()
+                self._app = create_app(
+                    settings(), authenticator=AirflowLogin(), starts=self._backfills
+                )
 
 
 class ConsumerAnalyticsPlugin(AirflowPlugin):

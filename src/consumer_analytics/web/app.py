@@ -5,16 +5,14 @@ Every address in it is relative, so that it works below any prefix.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl
 
 import psycopg
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
@@ -34,7 +32,7 @@ from consumer_analytics.errors import (
 )
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
-from consumer_analytics.web import api, pages
+from consumer_analytics.web import api, backfills, forms, pages
 from consumer_analytics.web.auth import (
     OPEN_BELOW,
     Authenticator,
@@ -43,7 +41,6 @@ from consumer_analytics.web.auth import (
     Principal,
     Refused,
     cookie_of,
-    is_from_elsewhere,
     is_secure,
     path_below,
     require_all,
@@ -61,9 +58,6 @@ _COMPRESSED_FROM = 1_000
 _COMPRESSION = 1
 _STATIC_SECONDS = 3600
 _UNPROCESSABLE = 422
-#: How a browser sends a form, and the most fields that one of ours might have.
-_FORM = "application/x-www-form-urlencoded"
-_FIELDS = 10
 
 
 def create_app(
@@ -71,6 +65,7 @@ def create_app(
     *,
     authenticator: Authenticator,
     hosts: Sequence[str] = ("*",),
+    starts: backfills.Backfills | None = None,
 ) -> FastAPI:
     """Build the dashboard.
 
@@ -79,6 +74,7 @@ def create_app(
         authenticator: tells who is asking.
         hosts: the names under which it may be reached; `*` for any. A server without
             credentials names its own, so that no other site's name can be made to mean it.
+        starts: starts backfills for those who may; None where nothing here does.
     """
     pool = Pool(settings)
     exposition = Exposition(settings)
@@ -103,10 +99,13 @@ def create_app(
     )
     app.state.pool = pool
     app.state.authenticator = authenticator
+    app.state.backfills = starts
     app.include_router(api.router)
     app.include_router(pages.router)
     if isinstance(authenticator, OwnCredentials):
         _add_login(app, authenticator, settings)
+    if starts is not None:
+        app.include_router(backfills.router_of(starts, settings))
     app.add_api_route("/healthz", _alive, include_in_schema=False)
     _add_metrics(app, exposition)
     app.mount("/static", StaticFiles(directory=str(files(__package__) / "static")), name="static")
@@ -155,9 +154,9 @@ def _add_login(app: FastAPI, credentials: OwnCredentials, settings: Settings) ->
 
     @app.post("/login", include_in_schema=False)
     async def log_in(request: Request) -> Response:
-        _refuse_other_sites(request)
+        forms.refuse_other_sites(request)
         hint.look(request)
-        given = await _form(request, settings.server_timeout)
+        given = await forms.read(request, settings.server_timeout)
         target = _within(given.get("next", ""))
         client = request.client.host if request.client else ""
         found = await run_in_threadpool(credentials.log_in, given.get("password", ""), client)
@@ -185,7 +184,7 @@ def _add_login(app: FastAPI, credentials: OwnCredentials, settings: Settings) ->
 
     @app.post("/logout", include_in_schema=False)
     def log_out(request: Request) -> Response:
-        _refuse_other_sites(request)
+        forms.refuse_other_sites(request)
         name = cookie_of(request)
         credentials.log_out(request.cookies.get(name, ""))
         # What browsers keep although they were told not to; over https alone they listen.
@@ -214,32 +213,6 @@ class _HiddenClients:
                 "logins come through a proxy that CONSUMER_ANALYTICS_TRUSTED_PROXIES does not "
                 "name: whoever fails too often there keeps all others behind it waiting"
             )
-
-
-async def _form(request: Request, seconds: float) -> dict[str, str]:
-    """Read what a form of ours sends: a few short fields, in the one way that it sends them.
-
-    Raises:
-        HTTPException: it is something else, or does not come in time.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _FORM:
-        raise HTTPException(415, f"send the form as {_FORM}")
-    try:
-        async with asyncio.timeout(seconds):
-            body = await request.body()
-    except TimeoutError:
-        raise HTTPException(408, "the form took too long to arrive") from None
-    try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
-    except ValueError:
-        raise HTTPException(400, "the form cannot be read") from None
-    return dict(fields)
-
-
-def _refuse_other_sites(request: Request) -> None:
-    if is_from_elsewhere(request):
-        raise HTTPException(403, "this form was sent by another site; log in here")
 
 
 def _within(target: str) -> str:

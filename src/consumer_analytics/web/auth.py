@@ -57,12 +57,15 @@ class Principal:
         consumers: the consumers they may see, and nothing else; None for everything.
         can_log_out: whether they came by the dashboard's own login page.
         runs_it: whether they sit at the machine that it runs on, and may know why it does not.
+        may_backfill: tells whether they may start a backfill. It may ask who decides that: not
+            where nothing may wait.
     """
 
     name: str
     consumers: frozenset[uuid.UUID] | None = None
     can_log_out: bool = False
     runs_it: bool = False
+    may_backfill: Callable[[], bool] = lambda: False
 
     @property
     def sees_all(self) -> bool:

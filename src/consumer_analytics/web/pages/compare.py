@@ -13,7 +13,7 @@ from consumer_analytics.web import views
 from consumer_analytics.web.api import Reading, Search, only, visible
 from consumer_analytics.web.auth import Caller
 from consumer_analytics.web.charts import Exports
-from consumer_analytics.web.pages.page import Span, api_address, empty, points_of, render
+from consumer_analytics.web.pages.page import Span, api_address, empty, gap, points_of, render
 from consumer_analytics.web.rendering import Parameter
 
 router = APIRouter()
@@ -92,6 +92,9 @@ def compare(
         view=view,
         most=comparison.MOST_COMPARED,
         comparison=compared,
+        gap=None
+        if compared is None or compared.at
+        else gap(request, caller, pool, span, known, empty=True),
         chart=chart,
         chosen=views.comparison.side_by_side(compared, asked, shown) if compared else [],
         search=search,

@@ -12,7 +12,7 @@ from consumer_analytics.web import views
 from consumer_analytics.web.api import PageNumber, Reading, Search, Size, only, unknown, visible
 from consumer_analytics.web.auth import Caller
 from consumer_analytics.web.charts import Exports
-from consumer_analytics.web.pages.page import Span, api_address, empty, points_of, render
+from consumer_analytics.web.pages.page import Span, api_address, empty, gap, points_of, render
 from consumer_analytics.web.rendering import Parameter, address
 
 router = APIRouter()
@@ -66,6 +66,7 @@ def consumers_page(
         "consumers.html",
         current="consumers",
         table=table,
+        gap=None if table.sparkline_at else gap(request, caller, pool, span, known, empty=True),
         rows=views.consumers.rows(table, span, since, until),
         columns=views.consumers.columns(table, kept),
         paging=views.consumers.paging(table, kept),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
@@ -17,7 +18,10 @@ from consumer_analytics.reporting.series import Bounds
 from consumer_analytics.web import charts, rendering
 from consumer_analytics.web.api import Reading
 from consumer_analytics.web.auth import Principal, path_below
+from consumer_analytics.web.pool import Pool
 from consumer_analytics.web.rendering import Parameter, address
+from consumer_analytics.web.views import gaps
+from consumer_analytics.web.views.gaps import Gap
 
 _MONTH = dt.timedelta(days=30)
 _A_DAY = len("2025-10-01")
@@ -120,6 +124,18 @@ Span = Annotated[Range, Depends(_span)]
 def points_of(span: Range, known: Bounds) -> int:
     """Return how many points the charts of a range have at most."""
     return charts.points(*span.held(*known), series.MOST_POINTS)
+
+
+def gap(
+    request: Request, caller: Principal, pool: Pool, span: Range, known: Bounds, *, empty: bool
+) -> Gap | None:
+    """Return the days of a range that a backfill would fill, for those who see the whole system."""
+    if not caller.sees_all:
+        return None
+    found = gaps.gap(span, known, pool.settings.zone, empty=empty, may_start=False)
+    if found is None or request.app.state.backfills is None:
+        return found
+    return replace(found, may_start=caller.may_backfill())
 
 
 def api_address(request: Request, path: str, parameters: Mapping[str, Parameter]) -> str:

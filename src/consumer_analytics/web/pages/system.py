@@ -10,7 +10,7 @@ from consumer_analytics.web import views
 from consumer_analytics.web.api import Reading
 from consumer_analytics.web.auth import Caller
 from consumer_analytics.web.charts import Exports
-from consumer_analytics.web.pages.page import Span, api_address, empty, points_of, render
+from consumer_analytics.web.pages.page import Span, api_address, empty, gap, points_of, render
 
 router = APIRouter()
 
@@ -22,9 +22,9 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
         return RedirectResponse("consumers", 303)
     with pool.read() as connection:
         known = series.bounds(connection)
-        shown = standing.system(connection, span, known=known)
-        if known is None or shown.at is None:
+        if known is None:
             return empty(request, "system")
+        shown = standing.system(connection, span, known=known)
         points = points_of(span, known)
         found = series.system(connection, span, points, known=known)
     view = views.ranges.view("./", span, found.since, found.until, {}, pool.settings.zone)
@@ -36,6 +36,7 @@ def system(request: Request, pool: Reading, caller: Caller, span: Span) -> Respo
         standing=shown,
         view=view,
         series=found,
+        gap=gap(request, caller, pool, span, known, empty=not found.points),
         charts=views.snapshots.series_charts(
             found,
             Exports(

@@ -8,6 +8,8 @@ const { localize } = await import(`./times.js${new URL(import.meta.url).search}`
 const WAIT = 250;
 let timer = 0;
 let pending = null;
+const BETWEEN_LOOKS = 2000;
+let again = 0;
 
 /** Fetch a page's results and put them in place of those shown. */
 async function refresh(url, { push }) {
@@ -27,6 +29,7 @@ async function refresh(url, { push }) {
       ? document.activeElement.getAttribute("data-keep-focus")
       : null;
     results.replaceChildren(...fresh.childNodes);
+    results.toggleAttribute("data-poll", fresh.hasAttribute("data-poll"));
     history[push ? "pushState" : "replaceState"](null, "", url);
     document.dispatchEvent(new CustomEvent("swapped"));
     localize(results);
@@ -38,8 +41,17 @@ async function refresh(url, { push }) {
     if (error.name !== "AbortError") location.assign(url);
   } finally {
     results.removeAttribute("aria-busy");
+    poll();
   }
 }
+
+/** Look again at what goes on. */
+function poll() {
+  clearTimeout(again);
+  if (!document.querySelector("#results[data-poll]")) return;
+  again = setTimeout(() => refresh(new URL(location.href), { push: false }), BETWEEN_LOOKS);
+}
+poll();
 
 /** The address that a form leads to, empty fields left out. */
 function address(form) {

@@ -6,6 +6,14 @@ for what all of them have.
 
 from __future__ import annotations
 
-from consumer_analytics.web.views import comparison, consumers, freshness, ranges, runs, snapshots
+from consumer_analytics.web.views import (
+    comparison,
+    consumers,
+    freshness,
+    gaps,
+    ranges,
+    runs,
+    snapshots,
+)
 
-__all__ = ["comparison", "consumers", "freshness", "ranges", "runs", "snapshots"]
+__all__ = ["comparison", "consumers", "freshness", "gaps", "ranges", "runs", "snapshots"]
