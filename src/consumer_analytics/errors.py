@@ -188,12 +188,21 @@ class ChannelError(ConsumerAnalyticsError):
         step: where it failed, a word of the channel's own.
         holds_others: whether the channel itself cannot be used, so that other messages need not
             be tried before this one is tried again; else it is this message that is refused.
+        retry_after: seconds that who takes the messages asks to wait; None where it asks nothing.
     """
 
-    def __init__(self, step: str, message: str, *, holds_others: bool = True) -> None:
+    def __init__(
+        self,
+        step: str,
+        message: str,
+        *,
+        holds_others: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
         """Take the step that failed, and what to tell people."""
         self.step = step
         self.holds_others = holds_others
+        self.retry_after = retry_after
         super().__init__(message)
 
 

@@ -382,6 +382,18 @@ class Settings:
         str,
         Field(description="The mails' sender, such as `Analytics <alerts-from@example.com>`."),
     ] = ""
+    alert_channels_file: Annotated[
+        Path | None,
+        PrivateFile(),
+        Field(
+            description="TOML file of further channels for alerts, a table each: a chat, a pager, "
+            "a webhook. It holds keys.",
+        ),
+    ] = None
+    alert_timeout: Annotated[
+        float,
+        Field(gt=0, le=300, description="Seconds that such a channel has for a message."),
+    ] = 30.0
     alert_reminder: Annotated[
         float,
         Field(

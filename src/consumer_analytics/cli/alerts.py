@@ -1,68 +1,111 @@
-"""`consumer-analytics alerts`: does mail arrive, and a pass of the monitor by hand or by cron."""
+"""`consumer-analytics alerts`: do messages arrive, and a pass of the monitor, by hand or cron."""
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import ChannelError
+from consumer_analytics.errors import ChannelError, SettingsError, UsageError
 from consumer_analytics.monitoring import monitor
-from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel, configured
+from consumer_analytics.monitoring.notifications.channels import (
+    CHANNELS,
+    Channel,
+    addressed,
+    configured,
+)
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import settings
 
-app = typer.Typer(help="Test the mails, and do a pass of the monitor.", no_args_is_help=True)
+app = typer.Typer(help="Test the channels, and do a pass of the monitor.", no_args_is_help=True)
 
 
 @app.command("test")
-def send_test(as_json: JsonFlag = False) -> None:
-    """Send a test mail, and say at which step it fails and why.
+def send_test(
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="By this channel alone; several times for several."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send a test by each channel, and say at which step one fails and why.
 
-    Needs no database. The steps: settings, name, connection, TLS and certificate, login, sender,
-    recipient, content. Exits with 1 where a step fails or a recipient is refused.
+    Needs no database. The steps of mail: settings, name, connection, TLS and certificate, login,
+    sender, recipient, content. Exits with 1 where a step fails or a recipient is refused.
     """
-    # Where none is configured, the first says what it needs.
-    channels = configured(settings()) or list(CHANNELS.values())[:1]
-    attempts = [_attempt(channel, as_json=as_json) for channel in channels]
-    failed = next((one.error for one in attempts if one.error is not None), None)
+    attempts = [_attempt(one, as_json=as_json) for one in _chosen(channel or [])]
+    failed = [one.error for one in attempts if one.error is not None]
     refused = {who: why for one in attempts for who, why in one.refused.items()}
     if as_json:
         print_json(
             {
-                "sent": failed is None,
-                "steps": [
-                    {"step": step, "detail": detail}
-                    for one in attempts
-                    for step, detail in one.steps
-                ],
-                "failed_step": failed.step if failed else None,
-                "error": str(failed) if failed else None,
+                "sent": not failed,
+                "steps": [step for one in attempts for step in one.steps_as_json()],
+                "failed_step": failed[0].step if failed else None,
+                "error": str(failed[0]) if failed else None,
                 "refused": refused,
+                "channels": [one.as_json() for one in attempts],
             }
         )
-    elif failed is not None:
-        raise failed
+    elif failed:
+        for error in failed[:-1]:
+            warn(str(error))
+        raise failed[-1]
     raise typer.Exit(1 if failed or refused else 0)
+
+
+def _chosen(names: list[str]) -> list[Channel]:
+    """Return the channels to try.
+
+    Raises:
+        SettingsError: the file of channels cannot be read.
+        UsageError: there is no channel of a name.
+    """
+    if (unread := addressed.problem(settings())) is not None:
+        raise SettingsError(unread)
+    # Where none is configured, the first says what it needs.
+    there = configured(settings()) or list(CHANNELS.values())[:1]
+    known = {one.name: one for one in there}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no channel {name!r}; there are: {', '.join(known)}")
+    return [one for one in there if not names or one.name in names]
 
 
 @dataclass
 class _Attempt:
     """What became of a test by one channel: steps that went well, who was refused, the error."""
 
+    channel: str
     steps: list[tuple[str, str]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     error: ChannelError | None = None
 
+    def steps_as_json(self) -> list[dict[str, str]]:
+        """Return the steps that went well, for `--json`."""
+        return [{"step": step, "detail": detail} for step, detail in self.steps]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, for `--json`."""
+        return {
+            "channel": self.channel,
+            "sent": self.error is None,
+            "steps": self.steps_as_json(),
+            "failed_step": self.error.step if self.error else None,
+            "error": str(self.error) if self.error else None,
+            "refused": self.refused,
+        }
+
 
 def _attempt(channel: Channel, *, as_json: bool) -> _Attempt:
     """Send a test by a channel; tell people how far it comes."""
-    attempt = _Attempt()
+    attempt = _Attempt(channel.name)
 
     def passed(step: str, detail: str) -> None:
         attempt.steps.append((step, detail))

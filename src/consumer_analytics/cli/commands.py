@@ -73,7 +73,7 @@ COMMANDS = {
     "incidents": Registered(
         "incidents", "Show the open incidents, those that are over, and each of their changes."
     ),
-    "alerts": Registered("alerts", "Test the mails, and do a pass of the monitor."),
+    "alerts": Registered("alerts", "Test the channels, and do a pass of the monitor."),
     "docs": Registered("docs", "Show a page of the documentation, or list the pages."),
     "doctor": Registered(
         "doctor", "Find what commonly breaks: each with verdict, evidence, cause and fix."

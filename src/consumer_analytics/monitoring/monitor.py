@@ -38,8 +38,9 @@ def watch(
 ) -> Pass:
     """Do one pass.
 
-    The dead-man's signal is given where nothing is critical and no message has waited for
-    long: where none can go out, the outside watcher is the one who is left to tell.
+    The dead-man's signal is given where nothing is critical, no message has waited for long and
+    the file of channels can be read: where none can go out, the outside watcher is the one who is
+    left to tell.
 
     Args:
         connection: in autocommit, outside of a transaction.
@@ -56,7 +57,7 @@ def watch(
     if not heartbeat.is_wanted(settings):
         return Pass(judged, delivery, None)
     overdue = delivery.oldest is not None and judged.at - delivery.oldest >= outbox.OVERDUE
-    if judged.state == "critical" or overdue:
+    if judged.state == "critical" or overdue or outbox.CHANNELS_FILE in delivery.errors:
         return Pass(judged, delivery, beaten=False)
     try:
         heartbeat.beat(settings)

@@ -113,13 +113,16 @@ def _tell_directly(config: Settings, failure: Failure) -> None:
     digest = hashlib.sha256(f"{subject} {failure.failed_at}".encode()).hexdigest()[:16]
     problems = []
     for channel in configured(config):
+        chosen = channel.selection.of(message)
+        if chosen is None:
+            continue
         told = f"{channel.name} {subject}"
         mark = _mark(config, told)
         # Of this machine's tasks one asks whether another machine's tells it.
         if not _is_first(config, mark) or not claims.claim(told, _pace(config)):
             continue
         try:
-            channel.send(config, message, message_id=f"consumer-analytics.{digest}")
+            channel.send(config, chosen, message_id=f"consumer-analytics.{digest}")
         except BaseException as error:
             mark.unlink(missing_ok=True)
             claims.release(told)
@@ -230,7 +233,7 @@ def _instant(value: Any) -> dt.datetime:
 def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
     from consumer_analytics.monitoring import monitor
-    from consumer_analytics.monitoring.notifications.channels import CHANNELS
+    from consumer_analytics.monitoring.notifications.channels import configured
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
@@ -243,7 +246,7 @@ def watch() -> str:
         )
     log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
     # It works again.
-    for name in CHANNELS:
-        _mark(config, f"{name} {dag_ids.MONITOR}").unlink(missing_ok=True)
+    for channel in configured(config):
+        _mark(config, f"{channel.name} {dag_ids.MONITOR}").unlink(missing_ok=True)
     claims.forget()
     return judged.state

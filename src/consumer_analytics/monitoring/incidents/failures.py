@@ -102,16 +102,20 @@ def _tell(
     Channels by which a message about the same run has not gone out yet tell of it by that.
     """
     row_of_run, waiting = _add_to_waiting(connection, failure)
-    others = [one for one in configured(settings) if one.name not in waiting]
-    if waiting and not others:
-        announcement.silence()
-        _link(connection, failure, row_of_run)
-        return None
     message = replace(
         message_of(connection, judged, announcement, "failure"),
         failures=(failure,),
         next=next_steps_after(failure),
     )
+    others = [
+        one
+        for one in configured(settings)
+        if one.name not in waiting and one.selection.of(message) is not None
+    ]
+    if waiting and not others:
+        announcement.silence()
+        _link(connection, failure, row_of_run)
+        return None
     key = f"failure {failure.dag_id} {failure.run_id} {failure.task_id} {failure.try_number}"
     mail_id = put_message(connection, key, message, others)
     _link(connection, failure, mail_id)

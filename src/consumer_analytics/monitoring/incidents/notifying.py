@@ -62,6 +62,7 @@ class Transition:
             opened_at=one.opened_at,
             seconds=max((at - one.opened_at).total_seconds(), 0),
             measures={} if self.what == OVER else one.symptoms,
+            worst=one.worst,
         )
 
 

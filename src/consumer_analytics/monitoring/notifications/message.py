@@ -132,6 +132,8 @@ class ChangeNotice:
         opened_at: when the incident was noticed.
         seconds: for how long it has been open.
         measures: what is not well, by name; nothing where it is over.
+        worst: the worst that it was: whoever was told of that is told of its end. None of what an
+            earlier version wrote.
     """
 
     incident_id: int
@@ -142,6 +144,7 @@ class ChangeNotice:
     opened_at: dt.datetime
     seconds: float
     measures: dict[str, Symptom] = field(default_factory=dict)
+    worst: str | None = None
 
     @property
     def is_over(self) -> bool:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, wait_long
 from consumer_analytics.errors import ChannelError
-from consumer_analytics.monitoring.notifications.channels import Channel, configured
+from consumer_analytics.monitoring.notifications.channels import Channel, addressed, configured
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -26,6 +26,10 @@ from consumer_analytics.sql import query
 _FIRST_CHANNEL = "mail"
 #: Minutes until a message is tried again double with each try, up to this.
 _LONGEST_MINUTES = 15
+#: Who takes the messages may ask for more patience, but for no more than this.
+_LONGEST_ASKED = dt.timedelta(hours=1)
+#: Under which name the file of channels is told of where it cannot be read.
+CHANNELS_FILE = "channels file"
 _LONGEST_ERROR = 1000
 #: A message that has waited as long is a fault of its own.
 OVERDUE = dt.timedelta(hours=1)
@@ -55,7 +59,8 @@ class Delivery:
         waiting: how many wait, whether their channel is configured or not.
         oldest: when the oldest of those that a configured channel has to send was written; None
             where there is none.
-        errors: why the last try of a channel failed, by its name.
+        errors: why the last try of a channel failed, by its name; and why the file of channels
+            cannot be read, where it cannot.
         refused: recipients that were refused.
     """
 
@@ -90,20 +95,23 @@ def put(
         connection: in the transaction that notes what the message tells.
         key: the same for the same thing to tell: it is told once.
         message: what there is to tell; it is first tried when it was written.
-        channels: by which.
+        channels: by which; each gets what its selection has of the message.
 
     Returns:
         The numbers of the rows by their channels' names; without those that had been written
-        before.
+        before, and those that it is nothing for.
     """
     numbers: dict[str, int] = {}
     for channel in channels:
+        chosen = channel.selection.of(message)
+        if chosen is None:
+            continue
         row = connection.execute(
             query("monitoring/notifications/put"),
             {
                 "key": key if channel.name == _FIRST_CHANNEL else f"{channel.name}: {key}",
                 "channel": channel.name,
-                "content": Jsonb({**message.as_json(), "channel": channel.name, "key": key}),
+                "content": Jsonb({**chosen.as_json(), "channel": channel.name, "key": key}),
                 "at": message.at,
             },
         ).fetchone()
@@ -126,6 +134,8 @@ def deliver(
     channels = configured(settings)
     sent = 0
     errors: dict[str, str] = {}
+    if (unread := addressed.problem(settings)) is not None:
+        errors[CHANNELS_FILE] = unread
     refused: list[Refusal] = []
     for channel in channels:
         usable = True
@@ -134,7 +144,7 @@ def deliver(
                 claimed = _claim(connection, channel, at)
                 if claimed is None:
                     break
-                # For a mail server.
+                # For whoever takes it.
                 wait_long(connection)
                 try:
                     refusals = channel.send(
@@ -173,14 +183,17 @@ def _note_failure(
     error: ChannelError,
     at: dt.datetime,
 ) -> None:
-    again = at + dt.timedelta(minutes=min(2**claimed.tries, _LONGEST_MINUTES))
+    pause = dt.timedelta(minutes=min(2**claimed.tries, _LONGEST_MINUTES))
+    if error.retry_after is not None:
+        asked = min(error.retry_after, _LONGEST_ASKED.total_seconds())
+        pause = max(pause, dt.timedelta(seconds=asked))
     connection.execute(
         query("monitoring/notifications/failed"),
         {
             "mail_id": claimed.mail_id,
             "channel": channel.name,
             "error": str(error)[:_LONGEST_ERROR],
-            "again": again,
+            "again": at + pause,
             "all": error.holds_others,
         },
     )

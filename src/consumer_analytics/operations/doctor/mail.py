@@ -1,4 +1,4 @@
-"""Mails: whether the server takes them, and whether any wait."""
+"""Alerts: whether each channel takes them, and whether any wait."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from consumer_analytics.airflow.dag_ids import MONITOR
 from consumer_analytics.calendar import instants
 from consumer_analytics.errors import ChannelError
-from consumer_analytics.formatting import moment
-from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel
+from consumer_analytics.formatting import counted, moment
+from consumer_analytics.monitoring.notifications.channels import CHANNELS, Channel, addressed
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -41,6 +41,37 @@ def _reached_by(channel: Channel) -> Callable[[Context], Finding]:
     return server
 
 
+def channels_of_file(context: Context) -> Finding:
+    """Tell whether each channel of the file can be used; nothing is sent."""
+    settings = context.settings
+    if settings.alert_channels_file is None:
+        return ok(f"there are no further channels: {addressed.SETTING} is not set")
+    if (unread := addressed.problem(settings)) is not None:
+        return Finding(
+            Verdict.PROBLEM,
+            "the file of channels cannot be read: nobody is told by them",
+            (unread,),
+            "mend the file; what happens meanwhile goes out by the other channels alone",
+            Fix(_TEST),
+        )
+    reached: list[str] = []
+    failed: list[str] = []
+    for channel in addressed.addressed(settings, tuple(CHANNELS)):
+        try:
+            reached.append(channel.reach(settings))
+        except ChannelError as error:
+            failed.append(str(error))
+    if failed:
+        return Finding(
+            Verdict.PROBLEM,
+            f"{counted(len(failed), 'channel')} for alerts cannot be used",
+            (*failed, *reached),
+            "as each line says; messages wait in the database meanwhile, and go out once",
+            Fix(_TEST),
+        )
+    return ok(f"{counted(len(reached), 'channel')} for alerts can be used", *reached)
+
+
 def waiting(context: Context) -> Finding:
     """Tell whether mails wait that should have gone out."""
     n, oldest, error = context.database.execute(
@@ -67,5 +98,6 @@ CHECKS = (
         Check(f"{one.name}-server", f"does {one.server} take our {one.name}s?", _reached_by(one))
         for one in CHANNELS.values()
     ),
+    Check("alert-channels", "can each channel of the file be used?", channels_of_file),
     Check("mail-waiting", "do mails wait?", waiting),
 )

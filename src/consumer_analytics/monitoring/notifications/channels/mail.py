@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-from consumer_analytics.formatting import amount, duration, moment
 from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
-from consumer_analytics.monitoring.notifications.message import (
-    Message,
-    label_of,
-)
+from consumer_analytics.monitoring.notifications.channels.rendering import templates
+from consumer_analytics.monitoring.notifications.message import Message
+from consumer_analytics.monitoring.notifications.selection import Selection
 from consumer_analytics.settings import PREFIX, Settings
-
-_COLOURS = {
-    "critical": "#b3261e",
-    "warning": "#9a6700",
-    "unknown": "#9a6700",
-    "normal": "#1a7f37",
-}
 
 
 class Mail:
@@ -32,6 +20,7 @@ class Mail:
     server = "the mail server"
     unset = f"{PREFIX}ALERT_RECIPIENTS is not set"
     advice = "where it does not arrive, look into the spam folder, then into the server's log"
+    selection = Selection()
 
     def is_configured(self, settings: Settings) -> bool:
         """Tell whether anybody is to get mail."""
@@ -80,29 +69,7 @@ def compose(message: Message, *, message_id: str, settings: Settings) -> EmailMe
     if message.threads:
         # One thread for each incident.
         mail["References"] = " ".join(f"<{thread}@{domain}>" for thread in message.threads)
-    mail.set_content(_templates().get_template("alert.txt.j2").render(message=message))
-    html = _templates().get_template("alert.html.j2").render(message=message)
+    mail.set_content(templates().get_template("alert.txt.j2").render(message=message))
+    html = templates().get_template("alert.html.j2").render(message=message)
     mail.add_alternative(html, subtype="html")
     return mail
-
-
-@cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader(__package__, "templates"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {
-        "moment": moment,
-        "amount": lambda one: amount(one.value, one.unit),
-        "label": label_of,
-        "colour": lambda state: _COLOURS[state],
-        "duration": duration,
-        "sentence": lambda text: text[:1].upper() + text[1:],
-        "one_line": lambda text: " ".join(str(text).split()),
-    }
-    return templates

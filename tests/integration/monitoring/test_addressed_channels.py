@@ -1,0 +1,509 @@
+"""Chats, pagers and webhooks that a file names: real servers, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Cli, Database
+from tests.support.hook_server import Answer, HookServer, hook_server
+from tests.support.mail_server import MailServer, mail_server
+
+from consumer_analytics.errors import ChannelError
+from consumer_analytics.etl import run
+from consumer_analytics.fields import Secret
+from consumer_analytics.monitoring import incidents, monitor
+from consumer_analytics.monitoring.incidents import Failure
+from consumer_analytics.monitoring.notifications import outbox
+from consumer_analytics.monitoring.notifications.channels import webhook
+from consumer_analytics.monitoring.notifications.channels.service import Service
+from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
+from consumer_analytics.monitoring.notifications.message import ChangeNotice, Message
+from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.settings import PREFIX, Settings
+
+MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
+DUE = MIDNIGHT + dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
+MINUTE = dt.timedelta(minutes=1)
+RAW_KEY = bytes(range(32))
+KEY = f"whsec_{base64.b64encode(RAW_KEY).decode()}"
+#: What must be shown nowhere.
+SECRETS = (KEY, KEY.removeprefix("whsec_"), "s3cr3t", "t0ken")
+TEST = Message("test", MIDNIGHT, "analytics")
+
+
+@pytest.fixture
+def hooks() -> Iterator[HookServer]:
+    with hook_server() as made:
+        yield made
+
+
+@pytest.fixture
+def mails(tmp_path: Path) -> Iterator[MailServer]:
+    with mail_server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def watched(database: Database, mails: MailServer) -> Database:
+    """Return a database whose figures reach midnight, with somebody to get mail."""
+    with database.connect("run", writes_sources=False) as connection:
+        run.run(connection, database.settings, at=MIDNIGHT)
+    return replace(database, settings=database.settings.replaced(mails.settings))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "channels.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def ntfy(hooks: HookServer) -> str:
+    return f"ntfy://operator:s3cr3t@127.0.0.1:{hooks.port}/alerts"
+
+
+def watch(database: Database, at: dt.datetime, **changes: Any) -> monitor.Pass:
+    settings = database.settings.replaced(changes)
+    with database.connect("monitor", writes_sources=False) as connection:
+        return monitor.watch(connection, settings, now=at)
+
+
+def service(address: str, seconds: float = 5.0) -> Service:
+    return Service("chat", Secret(address), Selection(), seconds)
+
+
+def hook(url: str, seconds: float = 5.0) -> Webhook:
+    return Webhook("desk", Secret(url), Secret(KEY), Selection(), seconds)
+
+
+def refused(channel: Service | Webhook, message: Message = TEST) -> ChannelError:
+    with pytest.raises(ChannelError) as raised:
+        channel.send(Settings(), message, message_id="consumer-analytics.7.1")
+    assert not [one for one in SECRETS if one in repr(raised.value) + str(raised.value)]
+    return raised.value
+
+
+# -- a webhook ---------------------------------------------------------------------------
+
+
+def test_a_webhook_is_signed_so_that_its_receiver_can_tell(hooks: HookServer) -> None:
+    hook(f"{hooks.url}/alerts?desk=1").send(Settings(), TEST, message_id="consumer-analytics.7.1")
+    (got,) = hooks.posted
+    assert (got.path, got.headers["content-type"]) == ("/alerts?desk=1", "application/json")
+    # As a receiver works it out, who has the key and the three headers.
+    name, at = got.headers["webhook-id"], got.headers["webhook-timestamp"]
+    assert name == "consumer-analytics.7.1"
+    assert abs(int(at) - dt.datetime.now(dt.UTC).timestamp()) < 60
+    signed = f"{name}.{at}.".encode() + got.body
+    digest = hmac.new(RAW_KEY, signed, hashlib.sha256).digest()
+    assert got.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+    assert got.json["type"] == "consumer-analytics.test"
+    assert got.json["timestamp"] == MIDNIGHT.isoformat()
+    assert Message.from_json(got.json["data"]) == TEST
+
+
+def test_the_signature_is_that_of_the_standard() -> None:
+    """The example in the documentation of Standard Webhooks."""
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    body = b'{"test": 2432232314}'
+    found = webhook.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "holds_others", "retry_after"),
+    [
+        (Answer(500, body=KEY.encode()), "answers 500 Internal Server Error", True, None),
+        (Answer(429, {"Retry-After": "1800"}), "answers 429 Too Many Requests", True, 1800),
+        (Answer(503, {"Retry-After": "soon"}), "answers 503 Service Unavailable", True, None),
+        (Answer(422), "answers 422 Unprocessable Entity", False, None),
+        (Answer(302, {"Location": "/elsewhere"}), "redirects are not followed", True, None),
+        (Answer(0), "broke off: no answer of HTTP", True, None),
+        (Answer(200, {"Filler": "x" * 20_000}), "broke off: no answer of HTTP", True, None),
+        (Answer(seconds=30), "no answer in 0.5 s", True, None),
+        (Answer(trickle=True), "no answer in 0.5 s", True, None),
+    ],
+    ids=["500", "429", "503", "422", "redirect", "nothing", "long head", "slow", "trickle"],
+)
+def test_an_answer_that_takes_nothing(
+    hooks: HookServer, answer: Answer, words: str, holds_others: bool, retry_after: float | None
+) -> None:
+    hooks.answers.append(answer)
+    error = refused(hook(f"{hooks.url}/s3cr3t", 0.5))
+    assert (words in str(error), error.holds_others, error.retry_after) == (
+        True,
+        holds_others,
+        retry_after,
+    ), str(error)
+    # Nobody is called but whom the file names.
+    assert [one.path for one in hooks.posted] == ["/s3cr3t"]
+
+
+def test_a_date_to_come_again_is_one_too() -> None:
+    now = dt.datetime(2026, 12, 1, 8, 0, tzinfo=dt.UTC)
+    assert webhook.seconds_until("Tue, 01 Dec 2026 08:05:00 GMT", now) == 300
+    assert webhook.seconds_until("Tue, 01 Dec 2026 07:00:00 GMT", now) == 0
+    assert webhook.seconds_until("-5", now) is None
+
+
+def test_a_webhook_that_cannot_be_reached() -> None:
+    assert "it cannot be reached: Connection refused" in str(refused(hook("http://127.0.0.1:1/")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://desk.example.com/s3cr3t",
+        "https://user:s3cr3t@desk.example.com/",
+        "ftp://127.0.0.1/s3cr3t",
+        "https:///s3cr3t",
+        "https://desk.example.com:0/s3cr3t",
+        "https://desk.example.com/s3cr3t k",
+        "https://desk.example.com/s3cr3t#k",
+        "http://[::1/s3cr3t",
+        "s3cr3t",
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ChannelError, match=r"\[desk\]: webhook is no address") as raised:
+        hook(url)
+    assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["s3cr3t", "whsec_s3cr3t", KEY.removeprefix("whsec_"), "whsec_"])
+def test_a_key_that_is_none_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ChannelError, match=r"\[desk\]: key is not whsec_") as raised:
+        Webhook("desk", Secret("https://desk.example.com"), Secret(key), Selection(), 1.0)
+    assert not key.removeprefix("whsec_") or key.removeprefix("whsec_") not in str(raised.value)
+
+
+# -- what Apprise knows --------------------------------------------------------------------
+
+
+def test_a_service_is_told_in_text(hooks: HookServer) -> None:
+    changed = ChangeNotice(
+        3, "freshness", "opened", "critical", "the run has not happened", MIDNIGHT, 60.0
+    )
+    message = Message("incidents", MIDNIGHT, "analytics", changes=(changed,), threads=("a",))
+    passed: list[tuple[str, str]] = []
+    channel = service(ntfy(hooks))
+    channel.send(
+        Settings(),
+        message,
+        message_id="7",
+        notify=lambda step, detail: passed.append((step, detail)),
+    )
+    (got,) = hooks.posted
+    assert got.headers["authorization"].startswith("Basic ")
+    assert got.json["topic"] == "alerts"
+    assert got.json["title"] == "[consumer-analytics] CRITICAL: figures are behind"
+    assert "NEW: figures are behind (critical), incident 3" in got.json["message"]
+    assert "The run has not happened" in got.json["message"]
+    assert passed == [("address", "chat is ntfy"), ("message", "ntfy took it")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "holds_others"),
+    [
+        (Answer(500), "the service of chat answers 500 Internal Server Error", True),
+        (Answer(429, {"Retry-After": "60"}), "answers 429 Too Many Requests", True),
+        (Answer(413), "answers 413", False),
+        (Answer(302, {"Location": "/elsewhere"}), "answers 302 Found", True),
+        (Answer(0), "could not be told", True),
+        (Answer(seconds=30), "did not answer in 1 s", True),
+    ],
+    ids=["500", "429", "413", "redirect", "nothing", "slow"],
+)
+def test_a_service_that_takes_nothing(
+    hooks: HookServer,
+    answer: Answer,
+    words: str,
+    holds_others: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hooks.answers.append(answer)
+    error = refused(service(ntfy(hooks), 1.0))
+    assert words in str(error)
+    assert error.holds_others is holds_others
+    assert len(hooks.posted) == 1
+    # The libraries' own logs repeat addresses.
+    assert "alerts" not in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+#: Services with hosts of their own: an address, where it would go, and what would stand there.
+FIXED: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
+    "slack": (
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        lambda sent: sent["channel"] == "#ops" and "CRITICAL" in json.dumps(sent["attachments"]),
+    ),
+    "pagerduty": (
+        "pagerduty://s3cr3tintegration@t0ken",
+        "https://events.pagerduty.com/v2/enqueue",
+        lambda sent: (
+            sent["routing_key"] == "s3cr3tintegration"
+            and sent["payload"]["severity"] == "critical"
+            and "CRITICAL: figures are behind" in sent["payload"]["summary"]
+        ),
+    ),
+    "opsgenie": (
+        "opsgenie://a1b2c3d4-s3cr3t-key",
+        "https://api.opsgenie.com/v2/alerts",
+        lambda sent: "CRITICAL: figures are behind" in sent["message"],
+    ),
+    "teams": (
+        "workflows://example.azure.com:443/643e69f83c8944438d68119179a10a64/AB-s3cr3t/",
+        "https://example.azure.com:443/workflows/643e69f83c8944438d68119179a10a64/triggers",
+        lambda sent: "CRITICAL: figures are behind" in json.dumps(sent),
+    ),
+    "discord": (
+        "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV-js",
+        "https://discord.com/api/webhooks/4174216298/JHMHI8qBe7bk2ZwO5U711o3dV-js",
+        lambda sent: "CRITICAL: figures are behind" in json.dumps(sent),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_would_go_out_to_a_service_with_a_host_of_its_own(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken where the library that Apprise posts by would open its connection."""
+    import requests
+
+    address, where, is_right = FIXED[name]
+    sent: list[requests.PreparedRequest] = []
+
+    def answer(self: object, request: requests.PreparedRequest, **_: object) -> requests.Response:
+        del self
+        sent.append(request)
+        made = requests.Response()
+        made.status_code = 202 if name in {"pagerduty", "opsgenie", "teams"} else 200
+        made._content = b"ok" if name == "slack" else b'{"requestId": "43a29c5c"}'
+        made.request = request
+        return made
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", answer)
+    changed = ChangeNotice(
+        3, "freshness", "opened", "critical", "the run has not happened", MIDNIGHT, 60.0
+    )
+    message = Message("incidents", MIDNIGHT, "analytics", changes=(changed,), threads=("a",))
+    service(address).send(Settings(), message, message_id="7")
+    (request,) = sent
+    assert str(request.url).startswith(where), request.url
+    assert isinstance(request.body, str | bytes)
+    assert is_right(json.loads(request.body)), request.body
+
+
+def test_without_apprise_a_line_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, hooks: HookServer
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    error = refused(service(ntfy(hooks)))
+    assert "the channel chat needs apprise, which comes with the extra alerts: " in str(error)
+
+
+@pytest.mark.parametrize("address", ["s3cr3t", "slack://s3cr3t", "nothing://s3cr3t@t0ken"])
+def test_an_address_that_apprise_does_not_take_is_not_repeated(
+    address: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    error = refused(service(address))
+    assert (error.step, "Apprise does not take the url of chat" in str(error)) == ("address", True)
+    said = caplog.text + "".join(capfd.readouterr()) + repr(service(address))
+    assert not [one for one in SECRETS if one in said]
+
+
+# -- who is told what ------------------------------------------------------------------------
+
+
+def test_each_is_told_what_it_asked_for(
+    watched: Database, mails: MailServer, hooks: HookServer, tmp_path: Path
+) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        [all]
+        url = "{ntfy(hooks)}"
+        [pager]
+        webhook = "{hooks.url}/pager"
+        key = "{KEY}"
+        severity = "critical"
+        [runs]
+        webhook = "{hooks.url}/runs"
+        key = "{KEY}"
+        subjects = ["failures", "dag *"]
+        """,
+    )
+    told = {"alert_channels_file": path}
+    for hours in (1, 2, 8):
+        # A warning first, critical after six hours.
+        watch(watched, DUE + hours * HOUR, **told)
+    with watched.connect("run", writes_sources=False) as connection:
+        run.run(connection, watched.settings, at=DUE)
+    watch(watched, DUE + 9 * HOUR, **told)
+    expected = [
+        "WARNING: figures are behind",
+        "CRITICAL: figures are behind",
+        "OVER: figures are up to date again",
+    ]
+    assert [str(one["Subject"]).removeprefix("[consumer-analytics] ") for one in mails.mails] == (
+        expected
+    )
+    by_path: dict[str, list[str]] = {}
+    for one in hooks.posted:
+        title = one.json.get("title") or one.json["subject"]
+        by_path.setdefault(one.path, []).append(title.removeprefix("[consumer-analytics] "))
+    # The pager hears of the end of what it was told of.
+    assert by_path == {"/": expected, "/pager": expected[1:]}
+
+    failed = Failure(
+        dag_id="consumer_analytics_etl",
+        run_id="scheduled__1",
+        task_id="load",
+        try_number=3,
+        tries=3,
+        execution_date=DUE,
+        has_logical_date=True,
+        failed_at=DUE + 10 * HOUR,
+        error="E: x",
+        log_url=None,
+    )
+    with watched.connect("alert", writes_sources=False) as connection:
+        settings = watched.settings.replaced(told)
+        incidents.task_failed(connection, settings, failed, now=failed.failed_at)
+        outbox.deliver(connection, settings, now=failed.failed_at)
+    assert [one.path for one in hooks.posted[-3:]] == ["/", "/pager", "/runs"]
+    assert hooks.posted[-1].json["data"]["failures"][0]["task_id"] == "load"
+
+
+def test_one_that_asks_for_patience_gets_it_and_the_others_go_on(
+    watched: Database, mails: MailServer, hooks: HookServer, tmp_path: Path
+) -> None:
+    path = write(tmp_path, f'[desk]\nwebhook = "{hooks.url}/desk"\nkey = "{KEY}"\n')
+    hooks.answers.append(Answer(429, {"Retry-After": "1800"}))
+    done = watch(watched, DUE + HOUR, alert_channels_file=path)
+    assert done.delivery.errors == {"desk": "the webhook desk answers 429 Too Many Requests"}
+    assert len(mails.mails) == 1
+    for minutes in (5, 20, 29):
+        watch(watched, DUE + HOUR + minutes * MINUTE, alert_channels_file=path)
+    assert len(hooks.posted) == 1
+    watch(watched, DUE + HOUR + 31 * MINUTE, alert_channels_file=path)
+    first, second = hooks.posted
+    # Who was told twice can know it.
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    assert len(mails.mails) == 1
+
+
+def test_a_table_that_is_wrong_keeps_its_messages_until_it_is_mended(
+    watched: Database, mails: MailServer, hooks: HookServer, tmp_path: Path
+) -> None:
+    path = write(tmp_path, f'[desk]\nwebhook = "{hooks.url}/desk"\nkey = "s3cr3t"\n')
+    done = watch(watched, DUE + HOUR, alert_channels_file=path)
+    assert "[desk]: key is not whsec_" in done.delivery.errors["desk"]
+    assert (len(mails.mails), hooks.posted) == (1, [])
+    write(tmp_path, f'[desk]\nwebhook = "{hooks.url}/desk"\nkey = "{KEY}"\n')
+    watch(watched, DUE + 2 * HOUR, alert_channels_file=path)
+    assert [one.json["subject"] for one in hooks.posted] == [
+        "[consumer-analytics] WARNING: figures are behind"
+    ]
+
+
+def test_a_file_that_cannot_be_read_stops_no_mail_and_no_sign_of_life_is_given(
+    watched: Database, mails: MailServer, tmp_path: Path
+) -> None:
+    path = write(tmp_path, '[desk]\nkey = "s3cr3t\n')
+    alive = {"heartbeat_file": tmp_path / "alive", "alert_channels_file": path}
+    done = watch(watched, DUE + HOUR, **alive)
+    assert done.delivery.errors == {
+        "channels file": f"{PREFIX}ALERT_CHANNELS_FILE: {path} is not TOML, line 2, column 14"
+    }
+    assert (len(mails.mails), done.beaten) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("url = 's3cr3t'", "has values outside of a table"),
+        ("[a]\n", "[a]: it needs one of: url"),
+        ("[a]\nurl = 's3cr3t'\nwebhook = 't0ken'", "[a]: it needs one of: url"),
+        ("[a]\nurl = 7", "[a]: url must be a text"),
+        ("[a]\nwebhook = 'https://s3cr3t.example.com'", "[a]: key must be a text"),
+        ("[a]\nurl = 's3cr3t'\nkey = 't0ken'", "[a]: 'key' is not known beside url"),
+        ("[a]\nurl = 's3cr3t'\nseverity = 'bad'", "[a]: severity must be one of warning, critical"),
+        ("[a]\nurl = 's3cr3t'\nsubjects = 'x'", "[a]: subjects must be a list"),
+        ("[mail]\nurl = 's3cr3t'", "[mail]: the name is another channel's"),
+        ("['A b']\nurl = 's3cr3t'", "'A b' is no name of a channel"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_with_the_table_and_no_secret(
+    text: str, words: str, tmp_path: Path, cli: Cli
+) -> None:
+    path = write(tmp_path, text)
+    done = cli("alerts", "test", env={f"{PREFIX}ALERT_CHANNELS_FILE": str(path)})
+    assert done.exit_code != 0
+    assert words in done.stderr
+    assert not [one for one in SECRETS if one in done.stdout + done.stderr]
+
+
+def test_the_command_tries_each_and_tells_of_each(
+    hooks: HookServer, tmp_path: Path, cli: Cli, mails: MailServer
+) -> None:
+    path = write(
+        tmp_path,
+        f'[chat]\nurl = "{ntfy(hooks)}"\n[desk]\nwebhook = "{hooks.url}/desk"\nkey = "{KEY}"\n',
+    )
+    given = {**mails.environment, f"{PREFIX}ALERT_CHANNELS_FILE": str(path)}
+    done = cli("alerts", "test", env=given)
+    assert done.exit_code == 0, done.stderr
+    assert "ok  address     chat is ntfy" in done.stdout
+    assert "ok  message     answered 200" in done.stdout
+    assert (len(mails.mails), len(hooks.posted)) == (1, 2)
+    hooks.answers += [Answer(500)]
+    done = cli("alerts", "test", "--channel", "chat", "--json", env=given)
+    assert done.exit_code == 1
+    (one,) = done.json["channels"]
+    assert (one["channel"], one["sent"], one["failed_step"]) == ("chat", False, "message")
+    assert len(mails.mails) == 1
+    done = cli("alerts", "test", "--channel", "nobody", env=given)
+    assert (done.exit_code, "there are: mail, chat, desk" in done.stderr) == (2, True)
+    path.chmod(0o644)
+    done = cli("doctor", env=given)
+    assert f"{path} holds a secret and can be read by others (mode 0644)" in done.stderr
+
+
+def test_the_doctor_reaches_each_and_sends_nothing(
+    hooks: HookServer, tmp_path: Path, database: Database
+) -> None:
+    from consumer_analytics.operations.doctor import mail as checks
+    from consumer_analytics.operations.doctor.findings import Context, Verdict
+
+    path = write(
+        tmp_path,
+        f'[chat]\nurl = "{ntfy(hooks)}"\n[desk]\nwebhook = "{hooks.url}/desk"\nkey = "{KEY}"\n',
+    )
+    with database.connect() as connection:
+        settings = database.settings.replaced({"alert_channels_file": path})
+        found = checks.channels_of_file(Context(settings, connection))
+        assert (found.verdict, found.says) == (Verdict.OK, "2 channels for alerts can be used")
+        assert hooks.posted == []
+        write(tmp_path, '[desk]\nwebhook = "http://127.0.0.1:1/s3cr3t"\nkey = "' + KEY + '"\n')
+        found = checks.channels_of_file(Context(settings, connection))
+    assert found.verdict == Verdict.PROBLEM
+    assert "the webhook desk: it cannot be reached: Connection refused" in found.evidence
