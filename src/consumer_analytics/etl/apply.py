@@ -88,10 +88,7 @@ def _ask_again(connection: Connection, settings: Settings, plan: Plan) -> None:
     first = plan.recount[0][0]
     connection.execute(
         query("etl/apply/state-restate-undated", settings.sources),
-        {
-            "schema": settings.sources.schema,
-            "since": "-infinity" if first == dt.date.min else instants.start_of(first),
-        },
+        {"since": "-infinity" if first == dt.date.min else instants.start_of(first)},
     )
 
 

@@ -163,7 +163,7 @@ def consumer_series_csv(
     """Return all of a consumer's snapshots of a range, a row for each."""
     visible(caller, consumer_id)
     with pool.read() as connection:
-        if not consumers.find(connection, pool.settings.source_schema, consumer_id):
+        if not consumers.find(connection, pool.settings.sources, consumer_id):
             raise HTTPException(404, unknown(consumer_id))
         found = series.every(connection, consumer_id, span)
         return series_csv(f"consumer-{consumer_id}", span, found)

@@ -4,5 +4,5 @@ update consumer_analytics_internal.state
 set restate_after = least(restate_after, %(since)s::timestamptz)
 where job_name = {job}
     and case
-        when 'customers' in ({maybe_undated}) then exists (select from {customers} where created_at is null)
+        when 'customers' in ({maybe_undated}) then exists (select from {customers} as customers where created_at is null)
     end
