@@ -26,7 +26,7 @@ deletions as (
         select distinct customer_id, at
         from {lifecycle} as lifecycle
         where customer_id in (select customer_id from ends)
-            and event_type = 'customer_deletion'
+            and event_type = {customer_deletion}
             and not exists (
                 select from consumer_analytics_internal.deleted_customers as known
                 where known.customer_id = lifecycle.customer_id
