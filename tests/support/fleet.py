@@ -200,7 +200,7 @@ class Fleet:
             for process in found:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(number)
-            _, found = psutil.wait_procs(found, timeout=15)
+            _, found = psutil.wait_procs(found, timeout=5)
         self.server.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
