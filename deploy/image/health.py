@@ -89,7 +89,11 @@ def metrics() -> None:
 
 def heartbeat(component: str) -> str | None:
     """Ask Airflow's metadata when this host's was last heard of."""
-    url = metadata_url().replace("+psycopg://", "://", 1).replace("+psycopg2://", "://", 1)
+    url = (
+        given("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+        .replace("+psycopg://", "://", 1)
+        .replace("+psycopg2://", "://", 1)
+    )
     with psycopg.connect(url, connect_timeout=10) as connection:
         row = connection.execute(HEARTBEAT, [JOBS[component], gethostname()]).fetchone()
     age = row[0] if row else None
@@ -98,26 +102,24 @@ def heartbeat(component: str) -> str | None:
     return f"silent for {age:.0f} s" if age > SILENT_SECONDS else None
 
 
-def metadata_url() -> str:
-    """Return where Airflow's metadata is, as its own settings have it: a value or a command."""
-    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+def given(name: str) -> str:
+    """Return a setting of Airflow's: its variable, or what the variable's command prints."""
     if command := os.environ.get(f"{name}_CMD"):
         return subprocess.check_output(shlex.split(command), text=True).strip()
     return os.environ[name]
 
 
 def worker() -> str | None:
-    """Have this host's worker of Celery's answer."""
-    done = subprocess.run(
-        [
-            *("celery", "--app", "airflow.providers.celery.executors.celery_executor.app"),
-            *("inspect", "ping", "--timeout", "10", "--destination", f"celery@{gethostname()}"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return None if done.returncode == 0 else (done.stdout + done.stderr).strip()[-300:]
+    """Have this host's worker of Celery's answer.
+
+    By an application that knows the broker alone: Airflow's own takes seconds to import.
+    """
+    from celery import Celery
+
+    name = f"celery@{gethostname()}"
+    app = Celery(broker=given("AIRFLOW__CELERY__BROKER_URL"), set_as_current=False)
+    answers = app.control.ping(destination=[name], timeout=10)
+    return None if answers else f"{name} does not answer"
 
 
 if __name__ == "__main__":
