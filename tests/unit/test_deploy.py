@@ -7,6 +7,8 @@ import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,48 @@ def test_nothing_of_a_checkout_gets_into_an_image_but_what_is_named() -> None:
         source for source in copied if not any(source.startswith(one) for one in let_in)
     } == set()
     assert all((ROOT / source).exists() for source in copied)
+
+
+# -- Kubernetes ------------------------------------------------------------------------
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    """Yield what `kubectl apply` is given: what of it Kubernetes takes is checked by hand."""
+    for name in ("migrate.yaml", "metrics.yaml"):
+        yield from yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())
+
+
+def test_pods_may_do_little_and_take_secrets_from_secrets() -> None:
+    pods = [one["spec"]["template"]["spec"] for one in manifests() if one["kind"] != "Service"]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert not pod["automountServiceAccountToken"]
+        assert [volume["secret"]["secretName"] for volume in pod["volumes"]] == [
+            "consumer-analytics"
+        ]
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["image"].endswith(f"/consumer-analytics:{version('consumer-analytics')}")
+        for variable in container["env"]:
+            assert "secret" not in variable["name"].lower()
+            assert not re.search(r"://[^/@]*:[^/@]*@", variable["value"])
+
+
+def test_the_charts_values_are_for_this_version_and_hold_no_secret() -> None:
+    values = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text())
+    assert values["images"]["airflow"]["tag"] == version("consumer-analytics")
+    assert values["airflowVersion"] == values["defaultAirflowTag"] == version("apache-airflow")
+    named = [values[f"{name}SecretName"] for name in ("fernetKey", "apiSecretKey")]
+    named += [values["jwtSecretName"], values["data"]["metadataSecretName"]]
+    page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    # Each is made by a command on the page.
+    assert all(f"create secret generic {name} " in page for name in named)
+    assert not re.search(r"://[^/@\s]*:[^/@…\s]+@", yaml.safe_dump(values, allow_unicode=True))
 
 
 # -- systemd ---------------------------------------------------------------------------
