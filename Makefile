@@ -8,7 +8,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python
 BOOTSTRAP := build/bootstrap
 BIN := .venv/bin
 # What `make run` and most tests need; tests that need another extra make an environment for it.
-EXTRAS := --extra airflow --extra embedded
+EXTRAS := --extra airflow --extra alerts --extra embedded
 STAMP := .venv/.synced
 
 # Byte code is made once, at installation: without it every Airflow command

@@ -191,6 +191,7 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
         "web",
         "embedded",
         "airflow",
+        "alerts",
         "celery",
     }
     pages = {page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md")}
