@@ -17,6 +17,7 @@ from consumer_analytics.airflow import dag_ids
 from consumer_analytics.db import locks, tags
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.db.tags import Tag
+from consumer_analytics.orchestration import claims
 from consumer_analytics.settings import PREFIX
 
 pytestmark = [pytest.mark.timeout(900), lanes.LONG]
@@ -125,7 +126,15 @@ def test_a_database_out_of_reach_of_both_workers_is_one_mail(
     assert {hosts[dag_ids.EXTRACT_CUSTOMERS], hosts[dag_ids.EXTRACT_EVENTS]} == {*WORKERS}
     (mail,) = mails.mails
     assert "FAILED" in str(mail["Subject"])
-    # And a run later on is one of its own.
+    # Each machine would have told it by itself.
+    assert all(
+        [*(workers.folder / name / "tmp").glob("consumer-analytics-told-*")] for name in WORKERS
+    )
+    told = f"select key from variable where starts_with(key, '{claims.PREFIX}')"
+    assert len(workers.ask(told)) == 1
+    # A monitor that works again lets the next one be told.
+    assert run(workers, dag_ids.MONITOR)[1] == "success"
+    assert workers.ask(told) == []
     assert run(workers, dag_ids.ETL)[1] == "success"
 
 
