@@ -401,6 +401,45 @@ class Settings:
             description="Seconds between reminders of an incident that stays open. 0: none.",
         ),
     ] = 86400.0
+    anomalies: Annotated[
+        bool,
+        Field(
+            description="Whether people are told of what is odd with a consumer: few or many "
+            "events for its own rhythm, lost customers, a new type that floods.",
+        ),
+    ] = False
+    anomaly_ratio: Annotated[
+        float,
+        Field(
+            gt=1,
+            description="How many times what is usual, or the part of it that is one by this, a "
+            "consumer's events have to be to be odd.",
+        ),
+    ] = 1.5
+    anomaly_score: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="How far beyond what is usual, in standard deviations of the consumer's "
+            "own, they have to be besides. Less tells more, and more that is nothing.",
+        ),
+    ] = 4.5
+    anomaly_events: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Events that are usual in a window below which it is not judged: of a "
+            "consumer with few, longer windows are.",
+        ),
+    ] = 20
+    anomaly_customers: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="The part of its customers that a consumer has to lose within a week.",
+        ),
+    ] = 0.2
     smtp_host: Annotated[
         str,
         Field(description="Mail server, such as `smtp.example.com`."),

@@ -1,0 +1,344 @@
+-- Whatever is odd with consumers in the windows that end now: by the median of the like windows of
+-- the weeks before, by how much the consumer's counts scatter, and by what others did meanwhile.
+--
+-- A count's distance from what is usual is that of a Poisson count's, as the root of its deviance,
+-- after both were divided by the dispersion: how many times more than by chance alone the counts
+-- scatter. Where a day is another one for all, such as a holiday, all are far off: what counts then
+-- is how much farther than the others a consumer is.
+with windows as (
+    select *
+    from unnest(
+        %(hours)s::int [], %(days)s::int [], %(begins)s::timestamptz [], %(ends)s::timestamptz []
+    ) as one (hours, day, begins, ends)
+),
+
+counted as materialized (
+    select
+        consumer_id,
+        snapshot_timestamp as at,
+        (metrics_json ->> 'total_events')::float8 as events,
+        (metrics_json ->> 'total_customers')::float8 as customers
+    from public.consumer_analytics
+    where consumer_id is not null and snapshot_timestamp = any(%(instants)s::timestamptz [])
+),
+
+sums as materialized (
+    select
+        counted.consumer_id,
+        windows.hours,
+        windows.day,
+        -- Where a purge was accepted totals fall: nothing came then that is known of.
+        greatest(counted.events - before.events, 0) as events,
+        before.customers - counted.customers as lost,
+        before.customers
+    from windows
+    inner join counted on windows.ends = counted.at
+    inner join counted as before
+        on windows.begins = before.at and counted.consumer_id = before.consumer_id
+),
+
+-- The like windows: a week apart, of the same weekday and hour.
+usual as (
+    select
+        consumer_id,
+        hours,
+        count(*) as periods,
+        percentile_cont(0.5) within group (order by events) as expected,
+        percentile_cont(0.5) within group (order by lost) as lost,
+        -- The two nearest: what lasts for longer is the new rhythm, and what grows grows.
+        min(events) filter (where nearness <= 2) as near_least,
+        max(events) filter (where nearness <= 2) as near_most
+    from (
+        select *, row_number() over (partition by consumer_id, hours order by day) as nearness
+        from sums
+        where day > 0 and day %% 7 = 0
+    ) as likes
+    group by consumer_id, hours
+),
+
+scatter as (
+    select
+        consumer_id,
+        hours,
+        percentile_cont(0.5) within group (order by abs(sums.events - usual.expected)) as events,
+        percentile_cont(0.5) within group (order by abs(sums.lost - usual.lost)) as lost
+    from sums
+    inner join usual using (consumer_id, hours)
+    where sums.day > 0 and sums.day %% 7 = 0
+    group by consumer_id, hours
+),
+
+-- All days, each against the median of its own weekday: eight weeks of them tell more of the
+-- scatter than eight windows do.
+weekdays as (
+    select
+        consumer_id,
+        day %% 7 as weekday,
+        percentile_cont(0.5) within group (order by events) as expected
+    from sums
+    where hours = 24 and day > 0
+    group by consumer_id, day %% 7
+),
+
+days as materialized (
+    select
+        sums.consumer_id,
+        sums.day,
+        sums.events,
+        weekdays.expected,
+        abs(sums.events - weekdays.expected) / sqrt(greatest(weekdays.expected, 1)) as distance,
+        weekdays.expected >= %(small)s as is_large
+    from sums
+    inner join weekdays
+        on sums.consumer_id = weekdays.consumer_id and sums.day %% 7 = weekdays.weekday
+    where sums.hours = 24
+),
+
+daily as (
+    select
+        consumer_id,
+        case
+            when count(*) filter (where is_large) >= %(large_days)s
+                -- By the median of the distances, and by the fifth that is largest, which tells of
+                -- what comes in batches; each as it is of a normal distribution. 8/7: each day is part
+                -- of the median that it is held against.
+                then 8.0 / 7.0 * greatest(
+                    percentile_cont(0.5) within group (order by distance) filter (where is_large)
+                    * 1.4826,
+                    percentile_cont(0.8) within group (order by distance) filter (where is_large)
+                    / 1.2816
+                ) ^ 2
+            -- Of counts as small as that medians tell little, and the variance has to do.
+            else var_samp(events) / nullif(avg(events), 0)
+        end as dispersion
+    from days
+    where day > 0
+    group by consumer_id
+),
+
+judged as (
+    select
+        sums.consumer_id,
+        sums.hours,
+        sums.events,
+        sums.lost,
+        sums.customers,
+        usual.expected,
+        usual.near_least,
+        usual.near_most,
+        usual.lost as usually_lost,
+        scatter.lost as lost_scatter,
+        -- The median of a few windows is itself uncertain.
+        (1 + 1.57 / usual.periods) * greatest(
+            %(least_dispersion)s,
+            daily.dispersion,
+            (1.4826 * scatter.events) ^ 2 / greatest(usual.expected, 1)
+        ) as dispersion
+    from sums
+    inner join usual using (consumer_id, hours)
+    inner join scatter using (consumer_id, hours)
+    left join daily using (consumer_id)
+    where sums.day = 0 and usual.periods >= %(periods)s
+),
+
+scored as (
+    select
+        *,
+        sign(events - expected) * sqrt(greatest(2 * (
+            corrected * ln(corrected / mean) - (corrected - mean)
+        ), 0)) as score
+    from (
+        select
+            *,
+            -- Half a count towards what is expected: counts are whole.
+            greatest(events + case when events < expected then 0.5 else -0.5 end, 0.5)
+            / dispersion as corrected,
+            greatest(expected, 0.5) / dispersion as mean
+        from judged
+    ) as divided
+),
+
+-- Those that are odd already are so until they are well within what is usual.
+open as (
+    select consumer_id, kind, event_type
+    from consumer_analytics_internal.anomalies
+    where over_at is null
+),
+
+-- What others did in the same windows; of a few nothing can be said.
+middles as (
+    select hours, percentile_cont(0.5) within group (order by score) as middle
+    from scored
+    where expected >= %(events)s
+    group by hours
+    having count(*) >= %(crowd)s
+),
+
+others as (
+    select
+        hours,
+        middle,
+        greatest(
+            1, 1.4826 * percentile_cont(0.5) within group (order by abs(score - middle))
+        ) as scatter,
+        count(*) filter (
+            where score <= -%(score)s and events <= expected / %(ratio)s
+        ) >= greatest(%(common)s * count(*), %(few)s) as all_fewer,
+        count(*) filter (
+            where score >= %(score)s and events >= expected * %(ratio)s
+        ) >= greatest(%(common)s * count(*), %(few)s) as all_more
+    from scored
+    inner join middles using (hours)
+    where expected >= %(events)s
+        and not exists (select from open where open.consumer_id = scored.consumer_id)
+    group by hours, middle
+),
+
+-- The days of the last week that were other ones for many: holidays, campaigns.
+common_days as (
+    select
+        days.day,
+        count(*) filter (
+            where days.events <= days.expected / %(ratio)s
+        ) >= greatest(%(common)s * min(judged.number), %(few)s) as all_fewer,
+        count(*) filter (
+            where days.events >= days.expected * %(ratio)s
+        ) >= greatest(%(common)s * min(judged.number), %(few)s) as all_more
+    from days
+    inner join daily using (consumer_id)
+    inner join (
+        select day, count(*) as number
+        from days
+        where expected >= %(events)s
+        group by day
+        having count(*) >= %(crowd)s
+    ) as judged on days.day = judged.day
+    where days.day < 7
+        and days.expected >= %(events)s
+        and days.distance >= 3 * sqrt(greatest(daily.dispersion, %(least_dispersion)s))
+        and not exists (select from open where open.consumer_id = days.consumer_id)
+    group by days.day
+),
+
+common as (
+    select
+        sizes.hours,
+        coalesce(bool_or(others.all_fewer or common_days.all_fewer), false) as all_fewer,
+        coalesce(bool_or(others.all_more or common_days.all_more), false) as all_more
+    from (select distinct hours from scored) as sizes
+    left join others on sizes.hours = others.hours
+    left join common_days on sizes.hours <= 168 and common_days.day * 24 < sizes.hours
+    group by sizes.hours
+),
+
+eventful as (
+    select
+        scored.consumer_id,
+        case
+            when scored.events > scored.expected then 'more'
+            when scored.events = 0 then 'silent'
+            else 'fewer'
+        end as kind,
+        scored.hours,
+        scored.events as observed,
+        scored.expected,
+        scored.dispersion,
+        scored.near_least,
+        scored.near_most,
+        (scored.score - coalesce(others.middle, 0)) / coalesce(others.scatter, 1) as distance,
+        case
+            when scored.events > scored.expected then common.all_more else common.all_fewer
+        end as is_common,
+        exists (
+            select
+            from open
+            where open.consumer_id = scored.consumer_id
+                and open.kind = any(
+                    case
+                        when scored.events > scored.expected then array['more']
+                        else array['silent', 'fewer']
+                    end
+                )
+        ) as is_open
+    from scored
+    inner join common using (hours)
+    left join others using (hours)
+),
+
+new_types as (
+    select
+        now.consumer_id,
+        typed.key as event_type,
+        typed.value::float8 - coalesce((before.metrics_json #>> array['events_by_type', typed.key])::float8, 0)
+            as observed
+    from public.consumer_analytics as now
+    inner join public.consumer_analytics as before
+        on now.consumer_id = before.consumer_id and before.snapshot_timestamp = %(day_before)s
+    inner join public.consumer_analytics as known
+        on now.consumer_id = known.consumer_id and known.snapshot_timestamp = %(week_before)s
+    cross join lateral jsonb_each_text(now.metrics_json -> 'events_by_type') as typed
+    where now.snapshot_timestamp = %(at)s
+        and coalesce((known.metrics_json #>> array['events_by_type', typed.key])::float8, 0) = 0
+)
+
+select
+    consumer_id,
+    kind,
+    null as event_type,
+    hours,
+    observed,
+    expected,
+    greatest(expected - 2 * sqrt(dispersion * expected), 0) as low,
+    expected + 2 * sqrt(dispersion * expected) as high
+from eventful
+where case
+    when kind = 'more' and is_open
+        then distance >= %(score)s / 2
+            and observed >= sqrt(%(ratio)s) * expected
+            and observed >= sqrt(%(ratio)s) * near_least
+            and observed >= %(events)s
+    when is_common and not is_open then false
+    when kind = 'more'
+        then distance >= %(score)s
+            and observed >= %(ratio)s * greatest(expected, %(events)s)
+            and observed >= %(nearby)s * near_least
+    when is_open
+        then distance <= -%(score)s / 2
+            and observed <= expected / sqrt(%(ratio)s)
+            and observed <= near_most / sqrt(%(ratio)s)
+            and expected >= %(events)s
+    else distance <= -%(score)s
+        and observed <= expected / %(ratio)s
+        and observed <= near_most / %(nearby)s
+        and expected >= %(events)s
+end
+union all
+select
+    judged.consumer_id,
+    'customers',
+    null,
+    judged.hours,
+    judged.lost,
+    judged.usually_lost,
+    judged.usually_lost - 2 * 1.4826 * judged.lost_scatter,
+    judged.usually_lost + 2 * 1.4826 * judged.lost_scatter
+from judged
+where judged.hours <= 168
+    and judged.customers >= %(events)s
+    and judged.lost >= %(lost)s * judged.customers
+    and judged.lost - greatest(judged.usually_lost, 0)
+    >= %(score)s * greatest(1.4826 * judged.lost_scatter, sqrt(greatest(judged.usually_lost, 1)))
+union all
+select
+    new_types.consumer_id,
+    'type',
+    new_types.event_type,
+    24,
+    new_types.observed,
+    0,
+    0,
+    0
+from new_types
+left join judged on new_types.consumer_id = judged.consumer_id and judged.hours = 24
+where new_types.observed >= greatest(%(events)s, %(flood)s * coalesce(judged.expected, 0))
+order by consumer_id, kind, hours, event_type

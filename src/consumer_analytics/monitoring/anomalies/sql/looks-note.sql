@@ -1,0 +1,1 @@
+update consumer_analytics_internal.anomaly_looks set judged_to = %(at)s

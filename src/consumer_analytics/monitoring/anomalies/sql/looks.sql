@@ -1,0 +1,1 @@
+select nullif(max(judged_to), '-infinity') from consumer_analytics_internal.anomaly_looks
