@@ -87,6 +87,7 @@ for _view in ("", "_latest", "_system", "_events", "_statuses", "_revisions"):
 _SHOWN = frozenset(
     {
         "alembic_version",
+        "anomalies",
         "backfills",
         "checks",
         "deadline_misses",

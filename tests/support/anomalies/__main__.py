@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="of the first; else drawn by lot")
     parser.add_argument("--consumers", type=int, default=200)
     parser.add_argument("--days", type=int, default=485)
+    parser.add_argument("--score", type=float, default=None, help="not the setting's")
     parser.add_argument("--examples", action="store_true", help="of what was told for nothing")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
@@ -61,6 +62,8 @@ def main() -> None:
         server = servers.get("main")
         name = server.create(server.template)
         settings = Settings(database_url=Secret(server.url(name)))
+        if given.score is not None:
+            settings = settings.replaced({"anomaly_score": given.score})
         for number in range(seed, seed + given.years):
             started = time.monotonic()
             consumers = year(number, consumers=given.consumers, days=given.days)

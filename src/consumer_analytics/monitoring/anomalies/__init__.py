@@ -11,11 +11,12 @@ holiday is nobody's anomaly. Nothing but snapshots is read, once for each snapsh
 
 from __future__ import annotations
 
-from consumer_analytics.monitoring.anomalies.judging import Oddity, judge
+from consumer_analytics.monitoring.anomalies.judging import Oddity, judge, newest
 from consumer_analytics.monitoring.anomalies.store import (
     KINDS,
     Anomaly,
     close_all,
+    judged_to,
     note,
     of_consumer,
     still_open,
@@ -27,6 +28,8 @@ __all__ = [
     "Oddity",
     "close_all",
     "judge",
+    "judged_to",
+    "newest",
     "note",
     "of_consumer",
     "still_open",

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from consumer_analytics.calendar import days
 from consumer_analytics.calendar.schedule import Schedule
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.monitoring.anomalies.windows import Window, ending_at
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -118,6 +118,7 @@ def judge(
     ):
         # Of what comes out of arrays and documents nobody knows how many rows it is: taken for few,
         # they would be gone through once for each other.
+        usual = scalar(connection, "select current_setting('enable_nestloop')")
         connection.execute("select set_config('enable_nestloop', 'off', true)")
         found = cursor.execute(
             query("monitoring/anomalies/judge"),
@@ -145,6 +146,8 @@ def judge(
                 "flood": _FLOOD,
             },
         ).fetchall()
+        # In a transaction of the caller's it would stay.
+        connection.execute("select set_config('enable_nestloop', %s, true)", [usual])
     return Judgement(
         at,
         {one.hours: one for one in windows if one.day == 0},

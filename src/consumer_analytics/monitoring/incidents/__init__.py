@@ -9,11 +9,13 @@ so that neither a restart nor a second monitor tells anything twice.
     runtime     runs are slow
     measuring   a measure cannot be taken
     dag <id>    a task of another scheduled DAG failed
+    consumer <id>  a consumer is odd, for its own rhythm
 
 Three things are noted here, each by its module:
 
 * `checking`: a look at health, at every pass of the monitor;
 * `failures`: a task failed; `deadlines`: a run is late;
+* `consumers`: a consumer is odd;
 
 by means of
 

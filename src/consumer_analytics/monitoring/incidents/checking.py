@@ -12,6 +12,7 @@ from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.health import Health
+from consumer_analytics.monitoring.incidents.consumers import is_of_consumer, note_consumers
 from consumer_analytics.monitoring.incidents.deadlines import (
     add_late_run,
     misses_of_airflow,
@@ -73,6 +74,7 @@ def _note(connection: Connection, settings: Settings, judged: Health) -> Health:
     for miss in missed:
         add_late_run(connection, announcement, miss, judged)
     _compare(connection, announcement, judged, airflow)
+    note_consumers(connection, settings, announcement)
     _remind(connection, settings, announcement)
     mail_id = None
     if announcement.announced or missed:
@@ -107,7 +109,7 @@ def _compare(
     connection: Connection, announcement: Announcement, judged: Health, airflow: Airflow
 ) -> None:
     """Open, change and close incidents by what is not well."""
-    still_open = {one.subject: one for one in open_incidents(connection)}
+    still_open = {one.subject: one for one in open_incidents(connection) if not is_of_consumer(one)}
     sorted_out = symptoms_by_subject(connection, judged, still_open)
     for subject in sorted_out | still_open:
         one = still_open.get(subject)
@@ -172,6 +174,9 @@ def _remind(connection: Connection, settings: Settings, announcement: Announceme
     pace = dt.timedelta(seconds=settings.alert_reminder)
     known = {one.incident.incident_id for one in announcement.announced}
     for one in open_incidents(connection):
+        if is_of_consumer(one):
+            # It ends by itself, and what mends it is not the operator's.
+            continue
         last = one.told_at or one.opened_at
         if one.incident_id not in known and announcement.at - last >= pace:
             announcement.announce(one, "reminded")

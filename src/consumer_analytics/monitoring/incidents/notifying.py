@@ -12,11 +12,13 @@ from psycopg.types.json import Jsonb
 from consumer_analytics.db import locks
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import Lock
+from consumer_analytics.formatting import counted
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.incidents.store import Incident
 from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import Channel
 from consumer_analytics.monitoring.notifications.message import (
+    CONSUMER,
     OVER,
     ChangeNotice,
     HealthNotice,
@@ -63,6 +65,7 @@ class Transition:
             seconds=max((at - one.opened_at).total_seconds(), 0),
             measures={} if self.what == OVER else one.symptoms,
             worst=one.worst,
+            about=next((each.about for each in one.symptoms.values() if each.about), None),
         )
 
 
@@ -74,11 +77,13 @@ class Announcement:
         at: the instant.
         announced: what people are told of.
         noted: what is kept in the history only.
+        further: how many incidents of these people are told the number of.
     """
 
     at: dt.datetime
     announced: list[Transition] = field(default_factory=list)
     noted: list[Transition] = field(default_factory=list)
+    further: int = 0
 
     def announce(self, incident: Incident, what: str) -> None:
         """Tell people of what happened to an incident."""
@@ -87,6 +92,16 @@ class Announcement:
     def note(self, incident: Incident, what: str) -> None:
         """Keep what happened to an incident, and tell nobody."""
         self.noted.append(Transition(incident, what))
+
+    def join(self, other: Announcement, *, most: int) -> None:
+        """Take in what another one has; beyond so many in all, as a number."""
+        self.noted += other.noted
+        for one in other.announced:
+            if len(self.announced) < most:
+                self.announced.append(one)
+            else:
+                self.noted.append(one)
+                self.further += 1
 
     def silence(self) -> None:
         """Tell nobody of any of it."""
@@ -134,7 +149,7 @@ def message_of(
         at=announcement.at,
         database=scalar(connection, "select current_database()"),
         changes=tuple(one.as_notice(announcement.at) for one in announced),
-        next=LOOK_NEXT if any(one.what != OVER for one in announced) else (),
+        next=_next_steps(announcement),
         threads=tuple(_thread_of(one.incident) for one in announced),
         health=HealthNotice(
             at=judged.at,
@@ -152,6 +167,24 @@ def message_of(
             ),
         ),
     )
+
+
+def _next_steps(announcement: Announcement) -> tuple[NextStep, ...]:
+    """Return what to look at next: of consumers that are odd nothing mends itself by commands."""
+    announced = [one for one in announcement.announced if one.what != OVER]
+    further = (
+        (
+            NextStep(
+                f"{counted(announcement.further, 'more consumer is', 'more consumers are')} odd",
+                "consumer-analytics incidents",
+            ),
+        )
+        if announcement.further
+        else ()
+    )
+    if announced and all(one.incident.subject.startswith(CONSUMER) for one in announced):
+        return (*further, NextStep("What is odd, and since when", "consumer-analytics incidents"))
+    return (*LOOK_NEXT, *further) if announced else further
 
 
 def _thread_of(one: Incident) -> str:

@@ -16,10 +16,13 @@ from pydantic import TypeAdapter
 
 from consumer_analytics.formatting import duration, moment
 from consumer_analytics.monitoring import health
+from consumer_analytics.monitoring.anomalies import KINDS
 from consumer_analytics.monitoring.measures import MEASURES
 
 PREFIX = "[consumer-analytics]"
 OVER = "over"
+#: What the subject of an incident about a consumer begins with; its id is the rest.
+CONSUMER = "consumer "
 #: What an incident has beside measures: a run that is late.
 DEADLINE = "deadline"
 _LONGEST_SUBJECT = 150
@@ -95,7 +98,8 @@ class Symptom:
         cause: in a sentence; None where there is none to tell.
         dag_id: of a late run or a failed task: its DAG.
         run_id: of these: the run.
-        since: of these: since when.
+        since: of these, and of a consumer's anomaly: since when.
+        about: of an anomaly: what people call the consumer.
     """
 
     state: str
@@ -106,6 +110,7 @@ class Symptom:
     dag_id: str | None = None
     run_id: str | None = None
     since: dt.datetime | None = None
+    about: str | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Symptom:
@@ -113,9 +118,9 @@ class Symptom:
         return _symptoms().validate_python(stored)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as an incident keeps it: without what only late runs and tasks have."""
+        """Return it as an incident keeps it: without what only some of them have."""
         dumped: dict[str, Any] = _symptoms().dump_python(self, mode="json")
-        lasting = ("dag_id", "run_id", "since")
+        lasting = ("dag_id", "run_id", "since", "about")
         return {name: one for name, one in dumped.items() if name not in lasting or one is not None}
 
 
@@ -134,6 +139,7 @@ class ChangeNotice:
         measures: what is not well, by name; nothing where it is over.
         worst: the worst that it was: whoever was told of that is told of its end. None of what an
             earlier version wrote.
+        about: what people call the consumer that it is about; None where it is about none.
     """
 
     incident_id: int
@@ -145,6 +151,7 @@ class ChangeNotice:
     seconds: float
     measures: dict[str, Symptom] = field(default_factory=dict)
     worst: str | None = None
+    about: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -164,6 +171,10 @@ class ChangeNotice:
             return (
                 f"{self.subject.removeprefix('dag ')} {'works again' if self.is_over else 'fails'}"
             )
+        if self.about is not None:
+            kinds = dict.fromkeys(one.kind or "" for one in self.measures.values())
+            titles = [KINDS[kind].title for kind in kinds if kind in KINDS]
+            return f"{self.about} {' and '.join(titles) or 'is as usual again'}"
         known = MEASURES.subjects.get(self.subject)
         if known is None:
             return self.subject
@@ -333,7 +344,10 @@ class Message:
 
 def label_of(name: str) -> str:
     """Return what people call a symptom, by its name."""
-    return "Deadline" if name == DEADLINE else MEASURES.label(name)
+    if name == DEADLINE:
+        return "Deadline"
+    kind = KINDS.get(name.partition(" ")[0])
+    return kind.label if kind is not None else MEASURES.label(name)
 
 
 @cache

@@ -44,6 +44,7 @@ usual as (
         hours,
         count(*) as periods,
         percentile_cont(0.5) within group (order by events) as expected,
+        avg(events) as mean,
         percentile_cont(0.5) within group (order by lost) as lost,
         -- The two nearest: what lasts for longer is the new rhythm, and what grows grows.
         min(events) filter (where nearness <= 2) as near_least,
@@ -124,6 +125,12 @@ judged as (
         sums.lost,
         sums.customers,
         usual.expected,
+        -- Of windows that are mostly empty the median would say that nothing ever comes.
+        case
+            when sums.events > usual.expected and usual.expected < %(events)s
+                then greatest(usual.expected, usual.mean)
+            else usual.expected
+        end as centre,
         usual.near_least,
         usual.near_most,
         usual.lost as usually_lost,
@@ -144,16 +151,16 @@ judged as (
 scored as (
     select
         *,
-        sign(events - expected) * sqrt(greatest(2 * (
+        sign(events - centre) * sqrt(greatest(2 * (
             corrected * ln(corrected / mean) - (corrected - mean)
         ), 0)) as score
     from (
         select
             *,
             -- Half a count towards what is expected: counts are whole.
-            greatest(events + case when events < expected then 0.5 else -0.5 end, 0.5)
+            greatest(events + case when events < centre then 0.5 else -0.5 end, 0.5)
             / dispersion as corrected,
-            greatest(expected, 0.5) / dispersion as mean
+            greatest(centre, 0.5) / dispersion as mean
         from judged
     ) as divided
 ),

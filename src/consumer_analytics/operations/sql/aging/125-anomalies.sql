@@ -1,0 +1,2 @@
+from consumer_analytics_internal.anomalies as aged
+where aged.over_at < %(before)s::timestamptz
