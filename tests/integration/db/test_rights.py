@@ -48,6 +48,8 @@ RELATIONS: dict[str, dict[str, str]] = {
     "public.consumer_analytics_flat_system": {"etl": "s", "reader": "s"},
     "public.sla_miss": {"etl": "s", "reader": "s"},
     f"{INTERNAL}.alembic_version": {"etl": "s", "dashboard": "s"},
+    f"{INTERNAL}.anomalies": SHOWN,
+    f"{INTERNAL}.anomaly_looks": STATE,
     f"{INTERNAL}.backfills": SHOWN,
     f"{INTERNAL}.capture_lock": {"etl": "u"},
     f"{INTERNAL}.capture_threshold": {"etl": "su"},

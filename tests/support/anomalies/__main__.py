@@ -8,7 +8,7 @@ import statistics
 import time
 
 from tests.conftest import Servers
-from tests.support.anomalies.rates import Rates, Told, judge_year
+from tests.support.anomalies.rates import ENOUGH, Rates, Told, judge_year
 from tests.support.anomalies.years import KINDS, year
 
 from consumer_analytics.db.connection import connected
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--consumers", type=int, default=200)
     parser.add_argument("--days", type=int, default=485)
     parser.add_argument("--score", type=float, default=None, help="not the setting's")
-    parser.add_argument("--examples", action="store_true", help="of what was told for nothing")
+    parser.add_argument("--examples", action="store_true", help="of what was for nothing, or late")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     servers, rates = Servers(), Rates()
@@ -74,6 +74,8 @@ def main() -> None:
         servers.close()
     if given.examples:
         print(*rates.examples, sep="\n")
+        large = (one for one in rates.told if one.daily >= ENOUGH)
+        print(*(one for one in large if not one.days or one.periods > 1), sep="\n")
     print(table(rates))
 
 

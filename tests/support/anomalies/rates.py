@@ -39,6 +39,7 @@ class Told:
         days: after how many days it was told; None for never.
         periods: how many of these were ones in which at least 20 events would have come.
         missed: events that would have come until then.
+        whose: what the consumer is like.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Told:
     days: int | None
     periods: int
     missed: float
+    whose: str = ""
 
 
 @dataclass
@@ -134,6 +136,8 @@ def _compared(connection: Connection, consumers: list[Consumer]) -> Rates:
                     after,
                     sum(mean >= ENOUGH for mean in one.expected[first : first + (after or 0)]),
                     sum(one.expected[first : first + (after or last + 1 - first)]),
+                    f"from day {first}, a {first % 7} of the week; week {one.week[5]} "
+                    f"noise {one.noise} batch {one.batch} feast {one.feast:.2f}",
                 )
             )
     return rates

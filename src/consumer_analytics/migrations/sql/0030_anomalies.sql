@@ -27,3 +27,26 @@ create index anomalies_consumer_idx on consumer_analytics_internal.anomalies (co
 -- Up to which snapshot consumers have been judged: each is judged once.
 create table consumer_analytics_internal.anomaly_looks (judged_to timestamptz not null);
 insert into consumer_analytics_internal.anomaly_looks values ('-infinity');
+
+-- Who writes incidents writes these; who may see the ones may see the others.
+do $$
+declare
+    role text;
+    writes boolean;
+begin
+    for role, writes in
+        select acl.grantee::regrole::text, bool_or(acl.privilege_type = 'UPDATE')
+        from pg_class as class
+        cross join lateral aclexplode(class.relacl) as acl
+        where class.oid = 'consumer_analytics_internal.incidents'::regclass
+            and acl.privilege_type in ('SELECT', 'UPDATE')
+            and acl.grantee not in (0, class.relowner)
+        group by 1
+    loop
+        execute 'grant select on consumer_analytics_internal.anomalies to ' || role;
+        if writes then
+            execute 'grant select, insert, update, delete on consumer_analytics_internal.anomalies, consumer_analytics_internal.anomaly_looks to ' || role;
+        end if;
+    end loop;
+end
+$$;

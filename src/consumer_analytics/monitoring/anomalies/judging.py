@@ -32,6 +32,10 @@ _CROWD = 10
 #: Where this part of them, and no fewer than so many, are off in the same hours, it is the hours.
 _COMMON = 0.05
 _FEW = 3
+#: How much of the score it takes for silence.
+_SILENCE = 0.8
+#: As near to what is usual is as usual again.
+_BACK = 0.05
 #: How much of the ratio has to be there against the nearest like windows, too.
 _NEARBY = 0.8
 #: A new type floods where it alone is this part of all that is usual.
@@ -136,12 +140,14 @@ def judge(
                 "large_days": _LARGE_DAYS,
                 "least_dispersion": _LEAST_DISPERSION,
                 "crowd": _CROWD,
+                "back": _BACK,
                 "common": _COMMON,
                 "few": _FEW,
                 "events": settings.anomaly_events,
                 "ratio": settings.anomaly_ratio,
                 "nearby": 1 + _NEARBY * (settings.anomaly_ratio - 1),
                 "score": settings.anomaly_score,
+                "silence": _SILENCE * settings.anomaly_score,
                 "lost": settings.anomaly_customers,
                 "flood": _FLOOD,
             },

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from psycopg.rows import class_row
 
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.formatting import count, duration, moment
+from consumer_analytics.formatting import count, counted, moment
 from consumer_analytics.monitoring.anomalies.judging import Judgement
 from consumer_analytics.sql import query
+
+_HOUR = dt.timedelta(hours=1)
+_LEAST_DAY = 23
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,24 @@ class Anomaly:
     @property
     def text(self) -> str:
         """What was noticed, in a sentence without its full stop."""
-        window = f"in the {duration(self.ends - self.begins)} to {moment(self.ends, to='minutes')}"
+        window = f"in the {self._length} to {moment(self.ends, to='minutes')}"
         if self.kind == "customers":
-            return f"{count(self.observed)} customers lost {window}, where {self._usual} are usual"
+            return f"{count(self.observed)} customers lost {window}, where {self.usual} are usual"
         if self.kind == "type":
             return f"{count(self.observed)} events of {self.event_type!r}, new this week, {window}"
         events = "no events" if not self.observed else f"{count(self.observed)} events"
-        return f"{events} {window}, where {self._usual} are usual"
+        return f"{events} {window}, where {self.usual} are usual"
 
     @property
-    def _usual(self) -> str:
+    def _length(self) -> str:
+        hours = round((self.ends - self.begins) / _HOUR)
+        # A day of the clock may have an hour more or less.
+        count_, what = (hours, "hour") if hours < _LEAST_DAY else (round(hours / 24), "day")
+        return what if count_ == 1 else counted(count_, what)
+
+    @property
+    def usual(self) -> str:
+        """What is usual in such a window, and the range of that."""
         low, high = (count(round(max(one, 0))) for one in (self.low, self.high))
         return f"{count(round(max(self.expected, 0)))} ({low} to {high})"
 

@@ -79,7 +79,7 @@ def _names(
 ) -> dict[uuid.UUID, str]:
     """Return the names of consumers, where they have one."""
     rows = connection.execute(
-        query("monitoring/incidents/consumer-names", settings.source_schema),
+        query("monitoring/incidents/consumer-names", settings.sources),
         {"consumers": list(consumers)},
     )
     return dict(rows.fetchall())

@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import Depends, HTTPException
 from starlette.responses import Response
 
+from consumer_analytics.monitoring import anomalies
+from consumer_analytics.monitoring.anomalies import Anomaly
 from consumer_analytics.reporting import consumers, series, standing
 from consumer_analytics.reporting.consumers import Consumer, ConsumersPage
 from consumer_analytics.reporting.series import Series
@@ -16,6 +18,7 @@ from consumer_analytics.reporting.standing import CurrentFigures
 from consumer_analytics.web.api.common import (
     CSV,
     Asked,
+    Latest,
     PageNumber,
     Points,
     Reading,
@@ -152,6 +155,19 @@ ConsumerSeries = Annotated[Series, Depends(_consumer_series)]
 async def consumer_series(found: ConsumerSeries) -> Response:
     """Return a consumer's snapshots of a range, or as many of them as a chart shows."""
     return as_json(found)
+
+
+@single.get("/consumers/{consumer_id}/anomalies", summary="What is and was odd with a consumer")
+def consumer_anomalies(
+    pool: Reading, caller: Caller, consumer_id: uuid.UUID, limit: Latest = consumers.PAGE
+) -> list[Anomaly]:
+    """Return what lasts first, then the newest: what was counted, and what is usual."""
+    visible(caller, consumer_id)
+    with pool.read() as connection:
+        found = anomalies.of_consumer(connection, consumer_id, limit)
+        if not found and not consumers.find(connection, pool.settings.sources, consumer_id):
+            raise HTTPException(404, unknown(consumer_id))
+        return found
 
 
 @single.get(

@@ -7,6 +7,7 @@ import uuid
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
+from consumer_analytics.monitoring import anomalies
 from consumer_analytics.reporting import consumers, series, standing
 from consumer_analytics.web import views
 from consumer_analytics.web.api import PageNumber, Reading, Search, Size, only, unknown, visible
@@ -19,6 +20,8 @@ router = APIRouter()
 
 
 SIZES = (25, 50, 100)
+#: What was odd with a consumer, on its page.
+_ANOMALIES = 10
 
 
 @router.get("/consumers")
@@ -94,6 +97,7 @@ def consumer(
         shown = standing.consumer(connection, consumer_id, span, known=known)
         points = points_of(span, known) if known else series.POINTS
         found = series.consumer(connection, consumer_id, span, points, known=known)
+        unusual = anomalies.of_consumer(connection, consumer_id, _ANOMALIES)
     view = views.ranges.view(
         str(consumer_id), span, found.since, found.until, {}, pool.settings.zone
     )
@@ -119,5 +123,6 @@ def consumer(
         ),
         statuses=views.snapshots.shares(shown.customers_by_status),
         events=views.snapshots.shares(shown.events_by_type),
+        unusual=unusual,
         compare=address("../compare", {**views.ranges.asked(span), "consumer": str(consumer_id)}),
     )

@@ -201,7 +201,7 @@ others as (
     group by hours, middle
 ),
 
--- The days of the last week that were other ones for many: holidays, campaigns.
+-- The days of the last weeks that were other ones for many: holidays, campaigns.
 common_days as (
     select
         days.day,
@@ -220,7 +220,7 @@ common_days as (
         group by day
         having count(*) >= %(crowd)s
     ) as judged on days.day = judged.day
-    where days.day < 7
+    where days.day < 28
         and days.expected >= %(events)s
         and days.distance >= 3 * sqrt(greatest(daily.dispersion, %(least_dispersion)s))
         and not exists (select from open where open.consumer_id = days.consumer_id)
@@ -230,12 +230,33 @@ common_days as (
 common as (
     select
         sizes.hours,
-        coalesce(bool_or(others.all_fewer or common_days.all_fewer), false) as all_fewer,
-        coalesce(bool_or(others.all_more or common_days.all_more), false) as all_more
+        -- One such day makes a week another one; of a month it takes a fifth.
+        coalesce(bool_or(others.all_fewer), false)
+        or count(*) filter (where common_days.all_fewer)
+        >= case when sizes.hours <= 168 then 1 else sizes.hours / 120.0 end as all_fewer,
+        coalesce(bool_or(others.all_more), false)
+        or count(*) filter (where common_days.all_more)
+        >= case when sizes.hours <= 168 then 1 else sizes.hours / 120.0 end as all_more
     from (select distinct hours from scored) as sizes
     left join others on sizes.hours = others.hours
-    left join common_days on sizes.hours <= 168 and common_days.day * 24 < sizes.hours
+    left join common_days on common_days.day * 24 < sizes.hours
     group by sizes.hours
+),
+
+-- What is over is told no more by windows that reach back to it.
+ended as (
+    select consumer_id, kind = 'more' as is_more, max(seen_at) as until
+    from consumer_analytics_internal.anomalies
+    where over_at is not null and kind in ('silent', 'fewer', 'more')
+    group by consumer_id, kind = 'more'
+),
+
+-- The shortest window that can be judged: where it is as usual, what is odd is over.
+latest as (
+    select distinct on (consumer_id) consumer_id, events, expected
+    from judged
+    where expected >= %(events)s
+    order by consumer_id, hours
 ),
 
 eventful as (
@@ -256,6 +277,11 @@ eventful as (
         case
             when scored.events > scored.expected then common.all_more else common.all_fewer
         end as is_common,
+        case
+            when scored.events > scored.expected
+                then latest.events <= (1 + %(back)s) * latest.expected
+            else latest.events >= (1 - %(back)s) * latest.expected
+        end as is_back,
         exists (
             select
             from open
@@ -270,6 +296,12 @@ eventful as (
     from scored
     inner join common using (hours)
     left join others using (hours)
+    left join latest on scored.consumer_id = latest.consumer_id
+    inner join windows on scored.hours = windows.hours and windows.day = 0
+    left join ended
+        on scored.consumer_id = ended.consumer_id
+        and (scored.events > scored.expected) = ended.is_more
+    where ended.until is null or ended.until <= windows.begins
 ),
 
 new_types as (
@@ -299,6 +331,7 @@ select
     expected + 2 * sqrt(dispersion * expected) as high
 from eventful
 where case
+    when is_open and is_back then false
     when kind = 'more' and is_open
         then distance >= %(score)s / 2
             and observed >= sqrt(%(ratio)s) * expected
@@ -314,7 +347,8 @@ where case
             and observed <= expected / sqrt(%(ratio)s)
             and observed <= near_most / sqrt(%(ratio)s)
             and expected >= %(events)s
-    else distance <= -%(score)s
+    -- That nothing comes at all no scatter explains but that of what comes in batches.
+    else distance <= case when kind = 'silent' then -%(silence)s else -%(score)s end
         and observed <= expected / %(ratio)s
         and observed <= near_most / %(nearby)s
         and expected >= %(events)s
@@ -348,4 +382,4 @@ select
 from new_types
 left join judged on new_types.consumer_id = judged.consumer_id and judged.hours = 24
 where new_types.observed >= greatest(%(events)s, %(flood)s * coalesce(judged.expected, 0))
-order by consumer_id, kind, hours, event_type
+order by consumer_id, hours, kind, event_type

@@ -1,4 +1,4 @@
 -- The names of some consumers.
 select consumer_id, name::text
-from {consumers}
+from {consumers} as known
 where consumer_id = any(%(consumers)s) and name is not null
