@@ -45,6 +45,7 @@ TENANTS = {
 TENANTS_OWN = {
     "/consumers/{consumer_id}",
     "/api/v1/consumers/{consumer_id}",
+    "/api/v1/consumers/{consumer_id}/anomalies",
     "/api/v1/consumers/{consumer_id}/series",
     "/api/v1/consumers/{consumer_id}/series.csv",
     "/api/v1/compare",
