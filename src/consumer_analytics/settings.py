@@ -382,6 +382,21 @@ class Settings:
         str,
         Field(description="The mails' sender, such as `Analytics <alerts-from@example.com>`."),
     ] = ""
+    digest_recipients: Annotated[
+        str,
+        Field(
+            description="Who gets the weekly digest by mail: addresses, separated by commas. None: "
+            "there is none.",
+        ),
+    ] = ""
+    digest_hour: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=23,
+            description="Hour of Monday, in the configured zone, from which on it is sent.",
+        ),
+    ] = 7
     alert_channels_file: Annotated[
         Path | None,
         PrivateFile(),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
@@ -21,6 +22,7 @@ from consumer_analytics.monitoring.notifications.channels import (
     configured,
 )
 from consumer_analytics.monitoring.notifications.message import Message
+from consumer_analytics.reporting import digest
 from consumer_analytics.settings import settings
 
 app = typer.Typer(help="Test the channels, and do a pass of the monitor.", no_args_is_help=True)
@@ -128,6 +130,38 @@ def _attempt(channel: Channel, *, as_json: bool) -> _Attempt:
     return attempt
 
 
+@app.command("digest")
+def send_digest(
+    week: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="A day of the week; without it the last week that ended."
+        ),
+    ] = None,
+) -> None:
+    """Send a week's digest now, to whoever gets them; the monitor does so on Mondays."""
+    channel = CHANNELS["digest"]
+    if not channel.is_configured(settings()):
+        raise UsageError(channel.unset)
+    with connected(settings(), "alerts digest") as connection:
+        schema.require_current(connection)
+        at = instants.now(connection)
+        monday = (
+            digest.last_monday(at, settings())
+            if week is None
+            else week.date() + dt.timedelta(days=7 - week.weekday())
+        )
+        message = digest.compose(connection, settings(), monday, at)
+    if message is None:
+        raise UsageError(f"there is no snapshot of the week before {monday.isoformat()}")
+    message_id = f"consumer-analytics.digest.{secrets.token_hex(8)}"
+    refused = channel.send(settings(), message, message_id=message_id)
+    for who, why in refused.items():
+        warn(f"the server refused {who}: {why}; the others get the mail")
+    say(f'sent "{message.subject}"')
+    raise typer.Exit(1 if refused else 0)
+
+
 @app.command()
 def check(as_json: JsonFlag = False) -> None:
     """Do one pass of the monitor: judge health, note incidents, send the mails that wait.
@@ -137,6 +171,8 @@ def check(as_json: JsonFlag = False) -> None:
     with connected(settings(), "alerts check") as connection:
         schema.require_current(connection)
         done = monitor.watch(connection, settings(), warn=warn)
+        # After what is urgent; the next pass sends it.
+        digest.put_if_due(connection, settings())
     if as_json:
         print_json(
             {

@@ -234,10 +234,13 @@ def watch() -> str:
     """Do a pass of the monitor; return the state of health."""
     from consumer_analytics.monitoring import monitor
     from consumer_analytics.monitoring.notifications.channels import configured
+    from consumer_analytics.reporting import digest
 
     config = settings()
     with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
         done = monitor.watch(connection, config, warn=log.warning)
+        # After what is urgent; the next pass sends it.
+        digest.put_if_due(connection, config)
     judged = done.health
     log.info("health is %s: %s", judged.state, judged.cause.text)
     for one in judged.measures:

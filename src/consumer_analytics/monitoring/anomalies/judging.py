@@ -25,6 +25,11 @@ _LEAST_PERIODS = 4
 _SMALL = 5.0
 #: So many days with more than that are enough to know by them how much a consumer scatters.
 _LARGE_DAYS = 20
+#: So many of them in each half of the weeks tell whether the consumer grows.
+_HALF = 14
+#: Growth of so many standard errors is none of chance; a tenth a week is the most that is foreseen.
+_SURE = 3.0
+_FASTEST = 0.1 / 7
 #: What scatters less than by chance, as what a clock does, is taken to scatter this much of it.
 _LEAST_DISPERSION = 0.5
 #: So many consumers are a crowd, whose common days can be told from those of one.
@@ -138,6 +143,9 @@ def judge(
                 "periods": _LEAST_PERIODS,
                 "small": _SMALL,
                 "large_days": _LARGE_DAYS,
+                "half": _HALF,
+                "sure": _SURE,
+                "fastest": _FASTEST,
                 "least_dispersion": _LEAST_DISPERSION,
                 "crowd": _CROWD,
                 "back": _BACK,

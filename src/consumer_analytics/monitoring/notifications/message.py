@@ -18,6 +18,7 @@ from consumer_analytics.formatting import duration, moment
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.anomalies import KINDS
 from consumer_analytics.monitoring.measures import MEASURES
+from consumer_analytics.monitoring.notifications.digest import Digest
 
 PREFIX = "[consumer-analytics]"
 OVER = "over"
@@ -27,7 +28,7 @@ CONSUMER = "consumer "
 DEADLINE = "deadline"
 _LONGEST_SUBJECT = 150
 
-Kind = Literal["failure", "deadline", "incidents", "test"]
+Kind = Literal["failure", "deadline", "incidents", "test", "digest"]
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ class Message:
     """What a message says.
 
     Attributes:
-        kind: what made it: a failed task, a missed deadline, a look at health, or a test.
+        kind: what made it: a failed task, a missed deadline, a look at health, a test, or a week.
         at: when it was written.
         database: the name of the database that it is about.
         changes: of incidents.
@@ -257,6 +258,7 @@ class Message:
         next: what to look at next.
         threads: a name for each incident, by which messages about it belong together.
         health: as it was; None where nobody looked.
+        digest: of a week; None where it is about none.
     """
 
     kind: Kind
@@ -268,6 +270,7 @@ class Message:
     next: tuple[NextStep, ...] = ()
     threads: tuple[str, ...] = ()
     health: HealthNotice | None = None
+    digest: Digest | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Message:
@@ -295,6 +298,8 @@ class Message:
         """The sentence to begin with."""
         if self.kind == "test":
             return "This is a test. Alerts from consumer-analytics arrive here."
+        if self.digest is not None:
+            return f"{self.digest.title}."
         if self.failures:
             names = ", ".join(dict.fromkeys(one.task_id for one in self.failures))
             return f"{names} of {self.failures[0].dag_id} failed, and is not tried again."
@@ -307,7 +312,7 @@ class Message:
     @property
     def state(self) -> str:
         """How bad it is."""
-        if self.kind == "test":
+        if self.kind in {"test", "digest"}:
             return "normal"
         if self.failures:
             return "critical"
@@ -317,6 +322,8 @@ class Message:
     def _title(self) -> str:
         if self.kind == "test":
             return "test mail: alerts arrive"
+        if self.digest is not None:
+            return self.digest.title
         if self.failures:
             first = self.failures[0]
             what = (

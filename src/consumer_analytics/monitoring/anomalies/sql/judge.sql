@@ -43,6 +43,7 @@ usual as (
         consumer_id,
         hours,
         count(*) as periods,
+        avg(day) as ago,
         percentile_cont(0.5) within group (order by events) as expected,
         avg(events) as mean,
         percentile_cont(0.5) within group (order by lost) as lost,
@@ -95,6 +96,87 @@ days as materialized (
     where sums.hours = 24
 ),
 
+-- How far a consumer's days usually are from their weekday's median, holidays or not.
+rough as (
+    select
+        consumer_id,
+        greatest(
+            %(least_dispersion)s,
+            (1.4826 * percentile_cont(0.5) within group (order by distance)) ^ 2
+        ) as dispersion
+    from days
+    where day > 0 and is_large
+    group by consumer_id
+),
+
+-- Those that are odd already are so until they are well within what is usual.
+open as (
+    select consumer_id, kind, event_type
+    from consumer_analytics_internal.anomalies
+    where over_at is null
+),
+
+-- The days that were other ones for many: holidays, campaigns. Of a few nothing can be said.
+common_days as (
+    select
+        days.day,
+        count(*) filter (where days.events <= days.expected / %(ratio)s)
+        >= greatest(%(common)s * min(judged.number), %(few)s) as all_fewer,
+        count(*) filter (where days.events >= days.expected * %(ratio)s)
+        >= greatest(%(common)s * min(judged.number), %(few)s) as all_more
+    from days
+    inner join rough using (consumer_id)
+    inner join (
+        select day, count(*) as number
+        from days
+        where expected >= %(events)s
+        group by day
+        having count(*) >= %(crowd)s
+    ) as judged on days.day = judged.day
+    where days.expected >= %(events)s
+        and days.distance >= 3 * sqrt(rough.dispersion)
+        and not exists (
+            select from open where days.day < 7 and open.consumer_id = days.consumer_id
+        )
+    group by days.day
+),
+
+own_days as materialized (
+    select days.*
+    from days
+    left join common_days using (day)
+    where day > 0 and (common_days.all_fewer or common_days.all_more) is not true
+),
+
+-- By what its days grow: the later half of them against the earlier one, where that is more than
+-- their scatter would make of it.
+growth as (
+    select
+        consumer_id,
+        case
+            when least(late, early) > 0 and abs(ln(late / early)) >= %(sure)s * scatter
+                then greatest(least(ln(late / early) / 28, %(fastest)s), -%(fastest)s)
+            else 0
+        end as daily
+    from (
+        select
+            consumer_id,
+            percentile_cont(0.5) within group (order by events / expected)
+            filter (where day <= 28) as late,
+            percentile_cont(0.5) within group (order by events / expected)
+            filter (where day > 28) as early,
+            -- Of the medians of two times twenty days.
+            1.25 * sqrt(2.0 / 20) * 1.4826 * percentile_cont(0.5) within group (
+                order by abs(events / expected - 1)
+            ) as scatter
+        from own_days
+        where is_large
+        group by consumer_id
+        having count(*) filter (where day <= 28) >= %(half)s
+            and count(*) filter (where day > 28) >= %(half)s
+    ) as halves
+),
+
 daily as (
     select
         consumer_id,
@@ -112,8 +194,21 @@ daily as (
             -- Of counts as small as that medians tell little, and the variance has to do.
             else var_samp(events) / nullif(avg(events), 0)
         end as dispersion
-    from days
-    where day > 0
+    from (
+        select
+            consumer_id,
+            events,
+            is_large,
+            abs(events - grown) / sqrt(greatest(grown, 1)) as distance
+        from (
+            select
+                own_days.*,
+                -- The median is that of the weeks' middle.
+                expected * exp(coalesce(growth.daily, 0) * (28 - day)) as grown
+            from own_days
+            left join growth using (consumer_id)
+        ) as expectations
+    ) as distances
     group by consumer_id
 ),
 
@@ -124,12 +219,12 @@ judged as (
         sums.events,
         sums.lost,
         sums.customers,
-        usual.expected,
+        usual.expected * grown.factor as expected,
         -- Of windows that are mostly empty the median would say that nothing ever comes.
         case
-            when sums.events > usual.expected and usual.expected < %(events)s
-                then greatest(usual.expected, usual.mean)
-            else usual.expected
+            when sums.events > usual.expected * grown.factor and usual.expected < %(events)s
+                then greatest(usual.expected * grown.factor, usual.mean)
+            else usual.expected * grown.factor
         end as centre,
         usual.near_least,
         usual.near_most,
@@ -139,12 +234,21 @@ judged as (
         (1 + 1.57 / usual.periods) * greatest(
             %(least_dispersion)s,
             daily.dispersion,
-            (1.4826 * scatter.events) ^ 2 / greatest(usual.expected, 1)
+            -- Of days the many tell more than the few that are alike.
+            case
+                when sums.hours <> 24 or daily.dispersion is null
+                    then (1.4826 * scatter.events) ^ 2 / greatest(usual.expected, 1)
+            end
         ) as dispersion
     from sums
     inner join usual using (consumer_id, hours)
     inner join scatter using (consumer_id, hours)
     left join daily using (consumer_id)
+    left join growth using (consumer_id)
+    cross join lateral (
+        -- From the middle of the like windows to now.
+        select exp(coalesce(growth.daily, 0) * usual.ago) as factor
+    ) as grown
     where sums.day = 0 and usual.periods >= %(periods)s
 ),
 
@@ -163,13 +267,6 @@ scored as (
             greatest(centre, 0.5) / dispersion as mean
         from judged
     ) as divided
-),
-
--- Those that are odd already are so until they are well within what is usual.
-open as (
-    select consumer_id, kind, event_type
-    from consumer_analytics_internal.anomalies
-    where over_at is null
 ),
 
 -- What others did in the same windows; of a few nothing can be said.
@@ -199,32 +296,6 @@ others as (
     where expected >= %(events)s
         and not exists (select from open where open.consumer_id = scored.consumer_id)
     group by hours, middle
-),
-
--- The days of the last weeks that were other ones for many: holidays, campaigns.
-common_days as (
-    select
-        days.day,
-        count(*) filter (
-            where days.events <= days.expected / %(ratio)s
-        ) >= greatest(%(common)s * min(judged.number), %(few)s) as all_fewer,
-        count(*) filter (
-            where days.events >= days.expected * %(ratio)s
-        ) >= greatest(%(common)s * min(judged.number), %(few)s) as all_more
-    from days
-    inner join daily using (consumer_id)
-    inner join (
-        select day, count(*) as number
-        from days
-        where expected >= %(events)s
-        group by day
-        having count(*) >= %(crowd)s
-    ) as judged on days.day = judged.day
-    where days.day < 28
-        and days.expected >= %(events)s
-        and days.distance >= 3 * sqrt(greatest(daily.dispersion, %(least_dispersion)s))
-        and not exists (select from open where open.consumer_id = days.consumer_id)
-    group by days.day
 ),
 
 common as (

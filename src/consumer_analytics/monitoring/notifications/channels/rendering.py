@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from consumer_analytics.formatting import amount, duration, moment
+from consumer_analytics.formatting import amount, count, duration, moment
 from consumer_analytics.monitoring.notifications.message import label_of
 
 _COLOURS = {
@@ -31,6 +31,8 @@ def templates() -> Environment:
     found.filters |= {
         "moment": moment,
         "amount": lambda one: amount(one.value, one.unit),
+        # Not `count`: that is Jinja's own, the length of something.
+        "number": count,
         "label": label_of,
         "colour": lambda state: _COLOURS[state],
         "duration": duration,
