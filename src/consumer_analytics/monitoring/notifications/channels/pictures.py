@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 #: As shown; drawn twice as large, for screens that are as fine.
-WIDTH, HEIGHT = 560, 120
+WIDTH, HEIGHT = 590, 120
 _SCALE = 2
 #: White, what was before, what it is about, a grid line, a line.
 _PALETTE = ("ffffff", "c3d0dc", "2563eb", "e5e7eb", "0f766e")
