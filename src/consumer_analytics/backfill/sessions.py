@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
-import threading
 from itertools import accumulate
 
 import psycopg
-from psycopg import sql
 
 from consumer_analytics.backfill import columns, estimate
 from consumer_analytics.backfill.job import Job
-from consumer_analytics.backfill.reading import make_room, read
-from consumer_analytics.backfill.transfer import PATIENCE, AbandonedError, Pipe, Share
+from consumer_analytics.backfill.reading import Reading, make_room, read
+from consumer_analytics.backfill.transfer import Share
 from consumer_analytics.backfill.writing import restate, write
-from consumer_analytics.db.connection import Connection, connected, consistent, scalar, wait_long
+from consumer_analytics.db import side_by_side
+from consumer_analytics.db.connection import Connection, connected, consistent
+from consumer_analytics.db.side_by_side import Pipe
 from consumer_analytics.sql import query
 
 #: From so many rows on, two sessions are worth what they have to hand each other.
@@ -69,51 +69,17 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
     middle, last = _middle(connection, job, bounds), len(bounds) - 1
     pipes = Pipe(job.stopped), Pipe(job.stopped)
     types = columns.types(connection, job.settings)
-    failure: list[BaseException] = []
+
+    def part(span: tuple[int, int], *, first: bool) -> side_by_side.Part[Reading]:
+        share = Share(first, middle, types, *pipes)
+        return side_by_side.Part(
+            lambda session: read(session, job, bounds, share),
+            lambda session, reading: write(session, job, reading, span),
+        )
+
     with connected(job.settings, "backfill, second session") as second:
-        imported = threading.Event()
-
-        def other(snapshot: str) -> None:
-            try:
-                with consistent(second):
-                    second.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
-                    imported.set()
-                    wait_long(second)
-                    share = Share(False, middle, types, *pipes)
-                    reading = read(second, job, bounds, share)
-                write(second, job, reading, (middle + 1, last))
-            except BaseException as error:  # noqa: BLE001  (raised again by the first session)
-                failure.append(error)
-                job.stopped.set()
-            finally:
-                imported.set()
-
-        thread: threading.Thread | None = None
-        try:
-            with consistent(connection):
-                # Each waits for the other's rows.
-                wait_long(connection)
-                snapshot = scalar(connection, "select pg_export_snapshot()")
-                thread = threading.Thread(target=other, args=[snapshot], daemon=True)
-                thread.start()
-                share = Share(True, middle, types, *pipes)
-                reading = read(connection, job, bounds, share)
-                # The snapshot is there to be taken as long as this transaction is.
-                imported.wait()
-            write(connection, job, reading, (1, middle))
-            while thread.is_alive():
-                thread.join(PATIENCE)
-        except AbandonedError:
-            pass
-        finally:
-            if thread is not None and thread.is_alive():
-                job.stopped.set()
-                # Again until it ends: between two statements there is nothing to cancel.
-                while thread.is_alive():
-                    second.cancel_safe()
-                    thread.join(PATIENCE)
-    if failure:
-        raise failure[0]
+        parts = part((1, middle), first=True), part((middle + 1, last), first=False)
+        side_by_side.work(connection, second, job.stopped, parts)
 
 
 def _middle(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...]) -> int:

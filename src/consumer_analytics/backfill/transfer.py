@@ -2,79 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import queue
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
 from consumer_analytics.backfill.customers import CHANGES
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.side_by_side import Pipe
 from consumer_analytics.etl.shape import TOTAL, Shape, each
 from consumer_analytics.sql import fragment, query
-
-#: Bytes that one session hands the other at a time, and how many times ahead of it.
-_BLOCK = 64 * 1024
-_BLOCKS_AHEAD = 512
-#: How often a session that waits for the other one looks whether that still works, in seconds.
-PATIENCE = 0.2
-
-
-class AbandonedError(Exception):
-    """The other session of this backfill has failed."""
-
-
-class Pipe:
-    """Hands rows of one session's tables to the other's, some at a time."""
-
-    def __init__(self, stopped: threading.Event) -> None:
-        """Make one that ends when `stopped` is set."""
-        self._blocks: queue.Queue[bytes] = queue.Queue(_BLOCKS_AHEAD)
-        self._stopped = stopped
-
-    def send_rows(self, connection: Connection, select: sql.Composable) -> None:
-        """Hand over what a query answers."""
-        block = bytearray()
-        statement = sql.SQL("copy ({}) to stdout (format binary)").format(select)
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in copy:
-                block += row
-                if len(block) >= _BLOCK:
-                    self._put(bytes(block))
-                    block.clear()
-        self._put(bytes(block))
-        self._put(b"")
-
-    def receive_rows(self, connection: Connection, into: sql.Composable) -> None:
-        """Put what is handed over into a table: `name (column, …)`."""
-        statement = sql.SQL("copy {} from stdin (format binary)").format(into)
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            while block := self._get():
-                copy.write(block)
-
-    def send(self, value: Any) -> None:
-        """Hand over a value that JSON knows, before or after rows."""
-        self._put(json.dumps(value).encode())
-
-    def receive(self) -> Any:
-        """Return the value that is handed over."""
-        return json.loads(self._get())
-
-    def _put(self, block: bytes) -> None:
-        while not self._stopped.is_set():
-            with suppress(queue.Full):
-                self._blocks.put(block, timeout=PATIENCE)
-                return
-        raise AbandonedError
-
-    def _get(self) -> bytes:
-        while not self._stopped.is_set():
-            with suppress(queue.Empty):
-                return self._blocks.get(timeout=PATIENCE)
-        raise AbandonedError
 
 
 @dataclass(frozen=True)
