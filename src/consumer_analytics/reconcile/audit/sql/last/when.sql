@@ -1,0 +1,2 @@
+select audited_at
+from consumer_analytics_internal.clean_audits

@@ -1,0 +1,2 @@
+select snapshot_timestamp, digest
+from consumer_analytics_internal.audited_snapshots
