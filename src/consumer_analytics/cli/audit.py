@@ -17,6 +17,7 @@ from consumer_analytics.formatting import counted, exactly
 from consumer_analytics.reconcile.audit import AuditResult, RepairResult
 from consumer_analytics.reconcile.audit import audit as audit_all
 from consumer_analytics.reconcile.audit import repair as repair_found
+from consumer_analytics.reconcile.audit.models import SinceLast
 from consumer_analytics.settings import settings
 
 #: Characters of a value: a row may hold anything.
@@ -32,6 +33,13 @@ def audit(
         str | None,
         typer.Option("--to", metavar="TIME", help="Compare up to here, this instant included."),
     ] = None,
+    since_last: Annotated[
+        bool,
+        typer.Option(
+            "--since-last",
+            help="Recount only what has changed since the last clean audit; needs capture.",
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Differences to list; all are counted.")] = 50,
     repair: Annotated[
         bool,
@@ -42,13 +50,20 @@ def audit(
 ) -> None:
     """Recount everything from the source tables and compare it with all that is kept.
 
-    Read-only, unless told to repair. Exits 1 where anything differs, and 2 where the range named
-    has no snapshot: then nothing was compared.
+    Changes nothing that it looks at, unless told to repair. Exits 1 where anything differs, and 2
+    where the range named has no snapshot, or no clean audit can be gone on from: then nothing was
+    compared.
     """
     lower, upper = _instant(from_), _instant(to)
     if lower is not None and upper is not None and upper < lower:
         raise UsageError(f"--to {to} lies before --from {from_}")
+    if since_last and (from_ or to or repair or accept_purged):
+        raise UsageError(
+            "--since-last goes with none of --from, --to, --repair and --accept-purged: "
+            "these look at everything"
+        )
     options: dict[str, Any] = {
+        "since_last": since_last,
         "lower": lower,
         "upper": upper,
         "limit": limit,
@@ -100,16 +115,20 @@ def _instant(text: str | None) -> dt.datetime | None:
 
 
 def _print(result: AuditResult) -> None:
+    base = result.since.base if result.since is not None else None
+    since = f" since {exactly(base)}" if base is not None else ""
     say(
-        f"audited    {result.snapshots:,} snapshots of {result.rows:,} rows, and all before "
+        f"audited    {result.snapshots:,} snapshots of {result.rows:,} rows, and all{since} before "
         f"{exactly(result.processed_through)}"
     )
+    if result.since is not None:
+        say(_unread(result.since))
     noted = ""
     if result.noted is not None:
         first, last = (f"{at:%Y-%m-%d}" for at in result.noted)
         noted = f" (noted {first})" if first == last else f" (noted {first} to {last})"
     say(
-        f"events     {result.counted:,} counted: {result.in_source:,} in the source, "
+        f"events     {result.counted:,} counted{since}: {result.in_source:,} in the source, "
         f"{result.vanished:,} vanished{noted}, {result.missing:,} missing, {result.double:,} double"
     )
     if result.snapshots_on_trust:
@@ -123,7 +142,8 @@ def _print(result: AuditResult) -> None:
             "vanished: nobody can tell which were before them"
         )
     if result.clean:
-        say("nothing differs" if result.snapshots else "nothing to compare: there is no snapshot")
+        there = result.snapshots or (result.since is not None and result.since.unread)
+        say("nothing differs" if there else "nothing to compare: there is no snapshot")
         return
     print_table(
         ["where", "consumer", "figure", "at", "kept", "recounted"],
@@ -145,6 +165,21 @@ def _print(result: AuditResult) -> None:
         say("late rows have been noted: the next run repairs what they concern")
     for reason in result.lasting:
         say(f"no repair  {reason}")
+
+
+def _unread(since: SinceLast) -> str:
+    """Return the line that says what was not read again, and why that is no gap."""
+    at = f"{since.audited_at:%Y-%m-%d %H:%M} UTC"
+    if since.base is None:
+        return (
+            f"read again everything: what was noted since the clean audit of {at} reaches back "
+            "before every snapshot that is as it was"
+        )
+    return (
+        f"not again  {since.unread:,} snapshots, whose rows are those of the clean audit of {at}, "
+        f"and events, their counts and customers before {exactly(since.base)}: capture has been on "
+        "without a gap, and noted no change of them"
+    )
 
 
 def _more(result: AuditResult) -> str:

@@ -23,7 +23,8 @@ from tests.support.checks import figures, touched_rows, wrong_snapshots
 from consumer_analytics import backfill
 from consumer_analytics.etl import vanished
 from consumer_analytics.reconcile import audit
-from consumer_analytics.reconcile.audit import snapshots
+from consumer_analytics.reconcile.audit import events, sessions, snapshots
+from consumer_analytics.reconcile.audit.columns import Columns
 
 TENANT = uuid.UUID(int=5)
 AT = BEGIN + 4 * DAY
@@ -96,6 +97,48 @@ def test_snapshots_taken_one_by_one_say_what_they_say_together(
     assert audited(database) == together
     assert {one.figure for one in together.listed} == {"extra"}
     assert together.wrong_snapshots == [at for (at,) in edited]
+
+
+@pytest.mark.parametrize("columns", lanes.first(1, ["two", "none", "all"]))
+def test_two_sessions_find_what_one_finds_whatever_has_a_column(
+    database: Any, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    rng = history(database, 61)
+    database.execute("update etl_job_watermarks set last_processed_timestamp = '1970-01-01'")
+    go(database, END + DAY)
+    with database.connect() as connection:
+        tamper(connection, rng, BEGIN + 2 * DAY)
+    database.execute(
+        "update consumer_analytics set metrics_json = metrics_json || '{\"extra\": 1}' "
+        "where consumer_id is null and snapshot_timestamp >= %s",
+        [END - 3 * DAY],
+    )
+    # Judges what is gone.
+    audited(database)
+    alone = audited(database, limit=10_000)
+    assert {one.where for one in alone.listed} == {"day", "total", "snapshot"}
+    monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", 0)
+    if columns != "all":
+        few = Columns() if columns == "none" else Columns(("login",), ("INACTIVE",))
+        monkeypatch.setattr(sessions, "choose", lambda *_: few)
+    assert audited(database, limit=10_000) == alone
+    assert audited(database, limit=3).listed == alone.listed[:3]
+
+
+def test_what_stops_the_second_session_stops_the_audit(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(database, 61)
+    monkeypatch.setattr(sessions, "_ROWS_FOR_TWO", 0)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(events, "compare", fails)
+    with pytest.raises(RuntimeError, match="no more"):
+        audited(database)
+    monkeypatch.undo()
+    assert audited(database).clean
 
 
 FAULTS = {

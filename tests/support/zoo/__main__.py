@@ -46,7 +46,11 @@ try:
                     told = shortened(ground, kinds, seed, script, audited=arguments.audited)[1]
                 print(f"seed {seed}: {told}", flush=True)
             seed += 1
-            print(f"seed {seed - 1}: {done} steps so far, {len(wrong)} wrong", flush=True)
+            print(
+                f"seed {seed - 1}: {done} steps so far, {len(wrong)} wrong; "
+                f"{ground.gone_on} audits went on from an earlier one",
+                flush=True,
+            )
 finally:
     servers.close()
 print(f"{done} steps, seeds {arguments.seed} to {seed - 1}; wrong: {wrong or 'none'}")

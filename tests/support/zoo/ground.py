@@ -14,6 +14,7 @@ from tests.support import runs
 
 from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import capture
 from consumer_analytics.fields import Secret
 from consumer_analytics.operations import snapshots
@@ -32,6 +33,7 @@ class Ground:
     Attributes:
         app: the session of the application.
         settings: of the product.
+        gone_on: how many audits have gone on from an earlier one.
     """
 
     def __init__(self, app: Connection, ours: Connection, settings: Settings) -> None:
@@ -43,6 +45,7 @@ class Ground:
             settings: for this database.
         """
         self.app, self._ours, self.settings = app, ours, settings
+        self.gone_on = 0
         for source in ("consumers", "customers", "customer_events"):
             # As tables of users may have it.
             app.execute(f"alter table {source} alter created_at drop not null")
@@ -162,8 +165,22 @@ class Ground:
             return backfill(session, self.settings, request_of(start, end, interval))
 
     def audit(self) -> audit.AuditResult:
-        """Audit everything."""
-        return audit.audit(self._ours, self.settings)
+        """Audit everything, and before it what has changed since the last clean audit."""
+        try:
+            since = audit.audit(self._ours, self.settings, since_last=True)
+        except UsageError:
+            # Capture is off, or was, or there was no clean audit yet.
+            since = None
+        whole = audit.audit(self._ours, self.settings)
+        if since is not None:
+            self.gone_on += since.since is not None and since.since.base is not None
+            if since.wrong_snapshots != whole.wrong_snapshots:
+                found, right = (one.as_json()["first_differences"][:5] for one in (since, whole))
+                raise AssertionError(
+                    f"an audit that goes on from the last one ({since.since}) finds {found}, "
+                    f"a whole one {right}"
+                )
+        return whole
 
     def repair(self) -> None:
         """Repair what an audit finds."""

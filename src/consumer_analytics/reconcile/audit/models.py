@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from consumer_analytics.db.connection import MINUS_INFINITY
 
+#: What adds up, of what several steps have found.
+_SUMMED = (
+    "counted",
+    "in_source",
+    "vanished",
+    "snapshots",
+    "rows",
+    "missing",
+    "double",
+    "differences",
+    "untold_snapshots",
+    "doubled_rows",
+    "snapshots_on_trust",
+    "snapshots_not_recountable",
+)
 #: Longer numbers in a document are shown as they stand there: Python would not read them.
 _MOST_DIGITS = 1000
 
@@ -46,6 +61,30 @@ class AuditDifference:
         return told
 
 
+@dataclass(frozen=True)
+class SinceLast:
+    """What an audit went on from.
+
+    Attributes:
+        audited_at: when the last clean audit was.
+        base: the instant before which nothing was read but the snapshots; None where everything
+            had to be read.
+        unread: how many snapshots are as they were then, and were not recounted.
+    """
+
+    audited_at: dt.datetime
+    base: dt.datetime | None
+    unread: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return {
+            "last_clean_audit_at": self.audited_at,
+            "read_from": self.base,
+            "snapshots_not_recounted": self.unread,
+        }
+
+
 @dataclass
 class AuditResult:
     """What an audit found.
@@ -72,6 +111,8 @@ class AuditResult:
             they are not compared.
         awaiting: notes of late rows, or an interrupted restating, that the next run repairs by
             itself.
+        since: what it went on from; None where it looked at everything. Then `counted` and what
+            follows are of events since.
     """
 
     processed_through: dt.datetime = MINUS_INFINITY
@@ -92,11 +133,28 @@ class AuditResult:
     snapshots_on_trust: int = 0
     snapshots_not_recountable: int = 0
     awaiting: bool = False
+    since: SinceLast | None = None
 
     @property
     def clean(self) -> bool:
         """Whether nothing differs."""
         return self.differences == 0
+
+    @classmethod
+    def together(cls, parts: Sequence[AuditResult], limit: int) -> AuditResult:
+        """Put together what steps have found, in their order; list no more than `limit`."""
+        whole = cls()
+        for part in parts:
+            for name in _SUMMED:
+                setattr(whole, name, getattr(whole, name) + getattr(part, name))
+            whole.processed_through = max(whole.processed_through, part.processed_through)
+            whole.noted = whole.noted or part.noted
+            whole.awaiting = whole.awaiting or part.awaiting
+            whole.listed += part.listed[: limit - len(whole.listed)]
+            whole.lasting += [one for one in part.lasting if one not in whole.lasting]
+        wrong = {at for part in parts for at in part.wrong_snapshots}
+        whole.wrong_snapshots = sorted(wrong)
+        return whole
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -118,7 +176,7 @@ class AuditResult:
             "snapshots_on_trust": self.snapshots_on_trust,
             "snapshots_not_recountable": self.snapshots_not_recountable,
             "awaiting_next_run": self.awaiting,
-        }
+        } | ({"since_last": self.since.as_json()} if self.since is not None else {})
 
 
 class Collector:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.reconcile.audit import customers, events, snapshots
+from consumer_analytics.reconcile.audit.columns import choose
 from consumer_analytics.reconcile.audit.models import AuditResult
+from consumer_analytics.reconcile.audit.reading import prepare
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -30,18 +33,22 @@ def put_right(
     """
     if not wrong:
         return 0
-    connection.execute(query("reconcile/audit/tables"))
+    columns = choose(connection, settings)
+    connection.execute(query("reconcile/audit/tables", settings.sources, **columns.tables()))
+    prepare(connection)
     result = AuditResult()
     result.processed_through, _ = snapshots.awaited(connection)
     compared, bounds = snapshots.known(connection, wrong[0], wrong[-1], result, with_vanished=True)
-    events.count(connection, settings, bounds, result, with_vanished=True)
-    customers.build(connection, settings, bounds, with_vanished=True)
+    everything: dict[str, Any] = {"lower": MINUS_INFINITY, "with_vanished": True}
+    events.count(connection, settings, columns, bounds, result, **everything)
+    events.change(connection, columns)
+    customers.build(connection, settings, columns, bounds, **everything)
     chosen = sorted(set(compared) & set(wrong))
     rows = 0
     step = snapshots.at_once(connection, settings)
     for begin in range(0, len(chosen), step):
         chunk = chosen[begin : begin + step]
-        snapshots.put_together(connection, settings, chunk, bounds, with_vanished=True)
+        snapshots.put_together(connection, settings, columns, chunk, bounds, with_vanished=True)
         rows += connection.execute(
             query("reconcile/audit/proven/put-right"), {"reason": reason}
         ).rowcount

@@ -23,7 +23,8 @@ from consumer_analytics.db.connection import (
 from consumer_analytics.errors import UsageError
 from consumer_analytics.reconcile.audit.columns import Columns
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import SOURCE_TABLES, query
+from consumer_analytics.sql import query
+from consumer_analytics.sql.own_names import SOURCE_TABLES, source_regclass
 
 _WHOLE = "run `consumer-analytics audit` once, whole"
 
@@ -71,10 +72,7 @@ class Basis:
 
 def state(connection: Connection, settings: Settings) -> State:
     """Return where an audit stands, as its transaction sees it."""
-    tables = [
-        sql.Identifier(settings.sources.schema, table).as_string(connection)
-        for table in SOURCE_TABLES
-    ]
+    tables = [source_regclass(settings.sources, table) for table in SOURCE_TABLES]
     return State(**named_row(connection, query("reconcile/audit/since/state"), tables=tables))
 
 

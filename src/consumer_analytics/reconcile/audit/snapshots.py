@@ -10,6 +10,7 @@ from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.formatting import moment
+from consumer_analytics.reconcile.audit.columns import Columns, figures, sums
 from consumer_analytics.reconcile.audit.models import (
     AuditDifference,
     AuditResult,
@@ -19,10 +20,10 @@ from consumer_analytics.reconcile.audit.models import (
 )
 from consumer_analytics.reconcile.audit.reading import stream
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
+from consumer_analytics.sql import named, query
 
 #: Rows put together at once: what bounds the space on disk.
-_ROWS_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 50_000
 _UNTOLD = (
     "lifecycle events have vanished, so that the source cannot tell these figures of customers "
     "again; what was reported is known by a digest alone"
@@ -51,10 +52,15 @@ def known(
     ).fetchall()
     compared = [at for at, is_recountable in marks if is_recountable]
     result.snapshots_not_recountable = len(marks) - len(compared)
+    return compared, bounds_of(connection, compared)
+
+
+def bounds_of(connection: Connection, compared: list[dt.datetime]) -> list[dt.datetime]:
+    """Return instants with the starts of the windows that were written, ascending."""
     bounds = connection.execute(
         query("reconcile/audit/snapshots/bounds"), {"instants": compared}
     ).fetchall()
-    return compared, [bound for (bound,) in bounds]
+    return [bound for (bound,) in bounds]
 
 
 def find_doubled(
@@ -75,6 +81,7 @@ def find_doubled(
 def compare(
     connection: Connection,
     settings: Settings,
+    columns: Columns,
     compared: list[dt.datetime],
     bounds: list[dt.datetime],
     result: AuditResult,
@@ -89,7 +96,7 @@ def compare(
         chunk = compared[begin : begin + step]
         notify(f"comparing snapshots from {moment(chunk[0])} on")
         rows, on_trust, taken_apart = put_together(
-            connection, settings, chunk, bounds, with_vanished=with_vanished
+            connection, settings, columns, chunk, bounds, with_vanished=with_vanished
         )
         result.snapshots += len(chunk)
         result.rows += rows
@@ -109,6 +116,7 @@ def at_once(connection: Connection, settings: Settings) -> int:
 def put_together(
     connection: Connection,
     settings: Settings,
+    columns: Columns,
     instants: list[dt.datetime],
     bounds: list[dt.datetime],
     *,
@@ -124,15 +132,22 @@ def put_together(
         are in `audit_figures`.
     """
     connection.execute("delete from audit_figures")
-    return connection.execute(
-        query(
-            "reconcile/audit/snapshots/figures",
-            settings.sources,
-            is_noted=sql.Literal(with_vanished),
-            moved=query("reconcile/audit/snapshots/moved"),
-        ),
-        {"all_bounds": bounds, "instants": instants},
-    ).fetchone() or (0, 0, 0)
+    rest_types, rest_statuses = connection.execute(
+        query("reconcile/audit/snapshots/rest-exists")
+    ).fetchone() or (True, True)
+    of_points = sums(columns, rest_types=rest_types, rest_statuses=rest_statuses)
+    of_documents = figures(columns, settings.sources.words)
+    statement = query(
+        "reconcile/audit/snapshots/figures",
+        settings.sources,
+        is_noted=sql.Literal(with_vanished),
+        moved=query("reconcile/audit/snapshots/moved"),
+        reported=query("reconcile/audit/snapshots/reported", settings.sources),
+        points=query("reconcile/audit/snapshots/points", settings.sources, **of_points),
+        **of_documents,
+    )
+    values = {"all_bounds": bounds, "instants": instants, **columns.values}
+    return connection.execute(statement, named(statement, values)).fetchone() or (0, 0, 0)
 
 
 def _compare(

@@ -8,13 +8,26 @@ create temporary table if not exists audit_scopes (
 );
 create temporary table if not exists audit_events (
     consumer_id uuid,
-    day date not null,
+    -- NULL: what had come together where the audit goes on from.
+    day date,
     -- The first of the bounds that lies after them.
     place int not null,
-    event_type text not null,
-    n bigint not null,
     counted boolean not null,
-    vanished boolean not null
+    vanished boolean not null,
+    -- Of all types, and of those that have a column.
+    events bigint not null
+    {typed}
+);
+create index if not exists audit_events_idx on audit_events (place);
+-- Those of them whose types have no column.
+create temporary table if not exists audit_rest (
+    consumer_id uuid,
+    day date,
+    place int not null,
+    counted boolean not null,
+    vanished boolean not null,
+    event_type text not null,
+    n bigint not null
 );
 create temporary table if not exists audit_marks (
     customer_id uuid not null,
@@ -66,26 +79,33 @@ create temporary table if not exists audit_births (
     n bigint not null
 );
 create index if not exists audit_births_idx on audit_births (born_place);
+-- Lives that no creation event tells of.
+create temporary table if not exists audit_arrivals (
+    consumer_id uuid,
+    born timestamptz,
+    ended timestamptz not null
+);
 create temporary table if not exists audit_owners (
     consumer_id uuid primary key,
     since timestamptz not null,
     -- Whether it owns a row of the customers.
     is_present boolean not null
 );
--- What changes at a place: so many events and customers more, and of types and statuses how many
--- there are from there on; `null` for none.
+-- What changes at a place: so many events and customers more; and of types and statuses without a
+-- column how many there are from there on, `null` for none.
 create temporary table if not exists audit_changes (
     -- Of all consumers together.
     is_whole boolean not null,
     consumer_id uuid,
     place int not null,
     events bigint not null default 0,
-    by_type jsonb,
     customers bigint not null default 0,
     dated bigint not null default 0,
     born_us numeric not null default 0,
     undated bigint not null default 0,
-    by_status jsonb
+    rest_types jsonb,
+    rest_statuses jsonb
+    {summed}
 );
 create index if not exists audit_changes_idx on audit_changes (place);
 -- What has come together up to a place: where the next turn goes on.

@@ -1,34 +1,12 @@
--- What changes among the customers, by consumer and place, and for all consumers together.
-insert into audit_changes (is_whole, consumer_id, place, customers, dated, born_us, undated, by_status)
-select
-    is_whole,
-    consumer_id,
-    place,
-    sum(n),
-    sum(dated),
-    sum(born_us),
-    sum(undated),
-    jsonb_object_agg(status, nullif(there, 0))
-from (
-    select
-        is_whole,
-        consumer_id,
-        status,
-        place,
-        n,
-        dated,
-        born_us,
-        undated,
-        sum(n) over (partition by is_whole, consumer_id, status order by place)::bigint as there
-    from (
-        select false as is_whole, consumer_id, status, place, n, dated, born_us, undated
-        from audit_steps
-        union all
-        select true, null, status, place, sum(n), sum(dated), sum(born_us), sum(undated)
-        from audit_steps
-        where consumer_id is not null
-        group by status, place
-    ) as steps
-) as changes
-group by is_whole, consumer_id, place
+-- What changes among the customers, by consumer and place, and for all consumers together; a
+-- column for each of some statuses.
+insert into audit_changes (is_whole, consumer_id, place, customers, dated, born_us, undated {columns})
+select false, consumer_id, place, sum(n), sum(dated), sum(born_us), sum(undated) {pivoted}
+from audit_steps
+group by consumer_id, place
+union all
+select true, null, place, sum(n), sum(dated), sum(born_us), sum(undated) {pivoted}
+from audit_steps
+where consumer_id is not null
+group by place
 order by place

@@ -1,5 +1,5 @@
--- The lives of customers. One ends with a deletion, or when capture saw the row go; a creation
--- after that begins the next. Customers of which nothing ever ended have one life, their row's.
+-- The lives of customers of which something has ended, or whose row does not tell their birth. A
+-- life ends with a deletion, or when capture saw the row go; a creation after that begins the next.
 insert into audit_lives (
     customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status
 )
@@ -166,7 +166,7 @@ rows as materialized (
         on opening.customer_id = customer.customer_id
             and opening.place = past.ends
             and not opening.is_end
-    where past.customer_id is null or past.place = past.ends
+    where past.place = past.ends or (past.customer_id is null and customer.created_at is null)
 ),
 
 going_on as materialized (

@@ -9,6 +9,10 @@ select
     status
 from consumer_analytics_internal.deleted_customers as remembered
 where (
+    deleted_at >= %(lower)s::timestamptz
+    or exists (select from {customers} as today where today.customer_id = remembered.customer_id)
+)
+and (
     ended_by = 'row'
     or (
         {is_noted}

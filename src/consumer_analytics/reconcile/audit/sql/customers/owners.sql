@@ -1,5 +1,5 @@
 -- Since when a consumer has owned a customer, living or not.
-insert into audit_owners (consumer_id, since, is_present)
+insert into audit_owners as known (consumer_id, since, is_present)
 select consumer_id, min(since), bool_or(is_present)
 from (
     select consumer_id, coalesce(born, '-infinity') as since, false as is_present
@@ -11,3 +11,4 @@ from (
 ) as owners
 where consumer_id is not null
 group by consumer_id
+on conflict (consumer_id) do update set since = least(known.since, excluded.since), is_present = excluded.is_present

@@ -12,6 +12,10 @@ with lives as materialized (
         life.ended,
         life.creation_at,
         life.creation_status,
+        isfinite(life.born) is true as is_dated,
+        -- Whole microseconds since 2000: those of all the calendar fit.
+        case when isfinite(life.born) then ((extract(epoch from life.born) - 946684800) * 1000000)::bigint else 0 end
+            as born_us,
         coalesce(life.status, last.new_status, life.creation_status, '') as last_status
     from audit_lives as life
     -- Of several in one microsecond the one that none of them leads on from.
@@ -79,7 +83,7 @@ beginnings as materialized (
     having sum(more) > 0
 ),
 
-candidates as (
+candidates as not materialized (
     select customer_id, ended, at, old_status as status, event_id, last_status
     from changes
     where together = 1 and old_status is distinct from new_status
@@ -90,7 +94,7 @@ candidates as (
 ),
 
 -- Of several chains the one that ends at what follows it is the last.
-chosen as materialized (
+last_chains as materialized (
     select distinct on (customer_id, ended, at) customer_id, ended, at, status
     from (
         select
@@ -102,7 +106,9 @@ chosen as materialized (
                 last_status
             ) as follows
         from candidates
+        where (customer_id, ended) in (select customer_id, ended from beginnings)
     ) as one
+    where (customer_id, ended, at) in (select customer_id, ended, at from beginnings)
     order by
         customer_id,
         ended,
@@ -118,6 +124,15 @@ chosen as materialized (
                 and changes.new_status = one.follows
         ),
         event_id
+),
+
+chosen as materialized (
+    select customer_id, ended, at, old_status as status
+    from changes
+    where together = 1 and old_status is distinct from new_status
+    union all
+    select customer_id, ended, at, status
+    from last_chains
 ),
 
 stretches as (
@@ -163,8 +178,8 @@ spans as (
         case when stretches.status ~ '\S' then stretches.status else '(none)' end as status,
         width_bucket(greatest(stretches.since, lives.born), %(bounds)s::timestamptz[]) + 1 as first_place,
         width_bucket(stretches.until, %(bounds)s::timestamptz[]) + 1 as next_place,
-        coalesce(isfinite(lives.born), false)::int as dated,
-        case when isfinite(lives.born) then extract(epoch from lives.born) * 1000000 else 0 end as born_us,
+        is_dated::int as dated,
+        born_us,
         (lives.born is null)::int as undated
     from stretches
     join lives using (customer_id, ended)

@@ -32,15 +32,15 @@ fresh as materialized (
         event_type::text as event_type,
         created_at::timestamptz as at,
         payload_json::jsonb
-        ->> case event_type::text when 'customer_status_change' then 'old_status' else 'status' end as status
-    from {customer_events}
+        ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end as status
+    from {customer_events} as customer_events
     where created_at >= %(audited_through)s::timestamptz
-        and event_type::text in ('customer_creation', 'customer_status_change', 'customer_deletion')
+        and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null
 ),
 
 moments as materialized (
-    select customer_id, min(at) as at, bool_or(event_type = 'customer_creation') as has_creation
+    select customer_id, min(at) as at, bool_or(event_type = {customer_creation}) as has_creation
     from fresh
     group by customer_id
 ),

@@ -28,18 +28,11 @@ from (
 ) as more
 cross join lateral (
     select count(*) as n
-    from audit_lives as life
+    from audit_arrivals as life
     where more.n > 0
         and life.consumer_id is not distinct from more.consumer_id
         and (life.born < more.at or life.born is null)
         and life.ended >= more.at
-        and not exists (
-            select
-            from audit_marks as mark
-            where mark.customer_id = life.customer_id
-                and mark.kind = 'creation'
-                and mark.consumer_id is not distinct from life.consumer_id
-        )
 ) as arrivals
 where more.n > 0
 group by more.at

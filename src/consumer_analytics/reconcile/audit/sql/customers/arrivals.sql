@@ -1,0 +1,12 @@
+-- Lives that no creation event of their consumer tells of. Asked for only where a consumer has
+-- none of its rows left.
+insert into audit_arrivals (consumer_id, born, ended)
+select life.consumer_id, life.born, life.ended
+from audit_lives as life
+where not exists (
+    select
+    from audit_marks as mark
+    where mark.customer_id = life.customer_id
+        and mark.kind = 'creation'
+        and mark.consumer_id is not distinct from life.consumer_id
+)

@@ -1,0 +1,2 @@
+delete from audit_scopes
+where at <> all(%(instants)s::timestamptz[])
