@@ -39,7 +39,7 @@ def _do(
         capture.enable(connection, settings)
         return {}
     if work == "audit":
-        found = audit(connection, settings)
+        found = audit(connection, settings, since_last=values.get("since_last", False))
         if not found.clean:
             raise RuntimeError(f"the audit finds {found.differences:,} differences")
         return {}

@@ -323,18 +323,33 @@ def types(work: Work, server: Server, scale: Scale) -> None:
 # -- the audit ----------------------------------------------------------------------------
 
 
+_SINCE = "a day later"
+
+
 def audit(work: Work, server: Server, scale: Scale) -> None:
-    """Audit a year of snapshots, beside two scans and the backfill that wrote them."""
+    """Audit a year of snapshots, beside two scans and the backfill that wrote them.
+
+    Then, with capture on, a day after an audit what has changed since.
+    """
     engine, floor = Engine(), Floor()
     with server.history(scale.base) as database:
         engine.prepare(database, UNTIL)
-        engine.close()
         for number in range(1, 1 + scale.backfills):
             work.add(BACKFILL, number, engine.backfill(database, FIRST_DAY, UNTIL))
             with database.connect() as connection:
                 connection.execute("vacuum analyze")
             work.add(FLOOR, number, floor.audit(database))
             work.add(ENGINE, number, engine.audit(database))
+        engine.capture()
+        engine.audit(database)
+        for number in range(1, 1 + scale.backfills):
+            day = UNTIL + dt.timedelta(days=number - 1)
+            add_day(database, day, scale.new)
+            engine.day(database, day)
+            since = engine.audit(database, since_last=True)
+            work.add(ENGINE, number, since, variant=_SINCE)
+            work.add(FLOOR, number, floor.audit_since(database, day), variant=_SINCE)
+        engine.close()
     written, audited = work.row(BACKFILL), work.row(ENGINE)
     if written is not None and audited is not None:
         work.facts["audit / backfill"] = (
@@ -342,6 +357,12 @@ def audit(work: Work, server: Server, scale: Scale) -> None:
         )
     if (scans := work.row(FLOOR)) is not None:
         scans.less = "nothing compared: one scan of the events, one of the snapshots"
+    gone_on, reading = work.row(ENGINE, _SINCE), work.row(FLOOR, _SINCE)
+    if audited is not None and gone_on is not None and reading is not None:
+        work.facts["since the last / whole"] = (
+            f"{gone_on.median / audited.median:.2f} (rounds {span(gone_on.ratios(audited))})"
+        )
+        reading.less = "nothing compared: the snapshots read once, a day's events counted"
 
 
 # -- beside others ----------------------------------------------------------------------

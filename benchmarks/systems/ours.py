@@ -52,10 +52,16 @@ class Engine(System):
         with Worker(database) as worker:
             return worker("backfill", start=start.isoformat(), end=end.isoformat())
 
-    def audit(self, database: Database) -> Measured:
-        """Audit all there is in a new process; a difference is an error."""
+    def audit(self, database: Database, *, since_last: bool = False) -> Measured:
+        """Audit all, or what has changed since, in a new process; a difference is an error."""
         with Worker(database) as worker:
-            return worker("audit")
+            return worker("audit", since_last=since_last)
+
+    def capture(self) -> None:
+        """Let changes be noted from here on."""
+        if self._worker is None:
+            raise RuntimeError("prepare it first")
+        self._worker("capture")
 
     def close(self) -> None:
         """End the process."""
