@@ -3,7 +3,7 @@
 from consumer_analytics.db.schema import apply_file
 
 revision = "0029"
-down_revision = "0026"
+down_revision = "0027"
 
 
 def upgrade() -> None:
