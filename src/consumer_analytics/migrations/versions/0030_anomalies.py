@@ -3,7 +3,7 @@
 from consumer_analytics.db.schema import apply_file
 
 revision = "0030"
-down_revision = "0026"
+down_revision = "0029"
 
 
 def upgrade() -> None:
