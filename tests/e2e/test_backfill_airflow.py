@@ -222,7 +222,9 @@ def test_the_dashboard_starts_one_as_whoever_asks_and_shows_how_far_it_is(
     here = "/consumer-analytics/backfills"
     asked = {"start_date": "2025-06-01", "end_date": "2025-06-08", "interval": "daily"}
     # Nobody, and another site in the name of somebody.
-    nobody = httpx.post(f"http://127.0.0.1:{system.port}{here}", data=asked, trust_env=False)
+    nobody = httpx.post(
+        f"http://127.0.0.1:{system.port}{here}", data=asked, trust_env=False, timeout=60
+    )
     assert nobody.status_code == 401
     elsewhere = api.client.post(here, data=asked, headers={"Sec-Fetch-Site": "cross-site"})
     assert elsewhere.status_code == 403

@@ -79,7 +79,7 @@ def audit(
         accepted = vanished.EVERYTHING if accept_purged else None
         if repair and (accepted is not None or not result.clean):
             if not as_json:
-                _print(result)
+                _print(result, repairing=True)
             with working() as notify:
                 repaired = repair_found(
                     connection, settings(), result, accepted=accepted, notify=notify
@@ -114,7 +114,7 @@ def _instant(text: str | None) -> dt.datetime | None:
     return None if text is None else instants.parse(text, settings().zone)
 
 
-def _print(result: AuditResult) -> None:
+def _print(result: AuditResult, *, repairing: bool = False) -> None:
     base = result.since.base if result.since is not None else None
     since = f" since {exactly(base)}" if base is not None else ""
     say(
@@ -161,7 +161,7 @@ def _print(result: AuditResult) -> None:
     )
     differ = counted(result.differences, "figure differs", "figures differ")
     say(differ + _more(result))
-    if result.awaiting:
+    if result.awaiting and not repairing:
         say("late rows have been noted: the next run repairs what they concern")
     for reason in result.lasting:
         say(f"no repair  {reason}")

@@ -28,91 +28,108 @@ class Registered(NamedTuple):
     stopped: str = "nothing is half-written; the same command does it again"
 
 
-COMMANDS = {
-    "check": Registered(
-        "check",
-        "Tell whether a run can use your database, and what it will take; nothing is written.",
-        "nothing was written",
-    ),
-    "migrate": Registered(
-        "migrate",
-        "Create or update the product's tables; done twice, the second does nothing.",
-        "the migrations before the one at work are applied; the same command does the others",
-    ),
-    "import": Registered(
-        "import_",
-        "Import CSV files into the source tables: all or nothing, each id once.",
-        "nothing was imported",
-    ),
-    "simulate": Registered(
-        "simulate", "Fill the source tables with a realistic history, the same for the same seed."
-    ),
-    "run": Registered(
-        "run",
-        "Process what is new and write the snapshot of every consumer and of the whole system.",
-        "nothing is half-written; the next run does it",
-    ),
-    "sweep": Registered(
-        "sweep",
-        "Find rows that came in late, were changed or deleted, and make the figures right.",
-        "what it has put right stays, nothing is half-written; the same command does the rest",
-    ),
-    "audit": Registered(
-        "audit",
-        "Recount everything from the source tables and compare it with all that is kept.",
-        "what it has put right stays, nothing is half-written; the same command does the rest",
-    ),
-    "vanished": Registered(
-        "vanished",
-        "List events that stay counted though the source no longer has them.",
-    ),
-    "status": Registered(
-        "status", "Show the watermark, the latest runs and snapshots, and what storage is needed."
-    ),
-    "health": Registered("health", "Judge the measures of health and name the cause."),
-    "incidents": Registered(
-        "incidents", "Show the open incidents, those that are over, and each of their changes."
-    ),
-    "alerts": Registered("alerts", "Test the channels, and do a pass of the monitor."),
-    "docs": Registered("docs", "Show a page of the documentation, or list the pages."),
-    "doctor": Registered(
-        "doctor", "Find what commonly breaks: each with verdict, evidence, cause and fix."
-    ),
-    "maintenance": Registered(
-        "maintenance",
-        "Remove old logs, Airflow metadata, snapshots and internal state; say what room that made.",
-        "what it has removed is gone, nothing is half-done; the same command does the rest",
-    ),
-    "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
-    "roles": Registered(
-        "roles",
-        "Create the roles owner, etl, maintenance, reader, dashboard and tenant, with "
-        "their rights.",
-    ),
-    "serve": Registered(
-        "serve",
-        "Serve the dashboard and its HTTP API, on this machine alone unless told otherwise.",
-    ),
-    "tokens": Registered("tokens", "Make, list and revoke the dashboard's tokens."),
-    "up": Registered(
-        "up", "Start everything on this machine, run the ETL, print the snapshots, and stay up."
-    ),
-    "backfill": Registered(
-        "backfill", "Write the snapshots of a past range, or list what was backfilled."
-    ),
-    "snapshots": Registered(
-        "snapshots",
-        "List the snapshots, or take back a mistaken one.",
-        "whole snapshots are removed or are not, and `snapshots list` tells which; the same range "
-        "removes the rest",
-    ),
-    "watermark": Registered("watermark", "Show or move the watermark."),
-    "capture": Registered(
-        "capture",
-        "Note rows that come in late, change or go, so that the next run repairs them.",
-        "`consumer-analytics capture status` tells what is on; the same command does the rest",
-    ),
+#: By what they are for, as the overview lists them.
+GROUPS = {
+    "Set up": {
+        "check": Registered(
+            "check",
+            "Tell whether a run can use your database, and what it will take; nothing is written.",
+            "nothing was written",
+        ),
+        "migrate": Registered(
+            "migrate",
+            "Create or update the product's tables; done twice, the second does nothing.",
+            "the migrations before the one at work are applied; the same command does the others",
+        ),
+        "roles": Registered(
+            "roles",
+            "Create the roles owner, etl, maintenance, reader, dashboard and tenant, with "
+            "their rights.",
+        ),
+        "import": Registered(
+            "import_",
+            "Import CSV files into the source tables: all or nothing, each id once.",
+            "nothing was imported",
+        ),
+        "simulate": Registered(
+            "simulate",
+            "Fill the source tables with a realistic history, the same for the same seed.",
+        ),
+    },
+    "Figures": {
+        "run": Registered(
+            "run",
+            "Process what is new and write the snapshot of every consumer and of the whole system.",
+            "nothing is half-written; the next run does it",
+        ),
+        "backfill": Registered(
+            "backfill", "Write the snapshots of a past range, or list what was backfilled."
+        ),
+        "snapshots": Registered(
+            "snapshots",
+            "List the snapshots, or take back a mistaken one.",
+            "whole snapshots are removed or are not, and `snapshots list` tells which; the same "
+            "range removes the rest",
+        ),
+        "watermark": Registered("watermark", "Show or move the watermark."),
+    },
+    "Trust": {
+        "sweep": Registered(
+            "sweep",
+            "Find rows that came in late, were changed or deleted, and make the figures right.",
+            "what it has put right stays, nothing is half-written; the same command does the rest",
+        ),
+        "capture": Registered(
+            "capture",
+            "Note rows that come in late, change or go, so that the next run repairs them.",
+            "`consumer-analytics capture status` tells what is on; the same command does the rest",
+        ),
+        "audit": Registered(
+            "audit",
+            "Recount everything from the source tables and compare it with all that is kept.",
+            "what it has put right stays, nothing is half-written; the same command does the rest",
+        ),
+        "vanished": Registered(
+            "vanished",
+            "List events that stay counted though the source no longer has them.",
+        ),
+    },
+    "Watch": {
+        "status": Registered(
+            "status",
+            "Show the watermark, the latest runs and snapshots, and what storage is needed.",
+        ),
+        "health": Registered("health", "Judge the measures of health and name the cause."),
+        "incidents": Registered(
+            "incidents", "Show the open incidents, those that are over, and each of their changes."
+        ),
+        "doctor": Registered(
+            "doctor", "Find what commonly breaks: each with verdict, evidence, cause and fix."
+        ),
+        "alerts": Registered("alerts", "Test the channels, and do a pass of the monitor."),
+        "metrics": Registered("metrics", "Print the metrics once, or serve them to Prometheus."),
+    },
+    "Look and serve": {
+        "serve": Registered(
+            "serve",
+            "Serve the dashboard and its HTTP API, on this machine alone unless told otherwise.",
+        ),
+        "tokens": Registered("tokens", "Make, list and revoke the dashboard's tokens."),
+        "docs": Registered("docs", "Show a page of the documentation, or list the pages."),
+    },
+    "On one machine": {
+        "up": Registered(
+            "up", "Start everything on this machine, run the ETL, print the snapshots, and stay up."
+        ),
+        "maintenance": Registered(
+            "maintenance",
+            "Remove old logs, Airflow metadata, snapshots and internal state; say what room that "
+            "made.",
+            "what it has removed is gone, nothing is half-done; the same command does the rest",
+        ),
+    },
 }
+COMMANDS = {name: one for group in GROUPS.values() for name, one in group.items()}
 
 
 #: As shells have it for a process that SIGINT has ended.
@@ -145,7 +162,7 @@ class LazyCommands(TyperGroup):
         """Print the help, for which no command is read."""
         from consumer_analytics.cli import help as overview
 
-        overview.show(self, ctx)
+        overview.show(self, ctx, GROUPS)
 
 
 class _Warnings(logging.Handler):
@@ -158,11 +175,22 @@ class _Warnings(logging.Handler):
 
 
 class _Databases(logging.Handler):
-    """Prints, once and on a terminal alone, which database a command works on."""
+    """Prints, once and on a terminal alone, which database a command works on.
+
+    And, wherever it prints to, that another one was named as well.
+    """
+
+    _has_warned = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        from consumer_analytics.cli.output import err, harmless
+        from consumer_analytics.cli.output import err, harmless, warn
 
+        if record.levelno >= logging.WARNING:
+            # Of the first session: whatever else the command opens is the same server's.
+            if not self._has_warned:
+                warn(record.getMessage())
+            self._has_warned = True
+            return
         logging.getLogger(record.name).removeHandler(self)
         if err.is_terminal and "--json" not in sys.argv:
             err.print(harmless(record.getMessage()), style="dim", markup=False)
@@ -198,10 +226,19 @@ def _read(name: str) -> Any:
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)
         group.name = name
+        for command in (group, *group.commands.values()):
+            _let_flow(command)
         return group
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
     alone.command(name)(getattr(module, COMMANDS[name].module))
-    return typer.main.get_command(alone)
+    return _let_flow(typer.main.get_command(alone))
+
+
+def _let_flow(command: Any) -> Any:
+    """Let a command's help break its lines where the terminal ends, not where its source does."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    return command
 
 
 convert_only_what_must_be()

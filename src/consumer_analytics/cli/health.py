@@ -10,6 +10,7 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.formatting import amount, duration, exactly, moment
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.health import read as read_health
+from consumer_analytics.monitoring.incidents import open_incidents
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -20,16 +21,20 @@ _COLOURS = {"normal": "green", "unknown": "yellow", "warning": "yellow", "critic
 def health(as_json: JsonFlag = False) -> None:
     """Judge the measures of health and name the cause.
 
-    Exits with 0 where all is normal, 1 at a warning or where a measure cannot be taken, 2 where
-    something is critical. (Where the command itself fails: 1, with one line on standard error.)
+    Open incidents are named beside it. Exits with 0 where all is normal, 1 at a warning or where a
+    measure cannot be taken, 2 where something is critical. (Where the command itself fails: 1, with
+    one line on standard error.)
     """
     with connected(settings(), "health") as connection:
         schema.require_current(connection)
         judged = read_health(connection, settings())
+        incidents = open_incidents(connection)
     if as_json:
-        print_json(judged.as_json())
+        print_json(judged.as_json() | {"incidents": [one.as_json() for one in incidents]})
     else:
         print_health(judged)
+        for one in incidents:
+            say(f"incident   {one.subject}, {one.state} since {moment(one.opened_at)}: {one.cause}")
     raise typer.Exit(EXIT_CODES[judged.state])
 
 

@@ -6,7 +6,7 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import typer
 from rich.console import Console
@@ -17,8 +17,14 @@ from rich.text import Text
 from typer.core import TyperGroup, TyperOption
 
 
-def show(group: TyperGroup, context: typer.Context) -> None:
-    """Print how the commands are called, the options of all of them, and their summaries."""
+def show(group: TyperGroup, context: typer.Context, groups: Mapping[str, Collection[str]]) -> None:
+    """Print how the commands are called, the options of all of them, and their summaries.
+
+    Args:
+        group: of all commands.
+        context: of the call.
+        groups: what commands are for, with their names.
+    """
     console = Console(highlight=False)
     usage = Text(group.get_usage(context), style="bold")
     usage.highlight_words(["Usage:"], "yellow")
@@ -29,9 +35,11 @@ def show(group: TyperGroup, context: typer.Context) -> None:
         for option in group.get_params(context)
         if isinstance(option, TyperOption)
     ]
-    commands = [(name, command.short_help or "") for name, command in group.commands.items()]
     console.print(_panel("Options", options))
-    console.print(_panel("Commands", commands))
+    widest = max(map(len, group.commands))
+    for title, names in groups.items():
+        commands = [(name.ljust(widest), group.commands[name].short_help or "") for name in names]
+        console.print(_panel(title, commands))
 
 
 def _panel(title: str, rows: Sequence[tuple[str, str]]) -> Panel:

@@ -42,6 +42,8 @@ _LONG_WORD = 24
 #: Longer ones are broken no shorter than this: an id after its third group.
 _PART_OF_WORD = 19
 _GAP = 2
+#: Where a list goes on in its next line.
+_HANGING = 6
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -118,6 +120,18 @@ def harmless(text: str) -> str:
 def say(text: str) -> None:
     """Print a line to people, markup left alone."""
     out.print(escape(harmless(text)))
+
+
+def say_wrapped(label: str, things: Sequence[str]) -> None:
+    """Print a list to people, wrapped within the terminal's width between its things."""
+    line = label
+    for place, thing in enumerate(things):
+        told = thing if place == len(things) - 1 else f"{thing},"
+        if line.strip() and line != label and len(line) + len(told) > out.width:
+            say(line.rstrip())
+            line = " " * _HANGING
+        line += f"{told} "
+    say(line.rstrip())
 
 
 def parse_size(text: str) -> int:

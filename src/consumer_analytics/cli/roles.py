@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import groupby
 from typing import Annotated
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
-from consumer_analytics.db.roles import PREFIX, AppliedRoles, apply
+from consumer_analytics.cli.output import JsonFlag, print_json, say, say_wrapped, warn
+from consumer_analytics.db.roles import PREFIX, AppliedRoles, Grant, apply
 from consumer_analytics.errors import UsageError
 from consumer_analytics.settings import settings
 
@@ -30,12 +32,15 @@ def roles(
         list[str] | None,
         typer.Option(metavar="LOGIN", help="Take that back, for all of the login's consumers."),
     ] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List every right of the roles, not what has changed.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Create the roles owner, etl, maintenance, reader, dashboard and tenant, with their rights.
 
-    Needs a superuser's login for this one command. Done twice, the second changes nothing.
-    Make your logins members: GRANT consumer_analytics_etl TO your_login.
+    Needs a superuser's login for this one command. Says what it has changed; done twice, the
+    second changes nothing. Make your logins members: GRANT consumer_analytics_etl TO your_login.
     """
     done = apply(
         settings(),
@@ -46,10 +51,15 @@ def roles(
     if as_json:
         print_json(asdict(done))
         return
-    if tenant or remove_tenant:
-        say(f"{len(done.grants)} rights are as they must be; without these options they are listed")
-    else:
-        _print_grants(done)
+    if show_all:
+        _print_rights(
+            Grant(done.roles[one.role], one.kind, one.name or "this one", one.privileges)
+            for one in done.grants
+        )
+    elif not (tenant or remove_tenant):
+        _print_changes(done)
+    if not show_all:
+        say(f"{len(done.grants)} rights are as they must be; --all lists them")
     for login, consumers in done.tenants.items():
         say(f"tenant {login}: {', '.join(consumers)}")
     for login in remove_tenant or []:
@@ -59,14 +69,26 @@ def roles(
         warn(warning)
 
 
-def _print_grants(done: AppliedRoles) -> None:
-    print_table(
-        ["role", "object", "", "rights"],
-        [
-            [done.roles[one.role], one.kind, one.name or "this one", ", ".join(one.privileges)]
-            for one in done.grants
-        ],
-    )
+def _print_changes(done: AppliedRoles) -> None:
+    if done.made:
+        say(f"made       {', '.join(done.made)}")
+    for heading, changed in (("given", done.given), ("taken back", done.taken)):
+        if changed:
+            say(heading)
+            _print_rights(changed)
+    if not (done.made or done.given or done.taken):
+        say("nothing has changed")
+
+
+def _print_rights(rights: Iterable[Grant]) -> None:
+    """Print rights by role, those objects together of which the same is true."""
+    for role, of_role in groupby(rights, key=lambda one: one.role):
+        say(f"  {role}")
+        alike: dict[str, list[str]] = {}
+        for one in of_role:
+            alike.setdefault(", ".join(one.privileges), []).append(f"{one.kind} {one.name}")
+        for privileges, objects in alike.items():
+            say_wrapped(f"    {privileges}: ", objects)
 
 
 def _pair(text: str) -> tuple[str, uuid.UUID]:

@@ -15,7 +15,7 @@ from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions, sources
 from consumer_analytics.formatting import counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
-from consumer_analytics.reporting.status import Status
+from consumer_analytics.reporting.status import Status, permitted
 from consumer_analytics.reporting.status import read as read_status
 from consumer_analytics.settings import settings
 
@@ -47,10 +47,11 @@ def status(
         _revisions(as_json=as_json)
         return
     with connected(settings(), "status") as connection:
-        schema.require_current(connection)
+        # Who may read snapshots is told of these; what else there is needs more rights.
+        permitted(lambda: schema.require_current(connection))
         found = read_status(connection, settings().sources, consumers=consumers)
-        stored = storage.measure(connection, settings())
-        concerns = sources.concerns(connection, settings().sources)
+        stored = permitted(lambda: storage.measure(connection, settings()))
+        concerns = permitted(lambda: sources.concerns(connection, settings().sources)) or ()
     if as_json:
         print_json(
             {
@@ -60,7 +61,7 @@ def status(
                 "consumers": [asdict(one) for one in found.consumers],
                 "runs": found.runs,
                 "noted_as_vanished": found.noted_as_vanished,
-                "storage": stored.as_json() | _full_as_json(stored, free),
+                "storage": stored and stored.as_json() | _full_as_json(stored, free),
                 "source_concerns": [concern.describe() for concern in concerns],
             }
         )
@@ -68,7 +69,10 @@ def status(
     print_status(found)
     for concern in concerns:
         warn(concern.describe())
-    _print_storage(stored, free)
+    if stored is None:
+        say("storage    not told to this login: it may read snapshots alone")
+    else:
+        _print_storage(stored, free)
 
 
 def _full_as_json(stored: storage.Storage, free: int | None) -> dict[str, Any]:
@@ -150,11 +154,10 @@ def print_status(found: Status) -> None:
     mark = found.mark
     say(f"watermark  {exactly(mark.last_processed_timestamp)}")
     # What the row says of a run that was killed, nobody could set right.
-    killed = mark.last_run_status == "running" and any(
-        run["state"] == "interrupted" for run in found.runs[:1]
-    )
-    if killed:
-        say(f"last run   interrupted, opened at {moment(found.runs[0]['opened_at'])}")
+    latest = found.runs[0] if found.runs else None
+    killed = mark.last_run_status == "running" and latest and latest["state"] == "interrupted"
+    if latest and killed:
+        say(f"last run   interrupted, opened at {moment(latest['opened_at'])}")
     elif mark.last_run_at is None:
         say("last run   none yet")
     else:
@@ -188,6 +191,8 @@ def print_status(found: Status) -> None:
     more = system["consumers_in_system"] - len(found.consumers)
     if more > 0:
         say(f"… and {more:,} more")
+    if found.runs is None:
+        return
     say("")
     print_table(
         ["run opened", "source", "state", "processed up to", "events", "snapshots"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -34,7 +35,7 @@ from consumer_analytics.errors import (
     UnsupportedDatabaseError,
     one_line,
 )
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
 _T = TypeVar("_T")
@@ -283,8 +284,27 @@ def connect(
         raise
     connection.asked_by = parameters(settings, "check of a silent server")
     told = connection.info
+    _tell_what_is_passed_over(settings, told.host)
     log.debug("database %s at %s:%s, as %s", told.dbname, told.host, told.port, told.user)
     return connection
+
+
+def _tell_what_is_passed_over(settings: Settings, host: str) -> None:
+    """Say that the server of a home that somebody named is not the one that is used."""
+    named = os.environ.get(f"{PREFIX}HOME")
+    if settings.database_url is None or not named:
+        return
+    try:
+        own = (settings.home / "postgres" / "socket").read_text(encoding="utf-8").strip()
+    except OSError:
+        return
+    if own != host:
+        log.warning(
+            "%sDATABASE_URL is set, and so the server of %sHOME, %s, is not used",
+            PREFIX,
+            PREFIX,
+            named,
+        )
 
 
 #: What to do about a server that does not let us in. It says why in words alone, for which there

@@ -139,7 +139,7 @@ class Grant:
     """A right of a role.
 
     Attributes:
-        role: one of `KINDS`.
+        role: one of `KINDS`; of what has changed, the role's name.
         kind: of the object: database, schema, table, view, sequence, function,
             `columns` (of a table), role (membership in one), or `policy`.
         name: the object's, with its schema; the database's is left out.
@@ -165,12 +165,18 @@ class AppliedRoles:
         grants: all rights that the roles have now.
         tenants: login to its consumers.
         warnings: what lets a tenant see more than it should.
+        made: the roles that were not there before, by name.
+        given: rights that a role had not before, by role, kind and name of the object.
+        taken: rights that a role has no more, likewise.
     """
 
     roles: dict[str, str]
     grants: tuple[Grant, ...]
     tenants: dict[str, list[str]]
     warnings: tuple[str, ...]
+    made: tuple[str, ...] = ()
+    given: tuple[Grant, ...] = ()
+    taken: tuple[Grant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,9 +280,10 @@ def _apply(
         )
     )
     _refuse_planted(connection, _TENANTS)
-    for name in roles.values():
-        if not _exists(connection, name):
-            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
+    before = _held(connection, roles)
+    made = [name for name in roles.values() if not _exists(connection, name)]
+    for name in made:
+        connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
     objects = _objects(connection)
     grants = [*_common(settings), *_own(objects), *_rights(objects)]
     _take_over(connection, roles["owner"], objects)
@@ -302,12 +309,33 @@ def _apply(
     _set_tenants(connection, roles, add_tenants, remove_tenants)
     tenants = _tenants(connection)
     _confine(connection, roles, tenants)
+    after = _held(connection, roles)
     return AppliedRoles(
         roles,
         tuple(sorted(grants, key=lambda one: (KINDS.index(one.role), one.kind, one.name))),
         tenants,
         tuple(_warnings(connection, roles["tenant"])),
+        tuple(made),
+        _by_object(after - before),
+        _by_object(before - after),
     )
+
+
+#: A right: of which role, on what kind of object, which one, and to do what with it.
+_Right = tuple[str, str, str, str]
+
+
+def _held(connection: Connection, roles: dict[str, str]) -> set[_Right]:
+    """Return the rights that the roles have, as the catalog tells them."""
+    return set(connection.execute(query("db/roles-rights"), {"roles": [*roles.values()]}))
+
+
+def _by_object(rights: Iterable[_Right]) -> tuple[Grant, ...]:
+    """Return rights by role and object."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for *whose, privilege in sorted(rights):
+        found.setdefault((whose[0], whose[1], whose[2]), []).append(privilege)
+    return tuple(Grant(*whose, tuple(privileges)) for whose, privileges in found.items())
 
 
 def _warnings(connection: Connection, tenant: str) -> Iterator[str]:

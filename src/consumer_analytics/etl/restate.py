@@ -20,7 +20,7 @@ from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import plan_restatement
-from consumer_analytics.formatting import moment
+from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -169,7 +169,8 @@ def windows(
 
 def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:
     first, last = moment(chunk[0][0]), moment(chunk[-1][0])
-    return f"restated {rows:,} rows of snapshots between {first} and {last}"
+    these = f"snapshot {first}" if len(chunk) == 1 else f"snapshots between {first} and {last}"
+    return f"restated {counted(rows, 'row')} of {these}"
 
 
 def _windows_in_a_row(

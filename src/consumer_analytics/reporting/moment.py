@@ -14,6 +14,8 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import SourceError, one_line
 from consumer_analytics.sql import query
 
+_VIEW = "consumer_analytics_now"
+
 
 @dataclass(frozen=True)
 class MomentRow:
@@ -55,7 +57,7 @@ def read(connection: Connection, only: Sequence[uuid.UUID] | None) -> Moment:
         only: whose; None for all, and the whole system.
 
     Raises:
-        SourceError: a source is no table.
+        SourceError: a source is no table, or not there.
     """
     connection.execute("set transaction isolation level read committed")
     values = {"only": None if only is None else list(only)}
@@ -63,6 +65,14 @@ def read(connection: Connection, only: Sequence[uuid.UUID] | None) -> Moment:
         rows = connection.execute(query("reporting/moment"), values).fetchall()
     except psycopg.errors.FeatureNotSupported as error:
         raise SourceError(error.diag.message_primary or one_line(error)) from None
+    except psycopg.errors.UndefinedTable as error:
+        lacking = error.diag.message_primary or one_line(error)
+        if _VIEW in lacking:
+            raise
+        # No migration would bring it back.
+        raise SourceError(
+            f"a source table is not there ({lacking}): `consumer-analytics doctor` says more"
+        ) from None
     at, settled_to, because = rows[0][1:4] if rows else (None, None, None)
     return Moment(
         at,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import psycopg
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import vanished, watermark
 from consumer_analytics.mapping import Sources
 from consumer_analytics.sql import query
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,32 +47,61 @@ class Status:
         latest: instant of the latest snapshot; None before the first.
         system: `metrics_json` of its global row.
         consumers: its largest consumers by events.
-        runs: the latest runs, the newest first.
-        noted_as_vanished: events that are counted and that the source no longer has.
+        runs: the latest runs, the newest first; None where this login may not see them.
+        noted_as_vanished: events that are counted and that the source no longer has; None where
+            this login may not see that.
     """
 
     mark: watermark.Watermark
     latest: dt.datetime | None
     system: dict[str, Any]
     consumers: list[ConsumerSnapshot]
-    runs: list[dict[str, Any]]
-    noted_as_vanished: int
+    runs: list[dict[str, Any]] | None
+    noted_as_vanished: int | None
 
 
 def read(connection: Connection, sources: Sources, *, consumers: int, runs: int = 5) -> Status:
-    """Read the status.
+    """Read the status, or what of it this login may see.
 
     Args:
-        connection: to the product's database.
-        sources: where `consumers` is, for the names.
+        connection: to the product's database, in autocommit.
+        sources: where `consumers` is, for the names; without a right on it there are none.
         consumers: how many consumers to return, the largest first.
         runs: how many runs to return.
     """
     latest = connection.execute(query("reporting/snapshots-latest")).fetchone()
     rows = connection.execute(
-        query("reporting/snapshots-largest", sources),
+        query("reporting/snapshots-largest"),
         {"at": latest[0] if latest else None, "limit": consumers},
     ).fetchall()
+    ids = [row[0] for row in rows]
+    names = dict(
+        permitted(
+            lambda: connection.execute(
+                query("reporting/names", sources), {"consumers": ids}
+            ).fetchall()
+        )
+        or ()
+    )
+    return Status(
+        mark=watermark.read(connection),
+        latest=latest[0] if latest else None,
+        system=latest[1] if latest else {},
+        consumers=[ConsumerSnapshot(whom, names.get(whom), *rest) for whom, *rest in rows],
+        runs=permitted(lambda: _runs(connection, runs)),
+        noted_as_vanished=permitted(lambda: vanished.total(connection)),
+    )
+
+
+def permitted(read: Callable[[], T]) -> T | None:
+    """Return what a read of a session in autocommit returns; None where its login may not."""
+    try:
+        return read()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+
+
+def _runs(connection: Connection, limit: int) -> list[dict[str, Any]]:
     columns = (
         "run_key",
         "snapshot_source",
@@ -78,12 +112,5 @@ def read(connection: Connection, sources: Sources, *, consumers: int, runs: int 
         "finished_at",
         "summary",
     )
-    recent = connection.execute(query("reporting/runs-latest"), {"limit": runs}).fetchall()
-    return Status(
-        mark=watermark.read(connection),
-        latest=latest[0] if latest else None,
-        system=latest[1] if latest else {},
-        consumers=[ConsumerSnapshot(*row) for row in rows],
-        runs=[dict(zip(columns, row, strict=True)) for row in recent],
-        noted_as_vanished=vanished.total(connection),
-    )
+    recent = connection.execute(query("reporting/runs-latest"), {"limit": limit}).fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in recent]

@@ -131,10 +131,36 @@ def test_what_a_role_had_besides_is_taken_back(made: Roles) -> None:
         ask(url, "truncate consumer_analytics")
 
 
-def test_the_command_prints_every_right(made: Roles, cli: Any) -> None:
-    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.admin_url}
+def test_the_command_says_what_has_changed(made: Roles, cli: Any) -> None:
+    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.admin_url, "COLUMNS": "80"}
     done = cli("roles", "--prefix", made.prefix, env=mine)
+    assert done.stdout.splitlines()[0] == "nothing has changed"
+    assert len(done.stdout.splitlines()) == 2
+    reader = f"{made.prefix}_reader"
+    with made.database.connect_admin() as admin:
+        for change in (
+            "grant truncate on consumer_analytics to {}",
+            "revoke select on sla_miss, consumer_analytics_history from {}",
+        ):
+            admin.execute(sql.SQL(change).format(sql.Identifier(reader)))
+    assert cli("roles", "--prefix", made.prefix, env=mine).stdout.splitlines()[:-1] == [
+        "given",
+        f"  {reader}",
+        "    select: view public.consumer_analytics_history, view public.sla_miss",
+        "taken back",
+        f"  {reader}",
+        "    truncate: table public.consumer_analytics",
+    ]
+    told = cli("roles", "--prefix", made.prefix, "--json", env=mine).json
+    assert (told["made"], told["given"], told["taken"]) == ([], [], [])
+
+
+def test_the_command_lists_every_right_within_a_terminal(made: Roles, cli: Any) -> None:
+    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.admin_url, "COLUMNS": "80"}
+    done = cli("roles", "--prefix", made.prefix, "--all", env=mine)
     assert done.exit_code == 0, done.stderr
+    # A function's name with its arguments is not broken.
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "function" not in line)
     assert f"{made.prefix}_etl" in done.stdout
     assert "pg_read_all_stats" in done.stdout
     told = cli("roles", "--prefix", made.prefix, "--json", env=mine).json
@@ -170,6 +196,20 @@ def test_a_login_that_may_not_is_told_so(made: Roles, cli: Any) -> None:
     assert done.exit_code == 2
     with pytest.raises(RolesError, match="does not exist"):
         made.apply(add_tenants=[("no such login", uuid.uuid4())])
+
+
+def test_a_reader_asks_for_the_status_and_is_told_of_snapshots(
+    made: Roles, consumers: list[uuid.UUID], cli: Any
+) -> None:
+    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.login("reader")}
+    done = cli("status", env=mine)
+    assert done.exit_code == 0, done.stderr
+    assert str(consumers[0]) in done.stdout
+    assert "storage    not told to this login" in done.stdout
+    told = cli("status", "--json", env=mine).json
+    assert {one["consumer_id"] for one in told["consumers"]} >= {str(one) for one in consumers}
+    assert {one["name"] for one in told["consumers"]} == {None}
+    assert (told["runs"], told["storage"]) == (None, None)
 
 
 @pytest.mark.both_versions

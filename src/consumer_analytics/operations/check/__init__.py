@@ -7,10 +7,11 @@ the source tables. The questions are the doctor's, which asks them of a system t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.operations.doctor import CHECKS as DOCTORS
-from consumer_analytics.operations.doctor import look, schema
+from consumer_analytics.operations.doctor import look, schema, sources
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -21,6 +22,7 @@ from consumer_analytics.operations.doctor.findings import (
 )
 from consumer_analytics.sql import query
 
+_LOCKED = "ask again when its transaction has ended (pg_locks names it)"
 #: What needs longer is not worth it before anything is set up.
 _SECONDS = 10
 
@@ -49,6 +51,19 @@ def grants(context: Context) -> Finding:
     if context.is_migrated:
         return schema.grants(context)
     return ok("rights on what is ours come with it: consumer-analytics roles")
+
+
+def columns(context: Context) -> Finding:
+    """Tell what the source tables lack; where there is none, `migrate` will make them."""
+    found = sources.columns(context)
+    if found.fix is None or found.fix.command != sources.MAKES:
+        return found
+    return replace(
+        found,
+        verdict=Verdict.WARNING,
+        says="there is no source table yet: migrate makes them, empty",
+        cause="the database is new, or the tables are in another one",
+    )
 
 
 def nulls(context: Context) -> Finding:
@@ -90,7 +105,7 @@ _FIRST = (
     *(one for one in DOCTORS if one.name.startswith("database")),
     Check("schema-migrations", "are our own tables there, or who can make them?", ours),
     Check("schema-grants", "has this login the rights that a run needs?", grants),
-    _doctors("source-columns"),
+    replace(_doctors("source-columns"), look=columns),
 )
 _THEN = tuple(
     map(
@@ -127,6 +142,9 @@ def examine(context: Context, notify: Callable[[str], None]) -> Iterator[Examine
             reason = "cannot be told: the source tables lack something, see source-columns"
             yield Examined(check, Finding(Verdict.UNKNOWN, reason))
             continue
-        finding = look(check, context, seconds=_SECONDS)
+        finding = look(check, context, seconds=_SECONDS, locked=_LOCKED)
         lacking = lacking or (check.name == "source-columns" and finding.verdict is not Verdict.OK)
         yield Examined(check, finding)
+        if context.connection is None:
+            # One is enough: all others would say the same.
+            return

@@ -18,6 +18,7 @@ from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.operations.doctor import (
     airflow,
     database,
+    incidents,
     mail,
     schema,
     snapshots,
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     *watermark.CHECKS,
     *snapshots.CHECKS,
     *airflow.CHECKS,
+    *incidents.CHECKS,
     *mail.CHECKS,
 )
 
@@ -74,8 +76,21 @@ def examine(
         yield Examined(check, finding, treatment)
 
 
-def look(check: Check, context: Context, *, seconds: float = _STATEMENT_SECONDS) -> Finding:
-    """Ask a check; where it cannot be made, or not within the seconds, the finding says so."""
+def look(
+    check: Check,
+    context: Context,
+    *,
+    seconds: float = _STATEMENT_SECONDS,
+    locked: str = "see watermark-locks",
+) -> Finding:
+    """Ask a check; where it cannot be made, or not within the seconds, the finding says so.
+
+    Args:
+        check: the question.
+        context: what to look with.
+        seconds: how long an answer of the database may take.
+        locked: what to do where another session has locked what the check needs.
+    """
     try:
         if context.connection is not None and not context.connection.closed:
             _be_patient(context.connection, _LOCK_SECONDS, seconds)
@@ -85,7 +100,7 @@ def look(check: Check, context: Context, *, seconds: float = _STATEMENT_SECONDS)
     except psycopg.errors.InsufficientPrivilege as error:
         reason = f"{error.diag.message_primary}: see schema-grants"
     except psycopg.errors.LockNotAvailable:
-        reason = "another session has locked a table: see watermark-locks"
+        reason = f"another session has locked a table: {locked}"
     except psycopg.Error as error:
         reason = error.diag.message_primary or one_line(error)
     except ConsumerAnalyticsError as error:

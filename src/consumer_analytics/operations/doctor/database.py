@@ -121,7 +121,8 @@ def sessions(context: Context) -> Finding:
         "this login cannot see when the transactions of others began",
         (f"{hidden} sessions of {', '.join(logins)} are there now",) if hidden else (),
         "PostgreSQL shows that to members of pg_read_all_stats alone; a run that cannot tell "
-        "whether rows are in flight refuses to work",
+        "whether rows are in flight refuses to work"
+        + ("" if hidden else ": as soon as another login is connected"),
         Fix(
             sql.SQL("GRANT pg_read_all_stats TO {};   -- as a superuser")
             .format(sql.Identifier(scalar(connection, "select current_user")))

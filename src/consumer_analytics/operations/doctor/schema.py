@@ -20,6 +20,8 @@ from consumer_analytics.operations.doctor.findings import (
 from consumer_analytics.operations.thinning import Policy
 from consumer_analytics.sql import INTERNAL, query
 
+#: Rights that are named of those that are lacking: one who has none lacks more than a hundred.
+_SHOWN = 5
 _GROUP = roles.names()["etl"]
 #: Whose members may also remove what thinned snapshots said before.
 _THINS = roles.names()["maintenance"]
@@ -79,20 +81,21 @@ def grants(context: Context) -> Finding:
         cause = f"role {group}, which this login is a member of, has lost rights"
     else:
         cause = f"this login is no member of role {group}, which has them"
-    command = "\n".join(f"{statement};" for statement in lacking)
-    if member is not None:
-        command = (
-            "consumer-analytics roles   # as a superuser"
-            if member[0]
-            else sql.SQL("GRANT {} TO {};")
-            .format(sql.Identifier(group), sql.Identifier(login))
-            .as_string(connection)
-        )
+    makes = "consumer-analytics roles   # as a superuser"
+    joins = (
+        sql.SQL("GRANT {} TO {};")
+        .format(sql.Identifier(group), sql.Identifier(login))
+        .as_string(connection)
+    )
+    command = f"{makes}\n{joins}" if member is None else makes if member[0] else joins
+    shown = [f"{statement};" for statement in lacking[:_SHOWN]]
+    if len(lacking) > _SHOWN:
+        shown.append(f"and {len(lacking) - _SHOWN} more")
     # Who may do what is for a person to say.
     return Finding(
         Verdict.PROBLEM,
         f"login {login} lacks {len(lacking)} right(s)",
-        tuple(f"{statement};" for statement in lacking),
+        tuple(shown),
         cause,
         Fix(command),
     )

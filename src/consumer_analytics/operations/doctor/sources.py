@@ -28,6 +28,10 @@ from consumer_analytics.sql import SOURCE_TABLES, query, source_table
 _LISTED = 3
 
 
+#: What makes the source tables of a database that has none of them.
+MAKES = "consumer-analytics migrate   # makes them where there is none of them"
+
+
 def columns(context: Context) -> Finding:
     """Tell whether the source tables have what a run reads."""
     names = context.settings.sources
@@ -64,7 +68,7 @@ def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]
         yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(place), login)
     if not here:
         settings = [f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere]
-        makes = "consumer-analytics migrate   # makes them where there is none of them"
+        makes = MAKES
         if context.settings.sources_file is not None:
             path = shlex.quote(str(context.settings.sources_file))
             makes = f"say in {path} where they are and what they are called"

@@ -85,11 +85,14 @@ def rows(
 
 def _row(row: ConsumerRow, line: str, span: Range) -> dict[str, Any]:
     there = [value for value in row.sparkline if value is not None]
-    told = (
-        f"from {there[0]:,} to {there[-1]:,} customers, between {min(there):,} and {max(there):,}"
-        if there
-        else ""
-    )
+    told = ""
+    if there:
+        low, high = min(there), max(there)
+        told = (
+            f"{low:,} customers throughout"
+            if low == high
+            else f"from {there[0]:,} to {there[-1]:,} customers, between {low:,} and {high:,}"
+        )
     return {
         **vars(row),
         "href": address(f"consumers/{row.consumer_id}", asked(span)),

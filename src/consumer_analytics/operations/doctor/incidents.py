@@ -1,0 +1,34 @@
+"""What is not well and was told already: the incidents that are open."""
+
+from __future__ import annotations
+
+from consumer_analytics.formatting import counted, moment
+from consumer_analytics.monitoring.incidents import open_incidents
+from consumer_analytics.operations.doctor.findings import (
+    Check,
+    Context,
+    Finding,
+    Fix,
+    Verdict,
+    ok,
+)
+
+
+def still_open(context: Context) -> Finding:
+    """Tell which incidents are open."""
+    found = open_incidents(context.database)
+    if not found:
+        return ok("no incident is open")
+    return Finding(
+        Verdict.WARNING,
+        f"{counted(len(found), 'incident')} open",
+        tuple(
+            f"{one.subject}, {one.state} since {moment(one.opened_at)}: {one.cause}"
+            for one in found
+        ),
+        "the monitor closes each when what it is about is well again",
+        Fix("consumer-analytics incidents   # each with its history"),
+    )
+
+
+CHECKS = (Check("incidents-open", "is an incident open?", still_open),)
