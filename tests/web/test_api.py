@@ -82,6 +82,19 @@ def test_the_figures_of_this_moment_are_the_views_and_say_what_is_settled(
             assert mine["metrics_json"][key] == theirs[key]
 
 
+def test_a_source_that_is_not_there_is_not_the_schemas_fault(
+    database: Database, client: Client
+) -> None:
+    database.execute("alter table customers rename to others")
+    answer = client(database.settings).get(f"{API}/now")
+    assert answer.status_code == 503
+    assert "a source table is not there" in answer.json()["detail"]
+    assert "migrate" not in answer.text
+    database.execute("drop view consumer_analytics_now")
+    answer = client(database.settings).get(f"{API}/now")
+    assert "run `consumer-analytics migrate`" in answer.json()["detail"]
+
+
 def test_an_empty_database_gives_empty_answers(empty: TestClient) -> None:
     for path in ("system", "system/series", "consumers", "freshness"):
         answer = empty.get(f"/api/v1/{path}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 import pty
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
@@ -16,7 +18,7 @@ from tests.conftest import COMMAND, Database, command_environment
 from tests.support import lanes
 from typer.testing import CliRunner
 
-from consumer_analytics.cli.commands import COMMANDS, app
+from consumer_analytics.cli.commands import COMMANDS, GROUPS, app
 from consumer_analytics.settings import PREFIX
 
 #: What a command line needs of other people's packages, and what those need.
@@ -54,7 +56,7 @@ MAY_READ = {
     "maintenance": {"airflow", "operations", "orchestration"},
     "metrics": {"airflow", "monitoring"},
     "tokens": {"web"},
-    "up": {"airflow", "ingest", "local", "operations", "reporting"},
+    "up": {"airflow", "backfill", "ingest", "local", "operations", "reporting"},
     "backfill": {"backfill"},
     "snapshots": {"operations"},
 }
@@ -191,6 +193,34 @@ def test_on_a_terminal_a_command_says_once_which_database_it_is_about(
         assert f", as {conninfo_to_dict(database.url)['user']}" in said
     else:
         assert said == ""
+
+
+def test_a_home_whose_server_is_not_used_is_named(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "socket").write_text("/somewhere/else\n")
+    given = {f"{PREFIX}DATABASE_URL": database.url}
+    warning = (
+        f"warning: {PREFIX}DATABASE_URL is set, and so the server of {PREFIX}HOME, {tmp_path}, is "
+        "not used\n"
+    )
+    for home, expected in ((tmp_path, warning), (tmp_path / "new", "")):
+        done = subprocess.run(
+            [COMMAND, "status", "--json"],
+            env=command_environment({**given, f"{PREFIX}HOME": str(home)}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stderr == expected
+
+
+def test_the_overview_groups_all_commands() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
+    titles = re.findall(r"^╭─ (.+?) ─", shown, re.MULTILINE)
+    assert titles == ["Options", *GROUPS]
+    assert sorted(re.findall(r"^│ ([a-z]+) ", shown, re.MULTILINE)) == sorted(COMMANDS)
+    assert sum(map(len, GROUPS.values())) == len(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

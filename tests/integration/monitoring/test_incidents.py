@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Cli
 from tests.support import airflow_tables
 from tests.support.mail_server import MailServer, mail_server
 
@@ -19,6 +20,8 @@ from consumer_analytics.etl import run
 from consumer_analytics.monitoring import incidents, monitor
 from consumer_analytics.monitoring.incidents import Failure, Miss
 from consumer_analytics.monitoring.notifications import outbox
+from consumer_analytics.operations.doctor import incidents as doctor
+from consumer_analytics.operations.doctor.findings import Context, Verdict
 
 MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -151,6 +154,14 @@ def test_what_gets_better_is_noted_and_told_to_nobody(watched: Any, mails: MailS
     with watched.connect() as connection:
         (one,) = incidents.open_incidents(connection)
     assert (one.state, one.worst, one.told_at) == ("warning", "critical", MIDNIGHT + DAY + HOUR)
+    # Whoever looks is told of it, too.
+    line = f"freshness, warning since {one.opened_at:%F %T} UTC: {one.cause}"
+    assert f"incident   {line}" in Cli(watched)("health").stdout
+    with watched.connect() as connection:
+        found = doctor.still_open(Context(watched.settings, connection))
+    assert (found.verdict, found.says, found.evidence) == (
+        Verdict.WARNING, "1 incident open", (line,)
+    )  # fmt: skip
 
 
 def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -172,9 +173,13 @@ def test_of_an_empty_database_it_says_what_makes_the_tables_and_that_little_take
     empty_database: Database,
 ) -> None:
     cli = Cli(empty_database)
-    told = cli("check").stdout
+    done = cli("check")
+    told = done.stdout
     assert "consumer-analytics migrate" in told
     assert "create table" not in told
+    # A warning: what a run lacks is made by the next command.
+    assert done.exit_code == 1
+    assert "warning  source-columns" in told
     assert cli("migrate").exit_code == 0
     costs = cli("check", "--json").json["estimates"]
     assert costs["first_run"]["events_estimated"] == 0
@@ -406,6 +411,41 @@ def test_sessions_that_cannot_be_seen_are_a_problem_while_they_are_there(own: Ow
         assert Cli(own.seen)("check").exit_code == 2
 
 
+def test_a_run_refuses_as_soon_as_sessions_are_there_that_cannot_be_seen(own: Own) -> None:
+    own.admin("revoke pg_read_all_stats from {login}")
+    with db.connected(own.seen.settings, "check") as connection:
+        hidden = connection.execute(
+            "select count(*) from pg_stat_activity where backend_type = 'client backend' "
+            "and usesysid <> (select oid from pg_roles where rolname = current_user)"
+        ).fetchone()
+        assert hidden is not None
+    (found,) = (one for one in own.found().values() if one.check.name == "database-sessions")
+    assert found.finding.cause is not None
+    assert ("as soon as another login is connected" in found.finding.cause) == (
+        found.verdict is Verdict.WARNING
+    )
+
+
+def test_rights_that_are_lacking_after_an_installation_are_summed_up(own: Own) -> None:
+    assert Cli(own.database)("migrate").exit_code == 0
+    (found,) = (one for one in own.found().values() if one.check.name == "schema-grants")
+    assert found.verdict is Verdict.PROBLEM
+    evidence, fix = found.finding.evidence, found.finding.fix
+    assert len(evidence) == 6
+    assert re.fullmatch(r"and \d\d+ more", evidence[-1])
+    assert fix is not None
+    assert len(fix.command.splitlines()) <= 2
+
+
+def test_a_lock_is_not_explained_by_a_check_that_there_is_not(own: Own) -> None:
+    with own.database.connect() as other:
+        other.execute("begin; lock table customer_events in access exclusive mode")
+        said = " ".join(one.finding.says for one in own.found().values())
+    named = set(re.findall(r"see ([a-z]+-[a-z-]+)", said))
+    assert "another session has locked a table" in said
+    assert named <= {one.name for one in check.CHECKS}
+
+
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_a_pooler_is_told_of(own: Own, mode: str) -> None:
     with pooler.between(own.database, mode) as url:
@@ -426,6 +466,7 @@ def test_a_database_that_is_not_there(own: Own) -> None:
     assert told.exit_code == 2
     assert "the database cannot be used" in told.stdout
     assert "what it will take cannot be told" in told.stdout
+    assert "1 checks, 1 finding(s)" in told.stdout, "one is enough"
     assert "Traceback" not in told.stderr
 
 
