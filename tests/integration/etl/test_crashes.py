@@ -282,7 +282,7 @@ def test_a_killed_process_keeps_its_locks_for_seconds_only(database: Any) -> Non
     # It is told as what it is, at once, and is settled by the next.
     assert states(database)[0] == "interrupted"
     with database.connect("run") as connection:
-        (latest, *_) = status.read(connection, "public", consumers=0).runs or [{}]
+        (latest, *_) = status.read(connection, PLAIN, consumers=0).runs or [{}]
         assert (latest["state"], latest["finished_at"]) == ("interrupted", None)
         run.run(connection, database.settings, at=END)
     assert states(database)[:2] == ["success", "interrupted"]
