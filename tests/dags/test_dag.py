@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
+import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from tests.support import oracle
 from tests.support.history import random_history
 
+from consumer_analytics.airflow import dag_ids
 from consumer_analytics.etl import watermark
 
 DAG_ID = "consumer_analytics_etl"
@@ -242,3 +246,20 @@ def test_a_failed_run_says_so_and_leaves_the_watermark(
         record.getMessage() for record in caplog.records if " failed: " in record.getMessage()
     } & {f"extract_event_counts failed: {error}"}
     assert "\n" not in line
+
+
+def test_what_dags_say_of_themselves_survives_how_airflow_shows_it(
+    parse: Callable[..., Any],
+) -> None:
+    """It shows a block of code as one line: drawings are torn, and commands of two lines fail."""
+    bag = parse(home="/nonexistent")
+    assert len(bag.dags) == 5
+    for dag_id, dag in bag.dags.items():
+        lines = dag.doc_md.splitlines()
+        assert lines[0].startswith("### "), dag_id
+        assert not [line for line in lines if line.startswith(("    ", "```", "\t"))], dag_id
+        assert not set("│┌┐└┘├┤─>") & set(dag.doc_md), dag_id
+    # A command is in one piece, on a line of its own.
+    (command,) = re.findall(r"^`(airflow .*)`$", bag.dags[dag_ids.BACKFILL].doc_md, re.MULTILINE)
+    *_, conf = shlex.split(command)
+    assert json.loads(conf).keys() == {"start_date", "end_date", "interval"}

@@ -258,7 +258,7 @@ def test_the_mails_own_command_runs_it_again_and_then_it_is_over(
     system: Installation, mails: MailServer, api: AirflowApi, failed_run: str
 ) -> None:
     text, _ = parts(mails.mails[0])
-    ((command),) = re.findall(r": airflow (tasks clear .*)", text)
+    ((command),) = re.findall(r": until airflow (tasks clear .*); do sleep 20; done", text)
     let_clear(system)
     airflow(system, *command.split())
     assert finish(api, DAG, failed_run) == "success"

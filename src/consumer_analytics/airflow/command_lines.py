@@ -26,13 +26,20 @@ def list_runs(dag_id: str) -> str:
 
 
 def clear_failed(dag_id: str, at: dt.datetime | None = None) -> str:
-    """Return what runs failed tasks again.
+    """Return what runs failed tasks again, also where that cannot be done yet.
+
+    Airflow 3.3.2 clears no run whose deadline is still to come: it ends in a TypeError. So it is
+    tried until that has passed.
 
     Args:
         dag_id: of which DAG.
         at: of the run with this logical date alone, not of every one that ever failed.
     """
     if at is None:
-        return f"airflow tasks clear --only-failed --yes {dag_id}"
+        return _until_it_can(f"airflow tasks clear --only-failed --yes {dag_id}")
     only = at.isoformat()
-    return f"airflow tasks clear {dag_id} --only-failed --yes -s {only} -e {only}"
+    return _until_it_can(f"airflow tasks clear {dag_id} --only-failed --yes -s {only} -e {only}")
+
+
+def _until_it_can(command: str) -> str:
+    return f"until {command}; do sleep 20; done"

@@ -42,11 +42,14 @@ class WorkingDagRun:
         run_id: its id.
         state: `running` or `queued`.
         since: when it started, or was queued; None where Airflow does not tell.
+        is_newer_again: whether it had ended before, is for a later instant than the run that ended
+            last, and was cleared.
     """
 
     run_id: str
     state: str
     since: dt.datetime | None
+    is_newer_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,12 @@ def latest(connection: Connection, tables: AirflowTables, dag: str, at: dt.datet
     if row["run_id"] is not None:
         finished = FinishedDagRun(row["run_id"], row["state"], row["start_date"], row["end_date"])
     if row["working_run_id"] is not None:
-        working = WorkingDagRun(row["working_run_id"], row["working_state"], row["working_since"])
+        working = WorkingDagRun(
+            row["working_run_id"],
+            row["working_state"],
+            row["working_since"],
+            row["is_newer_again"],
+        )
     return DagRuns(
         is_paused=bool(row["is_paused"]),
         has_import_errors=bool(row["has_import_errors"]),
@@ -175,11 +183,32 @@ def latest(connection: Connection, tables: AirflowTables, dag: str, at: dt.datet
     )
 
 
-def missed_deadlines(connection: Connection, tables: AirflowTables) -> list[MissedDeadline]:
-    """Return the missed deadlines of our DAGs that Airflow has and that we have not kept yet."""
+def missed_deadlines(
+    connection: Connection,
+    tables: AirflowTables,
+    *,
+    dag: str,
+    allowed: dt.timedelta | None,
+    now: dt.datetime,
+) -> list[MissedDeadline]:
+    """Return the missed deadlines of our DAGs that we have not kept yet.
+
+    Those that Airflow noticed; and those of runs that were queued again, as by clearing, of which
+    it keeps none.
+
+    Args:
+        connection: of a login that may read Airflow's tables.
+        tables: where those are.
+        dag: whose runs have a deadline.
+        allowed: how long after it was queued such a run may end; None: without a deadline.
+        now: the instant to judge at.
+    """
     named = tables.named("deadline", "dag_run", "task_instance")
     with connection.cursor(row_factory=class_row(MissedDeadline)) as cursor:
-        return cursor.execute(query("airflow/dag_runs/missed-deadlines", None, **named)).fetchall()
+        return cursor.execute(
+            query("airflow/dag_runs/missed-deadlines", None, **named),
+            {"dag": dag, "allowed": allowed, "now": now},
+        ).fetchall()
 
 
 def is_under_way(connection: Connection, tables: AirflowTables, dag: str, run: str) -> bool:

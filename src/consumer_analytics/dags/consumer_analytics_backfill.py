@@ -1,9 +1,8 @@
-r"""### The snapshots of a past range, equal to those that live runs would have written.
+"""### The snapshots of a past range, equal to those that live runs would have written.
 
 Trigger it with the form, or on the command line:
 
-    airflow dags trigger consumer_analytics_backfill \
-        --conf '{"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}'
+`airflow dags trigger consumer_analytics_backfill --conf '{"start_date": "2025-10-01", "end_date": "2025-11-01", "interval": "daily"}'`
 
 * **`start_date`** is the first day, **`end_date`** the first day that is left out. Each period
   between them gets the snapshot at its end: October 2025, daily, is stamped 2025-10-02 to
@@ -14,7 +13,7 @@ Trigger it with the form, or on the command line:
 * **It runs beside `consumer_analytics_etl`** and never moves the watermark.
 
 What was backfilled is listed by `consumer-analytics backfill list`.
-"""
+"""  # noqa: E501  # Airflow shows no line break within a command
 
 from __future__ import annotations
 

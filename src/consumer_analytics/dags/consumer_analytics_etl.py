@@ -4,9 +4,8 @@ Each run takes in what is new in `consumers`, `customers` and `customer_events` 
 watermark, writes one row per consumer and one global row (`consumer_id` NULL) to
 `consumer_analytics`, and moves the watermark: all in one transaction.
 
-    extract_customer_counts ─┐
-                             ├─> load_consumer_analytics
-    extract_event_counts   ──┘
+1. **`extract_customer_counts`** and **`extract_event_counts`** read what has changed, side by side.
+2. **`load_consumer_analytics`** writes the snapshots and moves the watermark.
 
 * **The snapshot is as of the run's own tick** (`logical_date`, else `run_after`), however late it
   runs. Clearing a run, or any one of its tasks, and running it again changes no figure.

@@ -220,6 +220,10 @@ def _runtime(seen: Observation, _: Cause) -> Measurement:
     """Take how long the last finished run took."""
     if seen.airflow.reason is not None:
         return Measurement(None, "airflow", seen.airflow.reason, can_be_taken=False)
+    working = seen.airflow.runs.working if seen.airflow.runs is not None else None
+    if working is not None and working.is_newer_again:
+        # The one before it was told of when it ended.
+        return Measurement(None, "airflow", f"run {working.run_id} is at work again")
     last = seen.last_run
     if last is None:
         return Measurement(None, "runs", "no run has finished yet")

@@ -56,7 +56,8 @@ class ConsumerAnalyticsPlugin(AirflowPlugin):
     ]
     external_views: ClassVar[list[Any]] = [
         {
-            "name": "Consumer Analytics",
+            # Beside "Security": what is longer is cut there.
+            "name": "Analytics",
             "href": f"{_HERE}/",
             "icon": f"{_HERE}/static/icon.svg",
             "destination": "nav",

@@ -36,7 +36,8 @@ def airflow(trial: Connection) -> AirflowTables:
     """Make the columns of Airflow's tables that are read."""
     trial.execute(
         "create temporary table dag_run (id int, dag_id text, run_id text, state text, "
-        "logical_date timestamptz, run_after timestamptz, end_date timestamptz)"
+        "logical_date timestamptz, run_after timestamptz, end_date timestamptz, "
+        "queued_at timestamptz)"
     )
     trial.execute(
         "create temporary table deadline (dagrun_id int, deadline_time timestamptz, missed boolean)"
@@ -57,15 +58,47 @@ def dag_run(
     state: str = "running",
     logical: dt.datetime | None = AT,
     end: dt.datetime | None = None,
+    queued: dt.datetime | None = None,
 ) -> None:
     trial.execute(
-        "insert into dag_run values (%s, %s, %s, %s, %s, %s, %s)",
-        [number, dag, run, state, logical, AT + 7 * HOUR, end],
+        "insert into dag_run values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [number, dag, run, state, logical, AT + 7 * HOUR, end, queued],
     )
 
 
-def misses(trial: Connection, airflow: AirflowTables) -> set[Miss]:
-    return {Miss(**vars(one)) for one in dag_runs.missed_deadlines(trial, airflow)}
+def misses(
+    trial: Connection,
+    airflow: AirflowTables,
+    now: dt.datetime = AT,
+    allowed: dt.timedelta | None = 10 * MINUTE,
+) -> set[Miss]:
+    found = dag_runs.missed_deadlines(trial, airflow, dag=ETL, allowed=allowed, now=now)
+    return {Miss(**vars(one)) for one in found}
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_run_that_was_queued_again_has_a_deadline_though_airflow_keeps_none(
+    trial: Connection, airflow: AirflowTables, state: str
+) -> None:
+    again = AT + 3 * HOUR
+    # It had failed in time, and what Airflow kept of that passed later.
+    dag_run(trial, 1, state=state, end=AT + MINUTE, queued=again)
+    trial.execute("insert into deadline values (1, %s, true)", [AT + 10 * MINUTE])
+    # Another one has its own; a third is no run of this DAG; a fourth has ended.
+    dag_run(trial, 2, run="first time", queued=again)
+    trial.execute("insert into deadline values (2, %s, false)", [again + 10 * MINUTE])
+    dag_run(trial, 3, dag=SWEEP, queued=again)
+    dag_run(trial, 4, run="over", state="success", end=again + HOUR, queued=again)
+    late = Miss(ETL, "one", None, AT, again + 10 * MINUTE)
+    assert misses(trial, airflow, again + 10 * MINUTE) == set()
+    assert misses(trial, airflow, again + 11 * MINUTE) == {late}
+    assert misses(trial, airflow, again + 11 * MINUTE, allowed=None) == set()
+    assert deadlines.remember_miss(trial, late, again + 11 * MINUTE)
+    assert misses(trial, airflow, again + HOUR) == set()
+    # And once more, each time it is queued.
+    trial.execute("update dag_run set queued_at = %s where id = 1", [again + HOUR])
+    (once_more,) = misses(trial, airflow, again + 2 * HOUR)
+    assert once_more.deadline_at == again + HOUR + 10 * MINUTE
 
 
 def test_deadlines_that_were_missed(trial: Connection, airflow: AirflowTables) -> None:

@@ -435,6 +435,47 @@ def test_a_missed_deadline_is_mailed_kept_and_not_told_again_as_stale_figures(
     assert "OVER: figures are up to date again" in subjects(mails)[-1]
 
 
+def test_a_cleared_run_that_hangs_is_told_by_the_monitor_itself(
+    watched: Any, mails: MailServer
+) -> None:
+    """Airflow 3.3.2 makes no deadline for a run that is queued again."""
+    airflow_tables.create(watched)
+    catch_up(watched, MIDNIGHT)
+    airflow_tables.add_run(watched, MIDNIGHT)
+    watched.execute(
+        "update airflow.dag_run set state = 'running', clear_number = 1, queued_at = %s",
+        [MIDNIGHT + HOUR],
+    )
+    allowed = watched.settings.deadline
+    watch(watched, MIDNIGHT + HOUR + dt.timedelta(seconds=allowed - 1))
+    assert subjects(mails) == []
+    for minutes in (1, 6, 11):
+        watch(watched, MIDNIGHT + HOUR + dt.timedelta(seconds=allowed) + minutes * MINUTE)
+    (subject,) = subjects(mails)
+    assert subject.startswith("LATE: consumer_analytics_etl missed its deadline")
+    assert len(watched.rows("select * from sla_miss")) == 1
+
+
+def test_a_slow_run_is_not_told_again_while_a_later_one_is_at_work_again(
+    watched: Any, mails: MailServer
+) -> None:
+    airflow_tables.create(watched)
+    catch_up(watched, MIDNIGHT)
+    airflow_tables.add_run(watched, MIDNIGHT - DAY, seconds=60)
+    watch(watched, MIDNIGHT - HOUR)
+    assert subjects(mails) == ["CRITICAL: runs are slow"]
+    airflow_tables.add_run(watched, MIDNIGHT, seconds=2)
+    watch(watched, MIDNIGHT + HOUR)
+    assert subjects(mails)[1:] == ["OVER: runs are fast again"]
+    watched.execute(
+        "update airflow.dag_run set state = 'running', clear_number = 1, queued_at = %s "
+        "where logical_date = %s",
+        [MIDNIGHT + HOUR, MIDNIGHT],
+    )
+    watch(watched, MIDNIGHT + HOUR + MINUTE)
+    assert len(subjects(mails)) == 2
+
+
 # -- the sign of life --------------------------------------------------------------------
 
 

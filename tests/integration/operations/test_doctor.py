@@ -919,7 +919,7 @@ def test_a_run_that_stands_in_the_way_and_one_that_failed(with_airflow: Any) -> 
     airflow_tables.add_run(with_airflow, now - DAY, state="failed")
     one = only(with_airflow, "airflow-schedule")
     assert one.finding.says == f"the last run failed: {ETL}"
-    assert f"airflow tasks clear --only-failed --yes {ETL}" in (
+    assert f"until airflow tasks clear --only-failed --yes {ETL}; do" in (
         one.finding.fix.command if one.finding.fix else ""
     )
     airflow_tables.add_run(with_airflow, now)

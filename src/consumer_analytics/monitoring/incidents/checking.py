@@ -68,7 +68,7 @@ def _note(connection: Connection, settings: Settings, judged: Health) -> Health:
     # Those whose callback did not work.
     missed = [
         miss
-        for miss in misses_of_airflow(connection, airflow)
+        for miss in misses_of_airflow(connection, settings, airflow, judged.at)
         if remember_miss(connection, miss, judged.at)
     ]
     for miss in missed:

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import replace
 
 from consumer_analytics.airflow import dag_runs
+from consumer_analytics.airflow.dag_ids import ETL
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.health import Health
@@ -43,7 +44,8 @@ def deadline_missed(
 
 def _note(connection: Connection, settings: Settings, judged: Health, miss: Miss) -> bool:
     # Airflow knows which task the run was at.
-    for known in misses_of_airflow(connection, Airflow.read(connection, judged.at)):
+    airflow = Airflow.read(connection, judged.at)
+    for known in misses_of_airflow(connection, settings, airflow, judged.at):
         if (known.dag_id, known.run_id) == (miss.dag_id, miss.run_id):
             miss = replace(miss, task_id=known.task_id)
     if not remember_miss(connection, miss, judged.at):
@@ -81,11 +83,26 @@ def remember_miss(connection: Connection, miss: Miss, at: dt.datetime) -> bool:
     return row is not None
 
 
-def misses_of_airflow(connection: Connection, airflow: Airflow) -> list[Miss]:
-    """Return the missed deadlines that Airflow has and we have not kept yet."""
+def misses_of_airflow(
+    connection: Connection, settings: Settings, airflow: Airflow, now: dt.datetime
+) -> list[Miss]:
+    """Return the missed deadlines of Airflow's runs that we have not kept yet.
+
+    Args:
+        connection: to the product's database.
+        settings: for the deadline itself: Airflow forgets it where a run is cleared.
+        airflow: what is known of Airflow.
+        now: the instant to judge at.
+    """
     if airflow.tables is None:
         return []
-    missed = dag_runs.missed_deadlines(connection, airflow.tables)
+    missed = dag_runs.missed_deadlines(
+        connection,
+        airflow.tables,
+        dag=ETL,
+        allowed=dt.timedelta(seconds=settings.deadline) if settings.deadline else None,
+        now=now,
+    )
     return [Miss(**vars(one)) for one in missed]
 
 

@@ -232,8 +232,8 @@ def _link(connection: Connection, failure: Failure, mail_id: int | None) -> None
 def next_steps_after(failure: Failure) -> tuple[NextStep, ...]:
     """Return what to look at next when a task has failed."""
     again = (
-        "When it is mended, run it again (it counts nothing twice; Airflow 3.3 cannot clear a "
-        "failed run before its deadline has passed)"
+        "When it is mended, run it again (it counts nothing twice; it is tried until the run's "
+        "deadline has passed, before which Airflow 3.3 cannot clear it)"
     )
     if failure.has_logical_date:
         # Of this run alone, not of every one that ever failed.

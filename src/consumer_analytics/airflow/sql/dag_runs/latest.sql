@@ -9,6 +9,7 @@ with runs as (
         end_date,
         coalesce(logical_date, run_after) as instant,
         queued_at,
+        clear_number > 0 as is_again,
         -- A task of it has failed for good; Airflow has yet to say so of the run.
         state in ('running', 'queued') and exists (
             select
@@ -32,6 +33,7 @@ select
     working.run_id as working_run_id,
     working.state as working_state,
     coalesce(working.start_date, working.queued_at) as working_since,
+    coalesce(working.is_again and working.instant > finished.instant, false) as is_newer_again,
     (
         select count(*)
         from runs
