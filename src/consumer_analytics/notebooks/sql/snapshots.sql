@@ -1,0 +1,5 @@
+-- A flat view's rows, in the order in which they were.
+select *
+from {view}
+where {condition}
+order by snapshot_timestamp, analytics_id

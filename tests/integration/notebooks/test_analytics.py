@@ -1,0 +1,127 @@
+"""The product in a program: the same work as the commands', and the same figures."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+import subprocess
+import sys
+import uuid
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from tests.conftest import Database
+from tests.support.history import random_history
+
+import consumer_analytics
+from consumer_analytics import Analytics
+from consumer_analytics.errors import (
+    MissingExtraError,
+    SchemaError,
+    SettingsError,
+    UsageError,
+)
+
+BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+VIEWS = {
+    "consumers": "consumer_analytics_flat",
+    "latest": "consumer_analytics_flat_latest",
+    "system": "consumer_analytics_flat_system",
+    "events": "consumer_analytics_flat_events",
+    "statuses": "consumer_analytics_flat_statuses",
+    "revisions": "consumer_analytics_flat_revisions",
+}
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Return a database with a week of snapshots."""
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(5), BEGIN, BEGIN + dt.timedelta(days=8))
+        analytics = Analytics(database.url)
+        done = analytics.backfill("2025-03-01", dt.date(2025, 3, 8))
+        assert (done.periods, done.interval) == (7, "daily")
+        ran = analytics.run(BEGIN + dt.timedelta(days=7, hours=6))
+        assert ran.snapshots_written > 1
+
+    database.prepared("notebook", fill)
+    return database
+
+
+@pytest.mark.parametrize("of", VIEWS)
+def test_snapshots_are_the_views_rows(filled: Database, of: str) -> None:
+    with psycopg.connect(filled.url, row_factory=psycopg.rows.dict_row) as connection:
+        connection.execute("set time zone 'UTC'")
+        expected = connection.execute(
+            f"select * from {VIEWS[of]} order by snapshot_timestamp, analytics_id"
+        ).fetchall()
+    found = [*Analytics(filled.url).snapshots(of).rows()]  # type: ignore[arg-type]
+
+    def key(row: dict[str, object]) -> str:
+        return repr(sorted(row.items()))
+
+    assert sorted(map(key, found)) == sorted(map(key, expected))
+    assert bool(found) == (of != "revisions")
+
+
+def test_a_range_holds_both_of_its_ends_and_days_are_of_the_zone(filled: Database) -> None:
+    analytics = Analytics(filled.url)
+    day = dt.date(2025, 3, 3)
+    found = [*analytics.snapshots("system", since=day, until="2025-03-05").rows()]
+    assert [row["snapshot_timestamp"] for row in found] == [
+        dt.datetime(2025, 3, number, tzinfo=dt.UTC) for number in (3, 4, 5)
+    ]
+    elsewhere = Analytics(filled.url, timezone="America/New_York")
+    found = [*elsewhere.snapshots("system", since=day).rows()]
+    first = dt.datetime(2025, 3, 3, tzinfo=ZoneInfo("America/New_York"))
+    assert found[0]["snapshot_timestamp"] == dt.datetime(2025, 3, 4, tzinfo=dt.UTC) > first
+
+
+def test_one_consumers_alone(filled: Database) -> None:
+    ids = [row[0] for row in filled.rows("select consumer_id from consumers order by 1 limit 2")]
+    table = Analytics(filled.url).snapshots(consumers=[ids[0], str(ids[1])])
+    assert {row["consumer_id"] for row in table.rows()} == set(ids)
+    # Read anew each time, and no further than asked for.
+    assert len([*itertools.islice(table.rows(), 3)]) == 3
+    assert all(isinstance(row["active_ratio"], Decimal) for row in table.rows())
+
+
+def test_what_cannot_be_asked_is_said_in_a_line(filled: Database, empty_database: Database) -> None:
+    analytics = Analytics(filled.url)
+    with pytest.raises(UsageError, match="there are consumers, latest, system"):
+        analytics.snapshots("everything")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="of no single consumer"):
+        analytics.snapshots("system", consumers=[uuid.uuid4()])
+    with pytest.raises(UsageError, match="is not a UUID"):
+        analytics.snapshots(consumers=["me"])
+    with pytest.raises(UsageError, match="is not a time"):
+        analytics.snapshots(since="yesterday")
+    with pytest.raises(UsageError, match="is unknown; it is daily"):
+        analytics.backfill("2025-03-01", "2025-03-02", "yearly")
+    with pytest.raises(SettingsError):
+        Analytics(filled.url, timezone="Nowhere/Else")
+    with pytest.raises(SchemaError, match="run `consumer-analytics migrate`"):
+        [*Analytics(empty_database.url).snapshots().rows()]
+
+
+def test_what_needs_an_extra_says_which(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    table = Analytics(filled.url).snapshots()
+    with pytest.raises(MissingExtraError, match="comes with the extra dataframes"):
+        table.arrow()
+    with pytest.raises(MissingExtraError, match="comes with the extra dataframes"):
+        table.pandas()
+
+
+def test_the_package_itself_loads_nothing_of_it() -> None:
+    asked = "import sys, consumer_analytics; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    ours = [one for one in done.stdout.split() if one.startswith("consumer_analytics")]
+    assert ours == ["consumer_analytics"]
+    assert consumer_analytics.__all__ == ["Analytics"]
