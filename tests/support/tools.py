@@ -89,6 +89,20 @@ def _unpack(package: str) -> None:
         _run(["dpkg-deb", "--extract", str(archive), str(UNPACKED)])
 
 
+def odbc(folder: Path) -> Path:
+    """Return PostgreSQL's ODBC driver, unpacked with what it needs; skip where it cannot be had."""
+    packages = ("odbc-postgresql", "libodbc2", "libodbcinst2", "libpq5", "libltdl7")
+    try:
+        for package in packages:
+            _run(["apt-get", "download", package], folder)
+        for archive in folder.glob("*.deb"):
+            _run(["dpkg-deb", "--extract", str(archive), str(folder)])
+    except (subprocess.SubprocessError, OSError):
+        pytest.skip("no Debian package odbc-postgresql here")
+    (driver,) = folder.glob("usr/lib/*/odbc/psqlodbcw.so")
+    return driver
+
+
 def _as_root() -> list[str] | None:
     """Return what makes a command root's; None where nothing does."""
     if os.geteuid() == 0:
