@@ -161,6 +161,7 @@ class Analytics:
             values["consumers"] = [_uuid(one) for one in consumers]
         statement = query(
             "notebooks/snapshots",
+            columns=sql.SQL("*"),
             view=sql.Identifier("public", _VIEWS[of]),
             condition=sql.SQL(" and ").join(conditions) if conditions else sql.SQL("true"),
         )

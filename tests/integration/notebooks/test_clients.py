@@ -210,12 +210,12 @@ def test_duckdb_and_polars_take_our_arrow_table(read: Reader) -> None:
     found = read("""
 import duckdb, polars
 from consumer_analytics import Analytics
-table = Analytics(dsn).snapshots("system").arrow()
+snapshots = Analytics(dsn).snapshots("system").arrow()
 days = duckdb.sql(
     "select count(distinct date_trunc('day', snapshot_timestamp at time zone 'Europe/Berlin')), "
-    "max(active_ratio) from table"
+    "max(active_ratio) from snapshots"
 ).fetchall()
-kind = polars.from_arrow(table).schema["total_customers"]
+kind = polars.from_arrow(snapshots).schema["total_customers"]
 tell(days=days[0][0], largest=days[0][1], polars=str(kind))
 """)
     assert found["days"] == 8

@@ -1,5 +1,5 @@
 -- A flat view's rows, in the order in which they were.
-select *
+select {columns}
 from {view}
 where {condition}
 order by snapshot_timestamp, analytics_id
