@@ -136,7 +136,7 @@ def test_the_guides_commands_write_31_days_and_13_weeks(system: Installation, ap
         "select (metrics_json #>> '{incremental_stats,window_start}')::date::text "
         "from consumer_analytics where consumer_id is null and snapshot_timestamp = '2025-04-01'",
     ) == [("2025-03-26",)]
-    listed = json.loads(system.run("backfill", "list", "--json").stdout)
+    listed = json.loads(system.run("backfill", "list", "--json").stdout)["backfills"]
     assert [(one["interval"], one["periods_done"], one["state"]) for one in listed] == [
         ("weekly", 13, "done"),
         ("daily", 31, "done"),
@@ -298,5 +298,5 @@ def test_the_form_has_date_pickers_and_a_choice(
         (5, 5, "2025-05-08", "2025-06-01")
     ]
     # Who asked is on record.
-    (latest, *_) = json.loads(system.run("backfill", "list", "--json").stdout)
+    (latest, *_) = json.loads(system.run("backfill", "list", "--json").stdout)["backfills"]
     assert latest["requested_by"].startswith("admin (")

@@ -23,7 +23,7 @@ from consumer_analytics.calendar import intervals
 from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
-from consumer_analytics.formatting import duration, exactly, moment, size
+from consumer_analytics.formatting import counted, duration, exactly, moment, size
 from consumer_analytics.settings import settings
 
 app = typer.Typer(help="Write the snapshots of a past range, or list what was backfilled.")
@@ -80,7 +80,7 @@ def backfill(
                 print_estimate(estimate, request)
             if dry_run:
                 if estimate.empty and not as_json:
-                    say(f"left out   {estimate.empty:,} periods before the first row")
+                    say(f"left out   {counted(estimate.empty, 'period')} before the first row")
                 return
             with progress("periods", before="reading the source") as show:
 
@@ -114,7 +114,7 @@ def list_(
     with connected(settings(), "backfill list") as connection:
         records = records_of(connection, limit)
     if as_json:
-        print_json([record.as_json() for record in records])
+        print_json({"backfills": [record.as_json() for record in records]})
         return
     if not records:
         say("no backfill yet")
@@ -136,7 +136,7 @@ def print_record(record: BackfillRecord) -> None:
     )
     written, untouched = record.snapshots_written, record.snapshots_untouched
     details = [
-        f"{record.periods_done:,} of {record.periods:,} periods",
+        f"{record.periods_done:,} of {counted(record.periods, 'period')}",
         f"{written:,} written, {untouched:,} untouched, {record.snapshots_restated:,} restated",
         f"{moment(record.started_at)}{took}",
         f"by {record.requested_by}, {record.snapshot_source}, days of {record.timezone}",
@@ -150,7 +150,7 @@ def print_estimate(estimate: Estimate, request: Request) -> None:
     """Say what a backfill will do."""
     say(
         f"range      {request.start} to {request.end}, {request.interval}: "
-        f"{estimate.periods:,} periods"
+        f"{counted(estimate.periods, 'period')}"
     )
     if estimate.periods:
         say(f"stamped    {exactly(estimate.bounds[1])} to {exactly(estimate.bounds[-1])}")
@@ -161,7 +161,7 @@ def print_estimate(estimate: Estimate, request: Request) -> None:
         + (" and the whole system" if whole else ", none of the whole system")
     )
     if estimate.there:
-        say(f"there      {estimate.there:,} periods have their snapshots already")
+        say(f"there      {counted(estimate.there, 'period')} already with snapshots")
     say(
         f"reads      about {estimate.rows_to_scan:,} events of the source, as the planner estimates"
     )
@@ -171,6 +171,7 @@ def print_estimate(estimate: Estimate, request: Request) -> None:
 def print_result(result: BackfillResult) -> None:
     """Say what a backfill did."""
     say(
-        f"done       {result.periods:,} periods: {result.snapshots_written:,} snapshots written, "
+        f"done       {counted(result.periods, 'period')}: "
+        f"{counted(result.snapshots_written, 'snapshot')} written, "
         f"{result.snapshots_untouched:,} untouched, {result.snapshots_restated:,} restated"
     )

@@ -660,7 +660,7 @@ def test_a_killed_one_blocks_nothing_and_the_next_goes_on(database: Database, cl
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    listed = cli("backfill", "list", "--json").json
+    listed = cli("backfill", "list", "--json").json["backfills"]
     assert [record["state"] for record in listed] == ["interrupted"]
     # What there is, is whole.
     assert database.rows(
@@ -781,7 +781,7 @@ def test_the_command_says_what_it_will_do_and_lists_what_was_done(
         "stamped    2025-03-02 00:00:00 UTC to 2025-03-09 00:00:00 UTC\n"
         in cli(*arguments, "--interval", "daily").stdout
     )
-    (record,) = cli("backfill", "list", "--json").json
+    (record,) = cli("backfill", "list", "--json").json["backfills"]
     assert (record["state"], record["periods_done"]) == ("done", 8)
     assert (
         record["snapshots_written"]

@@ -134,7 +134,7 @@ def test_the_list_tells_everything_and_fits_a_terminal(database: Database, cli: 
     assert "2025-03-01 to 2025-03-09, weekly, 1 consumer" in weekly
     assert "2025-03-01 to 2025-03-09, daily, all consumers" in daily
     assert "8 of 8 periods" in daily
-    (first, second) = reversed(cli("backfill", "list", "--json").json)
+    (first, second) = reversed(cli("backfill", "list", "--json").json["backfills"])
     assert f"{first['snapshots_written']} written, 0 untouched, 0 restated" in daily
     assert (first["snapshot_source"], first["state"]) == ("cli_backfill", "done")
     assert first["requested_by"] in " ".join(daily.split())
@@ -176,7 +176,7 @@ def test_ctrl_c_while_it_writes(
             await_parked(watcher, locker, sessions)
             command.interrupt()
             assert command.end() == 130
-    (record,) = cli("backfill", "list", "--json").json
+    (record,) = cli("backfill", "list", "--json").json["backfills"]
     assert record["state"] == "interrupted"
     assert 12 <= record["periods_done"] < LONG_PERIODS
     assert record["finished_at"] is not None
@@ -232,7 +232,7 @@ def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) 
         assert command.end() == 130
     assert "stopped: nothing was written" in command.text
     assert "Traceback" not in command.text
-    (record,) = cli("backfill", "list", "--json").json
+    (record,) = cli("backfill", "list", "--json").json["backfills"]
     assert (record["state"], record["periods_done"]) == ("interrupted", 0)
     assert written(database) == (1, 0)
     assert locks(database) == []
@@ -259,4 +259,4 @@ def test_ctrl_c_while_it_waits_for_a_transaction(database: Database, cli: Cli) -
             assert command.end() == 130
         other.execute("rollback prepared 'held'")
     assert "stopped: nothing was written" in command.text
-    assert cli("backfill", "list", "--json").json[0]["state"] == "interrupted"
+    assert cli("backfill", "list", "--json").json["backfills"][0]["state"] == "interrupted"
