@@ -280,11 +280,12 @@ def _in_two(
         session.execute("analyze audit_events (consumer_id, place); analyze audit_rest")
         found = findings.of("snapshots", bounds.processed_through)
         _compare(session, request, columns, bounds, slice(middle), found)
-        _look_beside(session, request, bounds, findings)
 
     def other(session: Connection) -> None:
         bounds = _known(session, request, None)
         _count_events(session, request, columns, bounds, findings)
+        # The events are counted before the customers are followed.
+        _look_beside(session, request, bounds, findings)
         middle, place = _middle(session, request, bounds)
         for _, into in _customers_later(columns, place):
             to_second.receive_rows(session, into)

@@ -53,16 +53,19 @@ carried as materialized (
     )
 ),
 
+-- Where a consumer's events change at a place that is asked for, that row will do to ask by.
 changes as (
-    select *
+    select *, false as is_asked
     from carried
     union all
-    select *
+    select *, false
     from audit_changes
     where place > coalesce((select max(place) from carried), 0)
         and place <= (select max(place) from places)
     union all
-    select false, consumer_id, place, events, 0, 0, 0, 0, null, null {types} {no_statuses}
+    select
+        false, consumer_id, place, events, 0, 0, 0, 0, null, null {types} {no_statuses},
+        consumer_id is not null and place in (select place from places)
     from audit_events
     where place > coalesce((select max(place) from carried), 0)
         and place <= (select max(place) from places)

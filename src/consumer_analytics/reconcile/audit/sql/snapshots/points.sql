@@ -7,7 +7,8 @@ from (
         is_whole,
         consumer_id,
         place,
-        is_asked,
+        -- Several may be there, of several days.
+        is_asked and lead(place) over one is distinct from place as is_last,
         pg_temp.audit_sum(events) over one as events,
         pg_temp.audit_sum(customers) over one as customers,
         pg_temp.audit_sum(dated) over one as dated,
@@ -17,14 +18,19 @@ from (
         {rest_statuses} as rest_statuses
         {summed}
     from (
-        select *, false as is_asked
+        select *
         from changes
         union all
         select
             is_whole, consumer_id, places.place, 0, 0, 0, 0, 0, null, null {no_types} {no_statuses}, true
         from known
         cross join places
+        where not exists (
+            select
+            from changes as asked
+            where asked.is_asked and asked.consumer_id = known.consumer_id and asked.place = places.place
+        )
     ) as rows
     window one as (partition by consumer_id, is_whole order by place, is_asked rows unbounded preceding)
 ) as summed
-where is_asked
+where is_last
