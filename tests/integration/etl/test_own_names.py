@@ -240,6 +240,73 @@ def test_statements_read_the_tables_by_the_same_plans(
     assert any("Index" in kind for _, kind, _ in seen[0])
 
 
+ONE_TENANT = """
+[consumers.columns]
+name = { missing = true }
+status = { missing = true }
+created_at = { constant = 2025-01-01T00:00:00Z }
+[customers.columns]
+consumer_id = { constant = "%(tenant)s" }
+status = { constant = "ACTIVE" }
+updated_at = { missing = true }
+[customer_events.columns]
+consumer_id = { constant = "%(tenant)s" }
+payload_json = { constant = { status = "ACTIVE" } }
+"""
+
+
+@lanes.LONG
+def test_constants_stand_for_what_a_database_of_one_tenant_lacks(
+    database: Database, tmp_path: Path
+) -> None:
+    tenant, anna, gone = (str(uuid.UUID(int=n)) for n in (1, 2, 3))
+    database.execute(
+        "alter table consumers drop name, drop status, drop created_at; "
+        "alter table customers drop consumer_id, drop status, drop updated_at; "
+        "alter table customer_events drop consumer_id, drop payload_json"
+    )
+    text = ONE_TENANT.replace("%(tenant)s", tenant)
+    one = Database(
+        database.url,
+        database.settings.replaced({"sources_file": own_names.mapping_file(tmp_path, text)}),
+        database.server,
+        database.name,
+    )
+    schema.migrate(one.settings)
+    with one.connect() as connection:
+        capture.enable(connection, one.settings)
+        run.run(connection, one.settings, at=UNTIL - DAY)
+        database.execute(
+            f"""
+            insert into consumers values ('{tenant}');
+            insert into customers values ('{anna}', '2025-03-01');
+            insert into customer_events (event_id, customer_id, event_type, created_at)
+            select gen_random_uuid(), '{gone}', kind, at::timestamptz
+            from (
+                values ('customer_creation', '2025-03-02'), ('customer_deletion', '2025-03-04')
+            ) as told (kind, at)
+            """
+        )
+        run.run(connection, one.settings, at=UNTIL)
+        backfill.backfill(
+            connection, one.settings, backfill.request_of("2025-03-02", "2025-03-05", "daily")
+        )
+        assert audit.audit(connection, one.settings).differences == 0
+        ((now,),) = one.rows(
+            "select metrics_json ->> 'active_customers' from consumer_analytics_now "
+            f"where consumer_id = '{tenant}'"
+        )
+    active = dict(
+        one.rows(
+            "select to_char(snapshot_timestamp, 'MM-DD'), "
+            "(metrics_json ->> 'active_customers')::int from consumer_analytics "
+            f"where consumer_id = '{tenant}'"
+        )
+    )
+    assert now == "1"
+    assert active == {"03-03": 2, "03-04": 2, "03-05": 1, "03-10": 1, "03-11": 1}
+
+
 @lanes.LONG
 def test_files_are_imported_under_the_products_names(mapped: Database, tmp_path: Path) -> None:
     shop, anna, event = (str(uuid.UUID(int=n)) for n in (1, 2, 3))
