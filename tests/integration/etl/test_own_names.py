@@ -190,6 +190,7 @@ def steps(database: Database) -> Iterator[object]:
         yield figures(database)
 
 
+@pytest.mark.both_versions
 def test_every_step_leaves_the_same_figures(database: Database, mapped: Database) -> None:
     for plain, own in zip(steps(database), steps(mapped), strict=True):
         assert own == plain
@@ -307,6 +308,7 @@ def test_constants_stand_for_what_a_database_of_one_tenant_lacks(
     assert active == {"03-03": 2, "03-04": 2, "03-05": 1, "03-10": 1, "03-11": 1}
 
 
+@pytest.mark.both_versions
 @lanes.LONG
 def test_files_are_imported_under_the_products_names(mapped: Database, tmp_path: Path) -> None:
     shop, anna, event = (str(uuid.UUID(int=n)) for n in (1, 2, 3))
@@ -396,6 +398,7 @@ def test_findings_follow_the_names(mapped: Database) -> None:
         assert looked["source-columns"] is Verdict.OK
 
 
+@pytest.mark.both_versions
 @lanes.LONG
 def test_the_command_follows_the_file(mapped: Database) -> None:
     cli = Cli(mapped)
