@@ -118,7 +118,8 @@ def worker() -> str | None:
 
     name = f"celery@{gethostname()}"
     app = Celery(broker=given("AIRFLOW__CELERY__BROKER_URL"), set_as_current=False)
-    answers = app.control.ping(destination=[name], timeout=10)
+    # Without the limit it waits for further answers until the time is over.
+    answers = app.control.ping(destination=[name], timeout=10, limit=1)
     return None if answers else f"{name} does not answer"
 
 
