@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import random
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from tests.conftest import Cli, Database
 from tests.support import lanes, own_names
+from tests.support.history import random_history
 from tests.support.own_names import WORDS
 from tests.support.plans import Plans
 from tests.support.roles import Roles
@@ -207,6 +210,68 @@ def test_every_step_leaves_the_same_figures(database: Database, mapped: Database
     assert not {"customer_status_change", "INACTIVE"} & {*types, *statuses}
     # Of the product's names it has made no table, and no other has a row too many.
     assert mapped.rows("select to_regclass('public.customers')") == [(None,)]
+
+
+@lanes.LONG
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_random_history_leaves_the_same_figures(
+    database: Database, mapped: Database, seed: int
+) -> None:
+    begin = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+    with database.connect() as connection:
+        random_history(connection, random.Random(seed), begin, begin + 6 * DAY)
+    copied(database, mapped)
+    for one in (database, mapped):
+        with one.connect() as connection:
+            for days in (2, 4, 7):
+                run.run(connection, one.settings, at=begin + days * DAY)
+            assert audit.audit(connection, one.settings).differences == 0
+    assert figures(mapped) == figures(database)
+    assert figures(mapped, NOW) == figures(database, NOW)
+
+
+def copied(database: Database, mapped: Database) -> None:
+    """Copy the rows of the product's tables into the mapped ones, in their own words."""
+    own = {getattr(Words(), name): word for name, word in WORDS.items()}
+    keys = {
+        "customer_status_change": {"old_status": "old_status_key", "new_status": "new_status_key"},
+        "customer_creation": {"status": "status_key"},
+        "customer_deletion": {"status": "status_key"},
+    }
+
+    def payload(kind: str | None, said: Any) -> Any:
+        if kind not in keys or not isinstance(said, dict):
+            return said
+        return {
+            getattr(WORDS, keys[kind][key]): own.get(value, value) if value else value
+            for key, value in said.items()
+            if key in keys[kind]
+        }
+
+    with mapped.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into application.consumers values (%s, %s, %s)",
+            database.rows("select consumer_id, name, created_at from consumers"),
+        )
+        cursor.executemany(
+            "insert into application.customers values (%s, %s, %s, %s)",
+            [
+                (customer, consumer, own.get(status, status), at)
+                for customer, consumer, status, at in database.rows(
+                    "select customer_id, consumer_id, status, created_at from customers"
+                )
+            ],
+        )
+        cursor.executemany(
+            "insert into application.customer_events values (%s, %s, %s, %s, %s, %s)",
+            [
+                (*ids, own.get(kind, kind), Jsonb(payload(kind, said)), at)
+                for *ids, kind, said, at in database.rows(
+                    "select event_id, customer_id, consumer_id, event_type, payload_json, "
+                    "created_at from customer_events"
+                )
+            ],
+        )
 
 
 @lanes.LONG
@@ -422,7 +487,9 @@ def test_the_command_follows_the_file(mapped: Database) -> None:
 # -- what bad input gets --------------------------------------------------------------------------
 
 
-def test_names_are_held_against_what_migrate_wrote_down(database: Database, tmp_path: Path) -> None:
+def test_names_are_held_against_what_migrate_wrote_down(
+    database: Database, cli: Cli, tmp_path: Path
+) -> None:
     database.execute(
         "create schema crm; create table crm.consumers (like consumers); "
         "create table crm.customers (like customers); "
@@ -434,6 +501,8 @@ def test_names_are_held_against_what_migrate_wrote_down(database: Database, tmp_
             run.run(connection, moved, at=UNTIL)
         names = next(one for one in CHECKS if one.name == "source-names")
         assert look(names, Context(moved, connection)).verdict is Verdict.PROBLEM
+        checked = cli("migrate", "--check", env={f"{PREFIX}SOURCE_SCHEMA": "crm"})
+        assert (checked.exit_code, checked.stdout) == (1, "missing  the names of the sources\n")
         assert schema.migrate(moved) == []
         run.run(connection, moved, at=UNTIL)
         assert look(names, Context(moved, connection)).verdict is Verdict.OK
