@@ -5,6 +5,8 @@ incidents, and sends the mails that tell of them.
 
 * **One mail when an incident opens or gets worse, one when it is over**, and reminders while it
   lasts (`CONSUMER_ANALYTICS_ALERT_REMINDER`). What fails together is in one mail.
+* **Where asked for**, consumers are judged at each new snapshot, and a digest of the week is
+  written on Mondays (`CONSUMER_ANALYTICS_ANOMALIES`, `CONSUMER_ANALYTICS_DIGEST_RECIPIENTS`).
 * **A mail server that is down** gets them when it is back, once.
 * After each good pass it calls `CONSUMER_ANALYTICS_HEARTBEAT_URL` or touches
   `CONSUMER_ANALYTICS_HEARTBEAT_FILE`, for an outside watcher: what keeps this DAG itself from

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,12 +20,26 @@ from tests.support.mail_server import MailServer, mail_server
 
 from consumer_analytics.monitoring import anomalies, incidents, monitor
 from consumer_analytics.monitoring.anomalies.windows import ending_at
+from consumer_analytics.monitoring.metrics import collector
 
 FIRST = dt.datetime(2025, 1, 6, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 #: The days of the history before what happens.
 BEFORE = 70
 ONE = uuid.UUID(int=1)
+#: What the whole system's snapshots say here: nobody reads it but the metrics.
+SYSTEM: dict[str, Any] = dict.fromkeys(
+    (
+        "consumers_in_system",
+        "total_customers_all_consumers",
+        "active_customers_all_consumers",
+        "inactive_customers_all_consumers",
+        "total_events_all_consumers",
+        "unattributed_events",
+        "unattributed_customers",
+    ),
+    0,
+) | {"customers_by_status_all_consumers": {}, "events_by_type_all_consumers": {}}
 #: Events of a day of consumer ONE by the day's number; customers at its end; of a new type.
 Events = Callable[[int], int]
 
@@ -60,7 +75,7 @@ def write(
     rows: list[tuple[uuid.UUID | None, dt.datetime, str]] = []
     for day in days:
         at = FIRST + (day + 1) * DAY
-        rows.append((None, at, "{}"))
+        rows.append((None, at, json.dumps(SYSTEM)))
         for number in range(1, consumers + 1):
             mine = events if number == 1 else others
             total = sum(map(mine, range(day + 1)))
@@ -182,6 +197,12 @@ def test_it_is_told_once_shown_with_what_is_usual_and_over_when_it_is(
     with watched.connect() as connection:
         (one,) = incidents.open_incidents(connection)
         (kept,) = anomalies.of_consumer(connection, ONE, 10)
+        samples, counters, _ = collector.read(connection, watched.settings)
+    # As a metric consumers are one subject, however many there are.
+    assert (("silent", "warning"), 1) in samples["incidents_open"]
+    assert {labels for labels in counters["incidents_opened"] if "consumer" in labels[0]} == {
+        ("consumer",)
+    }
     assert (one.subject, one.state) == (f"consumer {ONE}", "warning")
     assert (kept.kind, kept.observed, kept.over_at) == ("silent", 0, None)
     assert kept.ends == FIRST + (BEFORE + 1) * DAY
