@@ -150,6 +150,28 @@ def test_every_command_runs_or_says_what_it_lacks(
             assert f"consumer-analytics[{needed}] @ {wheel_of(release).as_uri()}" in line
 
 
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("", "the channel chat needs apprise, which comes with the extra alerts: "),
+        ("alerts", "the service of chat (ntfy) could not be told"),
+    ],
+)
+def test_chats_and_pagers_come_with_their_extra(
+    release: Path, tmp_path: Path, extra: str, words: str
+) -> None:
+    programs = installed(release, tmp_path / "env", PYTHONS[0], extra)
+    channels = tmp_path / "channels.toml"
+    channels.write_text('[chat]\nurl = "ntfy://127.0.0.1:1/alerts"\n', encoding="utf-8")
+    channels.chmod(0o600)
+    done = run(
+        *(programs / "consumer-analytics", "alerts", "test"),
+        **{f"{PREFIX}HOME": str(tmp_path), f"{PREFIX}ALERT_CHANNELS_FILE": str(channels)},
+    )
+    assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_what_is_advised_installs_it(release: Path, tmp_path: Path) -> None:
     programs, home = installed(release, tmp_path / "env", PYTHONS[0]), tmp_path / "home"
     serve, _, _ = NEEDS["web"]
