@@ -610,6 +610,16 @@ STATUS = [
         {4: a("PENDING"), 5: a("PENDING"), 6: a("ACTIVE")},
     ),
     Case(
+        "neither the deletion nor the first creation can be read: a later one tells it",
+        (
+            together(row("c", 2), event("c", CREATION, 2, {}), creation("c", 2.5, "PENDING")),
+            run(3),
+            together(gone("c"), event("c", DELETION, 6, [1])),
+            run(7),
+        ),
+        {3: a("PENDING"), 7: a("")},
+    ),
+    Case(
         "a deletion without a status, of a customer that never changed: its creation tells it",
         (born("c", 2), run(3), together(gone("c"), event("c", DELETION, 6, [1])), run(7)),
         {3: a("ACTIVE"), 7: a("")},

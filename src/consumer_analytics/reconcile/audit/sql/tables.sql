@@ -59,7 +59,9 @@ create temporary table if not exists audit_lives (
     status text,
     -- What the creation says of the time between birth and it, where no change does.
     creation_at timestamptz,
-    creation_status text
+    creation_status text,
+    -- What it was created as, where nothing later tells what it was last.
+    created_as text
 );
 create temporary table if not exists audit_steps (
     consumer_id uuid,

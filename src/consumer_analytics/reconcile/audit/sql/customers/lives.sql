@@ -1,7 +1,7 @@
 -- The lives of customers of which something has ended, or whose row does not tell their birth. A
 -- life ends with a deletion, or when capture saw the row go; a creation after that begins the next.
 insert into audit_lives (
-    customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status
+    customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status, created_as
 )
 with ended as materialized (
     select distinct customer_id
@@ -257,7 +257,8 @@ select
         else life.status
     end,
     creation.at,
-    creation.status
+    creation.status,
+    created.status
 from every as life
 left join consumer_analytics_internal.deleted_customers as remembered
     on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended
@@ -271,6 +272,18 @@ left join lateral (
     order by mark.at, mark.event_id
     limit 1
 ) as creation on true
+-- Of several the last one whose status can be read.
+left join lateral (
+    select mark.status
+    from audit_marks as mark
+    where mark.customer_id = life.customer_id
+        and mark.kind = 'creation'
+        and mark.status is not null
+        and mark.at >= greatest(life.previous_end, life.opened_at)
+        and mark.at <= coalesce(life.ended, 'infinity')
+    order by mark.at desc, mark.event_id desc
+    limit 1
+) as created on true
 left join lateral (
     select mark.consumer_id
     from audit_marks as mark

@@ -16,7 +16,7 @@ with lives as materialized (
         -- Whole microseconds since 2000: those of all the calendar fit.
         case when isfinite(life.born) then ((extract(epoch from life.born) - 946684800) * 1000000)::bigint else 0 end
             as born_us,
-        coalesce(life.status, last.new_status, life.creation_status, '') as last_status
+        coalesce(life.status, last.new_status, life.created_as, '') as last_status
     from audit_lives as life
     -- Of several in one microsecond the one that none of them leads on from.
     left join lateral (
