@@ -3,7 +3,8 @@
 Two servers: `main`, on which everything runs, and `other`, on which tests with
 `@pytest.mark.both_versions` run as well. `main` is the embedded PostgreSQL 18,
 or the server of CONSUMER_ANALYTICS_TEST_DATABASE_URL; `other` is the oldest one
-this machine has where `main` is new, and the newest where it is old.
+this machine has where `main` is new, and the newest where it is old. `between` is the
+packaged PostgreSQL 16, for the lane of hours.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from consumer_analytics.settings import PREFIX, Settings
 TEST_URL = f"{PREFIX}TEST_DATABASE_URL"
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 NEWEST = 18
+#: Packaged too, and neither the oldest that is supported nor the newest.
+BETWEEN = 16
 T = TypeVar("T")
 AIRFLOW_HOME = pytest.StashKey[Path]()
 #: Stops a server and removes it, once nobody uses it any more.
@@ -190,9 +193,10 @@ class Servers:
         self._reapers: list[Reaper] = []
 
     def get(self, name: str) -> Server:
-        """Return the server `main` or `other`, prepared."""
+        """Return the server `main`, `other` or `between`, prepared."""
         if name not in self._running:
-            server = self._main() if name == "main" else self._other()
+            ways = {"main": self._main, "other": self._other, "between": self._between}
+            server = ways[name]()
             # Known before it is prepared, so that a failure is cleaned up as well.
             self._running[name] = server
             server.prepare()
@@ -208,6 +212,9 @@ class Servers:
             return self._embed(None, f"embedded PostgreSQL {NEWEST}")
         binaries, origin = oldest_binaries()
         return self._embed(binaries, origin)
+
+    def _between(self) -> Server:
+        return self._embed(packaged_binaries(BETWEEN), f"embedded PostgreSQL {BETWEEN}")
 
     def _embed(self, binaries: Path | None, origin: str) -> Server:
         folder = scratch.folder("ca-test-")
@@ -240,7 +247,10 @@ def oldest_binaries() -> tuple[Path, str]:
     """Return the oldest supported server's programs on this machine, and what they are."""
     if (DEBIAN_15 / "initdb").exists():
         return DEBIAN_15, "PostgreSQL 15 of this machine"
-    return packaged_binaries(16), "embedded PostgreSQL 16 (no PostgreSQL 15 on this machine)"
+    return (
+        packaged_binaries(BETWEEN),
+        f"embedded PostgreSQL {BETWEEN} (no PostgreSQL 15 on this machine)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -288,11 +298,15 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests marked `both_versions` on both servers, on the other one in the long lane."""
+    """Run tests marked `both_versions` on both servers, on the other one in the long lane.
+
+    The one between stands in the lane of hours.
+    """
     marker = metafunc.definition.get_closest_marker("both_versions")
     if marker is not None and "server" in metafunc.fixturenames:
         other = pytest.param("other", marks=[] if marker.kwargs.get("each_change") else lanes.LONG)
-        metafunc.parametrize("server", ["main", other], indirect=True)
+        between = pytest.param("between", marks=lanes.HOURS)
+        metafunc.parametrize("server", ["main", other, between], indirect=True)
 
 
 #: What takes longest stands first, so that no worker is left alone with it at the end.
