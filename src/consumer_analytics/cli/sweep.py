@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.choice import AcceptPurged, Consumers, Days, Restored, Types, choice_of
+from consumer_analytics.cli.choice import AcceptPurged, Consumers, Restored, Types, choice_of
 from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import vanished
 from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile.sweep import SweepResult
 from consumer_analytics.reconcile.sweep import sweep as sweep_days
@@ -31,7 +30,15 @@ def sweep(
     ] = None,
     accept_purged: AcceptPurged = False,
     restored: Restored = False,
-    day: Days = None,
+    day: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--day",
+            metavar="DATE",
+            help="Only this UTC day; repeatable. With --accept-purged or --restored: only what "
+            "vanished of it.",
+        ),
+    ] = None,
     consumer: Consumers = None,
     type_: Types = None,
     as_json: JsonFlag = False,
@@ -39,18 +46,23 @@ def sweep(
     """Find rows that came in late, were changed or deleted, and make the figures right.
 
     Recounts the trailing days against the source and restates exactly the snapshots that
-    change; what they said before is kept. With nothing to do it changes nothing.
+    change; what they said before is kept. With nothing to do it changes nothing. Where the days
+    are known, `--day` looks at them alone.
     """
     if days is not None and since is not None:
         raise UsageError("give --days or --since, not both")
     if accept_purged and restored:
         raise UsageError("give --accept-purged or --restored, not both")
     choice = choice_of(day, consumer, type_)
-    if choice != vanished.EVERYTHING and not (accept_purged or restored):
+    takes_off = accept_purged or restored
+    if (choice.consumers or choice.types) and not takes_off:
         raise UsageError(
-            "--day, --consumer and --type say which notes --accept-purged or --restored take off: "
+            "--consumer and --type say which notes --accept-purged or --restored take off: "
             "give one of the two"
         )
+    dates = () if takes_off else choice.days
+    if dates and (days is not None or since is not None):
+        raise UsageError("give --day, or one of --days and --since, not both")
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
     with connected(settings(), "sweep") as connection:
         result = sweep_days(
@@ -58,6 +70,7 @@ def sweep(
             settings(),
             days=days,
             since=first,
+            dates=dates,
             accepted=choice if accept_purged else None,
             restored=choice if restored else None,
             notify=note,
@@ -65,12 +78,15 @@ def sweep(
     if as_json:
         print_json(result.as_json())
     else:
-        print_result(result, taking_off=accept_purged or restored)
+        print_result(result, taking_off=takes_off)
 
 
 def print_result(result: SweepResult, *, taking_off: bool) -> None:
     """Tell people what a sweep found and did, and where it was to take notes off and did not."""
-    say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
+    if result.dates:
+        say(f"swept      {', '.join(map(str, result.dates))}")
+    else:
+        say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
     if result.events_noted:
         say(
             f"vanished   {result.events_noted:,} events are gone from the source, though nobody "

@@ -203,8 +203,13 @@ def _advance(
     state = plan.job_state
     corrected = None if corrected_from is None else instants.start_of(corrected_from)
     changed = [] if state.restates_from is None else [instants.start_of(state.restates_from)]
-    if corrected is not None and not untold.note(connection, settings, plan):
-        changed.append(corrected)
+    customers = [] if state.customers_from is None else [instants.start_of(state.customers_from)]
+    if corrected is not None:
+        match untold.note(connection, settings, plan):
+            case untold.Noted.NOT:
+                changed.append(corrected)
+            case untold.Noted.WITH_LIVES:
+                customers.append(corrected)
     if plan.until > state.processed_through and _passes_snapshots(connection, plan):
         # Backfilled from rows that no run had taken in; some may have come since.
         changed.append(state.processed_through)
@@ -213,10 +218,12 @@ def _advance(
         {
             "until": plan.until,
             "after": min(changed, default=None),
+            "customers_after": min(customers, default=None),
             "corrected_from": corrected,
             "touched": state.touched_notes > 0,
         },
     )
+    changed += customers
     if corrected is not None:
         changed.append(corrected)
     if changed:

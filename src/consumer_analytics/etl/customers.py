@@ -54,7 +54,13 @@ def count_customers(
     """
     if not plan.snapshots:
         return CustomerExtract()
-    lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
+    # Of many instants the lifecycle events since the first are asked for several times.
+    once = len(plan.snapshots) > 1 and not plan.ranges
+    if once:
+        events = lives.remember_since(connection, settings, plan.bounds[1], many=False)
+    else:
+        lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
+        events = lives.lifecycle_since(settings, plan.bounds[1])
     connection.execute("drop table if exists pg_temp.present_customers")
     connection.execute(
         query("etl/customers/present-apart", present=_present(settings, plan)),
@@ -64,7 +70,6 @@ def count_customers(
     values: dict[str, Any] = {"bounds": list(plan.bounds)}
     moved, undated = _beyond_rows(connection, settings, plan.bounds[1])
     if moved or undated:
-        events = lives.lifecycle_since(settings, plan.bounds[1])
         told = _lives_at(settings, events, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
         values = instants_of(plan.bounds)

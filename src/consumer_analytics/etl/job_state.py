@@ -23,6 +23,8 @@ class JobState:
             reading of them from another.
         restates_from: the first of these days whose notes can concern more than
             the day's own counts; None where no note does.
+        customers_from: the first of these days since which customers may be others than
+            snapshots say, and nothing else; None where no note says so.
     """
 
     watermark: dt.datetime
@@ -31,6 +33,7 @@ class JobState:
     touched: tuple[dt.date, ...]
     touched_notes: int
     restates_from: dt.date | None
+    customers_from: dt.date | None = None
 
     @property
     def asks_to_count_again(self) -> bool:
@@ -40,9 +43,9 @@ class JobState:
 
 def read(connection: Connection) -> JobState:
     """Read the job's state, within the caller's transaction."""
-    processed, version, touched, notes, restates_from = connection.execute(
+    processed, version, touched, notes, restates_from, customers_from = connection.execute(
         query("etl/job_state/read")
-    ).fetchone() or (MINUS_INFINITY, 0, [], 0, None)
+    ).fetchone() or (MINUS_INFINITY, 0, [], 0, None, None)
     return JobState(
         watermark.read(connection).last_processed_timestamp,
         processed,
@@ -50,4 +53,5 @@ def read(connection: Connection) -> JobState:
         tuple(touched),
         notes,
         restates_from,
+        customers_from,
     )

@@ -79,19 +79,24 @@ def _lacks_index(connection: Connection, settings: Settings) -> bool:
     return bool(scalar_of(connection, "etl/lives/lacks-index", sources=settings.sources))
 
 
-def remember_since(connection: Connection, settings: Settings, first: dt.datetime) -> sql.Composed:
+def remember_since(
+    connection: Connection, settings: Settings, first: dt.datetime, *, many: bool = True
+) -> sql.Composed:
     """Remember the lives that ended from an instant on, where that is much of the source.
 
-    Within the caller's transaction. The source is read once: where what lies before the instant
-    is less than what follows, all lifecycle events are, and ended lives are worked out from them.
+    Within the caller's transaction. The source is read once: where `many` lives are to be worked
+    out and what lies before the instant is less than what follows, all lifecycle events are, and
+    ended lives are worked out from them.
 
     Returns:
         Where the lifecycle events from that instant on are then, as `lifecycle_since` has them.
     """
     connection.execute("drop table if exists pg_temp.lifecycle_events")
     apart = sql.Identifier("pg_temp", "lifecycle_events")
-    mostly = query("etl/lives/mostly-since", settings.sources)
-    (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
+    is_all = False
+    if many:
+        mostly = query("etl/lives/mostly-since", settings.sources)
+        (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
     lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
     connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
     connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from psycopg import sql
@@ -72,6 +72,11 @@ class Plan:
             return _FIRST_DAY
         day = instants.day_of(first)
         return day if instants.is_midnight(first) else day + _ONE_DAY
+
+    def narrowed_to(self, days: list[tuple[dt.date, dt.date]]) -> Plan:
+        """Return a plan that counts nothing but these of the days again, as half-open stretches."""
+        recount = tuple(merged(days))
+        return replace(self, recount=recount, ranges=tuple(_ranges(recount, self.until)))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values, to compare and to show."""
@@ -152,6 +157,13 @@ def plan_recount(state: JobState, since: dt.date) -> Plan:
     return _make(state, (known,), known, days)
 
 
+def plan_recount_of(state: JobState, days: Iterable[dt.date]) -> Plan:
+    """Plan to count some known days again, and the touched ones; no snapshot is written."""
+    known = state.processed_through
+    chosen = [(day, _after(day)) for day in days if instants.start_of(day) < known]
+    return _make(state, (known,), known, chosen)
+
+
 def _make(
     state: JobState,
     bounds: tuple[dt.datetime, ...],
@@ -174,19 +186,24 @@ def _make(
         if MINUS_INFINITY < bound < known and not instants.is_midnight(bound)
     )
     recount = merged(days)
-    ranges = [
-        TimeRange(
-            instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
-            min(instants.start_of(upper), until),
-        )
-        for lower, upper in recount
-    ]
+    ranges = _ranges(recount, until)
     if until > known:
         if ranges and ranges[-1].upper >= known:
             # What the source lacks of the day is told by what it holds of what was counted.
             ranges[-1] = TimeRange(ranges[-1].lower, known)
         ranges.append(TimeRange(known, until))
     return Plan(state, bounds, until, tuple(recount), tuple(ranges))
+
+
+def _ranges(recount: Iterable[tuple[dt.date, dt.date]], until: dt.datetime) -> list[TimeRange]:
+    """Return what is read of stretches of days, up to an instant."""
+    return [
+        TimeRange(
+            instants.start_of(lower) if lower > _FIRST_DAY else MINUS_INFINITY,
+            min(instants.start_of(upper), until),
+        )
+        for lower, upper in recount
+    ]
 
 
 def _after(day: dt.date) -> dt.date:

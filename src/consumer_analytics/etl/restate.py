@@ -13,13 +13,9 @@ from typing import Any
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, untold, watermark
-from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.customers import extract_customers
-from consumer_analytics.etl.events import extract_events
-from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl import comparison, job_state, untold, watermark
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.etl.windows import in_a_row, restate_window, windows
 from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -29,9 +25,12 @@ from consumer_analytics.sql import query
 _ROWS_AT_ONCE = 50_000
 #: Snapshots, where consumers are few.
 _MOST_AT_ONCE = 400
+#: Rows compared together, where nothing but customers may differ.
+_ROWS_COMPARED = 200_000
 #: How often one call begins again as a recount has found more. An application that writes all the
 #: time has something for each of them: what is left then is the next run's.
 _MOST_BEGINNINGS = 3
+_ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def restate(
@@ -68,6 +67,12 @@ def restate(
     while True:
         with nullcontext() if has_turn else job_lock(connection, settings):
             restated += _tell_untold(connection, settings, reason, notify, accepts_gone)
+            rows_restated, compared = _compare_customers(
+                connection, settings, reason, notify, accepts_gone
+            )
+            restated += rows_restated
+            if not compared:
+                continue
             after = scalar_of(connection, "shared/state-restate-from")
             if after is None:
                 return restated
@@ -81,7 +86,7 @@ def restate(
                 query("etl/restate/snapshots-outgrown"),
                 {"after": after, "until": state.processed_through, "limit": limit},
             ).fetchall()
-            chunk = _windows_in_a_row(rows)
+            chunk = in_a_row(rows)
             more = len(rows) == limit or len(chunk) < len(rows)
             reached = chunk[-1][0] if more else None
             # First, so that what the recount below may find moves it back again.
@@ -118,7 +123,7 @@ def restate_these(
         with job_lock(connection, settings):
             state = job_state.read(connection)
             rows = windows(connection, left[: _at_once(connection, settings)])
-            chunk = _windows_in_a_row(rows)
+            chunk = in_a_row(rows)
             rows_restated = _restate_chunk(connection, settings, state, chunk, reason)
             restated += rows_restated
             if rows_restated:
@@ -148,7 +153,7 @@ def _tell_untold(
     after = scalar_of(connection, "shared/state-restate-from")
     restated, cut = untold.tell(connection, settings, reason, first, state.processed_through, after)
     while cut:
-        chunk = _windows_in_a_row(cut[: _at_once(connection, settings)])
+        chunk = in_a_row(cut[: _at_once(connection, settings)])
         restated += _restate_chunk(
             connection, settings, state, chunk, reason, accepts_gone=accepts_gone
         )
@@ -158,31 +163,53 @@ def _tell_untold(
     return restated
 
 
-def windows(
-    connection: Connection, snapshots: list[dt.datetime]
-) -> list[tuple[dt.datetime, dt.datetime | None]]:
-    """Return some snapshots, ascending, each with the start of its window as it was noted."""
-    return connection.execute(
-        query("etl/restate/snapshots-windows"), {"snapshots": snapshots}
-    ).fetchall()
+def _compare_customers(
+    connection: Connection,
+    settings: Settings,
+    reason: str,
+    notify: Callable[[str], None],
+    accepts_gone: Sequence[str] | None,
+) -> tuple[int, bool]:
+    """Compare what the next snapshots say of customers, where that may have changed.
+
+    What takes more than to say who there was is left to be computed again.
+
+    Returns:
+        Snapshot rows restated, and whether all that was to be compared has been.
+    """
+    since = scalar_of(connection, "etl/restate/customers-from")
+    if since is None:
+        return 0, True
+    state = job_state.read(connection)
+    # Those after it are computed again in any case.
+    again = scalar_of(connection, "shared/state-restate-from")
+    until = state.processed_through if again is None else min(again, state.processed_through)
+    limit = max(1, _ROWS_COMPARED * _at_once(connection, settings) // _ROWS_AT_ONCE)
+    values = {"after": since, "until": until, "limit": limit}
+    rows = connection.execute(query("etl/restate/snapshots-outgrown"), values).fetchall()
+    snapshots = [at for at, _ in rows]
+    reached = snapshots[-1] if len(rows) == limit else None
+    connection.execute(query("etl/restate/customers-compared"), {"after": reached})
+    if not snapshots:
+        return 0, True
+    restated: int | None = None
+    if accepts_gone == ():
+        found = comparison.differing(connection, settings, state, snapshots)
+        restated = 0
+        if found.wrong:
+            restated = comparison.put_right(connection, settings, state, found, reason)
+    if restated is None:
+        after = {"after": snapshots[0] - _ONE_MICROSECOND}
+        connection.execute(query("shared/state-restate-after"), after)
+    elif restated:
+        notify(_restated(rows, restated))
+    return restated or 0, reached is None
 
 
 def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:
     first, last = moment(chunk[0][0]), moment(chunk[-1][0])
     these = f"snapshot {first}" if len(chunk) == 1 else f"snapshots between {first} and {last}"
     return f"restated {counted(rows, 'row')} of {these}"
-
-
-def _windows_in_a_row(
-    rows: list[tuple[Any, ...]],
-) -> list[tuple[dt.datetime, dt.datetime | None]]:
-    """Return the first snapshots whose windows follow each other, so that one pass counts them."""
-    chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
-    for at, window_start in rows:
-        if chunk and window_start not in (None, chunk[-1][0]):
-            break
-        chunk.append((at, window_start))
-    return chunk
 
 
 def _restate_chunk(
@@ -202,29 +229,3 @@ def _restate_chunk(
     for at, start in apart:
         restated += restate_window(connection, settings, state, [(at, start)], reason, **accept)
     return restated
-
-
-def restate_window(
-    connection: Connection,
-    settings: Settings,
-    state: JobState,
-    chunk: list[tuple[dt.datetime, dt.datetime | None]],
-    reason: str,
-    *,
-    accepts_gone: Sequence[str] | None = (),
-) -> int:
-    """Restate snapshots whose windows follow each other, each given with the start of its window.
-
-    Within the caller's transaction, under the job's lock.
-
-    Returns:
-        Snapshot rows restated, and inserted where they were missing.
-    """
-    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
-    extract_customers(connection, settings, plan)
-    extract_events(connection, settings, plan)
-    # Rows that come in now take their provenance from what was noted of the snapshot.
-    written = apply(
-        connection, settings, OWN, plan, "cli_etl", reason, {}, accepts_gone=accepts_gone
-    )
-    return written.inserted + written.restated

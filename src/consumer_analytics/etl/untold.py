@@ -1,14 +1,16 @@
 """Corrections of the counts that snapshots do not tell yet: so many events of a day more, or less.
 
-Where a correction changes the figures of events alone, what it changes is known: each snapshot of
-its consumer since, and the whole system's, by so many. That costs a few rows, where computing
-snapshots again costs all consumers. What cannot be proved of a row by the counts is given up: all
+What a correction changes of the figures of events is known: each snapshot of its consumer since,
+and the whole system's, by so many. That costs a few rows, where computing snapshots again costs
+all consumers. Where lifecycle events are among it, what snapshots say of customers is compared
+besides. What cannot be proved of a row by the counts is given up: all
 snapshots since are computed again then, as they are after any other correction.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from enum import Enum
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar_of
@@ -18,20 +20,25 @@ from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
-#: Corrections noted together, by consumer, day and type. Of more, all snapshots change.
-_MOST = 2_000
+
+class Noted(Enum):
+    """Whether corrections could be noted; and whether there are lifecycle events among them."""
+
+    NOT = 0
+    ALONE = 1
+    WITH_LIVES = 2
 
 
-def note(connection: Connection, settings: Settings, plan: Plan) -> bool:
-    """Note what a plan's fold has corrected; return whether it could be noted.
+def note(connection: Connection, settings: Settings, plan: Plan) -> Noted:
+    """Note what a plan's fold has corrected, if it can be.
 
     Within the transaction that has folded: `event_changes` is there.
     """
     known = plan.job_state.processed_through
     if plan.job_state.watermark < known:
         # One that was set back by hand has all snapshots since looked at again.
-        return False
-    return bool(
+        return Noted.NOT
+    return Noted(
         scalar_of(
             connection,
             "etl/untold/note",
@@ -39,7 +46,7 @@ def note(connection: Connection, settings: Settings, plan: Plan) -> bool:
                 "processed_day": instants.day_of(known),
                 "recount": plan.recount_multirange,
                 "known": known,
-                "most": _MOST,
+                "most": vanished.MOST_TOLD,
             },
             sources=settings.sources,
         )

@@ -24,6 +24,9 @@ from consumer_analytics.sql import query
 _ALWAYS = "{[-infinity,infinity]}"
 #: So many instants are named, of those that are not written.
 _NAMED = 5
+#: Corrections of the counts, by consumer, day and type, that are added to snapshots together. Of
+#: more, all snapshots change.
+MOST_TOLD = 2_000
 #: How rows without a consumer, and events without a type, are named.
 NONE = "(none)"
 
@@ -382,7 +385,8 @@ def take_off(connection: Connection, settings: Settings, choice: Choice, *, rest
         How many events are no longer noted.
     """
     n, since = connection.execute(
-        query("etl/vanished/take-off", settings.sources), {**choice.values(), "restored": restored}
+        query("etl/vanished/take-off", settings.sources),
+        {**choice.values(), "restored": restored, "most": MOST_TOLD},
     ).fetchone() or (0, None)
     if n:
         connection.execute(query("etl/events-forget-zeros"))

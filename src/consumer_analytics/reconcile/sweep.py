@@ -3,6 +3,7 @@
 Runs take in each row once. Rows that come in late under their own time stamps,
 that are changed or deleted afterwards, the sweep finds: events by counting the
 days again, customers by working out who there was at each snapshot of these days.
+Where days are named, nothing but these is read, unless customers' lives differ there.
 """
 
 from __future__ import annotations
@@ -19,22 +20,14 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, lives, sources, vanished, within_days
+from consumer_analytics.etl import comparison, job_state, lives, sources, vanished, within_days
 from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.customers import extract_customers
 from consumer_analytics.etl.events import extract_events
-from consumer_analytics.etl.extract import OWN, Extracts
+from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.models import Corrections
-from consumer_analytics.etl.plan import (
-    Plan,
-    TimeRange,
-    merged,
-    plan_recount,
-    plan_restatement,
-)
-from consumer_analytics.etl.rendering import lay_apart
-from consumer_analytics.etl.restate import restate, restate_window, windows
+from consumer_analytics.etl.plan import Plan, TimeRange, plan_recount, plan_recount_of
+from consumer_analytics.etl.restate import restate
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -43,9 +36,6 @@ _LISTED = 20
 #: Snapshots looked at together for the customers of their instants.
 _SNAPSHOTS_AT_ONCE = 200
 _SNAPSHOTS_FURTHER_BACK = 32
-#: Snapshots whose windows are not from one to the next, such as the first one's, that are computed
-#: each by itself.
-_MOST_APART = 4
 _ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -76,6 +66,7 @@ class SweepResult:
 
     Attributes:
         since: the first UTC day that was swept; None for the beginning.
+        dates: the UTC days that were swept, where they were named; then no other was.
         processed_through: up to where runs had counted.
         days_corrected: days with other events than were counted.
         consumers_corrected: consumers with such days.
@@ -105,6 +96,7 @@ class SweepResult:
     differences: tuple[SweepDifference, ...] = ()
     snapshots_with_other_customers: int = 0
     snapshots_restated: int = 0
+    dates: tuple[dt.date, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -117,6 +109,7 @@ def sweep(
     *,
     days: int | None = None,
     since: dt.date | None = None,
+    dates: Sequence[dt.date] = (),
     accepted: vanished.Choice | None = None,
     restored: vanished.Choice | None = None,
     notify: Callable[[str], None] = lambda _: None,
@@ -128,6 +121,7 @@ def sweep(
         settings: `sweep_days` is how many trailing days are swept by default.
         days: trailing days, counted back from where the last run came to.
         since: the first UTC day, instead.
+        dates: UTC days, instead: these alone.
         accepted: notes of what has vanished to be taken off: it never happened, counts go down.
         restored: notes to be taken off as far as rows have come back. Both sweep all days where
             none are named.
@@ -145,20 +139,33 @@ def sweep(
     with job_lock(connection, settings):
         state = job_state.read(connection)
         everything = accepted is not None or restored is not None
-        first = _first_day(state, settings, days, since, everything=everything)
-        result = SweepResult(None if first == dt.date.min else first, state.processed_through)
+        chosen = tuple(sorted(set(dates)))
+        _require_counted(state, since, chosen)
+        first = (
+            chosen[0] if chosen else _first_day(state, settings, days, since, everything=everything)
+        )
+        result = SweepResult(
+            None if first == dt.date.min else first, state.processed_through, dates=chosen
+        )
+        plan = plan_recount_of(state, chosen) if chosen else plan_recount(state, first)
         if state.processed_through > MINUS_INFINITY:
-            result = _sweep_events(connection, settings, state, first, reason, result)
+            result = _sweep_events(connection, settings, plan, reason, result)
         taken_off = 0
         if accepted is not None:
             taken_off += vanished.take_off(connection, settings, accepted, restored=False)
         if restored is not None:
             taken_off += vanished.take_off(connection, settings, restored, restored=True)
-    _sweep_lives(connection, settings, state, first)
+        with_lives = not chosen or _lives_differ(connection, settings, state, chosen)
+    if with_lives:
+        _sweep_lives(connection, settings, state, plan)
+    differing = restated = 0
     with job_lock(connection, settings):
         state = job_state.read(connection)
         gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
-        differing, restated = _sweep_customers(connection, settings, state, first, reason, **gone)
+        if with_lives:
+            differing, restated = _sweep_customers(
+                connection, settings, state, first, reason, **gone
+            )
         if accepted is not None:
             # At once: a run in between would restate the same, and does not know what was accepted.
             restated += restate(connection, settings, reason, notify, has_turn=True, **gone)
@@ -182,6 +189,16 @@ def sweep(
     return result
 
 
+def _require_counted(state: JobState, since: dt.date | None, dates: tuple[dt.date, ...]) -> None:
+    last = instants.day_of(state.processed_through)
+    for day in (*dates, *([] if since is None else [since])):
+        if day > last > dt.date.min:
+            raise UsageError(
+                f"{day} lies after {last}, the last day "
+                "that runs have counted: there is nothing to sweep"
+            )
+
+
 def _first_day(
     state: JobState,
     settings: Settings,
@@ -191,11 +208,6 @@ def _first_day(
     everything: bool,
 ) -> dt.date:
     if since is not None:
-        if since > instants.day_of(state.processed_through) > dt.date.min:
-            raise UsageError(
-                f"{since} lies after {instants.day_of(state.processed_through)}, the last day "
-                "that runs have counted: there is nothing to sweep"
-            )
         return since
     if days is None:
         if everything:
@@ -210,37 +222,38 @@ def _first_day(
 def _sweep_events(
     connection: Connection,
     settings: Settings,
-    state: JobState,
-    first: dt.date,
+    plan: Plan,
     reason: str,
     result: SweepResult,
 ) -> SweepResult:
     """Count the days again, fold only where something differs, and add what was found."""
-    plan = plan_recount(state, first)
-    extract_events(connection, settings, plan)
     within_days.look(connection, settings, plan)
     connection.execute("drop table if exists pg_temp.differing_events")
     seen = vanished.look(connection, settings, reason)
-    differing = query("reconcile/sweep/events-differ", extracted_events=OWN.events)
-    connection.execute(differing, {"recount": plan.recount_multirange})
+    if plan.recount:
+        differing = query("reconcile/sweep/events-differ", held=_held(settings, plan))
+        connection.execute(differing, {"recount": plan.recount_multirange})
+    else:
+        connection.execute(query("reconcile/sweep/events-alike"))
     differ = scalar(connection, "select exists (select from pg_temp.differing_events)")
     corrections = Corrections()
-    if differ or state.touched_notes:
-        written = apply(
-            connection, settings, *_of_differing_days(connection, plan), "cli_etl", reason, {}
-        )
+    if differ or plan.job_state.touched_notes:
+        days = connection.execute(query("reconcile/sweep/days-differ")).fetchall()
+        narrowed = plan.narrowed_to([(first, after) for first, after in days])
+        extract_events(connection, settings, narrowed)
+        written = apply(connection, settings, OWN, narrowed, "cli_etl", reason, {})
         corrections = written.corrections
-    days = consumers = types = found = gone = 0
+    corrected = consumers = types = found = gone = 0
     differences: tuple[SweepDifference, ...] = ()
     if differ:
-        days, consumers, types, found, gone = connection.execute(
+        corrected, consumers, types, found, gone = connection.execute(
             query("reconcile/sweep/events-differ-sum")
         ).fetchone() or (0, 0, 0, 0, 0)
         listed = connection.execute(query("reconcile/sweep/events-differ-list"), {"limit": _LISTED})
         differences = tuple(SweepDifference(*row) for row in listed)
     return replace(
         result,
-        days_corrected=days,
+        days_corrected=corrected,
         consumers_corrected=consumers,
         types_corrected=types,
         events_found=found,
@@ -251,32 +264,50 @@ def _sweep_events(
     )
 
 
-def _of_differing_days(connection: Connection, plan: Plan) -> tuple[Extracts, Plan]:
-    """Return what was extracted of the days that differ, and the plan for these alone."""
-    days = connection.execute(query("reconcile/sweep/days-differ")).fetchall()
-    recount = tuple(merged([(first, after) for first, after in days]))
-    connection.execute("drop table if exists pg_temp.events_of_days")
-    narrowed = replace(plan, recount=recount)
-    connection.execute(
-        query("reconcile/sweep/events-of-days", extracted_events=OWN.events),
-        {"recount": narrowed.recount_multirange},
-    )
-    return Extracts(OWN.customers, sql.Identifier("pg_temp", "events_of_days")), narrowed
+def _held(settings: Settings, plan: Plan) -> sql.Composed:
+    """Compose what the source holds of the days that a plan counts again."""
+    ranges = [
+        query(
+            "reconcile/sweep/events-held",
+            settings.sources,
+            lower=sql.Literal(stretch.lower),
+            upper=sql.Literal(stretch.upper),
+        )
+        for stretch in plan.ranges
+    ]
+    return sql.SQL("\nunion all\n").join(ranges)
 
 
-def _sweep_lives(
-    connection: Connection, settings: Settings, state: JobState, first: dt.date
-) -> None:
+def _sweep_lives(connection: Connection, settings: Settings, state: JobState, plan: Plan) -> None:
     """Correct what is remembered of customers whose events lie in the days that are swept."""
-    lower = instants.start_of(first)
-    if lower >= state.processed_through:
+    swept = [
+        TimeRange(stretch.lower, min(stretch.upper, state.processed_through))
+        for stretch in plan.ranges
+        if stretch.lower < state.processed_through
+    ]
+    if not swept:
         return
-    swept = [TimeRange(lower, state.processed_through)]
     # Apart from what reads long: what comes in the meantime is left to that.
     with job_lock(connection, settings, sees_commits=True):
         corrected = lives.remember(connection, settings, swept, looking_back=True)
         if corrected is not None:
-            connection.execute(query("shared/state-restate-after"), {"after": corrected})
+            connection.execute(query("reconcile/sweep/customers-after"), {"after": corrected})
+
+
+def _lives_differ(
+    connection: Connection, settings: Settings, state: JobState, days: Sequence[dt.date]
+) -> bool:
+    """Tell whether customers were born, or changed, on some days otherwise than was reported.
+
+    What lifecycle events of these days say may concern snapshots from before them.
+    """
+    differ: bool = scalar_of(
+        connection,
+        "reconcile/sweep/lives-differ",
+        {"days": list(days), "known": state.processed_through},
+        sources=settings.sources,
+    )
+    return differ
 
 
 def _sweep_customers(
@@ -299,6 +330,11 @@ def _sweep_customers(
         How many snapshots told other customers than there were, and how many rows were restated.
     """
     lower = instants.start_of(first)
+    until = state.processed_through
+    if accepts_gone != ():
+        # Those after it are computed again in any case, with what was accepted.
+        again = scalar_of(connection, "shared/state-restate-from")
+        until = until if again is None else min(again, until)
     before: dt.datetime | None = None
     earliest: dt.datetime | None = None
     differing = restated = 0
@@ -311,7 +347,7 @@ def _sweep_customers(
                 query("reconcile/sweep/snapshots-before"),
                 {
                     "before": before,
-                    "until": state.processed_through,
+                    "until": until,
                     "limit": _SNAPSHOTS_AT_ONCE if inside else _SNAPSHOTS_FURTHER_BACK,
                 },
             )
@@ -324,86 +360,22 @@ def _sweep_customers(
             chosen = batch
         if not chosen:
             break
-        wrong = differing_customers(connection, settings, state, chosen, accepts_gone=accepts_gone)
+        found = comparison.differing(connection, settings, state, chosen, accepts_gone=accepts_gone)
+        wrong = found.wrong
         differing += len(wrong)
         before = chosen[0]
         suspicious = before in wrong
-        put_right = 0
+        put_right = None
         if wrong and accepts_gone == ():
-            put_right = _put_right(connection, settings, state, chosen, wrong, reason)
+            put_right = comparison.put_right(connection, settings, state, found, reason)
         if not put_right:
             earliest = min(wrong, default=earliest)
-        restated += put_right
+        restated += put_right or 0
     if earliest is not None:
         connection.execute(
             query("shared/state-restate-after"),
             {"after": earliest - _ONE_MICROSECOND},
         )
+    # All since then have been compared.
+    connection.execute(query("reconcile/sweep/customers-compared"), {"since": lower})
     return differing, restated
-
-
-def _put_right(
-    connection: Connection,
-    settings: Settings,
-    state: JobState,
-    snapshots: list[dt.datetime],
-    wrong: list[dt.datetime],
-    reason: str,
-) -> int:
-    """Let rows that say other customers than there were say who there was, if that is all.
-
-    `differing_customers` has extracted the customers at these snapshots, and found those that are
-    wrong.
-
-    Returns:
-        Rows restated; 0 where the snapshots have to be computed again.
-    """
-    if vanished.concerns(connection, wrong[0]):
-        return 0
-    connection.execute("drop table if exists pg_temp.unlike_customers")
-    plan = plan_restatement(connection, state, snapshots)
-    starts = dict(windows(connection, wrong))
-    counted = dict(zip(plan.snapshots, plan.bounds, strict=False))
-    apart = [at for at in wrong if starts[at] != counted[at]]
-    within = [at for at in wrong if starts[at] == counted[at]]
-    if len(apart) > _MOST_APART:
-        return 0
-    connection.execute(
-        query("reconcile/sweep/customers-unlike", settings.sources),
-        {"bounds": list(plan.bounds), "wrong": within},
-    )
-    if not scalar_of(connection, "reconcile/sweep/customers-sure", {"wrong": within}):
-        return 0
-    lay_apart(connection, query("reconcile/sweep/customers-rendered"))
-    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
-    for at in apart if restated else ():
-        restated += restate_window(connection, settings, state, [(at, starts[at])], reason)
-    return restated
-
-
-def differing_customers(
-    connection: Connection,
-    settings: Settings,
-    state: JobState,
-    snapshots: list[dt.datetime],
-    *,
-    accepts_gone: Sequence[str] | None,
-) -> list[dt.datetime]:
-    """Return those of these snapshots whose customers, or whose rows, are not what they were.
-
-    Args:
-        connection: in a transaction, under the job's lock.
-        settings: where the source is.
-        state: where the job stands.
-        snapshots: their instants, ascending.
-        accepts_gone: consumers whose customers were never there, as `apply` has it.
-    """
-    plan = plan_restatement(connection, state, snapshots)
-    extract_customers(connection, settings, plan)
-    differing = query("reconcile/sweep/customers-differ", settings.sources)
-    values = {
-        "bounds": list(plan.bounds),
-        "accepts_all": accepts_gone is None,
-        "accepted": list(accepts_gone or ()),
-    }
-    return [at for (at,) in connection.execute(differing, values)]

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl import extract
+from consumer_analytics.etl import comparison, extract
 from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
@@ -20,12 +20,15 @@ ONE_MICROSECOND = dt.timedelta(microseconds=1)
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 FIRST, SECOND = BEGIN + 2 * DAY, BEGIN + 4 * DAY
 BOUNDS = [BEGIN, FIRST, SECOND]
+HELD = sql.SQL(
+    "select consumer_id, day::timestamptz as day, event_type, n from pg_temp.extracted_events"
+)
 A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 
 def answer(connection: Connection, name: str, values: Any = None, **parts: Any) -> list[Any]:
     """Return what a statement answers."""
-    rows = connection.execute(query(f"reconcile/{name}", PLAIN, **parts), values).fetchall()
+    rows = connection.execute(query(name, PLAIN, **parts), values).fetchall()
     return [row[0] if len(row) == 1 else row for row in rows]
 
 
@@ -105,8 +108,16 @@ def alike(trial: Connection) -> Connection:
 
 
 def differing(connection: Connection) -> list[dt.datetime]:
-    accepted = {"accepts_all": True, "accepted": []}
-    return answer(connection, "sweep/customers-differ", {"bounds": BOUNDS, **accepted})
+    """Return the instants that differ, whether each status has a column or none has."""
+    values = {"bounds": BOUNDS, "accepts_all": True, "accepted": []}
+    found = []
+    for most in (comparison.MOST_COLUMNS, -1):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(comparison, "MOST_COLUMNS", most)
+            statement, names = comparison.comparing(connection, PLAIN)
+        found.append({row[0] for row in connection.execute(statement, values | names)})
+    assert found[0] == found[1]
+    return sorted(found[0])
 
 
 def test_snapshots_that_say_who_there_was_do_not_differ(alike: Connection) -> None:
@@ -211,7 +222,7 @@ def test_the_latest_snapshots_before_an_instant(trial: Connection) -> None:
 
     def days(**values: Any) -> list[int]:
         known = {"before": None, "until": BEGIN + 9 * DAY, "limit": 9}
-        rows = answer(trial, "sweep/snapshots-before", {**known, **values})
+        rows = answer(trial, "reconcile/sweep/snapshots-before", {**known, **values})
         return [(at - BEGIN).days for at in rows]
 
     assert days() == [1, 2, 3, 4, 5]
@@ -256,7 +267,7 @@ def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
     with trial.cursor() as cursor:
         cursor.executemany("insert into extracted_events values (%s, %s, %s, %s, %s)", found)
     trial.execute(
-        query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
+        query("reconcile/sweep/events-differ", held=HELD),
         {"recount": f"{{[{days[1]},{days[4]})}}"},
     )
     # One of the two that are missing has vanished.
@@ -264,7 +275,7 @@ def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
         "create temporary table event_changes as select consumer_id, day, event_type, "
         "counted - known + case when known = 5 then 1 else 0 end as n from differing_events"
     )
-    listed = answer(trial, "sweep/events-differ-list", {"limit": 10})
+    listed = answer(trial, "reconcile/sweep/events-differ-list", {"limit": 10})
     one, three = str(days[1]), str(days[3])
     assert listed == [
         (str(A), "login", one, 3, 4, 0),
@@ -273,9 +284,9 @@ def test_days_are_compared_by_consumer_and_type(trial: Connection) -> None:
         (str(A), "pay", three, 1, 0, 0),
         (None, "pay", three, 0, 4, 0),
     ]
-    assert answer(trial, "sweep/events-differ-list", {"limit": 2}) == listed[:2]
+    assert answer(trial, "reconcile/sweep/events-differ-list", {"limit": 2}) == listed[:2]
     # Days, consumers (nobody is one), types; found and taken out.
-    assert answer(trial, "sweep/events-differ-sum") == [(3, 2, 2, 6, 2)]
+    assert answer(trial, "reconcile/sweep/events-differ-sum") == [(3, 2, 2, 6, 2)]
 
 
 def test_what_is_noted_as_vanished_does_not_differ(trial: Connection) -> None:
@@ -291,7 +302,7 @@ def test_what_is_noted_as_vanished_does_not_differ(trial: Connection) -> None:
     )
     day = (BEGIN + DAY).date()
     trial.execute(
-        query("reconcile/sweep/events-differ", extracted_events=extract.OWN.events),
+        query("reconcile/sweep/events-differ", held=HELD),
         {"recount": f"{{[{day},{day}]}}"},
     )
     assert trial.execute("select * from differing_events").fetchall() == []

@@ -460,7 +460,8 @@ def test_what_is_accepted_or_restored_can_be_chosen(database: Any, cli: Any) -> 
     ("options", "said"),
     [
         (("sweep", "--accept-purged", "--restored"), "not both"),
-        (("sweep", "--day", "2026-01-01"), "give one of the two"),
+        (("sweep", "--day", "2026-01-01", "--type", "login"), "give one of the two"),
+        (("sweep", "--day", "2026-01-01", "--days", "3"), "not both"),
         (("sweep", "--accept-purged", "--day", "yesterday"), "not a date"),
         (("sweep", "--accept-purged", "--consumer", "me"), "a UUID"),
         (("vanished", "--since", "2026-01-02", "--until", "2026-01-01"), "lies before"),

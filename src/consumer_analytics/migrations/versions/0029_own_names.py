@@ -3,7 +3,7 @@
 from consumer_analytics.db.schema import apply_file
 
 revision = "0029"
-down_revision = "0027"
+down_revision = "0028"
 
 
 def upgrade() -> None:

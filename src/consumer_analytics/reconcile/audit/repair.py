@@ -19,7 +19,8 @@ from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
 from consumer_analytics.etl.plan import TimeRange, plan_recount
-from consumer_analytics.etl.restate import restate, restate_these, restate_window
+from consumer_analytics.etl.restate import restate, restate_these
+from consumer_analytics.etl.windows import restate_window
 from consumer_analytics.reconcile.audit import proven
 from consumer_analytics.reconcile.audit.models import AuditResult, RepairResult
 from consumer_analytics.settings import Settings

@@ -1,4 +1,4 @@
--- Who there was at each of the `instants`, by consumer, from the changes that were extracted.
+-- Who there was at each of the `instants`, by consumer, from `chosen_changes` of what was extracted.
 -- Sums stand from one change of a consumer's status until the next one: none is added up again for
 -- each instant.
 stretches as (
@@ -12,7 +12,7 @@ stretches as (
         sum(us) over so_far as us
     from (
         select consumer_id, slot, status, sum(n) as n, sum(dated) as dated, sum(created_us) as us
-        from pg_temp.extracted_customers
+        from chosen_changes
         group by consumer_id, slot, status
     ) as changes
     window so_far as (partition by consumer_id, status order by slot)

@@ -1,4 +1,5 @@
--- Keeps what was reported by rows that go or change, named `old`, as revisions.
+-- Keeps what was reported by rows that go or change, named `old`, as revisions; `earlier` are those
+-- that they have.
 insert into public.consumer_analytics_revisions
     (analytics_id, consumer_id, snapshot_timestamp, metrics_json, reported_from, reason)
 select
@@ -6,12 +7,5 @@ select
     old.consumer_id,
     old.snapshot_timestamp,
     old.metrics_json,
-    coalesce(
-        (
-            select max(earlier.reported_until)
-            from public.consumer_analytics_revisions as earlier
-            where earlier.analytics_id = old.analytics_id
-        ),
-        old.created_at
-    ),
+    coalesce(earlier.reported_until, old.created_at),
     %(reason)s

@@ -44,7 +44,8 @@ inserted as (
         snapshot_timestamp,
         metrics_json #>> '{{incremental_stats,window_start}}' as window_start,
         metrics_json ->> 'snapshot_source' as snapshot_source,
-        {figures_digest} as digest
+        {figures_digest} as digest,
+        case when consumer_id is null then {whole_digest} end as whole_digest
 ),
 
 noted as (

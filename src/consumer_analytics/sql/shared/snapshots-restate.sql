@@ -97,9 +97,18 @@ changed as (
         )
 ),
 
+-- At once for all: looked up for each while this statement adds to that table, it takes ever longer.
+earlier as materialized (
+    select one.analytics_id, max(one.reported_until) as reported_until
+    from changed
+    join public.consumer_analytics_revisions as one using (analytics_id)
+    group by one.analytics_id
+),
+
 kept as (
     {keep_reported}
     from changed as old
+    left join earlier using (analytics_id)
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 
@@ -107,24 +116,31 @@ noted as (
     update consumer_analytics_internal.written_snapshots as written
     set digest = written.digest + moved.digest,
         revisions = written.revisions + moved.revisions,
-        revisions_digest = written.revisions_digest + moved.revisions_digest
+        revisions_digest = written.revisions_digest + moved.revisions_digest,
+        whole_digest = coalesce(moved.whole_digest, written.whole_digest)
     from (
         select
             snapshot_timestamp,
             sum(digest) as digest,
             sum(revisions) as revisions,
-            sum(revisions_digest) as revisions_digest
+            sum(revisions_digest) as revisions_digest,
+            max(whole_digest) as whole_digest
         from (
-            select snapshot_timestamp, -({figures_digest})::numeric as digest, 1 as revisions, 0 as revisions_digest
+            select
+                snapshot_timestamp,
+                -({figures_digest})::numeric as digest,
+                1 as revisions,
+                0 as revisions_digest,
+                null as whole_digest
             from changed
             union all
-            select snapshot_timestamp, {figures_digest}, 0, 0
+            select snapshot_timestamp, {figures_digest}, 0, 0, case when consumer_id is null then {whole_digest} end
             from (
                 select consumer_id, snapshot_timestamp, corrected as metrics_json
                 from changed
             ) as now_true
             union all
-            select snapshot_timestamp, 0, 0, digest
+            select snapshot_timestamp, 0, 0, digest, null
             from kept
         ) as parts
         group by snapshot_timestamp

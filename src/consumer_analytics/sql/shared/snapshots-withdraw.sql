@@ -23,9 +23,18 @@ strangers as materialized (
     )
 ),
 
+-- At once for all: looked up for each while this statement adds to that table, it takes ever longer.
+earlier as materialized (
+    select one.analytics_id, max(one.reported_until) as reported_until
+    from strangers
+    join public.consumer_analytics_revisions as one using (analytics_id)
+    group by one.analytics_id
+),
+
 kept as (
     {keep_reported}
     from strangers as old
+    left join earlier using (analytics_id)
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 

@@ -18,7 +18,8 @@ inserted as (
             when consumer_id is null then metrics_json #>> '{{incremental_stats,window_start}}'
         end as window_start,
         case when consumer_id is null then metrics_json ->> 'snapshot_source' end as snapshot_source,
-        {figures_digest} as digest
+        {figures_digest} as digest,
+        case when consumer_id is null then {whole_digest} end as whole_digest
 ),
 
 noted as (

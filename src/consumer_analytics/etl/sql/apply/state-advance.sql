@@ -4,6 +4,7 @@ update consumer_analytics_internal.state
 set
     processed_through = %(until)s,
     restate_after = least(restate_after, %(after)s::timestamptz),
+    customers_after = least(customers_after, %(customers_after)s::timestamptz),
     version = version + 1,
     -- What was counted of a day before the source's oldest row may be gone by the next look.
     oldest_seen = least(oldest_seen, %(corrected_from)s::timestamptz)
@@ -12,5 +13,6 @@ where job_name = {job}
         %(touched)s
         or %(corrected_from)s::timestamptz is not null
         or %(after)s::timestamptz is not null
+        or %(customers_after)s::timestamptz is not null
         or processed_through is distinct from %(until)s::timestamptz
     )

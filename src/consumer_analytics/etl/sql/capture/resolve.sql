@@ -135,13 +135,13 @@ births as (
     group by customer_id
 )
 
-insert into consumer_analytics_internal.touched_days (consumer_id, day)
-select consumer_id, day
+insert into consumer_analytics_internal.touched_days (consumer_id, day, restates, customers)
+select consumer_id, day, false, true
 from untold
 union
-select consumer_id, day
+select consumer_id, day, false, true
 from told_otherwise
 union
-select consumer_id, least(event_at, births.at)::date
+select consumer_id, least(event_at, births.at)::date, false, true
 from events_before
 left join births using (customer_id)

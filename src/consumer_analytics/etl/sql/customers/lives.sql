@@ -188,8 +188,8 @@ all_steps as (
 
 -- Customers who are here today, but had another status then: from one slot until
 -- another. As the rows have them: what is blank becomes (none) later, where it is
--- asked for less often.
-unlike as (
+-- asked for less often. Laid down, so that slots are looked up once.
+unlike as materialized (
     select consumer_id, status, status_today, from_slot, until_slot
     from (
         select

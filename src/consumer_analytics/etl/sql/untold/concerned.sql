@@ -13,7 +13,8 @@ instants as materialized (
         written.window_start,
         to_json(written.window_start) #>> '{{}}' as window_text,
         written.snapshot_source,
-        whole.metrics_json
+        metrics_json,
+        written.whole_digest = {whole_digest} as is_as_written
     from public.consumer_analytics as whole
     left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
     where whole.consumer_id is null
@@ -89,6 +90,7 @@ named as materialized (
         n,
         fresh,
         window_text,
+        true as is_as_written,
         'total_events' as total_key,
         'events_by_type' as types_key,
         -- A consumer of whom nothing was known had no row; one that is registered had.
@@ -124,6 +126,7 @@ named as materialized (
         n,
         fresh,
         window_text,
+        is_as_written,
         'total_events_all_consumers',
         'events_by_type_all_consumers',
         case
@@ -169,9 +172,11 @@ by_type as materialized (
 select
     named.consumer_id,
     named.at as snapshot_timestamp,
-    -- Only a row that says what it was written with, and whose types add up, can be added to.
+    -- Only a row that says what it was written with, and whose types add up, can be added to. The
+    -- counts prove what a consumer's row says; of the whole system's a hash is kept.
     coalesce(
-        window_text = metrics_json #>> '{{incremental_stats,window_start}}'
+        is_as_written
+        and window_text = metrics_json #>> '{{incremental_stats,window_start}}'
         and (metrics_json #>> '{{incremental_stats,new_events_in_window}}') ~ '^\d{{1,18}}$'
         and (metrics_json ->> total_key) ~ '^\d{{1,18}}$'
         and by_type.total = (metrics_json ->> total_key)::numeric + named.n

@@ -1,6 +1,6 @@
--- Note what events-changes found of days gone by, where that changes the figures of events alone
--- and is not much; answers whether it is noted. Days that the counts reach into are not: rows of
--- before and after the mark are one number there.
+-- Note what events-changes found of days gone by, where that can be added to snapshots and is not
+-- much; answers 0 where it is not noted, 1 where it is, 2 where customers' lives are among it. Days
+-- that the counts reach into are not noted: rows of before and after the mark are one number there.
 with corrected as materialized (
     select consumer_id, day, event_type, n
     from pg_temp.event_changes
@@ -14,8 +14,8 @@ sure as materialized (
             consumer_id is not null
             and day < %(processed_day)s::date
             and day > '0001-01-01'
-            and event_type not in ({customer_creation}, {customer_status_change}, {customer_deletion})
-        ) as alone
+        ) as can_be_added,
+        bool_or(event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})) as has_lives
     from corrected
 ),
 
@@ -23,10 +23,10 @@ noted as (
     insert into consumer_analytics_internal.untold_events as known (consumer_id, day, event_type, until, n)
     select consumer_id, day, event_type, %(known)s::timestamptz, n
     from corrected
-    where (select alone from sure)
+    where (select can_be_added from sure)
     on conflict (consumer_id, day, event_type, until) do update
     set n = known.n + excluded.n
 )
 
-select coalesce(alone, false)
+select case when not coalesce(can_be_added, false) then 0 when has_lives then 2 else 1 end
 from sure

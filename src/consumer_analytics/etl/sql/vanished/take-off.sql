@@ -1,7 +1,8 @@
 -- Take notes off, and count so many less: all of a note where what has vanished is accepted; where
--- rows were restored, as many as came back. What was counted before goes down by it; snapshots
--- after the earliest of them are to be looked at again, and all of them where customers of before
--- could not be told.
+-- rows were restored, as many as came back. What was counted before goes down by it. Where they are
+-- few, whole days' and somebody's, snapshots are told so many less, and customers of before that
+-- could not be told are compared; otherwise snapshots after the earliest of them, or all, are
+-- looked at again.
 with wanted as materialized (
     select
         ctid as place,
@@ -27,14 +28,49 @@ lowered as (
     where noted.ctid = wanted.place and noted.n > wanted.n
 ),
 
+less as materialized (
+    select consumer_id, event_type, since::date as day, sum(n)::bigint as n
+    from wanted
+    group by consumer_id, event_type, since::date
+),
+
+known as materialized (
+    select processed_through, last_processed_timestamp >= processed_through as is_reached
+    from consumer_analytics_internal.state
+    join public.etl_job_watermarks using (job_name)
+    where job_name = {job}
+),
+
+sure as materialized (
+    select
+        count(*) <= %(most)s
+        and coalesce(
+            bool_and(
+                is_reached
+                and consumer_id is not null
+                and day > '0001-01-01'
+                and day < processed_through::date
+            ),
+            false
+        ) as can_be_added
+    from less
+    cross join known
+),
+
+noted as (
+    insert into consumer_analytics_internal.untold_events as waiting (consumer_id, day, event_type, until, n)
+    select consumer_id, day, event_type, processed_through, -n
+    from less
+    cross join known
+    where (select can_be_added from sure)
+    on conflict (consumer_id, day, event_type, until) do update
+    set n = waiting.n + excluded.n
+),
+
 days as (
     update consumer_analytics_internal.event_days as known
     set n = known.n - less.n
-    from (
-        select consumer_id, event_type, since::date as day, sum(n)::bigint as n
-        from wanted
-        group by consumer_id, event_type, since::date
-    ) as less
+    from less
     where known.day = less.day
         and known.event_type = less.event_type
         and known.consumer_id is not distinct from less.consumer_id
@@ -60,7 +96,10 @@ sums as (
                     then '-infinity'
                 else since
             end
-        ) as since
+        ) as since,
+        min('-infinity'::timestamptz) filter (
+            where event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
+        ) as lives_since
     from wanted
 ),
 
@@ -69,8 +108,10 @@ state as (
     set
         vanished = vanished - sums.n,
         version = version + 1,
-        restate_after = least(restate_after, sums.since)
+        restate_after = least(restate_after, case when not can_be_added then sums.since end),
+        customers_after = least(customers_after, case when can_be_added then lives_since end)
     from sums
+    cross join sure
     where job_name = {job} and sums.n > 0
 )
 

@@ -1,15 +1,30 @@
--- Instants whose snapshot says other customers than there were, lacks a
--- consumer's row or has one too many. Slots are as in customers-extract.
+-- Rows of instants that say other customers than there were, are lacking or are too many, each with
+-- its instant, whatever the statuses. Slots are as in customers-extract.
 with recursive {owners},
 
 {frozen},
 
 instants as materialized (
-    select slot::int as slot, at, extract(epoch from at) * 1000000 as at_us
+    select
+        slot::int as slot,
+        at,
+        extract(epoch from at) * 1000000 as at_us,
+        to_json((%(bounds)s::timestamptz[])[slot]) #>> '{{}}' as window_text
     from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
 ),
 
+chosen_changes as (
+    select * from pg_temp.extracted_customers
+),
+
 {customers_there},
+
+born as materialized (
+    select consumer_id, greatest(slot, 1) as slot, sum(born)::bigint as n
+    from pg_temp.extracted_customers
+    where born <> 0
+    group by consumer_id, greatest(slot, 1)
+),
 
 registered as (
     select consumer_id, slot
@@ -22,6 +37,8 @@ as_known_now as materialized (
         consumer_id,
         slot,
         registered.consumer_id is not null or there.total > 0 as belongs,
+        coalesce(born.n, 0) as born,
+        window_text,
         jsonb_build_object(
             'total_customers', coalesce(there.total, 0)::bigint,
             'customers_by_status', coalesce(there.by_status, '{{}}'),
@@ -33,6 +50,7 @@ as_known_now as materialized (
     from there
     full join registered using (consumer_id, slot)
     join instants using (slot)
+    left join born using (consumer_id, slot)
     where consumer_id is not null
 ),
 
@@ -44,9 +62,9 @@ as_reported as materialized (
         on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
 )
 
-select at
+select at, consumer_id
 from (
-    select slot
+    select slot, consumer_id
     from as_known_now
     full join as_reported using (consumer_id, slot)
     join instants using (slot)
@@ -68,11 +86,15 @@ from (
                 'customers_by_status', metrics -> 'customers_by_status',
                 'avg_customer_lifetime_days', metrics -> 'avg_customer_lifetime_days'
             ) <> customers
+            or (
+                metrics #> '{{incremental_stats,new_customers_in_window}}' is distinct from to_jsonb(born)
+                and metrics #>> '{{incremental_stats,window_start}}' = as_known_now.window_text
+            )
         -- It may have its row for its events' sake.
         else metrics -> 'total_customers' is distinct from '0' or metrics -> 'total_events' = '0'
     end
-    union
-    select slot
+    union all
+    select slot, null
     from instants
     join public.consumer_analytics as whole
         on whole.consumer_id is null and whole.snapshot_timestamp = instants.at

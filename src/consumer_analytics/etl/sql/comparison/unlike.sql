@@ -1,10 +1,8 @@
--- Of instants whose snapshots say other customers than there were, the rows that do, each with who
--- there was; the whole system's row is the sum of all. `is_sure`: the row is there, its window is
+-- Of instants whose snapshots say other customers than there were, the rows of some consumers that do,
+-- each with who there was; the whole system's row is the sum of all. `is_sure`: the row is there, its window is
 -- the one that was noted and that is counted now.
 create temporary table unlike_customers on commit drop as
-with recursive {owners},
-
-instants as materialized (
+with instants as materialized (
     select
         slot::int as slot,
         at,
@@ -21,6 +19,12 @@ wrong as materialized (
     where at = any(%(wrong)s::timestamptz[])
 ),
 
+chosen_changes as (
+    select *
+    from pg_temp.extracted_customers
+    where consumer_id = any(%(consumers)s::uuid[]) or consumer_id is null
+),
+
 {customers_there},
 
 born as materialized (
@@ -34,14 +38,15 @@ registered as materialized (
     select consumer_id, slot
     from {consumers} as consumers
     join wrong on created_at < wrong.at
+    where consumer_id = any(%(consumers)s::uuid[])
 ),
 
 reported as materialized (
-    select owners.consumer_id, wrong.slot, one.metrics_json as metrics
+    select one.consumer_id, wrong.slot, one.metrics_json as metrics
     from wrong
-    cross join owners
+    cross join unnest(%(consumers)s::uuid[]) as asked (consumer_id)
     join public.consumer_analytics as one
-        on one.consumer_id = owners.consumer_id and one.snapshot_timestamp = wrong.at
+        on one.consumer_id = asked.consumer_id and one.snapshot_timestamp = wrong.at
 ),
 
 each_row as (
@@ -131,8 +136,10 @@ union all
 select
     null,
     wrong.at,
+    -- All else stays as it is: it has to be as it was written.
     coalesce(
         is_noted
+        and is_as_written
         and window_text = whole.metrics_json #>> '{{incremental_stats,window_start}}'
         and jsonb_typeof(whole.metrics_json -> 'consumers_in_system') = 'number',
         false
@@ -153,7 +160,15 @@ select
         )
     )
 from wrong
-join public.consumer_analytics as whole on whole.consumer_id is null and whole.snapshot_timestamp = wrong.at
+join (
+    select
+        snapshot_timestamp,
+        metrics_json,
+        written.whole_digest = {whole_digest} as is_as_written
+    from public.consumer_analytics
+    join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
+    where consumer_id is null
+) as whole on whole.snapshot_timestamp = wrong.at
 left join summed using (slot)
 left join (
     select slot, sum(n)::bigint as n

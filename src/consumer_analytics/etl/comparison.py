@@ -1,0 +1,169 @@
+"""What snapshots say of customers, compared with who there was, and put right where that is all.
+
+One pass over the customers tells who there was at many instants, of all consumers. Where rows
+say something else, and nothing but that, they are let say who there was, and the whole system's
+row the sum of all; all else in them stays. What takes more is told the caller, who has snapshots
+computed again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.etl import vanished
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.etl.rendering import lay_apart
+from consumer_analytics.etl.shape import TOTAL
+from consumer_analytics.etl.windows import restate_window, windows
+from consumer_analytics.mapping import Sources
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+#: More statuses than this get no column each.
+MOST_COLUMNS = 40
+#: Snapshots whose windows are not from one to the next, such as the first one's, that are computed
+#: each by itself.
+_MOST_APART = 4
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What of some snapshots says other customers than there were.
+
+    Attributes:
+        snapshots: their instants, ascending.
+        wrong: those of them at which a row says something else, is lacking or is too many.
+        consumers: whose rows these are.
+    """
+
+    snapshots: list[dt.datetime]
+    wrong: list[dt.datetime]
+    consumers: list[uuid.UUID]
+
+
+def differing(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    snapshots: list[dt.datetime],
+    *,
+    accepts_gone: Sequence[str] | None = (),
+) -> Differences:
+    """Compare what snapshots say of customers, and whose rows they have, with what is known now.
+
+    Args:
+        connection: in a transaction, under the job's lock; the customers at these instants are
+            extracted in it.
+        settings: where the source is.
+        state: where the job stands.
+        snapshots: their instants, ascending.
+        accepts_gone: consumers whose customers were never there, as `apply` has it.
+    """
+    plan = plan_restatement(connection, state, snapshots)
+    extract_customers(connection, settings, plan)
+    values: dict[str, Any] = {
+        "bounds": list(plan.bounds),
+        "accepts_all": accepts_gone is None,
+        "accepted": list(accepts_gone or ()),
+    }
+    statement, names = comparing(connection, settings.sources)
+    rows = connection.execute(statement, values | names).fetchall()
+    return Differences(
+        snapshots,
+        sorted({at for at, _ in rows}),
+        sorted({consumer for _, consumer in rows if consumer is not None}),
+    )
+
+
+def comparing(connection: Connection, sources: Sources) -> tuple[sql.Composed, dict[str, Any]]:
+    """Compose the comparison: a column for each status, or, where they are many, none.
+
+    Returns:
+        The statement, and the values that name the statuses in it.
+    """
+    statuses = connection.execute(query("etl/comparison/statuses")).fetchall()
+    if len(statuses) > MOST_COLUMNS:
+        return query("etl/comparison/differ-of-many", sources), {}
+    columns = [sql.Identifier(f"s{place}") for place in range(1, len(statuses) + 1)]
+    columns = columns or [sql.Identifier("nobody")]
+    values: dict[str, Any] = {}
+    pivoted, pieces = [], []
+    for place, (column, (status, key)) in enumerate(
+        zip(columns, statuses or [(None, "")], strict=True)
+    ):
+        name, text = f"status_{place}", f"key_{place}"
+        values |= {name: status, text: f", {key}: "}
+        pivoted.append(
+            sql.SQL("coalesce(sum(n) filter (where status = {}), 0)::bigint as {}").format(
+                sql.Placeholder(name), column
+            )
+        )
+        pieces.append(
+            sql.SQL("case when {0} <> 0 then {1}::text end, nullif({0}, 0)").format(
+                column, sql.Placeholder(text)
+            )
+        )
+    comma = sql.SQL(", ")
+    statement = query(
+        "etl/comparison/differ",
+        sources,
+        pivoted=comma.join(pivoted),
+        accumulated=comma.join(
+            sql.SQL(TOTAL + "(moved.{0}) over so_far as {0}").format(column) for column in columns
+        ),
+        total=sql.SQL(" + ").join(columns),
+        by_status=comma.join(pieces),
+    )
+    return statement, values
+
+
+def put_right(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    found: Differences,
+    reason: str,
+) -> int | None:
+    """Let rows that say other customers than there were say who there was, if that is all.
+
+    Args:
+        connection: in the transaction that has found them.
+        settings: where the source is.
+        state: where the job stands.
+        found: what `differing` has found: something.
+        reason: kept with what a row said before.
+
+    Returns:
+        Rows restated; None where the snapshots have to be computed again.
+    """
+    wrong = found.wrong
+    if vanished.concerns(connection, wrong[0]):
+        return None
+    connection.execute("drop table if exists pg_temp.unlike_customers")
+    plan = plan_restatement(connection, state, found.snapshots)
+    starts = dict(windows(connection, wrong))
+    counted = dict(zip(plan.snapshots, plan.bounds, strict=False))
+    apart = [at for at in wrong if starts[at] != counted[at]]
+    within = [at for at in wrong if starts[at] == counted[at]]
+    if len(apart) > _MOST_APART:
+        return None
+    connection.execute(
+        query("etl/comparison/unlike", settings.sources),
+        {"bounds": list(plan.bounds), "wrong": within, "consumers": found.consumers},
+    )
+    if not scalar_of(connection, "etl/comparison/sure", {"wrong": within}):
+        return None
+    lay_apart(connection, query("etl/comparison/rendered"))
+    restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
+    for at in apart:
+        restated += restate_window(connection, settings, state, [(at, starts[at])], reason)
+    return restated

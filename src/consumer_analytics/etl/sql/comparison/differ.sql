@@ -1,0 +1,138 @@
+-- Rows of instants that say other customers than there were, are lacking or are too many, each with
+-- its instant. Slots are as in customers-extract. Each status has a column; what rows say is
+-- compared with the text of a document in which it would stand.
+with recursive {owners},
+
+{frozen},
+
+instants as materialized (
+    select
+        slot::int as slot,
+        at,
+        extract(epoch from at) * 1000000 as at_us,
+        to_json((%(bounds)s::timestamptz[])[slot]) #>> '{{}}' as window_text
+    from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
+),
+
+registered as materialized (
+    select consumer_id, min(slot) as since
+    from {consumers}
+    join instants on created_at < instants.at
+    group by consumer_id
+),
+
+moved as materialized (
+    select
+        consumer_id,
+        greatest(slot, 1) as slot,
+        {pivoted},
+        consumer_analytics_internal.total(dated) as dated,
+        sum(created_us) as us,
+        consumer_analytics_internal.total(born) as born
+    from pg_temp.extracted_customers
+    where consumer_id is not null
+    group by consumer_id, greatest(slot, 1)
+),
+
+known_now as (
+    select
+        consumer_id,
+        slot,
+        {accumulated},
+        consumer_analytics_internal.total(moved.dated) over so_far as dated,
+        sum(moved.us) over so_far as us,
+        coalesce(moved.born, 0) as born
+    from (
+        select consumer_id
+        from owners
+        where consumer_id is not null
+        union
+        select consumer_id
+        from moved
+        union
+        select consumer_id
+        from registered
+    ) as consumers
+    cross join instants
+    left join moved using (consumer_id, slot)
+    window so_far as (partition by consumer_id order by slot)
+),
+
+as_known_now as (
+    select
+        known_now.consumer_id,
+        known_now.slot,
+        at,
+        window_text,
+        coalesce({total}, 0) as total,
+        concat('{{', right(concat({by_status}), -2), '}}') as by_status,
+        case
+            when known_now.dated > 0
+                then round((known_now.dated * at_us - known_now.us) / known_now.dated / 86400000000, 2)
+        end as lifetime,
+        known_now.born,
+        registered.since <= known_now.slot as is_registered
+    from known_now
+    join instants using (slot)
+    left join registered on registered.consumer_id = known_now.consumer_id
+),
+
+as_reported as (
+    select
+        owners.consumer_id,
+        slot,
+        metrics_json -> 'total_customers' as total,
+        (metrics_json -> 'customers_by_status')::text as by_status,
+        coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null') as lifetime,
+        metrics_json -> 'total_events' as events,
+        metrics_json -> 'incremental_stats' as fresh
+    from instants
+    cross join owners
+    join public.consumer_analytics as old
+        on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
+)
+
+select at, consumer_id
+from (
+    select known.at, known.consumer_id
+    from as_known_now as known
+    left join as_reported as reported using (consumer_id, slot)
+    where case
+            when reported.consumer_id is null then known.is_registered is true or known.total > 0
+            else
+                reported.by_status is distinct from known.by_status
+                or reported.total is distinct from to_jsonb(known.total)
+                or reported.lifetime is distinct from coalesce(to_jsonb(known.lifetime), 'null')
+                or (
+                    reported.fresh ->> 'new_customers_in_window' is distinct from known.born::text
+                    and reported.fresh ->> 'window_start' = known.window_text
+                )
+                -- It may have its row for its events' sake.
+                or (known.is_registered is not true and known.total = 0 and reported.events = '0')
+        end
+        and not exists (
+            select from frozen where frozen.consumer_id = known.consumer_id and known.at < frozen.until
+        )
+        -- Of whom no customer is left, and no event tells why, what was reported stays.
+        and (
+            %(accepts_all)s
+            or known.consumer_id::text = any(%(accepted)s)
+            or reported.consumer_id is null
+            or to_jsonb(known.total) >= reported.total is not false
+            or exists (select from {customers} as one where one.consumer_id = known.consumer_id)
+        )
+    union all
+    select instants.at, null
+    from instants
+    join public.consumer_analytics as whole
+        on whole.consumer_id is null and whole.snapshot_timestamp = instants.at
+    left join (
+        select instants.slot, sum(n)::bigint as total
+        from instants
+        join pg_temp.extracted_customers as stray on stray.consumer_id is null and stray.slot <= instants.slot
+        group by instants.slot
+    ) as stray using (slot)
+    where not exists (select from frozen where consumer_id is null and instants.at < until)
+        and whole.metrics_json -> 'unattributed_customers' is distinct from to_jsonb(coalesce(stray.total, 0))
+) as differing
+order by at

@@ -1,0 +1,4 @@
+-- As far as what snapshots say of customers has been compared; all of them where it is null.
+update consumer_analytics_internal.state
+set customers_after = %(after)s
+where job_name = {job}

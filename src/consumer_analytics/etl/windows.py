@@ -1,0 +1,60 @@
+"""Windows of snapshots that are there: what was noted of them; and their snapshots restated."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl.apply import apply
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.events import extract_events
+from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl.job_state import JobState
+from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.settings import Settings
+from consumer_analytics.sql import query
+
+
+def windows(
+    connection: Connection, snapshots: list[dt.datetime]
+) -> list[tuple[dt.datetime, dt.datetime | None]]:
+    """Return some snapshots, ascending, each with the start of its window as it was noted."""
+    return connection.execute(query("etl/windows/noted"), {"snapshots": snapshots}).fetchall()
+
+
+def in_a_row(rows: list[tuple[Any, ...]]) -> list[tuple[dt.datetime, dt.datetime | None]]:
+    """Return the first snapshots whose windows follow each other, so that one pass counts them."""
+    chunk: list[tuple[dt.datetime, dt.datetime | None]] = []
+    for at, window_start in rows:
+        if chunk and window_start not in (None, chunk[-1][0]):
+            break
+        chunk.append((at, window_start))
+    return chunk
+
+
+def restate_window(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    reason: str,
+    *,
+    accepts_gone: Sequence[str] | None = (),
+) -> int:
+    """Restate snapshots whose windows follow each other, each given with the start of its window.
+
+    Within the caller's transaction, under the job's lock.
+
+    Returns:
+        Snapshot rows restated, and inserted where they were missing.
+    """
+    plan = plan_restatement(connection, state, [at for at, _ in chunk], chunk[0][1])
+    extract_customers(connection, settings, plan)
+    extract_events(connection, settings, plan)
+    # Rows that come in now take their provenance from what was noted of the snapshot.
+    written = apply(
+        connection, settings, OWN, plan, "cli_etl", reason, {}, accepts_gone=accepts_gone
+    )
+    return written.inserted + written.restated
