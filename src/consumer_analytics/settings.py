@@ -226,6 +226,27 @@ class Settings:
             rule=_check_schedule,
         ),
     ] = "@daily"
+    workers: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=64,
+            description="How many processes more than its own session the server may use for a "
+            "statement of a run, a backfill, a sweep or an audit. With 0 a backfill has one "
+            "session instead of two as well. Unset: as many as the server lets everybody "
+            "(`max_parallel_workers_per_gather`), and two sessions.",
+        ),
+    ] = None
+    pause: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=20,
+            description="How long runs, backfills, sweeps and audits pause after each statement, "
+            "as a share of the time that it took: with 1 they leave the server alone half of the "
+            "time, and take twice as long. At most 30 seconds each time.",
+        ),
+    ] = 0.0
     sweep_days: Annotated[
         int,
         Field(ge=1, description="Trailing days that a sweep recounts where none are named."),

@@ -39,7 +39,8 @@ def fill(connection: Connection, job: Job, bounds: tuple[dt.datetime, ...], even
     rows = (len(bounds) - 1) * estimate.registered(connection, job.settings, job.request)
     work = rows + events // _EVENTS_PER_ROW
     fill_in = _fill_in_two
-    if work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS:
+    is_small = work < _ROWS_FOR_TWO or len(bounds) < _BOUNDS_OF_TWO_PERIODS
+    if is_small or job.settings.workers == 0:
         fill_in = _fill_in_one
     for attempt in range(_TRIES):
         try:
@@ -77,7 +78,7 @@ def _fill_in_two(connection: Connection, job: Job, bounds: tuple[dt.datetime, ..
             lambda session, reading: write(session, job, reading, span),
         )
 
-    with connected(job.settings, "backfill, second session") as second:
+    with connected(job.settings, "backfill, second session", works_long=True) as second:
         parts = part((1, middle), first=True), part((middle + 1, last), first=False)
         side_by_side.work(connection, second, job.stopped, parts)
 

@@ -71,7 +71,7 @@ def audit(
     }
     is_range = from_ is not None or to is not None
     repaired: RepairResult | None = None
-    with connected(settings(), "audit") as connection:
+    with connected(settings(), "audit", works_long=True) as connection:
         with working() as notify:
             result = audit_all(connection, settings(), **options, notify=notify)
         if is_range and not result.snapshots and result.clean:

@@ -71,7 +71,7 @@ def backfill(
     request = request_of(start_date, end_date, interval, who=getpass.getuser(), consumers=consumer)
     reached = periods = 0
     try:
-        with connected(settings(), "backfill") as connection:
+        with connected(settings(), "backfill", works_long=True) as connection:
             estimate = estimate_of(connection, settings(), request)
             periods = estimate.periods
             if dry_run and as_json:

@@ -34,7 +34,7 @@ def run(
     watermark is restated; the watermark stays.
     """
     at = instants.parse(as_of, settings().zone) if as_of is not None else None
-    with connected(settings(), "run") as connection:
+    with connected(settings(), "run", works_long=True) as connection:
         summary = run_etl(connection, settings(), at=at, named=at is not None, notify=warn)
     if as_json:
         print_json(summary.as_json())

@@ -64,7 +64,7 @@ def sweep(
     if dates and (days is not None or since is not None):
         raise UsageError("give --day, or one of --days and --since, not both")
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
-    with connected(settings(), "sweep") as connection:
+    with connected(settings(), "sweep", works_long=True) as connection:
         result = sweep_days(
             connection,
             settings(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -65,6 +66,8 @@ _PATIENCE: dict[str, Any] = {
 #: How long a cancelled statement may take to end before its session is closed: it is asked to this
 #: often, as one that the server has not begun yet does not hear it.
 _TIMES_TO_ASK = 10
+#: In seconds: less than the server lets a transaction of ours be idle.
+_LONGEST_PAUSE = 30.0
 _SECONDS_TO_END = 0.5
 
 
@@ -75,10 +78,21 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         pooled: whether a pooler stands between, who may hand the session on when it is closed.
         asked_by: the connection string by which the server is asked, in another session, whether
             it is still at work where it has long said nothing; None: it is waited for.
+        pause: how long it pauses after each statement, as a share of the time that it took.
     """
 
     pooled = False
     asked_by: str | None = None
+    pause = 0.0
+
+    def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Execute a statement as psycopg does, then leave the server to others for a while."""
+        if not self.pause:
+            return super().execute(*args, **kwargs)
+        began = time.monotonic()
+        cursor = super().execute(*args, **kwargs)
+        time.sleep(min(self.pause * (time.monotonic() - began), _LONGEST_PAUSE))
+        return cursor
 
     def close(self) -> None:
         """Close it; one that a pooler keeps is given back as it was."""
@@ -252,7 +266,12 @@ def _looks_torn(url: str) -> bool:
 
 
 def connect(
-    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
+    settings: Settings,
+    purpose: str,
+    *,
+    writes_sources: bool = False,
+    as_admin: bool = False,
+    works_long: bool = False,
 ) -> Connection:
     """Open a session, in autocommit, with times in UTC.
 
@@ -263,6 +282,8 @@ def connect(
             tables. One that may not is tagged so, and runs do not wait for
             its transactions.
         as_admin: whether a superuser is welcome: for making schema and roles.
+        works_long: whether it does what may be told to take less of the server: runs,
+            backfills, sweeps and audits.
 
     Raises:
         DatabaseUnreachableError: with the server's or libpq's own reason.
@@ -279,6 +300,8 @@ def connect(
         ) from None
     try:
         prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)
+        if works_long:
+            _be_polite(connection, settings)
     except BaseException:
         connection.close()
         raise
@@ -404,16 +427,37 @@ def _refuse_superuser(connection: Connection, settings: Settings, *, as_admin: b
     )
 
 
+def _be_polite(connection: Connection, settings: Settings) -> None:
+    """Let a session take no more of the server than it is told to."""
+    if settings.workers is not None:
+        connection.execute(
+            "select set_config('max_parallel_workers_per_gather', %s, false)",
+            [str(settings.workers)],
+        )
+    connection.pause = settings.pause
+
+
 @contextmanager
 def connected(
-    settings: Settings, purpose: str, *, writes_sources: bool = False, as_admin: bool = False
+    settings: Settings,
+    purpose: str,
+    *,
+    writes_sources: bool = False,
+    as_admin: bool = False,
+    works_long: bool = False,
 ) -> Iterator[Connection]:
     """Open a session for a `with` block, and close it after.
 
     Raises:
         ConnectionLostError: the server went away in the middle.
     """
-    connection = connect(settings, purpose, writes_sources=writes_sources, as_admin=as_admin)
+    connection = connect(
+        settings,
+        purpose,
+        writes_sources=writes_sources,
+        as_admin=as_admin,
+        works_long=works_long,
+    )
     try:
         yield connection
     except psycopg.Error as error:
@@ -458,7 +502,7 @@ def consistent(connection: Connection) -> Iterator[None]:
 
 def scalar(connection: Connection, statement: sql.Composable | str, *values: Any) -> Any:
     """Run a statement that answers one row, and return its first column."""
-    row = connection.execute(statement, values or None).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(statement, values or None).fetchone()
     if row is None:
         raise LookupError("the statement answered no row")
     return row[0]

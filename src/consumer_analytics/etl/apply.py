@@ -107,9 +107,12 @@ def _fold(
             "start_day": plan.start_day if plan.start_day > dt.date.min else "-infinity",
         },
     )
-    connection.execute(
-        query("etl/apply/events-changes", extracted_events=events), {"recount": recount}
-    )
+    if plan.reads_whole_days_once:
+        connection.execute(query("etl/apply/events-new", extracted_events=events))
+    else:
+        connection.execute(
+            query("etl/apply/events-changes", extracted_events=events), {"recount": recount}
+        )
     known = plan.job_state.processed_through
     corrected_from, found, gone, of_many_days = connection.execute(
         query("etl/apply/events-fold"),

@@ -43,11 +43,13 @@ class Differences:
         snapshots: their instants, ascending.
         wrong: those of them at which a row says something else, is lacking or is too many.
         consumers: whose rows these are.
+        holds: whether rows of others stay as they were reported, of whom no customer is left.
     """
 
     snapshots: list[dt.datetime]
     wrong: list[dt.datetime]
     consumers: list[uuid.UUID]
+    holds: bool
 
 
 def differing(
@@ -77,10 +79,12 @@ def differing(
     }
     statement, names = comparing(connection, settings.sources)
     rows = connection.execute(statement, values | names).fetchall()
+    wrong = [(at, consumer) for at, consumer, is_held in rows if not is_held]
     return Differences(
         snapshots,
-        sorted({at for at, _ in rows}),
-        sorted({consumer for _, consumer in rows if consumer is not None}),
+        sorted({at for at, _ in wrong}),
+        sorted({consumer for _, consumer in wrong if consumer is not None}),
+        holds=len(wrong) < len(rows),
     )
 
 
@@ -146,7 +150,8 @@ def put_right(
         Rows restated; None where the snapshots have to be computed again.
     """
     wrong = found.wrong
-    if vanished.concerns(connection, wrong[0]):
+    # The whole system's row is the sum of all there were, and of what was reported of these.
+    if found.holds or vanished.concerns(connection, wrong[0]):
         return None
     connection.execute("drop table if exists pg_temp.unlike_customers")
     plan = plan_restatement(connection, state, found.snapshots)

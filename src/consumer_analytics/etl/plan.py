@@ -65,6 +65,15 @@ class Plan:
         return multirange(self.recount)
 
     @property
+    def reads_whole_days_once(self) -> bool:
+        """Whether what is read is all new, and each day of it lies between two of the bounds."""
+        return not self.recount and all(
+            instants.is_midnight(bound)
+            or not any(stretch.lower < bound < stretch.upper for stretch in self.ranges)
+            for bound in self.bounds
+        )
+
+    @property
     def start_day(self) -> dt.date:
         """The first UTC day that lies wholly in the windows."""
         first = self.bounds[0]

@@ -71,7 +71,10 @@ def check(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, Any]:
 def write(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
-    with in_a_line("stopped"), connected(settings(), "airflow backfill") as connection:
+    with (
+        in_a_line("stopped"),
+        connected(settings(), "airflow backfill", works_long=True) as connection,
+    ):
         result = engine.backfill(
             connection, settings(), request, notify=log.warning, progress=_lines()
         )

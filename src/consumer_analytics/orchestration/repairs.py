@@ -14,7 +14,10 @@ log = logging.getLogger(__name__)
 
 def sweep() -> None:
     """Sweep the trailing days and log what was found."""
-    with in_a_line("sweep failed"), connected(settings(), "airflow sweep") as connection:
+    with (
+        in_a_line("sweep failed"),
+        connected(settings(), "airflow sweep", works_long=True) as connection,
+    ):
         result = engine.sweep(connection, settings(), notify=log.info)
     log.info(
         "swept %s to %s: %s days, %s consumers, %s types corrected; %s events found, %s gone",

@@ -80,7 +80,10 @@ def _step(
     config = settings()
     key = run_key(dag_run)
     try:
-        with in_a_line(f"{name} failed"), connected(config, f"airflow {name}") as connection:
+        with (
+            in_a_line(f"{name} failed"),
+            connected(config, f"airflow {name}", works_long=True) as connection,
+        ):
             # Most often another task has opened it: then all that opening checks is checked.
             known = run.find(connection, key, state="open")
             if known is None and not reopen:

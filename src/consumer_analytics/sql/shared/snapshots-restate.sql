@@ -60,7 +60,7 @@ compared as (
         on apart.snapshot_timestamp = paired.snapshot_timestamp and apart.consumer_id = paired.consumer_id
 ),
 
-changed as (
+different as materialized (
     select
         analytics_id,
         consumer_id,
@@ -100,15 +100,20 @@ changed as (
 -- At once for all: looked up for each while this statement adds to that table, it takes ever longer.
 earlier as materialized (
     select one.analytics_id, max(one.reported_until) as reported_until
-    from changed
+    from different
     join public.consumer_analytics_revisions as one using (analytics_id)
     group by one.analytics_id
+),
+
+changed as materialized (
+    select different.*, earlier.reported_until
+    from different
+    left join earlier using (analytics_id)
 ),
 
 kept as (
     {keep_reported}
     from changed as old
-    left join earlier using (analytics_id)
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 

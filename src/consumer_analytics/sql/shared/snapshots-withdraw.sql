@@ -31,10 +31,15 @@ earlier as materialized (
     group by one.analytics_id
 ),
 
+reported as (
+    select strangers.*, earlier.reported_until
+    from strangers
+    left join earlier using (analytics_id)
+),
+
 kept as (
     {keep_reported}
-    from strangers as old
-    left join earlier using (analytics_id)
+    from reported as old
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 

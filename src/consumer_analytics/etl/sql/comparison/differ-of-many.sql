@@ -1,5 +1,5 @@
 -- Rows of instants that say other customers than there were, are lacking or are too many, each with
--- its instant, whatever the statuses. Slots are as in customers-extract.
+-- its instant, and whether it is held, as in differ; whatever the statuses. Slots are as in customers-extract.
 with recursive {owners},
 
 {frozen},
@@ -62,22 +62,24 @@ as_reported as materialized (
         on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
 )
 
-select at, consumer_id
+select at, consumer_id, is_held
 from (
-    select slot, consumer_id
+    select
+        slot,
+        consumer_id,
+        not %(accepts_all)s
+        and consumer_id::text <> all(%(accepted)s)
+        and coalesce(coalesce(customers -> 'total_customers', '0') < metrics -> 'total_customers', false)
+        and not exists (
+            select from {customers} as one
+            where one.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
+        ) as is_held
     from as_known_now
     full join as_reported using (consumer_id, slot)
     join instants using (slot)
     where not exists (
         select from frozen where frozen.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
             and instants.at < frozen.until
-    -- Of whom no customer is left, and no event tells why, what was reported stays.
-    ) and not (
-        not %(accepts_all)s
-        and as_reported.consumer_id::text <> all(%(accepted)s)
-        and metrics is not null
-        and coalesce(customers -> 'total_customers', '0') < metrics -> 'total_customers'
-        and as_reported.consumer_id not in (select consumer_id from {customers} as customers where consumer_id is not null)
     ) and case
         when metrics is null then belongs
         when coalesce(belongs, false)
@@ -94,7 +96,7 @@ from (
         else metrics -> 'total_customers' is distinct from '0' or metrics -> 'total_events' = '0'
     end
     union all
-    select slot, null
+    select slot, null, false
     from instants
     join public.consumer_analytics as whole
         on whole.consumer_id is null and whole.snapshot_timestamp = instants.at

@@ -1,5 +1,6 @@
 -- Rows of instants that say other customers than there were, are lacking or are too many, each with
--- its instant. Slots are as in customers-extract. Each status has a column; what rows say is
+-- its instant, and whether it is held: of whom no customer is left, and no event tells why, what was
+-- reported stays. Slots are as in customers-extract. Each status has a column; what rows say is
 -- compared with the text of a document in which it would stand.
 with recursive {owners},
 
@@ -92,9 +93,15 @@ as_reported as (
         on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
 )
 
-select at, consumer_id
+select at, consumer_id, is_held
 from (
-    select known.at, known.consumer_id
+    select
+        known.at,
+        known.consumer_id,
+        not %(accepts_all)s
+        and known.consumer_id::text <> all(%(accepted)s)
+        and coalesce(to_jsonb(known.total) < reported.total, false)
+        and not exists (select from {customers} as one where one.consumer_id = known.consumer_id) as is_held
     from as_known_now as known
     left join as_reported as reported using (consumer_id, slot)
     where case
@@ -113,16 +120,8 @@ from (
         and not exists (
             select from frozen where frozen.consumer_id = known.consumer_id and known.at < frozen.until
         )
-        -- Of whom no customer is left, and no event tells why, what was reported stays.
-        and (
-            %(accepts_all)s
-            or known.consumer_id::text = any(%(accepted)s)
-            or reported.consumer_id is null
-            or to_jsonb(known.total) >= reported.total is not false
-            or exists (select from {customers} as one where one.consumer_id = known.consumer_id)
-        )
     union all
-    select instants.at, null
+    select instants.at, null, false
     from instants
     join public.consumer_analytics as whole
         on whole.consumer_id is null and whole.snapshot_timestamp = instants.at
