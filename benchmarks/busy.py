@@ -18,6 +18,9 @@ _CLIENTS = 2
 #: Of what the clients insert when nothing holds them: a database that is busy, not overrun.
 _PACE = 0.5
 _ALONE, _BESIDE = "inserts alone", "inserts beside runs"
+#: The same, where runs are told to take no second process, and to pause as long as they worked.
+_POLITE = "inserts beside polite runs"
+POLITENESS = {"workers": 0, "pause": 1.0}
 _PACED, _PACED_BESIDE = "paced inserts alone", "paced inserts beside runs"
 _ACTORS = """
 create table busy_actors as
@@ -110,24 +113,31 @@ def _insert(
 
 
 def measure(
-    work: Work, server: Server, database: Database, engine: Engine, seconds: int, rounds: int
+    work: Work,
+    server: Server,
+    database: Database,
+    engine: Engine,
+    polite: Engine,
+    seconds: int,
+    rounds: int,
 ) -> None:
     """Insert with and without runs in turn, at full speed and paced; note losses and locks seen."""
     with database.connect() as connection:
         connection.execute(_ACTORS)
         (actors,) = connection.execute("select count(*) from busy_actors").fetchone() or (0,)
     watch = _Watch(database)
-    took: list[float] = []
+    took: dict[Engine, list[float]] = {engine: [], polite: []}
+    beside = {_BESIDE: engine, _PACED_BESIDE: engine, _POLITE: polite}
     rates: dict[str, list[float]] = {}
 
     def insert(name: str, number: int, rate: float | None = None) -> None:
-        runs = _Runs(engine) if name in (_BESIDE, _PACED_BESIDE) else None
+        runs = _Runs(beside[name]) if name in beside else None
         try:
             reached = _insert(server, database, script, seconds, rate)
         finally:
             if runs is not None:
                 runs.end()
-                took.extend(runs.seconds)
+                took[beside[name]].extend(runs.seconds)
         rates.setdefault(name, []).append(reached)
         work.add(name, number, Measured(1 / reached, detail={"per second": round(reached)}))
         time.sleep(1)
@@ -139,7 +149,7 @@ def measure(
         try:
             for number in range(1, 1 + rounds):
                 turn = 1 if number % 2 else -1
-                for name in (_ALONE, _BESIDE)[::turn]:
+                for name in (_ALONE, _BESIDE, _POLITE)[::turn]:
                     insert(name, number)
                 pace = _PACE * rates[_ALONE][-1]
                 for name in (_PACED, _PACED_BESIDE)[::turn]:
@@ -148,8 +158,10 @@ def measure(
             watch.end()
     work.facts = {
         "as fast as they can, a second": _told(rates[_ALONE], rates[_BESIDE]),
+        "the same, beside polite runs": _told(rates[_ALONE], rates[_POLITE]),
         f"at {_PACE:.0%} of that, a second": _told(rates[_PACED], rates[_PACED_BESIDE]),
-        "runs meanwhile": f"{len(took)}, each {spread(took)[0]:.3f} s in the median",
+        "runs meanwhile": _runs(took[engine]),
+        "polite runs meanwhile": _runs(took[polite]),
         "locks held on the application's tables": ", ".join(sorted(watch.held)) or "none seen",
         "inserting sessions seen waiting for a table's lock": str(watch.waiting),
     }
@@ -157,6 +169,10 @@ def measure(
     row = work.row(_BESIDE)
     if row is not None:
         row.peak_mb = worker.peak_mb
+
+
+def _runs(seconds: list[float]) -> str:
+    return f"{len(seconds)}, each {spread(seconds)[0]:.3f} s in the median"
 
 
 def _told(alone: list[float], beside: list[float]) -> str:

@@ -43,6 +43,12 @@ offset %(nth)s
 limit 1
 returning consumer_id
 """
+#: What capture notes before a day's run, by what is shown for it.
+_NOTED = {
+    "a day": None,
+    "a day, and 1 late event noted": _EVENT,
+    "a day, and 1 late customer noted": _CUSTOMER,
+}
 #: The rows are laid ready, with what they will say; what they said is kept.
 _READY = """
 drop table if exists floor_restated;
@@ -86,46 +92,63 @@ def _count(connection: psycopg.Connection[Any], since: dt.date, until: dt.date) 
 
 
 def _swept(
-    work: Work, worker: Worker, database: Database, number: int, statement: str, rows: int
+    work: Work,
+    worker: Worker,
+    database: Database,
+    number: int,
+    statement: str,
+    rows: int,
+    *,
+    named: bool = False,
 ) -> None:
-    """Let rows come late, and sweep the days since the oldest of them."""
-    variant = (
-        f"{rows} late {'customer' if statement == _CUSTOMER else 'event'}{'s' * (rows > 1)}, swept"
-    )
+    """Let rows come late, and sweep the days since the oldest of them, or their days alone."""
     since = UNTIL - dt.timedelta(days=AGE)
+    dates = [since + dt.timedelta(days=place * _APART) for place in range(rows)]
     with database.connect() as connection:
         connection.execute("set jit = off")
         consumers = [
             connection.execute(
                 sql.SQL(statement),
-                {
-                    "at": instant(since + dt.timedelta(days=place * _APART))
-                    + dt.timedelta(hours=5),
-                    "nth": 10 * number + place,
-                },
+                {"at": instant(day) + dt.timedelta(hours=5), "nth": 10 * number + place},
             ).fetchone()
-            for place in range(rows)
+            for place, day in enumerate(dates)
         ]
-        floor = _count(connection, since, UNTIL)
+        floor = (
+            sum(_count(connection, day, day + dt.timedelta(days=1)) for day in dates)
+            if named
+            else _count(connection, since, UNTIL)
+        )
         floor += _restate(connection, instant(since), [row[0] for row in consumers if row])
+    variant = _variant(statement, rows, named=named)
     work.add(FLOOR, number, Measured(floor), variant=variant)
-    work.add(ENGINE, number, worker("sweep", since=since.isoformat()), variant=variant)
+    asked = {"dates": [day.isoformat() for day in dates]} if named else {"since": since.isoformat()}
+    work.add(ENGINE, number, worker("sweep", **asked), variant=variant)
+
+
+def _variant(statement: str, rows: int, *, named: bool) -> str:
+    what = f"{rows} late {'customer' if statement == _CUSTOMER else 'event'}{'s' * (rows > 1)}"
+    return (
+        f"{what}, {'the days named' if rows > 1 else 'its day named'}"
+        if named
+        else f"{what}, swept"
+    )
 
 
 def _noted(work: Work, worker: Worker, database: Database, number: int, events: int) -> None:
-    """Take a day in, without a late row that capture has noted, and with one."""
+    """Take a day in: without a late row that capture has noted, with an event, with a customer."""
     floor = Floor()
     floor.prepare(database, None)
     late = UNTIL - dt.timedelta(days=AGE)
-    for with_one, variant in ((False, "a day"), (True, "a day, and 1 late event noted")):
-        day = UNTIL + dt.timedelta(days=2 * number + with_one)
+    for turn, (variant, statement) in enumerate(_NOTED.items()):
+        day = UNTIL + dt.timedelta(days=len(_NOTED) * number + turn)
         add_day(database, day, events)
         least = 0.0
         with database.connect() as connection:
             connection.execute("set jit = off")
-            if with_one:
+            if statement is not None:
                 row = connection.execute(
-                    sql.SQL(_EVENT), {"at": instant(late) + dt.timedelta(hours=7), "nth": number}
+                    sql.SQL(statement),
+                    {"at": instant(late) + dt.timedelta(hours=7), "nth": number},
                 ).fetchone()
                 least = _count(connection, late, late + dt.timedelta(days=1))
                 least += _restate(connection, instant(late), [row[0]] if row else [])
@@ -146,17 +169,27 @@ def measure(work: Work, server: Server, source: History, events: int, rounds: in
         with database.connect() as connection:
             connection.execute("vacuum analyze")
         for number in range(1, 1 + rounds):
-            _swept(work, worker, database, number, _EVENT, 1)
-            _swept(work, worker, database, number, _EVENT, MANY)
-            _swept(work, worker, database, number, _CUSTOMER, 1)
+            for statement in (_EVENT, _CUSTOMER):
+                for rows in (1, MANY):
+                    _swept(work, worker, database, number, statement, rows)
+                    _swept(work, worker, database, number, statement, rows, named=True)
         worker("capture")
         for number in range(1 + rounds):
             _noted(work, worker, database, number, events)
-    plain, noted = (work.row(ENGINE, name) for name in ("a day", "a day, and 1 late event noted"))
-    least, both = (work.row(FLOOR, name) for name in ("a day", "a day, and 1 late event noted"))
+    _tell(work)
+
+
+def _tell(work: Work) -> None:
+    plain, noted = (work.row(ENGINE, name) for name in list(_NOTED)[:2])
+    least, both = (work.row(FLOOR, name) for name in list(_NOTED)[:2])
     if plain and noted and least and both:
         more = (noted.median - plain.median) / (both.median - least.median)
         work.facts["the late event alone"] = f"{more:.1f} times its floor"
-    one, many = (work.row(ENGINE, f"{n} swept") for n in ("1 late event,", f"{MANY} late events,"))
-    if one and many:
-        work.facts[f"{MANY} late events / 1"] = f"{span(many.ratios(one))}"
+    for statement, what in ((_EVENT, "events"), (_CUSTOMER, "customers")):
+        for named in (False, True):
+            one, many = (
+                work.row(ENGINE, _variant(statement, rows, named=named)) for rows in (1, MANY)
+            )
+            if one and many:
+                how = "named" if named else "swept"
+                work.facts[f"{MANY} late {what} / 1, {how}"] = span(many.ratios(one))

@@ -97,10 +97,10 @@ def run_command(
 class Worker:
     """A process of its own that works in one session, measured from inside."""
 
-    def __init__(self, database: Database) -> None:
-        """Start it, in a database."""
+    def __init__(self, database: Database, **settings: object) -> None:
+        """Start it, in a database, with settings of the product other than their defaults."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", database.url],
+            [sys.executable, "-m", "benchmarks.worker", database.url, json.dumps(settings)],
             env=environment({}),
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -153,6 +153,20 @@ class Server:
             with self._admin() as admin:
                 admin.execute(_sql("drop database if exists {} with (force)", name))
 
+    @contextmanager
+    def empty(self, history: History, name: str = "work") -> Iterator[Database]:
+        """Give a database of the name without any rows, dropped again at the end."""
+        with self._admin() as admin:
+            admin.execute(_sql("drop database if exists {} with (force)", name))
+            admin.execute(_sql("create database {} owner analytics", name))
+        try:
+            database = self._database(name, history)
+            schema.migrate(database.settings)
+            yield database
+        finally:
+            with self._admin() as admin:
+                admin.execute(_sql("drop database if exists {} with (force)", name))
+
     def _kept(self, history: History) -> str:
         """Make the history where it is not there from an earlier time; return its name."""
         with self._admin() as admin:

@@ -10,8 +10,9 @@ from operator import attrgetter
 
 from psycopg import sql
 
-from benchmarks import busy, dag_runtime
+from benchmarks import busy, dag_runtime, imports
 from benchmarks import late as late_rows
+from benchmarks.measure import Worker
 from benchmarks.results import BACKFILL, COMMAND, ENGINE, FLOOR, Work, span
 from benchmarks.server import FIRST_DAY, UNTIL, Database, History, Server, add_day, instant
 from benchmarks.systems import System
@@ -35,6 +36,7 @@ class Scale:
         consumers: few and many consumers, all else equal.
         customers: few and many customers, and the events that their own histories need.
         types: the history with very many event types.
+        imported: the history that is imported from files.
         rounds: of what takes a second or less.
         backfills: rounds of a backfill, ours and the floor.
         loop_year: whether the loop fills the year as well.
@@ -50,6 +52,7 @@ class Scale:
     consumers: tuple[History, ...]
     customers: tuple[History, ...]
     types: History
+    imported: History
     rounds: int
     backfills: int
     loop_year: bool
@@ -74,6 +77,7 @@ DEFAULT = Scale(
         History(3 * _MILLION, customers=_MILLION),
     ),
     types=History(_MILLION, event_types=500),
+    imported=History(_MILLION, 1_000, 100_000),
     rounds=5,
     backfills=3,
     loop_year=False,
@@ -98,6 +102,7 @@ TINY = Scale(
     consumers=(History(20_000, 5, 2_000), History(20_000, 20, 2_000)),
     customers=(History(20_000, 20, 1_000), History(20_000, 20, 2_000)),
     types=History(20_000, 20, 2_000, event_types=100),
+    imported=History(20_000, 20, 2_000),
     rounds=1,
     backfills=1,
     loop_year=True,
@@ -320,6 +325,26 @@ def types(work: Work, server: Server, scale: Scale) -> None:
     _backfill(work, server, scale.types, 365, 1, [])
 
 
+# -- the beginning ----------------------------------------------------------------------
+
+
+def first(work: Work, server: Server, scale: Scale) -> None:
+    """Take a whole history in with the first run."""
+    floor = Floor()
+    for number in range(1, 1 + scale.backfills):
+        with server.history(scale.base) as database:
+            work.add(FLOOR, number, floor.first(database))
+            with Worker(database) as worker:
+                work.add(ENGINE, number, worker("run", at=instant(UNTIL).isoformat()))
+    if (row := work.row(FLOOR)) is not None:
+        row.less = "nothing kept by consumer, no customers, no snapshot: counts, and inserts them"
+
+
+def imported(work: Work, server: Server, scale: Scale) -> None:
+    """Import files into empty tables, and once more."""
+    imports.measure(work, server, scale.imported, scale.backfills)
+
+
 # -- the audit ----------------------------------------------------------------------------
 
 
@@ -371,12 +396,15 @@ def audit(work: Work, server: Server, scale: Scale) -> None:
 def beside(work: Work, server: Server, scale: Scale) -> None:
     """Insert as fast as one can, with and without runs that follow each other."""
     with server.history(scale.base) as database:
-        engine = Engine()
+        engine, polite = Engine(), Engine(**busy.POLITENESS)
         engine.prepare(database, UNTIL)
         try:
-            busy.measure(work, server, database, engine, scale.seconds, max(2, scale.rounds - 2))
+            polite.day(database, UNTIL - dt.timedelta(days=1))
+            rounds = max(2, scale.rounds - 2)
+            busy.measure(work, server, database, engine, polite, scale.seconds, rounds)
         finally:
             engine.close()
+            polite.close()
 
 
 def late(work: Work, server: Server, scale: Scale) -> None:
@@ -398,6 +426,8 @@ WORKS: dict[str, tuple[str, Callable[[Work, Server, Scale], None]]] = {
     "month": ("backfill of 31 days on {base}", month),
     "year": ("backfill of 365 days on {base}", year),
     "types": ("backfill of 365 days on {types}", types),
+    "first": ("the first run over {base}", first),
+    "import": ("import of {imported} from files", imported),
     "late": ("rows half a year late, on {base} with a snapshot a day", late),
     "audit": ("audit of 365 daily snapshots on {base}", audit),
     "busy": ("inserts beside runs that follow each other, on {base}", beside),

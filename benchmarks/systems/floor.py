@@ -53,6 +53,18 @@ cross join lateral jsonb_each_text(
 _DIGESTS = """
 select count(*), sum(jsonb_hash_extended(metrics_json, 0)) from consumer_analytics
 """
+#: The counts by day laid ready, in the order of their index, and the table for them.
+_DAYS_READY = (
+    """
+    create unlogged table floor_counted as
+    select (created_at at time zone 'UTC')::date as day, consumer_id, event_type, count(*) as n
+    from customer_events
+    group by 1, 2, 3
+    order by 1, 2, 3
+    """,
+    "create table floor_days (like consumer_analytics_internal.event_days including all)",
+    "checkpoint",
+)
 _INSERT = """
 insert into floor_snapshots (consumer_id, snapshot_timestamp, metrics_json)
 select consumer_id, snapshot_timestamp, metrics_json from floor_finished
@@ -133,6 +145,22 @@ class Floor(System):
         return Measured(
             ended - began, detail={"aggregate": counted - began, "insert": ended - counted}
         )
+
+    def first(self, database: Database) -> Measured:
+        """Count all events by day, insert the counts that ours keeps of them."""
+        with database.connect() as connection:
+            connection.execute("set jit = off")
+            connection.execute("set work_mem = '64MB'")
+            began = time.perf_counter()
+            connection.execute(_EVERYTHING).fetchone()
+            counted = time.perf_counter() - began
+            for statement in _DAYS_READY:
+                connection.execute(statement)
+            began = time.perf_counter()
+            connection.execute("insert into floor_days select * from floor_counted")
+            inserted = time.perf_counter() - began
+            connection.execute("drop table floor_days, floor_counted")
+        return Measured(counted + inserted, detail={"aggregate": counted, "insert": inserted})
 
     def audit(self, database: Database) -> Measured:
         """Read what an audit compares, once each: events by type and day, snapshots by type."""

@@ -22,22 +22,23 @@ class Engine(System):
 
     name = "ours, engine"
 
-    def __init__(self) -> None:
-        """Start its process when there is a database."""
+    def __init__(self, **settings: object) -> None:
+        """Start its process when there is a database; `settings` other than their defaults."""
+        self._settings = settings
         self._worker: Worker | None = None
 
     def prepare(self, database: Database, until: dt.date | None) -> None:
         """Take the history in with one run."""
         if until is None:
             return
-        self._worker = Worker(database)
+        self._worker = Worker(database, **self._settings)
         self._worker("run", at=instant(until).isoformat())
         with database.connect() as connection:
             connection.execute("vacuum analyze")
 
     def day(self, database: Database, day: dt.date) -> Measured:
         """Run as of the day's end."""
-        self._worker = self._worker or Worker(database)
+        self._worker = self._worker or Worker(database, **self._settings)
         return self._worker("run", at=instant(day + dt.timedelta(days=1)).isoformat())
 
     def now(self) -> Measured:
@@ -49,12 +50,12 @@ class Engine(System):
     def backfill(self, database: Database, start: dt.date, end: dt.date) -> Measured:
         """Backfill in a new process, into an empty table."""
         _empty(database)
-        with Worker(database) as worker:
+        with Worker(database, **self._settings) as worker:
             return worker("backfill", start=start.isoformat(), end=end.isoformat())
 
     def audit(self, database: Database, *, since_last: bool = False) -> Measured:
         """Audit all, or what has changed since, in a new process; a difference is an error."""
-        with Worker(database) as worker:
+        with Worker(database, **self._settings) as worker:
             return worker("audit", since_last=since_last)
 
     def capture(self) -> None:

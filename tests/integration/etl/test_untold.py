@@ -13,7 +13,7 @@ from tests.support.history import random_history
 from tests.support.plans import Plans
 
 from consumer_analytics import backfill
-from consumer_analytics.etl import capture, restate, run, untold
+from consumer_analytics.etl import capture, comparison, restate, run, untold
 from consumer_analytics.reconcile import audit, sweep
 
 DAY = dt.timedelta(days=1)
@@ -52,6 +52,20 @@ def late(database: Any, consumer: Any, at: dt.datetime, kind: str = "login") -> 
     )
 
 
+def swept_at(database: Any, *days: int) -> sweep.SweepResult:
+    """Sweep some days alone, by their number."""
+    dates = [(BEGIN + day * DAY).date() for day in days]
+    with database.connect("sweep", writes_sources=False) as connection:
+        return sweep.sweep(connection, database.settings, dates=dates)
+
+
+def late_customer(database: Any, consumer: Any, born: dt.datetime) -> None:
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        f"values (gen_random_uuid(), '{consumer}', 'ACTIVE', '{born.isoformat()}')"
+    )
+
+
 def is_right(database: Any) -> None:
     """Hold all snapshots to the oracle, and all that is noted of them to the audit."""
     with database.connect() as connection:
@@ -68,7 +82,8 @@ def only_added(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> int:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(restate, "restate_window", never)
+    for module in (restate, comparison):
+        monkeypatch.setattr(module, "restate_window", never)
 
 
 @pytest.mark.usefixtures("only_added")
@@ -96,6 +111,99 @@ def test_late_rows_change_the_snapshots_of_their_consumers_alone(database: Any) 
     assert len(changed) == found.snapshots_restated
     assert {(STRANGER, BEGIN + day * DAY) for day in range(5, 13)} <= changed
     assert (first, BEGIN + 2 * DAY) not in changed
+
+
+@pytest.mark.usefixtures("only_added")
+def test_days_that_are_named_are_swept_alone(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = history(database, 9)
+    swept(database)
+    late(database, first, BEGIN + 2.5 * DAY)
+    late(database, second, BEGIN + 6.5 * DAY)
+    with database.connect() as connection:
+        connection.execute("analyze customer_events")
+    ((of_the_day,),) = database.rows(
+        "select count(*) from customer_events "
+        f"where created_at >= '{BEGIN + 2 * DAY}' and created_at < '{BEGIN + 3 * DAY}'"
+    )
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        found = swept_at(database, 2)
+    assert (found.dates, found.events_found) == (((BEGIN + 2 * DAY).date(),), 1)
+    # The whole system's and the consumer's, since then; the other row is still to be found.
+    assert found.snapshots_restated == 2 * 10
+    read = [scan for scan in plans.of("customer_events") if scan.rows > 1]
+    # Compared, then counted.
+    assert {scan.rows for scan in read} == {of_the_day}, plans.told("customer_events")
+    assert {scan.statement for scan in read} == {
+        "reconcile/sweep/events-differ",
+        "etl/events/extract",
+    }
+    assert plans.rows("customers") <= 2 * len(database.rows("select from customers"))
+
+    assert swept_at(database, 6, 8).events_found == 1
+    is_right(database)
+    assert swept_at(database, 2, 6).snapshots_restated == 0
+
+
+@pytest.mark.parametrize("what", ["customer", "change", "both"])
+def test_lives_that_differ_on_a_day_that_is_named_are_found(database: Any, what: str) -> None:
+    first, *_ = history(database, 10)
+    swept(database)
+    if what != "change":
+        late_customer(database, first, BEGIN + 4.5 * DAY)
+    if what != "customer":
+        database.execute(
+            "insert into customer_events "
+            "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+            "select gen_random_uuid(), customer_id, consumer_id, 'customer_status_change', "
+            """'{"old_status": "BLOCKED", "new_status": "ACTIVE"}', """
+            f"'{BEGIN + 4.6 * DAY}' from customers where consumer_id is not null "
+            f"and created_at < '{BEGIN + 4 * DAY}' order by customer_id limit 1"
+        )
+    assert swept_at(database, 4).snapshots_restated > 0
+    is_right(database)
+
+
+@pytest.mark.usefixtures("only_added")
+def test_a_run_puts_late_customers_right_that_capture_noted(database: Any) -> None:
+    first, second, *_ = history(database, 11)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+        before = figures(connection)
+    late_customer(database, first, BEGIN + 3.5 * DAY)
+    late(database, second, BEGIN + 3.5 * DAY, "customer_creation")
+    assert go(database, END + DAY) > 0
+    is_right(database)
+    with database.connect() as connection:
+        after = figures(connection)
+    changed = {key for key, text in before.items() if after[key] != text}
+    assert {consumer for consumer, _ in changed} == {first, second, None}
+    assert min(at for _, at in changed) == BEGIN + 4 * DAY
+    assert go(database, END + 2 * DAY) == 0
+
+
+@pytest.mark.parametrize("late_row", ["event", "customer"])
+def test_nothing_is_added_to_a_row_of_the_whole_system_that_somebody_edited(
+    database: Any, late_row: str
+) -> None:
+    """It adds up, and no counts of one consumer contradict it: what was written does."""
+    first, *_ = history(database, 12)
+    swept(database)
+    database.execute(
+        "update consumer_analytics set metrics_json = metrics_json || jsonb_build_object("
+        "'total_events_all_consumers', (metrics_json ->> 'total_events_all_consumers')::int + 7, "
+        "'events_by_type_all_consumers', "
+        "metrics_json -> 'events_by_type_all_consumers' || '{\"odd\": 7}') "
+        f"where consumer_id is null and snapshot_timestamp = '{BEGIN + 6 * DAY}'"
+    )
+    if late_row == "event":
+        late(database, first, BEGIN + 3.5 * DAY)
+    else:
+        late_customer(database, first, BEGIN + 3.5 * DAY)
+    swept(database)
+    is_right(database)
 
 
 @pytest.mark.usefixtures("only_added")
