@@ -142,29 +142,28 @@ named as materialized (
     where consumer_id is null
 ),
 
+-- What the types that are concerned were, and will be.
 typed as materialized (
-    select consumer_id, at, event_type, sum(n)::bigint as n
-    from (
-        select consumer_id, at, event_type, n
-        from pieces
-        union all
-        select named.consumer_id, named.at, told.event_type, told.n::numeric
-        from named
-        cross join lateral jsonb_each_text(
-            case when jsonb_typeof(metrics_json -> types_key) = 'object' then metrics_json -> types_key else '{{}}' end
-        ) as told (event_type, n)
-        where told.n ~ '^\d{{1,18}}$'
-    ) as parts
-    group by consumer_id, at, event_type
+    select
+        coalesce(pieces.consumer_id::text, '') as owner,
+        pieces.at,
+        pieces.event_type,
+        case
+            when said.n is null then pieces.n
+            when jsonb_typeof(said.n) = 'number' then said.n::numeric + pieces.n
+        end as n
+    from pieces
+    join named on named.at = pieces.at and named.consumer_id is not distinct from pieces.consumer_id
+    cross join lateral (select metrics_json -> types_key -> pieces.event_type as n) as said
 ),
 
 by_type as materialized (
     select
-        coalesce(consumer_id::text, '') as owner,
+        owner,
         at,
-        sum(n)::bigint as total,
-        min(n) as least_n,
-        jsonb_object_agg(event_type, n) filter (where n <> 0) as by_type
+        bool_and(n between 0 and 999999999999999999 and n = trunc(n)) is true as can_be,
+        array_agg(event_type) filter (where n = 0) as gone,
+        jsonb_object_agg(event_type, trunc(n)) filter (where n <> 0) as put
     from typed
     group by owner, at
 )
@@ -172,24 +171,29 @@ by_type as materialized (
 select
     named.consumer_id,
     named.at as snapshot_timestamp,
-    -- Only a row that says what it was written with, and whose types add up, can be added to. The
-    -- counts prove what a consumer's row says; of the whole system's a hash is kept.
+    -- Only a row that says what it was written with can be added to. The counts prove what a
+    -- consumer's row says, its types and their sum; of the whole system's a hash is kept.
     coalesce(
         is_as_written
         and window_text = metrics_json #>> '{{incremental_stats,window_start}}'
         and (metrics_json #>> '{{incremental_stats,new_events_in_window}}') ~ '^\d{{1,18}}$'
         and (metrics_json ->> total_key) ~ '^\d{{1,18}}$'
-        and by_type.total = (metrics_json ->> total_key)::numeric + named.n
-        and by_type.total > 0
-        and by_type.least_n >= 0
+        and jsonb_typeof(metrics_json -> types_key) = 'object'
+        and by_type.can_be
+        and (metrics_json ->> total_key)::numeric + named.n > 0
         and (metrics_json #>> '{{incremental_stats,new_events_in_window}}')::numeric + fresh >= 0,
         false
     ) as is_sure,
     metrics_json,
     total_key,
     types_key,
-    by_type.total,
-    by_type.by_type,
+    case
+        when (metrics_json ->> total_key) ~ '^\d{{1,18}}$' then (metrics_json ->> total_key)::numeric + named.n
+    end as total,
+    case
+        when jsonb_typeof(metrics_json -> types_key) = 'object'
+            then (metrics_json -> types_key) - coalesce(by_type.gone, '{{}}') || coalesce(by_type.put, '{{}}')
+    end as by_type,
     fresh
 from named
 left join by_type on by_type.owner = coalesce(named.consumer_id::text, '') and by_type.at = named.at

@@ -1,7 +1,7 @@
 -- Whether what waits to be told can be added to the rows that are there: each is as it was written, in
 -- the whole system's window, and says, with what is added, what the counts say of its consumer.
 with asked as materialized (
-    select consumer_id, snapshot_timestamp as at, by_type
+    select consumer_id, snapshot_timestamp as at, by_type, total
     from pg_temp.untold_rows
     where consumer_id is not null and is_sure
 ),
@@ -42,7 +42,11 @@ later as (
 ),
 
 counted as materialized (
-    select later.consumer_id, later.at, jsonb_object_agg(later.event_type, totals.n - later.n) as by_type
+    select
+        later.consumer_id,
+        later.at,
+        jsonb_object_agg(later.event_type, totals.n - later.n) as by_type,
+        sum(totals.n - later.n) as total
     from later
     join totals using (consumer_id, event_type)
     where later.is_asked and totals.n <> later.n
@@ -54,7 +58,7 @@ select
     and not exists (
         select from asked
         left join counted using (consumer_id, at)
-        where asked.by_type is distinct from counted.by_type
+        where (asked.by_type, asked.total) is distinct from (counted.by_type, counted.total)
     )
     and not exists (
         select from consumer_analytics_internal.written_apart as apart
