@@ -11,7 +11,7 @@ import pytest
 from consumer_analytics.etl import plan
 
 FIRST = dt.date(2025, 1, 1)
-MOST = 8
+MOST = 16
 
 
 def day(number: int) -> dt.date:

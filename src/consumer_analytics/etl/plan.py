@@ -21,7 +21,7 @@ from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.sql import query
 
 #: More separate ranges than this are read as fewer, longer ones.
-_MOST_RANGES = 8
+_MOST_RANGES = 16
 _ONE_DAY = dt.timedelta(days=1)
 _FIRST_DAY = dt.date.min
 _Time = TypeVar("_Time", dt.date, dt.datetime)

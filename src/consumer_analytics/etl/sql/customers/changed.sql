@@ -31,7 +31,7 @@ changes as (
         coalesce(sum(created_us), 0) as created_us,
         coalesce(sum(born), 0) as born
     from (
-        select consumer_id, slot, status, n, dated, created_us, born
+        select {change_columns}
         from present
         union all
         select consumer_id, slot, status, n, null, null, null
