@@ -17,7 +17,7 @@ instants as materialized (
 
 registered as materialized (
     select consumer_id, min(slot) as since
-    from {consumers}
+    from {consumers} as consumers
     join instants on created_at < instants.at
     group by consumer_id
 ),
