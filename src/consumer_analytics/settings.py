@@ -232,8 +232,8 @@ class Settings:
             ge=0,
             le=64,
             description="How many processes more than its own session the server may use for a "
-            "statement of a run, a backfill, a sweep or an audit. With 0 a backfill has one "
-            "session instead of two as well. Unset: as many as the server lets everybody "
+            "statement of a run, a backfill, a sweep or an audit. With 0 backfills and audits have "
+            "one session instead of two as well. Unset: as many as the server lets everybody "
             "(`max_parallel_workers_per_gather`), and two sessions.",
         ),
     ] = None

@@ -118,12 +118,12 @@ def look(connection: Connection, request: Request) -> Findings:
     statement = query("reconcile/audit/size", request.settings.sources)
     (size,) = connection.execute(statement, values).fetchone() or (0,)
     with _tables(connection, columns):
-        if request.since_last or size < _ROWS_FOR_TWO:
+        if request.since_last or size < _ROWS_FOR_TWO or request.settings.workers == 0:
             with consistent(connection):
                 _alone(connection, request, columns, findings)
         else:
             with (
-                connected(request.settings, "audit, second session") as second,
+                connected(request.settings, "audit, second session", works_long=True) as second,
                 _tables(second, columns),
             ):
                 _in_two(connection, second, request, columns, findings)
