@@ -6,5 +6,6 @@
 * `comparison`: figures over time of several consumers, side by side;
 * `standing`: where things stand now, and the change against the period before;
 * `consumers`: the searchable, sortable table, and who a consumer is;
-* `freshness`: measures, lag, runs, incidents, backfills.
+* `freshness`: measures, lag, runs, incidents, backfills;
+* `digest`: what a week was like, for a mail.
 """

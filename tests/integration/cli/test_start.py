@@ -50,7 +50,7 @@ MAY_READ = {
     "status": {"airflow", "operations", "reporting"},
     "health": {"airflow", "monitoring"},
     "incidents": {"airflow", "monitoring"},
-    "alerts": {"airflow", "monitoring"},
+    "alerts": {"airflow", "monitoring", "reporting"},
     "check": {"airflow", "backfill", "monitoring", "operations"},
     "doctor": {"airflow", "local", "monitoring", "operations"},
     "maintenance": {"airflow", "operations", "orchestration"},
