@@ -155,6 +155,41 @@ def test_what_happens_is_seen_at_the_first_snapshot_after_it(watched: Database, 
             assert one.observed == 400
 
 
+def test_with_snapshots_of_each_hour_an_hour_of_the_day_is_held_against_its_like(
+    watched: Database,
+) -> None:
+    hour = dt.timedelta(hours=1)
+    silent_from = 10
+
+    def in_hour(number: int) -> int:
+        day, at = divmod(number, 24)
+        if at < 7 or (day == BEFORE and at >= silent_from):
+            return 0
+        return 60 + (number * 7) % 5
+
+    total = 0
+    rows: list[tuple[uuid.UUID | None, dt.datetime, str]] = []
+    for number in range(24 * (BEFORE - 63), 24 * BEFORE + 12):
+        total += in_hour(number)
+        at = FIRST + (number + 1) * hour
+        document = {"total_events": total, "total_customers": 5, "events_by_type": {"login": total}}
+        rows += [(None, at, json.dumps(SYSTEM)), (ONE, at, json.dumps(document))]
+    with watched.connect_admin() as admin, admin.cursor() as cursor:
+        cursor.executemany(
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "values (%s, %s, %s)",
+            rows,
+        )
+    found = {}
+    with watched.connect() as connection:
+        for clock in (3, silent_from, silent_from + 1):
+            judged_at = FIRST + BEFORE * DAY + clock * hour
+            told = anomalies.judge(connection, watched.settings, judged_at, hour).oddities
+            found[clock] = [(one.kind, one.hours) for one in told]
+    # That nothing comes at night is usual; at ten it is seen after an hour.
+    assert found == {3: [], silent_from: [], silent_from + 1: [("silent", 1)]}
+
+
 @pytest.mark.parametrize(("odd", "kinds"), [(1, ["fewer"]), (4, [])])
 def test_a_day_that_is_another_one_for_many_is_nobodys_anomaly(
     watched: Database, odd: int, kinds: list[str]
@@ -216,6 +251,28 @@ def test_it_is_told_once_shown_with_what_is_usual_and_over_when_it_is(
         assert incidents.open_incidents(connection) == []
         (kept,) = anomalies.of_consumer(connection, ONE, 10)
     assert kept.over_at is not None
+
+
+def test_a_snapshot_that_is_missing_is_no_end_of_anything(
+    watched: Database, mails: MailServer
+) -> None:
+    def events(day: int) -> int:
+        return 0 if day >= BEFORE else usual(day)
+
+    write(watched, range(BEFORE + 1), events)
+    look(watched, BEFORE)
+    # A run by hand at noon, and none at the next midnight: nothing new is due to be judged.
+    watched.execute(
+        "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+        "select consumer_id, snapshot_timestamp + interval '36 hours', metrics_json "
+        "from consumer_analytics where snapshot_timestamp = %s",
+        [FIRST + (BEFORE + 1) * DAY],
+    )
+    look(watched, BEFORE + 1)
+    assert titles(mails) == ["WARNING: Acme is silent"]
+    write(watched, range(BEFORE + 2, BEFORE + 3), events)
+    look(watched, BEFORE + 2)
+    assert titles(mails) == ["WARNING: Acme is silent"]
 
 
 def test_switched_off_nobody_is_judged_and_what_was_open_is_closed(

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from consumer_analytics.calendar import days
 from consumer_analytics.calendar.schedule import Schedule
-from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.monitoring.anomalies.windows import Window, ending_at
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -100,10 +100,12 @@ def newest(connection: Connection, settings: Settings) -> tuple[dt.datetime, dt.
     schedule = Schedule(settings.schedule, settings.zone)
     if schedule.timeless:
         return None
-    row = connection.execute(query("monitoring/anomalies/newest")).fetchone()
-    if row is None:
+    latest = scalar_of(connection, "monitoring/anomalies/newest")
+    if latest is None:
         return None
-    at = schedule.last(row[0])
+    at = schedule.last(latest)
+    if at != latest and not scalar_of(connection, "monitoring/anomalies/there", {"at": at}):
+        return None
     before = schedule.last(at - dt.timedelta(microseconds=1))
     return at, at - before
 
