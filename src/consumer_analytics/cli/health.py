@@ -7,10 +7,10 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.formatting import amount, duration, exactly, moment
+from consumer_analytics.formatting import amount, counted, duration, exactly, moment
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.health import read as read_health
-from consumer_analytics.monitoring.incidents import open_incidents
+from consumer_analytics.monitoring.incidents import is_of_consumer, open_incidents
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -33,8 +33,13 @@ def health(as_json: JsonFlag = False) -> None:
         print_json(judged.as_json() | {"incidents": [one.as_json() for one in incidents]})
     else:
         print_health(judged)
+        odd = [one for one in incidents if is_of_consumer(one)]
         for one in incidents:
+            if one in odd:
+                continue
             say(f"incident   {one.subject}, {one.state} since {moment(one.opened_at)}: {one.cause}")
+        if odd:
+            say(f"odd        {counted(len(odd), 'consumer')}: see consumer-analytics incidents")
     raise typer.Exit(EXIT_CODES[judged.state])
 
 

@@ -21,6 +21,8 @@ from tests.support.mail_server import MailServer, mail_server
 from consumer_analytics.monitoring import anomalies, incidents, monitor
 from consumer_analytics.monitoring.anomalies.windows import ending_at
 from consumer_analytics.monitoring.metrics import collector
+from consumer_analytics.operations.doctor.findings import Context, Verdict
+from consumer_analytics.operations.doctor.incidents import still_open
 
 FIRST = dt.datetime(2025, 1, 6, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -285,6 +287,11 @@ def test_switched_off_nobody_is_judged_and_what_was_open_is_closed(
         assert anomalies.still_open(connection) == []
     look(watched, BEFORE)
     assert titles(mails) == ["WARNING: Acme is silent"]
+    # Nothing is wrong with the pipeline.
+    with watched.connect() as connection:
+        found = still_open(Context(watched.settings, connection))
+    assert found.verdict == Verdict.OK
+    assert found.says == "no incident is open, but of 1 consumer that is odd"
     look(off, BEFORE)
     assert titles(mails)[1:] == ["OVER: Acme is as usual again"]
     with watched.connect() as connection:

@@ -27,6 +27,7 @@ by means of
 from __future__ import annotations
 
 from consumer_analytics.monitoring.incidents.checking import check
+from consumer_analytics.monitoring.incidents.consumers import is_of_consumer
 from consumer_analytics.monitoring.incidents.deadlines import deadline_missed
 from consumer_analytics.monitoring.incidents.failures import (
     next_steps_after,
@@ -49,6 +50,7 @@ __all__ = [
     "check",
     "deadline_missed",
     "history",
+    "is_of_consumer",
     "latest",
     "next_steps_after",
     "open_incidents",

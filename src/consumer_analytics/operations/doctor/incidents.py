@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consumer_analytics.formatting import counted, moment
-from consumer_analytics.monitoring.incidents import open_incidents
+from consumer_analytics.monitoring.incidents import is_of_consumer, open_incidents
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -15,10 +15,12 @@ from consumer_analytics.operations.doctor.findings import (
 
 
 def still_open(context: Context) -> Finding:
-    """Tell which incidents are open."""
-    found = open_incidents(context.database)
+    """Tell which incidents are open; a consumer that is odd is nothing that is wrong here."""
+    all_open = open_incidents(context.database)
+    found = [one for one in all_open if not is_of_consumer(one)]
     if not found:
-        return ok("no incident is open")
+        odd = counted(len(all_open), "consumer that is odd", "consumers that are odd")
+        return ok("no incident is open" + (f", but of {odd}" if all_open else ""))
     return Finding(
         Verdict.WARNING,
         f"{counted(len(found), 'incident')} open",
