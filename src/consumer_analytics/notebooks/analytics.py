@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import getpass
 import uuid
@@ -12,7 +13,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import UsageError
+from consumer_analytics.errors import SettingsError, UsageError
 from consumer_analytics.fields import Secret
 from consumer_analytics.notebooks.tables import Table
 from consumer_analytics.settings import Settings, load_settings
@@ -58,6 +59,11 @@ class Analytics:
         """
         if database_url is not None:
             changes["database_url"] = Secret(database_url)
+        known = {field.name for field in dataclasses.fields(Settings)}
+        if unknown := sorted(changes.keys() - known):
+            raise SettingsError(
+                f"there is no setting {unknown[0]!r}; see the reference of settings"
+            )
         self.settings: Settings = load_settings().replaced(changes)
 
     def run(

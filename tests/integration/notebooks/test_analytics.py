@@ -103,8 +103,10 @@ def test_what_cannot_be_asked_is_said_in_a_line(filled: Database, empty_database
         analytics.snapshots(since="yesterday")
     with pytest.raises(UsageError, match="is unknown; it is daily"):
         analytics.backfill("2025-03-01", "2025-03-02", "yearly")
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match="Nowhere/Else"):
         Analytics(filled.url, timezone="Nowhere/Else")
+    with pytest.raises(SettingsError, match="there is no setting 'time_zone'"):
+        Analytics(filled.url, time_zone="Europe/Berlin")
     with pytest.raises(SchemaError, match="run `consumer-analytics migrate`"):
         [*Analytics(empty_database.url).snapshots().rows()]
 
