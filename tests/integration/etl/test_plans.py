@@ -14,7 +14,7 @@ from tests.support.plans import Plans
 from consumer_analytics import backfill
 from consumer_analytics.backfill import columns, reading, writing
 from consumer_analytics.db.connection import connected
-from consumer_analytics.etl import extract, load, run
+from consumer_analytics.etl import capture, extract, load, run
 from consumer_analytics.ingest import simulate
 from consumer_analytics.reconcile import audit, sweep
 
@@ -153,6 +153,46 @@ def test_snapshots_that_are_there_cost_a_run_nothing(
         go(database, UNTIL)
     # It looks for its own instant, consumer by consumer.
     assert plans.rows("consumer_analytics") < there / 20, plans.told("consumer_analytics")
+
+
+def audited(database: Database, **options: Any) -> audit.AuditResult:
+    """Audit, which finds nothing."""
+    with connected(database.settings, "audit") as connection:
+        found = audit.audit(connection, database.settings, **options)
+    assert found.clean
+    return found
+
+
+def test_an_audit_since_the_last_looks_at_what_is_new_and_at_all_snapshots(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL)
+    fill(database, DAYS)
+    with connected(database.settings, "capture") as connection:
+        capture.enable(connection, database.settings)
+        connection.execute("vacuum analyze consumer_analytics")
+    audited(database)
+    new = 600
+    with database.connect() as connection:
+        connection.execute(
+            "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+            "payload_json, created_at) select gen_random_uuid(), customer_id, consumer_id, "
+            "'login', '{}', %s from customers limit %s",
+            [UNTIL + DAY / 2, new],
+        )
+        connection.execute("vacuum analyze customer_events")
+    go(database, UNTIL + DAY)
+    there = counted(database, "consumer_analytics")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        found = audited(database, since_last=True)
+    assert found.since is not None
+    assert (found.since.base, found.snapshots) == (UNTIL, 1)
+    # Counted, looked through for what happened to customers, and for whom it may have changed.
+    assert plans.rows("customer_events") <= 4 * new, plans.told("customer_events")
+    # Digests, which instants there are, the base, and the rows that are compared.
+    assert there <= plans.rows("consumer_analytics") <= 4 * there, plans.told("consumer_analytics")
 
 
 def test_a_backfill_reads_each_event_once_for_the_counts_and_once_for_the_lives(
