@@ -276,7 +276,7 @@ def test_snapshots_that_the_counts_have_outgrown(trial: Connection) -> None:
     assert outgrown(limit=2) == every[:2]
     assert outgrown(after=FIRST) == every[1:]
     assert outgrown(until=instants[1]) == every[:2]
-    windows = query("etl/restate/snapshots-windows")
+    windows = query("etl/windows/noted")
     asked = {"snapshots": [*reversed(instants), BEGIN]}
     assert trial.execute(windows, asked).fetchall() == [(BEGIN, None), *every]
 
@@ -507,6 +507,7 @@ def advanced(trial: Connection, **changes: Any) -> Any:
         "until": FIRST,
         "corrected_from": None,
         "after": None,
+        "customers_after": None,
         "touched": False,
         **changes,
     }

@@ -5,7 +5,8 @@ with new_days as (
     select day, consumer_id, event_type, n
     from pg_temp.event_changes
     where day >= %(unseen_from)s::date
-    order by day, consumer_id, event_type
+    -- As the index has them, but for the types, whose order costs more than it spares.
+    order by day, consumer_id
 ),
 
 known_days as (
