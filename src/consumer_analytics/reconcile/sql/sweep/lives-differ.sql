@@ -2,16 +2,25 @@
 -- events says so, or rows that say of the windows around these days how many were born.
 with recursive {owners},
 
-windows as materialized (
+written as materialized (
     select snapshot_timestamp as at, window_start as starts
     from consumer_analytics_internal.written_snapshots
-    where is_whole
-        and snapshot_timestamp <= %(known)s::timestamptz
-        and exists (
-            select
-            from unnest(%(days)s::date[]) as swept (day)
-            where snapshot_timestamp > day::timestamptz and window_start < (day + 1)::timestamptz
-        )
+    where is_whole and snapshot_timestamp <= %(known)s::timestamptz
+),
+
+-- Up to the first snapshot after the day: later ones may be of long windows that have it, too.
+windows as materialized (
+    select distinct written.at, written.starts
+    from unnest(%(days)s::date[]) as swept (day)
+    cross join lateral (
+        select min(later.at) as at
+        from written as later
+        where later.at >= (swept.day + 1)::timestamptz
+    ) as after_it
+    join written
+        on written.at > swept.day::timestamptz
+        and written.starts < (swept.day + 1)::timestamptz
+        and written.at <= coalesce(after_it.at, 'infinity')
 ),
 
 reach as (
@@ -64,12 +73,17 @@ born as (
     group by births.consumer_id, windows.at
 ),
 
+-- Each row looked up: the planner would read all rows of all consumers.
 reported as (
-    select owners.consumer_id, windows.at, one.metrics_json #> '{{incremental_stats,new_customers_in_window}}' as n
+    select owners.consumer_id, windows.at, one.n
     from windows
     cross join owners
-    join public.consumer_analytics as one
-        on one.consumer_id = owners.consumer_id and one.snapshot_timestamp = windows.at
+    cross join lateral (
+        select metrics_json #> '{{incremental_stats,new_customers_in_window}}' as n
+        from public.consumer_analytics as own
+        where own.consumer_id = owners.consumer_id and own.snapshot_timestamp = windows.at
+        offset 0
+    ) as one
 )
 
 select
