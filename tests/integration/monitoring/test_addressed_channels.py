@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cli, Database
+from tests.support import lanes
 from tests.support.hook_server import Answer, HookServer, hook_server
 from tests.support.mail_server import MailServer, mail_server
 
@@ -124,18 +125,21 @@ def test_the_signature_is_that_of_the_standard() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "words", "holds_others", "retry_after"),
-    [
-        (Answer(500, body=KEY.encode()), "answers 500 Internal Server Error", True, None),
-        (Answer(429, {"Retry-After": "1800"}), "answers 429 Too Many Requests", True, 1800),
-        (Answer(503, {"Retry-After": "soon"}), "answers 503 Service Unavailable", True, None),
-        (Answer(422), "answers 422 Unprocessable Entity", False, None),
-        (Answer(302, {"Location": "/elsewhere"}), "redirects are not followed", True, None),
-        (Answer(0), "broke off: no answer of HTTP", True, None),
-        (Answer(200, {"Filler": "x" * 20_000}), "broke off: no answer of HTTP", True, None),
-        (Answer(seconds=30), "no answer in 0.5 s", True, None),
-        (Answer(trickle=True), "no answer in 0.5 s", True, None),
-    ],
-    ids=["500", "429", "503", "422", "redirect", "nothing", "long head", "slow", "trickle"],
+    lanes.first(
+        5,
+        [
+            (Answer(500, body=KEY.encode()), "answers 500 Internal Server Error", True, None),
+            (Answer(429, {"Retry-After": "1800"}), "answers 429 Too Many Requests", True, 1800),
+            (Answer(422), "answers 422 Unprocessable Entity", False, None),
+            (Answer(302, {"Location": "/elsewhere"}), "redirects are not followed", True, None),
+            (Answer(trickle=True), "no answer in 0.5 s", True, None),
+            (Answer(503, {"Retry-After": "soon"}), "answers 503 Service Unavailable", True, None),
+            (Answer(0), "broke off: no answer of HTTP", True, None),
+            (Answer(200, {"Filler": "x" * 20_000}), "broke off: no answer of HTTP", True, None),
+            (Answer(seconds=30), "no answer in 0.5 s", True, None),
+        ],
+    ),
+    ids=["500", "429", "422", "redirect", "trickle", "503", "nothing", "long head", "slow"],
 )
 def test_an_answer_that_takes_nothing(
     hooks: HookServer, answer: Answer, words: str, holds_others: bool, retry_after: float | None
@@ -216,15 +220,18 @@ def test_a_service_is_told_in_text(hooks: HookServer) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "words", "holds_others"),
-    [
-        (Answer(500), "the service of chat answers 500 Internal Server Error", True),
-        (Answer(429, {"Retry-After": "60"}), "answers 429 Too Many Requests", True),
-        (Answer(413), "answers 413", False),
-        (Answer(302, {"Location": "/elsewhere"}), "answers 302 Found", True),
-        (Answer(0), "could not be told", True),
-        (Answer(seconds=30), "did not answer in 1 s", True),
-    ],
-    ids=["500", "429", "413", "redirect", "nothing", "slow"],
+    lanes.first(
+        3,
+        [
+            (Answer(500), "the service of chat answers 500 Internal Server Error", True),
+            (Answer(429, {"Retry-After": "60"}), "answers 429 Too Many Requests", True),
+            (Answer(413), "answers 413", False),
+            (Answer(seconds=30), "did not answer in 1 s", True),
+            (Answer(302, {"Location": "/elsewhere"}), "answers 302 Found", True),
+            (Answer(0), "could not be told", True),
+        ],
+    ),
+    ids=["500", "429", "413", "slow", "redirect", "nothing"],
 )
 def test_a_service_that_takes_nothing(
     hooks: HookServer,
@@ -278,7 +285,7 @@ FIXED: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", lanes.first(2, FIXED))
 def test_what_would_go_out_to_a_service_with_a_host_of_its_own(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -443,18 +450,24 @@ def test_a_file_that_cannot_be_read_stops_no_mail_and_no_sign_of_life_is_given(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [
-        ("url = 's3cr3t'", "has values outside of a table"),
-        ("[a]\n", "[a]: it needs one of: url"),
-        ("[a]\nurl = 's3cr3t'\nwebhook = 't0ken'", "[a]: it needs one of: url"),
-        ("[a]\nurl = 7", "[a]: url must be a text"),
-        ("[a]\nwebhook = 'https://s3cr3t.example.com'", "[a]: key must be a text"),
-        ("[a]\nurl = 's3cr3t'\nkey = 't0ken'", "[a]: 'key' is not known beside url"),
-        ("[a]\nurl = 's3cr3t'\nseverity = 'bad'", "[a]: severity must be one of warning, critical"),
-        ("[a]\nurl = 's3cr3t'\nsubjects = 'x'", "[a]: subjects must be a list"),
-        ("[mail]\nurl = 's3cr3t'", "[mail]: the name is another channel's"),
-        ("['A b']\nurl = 's3cr3t'", "'A b' is no name of a channel"),
-    ],
+    lanes.first(
+        3,
+        [
+            ("url = 's3cr3t'", "has values outside of a table"),
+            ("[a]\n", "[a]: it needs one of: url"),
+            ("[a]\nurl = 's3cr3t'\nwebhook = 't0ken'", "[a]: it needs one of: url"),
+            ("[a]\nurl = 7", "[a]: url must be a text"),
+            ("[a]\nwebhook = 'https://s3cr3t.example.com'", "[a]: key must be a text"),
+            ("[a]\nurl = 's3cr3t'\nkey = 't0ken'", "[a]: 'key' is not known beside url"),
+            (
+                "[a]\nurl = 's3cr3t'\nseverity = 'bad'",
+                "[a]: severity must be one of warning, critical",
+            ),
+            ("[a]\nurl = 's3cr3t'\nsubjects = 'x'", "[a]: subjects must be a list"),
+            ("[mail]\nurl = 's3cr3t'", "[mail]: the name is another channel's"),
+            ("['s3cr3t b']\nurl = 't0ken'", "the name of table 1 cannot be a channel's"),
+        ],
+    ),
 )
 def test_a_file_that_is_wrong_is_told_with_the_table_and_no_secret(
     text: str, words: str, tmp_path: Path, cli: Cli
@@ -485,10 +498,9 @@ def test_the_command_tries_each_and_tells_of_each(
     (one,) = done.json["channels"]
     assert (one["channel"], one["sent"], one["failed_step"]) == ("chat", False, "message")
     assert len(mails.mails) == 1
+    path.chmod(0o644)
     done = cli("alerts", "test", "--channel", "nobody", env=given)
     assert (done.exit_code, "there are: mail, chat, desk" in done.stderr) == (2, True)
-    path.chmod(0o644)
-    done = cli("doctor", env=given)
     assert f"{path} holds a secret and can be read by others (mode 0644)" in done.stderr
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from tests.conftest import Database
+from tests.support import lanes
 from tests.support.anomalies.rates import Rates, judge_year
 from tests.support.anomalies.years import year
 from tests.support.mail_server import MailServer, mail_server
@@ -136,7 +137,7 @@ HAPPENS = {
 }
 
 
-@pytest.mark.parametrize("name", HAPPENS)
+@pytest.mark.parametrize("name", lanes.first(4, HAPPENS))
 def test_what_happens_is_seen_at_the_first_snapshot_after_it(watched: Database, name: str) -> None:
     events, further, kinds = HAPPENS[name]
     write(watched, range(BEFORE + 1), events, **further)  # type: ignore[arg-type]
@@ -157,6 +158,7 @@ def test_what_happens_is_seen_at_the_first_snapshot_after_it(watched: Database, 
             assert one.observed == 400
 
 
+@pytest.mark.long
 def test_with_snapshots_of_each_hour_an_hour_of_the_day_is_held_against_its_like(
     watched: Database,
 ) -> None:
@@ -255,6 +257,7 @@ def test_it_is_told_once_shown_with_what_is_usual_and_over_when_it_is(
     assert kept.over_at is not None
 
 
+@pytest.mark.long
 def test_a_snapshot_that_is_missing_is_no_end_of_anything(
     watched: Database, mails: MailServer
 ) -> None:
@@ -300,6 +303,7 @@ def test_switched_off_nobody_is_judged_and_what_was_open_is_closed(
     assert "consumers are not watched any more" in closed.cause
 
 
+@pytest.mark.long
 def test_of_many_that_are_odd_a_message_names_some_and_counts_the_rest(
     watched: Database, mails: MailServer
 ) -> None:

@@ -152,6 +152,7 @@ def pixels(png: object) -> list[bytes]:
     return [raw[row + 1 : row + 1 + width] for row in range(0, len(raw), width + 1)]
 
 
+@pytest.mark.long
 def test_days_without_a_snapshot_are_gaps_and_behind_is_said(
     told: Database, mails: MailServer
 ) -> None:

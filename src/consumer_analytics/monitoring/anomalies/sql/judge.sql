@@ -116,14 +116,15 @@ open as (
     where over_at is null
 ),
 
--- The days that were other ones for many: holidays, campaigns. Of a few nothing can be said.
+-- The days that were other ones for many: holidays, campaigns. Some have more then, where others have
+-- less. Of a few consumers nothing can be said.
 common_days as (
     select
         days.day,
-        count(*) filter (where days.events <= days.expected / %(ratio)s)
-        >= greatest(%(common)s * min(judged.number), %(few)s) as all_fewer,
-        count(*) filter (where days.events >= days.expected * %(ratio)s)
-        >= greatest(%(common)s * min(judged.number), %(few)s) as all_more
+        greatest(
+            count(*) filter (where days.events <= days.expected / %(ratio)s),
+            count(*) filter (where days.events >= days.expected * %(ratio)s)
+        ) >= greatest(%(common)s * min(judged.number), %(few)s) as is_common
     from days
     inner join rough using (consumer_id)
     inner join (
@@ -145,7 +146,7 @@ own_days as materialized (
     select days.*
     from days
     left join common_days using (day)
-    where day > 0 and (common_days.all_fewer or common_days.all_more) is not true
+    where day > 0 and common_days.is_common is not true
 ),
 
 -- By what its days grow: the later half of them against the earlier one, where that is more than
@@ -285,12 +286,10 @@ others as (
         greatest(
             1, 1.4826 * percentile_cont(0.5) within group (order by abs(score - middle))
         ) as scatter,
-        count(*) filter (
-            where score <= -%(score)s and events <= expected / %(ratio)s
-        ) >= greatest(%(common)s * count(*), %(few)s) as all_fewer,
-        count(*) filter (
-            where score >= %(score)s and events >= expected * %(ratio)s
-        ) >= greatest(%(common)s * count(*), %(few)s) as all_more
+        greatest(
+            count(*) filter (where score <= -%(score)s and events <= expected / %(ratio)s),
+            count(*) filter (where score >= %(score)s and events >= expected * %(ratio)s)
+        ) >= greatest(%(common)s * count(*), %(few)s) as is_common
     from scored
     inner join middles using (hours)
     where expected >= %(events)s
@@ -302,12 +301,9 @@ common as (
     select
         sizes.hours,
         -- One such day makes a week another one; of a month it takes a fifth.
-        coalesce(bool_or(others.all_fewer), false)
-        or count(*) filter (where common_days.all_fewer)
-        >= case when sizes.hours <= 168 then 1 else sizes.hours / 120.0 end as all_fewer,
-        coalesce(bool_or(others.all_more), false)
-        or count(*) filter (where common_days.all_more)
-        >= case when sizes.hours <= 168 then 1 else sizes.hours / 120.0 end as all_more
+        coalesce(bool_or(others.is_common), false)
+        or count(*) filter (where common_days.is_common)
+        >= case when sizes.hours <= 168 then 1 else sizes.hours / 120.0 end as is_common
     from (select distinct hours from scored) as sizes
     left join others on sizes.hours = others.hours
     left join common_days on common_days.day * 24 < sizes.hours
@@ -345,9 +341,7 @@ eventful as (
         scored.near_least,
         scored.near_most,
         (scored.score - coalesce(others.middle, 0)) / coalesce(others.scatter, 1) as distance,
-        case
-            when scored.events > scored.expected then common.all_more else common.all_fewer
-        end as is_common,
+        common.is_common,
         case
             when scored.events > scored.expected
                 then latest.events <= (1 + %(back)s) * latest.expected

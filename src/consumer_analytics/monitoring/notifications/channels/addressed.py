@@ -135,7 +135,7 @@ def _tables(settings: Settings) -> dict[str, Any]:
         raise ChannelError(
             "settings", f"{SETTING}: {path} is not TOML{f', {place[1]}' if place else ''}"
         ) from None
-    for name, table in found.items():
+    for number, (name, table) in enumerate(found.items(), 1):
         if not isinstance(table, dict):
             raise ChannelError(
                 "settings", f"{SETTING}: {path} has values outside of a table such as [on-call]"
@@ -143,7 +143,9 @@ def _tables(settings: Settings) -> dict[str, Any]:
         if not _NAME.fullmatch(name):
             raise ChannelError(
                 "settings",
-                f"{SETTING}: {name[:40]!r} is no name of a channel: a-z, 0-9, - and _, 40 at most",
+                # An address may have been written there.
+                f"{SETTING}: {path}: the name of table {number} cannot be a channel's: a-z, 0-9, - "
+                "and _, 40 at most",
             )
     return found
 
