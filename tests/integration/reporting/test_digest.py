@@ -190,3 +190,25 @@ def test_the_command_sends_a_week_at_once(mails: MailServer, cli: Cli) -> None:
     assert (done.exit_code, "no snapshot of the week before 2020-01-06" in done.stderr) == (2, True)
     done = cli("alerts", "digest", env=mails.environment)
     assert (done.exit_code, "DIGEST_RECIPIENTS is not set" in done.stderr) == (2, True)
+
+
+@pytest.mark.long
+def test_a_pass_of_the_monitor_writes_it_and_the_next_one_sends_it(
+    told: Database, mails: MailServer, cli: Cli
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    monday = dt.datetime.combine(digest.last_monday(now, told.settings), dt.time.min, dt.UTC)
+    told.execute(
+        "update consumer_analytics set snapshot_timestamp = snapshot_timestamp + %s",
+        [monday - MONDAY],
+    )
+    given = mails.environment | {
+        "CONSUMER_ANALYTICS_ALERT_RECIPIENTS": "",
+        "CONSUMER_ANALYTICS_DIGEST_RECIPIENTS": "weekly@example.com",
+    }
+    sent = []
+    for _ in range(3):
+        assert cli("alerts", "check", env=given).exit_code == 0
+        sent.append(len(mails.mails))
+    assert sent == [0, 1, 1]
+    assert "Week of" in str(mails.mails[0]["Subject"])
