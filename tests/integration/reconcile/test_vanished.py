@@ -795,6 +795,59 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     clean(database)
 
 
+ALONE = [(1, 1.5), (1, 3.5), (1, 6.5)]
+BESIDE = [(2, 1.23), (2, 3.23), (1, 6.5)]
+
+
+@pytest.mark.parametrize(
+    ("until", "then"), [(3, BESIDE), (7, ALONE)], ids=["its creation", "its deletion too"]
+)
+def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
+    database: Any, until: int, then: list[tuple[int, float]]
+) -> None:
+    """Of whom nothing is left in the source, nothing is counted."""
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
+        [A, on(1, 12)],
+    )
+    who = uuid.UUID(int=7)
+    for kind, day in (("customer_creation", 2), ("login", 4), ("customer_deletion", 6)):
+        database.execute(
+            "insert into customer_events "
+            "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+            """values (gen_random_uuid(), %s, %s, %s, '{"status": "ACTIVE"}', %s)""",
+            [who, A, kind, on(day, 1)],
+        )
+
+    def told() -> list[tuple[int, float | None]]:
+        return [
+            (figures["total_customers"], figures["avg_customer_lifetime_days"])
+            for (figures,) in database.rows(
+                "select metrics_json from consumer_analytics where consumer_id = %s "
+                "and snapshot_timestamp <= %s order by snapshot_timestamp",
+                [A, on(8)],
+            )
+        ]
+
+    for day in (3, 5, 8):
+        go(database, on(day))
+    assert told() == BESIDE
+    database.execute("delete from customer_events where created_at < %s", [on(until)])
+    go(database, on(9))
+    assert told() == BESIDE
+    clean(database)
+    swept(database, accepted=vanished.EVERYTHING)
+    assert told() == then
+    clean(database)
+    # Whoever computes them again.
+    reset(database)
+    go(database, on(10))
+    swept(database, since=on(1).date())
+    assert told() == then
+    clean(database)
+
+
 STRANGER = uuid.UUID(int=0xC)
 
 

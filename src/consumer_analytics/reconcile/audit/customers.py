@@ -34,22 +34,26 @@ def build(
         columns: the statuses that are counted in one of their own.
         bounds: instants and starts of windows, ascending.
         lower: no figure is asked for from before.
-        with_vanished: whether to heed that events have vanished.
+        with_vanished: whether deletions that have vanished still end lives.
     """
     sources = settings.sources
-    is_noted = sql.Literal(with_vanished)
     since = {"lower": lower}
     connection.execute(query("reconcile/audit/customers/marks", sources), since)
     if lower > MINUS_INFINITY:
         connection.execute(query("reconcile/audit/customers/marks-earlier", sources), since)
     connection.execute("analyze audit_marks (customer_id, kind)")
     connection.execute(
-        query("reconcile/audit/customers/marks-remembered", sources, is_noted=is_noted), since
+        query(
+            "reconcile/audit/customers/marks-remembered",
+            sources,
+            is_noted=sql.Literal(with_vanished),
+        ),
+        since,
     )
     connection.execute(query("reconcile/audit/customers/others", sources))
     connection.execute("analyze audit_others")
     connection.execute(query("reconcile/audit/customers/lives-plain", sources))
-    connection.execute(query("reconcile/audit/customers/lives", sources, is_noted=is_noted))
+    connection.execute(query("reconcile/audit/customers/lives", sources))
     connection.execute("analyze audit_lives (customer_id)")
     connection.execute(query("reconcile/audit/customers/steps"), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/births"), {"bounds": bounds})

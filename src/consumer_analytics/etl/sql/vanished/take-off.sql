@@ -9,10 +9,19 @@ with wanted as materialized (
         consumer_id,
         event_type,
         since,
+        until,
         case when %(restored)s then least(n, came_back) else n end as n
     from consumer_analytics_internal.vanished_events
     where {chosen}
         and (not %(restored)s or came_back > 0)
+),
+
+accepted as (
+    insert into consumer_analytics_internal.accepted_events (consumer_id, event_type, since, until)
+    select consumer_id, event_type, since, until
+    from wanted
+    where not %(restored)s
+    on conflict do nothing
 ),
 
 removed as (

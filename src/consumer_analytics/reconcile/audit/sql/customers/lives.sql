@@ -192,14 +192,23 @@ going_on as materialized (
     ) as judged
 ),
 
--- Consumers of which events have vanished: from when on, and whether creations are among them.
+-- Events that have vanished, also those that somebody has accepted since: they are counted no more,
+-- and what they told is remembered.
+gone as materialized (
+    select consumer_id, event_type, since, until
+    from consumer_analytics_internal.vanished_events
+    union all
+    select consumer_id, event_type, since, until
+    from consumer_analytics_internal.accepted_events
+),
+
+-- Consumers of whose events some have: from when on, and whether creations are among them.
 affected as materialized (
     select
         coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as consumer_id,
         min(since) as since,
         bool_or(event_type = {customer_creation}) as without_creations
-    from consumer_analytics_internal.vanished_events
-    where {is_noted}
+    from gone
     group by consumer_id
 ),
 
@@ -320,9 +329,7 @@ left join affected
 -- Whether what told the birth may have vanished: it can have been another consumer's event.
 left join lateral (
     select exists (
-        select from consumer_analytics_internal.vanished_events as vanished
-        where {is_noted}
-            and vanished.since <= remembered.created_at
-            and vanished.until > remembered.created_at
+        select from gone
+        where gone.since <= remembered.created_at and gone.until > remembered.created_at
     ) as has_vanished
 ) as teller on remembered.born_from in ('creation', 'event')
