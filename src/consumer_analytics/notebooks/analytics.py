@@ -62,7 +62,7 @@ class Analytics:
         known = {field.name for field in dataclasses.fields(Settings)}
         if unknown := sorted(changes.keys() - known):
             raise SettingsError(
-                f"there is no setting {unknown[0]!r}; see the reference of settings"
+                f"there is no setting {unknown[0]!r}; `consumer-analytics docs settings` lists them"
             )
         self.settings: Settings = load_settings().replaced(changes)
 

@@ -607,7 +607,7 @@ def test_purged_history_is_neither_lost_nor_made_up(database: Database) -> None:
         (("2025-03-01", "2025-03-01", "daily"), "is not after start_date"),
         (("2025-02-30", "2025-03-01", "daily"), "is not a day of the calendar"),
         (("yesterday", "2025-03-01", "daily"), "is not a date"),
-        (("2025-03-01", "2025-03-02", "hourly"), "it is daily or weekly"),
+        (("2025-03-01", "2025-03-02", "yearly"), "it is daily, weekly, monthly or hourly"),
         (("2025-03-01", "2999-01-01", "daily"), "lies in the future"),
     ],
 )

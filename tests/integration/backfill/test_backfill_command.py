@@ -90,8 +90,8 @@ def test_what_it_says_beforehand_is_what_comes(database: Database, cli: Cli) -> 
         (("--start-date", "1.3.2025", "--end-date", "2025-03-02"), "write it like 2025-10-01"),
         (("--start-date", "2025-03-01", "--end-date", "2999-01-01"), "lies in the future"),
         (
-            (*MARCH[1:], "--interval", "hourly"),
-            "interval 'hourly' is unknown; it is daily or weekly",
+            (*MARCH[1:], "--interval", "yearly"),
+            "interval 'yearly' is unknown; it is daily, weekly, monthly or hourly",
         ),
         ((*MARCH[1:], "--consumer", "acme"), "consumer 'acme' is not a UUID"),
         ((*MARCH[1:], "--consumer", str(uuid.UUID(int=9))), f"{uuid.UUID(int=9)} is unknown"),
