@@ -319,6 +319,27 @@ def test_what_would_go_out_to_a_service_with_a_host_of_its_own(
     assert is_right(json.loads(request.body)), request.body
 
 
+def test_a_name_calls_nobody(hooks: HookServer) -> None:
+    """Consumers choose their names, and chats ring for `@everyone`."""
+    changed = ChangeNotice(
+        3,
+        f"consumer {3}",
+        "opened",
+        "warning",
+        "ask ops@example.com, @here",
+        MIDNIGHT,
+        60.0,
+        about="@everyone",
+    )
+    message = Message("incidents", MIDNIGHT, "analytics", changes=(changed,), threads=("a",))
+    service(ntfy(hooks)).send(Settings(), message, message_id="7")
+    (got,) = hooks.posted
+    said = got.json["title"] + got.json["message"]
+    assert "ops@example.com" in said
+    assert not re.search(r"@(everyone|here)", said)
+    assert said.count("@\N{ZERO WIDTH SPACE}everyone") == 3
+
+
 def test_without_apprise_a_line_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, hooks: HookServer
 ) -> None:

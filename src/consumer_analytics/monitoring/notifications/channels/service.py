@@ -33,6 +33,8 @@ _ANSWERED = re.compile(r"\berror=(\d{3})\b")
 _LOGGERS = ("apprise", "urllib3", "requests")
 #: Answers to what was said, and not to how often or by whom: another message may be taken.
 _OF_THE_MESSAGE = frozenset({400, 413, 422})
+#: What chats take for a call to somebody; an address of mail is none.
+_MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
 #: Services cut what is longer, or refuse it.
 _LONGEST = 3_500
 
@@ -134,7 +136,7 @@ class Service:
         sender = apprise.Apprise()
         sender.add(plugin)
         result = sender.notify(
-            title=message.subject,
+            title=calling_nobody(message.subject),
             body=as_text(message),
             body_format="text",
             notify_type="info" if message.kind == "test" else types.get(message.state, "warning"),
@@ -162,7 +164,13 @@ class Service:
 def as_text(message: Message) -> str:
     """Return a message for a chat: what happened and what to look at next, without the figures."""
     said = templates().get_template("chat.txt.j2").render(message=message).strip()
+    said = calling_nobody(said)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def calling_nobody(text: str) -> str:
+    """Return a text in which no `@everyone` of a consumer's name or an error rings for anybody."""
+    return _MENTION.sub("@\N{ZERO WIDTH SPACE}", text)
 
 
 @contextmanager
