@@ -246,7 +246,9 @@ select
         when life.ended is null then
             case
                 when life.row_created_at >= life.previous_end then life.row_created_at
-                else coalesce(creation.at, nullif(life.opened_at, '-infinity'), first_of_any.at, 'infinity')
+                else coalesce(
+                    least(creation.at, begun.at), nullif(life.opened_at, '-infinity'), first_of_any.at, 'infinity'
+                )
             end
         when remembered.born_from = 'row' and remembered.created_at >= life.previous_end then remembered.created_at
         -- What was worked out once and can no longer be, as events have vanished.
@@ -281,6 +283,15 @@ left join lateral (
     order by mark.at, mark.event_id
     limit 1
 ) as creation on true
+-- A creation that has vanished and is remembered: one that comes later moves nothing.
+left join lateral (
+    select before.reborn_at as at
+    from consumer_analytics_internal.deleted_customers as before
+    where before.customer_id = life.customer_id
+        and before.reborn_at = life.opened_at
+        and before.reborn_from = 'creation'
+    limit 1
+) as begun on true
 -- Of several the last one whose status can be read.
 left join lateral (
     select mark.status
