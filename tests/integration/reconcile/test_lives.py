@@ -130,6 +130,15 @@ def purged(before: float, kind: str = "%") -> Step:
     )
 
 
+def swept(since: int) -> Step:
+    return lambda on: on.sweep(day(since).date()) and None
+
+
+def watched() -> Step:
+    """Switch capture on, if it is not."""
+    return lambda on: on.capture(True)
+
+
 def _executed(on: Ground, statement: str, *values: Any) -> None:
     on.app.execute(statement, values)
 
@@ -354,6 +363,40 @@ PURGED = [
         ),
         {2: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE ACTIVE"), 8: a("ACTIVE"), 9: a("ACTIVE")},
         {7: 3.50, 8: 2.0, 9: 3.0},
+        purges=True,
+    ),
+    Case(
+        "a return whose creation is purged began then, also where another creation comes",
+        (
+            born("c", 1.2),
+            run(2),
+            died("c", 3),
+            run(3.5),
+            together(row("c", 1.2), creation("c", 4.2)),
+            run(5, 6),
+            purged(4.5, CREATION),
+            run(7),
+            swept(1),
+            creation("c", 7.5),
+            run(8),
+        ),
+        {2: a("ACTIVE"), 3.5: a(""), 5: a("ACTIVE"), 6: a("ACTIVE"), 8: a("ACTIVE")},
+        {6: 1.8, 8: 3.8},
+        purges=True,
+    ),
+    Case(
+        "a birth outlives its creation event where capture, switched on since, sees that go",
+        (
+            born("c", 2),
+            run(3, 5),
+            died("c", 6),
+            run(7),
+            watched(),
+            purged(4, CREATION),
+            run(8),
+        ),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a(""), 8: a("")},
+        {3: 1.0, 5: 3.0},
         purges=True,
     ),
     Case(

@@ -1,7 +1,17 @@
--- Customers whose ended lives what capture noted may change.
+-- Customers whose ended lives what capture noted may change. Not those of whom it saw an event go
+-- and no more: what was told once stays, as the event may have vanished, which nobody has judged yet.
+-- Where it was taken out on purpose the sweep works out what follows.
 create temporary table concerned_customers on commit drop as
 select distinct note.customer_id
 from consumer_analytics_internal.touched_customers as note
-where note.event_at is not null
-    or note.came_at is not null
-    or not exists (select from {customers} as today where today.customer_id = note.customer_id)
+where note.came_at is not null
+    or exists (
+        select from {customer_events} as event
+        where event.customer_id = note.customer_id
+            and event.created_at = note.event_at
+            and event.event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
+    )
+    or (
+        note.event_at is null
+        and not exists (select from {customers} as today where today.customer_id = note.customer_id)
+    )
