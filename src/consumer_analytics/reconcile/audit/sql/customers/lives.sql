@@ -269,7 +269,7 @@ select
     end,
     creation.at,
     creation.status,
-    created.status
+    created.status as created_as
 from every as life
 left join consumer_analytics_internal.deleted_customers as remembered
     on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended
