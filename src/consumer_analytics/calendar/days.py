@@ -66,6 +66,16 @@ def clock(instant: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
+def days_before(instant: dt.datetime, number: int, zone: dt.tzinfo) -> dt.datetime:
+    """Return when, so many days before, the clocks of a zone showed what they show at an instant.
+
+    Raises:
+        OverflowError: the calendar begins later.
+    """
+    wall = clock(instant, zone) - number * _DAY
+    return wall.replace(tzinfo=zone).astimezone(dt.UTC)
+
+
 @dataclass(frozen=True)
 class Period:
     """A period of days of the calendar.

@@ -30,7 +30,7 @@ from consumer_analytics.monitoring.notifications.channels import webhook
 from consumer_analytics.monitoring.notifications.channels.service import Service
 from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
 from consumer_analytics.monitoring.notifications.message import ChangeNotice, Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 MIDNIGHT = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -82,11 +82,11 @@ def watch(database: Database, at: dt.datetime, **changes: Any) -> monitor.Pass:
 
 
 def service(address: str, seconds: float = 5.0) -> Service:
-    return Service("chat", Secret(address), Selection(), seconds)
+    return Service("chat", Secret(address), MessageFilter(), seconds)
 
 
 def hook(url: str, seconds: float = 5.0) -> Webhook:
-    return Webhook("desk", Secret(url), Secret(KEY), Selection(), seconds)
+    return Webhook("desk", Secret(url), Secret(KEY), MessageFilter(), seconds)
 
 
 def refused(channel: Service | Webhook, message: Message = TEST) -> ChannelError:
@@ -189,7 +189,7 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
 @pytest.mark.parametrize("key", ["s3cr3t", "whsec_s3cr3t", KEY.removeprefix("whsec_"), "whsec_"])
 def test_a_key_that_is_none_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ChannelError, match=r"\[desk\]: key is not whsec_") as raised:
-        Webhook("desk", Secret("https://desk.example.com"), Secret(key), Selection(), 1.0)
+        Webhook("desk", Secret("https://desk.example.com"), Secret(key), MessageFilter(), 1.0)
     assert not key.removeprefix("whsec_") or key.removeprefix("whsec_") not in str(raised.value)
 
 

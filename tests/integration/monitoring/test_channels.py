@@ -23,7 +23,7 @@ from consumer_analytics.monitoring.incidents import Failure
 from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import CHANNELS, Notify, silent
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.orchestration import alerts
 from consumer_analytics.settings import PREFIX, Settings
 
@@ -48,7 +48,7 @@ class Chat:
     server: str = "the chat"
     unset: str = "there is always one"
     advice: str = "look into the room"
-    selection: Selection = field(default_factory=Selection)
+    selection: MessageFilter = field(default_factory=MessageFilter)
     said: list[Message] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     broken: bool = False

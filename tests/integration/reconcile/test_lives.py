@@ -131,7 +131,10 @@ def purged(before: float, kind: str = "%") -> Step:
 
 
 def swept(since: int) -> Step:
-    return lambda on: on.sweep(day(since).date()) and None
+    def step(on: Ground) -> None:
+        on.sweep(day(since).date())
+
+    return step
 
 
 def watched() -> Step:

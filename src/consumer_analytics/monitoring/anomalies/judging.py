@@ -140,8 +140,8 @@ def judge(
                 "ends": [one.ends for one in windows],
                 "instants": sorted(instants),
                 "at": at,
-                "day_before": _earlier(at, 1, settings),
-                "week_before": _earlier(at, 7, settings),
+                "day_before": days.days_before(at, 1, settings.zone),
+                "week_before": days.days_before(at, 7, settings.zone),
                 "periods": _LEAST_PERIODS,
                 "small": _SMALL,
                 "large_days": _LARGE_DAYS,
@@ -180,8 +180,3 @@ def _shortest(found: list[Oddity]) -> Iterator[Oddity]:
             continue
         seen.add(one.slot)
         yield one
-
-
-def _earlier(at: dt.datetime, number: int, settings: Settings) -> dt.datetime:
-    wall = days.clock(at, settings.zone) - dt.timedelta(days=number)
-    return wall.replace(tzinfo=settings.zone).astimezone(dt.UTC)

@@ -54,13 +54,18 @@ def ending_at(at: dt.datetime, period: dt.timedelta, zone: ZoneInfo) -> list[Win
     for hours in _HOURS:
         if period <= hours * _HOUR < _DAY:
             for day in _likes(1):
-                ends = _earlier(at, day, zone)
+                ends = days.days_before(at, day, zone)
                 found.append(Window(hours, day, ends - hours * _HOUR, ends))
     for length in _DAYS:
         if length * _DAY + _HOUR >= period:
             likes = range(WEEKS * _WEEK + 1) if length == _DAILY else _likes(length)
             found += [
-                Window(24 * length, day, _earlier(at, day + length, zone), _earlier(at, day, zone))
+                Window(
+                    24 * length,
+                    day,
+                    days.days_before(at, day + length, zone),
+                    days.days_before(at, day, zone),
+                )
                 for day in likes
             ]
     return found
@@ -70,9 +75,3 @@ def _likes(length: int) -> list[int]:
     """Return on which days before the newest one windows of so many days end: it, and the like."""
     first = -(-length // _WEEK)
     return [0, *(_WEEK * week for week in range(first, first + WEEKS))]
-
-
-def _earlier(at: dt.datetime, number: int, zone: ZoneInfo) -> dt.datetime:
-    """Return when the clocks showed the same so many days before."""
-    wall = days.clock(at, zone) - number * _DAY
-    return wall.replace(tzinfo=zone).astimezone(dt.UTC)

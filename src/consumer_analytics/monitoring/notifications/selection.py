@@ -17,7 +17,7 @@ ALERTS: frozenset[Kind] = frozenset({"failure", "deadline", "incidents", "test"}
 
 
 @dataclass(frozen=True)
-class Selection:
+class MessageFilter:
     """What goes by a channel.
 
     Attributes:

@@ -19,7 +19,7 @@ from consumer_analytics.etl import sources
 from consumer_analytics.reconcile.audit import last, losses
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, RepairResult
 from consumer_analytics.reconcile.audit.repair import repair
-from consumer_analytics.reconcile.audit.sessions import Request, look
+from consumer_analytics.reconcile.audit.sessions import AuditRequest, look
 from consumer_analytics.settings import Settings
 
 __all__ = ["AuditDifference", "AuditResult", "RepairResult", "audit", "repair"]
@@ -57,7 +57,7 @@ def audit(
     schema.require_current(connection)
     sources.require_usable(connection, settings, notify)
     is_whole = lower is None and upper is None and not accept_purged
-    request = Request(
+    request = AuditRequest(
         settings,
         (lower or MINUS_INFINITY, upper or INFINITY),
         limit,

@@ -36,7 +36,7 @@ _STEPS = ("known", "events", "doubled", "snapshots", "later snapshots", "revisio
 
 
 @dataclass(frozen=True)
-class Request:
+class AuditRequest:
     """What is to be looked at.
 
     Attributes:
@@ -90,7 +90,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class AuditBounds:
     """What there is to compare.
 
     Attributes:
@@ -106,7 +106,7 @@ class Bounds:
     lower: dt.datetime = MINUS_INFINITY
 
 
-def look(connection: Connection, request: Request) -> Findings:
+def look(connection: Connection, request: AuditRequest) -> Findings:
     """Recount and compare, in read-only transactions that see one moment.
 
     Raises:
@@ -143,7 +143,7 @@ def _tables(connection: Connection, columns: Columns) -> Iterator[None]:
             connection.execute(query("reconcile/audit/forget"))
 
 
-def _known(connection: Connection, request: Request, findings: Findings | None) -> Bounds:
+def _known(connection: Connection, request: AuditRequest, findings: Findings | None) -> AuditBounds:
     """Find out what there is to compare; only one of two sessions says what it found."""
     prepare(connection)
     result = AuditResult()
@@ -158,12 +158,12 @@ def _known(connection: Connection, request: Request, findings: Findings | None) 
                 since.state(connection, request.settings),
                 since.digests(connection),
             )
-    return Bounds(result.processed_through, compared, bounds)
+    return AuditBounds(result.processed_through, compared, bounds)
 
 
 def _from_last(
-    connection: Connection, request: Request, bounds: Bounds, findings: Findings
-) -> Bounds:
+    connection: Connection, request: AuditRequest, bounds: AuditBounds, findings: Findings
+) -> AuditBounds:
     """Leave out what has not changed since the last clean audit."""
     if findings.state is None:
         raise LookupError("the state of the last audit was not read")
@@ -179,7 +179,11 @@ def _from_last(
 
 
 def _count_events(
-    connection: Connection, request: Request, columns: Columns, bounds: Bounds, findings: Findings
+    connection: Connection,
+    request: AuditRequest,
+    columns: Columns,
+    bounds: AuditBounds,
+    findings: Findings,
 ) -> None:
     request.notify("recounting the events")
     result, differences = findings.of("events", bounds.processed_through)
@@ -200,7 +204,7 @@ def _count_events(
 
 
 def _follow_customers(
-    connection: Connection, request: Request, columns: Columns, bounds: Bounds
+    connection: Connection, request: AuditRequest, columns: Columns, bounds: AuditBounds
 ) -> None:
     request.notify("following the customers")
     customers.build(
@@ -215,9 +219,9 @@ def _follow_customers(
 
 def _compare(
     connection: Connection,
-    request: Request,
+    request: AuditRequest,
     columns: Columns,
-    bounds: Bounds,
+    bounds: AuditBounds,
     chosen: slice,
     found: tuple[AuditResult, Collector],
 ) -> None:
@@ -236,7 +240,7 @@ def _compare(
 
 
 def _look_beside(
-    connection: Connection, request: Request, bounds: Bounds, findings: Findings
+    connection: Connection, request: AuditRequest, bounds: AuditBounds, findings: Findings
 ) -> None:
     """Look at what needs no recount: rows that are there twice, and revisions."""
     doubled = findings.of("doubled", bounds.processed_through)
@@ -247,7 +251,9 @@ def _look_beside(
     revisions.compare(connection, *request.span, differences)
 
 
-def _alone(connection: Connection, request: Request, columns: Columns, findings: Findings) -> None:
+def _alone(
+    connection: Connection, request: AuditRequest, columns: Columns, findings: Findings
+) -> None:
     bounds = _known(connection, request, findings)
     if request.since_last:
         bounds = _from_last(connection, request, bounds, findings)
@@ -262,7 +268,7 @@ def _alone(connection: Connection, request: Request, columns: Columns, findings:
 def _in_two(
     connection: Connection,
     second: Connection,
-    request: Request,
+    request: AuditRequest,
     columns: Columns,
     findings: Findings,
 ) -> None:
@@ -303,7 +309,7 @@ def _nothing(_: Connection, __: None) -> None:
     """All is done in the transaction."""
 
 
-def _middle(connection: Connection, request: Request, bounds: Bounds) -> tuple[int, int]:
+def _middle(connection: Connection, request: AuditRequest, bounds: AuditBounds) -> tuple[int, int]:
     """Return how many of the instants have about half of the rows, and the last one's place.
 
     The same in both sessions, as they see the same rows.

@@ -5,7 +5,13 @@ with rows as materialized (
     {ranges}
 )
 
-select consumer_id, day, slot, event_type, n, {fresh} as fresh
+select
+    consumer_id,
+    day,
+    slot,
+    event_type,
+    n,
+    {fresh} as fresh
 from rows
 where {plain_type}
 union all

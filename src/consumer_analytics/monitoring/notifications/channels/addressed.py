@@ -28,7 +28,7 @@ from consumer_analytics.monitoring.notifications.channels.channel import Channel
 from consumer_analytics.monitoring.notifications.channels.service import Service
 from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection, Severity
+from consumer_analytics.monitoring.notifications.selection import MessageFilter, Severity
 from consumer_analytics.settings import Settings, variable
 
 SETTING = variable("alert_channels_file")
@@ -81,7 +81,7 @@ class Unusable:
 
     name: str
     reason: str
-    selection: Selection
+    selection: MessageFilter
 
     @property
     def server(self) -> str:
@@ -188,21 +188,21 @@ def _text(name: str, table: dict[str, Any], key: str) -> str:
     return value.strip()
 
 
-def _selection(name: str, table: dict[str, Any]) -> Selection:
+def _selection(name: str, table: dict[str, Any]) -> MessageFilter:
     severity, subjects = table.get("severity", "warning"), table.get("subjects", [])
     if severity not in get_args(Severity):
         raise _wrong(name, f"severity must be one of {', '.join(get_args(Severity))}")
     texts = isinstance(subjects, list) and all(isinstance(one, str) for one in subjects)
     if not texts or len(subjects) > _MOST_SUBJECTS:
         raise _wrong(name, f"subjects must be a list of up to {_MOST_SUBJECTS} texts")
-    return Selection(severity=severity, subjects=tuple(subjects))
+    return MessageFilter(severity=severity, subjects=tuple(subjects))
 
 
-def _selection_or_all(name: str, table: dict[str, Any]) -> Selection:
+def _selection_or_all(name: str, table: dict[str, Any]) -> MessageFilter:
     try:
         return _selection(name, table)
     except ChannelError:
-        return Selection()
+        return MessageFilter()
 
 
 def _wrong(name: str, why: str) -> ChannelError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import Settings
 
 #: Gets each step that went well, and a detail of it.
@@ -42,7 +42,7 @@ class Channel(Protocol):
         """Where to look when a message was taken, and does not arrive."""
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> MessageFilter:
         """What goes by it."""
 
     def is_configured(self, settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from consumer_analytics.monitoring.notifications.channels.mail import compose
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.digest import Digest
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 _SHOWN_DAYS = 7
@@ -28,7 +28,7 @@ class DigestMail:
     server = "the mail server"
     unset = f"{PREFIX}DIGEST_RECIPIENTS is not set"
     advice = "where it does not arrive, look into the spam folder, then into the server's log"
-    selection = Selection(kinds=frozenset({"digest", "test"}))
+    selection = MessageFilter(kinds=frozenset({"digest", "test"}))
 
     def is_configured(self, settings: Settings) -> bool:
         """Tell whether anybody wants digests."""

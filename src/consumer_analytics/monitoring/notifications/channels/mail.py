@@ -9,7 +9,7 @@ from consumer_analytics.monitoring.notifications.channels import smtp
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 
@@ -20,7 +20,7 @@ class Mail:
     server = "the mail server"
     unset = f"{PREFIX}ALERT_RECIPIENTS is not set"
     advice = "where it does not arrive, look into the spam folder, then into the server's log"
-    selection = Selection()
+    selection = MessageFilter()
 
     def is_configured(self, settings: Settings) -> bool:
         """Tell whether anybody is to get mail."""

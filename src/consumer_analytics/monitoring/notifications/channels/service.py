@@ -20,7 +20,7 @@ from consumer_analytics.fields import Secret
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Service:
 
     name: str
     address: Secret
-    selection: Selection
+    selection: MessageFilter
     seconds: float
 
     unset = f"{PREFIX}ALERT_CHANNELS_FILE is not set"

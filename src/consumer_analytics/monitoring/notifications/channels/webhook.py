@@ -33,7 +33,7 @@ from consumer_analytics.errors import ChannelError
 from consumer_analytics.fields import Secret
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
 from consumer_analytics.monitoring.notifications.message import Message
-from consumer_analytics.monitoring.notifications.selection import Selection
+from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 #: Of the body; it grows when a field changes its meaning or goes.
@@ -64,7 +64,7 @@ class Webhook:
     name: str
     url: Secret
     key: Secret
-    selection: Selection
+    selection: MessageFilter
     seconds: float
 
     unset = f"{PREFIX}ALERT_CHANNELS_FILE is not set"
