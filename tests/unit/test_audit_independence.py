@@ -97,7 +97,8 @@ def test_no_statement_that_counts_reads_what_runs_keep(statement: Path) -> None:
     for table, readers in COMPARED.items():
         assert table not in internal or statement.name in readers
     assert internal <= {
-        *COMPARED, "accepted_events", "deleted_customers", "state", "touched_customers", "touched_days",
+        *COMPARED, "accepted_events", "deleted_customers", "state",
+        "touched_customers", "touched_days",
         "untold_events", "vanished_events", "written_apart", "written_snapshots",
         "audited_snapshots", "capture_unsure", "clean_audits", "noted_changes",
     }  # fmt: skip
