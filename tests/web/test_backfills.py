@@ -84,9 +84,13 @@ TENANT = Principal("cleo", frozenset({uuid.UUID(int=1)}), may_backfill=lambda: T
 @pytest.fixture
 def history(database: Database) -> Database:
     """Return twenty days of events, and one snapshot after them."""
-    with database.connect() as connection:
-        random_history(connection, random.Random(3), FIRST, LAST)
-        etl.run(connection, database.settings, at=LAST + dt.timedelta(hours=6))
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(3), FIRST, LAST)
+            etl.run(connection, database.settings, at=LAST + dt.timedelta(hours=6))
+
+    database.prepared("twenty days", fill)
     return database
 
 
