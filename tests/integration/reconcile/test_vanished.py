@@ -949,3 +949,29 @@ def test_one_who_is_not_registered_and_whose_customers_moved_has_no_past(
     assert customers(database, STRANGER) == []
     assert customers(database, A) == [1, 1]
     clean(database)
+
+
+def test_a_row_for_being_registered_follows_also_where_customers_can_no_longer_be_told(
+    database: Any,
+) -> None:
+    """A creation of after the snapshot has vanished: nothing of it is in the row."""
+    put(database, "login", on(1, 3), consumer=B)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'one', %s)", [A, on(1)]
+    )
+    go(database, on(3))
+    of_another(database, on(3, 9))
+    go(database, on(5))
+    database.execute("delete from customer_events where event_type = 'customer_creation'")
+    swept(database, since=on(1).date())
+    clean(database)
+    database.execute("delete from consumers")
+    swept(database, since=on(1).date())
+    assert customers(database, A) == [1]
+    clean(database)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'one', %s)", [A, on(2)]
+    )
+    swept(database, since=on(1).date())
+    assert customers(database, A) == [0, 1]
+    clean(database)

@@ -36,6 +36,7 @@ as_known_now as materialized (
     select
         consumer_id,
         slot,
+        registered.consumer_id is not null as is_registered,
         registered.consumer_id is not null or there.total > 0 as belongs,
         coalesce(born.n, 0) as born,
         window_text,
@@ -77,10 +78,19 @@ from (
     from as_known_now
     full join as_reported using (consumer_id, slot)
     join instants using (slot)
-    where not exists (
-        select from frozen where frozen.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
-            and instants.at < frozen.until
-    ) and case
+    where case
+        -- Whose customers of then can no longer be told: whether it has its row for being registered.
+        when exists (
+            select from frozen where frozen.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
+                and instants.at < frozen.until
+        )
+            then case
+                when metrics is null then coalesce(is_registered, false)
+                else
+                    is_registered is not true
+                    and metrics -> 'total_customers' = '0'
+                    and metrics -> 'total_events' = '0'
+            end
         when metrics is null then belongs
         when coalesce(belongs, false)
             then jsonb_build_object(

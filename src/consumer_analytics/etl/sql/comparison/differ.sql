@@ -117,8 +117,15 @@ from (
                 -- It may have its row for its events' sake.
                 or (known.is_registered is not true and known.total = 0 and reported.events = '0')
         end
-        and not exists (
-            select from frozen where frozen.consumer_id = known.consumer_id and known.at < frozen.until
+        -- Whose customers of then can no longer be told: whether it has its row for being registered.
+        and (
+            not exists (
+                select from frozen where frozen.consumer_id = known.consumer_id and known.at < frozen.until
+            )
+            or case
+                when reported.consumer_id is null then known.is_registered is true
+                else known.is_registered is not true and reported.total = '0' and reported.events = '0'
+            end
         )
     union all
     select instants.at, null, false
