@@ -24,7 +24,13 @@ select
     ) as capture,
     (
         select coalesce(sum(hash_record_extended((consumer_id, event_type, since, until, n), 0)), 0)
-        from consumer_analytics_internal.vanished_events
+        from (
+            select consumer_id, event_type, since, until, n
+            from consumer_analytics_internal.vanished_events
+            union all
+            select consumer_id, event_type, since, until, null
+            from consumer_analytics_internal.accepted_events
+        ) as gone
     ) as vanished,
     (select audited_at from consumer_analytics_internal.clean_audits) as audited_at,
     (select processed_through from consumer_analytics_internal.clean_audits) as audited_through,
