@@ -162,6 +162,10 @@ class SourceError(ConsumerAnalyticsError):
     """A source table is not as the product needs it."""
 
 
+class ArchiveError(ConsumerAnalyticsError):
+    """The archive cannot be read or written as it is; nothing was half-written."""
+
+
 class HoldbackBlindError(ConsumerAnalyticsError):
     """This login cannot see when other sessions' transactions began.
 

@@ -179,6 +179,11 @@ class Words:
     old_status_key: str = "old_status"
     new_status_key: str = "new_status"
 
+    @property
+    def lifecycle(self) -> tuple[str, str, str]:
+        """The types of events that tell of a customer's life."""
+        return self.customer_creation, self.customer_status_change, self.customer_deletion
+
     def items(self) -> Iterator[tuple[str, str]]:
         """Yield what each word stands for, and the word."""
         for one in dataclasses.fields(self):

@@ -115,6 +115,17 @@ def _listed(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
 
 
+def _check_lake(url: str) -> None:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    plain = not (parts.netloc or parts.query or parts.fragment)
+    if parts.scheme != "file" or not parts.path.startswith("/") or not plain:
+        raise ValueError(
+            f"{url[:100]!r} is no folder such as file:///srv/lake, with an absolute path"
+        )
+
+
 def _check_web_address(url: Secret) -> None:
     """Refuse what cannot be called, without repeating it: it may hold a key."""
     from urllib.parse import urlsplit
@@ -186,6 +197,15 @@ class Settings:
             "only by a later sweep; every run, `status` and the doctor say so.",
         ),
     ] = False
+    lake_url: Annotated[
+        str | None,
+        Field(
+            description="Where `archive` puts days of `customer_events` and what they are read "
+            "from since: a folder of files, such as `file:///srv/lake`, the same for everybody who "
+            "reads it. Needs the extra `lake`. Unset: nothing is archived.",
+            rule=_check_lake,
+        ),
+    ] = None
     home: Annotated[
         Path,
         Field(

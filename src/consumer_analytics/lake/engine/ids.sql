@@ -1,0 +1,2 @@
+-- The ids of all rows.
+select event_id from ({rows}) as rows

@@ -1,0 +1,172 @@
+"""Counted by DuckDB, counted by PostgreSQL: the same, group by group, whatever the rows are."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as arrow  # noqa: ICN001
+import pytest
+from pyarrow import parquet
+
+from consumer_analytics.errors import ArchiveError
+from consumer_analytics.lake import engine
+from consumer_analytics.sql import fragment
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MICROSECOND = dt.timedelta(microseconds=1)
+DAY = 86_400_000_000
+FIRST = (dt.datetime(1, 1, 1, tzinfo=dt.UTC) - EPOCH) // MICROSECOND
+LAST = (dt.datetime.max.replace(tzinfo=dt.UTC) - EPOCH) // MICROSECOND
+TYPES = [
+    *(None, "", " ", "\t\n", "\u00a0", "\u3000", "(none)", "null", "NULL"),
+    *("login", "LOGIN", "\u00e9", "e\u0301", "😀𝄞", "a'b\"c\\", "x\x1ey", "x" * 9000),
+    *("customer_creation", "customer_deletion"),
+]
+TEXTS: list[Any] = [{"status": "A"}, "{}", {"é😀": "\n\x01"}]
+PAYLOADS = ["{}", "[]", "null", "1.50", *(json.dumps(one, ensure_ascii=False) for one in TEXTS)]
+Row = tuple[Any, ...]
+
+
+def instants(rng: random.Random) -> list[int]:
+    """Return instants at the ends of the calendar, of days, hours, years, and of clock changes."""
+    days = [0, 1, -1, 10957, 20177, 20380, FIRST // DAY, LAST // DAY, -25567, 2_932_896]
+    within = (0, 1, -1, DAY - 1, 3_600_000_000, 7_199_999_999)
+    edges = [day * DAY + us for day in days for us in within]
+    return [
+        *(us for us in edges if FIRST <= us <= LAST),
+        *(rng.randrange(FIRST, LAST) for _ in range(60)),
+    ]
+
+
+def rows(seed: int) -> list[Row]:
+    """Return rows of each type at each instant, of few consumers and none."""
+    rng = random.Random(seed)
+    numbers = (0, 2**128 - 1, rng.getrandbits(128))
+    consumers = [None, *(uuid.UUID(int=number) for number in numbers)]
+    return [
+        (
+            uuid.UUID(int=rng.getrandbits(128)),
+            rng.choice([None, uuid.UUID(int=rng.randrange(9) << 64)]),
+            rng.choice(consumers),
+            kind,
+            rng.choice(PAYLOADS),
+            us,
+        )
+        for us, kind in itertools.product(instants(rng), rng.sample(TYPES, 9) + TYPES[:3])
+    ]
+
+
+def as_text(ids: Iterable[uuid.UUID | None]) -> Any:
+    return arrow.array([None if one is None else str(one) for one in ids], arrow.string())
+
+
+def as_capitals(ids: Iterable[uuid.UUID | None]) -> Any:
+    texts = [None if one is None else str(one).upper() for one in ids]
+    return arrow.array(texts, arrow.large_string())
+
+
+def as_bytes(ids: Iterable[uuid.UUID | None]) -> Any:
+    return arrow.array([None if one is None else one.bytes for one in ids], arrow.binary())
+
+
+def as_uuids(ids: Iterable[uuid.UUID | None]) -> Any:
+    return arrow.array([None if one is None else one.bytes for one in ids], arrow.uuid())
+
+
+#: How others write the same rows.
+SHAPES: dict[str, tuple[Callable[[Iterable[Any]], Any], Any]] = {
+    "text, UTC": (as_text, arrow.timestamp("us", tz="UTC")),
+    "capitals, Berlin": (as_capitals, arrow.timestamp("us", tz="Europe/Berlin")),
+    "bytes, no zone": (as_bytes, arrow.timestamp("us")),
+    "uuids, an odd zone": (as_uuids, arrow.timestamp("us", tz="Australia/Lord_Howe")),
+}
+
+
+def write(path: Path, found: Sequence[Row], shape: str) -> Path:
+    ids, time = SHAPES[shape]
+    events, customers, consumers, kinds, payloads, at = zip(*found, strict=True)
+    table = {
+        "created_at": arrow.array(at, time),
+        "consumer_id": ids(consumers),
+        "event_id": ids(events),
+        "customer_id": ids(customers),
+        "payload_json": arrow.array(payloads, arrow.string()),
+        "event_type": arrow.array(kinds, arrow.string()),
+        "of no concern": arrow.array([1] * len(found)),
+    }
+    parquet.write_table(arrow.table(table), path)
+    return path
+
+
+def cuts(rng: random.Random, found: Sequence[Row]) -> list[int]:
+    """Return midnights, instants of rows, and instants beside them, one before all."""
+    at = [row[-1] for row in found]
+    midnights = {us // DAY * DAY for us in at}
+    beside = {us + rng.choice([-1, 0, 1]) for us in rng.sample(at, 40)}
+    return sorted({FIRST, *midnights, *(us for us in beside if us >= FIRST)})
+
+
+def put(database: Any, found: Sequence[Row]) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        statement = (
+            "copy customer_events (event_id, customer_id, consumer_id, event_type, payload_json, "
+            "created_at) from stdin"
+        )
+        with cursor.copy(statement) as copy:
+            for row in found:
+                copy.write_row((*row[:-1], (EPOCH + row[-1] * MICROSECOND).isoformat()))
+
+
+COUNTED = """
+select consumer_id::text, places[width_bucket(us, places)], event_type, count(*)
+from (
+    select consumer_id, event_type, (extract(epoch from created_at) * 1000000)::bigint as us
+    from customer_events
+) as events
+cross join (select %s::bigint[] as places) as given
+group by 1, 2, 3
+"""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_groups_are_those_of_postgresql(database: Any, tmp_path: Path, shape: str) -> None:
+    found = rows(17)
+    put(database, found)
+    divided = cuts(random.Random(3), found)
+    # Of two files, so that no answer comes from the order of one.
+    paths = [write(tmp_path / f"it's {n}.parquet", found[n::2], shape) for n in range(2)]
+    with engine.opened(paths) as files:
+        mine = Counter(files.counts(divided))
+        digests = sorted(files.digests())
+    assert mine == Counter(database.rows(COUNTED, [divided]))
+    assert sum(row[-1] for row in mine) == len(found)
+    assert digests == database.rows(DIGESTS)
+
+
+#: As `row_digest` has it, which the archive proves its files by.
+DIGESTS = f"""
+select created_at::date - date '1970-01-01', count(*), sum({fragment("row_digest")}),
+    min((extract(epoch from created_at) * 1000000)::bigint)
+from customer_events
+group by 1
+order by 1
+"""
+
+
+def test_a_file_of_another_shape_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    parquet.write_table(arrow.table({"event_id": ["1"], "day": [1]}), path)
+    said = r"other\.parquet of the archive has no column customer_id"
+    with pytest.raises(ArchiveError, match=said), engine.opened([path]):
+        pass
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(ArchiveError, match="the archive cannot be read: "), engine.opened([path]):
+        pass
