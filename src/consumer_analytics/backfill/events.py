@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -14,7 +14,7 @@ from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
-from consumer_analytics.etl import plan, vanished
+from consumer_analytics.etl import archived, plan, vanished
 from consumer_analytics.etl.plan import TimeRange, multirange
 from consumer_analytics.etl.shape import TOTAL, Shape, each, is_long, pivot
 from consumer_analytics.settings import Settings
@@ -38,8 +38,10 @@ def count(
         Whether it surely has one row, of types with columns, for each of them.
     """
     shape = Shape(types, (), False)
-    others = [_types_of(settings, one, shape, bounds, request) for one in sources.ranges]
-    parts = [_source_of(settings, one, shape, bounds, request) for one in sources.ranges]
+    held = archived.held(connection, settings, multirange(sources.cut), bounds)
+    asked = (settings, shape, bounds, request, held)
+    others = [_types_of(one, *asked) for one in sources.ranges]
+    parts = [_source_of(one, *asked) for one in sources.ranges]
     if not types:
         parts = list(others)
     parts += _of_counts(connection, sources, shape, bounds, request)
@@ -124,11 +126,12 @@ def _of_counts(
 
 
 def _source_of(
-    settings: Settings,
     stretch: TimeRange,
+    settings: Settings,
     shape: Shape,
     bounds: tuple[dt.datetime, ...],
     request: Request,
+    held: Mapping[str, sql.Composable],
 ) -> CountedPart:
     """Compose what is read of the source in a range of time, a column for each type."""
     names = [f"type_{place}" for place in range(1, len(shape.types) + 1)]
@@ -152,17 +155,19 @@ def _source_of(
             pivoted=pivoted,
             **_span_of(stretch),
             wanted=wanted,
+            **held,
         ),
         asked | dict(zip(names, shape.types, strict=True)) | _slots(bounds),
     )
 
 
 def _types_of(
-    settings: Settings,
     stretch: TimeRange,
+    settings: Settings,
     shape: Shape,
     bounds: tuple[dt.datetime, ...],
     request: Request,
+    held: Mapping[str, sql.Composable],
 ) -> CountedPart:
     """Compose what is read of the source in a range of time, of types without a column."""
     wanted, asked = _wanted(request)
@@ -173,6 +178,7 @@ def _types_of(
             began=_began(bounds),
             **_span_of(stretch),
             wanted=wanted,
+            **held,
         ),
         # Of the others a column has a name that no event bears.
         asked | {"types": [kind for kind in shape.types if not is_long(kind)]} | _slots(bounds),

@@ -13,7 +13,7 @@ from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, vanished
+from consumer_analytics.etl import archived, job_state, vanished
 from consumer_analytics.etl.plan import multirange
 from consumer_analytics.settings import Settings
 
@@ -55,10 +55,13 @@ def _lacking(
     sources = EventSources(job_state.read(connection), bounds)
     if not sources.cut:
         return None
+    cut = multirange(sources.cut)
+    held = archived.held(connection, settings, cut, [sources.known])
     days: str | None = scalar_of(
         connection,
         "backfill/days-lacking",
-        {"cut": multirange(sources.cut), "known": sources.known},
+        {"cut": cut, "known": sources.known},
         sources=settings.sources,
+        **held,
     )
     return days

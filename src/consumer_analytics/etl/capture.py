@@ -30,7 +30,7 @@ from consumer_analytics.db.connection import (
 )
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError, one_line
-from consumer_analytics.etl import lives, sources, watermark
+from consumer_analytics.etl import archived, lives, sources, watermark
 from consumer_analytics.mapping import SOURCES, Sources, SourceTable
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query, source_table
@@ -533,7 +533,11 @@ def _resolve(connection: Connection, settings: Settings) -> None:
         if corrected is not None:
             connection.execute(query("etl/capture/touch-since"), {"since": corrected})
         connection.execute(
-            query("etl/capture/resolve", settings.sources),
+            query(
+                "etl/capture/resolve",
+                settings.sources,
+                told_events=archived.told(settings),
+            ),
             {"processed_through": watermark.processed_through(connection)},
         )
 

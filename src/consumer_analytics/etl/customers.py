@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl import lives
+from consumer_analytics.etl import archived, lives
 from consumer_analytics.etl.models import CustomerExtract
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.settings import Settings
@@ -96,12 +96,14 @@ def lives_before(
 
 def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> sql.Composed:
     """Compose what today's rows do not tell; `undated` where some have no time."""
-    rows = query("etl/customers/undated", settings.sources)
+    told = {"told_events": archived.told(settings)}
+    rows = query("etl/customers/undated", settings.sources, **told)
     return query(
         "etl/customers/lives",
         settings.sources,
         lifecycle=events,
         undated=rows if undated else sql.SQL(""),
+        **told,
     )
 
 
@@ -109,7 +111,8 @@ def _beyond_rows(
     connection: Connection, settings: Settings, first: dt.datetime
 ) -> tuple[bool, bool]:
     """Tell whether more is known from an instant on than today's rows, and if one is undated."""
-    statement = query("etl/customers/moved-since", settings.sources)
+    told = archived.told(settings)
+    statement = query("etl/customers/moved-since", settings.sources, told_events=told)
     return connection.execute(statement, {"first": first}).fetchone() or (True, True)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Mapping
 
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar_of
+from consumer_analytics.etl import archived
 from consumer_analytics.etl.models import EventExtract
 from consumer_analytics.etl.plan import Plan, TimeRange, slot_of
 from consumer_analytics.settings import Settings
@@ -27,12 +29,13 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
     again = [stretch for stretch in plan.ranges if stretch.lower < known]
     fresh = [stretch for stretch in plan.ranges if stretch.lower >= known]
     if again:
-        counted = _counted(settings, again, plan.bounds, fresh=False)
+        held = archived.held(connection, settings, plan.recount_multirange, plan.bounds)
+        counted = _counted(settings, again, plan.bounds, held, fresh=False)
         connection.execute(query("etl/events/extract", counted=counted))
     elif not fresh:
         connection.execute(query("etl/events/extract-nothing"))
     if fresh:
-        counted = _counted(settings, fresh, plan.bounds, fresh=True)
+        counted = _counted(settings, fresh, plan.bounds, {}, fresh=True)
         more = query("etl/events/extract-more" if again else "etl/events/extract", counted=counted)
         connection.execute(more)
     rows = scalar_of(connection, "etl/events/extracted")
@@ -40,9 +43,14 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
 
 
 def _counted(
-    settings: Settings, stretches: list[TimeRange], bounds: tuple[dt.datetime, ...], *, fresh: bool
+    settings: Settings,
+    stretches: list[TimeRange],
+    bounds: tuple[dt.datetime, ...],
+    held: Mapping[str, sql.Composable],
+    *,
+    fresh: bool,
 ) -> sql.Composed:
-    ranges = [_count_range(settings, stretch, bounds) for stretch in stretches]
+    ranges = [_count_range(settings, stretch, bounds, held) for stretch in stretches]
     return query(
         "etl/events/counted",
         ranges=sql.SQL("\nunion all\n").join(ranges),
@@ -51,7 +59,10 @@ def _counted(
 
 
 def _count_range(
-    settings: Settings, stretch: TimeRange, bounds: tuple[dt.datetime, ...]
+    settings: Settings,
+    stretch: TimeRange,
+    bounds: tuple[dt.datetime, ...],
+    held: Mapping[str, sql.Composable],
 ) -> sql.Composed:
     inside = [bound for bound in bounds if stretch.lower < bound < stretch.upper]
     buckets = sql.SQL("{}::timestamptz[]").format(list(bounds))
@@ -73,6 +84,7 @@ def _count_range(
         slot_of_day=slot,
         lower=sql.Literal(stretch.lower),
         upper=sql.Literal(min(INFINITY, stretch.upper)),
+        **held,
     )
 
 

@@ -15,12 +15,17 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import INFINITY, Connection, scalar, scalar_of
+from consumer_analytics.etl import archived
 from consumer_analytics.etl.plan import TimeRange, joined, within
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 _NOTHING = sql.SQL("")
 _TIMED = sql.SQL("created_at is not null")
+_CONCERNED = sql.SQL(
+    "created_at is not null "
+    "and customer_id in (select customer_id from pg_temp.concerned_customers)"
+)
 
 
 def remember(
@@ -57,6 +62,7 @@ def remember(
             settings.sources,
             in_ranges=within(stretches),
             ended_in_ranges=within(stretches, "deleted_at"),
+            told_events=archived.told(settings),
         )
     events = _lifecycle(settings, stretches)
     postpones = not looking_back and _lacks_index(connection, settings)
@@ -112,8 +118,19 @@ def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:
 
 def _lifecycle(settings: Settings, ranges: Sequence[TimeRange] | None = None) -> sql.Composed:
     """Compose the lifecycle events of some ranges, or all that have a time."""
-    in_ranges = _TIMED if ranges is None else within(ranges)
-    lifecycle = query("etl/lives/lifecycle", settings.sources, in_ranges=in_ranges)
+    return _lifecycle_where(settings, _TIMED if ranges is None else within(ranges))
+
+
+def _lifecycle_where(settings: Settings, condition: sql.Composable) -> sql.Composed:
+    once, order = archived.once(settings)
+    lifecycle = query(
+        "etl/lives/lifecycle",
+        settings.sources,
+        in_ranges=condition,
+        told_events=archived.told(settings),
+        once=once,
+        order=order,
+    )
     return sql.SQL("({})").format(lifecycle)
 
 
@@ -164,10 +181,12 @@ def work_out(
     if not scalar(connection, "select exists (select from pg_temp.concerned_customers)"):
         return None
     connection.execute("analyze pg_temp.concerned_customers")
-    lifecycle = _lifecycle(settings) if every is None else every
+    # Said within, as well: where each event is to come once, the rest is not looked at.
+    lifecycle = _lifecycle_where(settings, _CONCERNED) if every is None else every
     if scalar_of(connection, "etl/lives/seen-to-go"):
         explain = query("etl/lives/explain", settings.sources, lifecycle=lifecycle)
         connection.execute(explain)
-    remembered = query("etl/lives/remember", settings.sources, lifecycle=lifecycle)
+    told = {"told_events": archived.told(settings)}
+    remembered = query("etl/lives/remember", settings.sources, lifecycle=lifecycle, **told)
     row: Any = connection.execute(remembered).fetchone() or (None, None, 0)
     return min((at for at in row[:2] if at is not None), default=None)

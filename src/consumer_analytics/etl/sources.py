@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import SourceError
+from consumer_analytics.etl import archived
 from consumer_analytics.mapping import SOURCES, SourceColumn, Sources, SourceTable
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
@@ -65,6 +66,7 @@ def require_usable(
     """
     require_columns(connection, settings.sources)
     own_names.require_adopted(connection, settings.sources)
+    archived.require_readable(connection, settings)
     for line in require_all_rows(connection, settings):
         notify(line)
 

@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.etl import archived
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import Settings
@@ -179,7 +180,8 @@ def judge_days(
         held_days: those of them of which the source may hold anything.
         by: what asks, as the note tells it.
     """
-    held = query("etl/vanished/held-of-days", settings.sources)
+    there = archived.held(connection, settings, held_days, ())
+    held = query("etl/vanished/held-of-days", settings.sources, **there)
     values = {"recount": days, "held_days": held_days}
     return _judge(connection, settings, held, values, by, counted_too=False)
 
@@ -187,6 +189,7 @@ def judge_days(
 def judge_everything(connection: Connection, settings: Settings, by: str) -> Judged:
     """Judge all that was counted, as `judge_days` does; one scan of the source."""
     disbelieve(connection)
+    archived.renew(connection, settings)
     judged = judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
     connection.execute("delete from consumer_analytics_internal.changed_events where doubted")
     return judged
@@ -252,8 +255,10 @@ def _judge(
         query("etl/vanished/judge", settings.sources),
         {"sweep_days": settings.sweep_days, "counted_too": counted_too},
     )
-    connection.execute(query("etl/vanished/place", settings.sources))
-    connection.execute(query("etl/vanished/refine", settings.sources))
+    days = scalar_of(connection, "etl/vanished/days-differ")
+    there = archived.held_where_reported(connection, settings, days)
+    connection.execute(query("etl/vanished/place", settings.sources, **there))
+    connection.execute(query("etl/vanished/refine", settings.sources, **there))
     judged = Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
     if judged.noted:
         connection.execute(query("etl/vanished/restate-undated", settings.sources))
@@ -362,7 +367,8 @@ def hold_gone(
     """
     if accepts_gone is None:
         return
-    hold = query("etl/vanished/hold-gone", settings.sources)
+    told = archived.told(settings)
+    hold = query("etl/vanished/hold-gone", settings.sources, told_events=told)
     held = connection.execute(hold, {"accepted": list(accepts_gone)}).fetchone()
     if held and held[0]:
         connection.execute(

@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.etl import archived
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -44,7 +45,9 @@ def look(
     if consumers is not None:
         wanted = sql.SQL("consumer_id = any(%(consumers)s)")
         values["consumers"] = list(consumers)
-    first = query("etl/within_days/first", settings.sources, wanted=wanted)
+    days, cuts = connection.execute(query("etl/within_days/cut-days")).fetchone() or ("{}", [])
+    held = archived.held(connection, settings, days, cuts)
+    first = query("etl/within_days/first", settings.sources, wanted=wanted, **held)
     (moved,) = connection.execute(first, values or None).fetchone() or (None,)
     if moved is not None:
         after = moved - dt.timedelta(microseconds=1)

@@ -96,7 +96,7 @@ untold as (
 told_otherwise as (
     select said.consumer_id, said.created_before::date as day
     from said
-    join {customer_events} as creation using (customer_id)
+    join {told_events} as creation using (customer_id)
     where said.customer_id in (select customer_id from fresh where event_type = {customer_status_change})
         and creation.event_type::text = {customer_creation}
         and creation.created_at > said.created_before
@@ -124,7 +124,7 @@ births as (
         where customer_id in (select customer_id from events_before)
         union all
         select customer_id, created_at::timestamptz
-        from {customer_events} as customer_events
+        from {told_events} as customer_events
         where event_type::text = {customer_creation}
             and customer_id in (select customer_id from events_before)
         union all

@@ -160,7 +160,7 @@ creations as materialized (
 told_earlier as materialized (
     select distinct creations.customer_id, creations.at
     from creations
-    join {customer_events} as event using (customer_id)
+    join {told_events} as event using (customer_id)
     where event.created_at < %(first)s::timestamptz
         and (
             event.event_type::text = {customer_creation}

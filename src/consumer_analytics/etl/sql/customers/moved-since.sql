@@ -3,7 +3,7 @@
 select
     exists (
         select
-        from {customer_events} as customer_events
+        from {told_events} as customer_events
         where created_at >= %(first)s::timestamptz
             and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
             and customer_id is not null

@@ -9,7 +9,7 @@ select
         min(event.created_at)
     )::timestamptz
 from {customers} as today
-join {customer_events} as event using (customer_id)
+join {told_events} as event using (customer_id)
 where today.created_at is null
     and event.created_at > coalesce(
         (

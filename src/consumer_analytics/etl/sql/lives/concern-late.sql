@@ -2,7 +2,7 @@ union
 select event.customer_id
 from (
     select customer_id, created_at
-    from {customer_events} as customer_events
+    from {told_events} as customer_events
     where {in_ranges}
 ) as event
 join consumer_analytics_internal.deleted_customers as known using (customer_id)

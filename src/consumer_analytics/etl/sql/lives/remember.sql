@@ -137,7 +137,7 @@ ordered as materialized (
             when moment.begins_too and moment.ends_too and not coalesce(
                 last.begins_too,
                 exists (
-                    select from {customer_events} as event
+                    select from {told_events} as event
                     where event.customer_id = marker.customer_id and event.created_at < marker.at
                 ) or exists (
                     select from rows_now
@@ -300,7 +300,7 @@ others as materialized (
         )[1] as consumer_id
     from over
     left join last_words using (customer_id, life)
-    join {customer_events} as event on event.customer_id = over.customer_id and event.created_at <= over.ended_at
+    join {told_events} as event on event.customer_id = over.customer_id and event.created_at <= over.ended_at
     where over.birth_from is null
         or not (has_row or coalesce(last_words.consumer_id, last_words.lifecycle_consumer) is not null)
     group by over.customer_id, over.life

@@ -97,7 +97,7 @@ arrived as materialized (
     )
     and not exists (
         select
-        from {customer_events} as creation
+        from {told_events} as creation
         where creation.customer_id = owned.customer_id
             and creation.event_type::text = {customer_creation}
             and creation.consumer_id is not distinct from owned.consumer_id

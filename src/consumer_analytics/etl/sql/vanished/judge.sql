@@ -46,6 +46,12 @@ still_held as materialized (
         from {customer_events} as customer_events
         where created_at >= days.day::timestamptz and created_at < (days.day + 1)::timestamptz
         group by 1, 2
+        union
+        select
+            coalesce(consumer_id::text, ''),
+            {event_type_name}
+        from consumer_analytics_internal.archived_counts as archived
+        where archived.day = days.day
     ) as held
 )
 
