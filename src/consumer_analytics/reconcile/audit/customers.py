@@ -12,6 +12,7 @@ import datetime as dt
 from psycopg import sql
 
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.reconcile.audit import archive
 from consumer_analytics.reconcile.audit.columns import Columns
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -37,21 +38,10 @@ def build(
         with_vanished: whether deletions that have vanished still end lives.
     """
     sources = settings.sources
-    since = {"lower": lower}
-    connection.execute(query("reconcile/audit/customers/marks", sources), since)
-    if lower > MINUS_INFINITY:
-        connection.execute(query("reconcile/audit/customers/marks-earlier", sources), since)
-    connection.execute("analyze audit_marks (customer_id, kind)")
-    connection.execute(
-        query(
-            "reconcile/audit/customers/marks-remembered",
-            sources,
-            is_noted=sql.Literal(with_vanished),
-        ),
-        since,
-    )
-    connection.execute(query("reconcile/audit/customers/others", sources))
-    connection.execute("analyze audit_others")
+    is_noted = sql.Literal(with_vanished)
+    # Lives may have begun before: what is archived tells of them.
+    with archive.opened(connection, settings) as filed:
+        _mark(connection, settings, filed, lower, is_noted)
     connection.execute(query("reconcile/audit/customers/lives-plain", sources))
     connection.execute(query("reconcile/audit/customers/lives", sources))
     connection.execute("analyze audit_lives (customer_id)")
@@ -68,3 +58,28 @@ def build(
     )
     connection.execute(changes, values if columns.statuses else None)
     connection.execute(query("reconcile/audit/customers/rest"), values)
+
+
+def _mark(
+    connection: Connection,
+    settings: Settings,
+    filed: archive.Archive | None,
+    lower: dt.datetime,
+    is_noted: sql.Composable,
+) -> None:
+    """Lay out what happened to customers, from the source, the archive and what is remembered."""
+    sources, since = settings.sources, {"lower": lower}
+    told = {} if filed is None else filed.told()
+    connection.execute(query("reconcile/audit/customers/marks", sources, **told), since)
+    if lower > MINUS_INFINITY:
+        earlier = query("reconcile/audit/customers/marks-earlier", sources, **told)
+        connection.execute(earlier, since)
+    connection.execute("analyze audit_marks (customer_id, kind)")
+    connection.execute(
+        query("reconcile/audit/customers/marks-remembered", sources, is_noted=is_noted), since
+    )
+    connection.execute(query("reconcile/audit/customers/wanted", sources))
+    if filed is not None:
+        filed.tell_all()
+    connection.execute(query("reconcile/audit/customers/others", sources, **told))
+    connection.execute("analyze audit_others")

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.reconcile.audit import archive
 from consumer_analytics.reconcile.audit.columns import Columns
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, Collector
 from consumer_analytics.reconcile.audit.reading import day_of, first_day, stream
@@ -47,18 +48,28 @@ def count(
         "until": max([result.processed_through, *bounds]),
         "types": list(columns.types),
     }
+    with archive.opened(connection, settings, lower) as filed:
+        relation = {} if filed is None else filed.counted(values["cuts"])
     since = _since(values["cuts"])
     names = columns.each_type("{}")
     counted = columns.each_type("count(*) filter (where event_type::text = {name}) as {}")
     _run(
         connection,
-        query("reconcile/audit/events/count", sources, since=since, columns=names, pivoted=counted),
+        query(
+            "reconcile/audit/events/count",
+            sources,
+            since=since,
+            columns=names,
+            pivoted=counted,
+            **relation,
+        ),
         values,
     )
     if scalar_of(
         connection, "reconcile/audit/events/rest-exists", named=columns.each_type("{}", " - ")
     ):
-        _run(connection, query("reconcile/audit/events/count-rest", sources, since=since), values)
+        rest = query("reconcile/audit/events/count-rest", sources, since=since, **relation)
+        _run(connection, rest, values)
     if with_vanished:
         gone = columns.each_type("coalesce(sum(n) filter (where event_type = {name}), 0)")
         _run(

@@ -14,7 +14,7 @@ from consumer_analytics.db.connection import (
     scalar_of,
 )
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import job_state, lives, vanished, watermark
+from consumer_analytics.etl import archived, job_state, lives, vanished, watermark
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
@@ -101,6 +101,7 @@ def _repair_counts(
     state = job_state.read(connection)
     vanished.look(connection, settings, reason)
     vanished.disbelieve(connection)
+    archived.renew(connection, settings)
     plan = plan_recount(state, dt.date.min)
     extract_events(connection, settings, plan)
     written = apply(connection, settings, OWN, plan, _SOURCE, reason, {})

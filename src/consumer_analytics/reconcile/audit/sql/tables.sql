@@ -47,6 +47,27 @@ create temporary table if not exists audit_others (
     consumer_id uuid
 );
 create index if not exists audit_others_idx on audit_others (customer_id, at);
+create temporary table if not exists audit_wanted (customer_id uuid not null);
+-- What the archive's files have: of each day how many rows, and a digest of all; ids of some; rows by
+-- the last cut before them; and those that tell of customers.
+create temporary table if not exists audit_filed_days (day date not null, n bigint not null, digest numeric not null);
+create temporary table if not exists audit_filed_ids (event_id uuid not null);
+create temporary table if not exists audit_filed_counts (
+    consumer_id uuid,
+    since timestamptz not null,
+    event_type text,
+    n bigint not null
+);
+create temporary table if not exists audit_filed (
+    event_id uuid not null,
+    customer_id uuid,
+    consumer_id uuid,
+    event_type text,
+    payload_json text,
+    created_at timestamptz not null
+);
+-- Rows of the archive's days that no file has.
+create temporary table if not exists audit_strays (like audit_filed);
 create temporary table if not exists audit_lives (
     customer_id uuid not null,
     consumer_id uuid,
