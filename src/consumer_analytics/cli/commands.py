@@ -93,6 +93,12 @@ GROUPS = {
             "vanished",
             "List events that stay counted though the source no longer has them.",
         ),
+        "archive": Registered(
+            "archive",
+            "Write closed days of customer_events to the lake, and prove that they are there.",
+            "days before the one at work are archived, nothing is half-written; the same command "
+            "does the rest",
+        ),
     },
     "Watch": {
         "status": Registered(

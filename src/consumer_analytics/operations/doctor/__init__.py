@@ -17,6 +17,7 @@ from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.operations.doctor import (
     airflow,
+    archive,
     database,
     incidents,
     mail,
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     *database.CHECKS,
     *schema.CHECKS,
     *sources.CHECKS,
+    *archive.CHECKS,
     *watermark.CHECKS,
     *snapshots.CHECKS,
     *airflow.CHECKS,

@@ -1,0 +1,1 @@
+event_id in (select event_id from pg_temp.archive_strays)
