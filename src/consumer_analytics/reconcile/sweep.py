@@ -20,7 +20,15 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import comparison, job_state, lives, sources, vanished, within_days
+from consumer_analytics.etl import (
+    archived,
+    comparison,
+    job_state,
+    lives,
+    sources,
+    vanished,
+    within_days,
+)
 from consumer_analytics.etl.apply import apply
 from consumer_analytics.etl.events import extract_events
 from consumer_analytics.etl.extract import OWN
@@ -231,7 +239,8 @@ def _sweep_events(
     connection.execute("drop table if exists pg_temp.differing_events")
     seen = vanished.look(connection, settings, reason)
     if plan.recount:
-        differing = query("reconcile/sweep/events-differ", held=_held(settings, plan))
+        held = _held(connection, settings, plan)
+        differing = query("reconcile/sweep/events-differ", held=held)
         connection.execute(differing, {"recount": plan.recount_multirange})
     else:
         connection.execute(query("reconcile/sweep/events-alike"))
@@ -264,14 +273,16 @@ def _sweep_events(
     )
 
 
-def _held(settings: Settings, plan: Plan) -> sql.Composed:
-    """Compose what the source holds of the days that a plan counts again."""
+def _held(connection: Connection, settings: Settings, plan: Plan) -> sql.Composed:
+    """Compose what the source, or the archive, holds of the days that a plan counts again."""
+    relation = archived.held(connection, settings, plan.recount_multirange, ())
     ranges = [
         query(
             "reconcile/sweep/events-held",
             settings.sources,
             lower=sql.Literal(stretch.lower),
             upper=sql.Literal(stretch.upper),
+            **relation,
         )
         for stretch in plan.ranges
     ]
