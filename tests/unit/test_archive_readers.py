@@ -31,6 +31,7 @@ ASK_BOTH = {"etl/sql/vanished/judge.sql", "etl/sql/vanished/look.sql"}
 #: sample: of any row that is missed something else tells.
 NEED_NOT = {
     "backfill/sql/consumers-unknown.sql",
+    "etl/sql/capture/concern.sql",
     "etl/sql/capture/resolve.sql",
     "etl/sql/lives/mostly-since.sql",
     "etl/sql/load/rows-bad.sql",
