@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -189,19 +188,30 @@ class Fleet:
             one.kill()
         process.wait(10)
 
-    def close(self) -> None:
-        """Leave nothing behind, whatever happened."""
+    def _running(self) -> list[psutil.Process]:
+        """Return everything that runs here; some of it writes over its environment."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if str(self.folder) in process.environ().get("AIRFLOW_HOME", ""):
+                places = [process.cwd(), *process.cmdline(), *process.environ().values()]
+                if process.pid != os.getpid() and any(str(self.folder) in one for one in places):
                     found.append(process)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in found:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(number)
-            _, found = psutil.wait_procs(found, timeout=5)
+        return found
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3)
         self.server.stop()
+        # While some of them are there, they may start others.
+        while left := self._running():
+            for one in left:
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+            psutil.wait_procs(left, timeout=5)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- using it ----------------------------------------------------------------
