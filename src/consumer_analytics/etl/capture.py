@@ -528,16 +528,13 @@ def _resolve(connection: Connection, settings: Settings) -> None:
         locks.take(connection, Lock.CAPTURE)
         connection.execute(query("etl/capture/came-back"))
         connection.execute("drop table if exists pg_temp.concerned_customers")
-        connection.execute(query("etl/capture/concern", settings.sources))
+        told = {"told_events": archived.told(settings)}
+        connection.execute(query("etl/capture/concern", settings.sources, **told))
         corrected = lives.work_out(connection, settings)
         if corrected is not None:
             connection.execute(query("etl/capture/touch-since"), {"since": corrected})
         connection.execute(
-            query(
-                "etl/capture/resolve",
-                settings.sources,
-                told_events=archived.told(settings),
-            ),
+            query("etl/capture/resolve", settings.sources, **told),
             {"processed_through": watermark.processed_through(connection)},
         )
 

@@ -388,6 +388,35 @@ PURGED = [
         purges=True,
     ),
     Case(
+        "a late event of any kind tells the birth of whom no creation and no row tells",
+        (
+            event("c", "login", 6),
+            deletion("c", 8),
+            run(3, 5, 7, 9),
+            event("c", "login", 4),
+            run(10),
+        ),
+        {3: a(""), 5: a("ACTIVE"), 7: a("ACTIVE"), 9: a("")},
+    ),
+    Case(
+        "an event of any kind that is moved to before it does, too",
+        (
+            event("c", "login", 6),
+            event("c", "pay", 7),
+            deletion("c", 8),
+            run(3, 5, 7, 9),
+            lambda on: _executed(
+                on,
+                "update customer_events set created_at = %s where event_type = 'pay'",
+                day(4),
+            ),
+            run(10),
+        ),
+        {3: a(""), 5: a("ACTIVE"), 7: a("ACTIVE"), 9: a("")},
+        # Purged before a sweep has seen where it went, it was there twice.
+        purges=True,
+    ),
+    Case(
         "a birth outlives its creation event where capture, switched on since, sees that go",
         (
             born("c", 2),

@@ -15,3 +15,13 @@ where note.came_at is not null
         note.event_at is null
         and not exists (select from {customers} as today where today.customer_id = note.customer_id)
     )
+union
+-- A birth that nothing but events tells, by the earliest of any kind: one in a day that it noted may
+-- be earlier.
+select event.customer_id
+from (select distinct day from consumer_analytics_internal.touched_days) as noted
+join {told_events} as event
+    on event.created_at >= noted.day and event.created_at < noted.day + 1
+join consumer_analytics_internal.deleted_customers as known using (customer_id)
+where known.born_from in ('event', 'deletion', 'nothing')
+    and event.created_at < coalesce(known.created_at, 'infinity')
