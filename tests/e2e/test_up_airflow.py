@@ -77,10 +77,12 @@ def test_the_readme_shows_what_a_start_prints(system: Installation, first_start:
     assert {row[0] for row in ask(system, query)} == consumers
 
 
-def test_snapshots_came_from_the_dag(system: Installation) -> None:
+def test_snapshots_came_from_the_dag_and_the_samples_past_from_up(system: Installation) -> None:
     assert ask(
-        system, "select distinct metrics_json ->> 'snapshot_source' from consumer_analytics"
-    ) == [("airflow_etl",)]
+        system,
+        "select metrics_json ->> 'snapshot_source', count(distinct snapshot_timestamp) > 100 "
+        "from consumer_analytics group by 1 order by 1",
+    ) == [("airflow_etl", False), ("cli_backfill", True)]
     assert ask(system, "select last_run_status from etl_job_watermarks") == [("success",)]
 
 

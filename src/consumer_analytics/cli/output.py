@@ -127,7 +127,7 @@ def say_wrapped(label: str, things: Sequence[str]) -> None:
     line = label
     for place, thing in enumerate(things):
         told = thing if place == len(things) - 1 else f"{thing},"
-        if line.strip() and line != label and len(line) + len(told) > out.width:
+        if line.strip() and len(line) + len(told) > out.width:
             say(line.rstrip())
             line = " " * _HANGING
         line += f"{told} "

@@ -58,6 +58,7 @@ MAY_READ = {
     "tokens": {"web"},
     "up": {"airflow", "backfill", "ingest", "local", "operations", "reporting"},
     "backfill": {"backfill"},
+    "archive": {"operations"},
     "snapshots": {"operations"},
 }
 #: Commands that share an option, or what they print, with another one.

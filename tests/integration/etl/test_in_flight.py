@@ -611,6 +611,7 @@ def test_blindness_is_noted_as_the_runs_failure(
     login = other_login(
         "usage on schema consumer_analytics_internal",
         "all on all tables in schema consumer_analytics_internal",
+        "execute on all functions in schema consumer_analytics_internal",
         "all on all tables in schema public",
     )
     settings = database.settings.replaced({"database_url": Secret(url_of(database, login))})
