@@ -216,6 +216,7 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
         "alerts",
         "celery",
         "dataframes",
+        "lake",
     }
     pages = {page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md")}
     assert {f"consumer_analytics/{page}" for page in pages} <= names

@@ -374,9 +374,9 @@ def test_ten_years_are_one_page(browser: Browser, serve: Callable[..., str]) -> 
         # Fortnights, give or take the day by which ten years are no whole number of them.
         bars = [int(row[1].replace(",", "")) for row in visit.table("events")[1:-1]]
         assert set(bars) <= {7 * 13, 7 * 14, 7 * 15}
-        assert bars.count(7 * 14) > 0.9 * len(bars)
+        assert bars.count(7 * 14) > 0.85 * len(bars)
         assert sum(visit.bytes.values()) < MOST_BYTES
-        assert visit.texts("#events header p")[0].startswith("Since the point before; of the")
+        assert visit.texts("#events header p")[0] == "Since the point before."
         visit.open("consumers/00000000-0000-4000-8000-000000000001?range=all")
         assert visit.texts("dl.tiles dd.figure")[0] == "3,753"
         assert len(visit.table("statuses")) > 200

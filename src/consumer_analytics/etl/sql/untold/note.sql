@@ -7,6 +7,14 @@ with corrected as materialized (
     where day < %(processed_day)s::date or n < 0 or day <@ %(recount)s::datemultirange
 ),
 
+-- Of whom no customer is left: whether events tell why is seen by what they were when it was reported.
+left_alone as materialized (
+    select consumer_id
+    from corrected
+    where event_type in ({customer_creation}, {customer_deletion})
+        and not exists (select from {customers} as one where one.consumer_id = corrected.consumer_id)
+),
+
 sure as materialized (
     select
         count(*) <= %(most)s
@@ -14,7 +22,8 @@ sure as materialized (
             consumer_id is not null
             and day < %(processed_day)s::date
             and day > '0001-01-01'
-        ) as can_be_added,
+        )
+        and not exists (select from left_alone) as can_be_added,
         bool_or(event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})) as has_lives
     from corrected
 ),
