@@ -222,10 +222,8 @@ def conninfo(settings: Settings) -> str:
         DatabaseUnreachableError: no URL is set and the embedded server is not there.
     """
     if settings.database_url is None:
-        # The embedded server listens on a socket that its folder names.
-        socket = settings.home / "postgres" / "socket"
         try:
-            directory = socket.read_text(encoding="utf-8").strip()
+            directory = _embedded_socket(settings)
         except OSError:
             raise DatabaseUnreachableError(
                 "no database: start the embedded one with `consumer-analytics up`, "
@@ -251,6 +249,11 @@ def conninfo(settings: Settings) -> str:
             "CONSUMER_ANALYTICS_DATABASE_PASSWORD_FILE", settings.database_password_file
         )
     return make_conninfo("", **parts)
+
+
+def _embedded_socket(settings: Settings) -> str:
+    """Return where the embedded server of a home listens, which its folder names."""
+    return (settings.home / "postgres" / "socket").read_text(encoding="utf-8").strip()
 
 
 def _looks_torn(url: str) -> bool:
@@ -292,8 +295,9 @@ def connect(
         TransactionPoolingError: a pooler lends its sessions for a transaction at a time.
         SessionError: a setting that figures depend on cannot be set.
     """
+    address = parameters(settings, purpose)
     try:
-        connection = Connection.connect(parameters(settings, purpose), autocommit=True)
+        connection = Connection.connect(address, autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"the database cannot be reached: {one_line(error)}; {_advice(str(error))}"
@@ -305,7 +309,8 @@ def connect(
     except BaseException:
         connection.close()
         raise
-    connection.asked_by = parameters(settings, "check of a silent server")
+    asks = f"{APPLICATION} check of a silent server"
+    connection.asked_by = make_conninfo(address, application_name=asks)
     told = connection.info
     _tell_what_is_passed_over(settings, told.host)
     log.debug("database %s at %s:%s, as %s", told.dbname, told.host, told.port, told.user)
@@ -318,7 +323,7 @@ def _tell_what_is_passed_over(settings: Settings, host: str) -> None:
     if settings.database_url is None or not named:
         return
     try:
-        own = (settings.home / "postgres" / "socket").read_text(encoding="utf-8").strip()
+        own = _embedded_socket(settings)
     except OSError:
         return
     if own != host:
