@@ -19,7 +19,6 @@ GIVEN = {
     "etl/sql/within_days/first.sql",
     "operations/sql/archive/differs.sql",
     "reconcile/sql/sweep/events-held.sql",
-    "reconcile/audit/sql/customers/marks-earlier.sql",
     "reconcile/audit/sql/customers/marks.sql",
     "reconcile/audit/sql/customers/others.sql",
     "reconcile/audit/sql/events/count-rest.sql",

@@ -17,6 +17,8 @@ from consumer_analytics.reconcile.audit.columns import Columns
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
+_SINCE = sql.SQL("created_at >= %(lower)s::timestamptz")
+
 
 def build(
     connection: Connection,
@@ -70,10 +72,13 @@ def _mark(
     """Lay out what happened to customers, from the source, the archive and what is remembered."""
     sources, since = settings.sources, {"lower": lower}
     told = {} if filed is None else filed.told()
-    connection.execute(query("reconcile/audit/customers/marks", sources, **told), since)
+    asked: list[sql.Composable] = [_SINCE]
     if lower > MINUS_INFINITY:
-        earlier = query("reconcile/audit/customers/marks-earlier", sources, **told)
-        connection.execute(earlier, since)
+        # Of whom, those that were laid out first tell.
+        asked.append(query("reconcile/audit/customers/marks-began-earlier", sources))
+    for which in asked:
+        marks = query("reconcile/audit/customers/marks", sources, which=which, **told)
+        connection.execute(marks, since)
     connection.execute("analyze audit_marks (customer_id, kind)")
     connection.execute(
         query("reconcile/audit/customers/marks-remembered", sources, is_noted=is_noted), since

@@ -1,4 +1,4 @@
--- What happened to customers: their lifecycle events. A payload that is no object tells nothing.
+-- What happened to customers: some of their lifecycle events. A payload that is no object tells nothing.
 insert into audit_marks (customer_id, at, kind, event_id, consumer_id, old_status, new_status, status)
 select
     customer_id,
@@ -24,5 +24,5 @@ from (
     from {customer_events} as customer_events
     where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null
-        and created_at >= %(lower)s::timestamptz
+        and {which}
 ) as events
