@@ -24,7 +24,12 @@ from typing import Any, get_args
 from consumer_analytics import secret_files
 from consumer_analytics.errors import ChannelError
 from consumer_analytics.fields import Secret
-from consumer_analytics.monitoring.notifications.channels.channel import Channel, Notify, silent
+from consumer_analytics.monitoring.notifications.channels.channel import (
+    Channel,
+    Notify,
+    OfFile,
+    silent,
+)
 from consumer_analytics.monitoring.notifications.channels.service import Service
 from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
 from consumer_analytics.monitoring.notifications.message import Message
@@ -70,7 +75,7 @@ def addressed(settings: Settings, taken: Sequence[str] = ()) -> list[Channel]:
 
 
 @dataclass(frozen=True)
-class Unusable:
+class Unusable(OfFile):
     """A channel whose table cannot be used: it keeps its name, and its messages wait.
 
     Attributes:
@@ -88,18 +93,7 @@ class Unusable:
         """Who takes its messages."""
         return f"the channel {self.name}"
 
-    unset = f"{SETTING} is not set"
     advice = ""
-
-    def is_configured(self, settings: Settings) -> bool:
-        """Tell that somebody is to be told."""
-        del settings
-        return True
-
-    def recipients(self, settings: Settings) -> list[str]:
-        """Return who is to be told."""
-        del settings
-        return [self.name]
 
     def send(
         self, settings: Settings, message: Message, *, message_id: str, notify: Notify = silent

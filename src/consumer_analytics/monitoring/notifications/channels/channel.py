@@ -7,7 +7,7 @@ from typing import Protocol
 
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import Settings, variable
 
 #: Gets each step that went well, and a detail of it.
 Notify = Callable[[str, str], None]
@@ -77,3 +77,25 @@ class Channel(Protocol):
         Raises:
             ChannelError: a step failed; the message says which, and why.
         """
+
+
+class OfFile:
+    """What channels of the file have in common: a table there is who is to be told.
+
+    Attributes:
+        name: of the table.
+    """
+
+    name: str
+
+    unset = f"{variable('alert_channels_file')} is not set"
+
+    def is_configured(self, settings: Settings) -> bool:
+        """Tell that somebody is to be told: there is a table."""
+        del settings
+        return True
+
+    def recipients(self, settings: Settings) -> list[str]:
+        """Return who is to be told: whom the table means."""
+        del settings
+        return [self.name]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
 
 from consumer_analytics.errors import MailError
 from consumer_analytics.formatting import count
 from consumer_analytics.monitoring.notifications.channels import pictures, smtp
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
-from consumer_analytics.monitoring.notifications.channels.mail import compose
+from consumer_analytics.monitoring.notifications.channels.mail import compose, headed
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.digest import Digest
 from consumer_analytics.monitoring.notifications.message import Message
@@ -71,12 +70,7 @@ def as_mail(
     message: Message, digest: Digest, *, message_id: str, settings: Settings
 ) -> EmailMessage:
     """Make the mail of a digest: text with bars of letters, and HTML with the charts in it."""
-    domain = parseaddr(settings.alert_sender)[1].rpartition("@")[2] or "localhost"
-    mail = EmailMessage()
-    mail["Subject"] = message.subject
-    mail["Date"] = format_datetime(message.at)
-    mail["Message-ID"] = f"<{message_id}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
+    mail, domain = headed(message, message_id=message_id, settings=settings)
     shown = digest.days[-_SHOWN_DAYS:]
     highest = max((one.events or 0 for one in shown), default=0) or 1
     told = {

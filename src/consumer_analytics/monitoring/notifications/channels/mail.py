@@ -59,13 +59,7 @@ def compose(message: Message, *, message_id: str, settings: Settings) -> EmailMe
         message_id: the same for every try, so that a mail that was taken twice shows once.
         settings: for the sender's domain.
     """
-    domain = parseaddr(settings.alert_sender)[1].rpartition("@")[2] or "localhost"
-    mail = EmailMessage()
-    mail["Subject"] = message.subject
-    mail["Date"] = format_datetime(message.at)
-    mail["Message-ID"] = f"<{message_id}@{domain}>"
-    # Nobody's out-of-office note is to answer.
-    mail["Auto-Submitted"] = "auto-generated"
+    mail, domain = headed(message, message_id=message_id, settings=settings)
     if message.threads:
         # One thread for each incident.
         mail["References"] = " ".join(f"<{thread}@{domain}>" for thread in message.threads)
@@ -73,3 +67,15 @@ def compose(message: Message, *, message_id: str, settings: Settings) -> EmailMe
     html = templates().get_template("alert.html.j2").render(message=message)
     mail.add_alternative(html, subtype="html")
     return mail
+
+
+def headed(message: Message, *, message_id: str, settings: Settings) -> tuple[EmailMessage, str]:
+    """Begin the mail of a message, as `compose` does; return the sender's domain, too."""
+    domain = parseaddr(settings.alert_sender)[1].rpartition("@")[2] or "localhost"
+    mail = EmailMessage()
+    mail["Subject"] = message.subject
+    mail["Date"] = format_datetime(message.at)
+    mail["Message-ID"] = f"<{message_id}@{domain}>"
+    # Nobody's out-of-office note is to answer.
+    mail["Auto-Submitted"] = "auto-generated"
+    return mail, domain

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from consumer_analytics import installation
 from consumer_analytics.errors import ChannelError, MissingExtraError
 from consumer_analytics.fields import Secret
-from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
+from consumer_analytics.monitoring.notifications.channels.channel import Notify, OfFile, silent
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
@@ -40,7 +40,7 @@ _LONGEST = 3_500
 
 
 @dataclass(frozen=True)
-class Service:
+class Service(OfFile):
     """A channel that Apprise sends by.
 
     Attributes:
@@ -55,23 +55,12 @@ class Service:
     selection: MessageFilter
     seconds: float
 
-    unset = f"{PREFIX}ALERT_CHANNELS_FILE is not set"
     advice = "where it does not arrive, look at what the service says of its integration"
 
     @property
     def server(self) -> str:
         """Who takes its messages."""
         return f"the service of {self.name}"
-
-    def is_configured(self, settings: Settings) -> bool:
-        """Tell that somebody is to be told: there is a table."""
-        del settings
-        return True
-
-    def recipients(self, settings: Settings) -> list[str]:
-        """Return who is to be told: whom the address means."""
-        del settings
-        return [self.name]
 
     def send(
         self, settings: Settings, message: Message, *, message_id: str, notify: Notify = silent

@@ -31,7 +31,7 @@ from urllib.parse import SplitResult, urlsplit
 import consumer_analytics
 from consumer_analytics.errors import ChannelError
 from consumer_analytics.fields import Secret
-from consumer_analytics.monitoring.notifications.channels.channel import Notify, silent
+from consumer_analytics.monitoring.notifications.channels.channel import Notify, OfFile, silent
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
@@ -50,7 +50,7 @@ _OF_THE_MESSAGE = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True)
-class Webhook:
+class Webhook(OfFile):
     """A channel to a program of the operator's own.
 
     Attributes:
@@ -67,7 +67,6 @@ class Webhook:
     selection: MessageFilter
     seconds: float
 
-    unset = f"{PREFIX}ALERT_CHANNELS_FILE is not set"
     advice = "where nothing happens, compare the signature with the one that the program works out"
 
     def __post_init__(self) -> None:
@@ -83,16 +82,6 @@ class Webhook:
     def server(self) -> str:
         """Who takes its messages."""
         return f"the webhook {self.name}"
-
-    def is_configured(self, settings: Settings) -> bool:
-        """Tell that somebody is to be told: there is a table."""
-        del settings
-        return True
-
-    def recipients(self, settings: Settings) -> list[str]:
-        """Return who is to be told."""
-        del settings
-        return [self.name]
 
     def send(
         self, settings: Settings, message: Message, *, message_id: str, notify: Notify = silent
