@@ -53,7 +53,9 @@ class FakeClock:
     def __init__(self, database: Any, at: dt.datetime) -> None:
         """Put it into a migrated database, at an instant at which that was installed."""
         self.at = at
-        # A session of ours sets its own path; where there is no such schema this one says the same.
+        # A session of ours sets its own path. Where there is no such schema what is made goes into
+        # pg_catalog by this one: it lasts as long as the clock.
+        self._path = session._SETTINGS["search_path"]
         session._SETTINGS["search_path"] = "clock, pg_catalog, public"
         with database.connect() as connection:
             connection.execute(_SETUP)
@@ -81,5 +83,6 @@ class FakeClock:
         )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of the sessions' path."""
+        session._SETTINGS["search_path"] = self._path
         self._connection.close()

@@ -229,9 +229,11 @@ def year(database: Any, tmp_path: Path) -> Iterator[Year]:
     )
     with mail_server(tmp_path) as mails:
         made = Year(database, mails, tmp_path)
-        yield made
-        made.restart()
-        made.clock.close()
+        try:
+            yield made
+            made.restart()
+        finally:
+            made.clock.close()
 
 
 #: What happens on a day, its midnight's run included: day to the story's function.
