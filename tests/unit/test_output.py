@@ -39,6 +39,42 @@ def test_a_table_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, width: int) 
     assert max(map(len, shown(monkeypatch, width).splitlines())) <= width
 
 
+LINES = {
+    "what has a label goes on beside it": (
+        "system     8 consumers, 1,848 customers, 50,000 events",
+        ["system     8 consumers, 1,848", "           customers, 50,000", "           events"],
+    ),
+    "what has none goes on at the edge": (
+        "nothing was changed, run it as a superuser",
+        ["nothing was changed, run it as", "a superuser"],
+    ),
+    "a command stays whole": (
+        "see it by `consumer-analytics status --json`",
+        ["see it by", "`consumer-analytics status --json`"],
+    ),
+    "what fits": ("up to date", ["up to date"]),
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_a_line_is_broken_between_words(what: str) -> None:
+    text, lines = LINES[what]
+    terminal = Console(file=io.StringIO(), width=30, force_terminal=True)
+    assert output.laid_out(text, terminal).split("\n") == lines
+
+
+def test_what_stands_before_a_line_takes_its_room() -> None:
+    terminal = Console(file=io.StringIO(), width=20, force_terminal=True)
+    assert output.laid_out("one two three four", terminal, before=7) == (
+        "one two three\n       four"
+    )
+
+
+def test_another_program_gets_a_line_whole() -> None:
+    text = "word " * 50
+    assert output.laid_out(text, Console(file=io.StringIO(), width=30)) == text
+
+
 def test_another_program_gets_each_row_on_a_line() -> None:
     program = (
         f"from consumer_analytics.cli.output import print_table\nprint_table({HEADER!r}, [{ROW!r}])"

@@ -9,7 +9,7 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from consumer_analytics.cli.findings import EXIT_CODES, show, summary
+from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
 from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
@@ -99,9 +99,8 @@ def _sum_up(examined: list[Examined], costs: Costs | None, untold: str) -> None:
                 _row(f"a daily backfill of {min(costs.days, 365)} days", costs.year),
             ],
         )
-    found = sum(one.finding.verdict is not Verdict.OK for one in examined)
-    say(f"{len(examined)} checks, {f'{found} finding(s)' if found else 'nothing found'}")
-    if not found:
+    sum_up(examined)
+    if all(one.finding.verdict is Verdict.OK for one in examined):
         say("next: `consumer-analytics docs own-database`")
 
 

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 
 from consumer_analytics.airflow.command import AirflowCommand
-from consumer_analytics.cli.findings import EXIT_CODES, show, summary
-from consumer_analytics.cli.output import JsonFlag, err, print_json, say
+from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
+from consumer_analytics.cli.output import JsonFlag, err, print_json
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
@@ -70,15 +70,11 @@ def _context() -> Iterator[Context]:
 
 def _sum_up(examined: list[Examined], *, fix: bool) -> None:
     found = [one for one in examined if one.finding.verdict is not Verdict.OK]
-    if not found:
-        say(f"{len(examined)} checks, nothing found")
-        return
     fixable = sum(
         one.finding.fix is not None and one.finding.fix.apply is not None for one in found
     )
-    fixed = sum(one.treatment is not None and one.treatment.worked for one in found)
-    if fix:
-        say(f"{len(examined)} checks, {len(found)} finding(s), {fixed} of them fixed")
+    if fix and found:
+        fixed = sum(one.treatment is not None and one.treatment.worked for one in found)
+        sum_up(examined, f", {fixed} of them fixed")
     else:
-        hint = f"; --fix makes {fixable} of them good" if fixable else ""
-        say(f"{len(examined)} checks, {len(found)} finding(s){hint}")
+        sum_up(examined, f"; --fix makes {fixable} of them good" if fixable else "")

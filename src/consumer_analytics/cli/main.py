@@ -71,7 +71,8 @@ def _end(error: Exception) -> None:
 def _fail(text: str, exit_code: int = 1) -> NoReturn:
     from rich.markup import escape
 
-    from consumer_analytics.cli.output import err
+    from consumer_analytics.cli.output import err, laid_out
 
-    err.print(f"[red]error:[/red] {escape(text)}")
+    told = laid_out(text, err, before=len("error: "))
+    err.print(f"[red]error:[/red] {escape(told)}")
     sys.exit(exit_code)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,10 @@ _PART_OF_WORD = 19
 _GAP = 2
 #: Where a list goes on in its next line.
 _HANGING = 6
+#: What a line begins with that the next ones go on beside: `watermark  `, `run 7: `.
+_LABEL = re.compile(r" *\S+ {2,}(?=\S)")
+#: A command is copied: its blanks are no places for a break.
+_COMMAND = re.compile(r"`[^`]+`")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -118,8 +123,37 @@ def harmless(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line to people, markup left alone."""
-    out.print(escape(harmless(text)))
+    """Print a line to people, markup left alone, broken between words where a terminal ends."""
+    out.print(escape(laid_out(harmless(text), out)))
+
+
+def laid_out(text: str, console: Console, before: int = 0) -> str:
+    """Break a line where the terminal ends, between words, and go on below where its text began.
+
+    Args:
+        text: the line; a label and two blanks at its start are what the next ones stand beside.
+        console: where it goes; a file or another program gets it whole.
+        before: columns that are taken already in the first line, and stay free in the next ones.
+    """
+    if not (console.is_terminal or os.environ.get("COLUMNS")):
+        return text
+    return "\n".join(_laid_out(line, console.width, before) for line in text.split("\n"))
+
+
+def _laid_out(line: str, width: int, before: int) -> str:
+    if before + len(line) <= width:
+        return line
+    label = _LABEL.match(line)
+    hanging = before + (label.end() if label else len(line) - len(line.lstrip()))
+    if hanging > width // 2:
+        return line
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line[hanging - before :])
+    return line[: hanging - before] + textwrap.fill(
+        whole,
+        width - hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).replace("\0", " ").replace("\n", "\n" + " " * hanging)
 
 
 def say_wrapped(label: str, things: Sequence[str]) -> None:
@@ -149,7 +183,7 @@ def parse_size(text: str) -> int:
 
 def note(text: str) -> None:
     """Print a line about what is under way to standard error."""
-    err.print(escape(harmless(text)))
+    err.print(escape(laid_out(harmless(text), err)))
 
 
 @contextmanager
@@ -177,7 +211,8 @@ def working() -> Iterator[Callable[[str], None]]:
 
 def warn(text: str) -> None:
     """Print a warning line to standard error."""
-    err.print(f"[yellow]warning:[/yellow] {escape(harmless(text))}")
+    told = laid_out(harmless(text), err, before=len("warning: "))
+    err.print(f"[yellow]warning:[/yellow] {escape(told)}")
 
 
 @contextmanager

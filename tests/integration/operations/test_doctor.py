@@ -656,6 +656,9 @@ def test_the_embedded_server_is_not_running(cli: Any, tmp_path: Any) -> None:
     assert told.exit_code == 2
     assert "the embedded server is not running" in told.stdout
     assert "consumer-analytics up" in told.stdout
+    # Whoever is woken reads what is wrong, not thirty lines that follow from it.
+    assert "more checks need the database" in told.stdout
+    assert "cannot be told" not in told.stdout
 
 
 def test_the_command_tells_fixes_and_proves(healthy: Any, cli: Any) -> None:

@@ -13,6 +13,9 @@ from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL
 
+#: Why most checks cannot be made where the first of them has found that there is no database.
+NO_DATABASE = "it needs the database, which cannot be reached"
+
 
 class Verdict(IntEnum):
     """How bad a finding is; the worst of all is the doctor's own."""
@@ -58,7 +61,7 @@ class Context:
             UnexaminableError: there is none.
         """
         if self.connection is None or self.connection.closed:
-            raise UnexaminableError("it needs the database, which cannot be reached")
+            raise UnexaminableError(NO_DATABASE)
         return self.connection
 
     @property
@@ -108,6 +111,11 @@ class Finding:
     evidence: tuple[str, ...] = ()
     cause: str | None = None
     fix: Fix | None = None
+
+    @property
+    def wants_database(self) -> bool:
+        """Whether nothing can be told because the database cannot be reached, and for no more."""
+        return self.verdict is Verdict.UNKNOWN and self.says.endswith(NO_DATABASE)
 
 
 def ok(says: str, *evidence: str) -> Finding:

@@ -22,7 +22,7 @@ def _reached_by(channel: Channel) -> Callable[[Context], Finding]:
     def server(context: Context) -> Finding:
         """Tell whether the channel's server is reached and lets us in; nothing is sent."""
         if not channel.is_configured(context.settings):
-            return ok(f"nobody is to get {channel.name}: {channel.unset}")
+            return ok(f"nobody is to get a {channel.name}: {channel.unset}")
         passed: list[str] = []
         try:
             reached = channel.reach(
