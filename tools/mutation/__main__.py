@@ -195,18 +195,19 @@ def _measure(
         if everything or known.get(file, {}).get("digest") != results.digest(ROOT / file)
     ]
     if new:
-        print(f"measuring {len(new)} files of tests")
         workspace.renew()
         workspace.instrument(settings.files)
-        job = {"mode": "measure", "targets": list(settings.files)}
+    for place, file in enumerate(new, 1):
+        # Kept file by file: who stops it does not measure those again.
+        print(f"measuring {file}, {place} of {len(new)}", flush=True)
         _, answers, _ = _worker(
-            job, "measures", tests=new, into=BUILD / "measures.jsonl", probe=True
+            {"mode": "measure", "targets": list(settings.files)},
+            "measures",
+            tests=[file],
+            into=BUILD / "measures.jsonl",
+            probe=True,
         )
-        for file in new:
-            known[file] = {
-                "digest": results.digest(workspace.COPY / file),
-                "tests": [one for one in answers if one["test"].startswith(f"{file}::")],
-            }
+        known[file] = {"digest": results.digest(workspace.COPY / file), "tests": answers}
         results.keep_measured(known)
     tests = [one for file in files for one in known[file]["tests"]]
     used = [one for one in tests if one["passed"] and one["seconds"] <= settings.slowest]
@@ -245,7 +246,8 @@ def _worker(
     job = {**job, "root": str(workspace.COPY), "answers": str(into)}
     said.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tools.mutation.worker"]
-    command += ["-p", "no:cacheprovider", *tests]
+    # What only longer lanes run is too slow for hundreds of mutants.
+    command += ["-p", "no:cacheprovider", "-m", "not long and not hours", *tests]
     with (BUILD / f"{name}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
