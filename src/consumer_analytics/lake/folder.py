@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from consumer_analytics.errors import ArchiveError
@@ -77,12 +77,12 @@ def checked(
             about to write it again.
 
     Raises:
-        ArchiveError: a file is gone, changed, or one more; the message names it.
+        ArchiveError: a file is gone, changed, one more, or elsewhere; the message names it.
     """
     folder = root(settings)
     found = []
     for file in files:
-        path = folder / file.name
+        path = _place(folder, file)
         try:
             size = path.stat().st_size
             same = size == file.bytes and digest_of(path) == file.sha256
@@ -105,10 +105,22 @@ def unlike(settings: Settings, files: Iterable[ArchivedFile]) -> list[Path]:
     """Return the paths of files that are gone or of another size; what they hold is not read.
 
     Raises:
-        ArchiveError: no address is set.
+        ArchiveError: no address is set, or a name leads out of the folder.
     """
     folder = root(settings)
-    return [path for one in files if _size_of(path := folder / one.name) != one.bytes]
+    return [path for one in files if _size_of(path := _place(folder, one)) != one.bytes]
+
+
+def _place(folder: Path, file: ArchivedFile) -> Path:
+    """Return where a file is: whoever may write the manifest is to reach no other folder by it.
+
+    Raises:
+        ArchiveError: the name leads out of the folder.
+    """
+    name = PurePosixPath(file.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise ArchiveError(f"the manifest has {file.name!r}, which is no name within the archive")
+    return folder / name
 
 
 def _size_of(path: Path) -> int | None:

@@ -13,6 +13,8 @@ from consumer_analytics.installation import of_extra
 
 #: So many rows are one row group: what is in memory at once, and what a reader can skip.
 _ROWS_OF_A_GROUP = 50_000
+#: What customers did is for whoever owns the folder, and for its group at the most.
+_FOLDER_MODE, _FILE_MODE = 0o750, 0o640
 
 
 @contextmanager
@@ -33,7 +35,9 @@ def written(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> Iterator[
     """
     beside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
+        # Left by one that was killed; or a link, which somebody might have put there.
+        beside.unlink(missing_ok=True)
         try:
             _write(beside, batches)
             yield beside
@@ -45,6 +49,13 @@ def written(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> Iterator[
         raise ArchiveError(f"{path} of the archive cannot be written: {error.strerror}") from None
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(_FOLDER_MODE, exist_ok=True)
+
+
 def _write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
     with of_extra("lake", "writing the archive"):
         import pyarrow as arrow  # noqa: ICN001  (a word, not two letters)
@@ -53,7 +64,11 @@ def _write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
     names = ("event_id", "customer_id", "consumer_id", "event_type", "payload_json")
     # A UUID as text is what every engine reads: some refuse Parquet's own, others make it bytes.
     schema = arrow.schema([*((name, text) for name in names), ("created_at", instant)])
-    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with (
+        os.fdopen(os.open(path, flags, _FILE_MODE), "wb") as file,
+        parquet.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
         for rows in batches:
             columns = zip(*rows, strict=True)
             arrays = [

@@ -7,6 +7,8 @@ instant is a number of microseconds since 1970, which no session's zone concerns
 
 from __future__ import annotations
 
+import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import Any
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.installation import of_extra
 
-#: DuckDB's own memory; what does not fit goes to its temporary folder.
+#: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
 _MEMORY = "256MB"
 _ROWS_AT_ONCE = 10_000
 _IDS = ("event_id", "customer_id", "consumer_id")
@@ -36,7 +38,7 @@ class Engine:
     def __init__(self, session: Any, paths: Sequence[Path]) -> None:
         """Take a session, and the files that it reads: of one shape, one at least."""
         self._session = session
-        listed = ", ".join(_literal(str(path)) for path in paths)
+        listed = ", ".join(_literal(_to_the_letter(path)) for path in paths)
         # Columns come from the files, never from a folder's name.
         source = f"read_parquet([{listed}], hive_partitioning = false)"
         described = f"select column_name, column_type from (describe from {source})"  # noqa: S608
@@ -117,7 +119,11 @@ def started() -> Iterator[Callable[[Sequence[Path]], Engine]]:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    with duckdb.connect(":memory:", config=settings) as session:
+    with (
+        tempfile.TemporaryDirectory(prefix="consumer-analytics-") as beside,
+        # By itself it would be .tmp in whatever folder the command was called in.
+        duckdb.connect(":memory:", config={**settings, "temp_directory": beside}) as session,
+    ):
         try:
             yield partial(Engine, session)
         except duckdb.Error as error:
@@ -142,6 +148,11 @@ def _identity(name: str, kind: str) -> str:
     if kind == "BLOB":
         return f"cast(lower(hex({name})) as uuid)::varchar"
     return f"cast({name} as uuid)::varchar"
+
+
+def _to_the_letter(path: Path) -> str:
+    """Write a path so that DuckDB, which takes it for a pattern, finds that file and no other."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
 def _literal(text: str) -> str:
