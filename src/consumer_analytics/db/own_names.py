@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,12 +34,14 @@ CAPTURE = {
     "capture_updated_events": "customer_events",
     "capture_deleted_events": "customer_events",
 }
-#: What a function of capture says of the rows that its trigger saw.
-_ROWS = re.compile(r"\b(from|join) (old_rows|new_rows)\b(?: as (\w+)\b)?")
-#: And which columns of the table it reads, to know whether their types are harmless.
-_READ = re.compile(r"source_column\.attname in \([^)]*\)")
-#: Its words, as literals.
-_TYPES = re.compile(r"'(customer_creation|customer_status_change|customer_deletion)'")
+#: What a function of capture says of the rows that its trigger saw; which columns of the table it
+#: reads, to know whether their types are harmless; and its words, as literals. All at once: what is
+#: put in is the user's, and may read like any of it.
+_PLACES = re.compile(
+    r"\b(?P<where>from|join) (?P<rows>old_rows|new_rows)\b(?: as (?P<alias>\w+)\b)?"
+    r"|(?P<columns>source_column\.attname in \([^)]*\))"
+    r"|'(?P<word>customer_creation|customer_status_change|customer_deletion)'"
+)
 #: Columns that the figures of this moment read.
 _OF_THE_MOMENT = {
     "consumers": ("consumer_id", "created_at"),
@@ -178,21 +181,24 @@ def renamed(body: str, sources: Sources, known: str) -> str:
         SchemaError: it reads rows or columns in a way that is not known here.
     """
     required = [name for name, column in SOURCES[known].items() if column.required]
-
-    def read(found: re.Match[str]) -> str:
-        where, rows, alias = found.groups()
-        relation = source_rows(sources, known, columns=required, read=sql.Identifier(rows))
-        return f"{where} {relation.as_string(None)} as {alias or rows}"
-
     own = sources[known].own
     listed = [sql.Literal(own[name]) for name in required if name in own]
     columns = sql.SQL(", ").join(listed).as_string(None)
-    body, places = _ROWS.subn(read, body)
-    body, lists = _READ.subn(lambda _: f"source_column.attname in ({columns})", body)
-    if not places or lists != 1:
+    put: Counter[str] = Counter()
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["word"]:
+            return _literal(getattr(sources.words, found["word"]))
+        put["columns" if found["columns"] else "rows"] += 1
+        if found["columns"]:
+            return f"source_column.attname in ({columns})"
+        rows = source_rows(sources, known, columns=required, read=sql.Identifier(found["rows"]))
+        return f"{found['where']} {rows.as_string(None)} as {found['alias'] or found['rows']}"
+
+    named = _PLACES.sub(replaced, body)
+    if not put["rows"] or put["columns"] != 1:
         raise SchemaError(f"capture's function for {known} is not as this version has it")
-    # At once: one may be called what another was.
-    return _TYPES.sub(lambda found: _literal(getattr(sources.words, found[1])), body)
+    return named
 
 
 def _literal(text: str) -> str:

@@ -640,3 +640,73 @@ def test_a_mapping_that_says_nothing_new_is_none(tmp_path: Path) -> None:
         tmp_path, '[customers.columns]\nstatus = "status"\n[values]\nACTIVE = "ACTIVE"\n'
     )
     assert load(mapping, "public") == PLAIN
+
+
+# -- nothing of the file is run -------------------------------------------------------------------
+
+#: Names that read like what capture's functions say, and words that would end a name or a list.
+PLANTED = r"""
+[customers.columns]
+status = "'customer_creation'"
+[customer_events.columns]
+event_type = "from new_rows"
+payload_json = "source_column.attname in (x)"
+[values]
+customer_creation = 'x" from old_rows; drop table public.kept; --'
+customer_deletion = "') and ('"
+"""
+
+
+def test_no_word_or_name_gets_out_of_where_it_stands(database: Database, tmp_path: Path) -> None:
+    """Where a name reads like a word, the word was put into the middle of it."""
+    database.execute(
+        """
+        create table kept ();
+        alter table customers rename status to "'customer_creation'";
+        alter table customers drop updated_at;
+        alter table consumers drop name, drop status;
+        alter table customer_events rename event_type to "from new_rows";
+        alter table customer_events rename payload_json to "source_column.attname in (x)";
+        """
+    )
+    lacking = (
+        "[consumers.columns]\nname = { missing = true }\nstatus = { missing = true }\n"
+        + PLANTED.replace(
+            "[customer_events", "updated_at = { missing = true }\n[customer_events", 1
+        )
+    )
+    settings = database.settings.replaced(
+        {"sources_file": own_names.mapping_file(tmp_path, lacking)}
+    )
+    schema.migrate(settings)
+    created = settings.sources.words.customer_creation
+    put = (
+        'insert into customer_events (event_id, customer_id, consumer_id, "from new_rows", '
+        '"source_column.attname in (x)", created_at) '
+        "values (gen_random_uuid(), %s, %s, %s, %s, %s)"
+    )
+    tenant, early, late = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
+    with connected(settings, "test") as connection:
+        capture.enable(connection, settings)
+        for customer, at in ((early, UNTIL - 5 * DAY), (late, UNTIL - 3 * DAY)):
+            database.execute(
+                "insert into customers (customer_id, consumer_id, \"'customer_creation'\", "
+                "created_at) values (%s, %s, 'ACTIVE', %s)",
+                [customer, tenant, at],
+            )
+            database.execute(put, [customer, tenant, created, Jsonb({"status": "ACTIVE"}), at])
+            run.run(connection, settings, at=UNTIL if customer == late else UNTIL - 4 * DAY)
+        # What comes late, changes and goes is noted by each of capture's functions.
+        database.execute(put, [early, tenant, created, Jsonb({}), UNTIL - 5 * DAY])
+        database.execute(
+            'update customer_events set "from new_rows" = %s where customer_id = %s', ["x", late]
+        )
+        database.execute("update customers set \"'customer_creation'\" = 'BLOCKED'")
+        database.execute("delete from customers where customer_id = %s", [late])
+        noted = database.rows(
+            "select distinct customer_id from consumer_analytics_internal.touched_customers"
+        )
+        assert {one for (one,) in noted} == {early, late}
+        run.run(connection, settings, at=UNTIL + DAY)
+        assert audit.audit(connection, settings).differences == 0
+    assert database.rows("select to_regclass('public.kept') is not null") == [(True,)]
