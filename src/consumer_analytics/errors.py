@@ -181,6 +181,10 @@ class BusyError(ConsumerAnalyticsError):
     """Another run is at work on this job; try again when it is done."""
 
 
+class StatementRefusedError(ConsumerAnalyticsError):
+    """The database refused or ended a statement; nothing was half-written."""
+
+
 class ConnectionLostError(ConsumerAnalyticsError):
     """The connection to the database was lost; nothing was half-written, run again."""
 

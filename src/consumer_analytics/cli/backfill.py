@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
+from consumer_analytics import caller
 from consumer_analytics.backfill import (
     BackfillRecord,
     BackfillResult,
@@ -68,7 +68,7 @@ def backfill(
         return
     if start_date is None or end_date is None:
         raise UsageError("give --start-date and --end-date, or `backfill list`")
-    request = request_of(start_date, end_date, interval, who=getpass.getuser(), consumers=consumer)
+    request = request_of(start_date, end_date, interval, who=caller.name(), consumers=consumer)
     reached = periods = 0
     try:
         with connected(settings(), "backfill", works_long=True) as connection:

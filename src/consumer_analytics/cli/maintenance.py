@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from consumer_analytics import caller
 from consumer_analytics.cli.output import JsonFlag, err, print_json, say, warn
 from consumer_analytics.orchestration import maintenance as work
 from consumer_analytics.settings import settings
@@ -27,7 +27,7 @@ def maintenance(
     with err.status("maintenance") as shown:
         parts = work.maintain(
             settings(),
-            f"cli:{getpass.getuser()}",
+            f"cli:{caller.name()}",
             dry_run=dry_run,
             notify=lambda text: shown.update(escape(text)),
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from consumer_analytics import caller
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.choice import consumer_id_of
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
@@ -109,7 +109,7 @@ def remove(
             connection,
             settings(),
             selection,
-            who=getpass.getuser(),
+            who=caller.name(),
             reason=reason,
             dry_run=dry_run,
             progress=show,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 from typing import Annotated
 
 import typer
 
+from consumer_analytics import caller
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db import schema
@@ -69,7 +69,7 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
         if not yes:
             _confirm(f"Set the watermark to {exactly(to)}?")
         before, after = watermark.move(
-            connection, to, who=getpass.getuser(), reason=reason or "no reason given"
+            connection, to, who=caller.name(), reason=reason or "no reason given"
         )
         ahead = after > instants.now(connection)
     if as_json:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import getpass
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from psycopg import sql
 
+from consumer_analytics import caller
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import SettingsError, UsageError
 from consumer_analytics.fields import Secret
+from consumer_analytics.notebooks.sessions import session
 from consumer_analytics.notebooks.tables import Table
 from consumer_analytics.settings import Settings, load_settings
 from consumer_analytics.sql import query
@@ -85,7 +85,7 @@ class Analytics:
         from consumer_analytics.etl import run
 
         at = None if as_of is None else self._instant(as_of)
-        with connected(self.settings, "notebook run") as connection:
+        with session(self.settings, "notebook run") as connection:
             return run.run(connection, self.settings, at=at, notify=notify)
 
     def backfill(
@@ -120,10 +120,10 @@ class Analytics:
             start,
             end,
             interval,
-            who=getpass.getuser(),
+            who=caller.name(),
             consumers=None if consumers is None else [str(one) for one in consumers],
         )
-        with connected(self.settings, "notebook backfill") as connection:
+        with session(self.settings, "notebook backfill") as connection:
             return backfill.backfill(
                 connection, self.settings, request, notify=notify, progress=progress
             )

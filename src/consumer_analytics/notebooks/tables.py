@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 
 from consumer_analytics import installation
-from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import SchemaError
+from consumer_analytics.errors import SchemaError, StatementRefusedError
+from consumer_analytics.notebooks.sessions import session
 from consumer_analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Table:
 
     def _columns(self) -> list[tuple[str, str]]:
         """Return the columns' names and PostgreSQL's names of their types."""
-        with _schema_told(), connected(self.settings, "notebook") as connection:
+        with _schema_told(), session(self.settings, "notebook") as connection:
             cursor = connection.execute(
                 sql.SQL("select * from ({}) as none_of_it limit 0").format(self.statement),
                 self.values,
@@ -119,7 +119,7 @@ class Table:
         """Yield the columns' names with some rows at a time."""
         with (
             _schema_told(),
-            connected(self.settings, "notebook") as connection,
+            session(self.settings, "notebook") as connection,
             connection.transaction(),
             connection.cursor("notebook") as cursor,
         ):
@@ -134,9 +134,12 @@ def _schema_told() -> Iterator[None]:
     """Say what to do where the views are not there, in a `with` block."""
     try:
         yield
-    except psycopg.errors.UndefinedTable as error:
+    except StatementRefusedError as error:
+        said = error.__cause__
+        if not isinstance(said, psycopg.errors.UndefinedTable):
+            raise
         raise SchemaError(
-            f"the database has no snapshots of ours ({error.diag.message_primary}); run "
+            f"the database has no snapshots of ours ({said.diag.message_primary}); run "
             "`consumer-analytics migrate`"
         ) from None
 

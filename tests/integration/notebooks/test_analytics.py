@@ -8,20 +8,25 @@ import random
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg import sql
 from tests.conftest import Database
+from tests.support import crashes
 from tests.support.history import random_history
 
 import consumer_analytics
 from consumer_analytics import Analytics
 from consumer_analytics.errors import (
+    ConsumerAnalyticsError,
     MissingExtraError,
     SchemaError,
     SettingsError,
+    StatementRefusedError,
     UsageError,
 )
 
@@ -109,6 +114,34 @@ def test_what_cannot_be_asked_is_said_in_a_line(filled: Database, empty_database
         Analytics(filled.url, time_zone="Europe/Berlin")
     with pytest.raises(SchemaError, match="run `consumer-analytics migrate`"):
         [*Analytics(empty_database.url).snapshots().rows()]
+
+
+def test_what_the_database_says_is_told_in_our_words(filled: Database) -> None:
+    """A login of somebody who may connect, and a statement that somebody ended."""
+    with filled.connect_admin() as admin:
+        login = f"notebook_{uuid.uuid4().hex[:8]}"
+        admin.execute(sql.SQL("create role {} login").format(sql.Identifier(login)))
+        try:
+            url = psycopg.conninfo.make_conninfo(filled.url, user=login, password="")
+            as_nobody = Analytics(url)
+            for ask in (
+                lambda: [*as_nobody.snapshots().rows()],
+                lambda: as_nobody.run(),
+                lambda: as_nobody.backfill("2025-03-01", "2025-03-02"),
+            ):
+                with pytest.raises(ConsumerAnalyticsError, match="this login may not"):
+                    ask()
+        finally:
+            admin.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
+    with (
+        filled.connect("watcher", writes_sources=False) as watcher,
+        crashes.locked(filled, "consumer_analytics", "access exclusive") as locker,
+        ThreadPoolExecutor() as pool,
+    ):
+        asked = pool.submit(lambda: [*Analytics(filled.url).snapshots().rows()])
+        watcher.execute("select pg_cancel_backend(%s)", [crashes.parked(locker, watcher)])
+        with pytest.raises(StatementRefusedError, match="somebody ended the statement on the"):
+            asked.result(timeout=30)
 
 
 def test_what_needs_an_extra_says_which(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
