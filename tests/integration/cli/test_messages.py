@@ -28,10 +28,25 @@ COMMANDS = {
     "import {files}": "consumers",
     "migrate": "consumer_analytics_internal.alembic_version",
     "status": "consumer_analytics",
+    "archive --through 2024-12-01": "consumer_analytics_internal.archived_files",
+    "snapshots list": "consumer_analytics",
+    "snapshots remove --at 2025-01-01": "consumer_analytics",
+    "watermark show": "etl_job_watermarks",
+    "watermark set 2025-01-01 --yes": "etl_job_watermarks",
+    "watermark reset --yes": "etl_job_watermarks",
+    "vanished": "consumer_analytics_internal.vanished_events",
+    "capture enable": "consumer_analytics_internal.capture_unsure",
+    "capture status": "consumer_analytics_internal.capture_unsure",
+    "health": "etl_job_watermarks",
+    "incidents": "consumer_analytics_internal.incidents",
+    "alerts check": "consumer_analytics_internal.incidents",
+    "backfill list": "consumer_analytics_internal.backfills",
+    "simulate --consumers 1 --customers 10 --events 10 --days 2": "customers",
+    "status --revisions": "consumer_analytics_revisions",
 }
 
 
-@pytest.mark.parametrize(("command", "ends"), lanes.each_once(COMMANDS, ENDED))
+@pytest.mark.parametrize(("command", "ends"), lanes.each_once(COMMANDS, ENDED, every=2))
 def test_it_says_what_happened_and_what_to_do(
     database: Database, tmp_path: Path, command: str, ends: str
 ) -> None:
@@ -48,7 +63,13 @@ def test_it_says_what_happened_and_what_to_do(
         crashes.locked(database, COMMANDS[command], "access exclusive") as locker,
         subprocess.Popen(
             [COMMAND, *command.format(files=tmp_path).split()],
-            env=command_environment({f"{PREFIX}DATABASE_URL": database.url}),
+            env=command_environment(
+                {
+                    f"{PREFIX}DATABASE_URL": database.url,
+                    # Of those alone that know of an archive.
+                    **({f"{PREFIX}LAKE_URL": f"file://{tmp_path}"} if "archive" in command else {}),
+                }
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
