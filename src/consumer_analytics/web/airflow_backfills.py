@@ -57,6 +57,9 @@ class AirflowBackfills:
 
     async def find(self, request: Request, run: str) -> BackfillRun | None:
         """Return a run of the DAG."""
+        # What would be another address there is the id of none.
+        if "/" in run or run in {".", ".."}:
+            return None
         answer = await self._ask(request, "GET", f"{_RUNS}/{quote(run, safe='')}")
         return None if answer.is_error else BackfillRun(run, str(answer.json()["state"]))
 
