@@ -240,13 +240,17 @@ def _side(connection: Connection, sources: EventSources) -> LiteralString:
 
 def cells(connection: Connection, shape: Shape, *, once: bool) -> None:
     """Make the events' cells of what was counted: as it is where each has one row already."""
-    once = once or scalar(
-        connection,
-        "select not exists (select from pg_temp.backfill_counted where rest is not null) and "
-        "not exists (select from pg_temp.backfill_counted group by consumer_id, slot "
-        "having count(*) > 1)",
+    # What has no column, if only statuses, is read beside the cells.
+    as_it_is = not shape.rest and (
+        once
+        or scalar(
+            connection,
+            "select not exists (select from pg_temp.backfill_counted where rest is not null) and "
+            "not exists (select from pg_temp.backfill_counted group by consumer_id, slot "
+            "having count(*) > 1)",
+        )
     )
-    if once:
+    if as_it_is:
         connection.execute("alter table pg_temp.backfill_counted rename to event_cells")
         return
     parts = [

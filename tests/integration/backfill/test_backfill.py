@@ -165,6 +165,25 @@ def test_any_range_at_any_standing_equals_a_recount(
     check(database, list(found[1:]))
 
 
+@pytest.mark.parametrize("processed", lanes.first(1, [True, False]))
+def test_more_statuses_than_columns_beside_few_types(database: Database, processed: bool) -> None:
+    """Each consumer's events have one row for each period, and the statuses have more."""
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "select gen_random_uuid(), %(one)s, 'status ' || n, %(at)s from generate_series(1, 60) n",
+        {"one": uuid.UUID(int=1), "at": BEGIN},
+    )
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [uuid.UUID(int=1), BEGIN],
+    )
+    if processed:
+        live(database, END)
+    fill(database, "2025-03-02", "2025-03-05")
+    check(database, [BEGIN + days * DAY for days in (2, 3, 4)])
+
+
 @pytest.mark.parametrize(
     "rows_for_two", lanes.first(1, [TWO_SESSIONS, ONE_SESSION]), ids=["two", "one"]
 )
