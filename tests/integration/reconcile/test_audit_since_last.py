@@ -296,3 +296,19 @@ def test_more_notes_than_anybody_asks_for_are_not_kept(database: Any, cli: Any) 
     answer = cli("audit", "--since-last")
     assert answer.exit_code == 2
     assert "there is no clean audit to go on from" in answer.stderr
+
+
+def test_a_birth_that_only_events_from_before_tell_is_known(database: Any) -> None:
+    """Of a row without a time: nothing has begun or ended since."""
+    database.execute(
+        "alter table customers alter created_at drop not null; "
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        f"values ('{CUSTOMER}', '{TENANT}', 'ACTIVE', null)"
+    )
+    event(database, "login", BEGIN)
+    event(database, "customer_creation", BEGIN + DAY / 2, status="ACTIVE")
+    small(database)
+    enable(database)
+    assert audited(database).clean
+    go(database, LATER)
+    assert gone_on(database).clean
