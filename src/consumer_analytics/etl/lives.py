@@ -62,6 +62,8 @@ def remember(
             settings.sources,
             in_ranges=within(stretches),
             ended_in_ranges=within(stretches, "deleted_at"),
+            born_in_ranges=within(stretches, "created_at"),
+            reborn_in_ranges=within(stretches, "reborn_at"),
             told_events=archived.told(settings),
         )
     events = _lifecycle(settings, stretches)

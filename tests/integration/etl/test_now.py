@@ -25,6 +25,7 @@ from tests.support.zoo.kinds import PRESETS
 
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import SourceError
+from consumer_analytics.etl import vanished
 from consumer_analytics.reporting import moment
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -160,6 +161,97 @@ def test_rows_of_the_future_wait(database: Database) -> None:
     assert {None if row[0] is None else str(row[0]): shaped(row[4]) for row in rows} == true
     assert true[str(third)]["customers_by_status"] == {"ACTIVE": 2, "INACTIVE": 1}
     assert true[None]["total_events_all_consumers"] == 1
+
+
+def test_of_several_creations_the_last_that_can_be_read_tells_the_end(
+    database: Database,
+) -> None:
+    """Of a life whose deletion, which is still to come, does not tell it: as runs have it."""
+    one = uuid.UUID(int=1)
+    with (
+        connected(database.settings, "zoo", writes_sources=True) as app,
+        connected(database.settings, "zoo") as ours,
+    ):
+        ground = Asking(app, ours, database.settings)
+        for kind, hours, payload in (
+            ("customer_creation", 1, {"status": "PENDING"}),
+            ("customer_creation", 2, {"status": "ACTIVE"}),
+            ("customer_creation", 3, {}),
+            ("customer_deletion", 99, {}),
+        ):
+            at = BEGIN + dt.timedelta(hours=hours)
+            ground.event(kind, at, customer=one, consumer=one, payload=payload)
+        for day in (1, 2):
+            ground.run(BEGIN + day * DAY)
+            said = stored(app, BEGIN + day * DAY)[str(one)]
+            assert said["customers_by_status"] == {"ACTIVE": 1}
+        assert ground.asked == 2
+        assert ground.audit().clean
+
+
+def test_rows_that_went_twice_since_the_last_run_are_told_by_events_in_their_order(
+    database: Database,
+) -> None:
+    """An event tells of the first time, and nothing of the second."""
+    one = uuid.UUID(int=1)
+    with (
+        connected(database.settings, "zoo", writes_sources=True) as app,
+        connected(database.settings, "zoo") as ours,
+    ):
+        ground = Asking(app, ours, database.settings)
+        ground.capture(True)
+        for status, hours in (("ACTIVE", 1), ("BACK", 9)):
+            ground.row(one, one, status, BEGIN)
+            for kind in ("customer_creation", "customer_deletion"):
+                if (status, kind) != ("BACK", "customer_deletion"):
+                    at = BEGIN + dt.timedelta(hours=hours + (kind == "customer_deletion"))
+                    ground.event(kind, at, customer=one, consumer=one, payload={"status": status})
+            app.execute("delete from customers")
+        ground.run(BEGIN + DAY)
+        said = stored(app, BEGIN + DAY)[str(one)]
+        assert said["customers_by_status"] == {"BACK": 1}
+        assert ground.asked == 1
+        assert ground.audit().clean
+
+
+def test_what_was_accepted_is_still_remembered(database: Database) -> None:
+    """A return whose creation has vanished began then; a life whose deletion has, ended then."""
+    back, over, owner = (uuid.UUID(int=number) for number in (1, 2, 3))
+    with (
+        connected(database.settings, "zoo", writes_sources=True) as app,
+        connected(database.settings, "zoo") as ours,
+    ):
+        ground = Asking(app, ours, database.settings)
+
+        def happens(customer: uuid.UUID, kind: str, day: float) -> None:
+            at = BEGIN + day * DAY
+            told = {"status": "ACTIVE"}
+            ground.event(kind, at, customer=customer, consumer=owner, payload=told)
+
+        ground.row(back, owner, "ACTIVE", BEGIN)
+        for customer, kind, day in (
+            (back, "customer_deletion", 0.5),
+            (back, "customer_creation", 1.5),
+            (over, "customer_creation", 0.2),
+            (over, "customer_deletion", 1.2),
+        ):
+            happens(customer, kind, day)
+        for day in (1, 2):
+            ground.run(BEGIN + day * DAY)
+        app.execute("delete from customer_events")
+        ground.sweep(dt.date.min)
+        ground.sweep(accepted=vanished.EVERYTHING)
+        # Neither a creation that comes since nor a deletion moves what was.
+        happens(back, "customer_creation", 2.5)
+        happens(over, "login", 2.6)
+        ground.run(BEGIN + 3 * DAY)
+        happens(over, "customer_deletion", 3.5)
+        ground.run(BEGIN + 4 * DAY)
+        figures = [stored(app, BEGIN + day * DAY)[str(owner)] for day in (1, 2, 3, 4)]
+        assert [one["total_customers"] for one in figures] == [1, 1, 1, 1]
+        assert [one["avg_customer_lifetime_days"] for one in figures] == [0.8, 0.5, 1.5, 2.5]
+        assert ground.asked == 4
+        assert ground.audit().clean
 
 
 # -- what is settled -----------------------------------------------------------------------------

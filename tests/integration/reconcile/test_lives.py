@@ -20,6 +20,7 @@ from tests.support import lanes, oracle
 from tests.support.zoo.ground import Ground, opened
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl import vanished
 
 BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 CONSUMERS = {"A": uuid.UUID(int=0xA), "B": uuid.UUID(int=0xB)}
@@ -133,6 +134,13 @@ def purged(before: float, kind: str = "%") -> Step:
 def swept(since: int) -> Step:
     def step(on: Ground) -> None:
         on.sweep(day(since).date())
+
+    return step
+
+
+def accepted() -> Step:
+    def step(on: Ground) -> None:
+        on.sweep(accepted=vanished.EVERYTHING)
 
     return step
 
@@ -386,6 +394,70 @@ PURGED = [
         {2: a("ACTIVE"), 3.5: a(""), 5: a("ACTIVE"), 6: a("ACTIVE"), 8: a("ACTIVE")},
         {6: 1.8, 8: 3.8},
         purges=True,
+    ),
+    Case(
+        "the status that a change told outlives it, where the deletion does not tell it",
+        (
+            born("c", 2, "NEW"),
+            run(3),
+            changed("c", 4, "NEW", "BLOCKED"),
+            run(5),
+            together(gone("c"), event("c", DELETION, 6, {})),
+            run(7),
+            purged(4.5),
+            swept(1),
+            run(8),
+        ),
+        {3: a("NEW"), 5: a("BLOCKED"), 7: a(""), 8: a("")},
+        purges=True,
+    ),
+    Case(
+        "what of a return has vanished and is accepted: it is remembered, and began then",
+        (
+            born("c", 1.2),
+            run(2),
+            died("c", 3),
+            run(3.5),
+            together(row("c", 1.2), creation("c", 4.2)),
+            run(5, 6),
+            purged(4.5, CREATION),
+            run(7),
+            swept(1),
+            accepted(),
+            creation("c", 7.5),
+            run(8),
+        ),
+        {2: a("ACTIVE"), 3.5: a(""), 5: a("ACTIVE"), 6: a("ACTIVE"), 8: a("ACTIVE")},
+        {6: 1.8, 8: 3.8},
+        purges=True,
+    ),
+    Case(
+        "an ended life is remembered, also where all that told of it is accepted",
+        (born("c", 2), run(3), died("c", 5), run(6), purged(5.5), swept(1), accepted(), run(8)),
+        {3: a("ACTIVE"), 6: a(""), 8: a("")},
+        {3: 1.0},
+        purges=True,
+    ),
+    *(
+        Case(
+            f"its deletion vanished{also}, and its row is back without an event: it wins",
+            (
+                born("c", 2),
+                run(3),
+                died("c", 5),
+                run(6),
+                purged(5.5, DELETION),
+                swept(1),
+                *steps,
+                run(7),
+                row("c", 2),
+                run(8),
+            ),
+            {3: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE"), 8: a("ACTIVE")},
+            {8: 6.0},
+            purges=True,
+        )
+        for also, steps in (("", ()), (" and is accepted", (accepted(),)))
     ),
     Case(
         "a late event of any kind tells the birth of whom no creation and no row tells",
@@ -888,6 +960,70 @@ def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Grou
     for number, mean in ((6, 2.0), (7, 3.0)):
         of_a = oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])]
         assert of_a["avg_customer_lifetime_days"] == mean
+
+
+def taken_out(name: str, kind: str) -> Step:
+    return lambda on: _executed(
+        on,
+        "delete from customer_events where customer_id = %s and event_type = %s",
+        identity(name),
+        kind,
+    )
+
+
+#: What told a beginning goes on purpose: its day is young, and one before it still holds such rows.
+TAKEN_OUT: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
+    "of a life that is over": (
+        (
+            creation("c", 2),
+            event("c", "login", 3.5),
+            run(3, 4),
+            deletion("c", 6),
+            run(7),
+            taken_out("c", CREATION),
+        ),
+        {3: a(""), 4: a("ACTIVE"), 7: a("")},
+    ),
+    "of one whose other events go as well": (
+        (event("c", "login", 2), run(3), deletion("c", 4), run(5), taken_out("c", "login")),
+        {3: a(""), 5: a("")},
+    ),
+    "of one that came back": (
+        (
+            row("c", 2),
+            run(3),
+            died("c", 4),
+            run(5),
+            together(row("c", 2), creation("c", 6)),
+            run(7),
+            taken_out("c", CREATION),
+        ),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a("ACTIVE")},
+    ),
+}
+
+
+@pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
+@pytest.mark.parametrize("story", lanes.first(2, TAKEN_OUT))
+def test_what_told_a_beginning_and_was_taken_out_tells_it_no_more(
+    ground: Ground, story: str, look: Callable[[Ground], None]
+) -> None:
+    steps, right = TAKEN_OUT[story]
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    event("witness of A", "login", 1)(ground)
+    for step in (*steps, look):
+        step(ground)
+    assert told(ground.app, right) == {
+        number: {name: of.get(name, "").split() for name in CONSUMERS}
+        for number, of in right.items()
+    }
+    assert ground.audit().clean
+    kept = ground.kept()
+    _sweep(ground)
+    assert ground.kept() == kept
 
 
 #: What leaves A without any customer's row, and something tells why: nobody is counted twice.

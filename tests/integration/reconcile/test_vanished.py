@@ -795,17 +795,14 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     clean(database)
 
 
-ALONE = [(1, 1.5), (1, 3.5), (1, 6.5)]
 BESIDE = [(2, 1.23), (2, 3.23), (1, 6.5)]
 
 
-@pytest.mark.parametrize(
-    ("until", "then"), [(3, BESIDE), (7, ALONE)], ids=["its creation", "its deletion too"]
-)
-def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
-    database: Any, until: int, then: list[tuple[int, float]]
+@pytest.mark.parametrize("until", [3, 7], ids=["its creation", "its deletion too"])
+def test_a_remembered_life_stays_where_the_events_that_told_it_are_accepted(
+    database: Any, until: int
 ) -> None:
-    """Of whom nothing is left in the source, nothing is counted."""
+    """Fewer events are counted; who was there was there."""
     database.execute(
         "insert into customers (customer_id, consumer_id, status, created_at) "
         "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
@@ -838,13 +835,13 @@ def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
     assert told() == BESIDE
     clean(database)
     swept(database, accepted=vanished.EVERYTHING)
-    assert told() == then
+    assert told() == BESIDE
     clean(database)
     # Whoever computes them again.
     reset(database)
     go(database, on(10))
     swept(database, since=on(1).date())
-    assert told() == then
+    assert told() == BESIDE
     clean(database)
 
 
@@ -934,6 +931,50 @@ def test_those_of_one_who_is_not_registered_stay_as_well(
     clean(database)
     swept(database, accepted=vanished.Choice(consumers=(str(STRANGER),)))
     assert 1 not in customers(database, STRANGER)
+    clean(database)
+
+
+@pytest.mark.parametrize("statuses", lanes.first(1, [1, 60]))
+@pytest.mark.parametrize("look", lanes.first(2, LOOKS))
+def test_one_who_is_not_registered_has_its_row_for_a_life_that_is_over(
+    database: Any, look: str, statuses: int
+) -> None:
+    """No event names it, and none of its customers is left: only what capture saw tells."""
+    of_another(database, on(1))
+    for status in range(statuses):
+        database.execute(
+            "insert into customers (customer_id, consumer_id, status, created_at) "
+            "values (gen_random_uuid(), %s, %s, %s)",
+            [A, f"status {status}", on(1)],
+        )
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    of_stranger(database, on(2))
+    go(database, on(3))
+    database.execute(
+        "insert into customer_events "
+        "(event_id, customer_id, event_type, payload_json, created_at) "
+        "select gen_random_uuid(), customer_id, 'customer_deletion', '{}', %s from customers "
+        "where consumer_id = %s",
+        [on(3, 5), STRANGER],
+    )
+    database.execute("delete from customers where consumer_id = %s", [STRANGER])
+    ((told,),) = database.rows(
+        "select count(*) from consumer_analytics_internal.figures_at(%s, %s)", [on(4), [STRANGER]]
+    )
+    go(database, on(4))
+    go(database, on(5))
+    assert told == 1
+    assert customers(database, STRANGER) == [1, 0, 0]
+    clean(database)
+    kept = database.rows("select count(*) from consumer_analytics_revisions")
+    LOOKS[look](database)
+    assert customers(database, STRANGER)[:3] == [1, 0, 0]
+    assert database.rows("select count(*) from consumer_analytics_revisions") == kept
+    ((told,),) = database.rows(
+        "select count(*) from consumer_analytics_internal.figures_at(%s, %s)", [on(9), [STRANGER]]
+    )
+    assert told == 1
     clean(database)
 
 

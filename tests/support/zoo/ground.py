@@ -15,7 +15,7 @@ from tests.support import runs
 from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import capture
+from consumer_analytics.etl import capture, vanished
 from consumer_analytics.fields import Secret
 from consumer_analytics.operations import snapshots
 from consumer_analytics.reconcile import audit, sweep
@@ -155,9 +155,11 @@ class Ground:
         """Set the watermark by SQL, as a person would."""
         self.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
 
-    def sweep(self, since: dt.date | None = None) -> sweep.SweepResult:
-        """Sweep the trailing days, or those from a day on."""
-        return sweep.sweep(self._ours, self.settings, since=since)
+    def sweep(
+        self, since: dt.date | None = None, accepted: vanished.Choice | None = None
+    ) -> sweep.SweepResult:
+        """Sweep the trailing days, or those from a day on; perhaps accept what has vanished."""
+        return sweep.sweep(self._ours, self.settings, since=since, accepted=accepted)
 
     def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
         """Backfill a range of days."""

@@ -109,7 +109,10 @@ def _repair_counts(
     if totals:
         connection.execute(query("shared/extracts-outdate"))
     everything = [TimeRange(MINUS_INFINITY, state.processed_through)]
-    lives.remember(connection, settings, everything, looking_back=True)
+    corrected = lives.remember(connection, settings, everything, looking_back=True)
+    if corrected is not None:
+        # The audit took at its word what was remembered until then.
+        connection.execute(query("shared/state-restate-after"), {"after": corrected})
     removed = 0
     if doubled:
         removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})

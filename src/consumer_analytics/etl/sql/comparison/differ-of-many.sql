@@ -2,6 +2,8 @@
 -- its instant, and whether it is held, as in differ; whatever the statuses. Slots are as in customers-extract.
 with recursive {owners},
 
+{life_owners},
+
 {frozen},
 
 instants as materialized (
@@ -26,10 +28,15 @@ born as materialized (
     group by consumer_id, greatest(slot, 1)
 ),
 
+-- Or the owner of customers who are remembered, which is as good.
 registered as (
     select consumer_id, slot
     from {consumers} as consumers
     join instants on created_at < instants.at
+    union
+    select consumer_id, slot
+    from life_owners
+    join instants on since < instants.at
 ),
 
 as_known_now as materialized (

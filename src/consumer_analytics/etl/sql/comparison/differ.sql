@@ -4,6 +4,8 @@
 -- compared with the text of a document in which it would stand.
 with recursive {owners},
 
+{life_owners},
+
 {frozen},
 
 instants as materialized (
@@ -15,10 +17,17 @@ instants as materialized (
     from unnest((%(bounds)s::timestamptz[])[2:]) with ordinality as instant (at, slot)
 ),
 
+-- Or the owner of customers who are remembered, which is as good.
 registered as materialized (
     select consumer_id, min(slot) as since
-    from {consumers} as consumers
-    join instants on created_at < instants.at
+    from (
+        select consumer_id, created_at::timestamptz as since
+        from {consumers} as consumers
+        union all
+        select consumer_id, since
+        from life_owners
+    ) as known
+    join instants on known.since < instants.at
     group by consumer_id
 ),
 

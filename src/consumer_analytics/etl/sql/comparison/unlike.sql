@@ -2,7 +2,9 @@
 -- each with who there was; the whole system's row is the sum of all. `is_sure`: the row is there, its window is
 -- the one that was noted and that is counted now.
 create temporary table unlike_customers on commit drop as
-with instants as materialized (
+with recursive {life_owners},
+
+instants as materialized (
     select
         slot::int as slot,
         at,
@@ -34,10 +36,16 @@ born as materialized (
     group by consumer_id, greatest(slot, 1)
 ),
 
+-- Or the owner of customers who are remembered, which is as good.
 registered as materialized (
     select consumer_id, slot
     from {consumers} as consumers
     join wrong on created_at < wrong.at
+    where consumer_id = any(%(consumers)s::uuid[])
+    union
+    select consumer_id, slot
+    from life_owners
+    join wrong on since < wrong.at
     where consumer_id = any(%(consumers)s::uuid[])
 ),
 

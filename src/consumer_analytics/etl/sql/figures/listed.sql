@@ -1,5 +1,8 @@
 -- The consumers that may have a row: `since` is the slot in which one was
--- registered, `begins` the first in which there is anything to say of it.
+-- registered, or had a customer who is remembered, `begins` the first in which there is anything to
+-- say of it.
+with recursive {life_owners}
+
 select consumer_id, min(since) as since, min(slot) as begins
 from (
     select
@@ -8,6 +11,13 @@ from (
         width_bucket(created_at::timestamptz, %(bounds)s::timestamptz[]) as slot
     from {consumers} as consumers
     where created_at < %(last)s::timestamptz
+    union all
+    select
+        consumer_id,
+        width_bucket(since, %(bounds)s::timestamptz[]),
+        width_bucket(since, %(bounds)s::timestamptz[])
+    from life_owners
+    where since < %(last)s::timestamptz
     union all
     select consumer_id, null, min(slot)
     from event_cells

@@ -20,3 +20,35 @@ where {ended_in_ranges}
             and lifecycle.event_type = {customer_deletion}
             and lifecycle.at = known.deleted_at
     )
+union
+-- So may what told a beginning.
+select customer_id
+from consumer_analytics_internal.deleted_customers as known
+where {born_in_ranges}
+    and born_from = 'creation'
+    and not exists (
+        select from lifecycle
+        where lifecycle.customer_id = known.customer_id
+            and lifecycle.event_type = {customer_creation}
+            and lifecycle.at = known.created_at
+    )
+union
+select customer_id
+from consumer_analytics_internal.deleted_customers as known
+where {reborn_in_ranges}
+    and reborn_from = 'creation'
+    and not exists (
+        select from lifecycle
+        where lifecycle.customer_id = known.customer_id
+            and lifecycle.event_type = {customer_creation}
+            and lifecycle.at = known.reborn_at
+    )
+union
+select customer_id
+from consumer_analytics_internal.deleted_customers as known
+where {born_in_ranges}
+    and born_from = 'event'
+    and not exists (
+        select from {told_events} as event
+        where event.customer_id = known.customer_id and event.created_at = known.created_at
+    )

@@ -5,7 +5,16 @@
 -- A customer's markers in time are deletions and beginnings. A beginning that follows a
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
-with told as materialized (
+with lost as not materialized (
+    -- Also what somebody has accepted since: it is counted no more, and what it told is remembered.
+    select consumer_id, event_type, since, until
+    from consumer_analytics_internal.vanished_events
+    union all
+    select consumer_id, event_type, since, until
+    from consumer_analytics_internal.accepted_events
+),
+
+told as materialized (
     select customer_id, event_id, event_type, at, consumer_id, status, old_status, new_status
     from {lifecycle} as lifecycle
     where customer_id in (select customer_id from pg_temp.concerned_customers)
@@ -29,7 +38,7 @@ known as materialized (
                 and told.at = known.deleted_at
         ) as is_told,
         exists (
-            select from consumer_analytics_internal.vanished_events as vanished
+            select from lost as vanished
             where vanished.event_type = {customer_deletion}
                 -- A stretch lies in one day: few are looked at. Of events without a consumer the day
                 -- alone is sure: the types share what was reported within it.
@@ -52,7 +61,9 @@ markers as materialized (
     where event_type = {customer_deletion}
     union all
     select
-        customer_id, deleted_at, false, null, case when row_status is null then 'event' else 'row' end,
+        customer_id, deleted_at, false, null,
+        -- Of a row that capture saw go an event told, which has vanished since: it goes on telling.
+        case when row_status is null or (ended_by = 'event' and not is_told and is_vanished) then 'event' else 'row' end,
         consumer_id, status, row_status, case when born_from = 'row' then created_at end
     from known
     where row_status is not null or (not is_told and is_vanished)
@@ -76,7 +87,7 @@ markers as materialized (
     ) as began (at)
     where began.at is not null
         and exists (
-            select from consumer_analytics_internal.vanished_events as vanished
+            select from lost as vanished
             where vanished.event_type = {customer_creation}
                 and vanished.since <= began.at
                 and vanished.until > began.at
@@ -378,7 +389,7 @@ kept as materialized (
                 and true_now.born_from in ('event', 'deletion', 'nothing')
                 and coalesce(known.created_at < true_now.created_at, true)
                 and exists (
-                    select from consumer_analytics_internal.vanished_events as vanished
+                    select from lost as vanished
                     where vanished.since <= known.created_at
                         and vanished.until > known.created_at
                         and vanished.until <= known.created_at::date + 1

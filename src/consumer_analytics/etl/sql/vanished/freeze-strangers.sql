@@ -1,5 +1,7 @@
 -- One that was not reported, and of which nothing but customers spoke, has none.
-with {frozen}
+with recursive {frozen},
+
+{life_owners}
 
 delete from rendered_snapshots as new
 using frozen
@@ -11,4 +13,9 @@ where frozen.consumer_id = new.consumer_id
         select
         from {consumers} as registered
         where registered.consumer_id = new.consumer_id and registered.created_at < new.snapshot_timestamp
+    )
+    and not exists (
+        select
+        from life_owners
+        where life_owners.consumer_id = new.consumer_id and life_owners.since < new.snapshot_timestamp
     )

@@ -82,7 +82,10 @@ create temporary table if not exists audit_lives (
     creation_at timestamptz,
     creation_status text,
     -- What it was created as, where nothing later tells what it was last.
-    created_as text
+    created_as text,
+    -- What is remembered of what it was last, and up to when events that told it may have vanished.
+    remembered_as text,
+    lost_until timestamptz
 );
 create temporary table if not exists audit_steps (
     consumer_id uuid,

@@ -1,7 +1,8 @@
 -- The lives of customers of which something has ended, or whose row does not tell their birth. A
 -- life ends with a deletion, or when capture saw the row go; a creation after that begins the next.
 insert into audit_lives (
-    customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status, created_as
+    customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status, created_as,
+    remembered_as, lost_until
 )
 with ended as materialized (
     select distinct customer_id
@@ -269,7 +270,18 @@ select
     end,
     creation.at,
     creation.status,
-    created.status as created_as
+    created.status as created_as,
+    case when life.ended is not null then remembered.status end as remembered_as,
+    -- Up to when events that told what it was may have vanished.
+    case
+        when life.ended is not null and life.status is null and remembered.status is not null then (
+            select max(least(gone.until, life.ended))
+            from gone
+            where gone.event_type in ({customer_creation}, {customer_status_change})
+                and gone.since < life.ended
+                and gone.until > life.previous_end
+        )
+    end as lost_until
 from every as life
 left join consumer_analytics_internal.deleted_customers as remembered
     on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended

@@ -16,11 +16,18 @@ with lives as materialized (
         -- Whole microseconds since 2000: those of all the calendar fit.
         case when isfinite(life.born) then ((extract(epoch from life.born) - 946684800) * 1000000)::bigint else 0 end
             as born_us,
-        coalesce(life.status, last.new_status, life.created_as, '') as last_status
+        -- Of what a deletion does not tell, and events that have vanished did, there is what is remembered.
+        coalesce(
+            life.status,
+            case when life.lost_until > coalesce(last.at, '-infinity') then life.remembered_as end,
+            last.new_status,
+            life.created_as,
+            ''
+        ) as last_status
     from audit_lives as life
     -- Of several in one microsecond the one that none of them leads on from.
     left join lateral (
-        select mark.new_status
+        select mark.new_status, mark.at
         from audit_marks as mark
         cross join lateral (
             select count(*) filter (where beside.new_status = mark.new_status)
