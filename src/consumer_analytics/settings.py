@@ -641,6 +641,15 @@ class Settings:
             gt=0, le=24 * 31, description="Hours after which the dashboard asks to log in again."
         ),
     ] = 12.0
+    dashboard_idle_minutes: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=24 * 60 * 31,
+            description="Minutes after which the dashboard asks to log in again where nobody has "
+            "used it.",
+        ),
+    ] = 60.0
     dashboard_statement_timeout: Annotated[
         float,
         Field(gt=0, description="Seconds after which a query of the dashboard is given up."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from tests.web.conftest import Client, Operated
 from consumer_analytics.errors import SettingsError
 from consumer_analytics.fields import Secret
 from consumer_analytics.settings import Settings
-from consumer_analytics.web import tokens
+from consumer_analytics.web import auth, tokens
 from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import COOKIE, NoCredentials, authenticator
 from consumer_analytics.web.pool import Pool, SlowQueryError
+from consumer_analytics.web.sessions import Sessions
 
 PASSWORD = "a password of some length"
 #: Answers without credentials, and must not have more than this in it.
@@ -282,6 +284,24 @@ def test_a_session_ends_by_itself(door: Door, client: Client) -> None:
     assert browser.get("/api/v1/system", headers=cookie).status_code == 200
     time.sleep(2.1)
     assert browser.get("/api/v1/system", headers=cookie).status_code == 401
+
+
+def test_a_session_ends_where_nobody_uses_it(
+    door: Door, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(auth, "Sessions", partial(Sessions, clock=lambda: clock[0]))
+    browser = client(door.settings.replaced({"dashboard_idle_minutes": 30}))
+    for secret in (PASSWORD, door.tenant):
+        log_in(browser, secret)
+        for _ in range(3):
+            clock[0] += 29 * 60
+            assert browser.get("/api/v1/consumers").status_code == 200
+        clock[0] += 31 * 60
+        assert browser.get("/api/v1/consumers").status_code == 401
+        # Trying it is no use of it.
+        assert browser.get("/api/v1/consumers").status_code == 401
+        assert browser.get("/consumers", headers={"Accept": "text/html"}).url.path == "/login"
 
 
 def test_a_cookie_that_was_changed_or_is_anothers_is_refused(door: Door, client: Client) -> None:

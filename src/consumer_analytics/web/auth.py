@@ -12,9 +12,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
 from consumer_analytics.net import client_network, is_loopback
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import tokens
+from consumer_analytics.web.sessions import Sessions
 from consumer_analytics.web.throttle import Throttle
 from consumer_analytics.web.tokens import Token, TokensFile
 
@@ -42,8 +41,6 @@ COOKIE = "consumer_analytics_session"
 OPEN = frozenset({"/login", "/logout", "/healthz"})
 OPEN_BELOW = "/static/"
 
-#: Sessions that were logged out of, the latest.
-_REMEMBERED = 10_000
 _SHORTEST_PASSWORD = 12
 _LONGEST_SECRET = 1_000
 
@@ -144,7 +141,7 @@ class OwnCredentials:
             salt="session",
             signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
         )
-        self._ended = _Ended()
+        self._sessions = Sessions(settings.dashboard_idle_minutes * 60)
         self._throttle = Throttle()
 
     @property
@@ -210,22 +207,23 @@ class OwnCredentials:
     def log_out(self, cookie: str) -> None:
         """End a session: its cookie is worth nothing from now on."""
         session = self._opened(cookie)
-        if session is not None:
-            self._ended.add(session["id"])
-            log.info("logout: %s", " ".join(filter(None, map(session.get, ("kind", "token")))))
+        if session is not None and self._sessions.end(_account_of(session), session["id"]):
+            log.info("logout: %s", _account_of(session))
 
     def _session(self, what: dict[str, str]) -> str:
-        return str(self._signer.dumps({"id": secrets.token_hex(16), **what}))
+        return str(self._signer.dumps({"id": self._sessions.begin(_account_of(what)), **what}))
 
     def _opened(self, cookie: str) -> dict[str, str] | None:
         try:
             session: dict[str, str] = self._signer.loads(cookie, max_age=int(self._lifetime))
         except BadSignature:
             return None
-        return None if session["id"] in self._ended else session
+        return session
 
     def _resume(self, cookie: str) -> Principal | Refused:
         session = self._opened(cookie)
+        if session and not self._sessions.use(_account_of(session), session["id"]):
+            session = None
         if session and session["kind"] == "password":
             return Principal("password", can_log_out=True)
         # Its token may have been revoked, or have expired, since.
@@ -243,6 +241,11 @@ class OwnCredentials:
 def _principal(token: Token, *, can_log_out: bool = False) -> Principal:
     consumers = None if token.consumers is None else frozenset(token.consumers)
     return Principal(token.name, consumers, can_log_out=can_log_out)
+
+
+def _account_of(session: dict[str, str]) -> str:
+    """Return whose a session is: the password's, or a token's."""
+    return " ".join(filter(None, map(session.get, ("kind", "token"))))
 
 
 def _digest(secret: str) -> bytes:
@@ -263,23 +266,6 @@ def _read_password(path: Path) -> bytes:
             f"{_SHORTEST_PASSWORD} to {_LONGEST_SECRET}"
         )
     return _digest(password)
-
-
-class _Ended:
-    """The sessions that were logged out of, the latest of them."""
-
-    def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, session: str) -> None:
-        with self._lock:
-            self._ids[session] = None
-            while len(self._ids) > _REMEMBERED:
-                self._ids.popitem(last=False)
-
-    def __contains__(self, session: str) -> bool:
-        return session in self._ids
 
 
 def authenticator(settings: Settings, host: str) -> Authenticator:
