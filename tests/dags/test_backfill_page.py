@@ -45,8 +45,8 @@ def start(airflow: TestClient, **headers: str) -> str:
     """Ask for a backfill; return the id of its run."""
     answer = airflow.post(PAGE, data=RANGE, headers=headers)
     assert answer.status_code == 303, answer.text
-    (run,) = parse_qs(urlsplit(answer.headers["location"]).query)["run"]
-    return run
+    (run,) = parse_qs(urlsplit(str(answer.headers["location"])).query)["run"]
+    return str(run)
 
 
 def test_no_id_of_a_run_leads_to_another_address_of_airflows(airflow: TestClient) -> None:

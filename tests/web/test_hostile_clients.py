@@ -330,6 +330,23 @@ def test_what_is_no_request_is_refused_with_the_headers(attacked: Make, which: s
     server.others_are_served()
 
 
+def test_what_no_application_is_asked_about_is_in_the_log(
+    attacked: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = attacked(server_connections=4)
+    assert ended(server.open(NO_REQUESTS["a NUL"])).startswith(b"HTTP/1.1 400 ")
+    assert ended(server.open(HALF)).startswith(b"HTTP/1.1 408 ")
+    many = [server.open(HALF) for _ in range(20)]
+    server.others_are_served()
+    assert [one.getMessage() for one in caplog.records if one.name.endswith("refusals")] == [
+        "refused 400 Bad Request: nobody from 127.0.0.1: what is no request",
+        "refused 408 Request Timeout: nobody from 127.0.0.1: what is no request",
+        "refused 503 Service Unavailable: nobody from 127.0.0.1: more than 4 connections",
+    ]
+    for one in many:
+        one.close()
+
+
 @pytest.mark.parametrize("which", QUICK)
 def test_a_websocket_is_refused(attacked: Make, which: str) -> None:
     server = attacked(which)

@@ -37,6 +37,7 @@ from consumer_analytics.web.app import create_app
 from consumer_analytics.web.auth import NoCredentials, authenticator
 from consumer_analytics.web.guard import Guard
 from consumer_analytics.web.pool import Pool
+from consumer_analytics.web.refusals import Refusals
 
 
 class Kept:
@@ -291,6 +292,86 @@ def test_the_server_writes_its_log_with_times_in_utc(kept: Kept) -> None:
     assert rest == "WARNING consumer_analytics.web.auth: login failed: password from 127.0.0.1\n"
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     assert abs(dt.datetime.fromisoformat(when.replace(",", ".")) - now) < dt.timedelta(minutes=5)
+
+
+# -- refusals in the log ----------------------------------------------------------
+
+
+def refused(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log tells of refusals."""
+    return [one.getMessage() for one in caplog.records if one.name.endswith("web.refusals")]
+
+
+def test_who_asks_for_what_he_may_not_see_is_in_the_log(
+    kept: Kept, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    tenant = client(kept.settings, token=kept.tenant)
+    assert tenant.get("/api/v1/system?range=all").status_code == 403
+    assert tenant.get(f"/api/v1/consumers/{uuid.UUID(int=7)}").status_code == 404
+    nobody = client(kept.settings)
+    assert nobody.get("/api/v1/system").status_code == 401
+    forged = {"Cookie": "consumer_analytics_session=forged-s3cret"}
+    assert nobody.get("/api/v1/system", headers=forged).status_code == 401
+    wrong = {"Authorization": f"Bearer {kept.whole[:-2]}xx"}
+    assert nobody.get("/metrics", headers=wrong).status_code == 401
+    for path in ("/api/v1/system", "/metrics"):
+        tenant.get(path)
+    assert refused(caplog) == [
+        "refused 403 Forbidden: tenant from unknown: GET '/api/v1/system'",
+        (
+            "refused 404 Not Found: tenant from unknown: "
+            "GET '/api/v1/consumers/00000000-0000-0000-0000-000000000007'"
+        ),
+        "refused 401 Unauthorized: nobody from unknown: GET '/api/v1/system'",
+        "refused 401 Unauthorized: unknown credentials from unknown: GET '/api/v1/system'",
+    ]
+    assert "s3cret" not in caplog.text
+    assert kept.whole[3:20] not in caplog.text
+
+
+def test_what_is_refused_for_what_it_is_is_in_the_log(
+    kept: Kept, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = client(kept.settings, token=kept.whole)
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    asked: list[tuple[int, httpx.Response]] = [
+        (403, user.post("/login", data={"password": "s3cret"}, headers=elsewhere)),
+        (405, user.delete("/api/v1/system")),
+        (413, user.post("/login", content=b"x" * 20_000)),
+        (414, user.get("/api/v1/system", params={"x": "y" * 9_000})),
+        (415, user.post("/login", json={"password": "s3cret"})),
+        (422, user.get("/api/v1/system", params={"range": "s3cret"})),
+        (400, user.get("/api/v1/a%0d%0ab", headers={"Upgrade": "websocket"})),
+    ]
+    for status, answer in asked:
+        assert answer.status_code == status, answer.text
+    told = refused(caplog)
+    assert [line.split()[1] for line in told] == [str(status) for status, _ in asked]
+    assert all("\n" not in line and "\r" not in line for line in told)
+    assert "s3cret" not in caplog.text
+    # What is there and seen is nothing to tell, nor what is merely not there.
+    assert user.get("/nowhere").status_code == 404
+    assert user.get("/healthz").status_code == 200
+    assert refused(caplog) == told
+
+
+def test_a_log_is_not_filled_by_who_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    clock = [0.0]
+    refusals = Refusals(clock=lambda: clock[0])
+    for number in range(1_000):
+        refusals.note(403, "a\nb", "203.0.113.9", f"GET '/{number}'")
+    assert refused(caplog) == ["refused 403 Forbidden: a b from 203.0.113.9: GET '/0'"]
+    clock[0] = 601
+    refusals.note(403, "a\nb", "203.0.113.9", "GET '/again'")
+    assert refused(caplog)[1].endswith("GET '/again' (and 999 times before)")
+    for number in range(5_000):
+        refusals.note(401, "nobody", f"10.0.{number // 250}.{number % 250}", "GET '/'")
+    assert len(refused(caplog)) == 2 + 200
+    assert refused(caplog)[-1].startswith("refused: too much to tell of; no more of it for 10 min")
+    assert len(refusals._told) <= 1_000
+    clock[0] = 1_300
+    refusals.note(401, "nobody", "10.0.0.1", "GET '/'")
+    assert refused(caplog)[-1].startswith("refused 401")
 
 
 # -- behind a proxy ----------------------------------------------------------------

@@ -19,6 +19,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from consumer_analytics.web.guard import RAW_HEADERS
+from consumer_analytics.web.refusals import Refusals
 
 #: Of an answer that does not fit on the way, a reader has to take so many bytes in the time.
 _LEAST_TAKEN = 10_000
@@ -46,12 +47,14 @@ class Bounds:
         seconds: how long a client has for each thing.
         tls: what connections are secured with; None for plain ones.
         held: those that there are, the oldest first.
+        refusals: tells the log of those that no application is asked about.
     """
 
     most: int
     seconds: float
     tls: ssl.SSLContext | None = None
     held: dict[BoundedProtocol, None] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def admit(self, newcomer: BoundedProtocol) -> bool:
         """Take a connection in, in another's place where there are too many.
@@ -65,10 +68,12 @@ class Bounds:
         if len(self.held) >= self.most:
             by_peer = Counter(one.peer for one in self.held)
             idle = [one for one in self.held if one.phase is not Phase.ANSWERING]
+            # The first of those with most, which is the one that has been there longest.
+            last = max(idle, key=lambda one: (by_peer[one.peer], -one.since), default=newcomer)
+            self.refusals.note(503, "nobody", last.peer, f"more than {self.most} connections")
             if not idle:
                 return False
-            # The first of those with most, which is the one that has been there longest.
-            max(idle, key=lambda one: (by_peer[one.peer], -one.since)).drop()
+            last.drop()
         self.held[newcomer] = None
         return True
 
@@ -230,6 +235,7 @@ class BoundedProtocol(H11Protocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer without the application, and hang up."""
+        self.bounds.refusals.note(status, "nobody", self.peer, "what is no request")
         headers = [
             *RAW_HEADERS,
             (b"content-type", b"text/plain; charset=utf-8"),

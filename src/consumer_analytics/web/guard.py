@@ -15,7 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from consumer_analytics.web.refusals import Refusals, request_of
+
 log = logging.getLogger(__name__)
+
+#: Answers that refuse what somebody tried: 404 says so to whom not all is shown.
+_REFUSING = frozenset({400, 401, 403, 405, 408, 413, 414, 415, 422, 429})
+#: Logins that fail are told of by who looks at them.
+_LOGIN = "/login"
 
 #: Bytes of a request's body; the largest that there is has a password or a token in it.
 LONGEST_BODY = 16_384
@@ -71,18 +78,24 @@ class Guard:
         self._app = app
         self._problem = problem
         self._keep = keep
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its bounds, and its answer with its headers."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
+            address = (scope.get("client") or ("",))[0]
+            self._refusals.note(400, "nobody", address, f"a websocket at {scope['path']!r}")
             await _refuse_websocket(scope, receive, send)
         else:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        protected = _Protected(send, self._keep(scope))
+        def answered(status: int) -> None:
+            self._note(scope, status)
+
+        protected = _Protected(send, self._keep(scope), answered)
 
         async def refuse(status: int, detail: str) -> None:
             response = self._problem(Request(scope, receive), status, detail)
@@ -110,6 +123,22 @@ class Guard:
             log.exception("%r", scope["path"])
             await refuse(500, "something went wrong here; the server's log says what")
 
+    def _note(self, scope: Scope, status: int) -> None:
+        """Tell the log of what was refused; of what is merely not there, nothing."""
+        principal = scope.get("state", {}).get("principal")
+        if status == 404 and principal is not None and not principal.sees_all:  # noqa: PLR2004
+            pass
+        elif status not in _REFUSING or (status in {401, 429} and scope["path"].endswith(_LOGIN)):
+            return
+        if principal is not None:
+            who = principal.name
+        else:
+            headers = Headers(scope=scope)
+            presented = "authorization" in headers or "cookie" in headers
+            who = "unknown credentials" if status == 401 and presented else "nobody"  # noqa: PLR2004
+        address = (scope.get("client") or ("",))[0]
+        self._refusals.note(status, who, address, request_of(scope))
+
 
 class _Protected:
     """Sends an answer with its headers.
@@ -118,14 +147,16 @@ class _Protected:
         begun: whether some of it is sent.
     """
 
-    def __init__(self, send: Send, kept: str | None) -> None:
+    def __init__(self, send: Send, kept: str | None, answered: Callable[[int], None]) -> None:
         self._send = send
         self._kept = kept
+        self._answered = answered
         self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
+            self._answered(message["status"])
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value

@@ -126,7 +126,7 @@ def test_what_the_database_says_is_told_in_our_words(filled: Database) -> None:
             as_nobody = Analytics(url)
             for ask in (
                 lambda: [*as_nobody.snapshots().rows()],
-                lambda: as_nobody.run(),
+                as_nobody.run,
                 lambda: as_nobody.backfill("2025-03-01", "2025-03-02"),
             ):
                 with pytest.raises(ConsumerAnalyticsError, match="this login may not"):
