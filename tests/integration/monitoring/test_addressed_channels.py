@@ -27,7 +27,7 @@ from consumer_analytics.monitoring import incidents, monitor
 from consumer_analytics.monitoring.incidents import Failure
 from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import webhook
-from consumer_analytics.monitoring.notifications.channels.service import Service
+from consumer_analytics.monitoring.notifications.channels.service import Service, calling_nobody
 from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
 from consumer_analytics.monitoring.notifications.message import ChangeNotice, Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
@@ -338,6 +338,19 @@ def test_a_name_calls_nobody(hooks: HookServer) -> None:
     assert "ops@example.com" in said
     assert not re.search(r"@(everyone|here)", said)
     assert said.count("@\N{ZERO WIDTH SPACE}everyone") == 3
+
+
+CALLS = ("@everyone", "x@everyone", "a.@HERE", "<@&42>", "<!here>", "<users/all>", "<at>a</at>")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_way_of_calling_anybody_is_left(call: str) -> None:
+    ways = r"@(?:everyone|here)|<[@!a-z]"
+    assert re.search(ways, call, re.IGNORECASE)
+    said = calling_nobody(f"{call} ops@example.com, < 5 s")
+    assert not re.search(ways, said, re.IGNORECASE), said
+    assert said.replace("\N{ZERO WIDTH SPACE}", "").startswith(call)
+    assert said.endswith(" ops@example.com, < 5 s")
 
 
 def test_without_apprise_a_line_says_how_to_get_it(

@@ -33,8 +33,11 @@ _ANSWERED = re.compile(r"\berror=(\d{3})\b")
 _LOGGERS = ("apprise", "urllib3", "requests")
 #: Answers to what was said, and not to how often or by whom: another message may be taken.
 _OF_THE_MESSAGE = frozenset({400, 413, 422})
-#: What chats take for a call to somebody; an address of mail is none.
-_MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
+#: What chats take for a call to somebody; an address of mail is none. Some call everybody
+#: wherever it stands, and roles and rooms by a tag: `<@&5>`, `<!here>`, `<users/all>`.
+_MENTION = re.compile(
+    r"(?<![\w.+-])@(?=\w)|@(?=(?:everyone|here|channel|all|room)\b)|<(?=[@!#a-z])", re.IGNORECASE
+)
 #: Services cut what is longer, or refuse it.
 _LONGEST = 3_500
 
@@ -159,7 +162,7 @@ def as_text(message: Message) -> str:
 
 def calling_nobody(text: str) -> str:
     """Return a text in which no `@everyone` of a consumer's name or an error rings for anybody."""
-    return _MENTION.sub("@\N{ZERO WIDTH SPACE}", text)
+    return _MENTION.sub("\\g<0>\N{ZERO WIDTH SPACE}", text)
 
 
 @contextmanager
