@@ -1,34 +1,36 @@
 """What Apprise knows how to tell: Slack, Teams, PagerDuty, Opsgenie, ntfy and many others.
 
-A message is a text. What Apprise and the libraries below it would log is held back, as it repeats
-addresses; of an answer its number alone is told.
+A message is a text. It is handed over by a process of its own, which ends with its time. What
+Apprise and the libraries below it would log is held back, as it repeats addresses; of an answer its
+number alone is told.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import responses
-from typing import TYPE_CHECKING
+from typing import Any
 
 from consumer_analytics import installation
 from consumer_analytics.errors import ChannelError, MissingExtraError
 from consumer_analytics.fields import Secret
+from consumer_analytics.monitoring.notifications.channels import apprise_call
 from consumer_analytics.monitoring.notifications.channels.channel import Notify, OfFile, silent
 from consumer_analytics.monitoring.notifications.channels.rendering import templates
 from consumer_analytics.monitoring.notifications.message import Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
-if TYPE_CHECKING:
-    import apprise
-
 EXTRA = "alerts"
-#: How Apprise's log tells of an answer that is no success.
-_ANSWERED = re.compile(r"\berror=(\d{3})\b")
+#: Seconds that a busy machine may take to start the process and read Apprise.
+_TO_START = 30.0
 #: The libraries whose logs repeat where a request went, and what it said.
 _LOGGERS = ("apprise", "urllib3", "requests")
 #: Answers to what was said, and not to how often or by whom: another message may be taken.
@@ -75,11 +77,14 @@ class Service(OfFile):
         """
         # No service takes a name for what it is told: what was taken twice is told twice.
         del settings, message_id
-        with _held_back():
-            plugin = self._plugin()
-            notify("address", f"{self.name} is {plugin.service_name}")
-            self._hand_over(plugin, message)
-        notify("message", f"{plugin.service_name} took it")
+        try:
+            told = call(self._asked(message))
+        except TimeoutError:
+            raise self._late() from None
+        if told.get("service"):
+            notify("address", f"{self.name} is {told['service']}")
+        self._judge(told)
+        notify("message", f"{told['service']} took it")
         return {}
 
     def reach(self, settings: Settings, *, notify: Notify = silent) -> str:
@@ -90,57 +95,57 @@ class Service(OfFile):
         """
         del settings
         with _held_back():
-            plugin = self._plugin()
-        notify("address", f"{self.name} is {plugin.service_name}")
-        return f"{self.name} ({plugin.service_name}): the address can be used; not called"
+            try:
+                name = self._name()
+            except MissingExtraError as error:
+                raise ChannelError("settings", str(error)) from None
+        notify("address", f"{self.name} is {name}")
+        return f"{self.name} ({name}): the address can be used; not called"
 
-    def _plugin(self) -> apprise.NotifyBase:
-        try:
-            with installation.of_extra(EXTRA, f"the channel {self.name}"):
-                import apprise
-        except MissingExtraError as error:
-            raise ChannelError("settings", str(error)) from None
-        asset = apprise.AppriseAsset(
-            app_id="consumer-analytics",
-            app_desc="Alerts of consumer-analytics",
-            # Apprise's own page, and pictures from there, are nothing that people are to see.
-            app_url="",
-            image_url_mask="",
-            image_url_logo="",
-            async_mode=False,
-            http_redirects=False,
+    def _name(self) -> str:
+        """Return what Apprise calls the service."""
+        with installation.of_extra(EXTRA, self._what):
+            plugin = apprise_call.plugin_of(self.address.get_secret_value())
+        if plugin is None:
+            raise self._not_taken()
+        return str(plugin.service_name)
+
+    @property
+    def _what(self) -> str:
+        return f"the channel {self.name}"
+
+    def _not_taken(self) -> ChannelError:
+        return ChannelError(
+            "address",
+            f"Apprise does not take the url of {self.name} in {PREFIX}ALERT_CHANNELS_FILE: "
+            "write it as https://appriseit.com/services/ has it for the service",
         )
-        made = apprise.Apprise.instantiate(
-            self.address.get_secret_value(), asset=asset, suppress_exceptions=True
-        )
-        if not isinstance(made, apprise.NotifyBase):
-            raise ChannelError(
-                "address",
-                f"Apprise does not take the url of {self.name} in {PREFIX}ALERT_CHANNELS_FILE: "
-                "write it as https://appriseit.com/services/ has it for the service",
-            )
-        return made
 
-    def _hand_over(self, plugin: apprise.NotifyBase, message: Message) -> None:
-        import apprise
+    def _late(self) -> ChannelError:
+        return ChannelError("message", f"{self.server} did not answer in {self.seconds:g} s")
 
+    def _asked(self, message: Message) -> dict[str, Any]:
         types = {"critical": "failure", "normal": "success"}
-        sender = apprise.Apprise()
-        sender.add(plugin)
-        result = sender.notify(
-            title=calling_nobody(message.subject),
-            body=as_text(message),
-            body_format="text",
-            notify_type="info" if message.kind == "test" else types.get(message.state, "warning"),
-            timeout=self.seconds,
-        )
-        if result:
+        return {
+            "address": self.address.get_secret_value(),
+            "title": calling_nobody(message.subject),
+            "body": as_text(message),
+            "type": "info" if message.kind == "test" else types.get(message.state, "warning"),
+            "seconds": self.seconds,
+        }
+
+    def _judge(self, told: dict[str, Any]) -> None:
+        """Raise what came of a call, where it is no success."""
+        if told["outcome"] == "missing":
+            raise ChannelError("settings", str(installation.missing("apprise", EXTRA, self._what)))
+        if told["outcome"] == "address":
+            raise self._not_taken()
+        if told["outcome"] == "late":
+            raise self._late()
+        if told["outcome"] == "told":
             return
-        if result.status == apprise.AppriseResultStatus.TIMEOUT:
-            raise ChannelError("message", f"{self.server} did not answer in {self.seconds:g} s")
-        said = "\n".join(entry.message for entry in result.logs())
-        if (answered := _ANSWERED.search(said)) is not None:
-            code = int(answered[1])
+        code = told["code"]
+        if code is not None:
             raise ChannelError(
                 "message",
                 f"{self.server} answers {code} {responses.get(code, '')}".rstrip(),
@@ -148,9 +153,37 @@ class Service(OfFile):
             )
         raise ChannelError(
             "connection",
-            f"{self.server} ({plugin.service_name}) could not be told: it was not reached, or "
+            f"{self.server} ({told['service']}) could not be told: it was not reached, or "
             "refused the message; check its address and this machine's way there",
         )
+
+
+def call(asked: dict[str, Any]) -> dict[str, Any]:
+    """Have a process of its own hand a message over; see `apprise_call`.
+
+    Raises:
+        TimeoutError: it does not end.
+    """
+    # The address goes by the input: arguments and variables are for others to see.
+    with subprocess.Popen(
+        [sys.executable, "-P", apprise_call.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(json.dumps(asked), timeout=asked["seconds"] + _TO_START)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            process.kill()
+    try:
+        told: dict[str, Any] = json.loads(said)
+    except ValueError:
+        # It fell over: nobody was told, as far as is known.
+        return {"outcome": "refused", "service": "Apprise", "code": None}
+    return told
 
 
 def as_text(message: Message) -> str:
