@@ -1,8 +1,8 @@
 """One call of Apprise's, in a process of its own: `python apprise_call.py`, asked by its input.
 
 A service that answers a byte at a time, or without end, Apprise leaves to a thread when the time is
-over, which reads on; and Python waits for that thread at its end. This process ends with its answer.
-It imports nothing of the product, and its log goes nowhere.
+over, which reads on; and Python waits for that thread at its end. This process ends with its
+answer. It imports nothing of the product, and its log goes nowhere.
 """
 
 from __future__ import annotations
