@@ -196,6 +196,34 @@ def test_a_run_writes_the_snapshot_of_its_own_tick(
     ) == [("airflow_etl",)]
 
 
+def test_a_tick_that_has_passed_gets_no_run_and_loses_no_row(
+    filled: Any, run_dag: Callable[..., Any], parse: Callable[..., Any]
+) -> None:
+    """Manual runs were queued for minutes: Airflow goes on with the last tick alone."""
+    import pendulum
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    dag = parse(schedule="* * * * *").dags[DAG_ID]
+    now = dt.datetime.now(dt.UTC)
+    before = pendulum.instance(now - dt.timedelta(minutes=10))
+    following = coerce_to_core_timetable(dag.timetable).next_dagrun_info(
+        last_automated_data_interval=DataInterval.exact(before),
+        restriction=TimeRestriction(dag.start_date, None, dag.catchup),
+    )
+    assert following is not None
+    assert following.run_after > pendulum.instance(now - dt.timedelta(minutes=2))
+    ticks = [dt.datetime(2025, 3, day, tzinfo=dt.UTC) for day in (5, 8)]
+    for tick in ticks:
+        assert run_dag(tick).state == "success"
+    with filled.connect() as connection:
+        sources = oracle.Sources(connection)
+        stored = oracle.without_window(oracle.stored(connection, ticks[1]))
+        assert stored == oracle.without_window(oracle.snapshot(sources, ticks[1]))
+    instants = "select distinct snapshot_timestamp from consumer_analytics order by 1"
+    assert [at for (at,) in filled.rows(instants)] == ticks
+
+
 def test_a_run_has_airflow_store_nothing_that_nobody_reads(
     filled: Any,  # noqa: ARG001  (what the run reads)
     run_dag: Callable[..., Any],

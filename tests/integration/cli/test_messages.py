@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.conftest import COMMAND, Database, command_environment
+from tests.conftest import COMMAND, Cli, Database, command_environment
 from tests.support import crashes, lanes
 
+from consumer_analytics.etl import capture
 from consumer_analytics.settings import PREFIX
 
 ENDED = {
@@ -86,3 +87,26 @@ def test_it_says_what_happened_and_what_to_do(
     last = told.splitlines()[-1]
     assert last.startswith(f"error: {ENDED[ends]}"), told
     assert "; nothing is half-written, run it again" in last
+
+
+def test_a_run_says_that_it_restated_what_it_restated(database: Database, cli: Cli) -> None:
+    """One looks at all snapshots since a note; where none comes out otherwise, it says nothing."""
+    put = (
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', 'login', %s)"
+    )
+    database.execute(put, ["2025-01-01"])
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    for day in ("2025-01-02", "2025-01-03", "2025-01-04"):
+        assert cli("run", "--as-of", day).exit_code == 0
+    # Noted, and gone again before anybody counts it.
+    database.execute(put, ["2025-01-01 12:00"])
+    database.execute("delete from customer_events where created_at = '2025-01-01 12:00'")
+    noted = "select count(*) > 0 from consumer_analytics_internal.touched_days"
+    assert database.rows(noted) == [(True,)]
+    done = cli("run", "--as-of", "2025-01-05")
+    assert (done.exit_code, "restat" in done.stdout + done.stderr) == (0, False), done.stderr
+    database.execute(put, ["2025-01-01 12:00"])
+    done = cli("run", "--as-of", "2025-01-06")
+    assert "restated" in done.stdout + done.stderr
