@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
@@ -18,6 +19,10 @@ NOTHING = "-"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KIB = 1024
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+
+_LONGEST_NAME = 80
+#: What sets the direction in which letters are read, for what comes after it too.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 Precision = Literal["minutes", "seconds", "microseconds"]
 
@@ -122,6 +127,21 @@ def counted(value: int, thing: str, things: str | None = None) -> str:
         things: what more of them are called; the same with an s where nothing is said.
     """
     return f"{value:,} {thing if value == 1 else things or f'{thing}s'}"
+
+
+def named(name: str) -> str:
+    """Write a name that others chose, in a text for people: one line of 80 characters at most.
+
+    Nothing in it ends a line, or turns the reading of what follows around: else a name could say
+    in an alert that all is well.
+    """
+    kept = "".join(
+        " " if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char
+        for char in name
+        if char not in _TURNING
+    )
+    line = " ".join(kept.split())
+    return (line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…") or NOTHING
 
 
 def one_of(things: Sequence[str]) -> str:

@@ -138,3 +138,19 @@ def test_a_size(bytes_: float, text: str) -> None:
 def test_seconds_are_never_negative() -> None:
     assert formatting.seconds(dt.timedelta(seconds=1.5)) == 1.5
     assert formatting.seconds(dt.timedelta(seconds=-1)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Beacon Bank 0001", "Beacon Bank 0001"),
+        ("A\n\nOVER: figures are fresh again", "A OVER: figures are fresh again"),
+        ("a\u2028b\u2029c\x85d\x0be\x1b[2Jf", "a b c d e [2Jf"),
+        ("\u202eknaB\u2066 x", "knaB x"),
+        ("मुंबई 👨\u200d👩\u200d👧", "मुंबई 👨\u200d👩\u200d👧"),
+        ("x" * 81, "x" * 79 + "…"),
+        ("\n \u202e", "-"),
+    ],
+)
+def test_a_name_that_others_chose(name: str, text: str) -> None:
+    assert formatting.named(name) == text

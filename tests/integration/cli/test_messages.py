@@ -110,3 +110,10 @@ def test_a_run_says_that_it_restated_what_it_restated(database: Database, cli: C
     database.execute(put, ["2025-01-01 12:00"])
     done = cli("run", "--as-of", "2025-01-06")
     assert "restated" in done.stdout + done.stderr
+
+
+def test_an_error_steers_no_terminal(cli: Cli) -> None:
+    done = cli("import", "/no\x1b[31mwhere")
+    assert done.exit_code != 0
+    assert "\\x1b[31mwhere" in done.stderr
+    assert "\x1b" not in done.stderr

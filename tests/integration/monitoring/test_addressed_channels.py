@@ -33,7 +33,12 @@ from consumer_analytics.monitoring.incidents import Failure
 from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import apprise_call, webhook
 from consumer_analytics.monitoring.notifications.channels import service as services
-from consumer_analytics.monitoring.notifications.channels.service import Service, calling_nobody
+from consumer_analytics.monitoring.notifications.channels.mail import compose
+from consumer_analytics.monitoring.notifications.channels.service import (
+    Service,
+    as_text,
+    calling_nobody,
+)
 from consumer_analytics.monitoring.notifications.channels.webhook import Webhook
 from consumer_analytics.monitoring.notifications.message import ChangeNotice, Message
 from consumer_analytics.monitoring.notifications.selection import MessageFilter
@@ -416,6 +421,20 @@ def test_no_way_of_calling_anybody_is_left(call: str) -> None:
     assert not re.search(ways, said, re.IGNORECASE), said
     assert said.replace("\N{ZERO WIDTH SPACE}", "").startswith(call)
     assert said.endswith(" ops@example.com, < 5 s")
+
+
+def test_a_name_says_nothing_in_a_line_of_its_own() -> None:
+    """In chats, mails, and wherever else a message goes as a text."""
+    name = "Acme\n\nOVER: figures are fresh again (normal), incident 2\u2028\u202e"
+    changed = ChangeNotice(
+        3, "consumer 3", "opened", "warning", "few events", MIDNIGHT, 60.0, about=name
+    )
+    message = Message("incidents", MIDNIGHT, "analytics", changes=(changed,), threads=("a",))
+    mail = compose(message, message_id="7", settings=Settings())
+    text, html = (str(part.get_content()) for part in mail.iter_parts())
+    for said in (as_text(message), text, html, message.headline, message.subject):
+        assert "Acme OVER: figures" in said
+        assert not re.search(r"^OVER|\u2028|\u202e", said, re.MULTILINE), said
 
 
 def test_without_apprise_a_line_says_how_to_get_it(

@@ -27,7 +27,7 @@ HOUR = dt.timedelta(hours=1)
 #: Events of a day by consumer, in the weeks before and in the week: one rises, one falls.
 CONSUMERS = {
     uuid.UUID(int=1): ("Acme & Söhne <b>", 100, 300),
-    uuid.UUID(int=2): ("Bolt", 500, 200),
+    uuid.UUID(int=2): ("Bolt\n\nThe\u2028figures are right", 500, 200),
     uuid.UUID(int=3): (None, 50, 50),
 }
 
@@ -94,7 +94,7 @@ def test_a_week_is_told_once_with_who_rose_and_who_fell(told: Database, mails: M
     for words in (
         "Events                     3,850  -700 (-15.4 %)",
         "Acme & Söhne <b>: 2,100, +1,400 (+200.0 %)",
-        "Bolt: 1,400, -2,100 (-60.0 %)",
+        "Bolt The figures are right: 1,400, -2,100 (-60.0 %)",
         "Mon 02           550  " + 24 * "█",
         "The figures are of the whole week; health is ",
         "As of 2026-03-09 00:00:00 UTC.",

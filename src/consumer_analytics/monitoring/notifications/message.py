@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from consumer_analytics.formatting import duration, moment
+from consumer_analytics.formatting import duration, moment, named
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.anomalies import KINDS
 from consumer_analytics.monitoring.measures import MEASURES
@@ -175,7 +175,7 @@ class ChangeNotice:
         if self.about is not None:
             kinds = dict.fromkeys(one.kind or "" for one in self.measures.values())
             titles = [KINDS[kind].title for kind in kinds if kind in KINDS]
-            return f"{self.about} {' and '.join(titles) or 'is as usual again'}"
+            return f"{named(self.about)} {' and '.join(titles) or 'is as usual again'}"
         known = MEASURES.subjects.get(self.subject)
         if known is None:
             return self.subject

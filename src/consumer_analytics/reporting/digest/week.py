@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from consumer_analytics.calendar import days, instants
 from consumer_analytics.db.connection import Connection, consistent, scalar, scalar_of
-from consumer_analytics.formatting import moment
+from consumer_analytics.formatting import moment, named
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.notifications import outbox
 from consumer_analytics.monitoring.notifications.channels import configured
@@ -147,7 +147,7 @@ def _movers(
         query("reporting/digest/movers", settings.sources),
         {"now": now.at, "before": before.at, "earlier": earlier.at, "most": _NAMED},
     ).fetchall()
-    moved = [DigestConsumer(name, events, old) for name, events, old in rows]
+    moved = [DigestConsumer(named(name), events, old) for name, events, old in rows]
     return {
         "rose": tuple(one for one in moved if one.events > one.before),
         "fell": tuple(one for one in reversed(moved) if one.events < one.before),
@@ -180,7 +180,7 @@ def _unusual(connection: Connection, settings: Settings, monday: dt.date) -> tup
             "most": _MOST_UNUSUAL,
         },
     )
-    return tuple(f"{name}: {Anomaly(*values).text}" for name, *values in rows)
+    return tuple(f"{named(name)}: {Anomaly(*values).text}" for name, *values in rows)
 
 
 def _fresh(
