@@ -71,8 +71,8 @@ def _end(error: Exception) -> None:
 def _fail(text: str, exit_code: int = 1) -> NoReturn:
     from rich.markup import escape
 
-    from consumer_analytics.cli.output import err, laid_out
+    from consumer_analytics.cli.output import err, harmless, laid_out
 
-    told = laid_out(text, err, before=len("error: "))
+    told = laid_out(harmless(text), err, before=len("error: "))
     err.print(f"[red]error:[/red] {escape(told)}")
     sys.exit(exit_code)
