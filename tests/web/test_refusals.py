@@ -164,6 +164,37 @@ def test_a_tenant_learns_nothing_of_the_database_whatever_fails(
             assert answer.status_code in {500, 503}, (path, error)
 
 
+def test_whatever_the_database_says_is_told_in_our_words(
+    kept: Kept, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of each class of SQLSTATE: to people what became of it, to the log what it means."""
+    raised: list[psycopg.Error] = []
+
+    @contextlib.contextmanager
+    def read(_: Pool) -> Iterator[None]:
+        raise raised[0]
+        yield
+
+    monkeypatch.setattr(Pool, "read", read)
+    user = client(kept.settings, token=kept.whole)
+    states = {getattr(one, "sqlstate", None) for one in vars(psycopg.errors).values()}
+    by_class = {state[:2]: state for state in states if isinstance(state, str)}
+    assert len(by_class) > 30
+    for state in {*by_class.values(), "57P01", "57014", "40P01", "55P03", "53100", "XX002"}:
+        raised[:] = [psycopg.errors.lookup(state)(_WHAT)]
+        caplog.clear()
+        answer = user.get("/api/v1/consumers")
+        said = answer.json()["detail"]
+        assert answer.status_code == 503, state
+        assert "log says why" in said, (state, said)
+        assert ("connection to the database was lost" in said) == (
+            state.startswith(("08", "57P"))
+        ), (state, said)
+        assert "secret_table" not in said
+        (line,) = [one.getMessage() for one in caplog.records if one.name.endswith("web.app")]
+        assert "LINE 1" not in line, "what the server says of the statement's text"
+
+
 def test_a_database_that_is_away_is_told_with_its_place_to_its_operator_alone(
     kept: Kept, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

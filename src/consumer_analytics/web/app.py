@@ -29,6 +29,7 @@ from consumer_analytics.errors import (
     MissingExtraError,
     SettingsError,
     UsageError,
+    one_line,
 )
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
@@ -58,6 +59,8 @@ _COMPRESSED_FROM = 1_000
 _COMPRESSION = 1
 _STATIC_SECONDS = 3600
 _UNPROCESSABLE = 422
+#: SQLSTATEs of a session that is gone: no connection, or somebody ended it or the server.
+_LOST = ("08", "57P")
 
 
 def create_app(
@@ -315,10 +318,15 @@ def _handle_errors(app: FastAPI) -> None:
             "the database is not this version's",
         )
 
-    @app.exception_handler(psycopg.OperationalError)
-    def lost(request: Request, error: psycopg.Error) -> Response:
-        log.warning("%r: %s", request.scope["path"], error)
-        return _problem(request, 503, "the connection to the database was lost; try again")
+    @app.exception_handler(psycopg.Error)
+    def failed(request: Request, error: psycopg.Error) -> Response:
+        lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+        told = (
+            "the connection to the database was lost, try again"
+            if lost or str(error.sqlstate).startswith(_LOST)
+            else "the figures cannot be read just now"
+        )
+        return _unavailable(request, one_line(error), told)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
