@@ -114,6 +114,8 @@ def test_one_mail_when_it_opens_one_when_it_is_over(watched: Any, mails: MailSer
     for minutes in range(0, 60, 5):
         watch(watched, due + 8 * HOUR + minutes * MINUTE)
     assert subjects(mails)[1:] == ["OVER: figures are up to date again"]
+    for part in mails.parts(1)[1:]:
+        assert "consumer-analytics doctor" not in part, "there is nothing left to look at"
     # The lag that came on top, and grew, is in the history only.
     assert told(watched) == [
         ("opened", "freshness"),
@@ -572,6 +574,14 @@ def test_incidents_are_shown(cli: Any, watched: Any) -> None:
     told_as_json = cli("incidents", "--json").json
     assert [one["what"] for one in told_as_json["history"]] == ["opened"]
     assert told_as_json["open"][0]["state"] == "warning"
+    catch_up(watched, MIDNIGHT + DAY)
+    watch(watched, MIDNIGHT + DAY + 3 * HOUR)
+    watch(watched, MIDNIGHT + 2 * DAY + 2 * HOUR)
+    both = cli("incidents", "--json").json
+    assert [len(both[name]) for name in ("open", "incidents", "history")] == [1, 2, 3]
+    last = cli("incidents", "--limit", "1", "--json").json
+    assert [len(last[name]) for name in ("open", "incidents", "history")] == [1, 1, 1]
+    assert last["incidents"] == both["incidents"][:1]
 
 
 def test_limits_the_wrong_way_round_are_refused(cli: Any, database: Any) -> None:
