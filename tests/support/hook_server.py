@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,8 +68,8 @@ class HookServer:
 
 
 @contextmanager
-def hook_server() -> Iterator[HookServer]:
-    """Run a server for a `with` block."""
+def hook_server(tls: ssl.SSLContext | None = None) -> Iterator[HookServer]:
+    """Run a server for a `with` block, behind TLS where there is a context for it."""
     made = HookServer()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -101,6 +102,8 @@ def hook_server() -> Iterator[HookServer]:
             """Say nothing of clients that hang up: they are to."""
 
     server = Quiet(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     made.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

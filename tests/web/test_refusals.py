@@ -172,7 +172,8 @@ def test_whatever_the_database_says_is_told_in_our_words(
 
     @contextlib.contextmanager
     def read(_: Pool) -> Iterator[None]:
-        raise raised[0]
+        for error in raised:
+            raise error
         yield
 
     monkeypatch.setattr(Pool, "read", read)

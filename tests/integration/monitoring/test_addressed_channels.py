@@ -9,17 +9,21 @@ import hmac
 import json
 import logging
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import trustme
 from tests.conftest import Cli, Database
 from tests.support import lanes
 from tests.support.hook_server import Answer, HookServer, hook_server
@@ -175,6 +179,50 @@ def test_a_date_to_come_again_is_one_too() -> None:
 
 def test_a_webhook_that_cannot_be_reached() -> None:
     assert "it cannot be reached: Connection refused" in str(refused(hook("http://127.0.0.1:1/")))
+
+
+def test_https_is_spoken_with_who_proves_who_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    with hook_server(context) as hooks:
+        address = f"https://localhost:{hooks.port}/alerts"
+        assert "its certificate is not good: " in str(refused(hook(address)))
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        hook(address).send(Settings(), TEST, message_id="7")
+        assert hook(address).reach(Settings()) == "the webhook desk is reached; nothing was sent"
+        other = f"https://127.0.0.1:{hooks.port}/alerts"
+        assert "its certificate is not good: " in str(refused(hook(other)))
+    assert len(hooks.posted) == 1
+    with hook_server() as plain:
+        error = refused(hook(f"https://localhost:{plain.port}/alerts"))
+    assert (error.step, "no TLS there" in str(error)) == ("tls", True), error
+
+
+def test_all_addresses_of_a_name_have_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each had the whole of it; and of two the one that answers is found."""
+    with socket.socket() as deaf, hook_server() as hooks, ExitStack() as stack:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        # What comes after these waits to be let in.
+        for _ in range(3):
+            first = stack.enter_context(socket.socket())
+            first.setblocking(False)
+            first.connect_ex(deaf.getsockname())
+        stream = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+        found = [(*stream, deaf.getsockname())] * 6
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        began = time.monotonic()
+        error = refused(hook("https://desk.example.com/alerts", 1.0))
+        assert "it cannot be reached: no answer in time" in str(error)
+        assert time.monotonic() - began < 3
+        found[:] = [(*stream, ("127.0.0.1", 1)), (*stream, ("127.0.0.1", hooks.port))]
+        hook("http://localhost/alerts").send(Settings(), TEST, message_id="7")
+        (got,) = hooks.posted
+        assert got.headers["host"] == "localhost"
 
 
 @pytest.mark.parametrize(

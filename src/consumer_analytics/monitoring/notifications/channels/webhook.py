@@ -132,24 +132,20 @@ class Webhook(OfFile):
         self, parts: SplitResult, deadline: float, notify: Notify
     ) -> http.client.HTTPConnection:
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        left = max(deadline - time.monotonic(), 0.01)
+        context = ssl.create_default_context() if parts.scheme == "https" else None
         connection = (
-            http.client.HTTPSConnection(
-                host, port, timeout=left, context=ssl.create_default_context()
-            )
-            if parts.scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=left)
+            http.client.HTTPConnection(host, port)
+            if context is None
+            else http.client.HTTPSConnection(host, port, context=context)
         )
         try:
-            connection.connect()
-        except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not good: {error.verify_message}"
-            raise self._failed("certificate", why) from None
-        except ssl.SSLError as error:
-            why = f"no TLS there: {error.reason or 'an unexpected answer'}"
-            raise self._failed("tls", why) from None
+            connection.sock = _connected(host, port, deadline)
+            if context is not None:
+                connection.sock.settimeout(_left(deadline))
+                connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
         except OSError as error:
-            raise self._failed("connection", f"it cannot be reached: {_reason(error)}") from None
+            connection.close()
+            raise self._unreached(error) from None
         notify("connection", "with TLS" if parts.scheme == "https" else "without TLS")
         return connection
 
@@ -170,6 +166,15 @@ class Webhook(OfFile):
             raise self._failed("message", f"no answer in {self.seconds:g} s") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._failed("message", f"the connection broke off: {_reason(error)}") from None
+
+    def _unreached(self, error: OSError) -> ChannelError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"its certificate is not good: {error.verify_message}"
+            return self._failed("certificate", why)
+        if isinstance(error, ssl.SSLError):
+            why = f"no TLS there: {error.reason or 'an unexpected answer'}"
+            return self._failed("tls", why)
+        return self._failed("connection", f"it cannot be reached: {_reason(error)}")
 
     def _failed(self, step: str, why: str) -> ChannelError:
         return ChannelError(step, f"{self.server}: {why}")
@@ -218,6 +223,35 @@ def seconds_until(again: str | None, now: dt.datetime) -> float | None:
         return max((email.utils.parsedate_to_datetime(again) - now).total_seconds(), 0)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _left(deadline: float) -> float:
+    """Return how many seconds are left, at least a moment: none would mean to wait for ever."""
+    return max(deadline - time.monotonic(), 0.01)
+
+
+def _connected(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to one of a name's addresses; all of them together have the time that is left.
+
+    Raises:
+        OSError: none can be reached; why not the last one.
+    """
+    failed: OSError = TimeoutError("timed out")
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        if time.monotonic() >= deadline:
+            break
+        sock = socket.socket(family, kind, protocol)
+        sock.settimeout(_left(deadline))
+        try:
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return sock
+    raise failed
 
 
 def _answer(sock: socket.socket, deadline: float) -> tuple[int, str | None]:
