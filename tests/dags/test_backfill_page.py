@@ -7,7 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+from consumer_analytics.settings import settings
 
 RANGE = {"start_date": "2025-03-01", "end_date": "2025-03-02", "interval": "daily"}
 PAGE = "/consumer-analytics/backfills"
@@ -65,3 +68,28 @@ def test_a_browser_that_another_site_sent_starts_nothing(airflow: TestClient) ->
         answer = airflow.post(PAGE, data=RANGE, headers=headers)
         assert (answer.status_code, "another site" in answer.text) == (403, True), answer.text
     assert start(airflow, **{"Sec-Fetch-Site": "same-origin"})
+
+
+def test_settings_that_cannot_be_used_are_a_line_of_the_log(
+    airflow_database: None,  # noqa: ARG001  (Airflow has set the log up as it likes)
+    fresh_settings: None,  # noqa: ARG001  (its teardown comes after ours)
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was an error of Airflow's, with its trace, and without the headers of every answer."""
+    from consumer_analytics.web import airflow_plugin, guard
+
+    monkeypatch.setenv("CONSUMER_ANALYTICS_TIMEZONE", "Nowhere/S3cret")
+    app = FastAPI()
+    app.mount("/page", airflow_plugin._Dashboard())
+    answer = TestClient(app).get("/page/")
+    assert (answer.status_code, "the server's log says why" in answer.text) == (503, True)
+    assert "S3cret" not in answer.text
+    assert all(answer.headers[name] == value for name, value in guard.HEADERS.items())
+    (told,) = [one for one in caplog.records if one.name.endswith("airflow_plugin")]
+    assert "Nowhere/S3cret" in told.getMessage()
+    assert told.exc_info is None
+    # Nothing has to be started again where they are put right.
+    monkeypatch.setenv("CONSUMER_ANALYTICS_TIMEZONE", "UTC")
+    settings.cache_clear()
+    assert TestClient(app).get("/page/healthz").status_code == 200

@@ -28,7 +28,13 @@ class _Dashboard:
         if self._app is None:
             from starlette.concurrency import run_in_threadpool
 
-            await run_in_threadpool(self._build)
+            from consumer_analytics.errors import ConsumerAnalyticsError
+
+            try:
+                await run_in_threadpool(self._build)
+            except ConsumerAnalyticsError as error:
+                await _unusable(error)(scope, receive, send)
+                return
         # Airflow's own application, which backfills are asked of.
         self._backfills.airflow = scope.get("app")
         await self._app(scope, receive, send)
@@ -45,6 +51,22 @@ class _Dashboard:
                 self._app = create_app(
                     settings(), authenticator=AirflowLogin(), starts=self._backfills
                 )
+
+
+def _unusable(error: Exception) -> Any:
+    """Return what answers where the dashboard cannot be built; why not is for Airflow's log."""
+    import logging
+
+    from starlette.exceptions import HTTPException
+
+    from consumer_analytics.web.guard import Guard
+
+    async def refuse(*_: Any) -> None:
+        logging.getLogger(__name__).error("%s", error)
+        told = "the dashboard is not set up as it needs to be; the server's log says why"
+        raise HTTPException(503, told)
+
+    return Guard(refuse)
 
 
 class ConsumerAnalyticsPlugin(AirflowPlugin):
