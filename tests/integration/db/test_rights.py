@@ -584,6 +584,37 @@ def test_a_login_that_may_only_read_cannot_lock_what_runs_lock(given: Roles, kin
     assert attempts(url, statements) == [False] * len(statements)
 
 
+def test_advisory_locks_can_be_taken_from_everybody(given: Roles, cli: Cli) -> None:
+    """But for the two that the page on roles names: the rest could fill the table of locks."""
+    needed = (
+        "pg_try_advisory_lock_shared(integer,integer)",
+        "pg_advisory_unlock_shared(integer,integer)",
+    )
+    etl = sql.Identifier(f"{given.prefix}_etl")
+    with given.database.connect_admin() as admin:
+        functions = admin.execute(
+            "select oid::regprocedure::text from pg_proc "
+            "where pronamespace = 'pg_catalog'::regnamespace and proname like '%advisory%'"
+        ).fetchall()
+        assert len(functions) > 15
+        for (function,) in functions:
+            admin.execute(sql.SQL(f"revoke execute on function {function} from public"))
+        for function in needed:
+            admin.execute(sql.SQL(f"grant execute on function {function} to {{}}").format(etl))
+    given.database.execute("insert into consumers values (gen_random_uuid(), 'A')")
+    mine = {"CONSUMER_ANALYTICS_DATABASE_URL": given.login("etl")}
+    for command in (
+        ["run"],
+        ["backfill", "--start-date", "2025-03-01", "--end-date", "2025-03-03"],
+        ["sweep"],
+        ["audit"],
+    ):
+        done = cli(*command, env=mine)
+        assert done.exit_code == 0, (command, done.stderr)
+    with as_(given.login("reader")) as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("select pg_advisory_lock(1)")
+
+
 def test_who_waits_in_vain_is_told_who_has_the_lock(database: Database) -> None:
     settings = database.settings.replaced({"lock_wait": 0.1})
     with (

@@ -414,9 +414,9 @@ def test_roles_and_pages_follow_the_names(mapped: Database) -> None:
             simulate.simulate(connection, mapped.settings, PLAN)
         made.apply()
         # A run's login has the rights to run, and the dashboard's to show names.
-        with connect(made.settings(made.login("etl", options="bypassrls")), "run") as connection:
+        with connect(made.settings(made.login("etl")), "run") as connection:
             run.run(connection, mapped.settings, at=UNTIL)
-        settings = made.settings(made.login("dashboard", options="bypassrls"))
+        settings = made.settings(made.login("dashboard"))
         app = create_app(settings, authenticator=NoCredentials())
         with TestClient(app, base_url="http://127.0.0.1") as client:
             rows = client.get("/api/v1/consumers?sort=name&direction=asc").json()["rows"]
@@ -428,6 +428,25 @@ def test_roles_and_pages_follow_the_names(mapped: Database) -> None:
             assert client.get("/api/v1/freshness").status_code == 200
         with connect(settings, "test") as connection, pytest.raises(psycopg.errors.Error):
             connection.execute("select consumer_id from people.customer_events")
+        # Nobody else reaches the tables, or calls what reads their rows for capture.
+        for kind in ("reader", "tenant"):
+            with psycopg.connect(made.login(kind), autocommit=True) as connection:
+                for statement in (
+                    "select from people.customer_events",
+                    'select "%" from log.customers',
+                    "select consumer_analytics_internal.source_names()",
+                ):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(statement)
+        called = mapped.rows(
+            "select proname::text, rolname::text from pg_proc, pg_roles "
+            "where pronamespace = 'consumer_analytics_internal'::regnamespace "
+            "and proname like '%%_named' and rolname like %s "
+            "and has_function_privilege(pg_roles.oid, pg_proc.oid, 'execute')",
+            [f"{made.prefix}_%"],
+        )
+        assert {role for _, role in called} == {f"{made.prefix}_owner"}
+        assert len(called) == len(kept.CAPTURE)
     finally:
         made.clean()
 
