@@ -92,6 +92,23 @@ def _ask_again(connection: Connection, settings: Settings, plan: Plan) -> None:
     )
 
 
+def correct(connection: Connection, settings: Settings, plan: Plan, reason: str) -> Corrections:
+    """Fold what days that are counted again differ by; no snapshot is written.
+
+    Within the caller's transaction, under the job's lock. The caller has counted them and left
+    what differs in `differing_events`: nothing is read again.
+    """
+    if plan.recount and plan.job_state.asks_to_count_again:
+        _ask_again(connection, settings, plan)
+    connection.execute("drop table if exists pg_temp.event_changes")
+    judged = vanished.settle_differing(connection, settings, reason)
+    newly_noted = query("etl/apply/events-noted") if judged.noted else sql.SQL("")
+    connection.execute(query("etl/apply/events-differing", newly_noted=newly_noted))
+    corrections = _fold_changes(connection, plan, judged)
+    _advance(connection, settings, plan, corrections.first_day)
+    return corrections
+
+
 def _fold(
     connection: Connection, settings: Settings, extracts: Extracts, plan: Plan, reason: str
 ) -> Corrections:
@@ -113,11 +130,16 @@ def _fold(
         connection.execute(
             query("etl/apply/events-changes", extracted_events=events), {"recount": recount}
         )
+    return _fold_changes(connection, plan, judged)
+
+
+def _fold_changes(connection: Connection, plan: Plan, judged: vanished.Judged) -> Corrections:
+    """Add what has changed to the counts by day and to the totals; `event_changes` has it."""
     known = plan.job_state.processed_through
     corrected_from, found, gone, of_many_days = connection.execute(
         query("etl/apply/events-fold"),
         {
-            "recount": recount,
+            "recount": plan.recount_multirange,
             "processed_day": _day_or_infinite(known),
             "unseen_from": _unseen_from(known),
             "advances": plan.until > known,

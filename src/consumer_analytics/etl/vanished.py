@@ -183,7 +183,8 @@ def judge_days(
     there = archived.held(connection, settings, held_days, ())
     held = query("etl/vanished/held-of-days", settings.sources, **there)
     values = {"recount": days, "held_days": held_days}
-    return _judge(connection, settings, held, values, by, counted_too=False)
+    differ = query("etl/vanished/differ", held=held)
+    return _judge(connection, settings, differ, values, by, counted_too=False)
 
 
 def judge_everything(connection: Connection, settings: Settings, by: str) -> Judged:
@@ -224,7 +225,8 @@ def settle(
         return events, Judged()
     recount = {"recount": plan.recount_multirange}
     held = query("etl/vanished/held-of-extract", extracted_events=events)
-    judged = _judge(connection, settings, held, recount, by, counted_too=True)
+    differ = query("etl/vanished/differ", held=held)
+    judged = _judge(connection, settings, differ, recount, by, counted_too=True)
     if not scalar(connection, query("etl/vanished/any")):
         return events, judged
     connection.execute("drop table if exists pg_temp.noted_events")
@@ -232,23 +234,37 @@ def settle(
     return query("etl/vanished/with-noted", extracted_events=events), judged
 
 
+def settle_differing(connection: Connection, settings: Settings, by: str) -> Judged:
+    """Judge what days lack of which `differing_events` has what differs, all the rest being equal.
+
+    Within the caller's transaction, under the job's lock, in which these days were counted.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is, and how many days are swept.
+        by: what counts, as the note tells it.
+    """
+    differ = query("etl/vanished/differ-of-differing")
+    return _judge(connection, settings, differ, None, by, counted_too=True)
+
+
 def _judge(
     connection: Connection,
     settings: Settings,
-    held: sql.Composable,
-    values: dict[str, Any],
+    differ: sql.Composed,
+    values: dict[str, Any] | None,
     by: str,
     *,
     counted_too: bool,
 ) -> Judged:
-    """Judge what is missing of some days, of which the source holds what `held` tells.
+    """Judge what is missing of some days, as the statement `differ` finds it.
 
     `counted_too`: whoever asks takes in what has come as well.
     """
     connection.execute(
         "drop table if exists pg_temp.event_differences, pg_temp.event_judged, pg_temp.event_placed"
     )
-    connection.execute(query("etl/vanished/differ", held=held), values)
+    connection.execute(differ, values)
     if not scalar(connection, "select exists (select from pg_temp.event_differences)"):
         return Judged()
     connection.execute(

@@ -29,9 +29,7 @@ from consumer_analytics.etl import (
     vanished,
     within_days,
 )
-from consumer_analytics.etl.apply import apply
-from consumer_analytics.etl.events import extract_events
-from consumer_analytics.etl.extract import OWN
+from consumer_analytics.etl.apply import correct
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan, TimeRange, plan_recount, plan_recount_of
@@ -249,9 +247,7 @@ def _sweep_events(
     if differ or plan.job_state.touched_notes:
         days = connection.execute(query("reconcile/sweep/days-differ")).fetchall()
         narrowed = plan.narrowed_to([(first, after) for first, after in days])
-        extract_events(connection, settings, narrowed)
-        written = apply(connection, settings, OWN, narrowed, "cli_etl", reason, {})
-        corrections = written.corrections
+        corrections = correct(connection, settings, narrowed, reason)
     corrected = consumers = types = found = gone = 0
     differences: tuple[SweepDifference, ...] = ()
     if differ:
