@@ -89,7 +89,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
     # Runs keep out writers of other instants too, these do not.
     with job_lock(connection, job.settings, shared=True):
         counts.add_seconds("wait", time.monotonic() - waited)
-        if untold.since(connection) is not None:
+        if untold.reach(connection) is not None:
             untold.give_up(connection)
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):

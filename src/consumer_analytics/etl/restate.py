@@ -146,12 +146,13 @@ def _tell_untold(
     accepts_gone: Sequence[str] | None,
 ) -> int:
     """Restate what corrections of events alone have changed, as far as the counts prove it."""
-    first = untold.since(connection)
-    if first is None:
+    waiting = untold.reach(connection)
+    if waiting is None:
         return 0
     state = job_state.read(connection)
     after = scalar_of(connection, "shared/state-restate-from")
-    restated, cut = untold.tell(connection, settings, reason, first, state.processed_through, after)
+    known = state.processed_through
+    restated, cut = untold.tell(connection, settings, reason, waiting, known, after)
     while cut:
         chunk = in_a_row(cut[: _at_once(connection, settings)])
         restated += _restate_chunk(
@@ -159,7 +160,7 @@ def _tell_untold(
         )
         cut = cut[len(chunk) :]
     if restated:
-        notify(f"restated {restated:,} rows of snapshots since {moment(first)}")
+        notify(f"restated {restated:,} rows of snapshots since {moment(waiting[0])}")
     return restated
 
 

@@ -62,17 +62,20 @@ def give_up(connection: Connection) -> None:
     connection.execute(query("etl/untold/give-up"))
 
 
-def since(connection: Connection) -> dt.datetime | None:
-    """Return the beginning of the first day that waits to be told; None where nothing waits."""
-    first: dt.datetime | None = scalar_of(connection, "etl/untold/since")
-    return first
+def reach(connection: Connection) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return between which instants snapshots wait for something; None where nothing waits.
+
+    After the beginning of the first day that waits to be told, up to where snapshots had come.
+    """
+    row = connection.execute(query("etl/untold/since")).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def tell(
     connection: Connection,
     settings: Settings,
     reason: str,
-    first: dt.datetime,
+    waiting: tuple[dt.datetime, dt.datetime],
     known: dt.datetime,
     restate_after: dt.datetime | None,
 ) -> tuple[int, list[tuple[dt.datetime, dt.datetime | None]]]:
@@ -84,7 +87,7 @@ def tell(
         connection: in a transaction.
         settings: where the source is.
         reason: kept with what a snapshot said before.
-        first: what `since` says.
+        waiting: what `reach` says.
         known: how far the counts reach.
         restate_after: snapshots after this instant are computed again in any case; None: none are.
 
@@ -92,12 +95,14 @@ def tell(
         Snapshot rows restated, those that join a snapshot included, and the snapshots that have to
         be computed instead, each with the start of its window.
     """
+    first, last = waiting
     connection.execute("drop table if exists pg_temp.untold_rows")
     if vanished.concerns(connection, first):
         give_up(connection)
         return 0, []
     concerned = query("etl/untold/concerned", settings.sources)
-    connection.execute(concerned, {"restate_after": restate_after})
+    last = last if restate_after is None else min(last, restate_after)
+    connection.execute(concerned, {"first": first, "last": last})
     if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
         give_up(connection)
         return 0, []

@@ -18,8 +18,9 @@ instants as materialized (
     from public.consumer_analytics as whole
     left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
     where whole.consumer_id is null
-        and whole.snapshot_timestamp > (select min(begins) from noted)
-        and whole.snapshot_timestamp <= least((select max(until) from noted), %(restate_after)s::timestamptz)
+        -- As values, by which the planner knows how many they are.
+        and whole.snapshot_timestamp > %(first)s::timestamptz
+        and whole.snapshot_timestamp <= %(last)s::timestamptz
 ),
 
 added as materialized (

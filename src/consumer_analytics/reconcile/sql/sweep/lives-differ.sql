@@ -1,8 +1,6 @@
 -- Whether customers are to be compared at all where some days are swept: what came or went of lifecycle
 -- events says so, or rows that say of the windows around these days how many were born.
-with recursive {owners},
-
-written as materialized (
+with written as materialized (
     select snapshot_timestamp as at, window_start as starts
     from consumer_analytics_internal.written_snapshots
     where is_whole and snapshot_timestamp <= %(known)s::timestamptz
@@ -23,9 +21,15 @@ windows as materialized (
         and written.at <= coalesce(after_it.at, 'infinity')
 ),
 
-reach as (
-    select min(starts) as since, max(at) as until
-    from windows
+-- Where they begin and end, each stretch of them once.
+edges as materialized (
+    select min(edge) as since, max(edge) as until, array_agg(edge order by edge) as edges
+    from (
+        select unnest(range_agg(tstzrange(starts, at))) as stretch
+        from windows
+        where starts < at
+    ) as stretches
+    cross join lateral (values (lower(stretch)), (upper(stretch))) as one (edge)
 ),
 
 restored as materialized (
@@ -35,11 +39,12 @@ restored as materialized (
     order by customer_id, deleted_at desc
 ),
 
-births as (
+births as materialized (
     select today.consumer_id, today.created_at::timestamptz as at, 'infinity'::timestamptz as until
     from {customers} as today
-    where today.created_at >= (select since from reach)
-        and today.created_at < (select until from reach)
+    where today.created_at >= (select since from edges)
+        and today.created_at < (select until from edges)
+        and width_bucket(today.created_at::timestamptz, (select edges from edges)) & 1 = 1
         and not exists (
             select from restored
             where restored.customer_id = today.customer_id and restored.deleted_at > today.created_at
@@ -53,8 +58,9 @@ births as (
     select consumer_id, created_at, deleted_at
     from consumer_analytics_internal.deleted_customers as life
     where born_from <> 'nothing'
-        and created_at >= (select since from reach)
-        and created_at < (select until from reach)
+        and created_at >= (select since from edges)
+        and created_at < (select until from edges)
+        and width_bucket(created_at, (select edges from edges)) & 1 = 1
         -- Who is there has not ended, unless a creation says so.
         and (
             reborn_at is not null
@@ -73,15 +79,14 @@ born as (
     group by births.consumer_id, windows.at
 ),
 
--- Each row looked up: the planner would read all rows of all consumers.
-reported as (
-    select owners.consumer_id, windows.at, one.n
+reported as materialized (
+    select one.consumer_id, windows.at, one.n
     from windows
-    cross join owners
     cross join lateral (
-        select metrics_json #> '{{incremental_stats,new_customers_in_window}}' as n
-        from public.consumer_analytics as own
-        where own.consumer_id = owners.consumer_id and own.snapshot_timestamp = windows.at
+        select consumer_id, metrics_json #> '{{incremental_stats,new_customers_in_window}}' as n
+        from public.consumer_analytics
+        where snapshot_timestamp = windows.at and consumer_id is not null
+        -- Looked up by its instant: the planner would read all rows of all of them.
         offset 0
     ) as one
 )
