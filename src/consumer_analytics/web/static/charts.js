@@ -241,6 +241,8 @@ function axes(spec, colours) {
       values: (u, splits, axis, space, step) => {
         let before = "";
         return splits.map((split) => {
+          // What lies between two seconds would be told by the same words as these.
+          if (!Number.isInteger(split)) return null;
           // uPlot's days begin an hour off where the clocks have changed between them.
           const at = new Date((split + (step < 24 * HOUR ? 0 : 2 * HOUR)) * 1000);
           const year = clock(at, { year: "numeric" });
