@@ -104,6 +104,30 @@ def test_a_late_row_after_a_purge_counts_beside_what_had_gone(database: Any) -> 
     ]
 
 
+def test_an_audit_is_clean_where_it_is_the_first_to_miss_a_single_row(database: Any) -> None:
+    put(database, "login", on(5, 4), 2)
+    go(database, on(6))
+    database.execute("delete from customer_events where ctid = '(0,1)'")
+    clean(database)
+    assert [n for *_, n in noted(database)] == [1]
+    assert events(database, on(6)) == {"login": 2}
+
+
+def test_what_vanishes_between_an_audit_and_its_repair_stays_counted(database: Any) -> None:
+    put(database, "login", on(5, 4), 2)
+    put(database, "pay", on(5, 5))
+    go(database, on(6))
+    database.execute("update consumer_analytics_internal.event_days set n = n + 7 where event_type = 'login'")
+    with database.session("audit") as connection:
+        found = audit.audit(connection, database.settings)
+        assert found.listed != []
+        database.execute("delete from customer_events where event_type = 'pay'")
+        audit.repair(connection, database.settings, found)
+    assert [(kind, n) for kind, *_, n in noted(database)] == [("pay", 1)]
+    assert events(database, on(6)) == {"login": 2, "pay": 1}
+    clean(database)
+
+
 @pytest.mark.both_versions
 def test_retention_by_type_takes_nothing_until_it_is_accepted(database: Any, cli: Any) -> None:
     for day in range(1, 21):
