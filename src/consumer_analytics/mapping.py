@@ -280,6 +280,8 @@ def load(path: Path, schema: str) -> Sources:
         raise SettingsError(f"the mapping {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"the mapping {path} is no TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"the mapping {path} has lists within lists") from None
     except _MappingError as error:
         raise SettingsError(f"the mapping {path}: {error}") from None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
 from consumer_analytics.settings import settings
@@ -68,6 +69,21 @@ def test_a_browser_that_another_site_sent_starts_nothing(airflow: TestClient) ->
         answer = airflow.post(PAGE, data=RANGE, headers=headers)
         assert (answer.status_code, "another site" in answer.text) == (403, True), answer.text
     assert start(airflow, **{"Sec-Fetch-Site": "same-origin"})
+
+
+def test_an_airflow_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from consumer_analytics.web import airflow_backfills
+
+    monkeypatch.setattr(airflow_backfills, "_SECONDS", 0.2)
+    starts = airflow_backfills.AirflowBackfills()
+
+    async def silent(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    starts.airflow = silent
+    scope = {"type": "http", "headers": [(b"authorization", b"Bearer x")]}
+    with pytest.raises(HTTPException, match="Airflow did not answer in 0.2 s"):
+        asyncio.run(asyncio.wait_for(starts.find(Request(scope), "known"), 10))
 
 
 def test_settings_that_cannot_be_used_are_a_line_of_the_log(

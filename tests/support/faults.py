@@ -43,6 +43,7 @@ from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import capture, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
+from consumer_analytics.operations import snapshots
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -269,6 +270,12 @@ def _backfill(connection: Connection, settings: Settings) -> None:
     )
 
 
+def _take_back(connection: Connection, settings: Settings) -> None:
+    """Take back what was backfilled, as an operator who has made a mistake."""
+    every = snapshots.Selection(source="backfill")
+    snapshots.remove(connection, settings, every, who="faults", reason="a mistake")
+
+
 def _audit(connection: Connection, settings: Settings) -> None:
     audit.audit(connection, settings)
 
@@ -327,7 +334,9 @@ class Round:
     @contextmanager
     def child(self, work: Callable[[Connection, Settings], None] | None = None) -> Iterator[Any]:
         """Do one of our works in a process of its own beside the block."""
-        chosen = work or self.rng.choice([_run, _run, _run, _sweep, _sweep, _backfill, _audit])
+        chosen = work or self.rng.choice(
+            [_run, _run, _run, _sweep, _sweep, _backfill, _backfill, _take_back, _audit]
+        )
         settings = self.settings
 
         def body() -> None:

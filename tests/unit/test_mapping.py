@@ -130,6 +130,7 @@ def test_constants_are_written_as_postgresql_reads_them(tmp_path: Path) -> None:
         ),
         ('[payload]\nold_status = "new_status"\n', "must differ"),
         ("[customers\n", "is no TOML"),
+        (f"x = {'[' * 20_000}", "has lists within lists"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(tmp_path: Path, text: str, says: str) -> None:

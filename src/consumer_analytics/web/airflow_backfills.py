@@ -7,6 +7,7 @@ decides by its own rules, and its log of what was done names them.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -66,10 +67,17 @@ class AirflowBackfills:
     async def _ask(self, request: Request, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token_of(request)}"}
         transport = httpx.ASGITransport(app=self.airflow, raise_app_exceptions=False)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://airflow", headers=headers, timeout=_SECONDS
-        ) as client:
-            return await client.request(method, path, **more)
+        try:
+            # Within the process nothing heeds a time that httpx is given.
+            async with (
+                asyncio.timeout(_SECONDS),
+                httpx.AsyncClient(
+                    transport=transport, base_url="http://airflow", headers=headers
+                ) as client,
+            ):
+                return await client.request(method, path, **more)
+        except TimeoutError:
+            raise HTTPException(503, f"Airflow did not answer in {_SECONDS:g} s") from None
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -633,6 +633,7 @@ def test_a_file_that_cannot_be_read_stops_no_mail_and_no_sign_of_life_is_given(
             ("[a]\nurl = 's3cr3t'\nsubjects = 'x'", "[a]: subjects must be a list"),
             ("[mail]\nurl = 's3cr3t'", "[mail]: the name is another channel's"),
             ("['s3cr3t b']\nurl = 't0ken'", "the name of table 1 cannot be a channel's"),
+            (f"x = {'[' * 20_000}", "has lists within lists"),
         ],
     ),
 )

@@ -129,6 +129,8 @@ def _tables(settings: Settings) -> dict[str, Any]:
         raise ChannelError(
             "settings", f"{SETTING}: {path} is not TOML{f', {place[1]}' if place else ''}"
         ) from None
+    except RecursionError:
+        raise ChannelError("settings", f"{SETTING}: {path} has lists within lists") from None
     for number, (name, table) in enumerate(found.items(), 1):
         if not isinstance(table, dict):
             raise ChannelError(
