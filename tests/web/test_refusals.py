@@ -391,10 +391,10 @@ def test_a_log_is_not_filled_by_who_is_refused(caplog: pytest.LogCaptureFixture)
     clock = [0.0]
     refusals = Refusals(clock=lambda: clock[0])
     for number in range(1_000):
-        refusals.note(403, "a\nb", "203.0.113.9", f"GET '/{number}'")
+        refusals.note(403, "a\n\x1bb", "203.0.113.9", f"GET '/{number}'")
     assert refused(caplog) == ["refused 403 Forbidden: a b from 203.0.113.9: GET '/0'"]
     clock[0] = 601
-    refusals.note(403, "a\nb", "203.0.113.9", "GET '/again'")
+    refusals.note(403, "a\n\x1bb", "203.0.113.9", "GET '/again'")
     assert refused(caplog)[1].endswith("GET '/again' (and 999 times before)")
     for number in range(5_000):
         refusals.note(401, "nobody", f"10.0.{number // 250}.{number % 250}", "GET '/'")

@@ -15,6 +15,7 @@ from http.client import responses
 
 from starlette.types import Scope
 
+from consumer_analytics.formatting import named
 from consumer_analytics.net import client_network
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ _WINDOW = 600.0
 #: Such clients that are remembered, the latest; and lines of all of them in a window.
 _REMEMBERED = 1_000
 _LINES = 200
-_LONGEST_NAME = 80
 _LONGEST_PATH = 200
 
 _Key = tuple[int, str, str]
@@ -55,10 +55,9 @@ class Refusals:
             address: the client's.
             what: was asked for.
         """
-        who = " ".join(who.split())[:_LONGEST_NAME]
         place = client_network(address)
         with self._lock:
-            line = self._line((status, who, place), what[:_LONGEST_PATH])
+            line = self._line((status, named(who), place), what[:_LONGEST_PATH])
         if line is not None:
             log.warning("%s", line)
 
