@@ -357,7 +357,12 @@ def test_a_service_whose_answer_has_no_end_keeps_nobody(
     assert int(megabytes) < 150
 
 
-def test_who_looks_at_processes_sees_no_address(hooks: HookServer) -> None:
+def test_the_process_that_tells_a_service_holds_no_other_secret_and_shows_none(
+    hooks: HookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (f"{PREFIX}DATABASE_URL", "PGPASSWORD", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
+        monkeypatch.setenv(name, "postgresql://x:s3cr3t@127.0.0.1/x")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     hooks.answers.append(Answer(seconds=1.5))
     channel = service(ntfy(hooks))
     with ThreadPoolExecutor() as pool:
@@ -368,6 +373,7 @@ def test_who_looks_at_processes_sees_no_address(hooks: HookServer) -> None:
         seen = f"{child.cmdline()} {child.environ()}"
         sent.result(timeout=60)
     assert "apprise_call" in seen
+    assert "127.0.0.1,localhost" in seen
     assert not [one for one in SECRETS if one in seen]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from consumer_analytics.monitoring.notifications.selection import MessageFilter
 from consumer_analytics.settings import PREFIX, Settings
 
 EXTRA = "alerts"
+#: What variables begin with that a service has no use for: some hold passwords.
+_OURS = (PREFIX, "AIRFLOW", "PG")
 #: Seconds that a busy machine may take to start the process and read Apprise.
 _TO_START = 30.0
 #: The libraries whose logs repeat where a request went, and what it said.
@@ -164,9 +167,12 @@ def call(asked: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TimeoutError: it does not end.
     """
-    # The address goes by the input: arguments and variables are for others to see.
+    # The address goes by the input: arguments and variables are for others to see. Of these it gets
+    # what a request may need (proxies, authorities), and nothing of databases.
+    given = {name: one for name, one in os.environ.items() if not name.startswith(_OURS)}
     with subprocess.Popen(
         [sys.executable, "-P", apprise_call.__file__],
+        env=given,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
