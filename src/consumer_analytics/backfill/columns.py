@@ -9,8 +9,6 @@ from consumer_analytics.etl.shape import shape_of
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query, source_regclass, source_rows
 
-#: What has a blank name, or none.
-UNNAMED = "(none)"
 #: Columns that tell types and statuses.
 _TOLD_BY = ("event_type", "payload_json")
 #: Events that are looked at for their types.

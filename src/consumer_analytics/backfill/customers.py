@@ -7,14 +7,13 @@ import datetime as dt
 from psycopg import sql
 
 from consumer_analytics.backfill import columns
-from consumer_analytics.db.connection import Connection, scalar
+from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import lives
-from consumer_analytics.etl.customers import count_customers, instants_of, lives_before
+from consumer_analytics.etl.customers import count_cells, count_customers
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan, TimeRange
-from consumer_analytics.etl.shape import pivot, shape_of
+from consumer_analytics.etl.shape import shape_of
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import query
 
 #: The changes as one row for each status, where statuses do not all have a column.
 CHANGES = sql.Identifier("pg_temp", "backfill_customers")
@@ -38,27 +37,9 @@ def count(
         lives.remember(connection, settings, ended, looking_back=True)
     shape = shape_of((), columns.statuses(connection, settings), settings.sources.words)
     if not shape.rest:
-        values = instants_of(bounds)
-        # What is blank is not told apart row by row where nothing is.
-        blank = " or {{0}} = '(none)' and {} !~ '\\S'" if columns.UNNAMED in shape.statuses else ""
-        template = " - ".join(
-            f"count(*) filter (where {side} = {{0}}{blank.format(side)})"
-            for side in ("gained", "lost")
-        )
-        pivoted, named = pivot(shape.customer_columns, shape.statuses, template, "status")
-        connection.execute(
-            query(
-                "backfill/customers-cells",
-                settings.sources,
-                lives=lives_before(connection, settings, bounds),
-                pivoted=pivoted,
-            ),
-            values | named,
-        )
-        named_sum = sql.SQL(" + ").join(shape.customer_columns)
-        if not scalar(connection, query("backfill/customers-overlooked", named=named_sum)):
+        statuses = dict(zip(shape.statuses, shape.customer_columns, strict=True))
+        if count_cells(connection, settings, bounds, statuses, apart_from_before=True):
             return shape.statuses
-        connection.execute("drop table pg_temp.customer_cells")
     plan = Plan(state, bounds, state.processed_through, (), ())
     count_customers(connection, settings, plan, CHANGES)
     return None

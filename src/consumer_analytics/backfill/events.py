@@ -9,14 +9,13 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from consumer_analytics.backfill.columns import UNNAMED
 from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.etl import archived, plan, vanished
 from consumer_analytics.etl.plan import TimeRange, multirange
-from consumer_analytics.etl.shape import TOTAL, Shape, each, is_long, pivot
+from consumer_analytics.etl.shape import TOTAL, UNNAMED, Shape, each, is_long, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 

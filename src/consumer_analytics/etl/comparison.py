@@ -18,11 +18,11 @@ from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.etl import vanished
-from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.customers import EXTRACTED_CUSTOMERS, count_cells, extract_customers
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.etl.plan import Plan, plan_restatement
 from consumer_analytics.etl.rendering import lay_apart
-from consumer_analytics.etl.shape import TOTAL
+from consumer_analytics.etl.shape import TOTAL, UNNAMED
 from consumer_analytics.etl.windows import restate_window, windows
 from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
@@ -71,60 +71,119 @@ def differing(
         accepts_gone: consumers whose customers were never there, as `apply` has it.
     """
     plan = plan_restatement(connection, state, snapshots)
-    extract_customers(connection, settings, plan)
     values: dict[str, Any] = {
         "bounds": list(plan.bounds),
         "accepts_all": accepts_gone is None,
         "accepted": list(accepts_gone or ()),
     }
-    statement, names = comparing(connection, settings.sources)
+    columns = _count(connection, settings, plan)
+    if columns is None:
+        extract_customers(connection, settings, plan)
+    statement, names = comparing(settings.sources, columns)
     rows = connection.execute(statement, values | names).fetchall()
     wrong = [(at, consumer) for at, consumer, is_held in rows if not is_held]
-    return Differences(
+    found = Differences(
         snapshots,
         sorted({at for at, _ in wrong}),
         sorted({consumer for _, consumer in wrong if consumer is not None}),
         holds=len(wrong) < len(rows),
     )
+    if columns is not None and wrong:
+        _take_apart(connection, columns, found.consumers)
+    return found
 
 
-def comparing(connection: Connection, sources: Sources) -> tuple[sql.Composed, dict[str, Any]]:
-    """Compose the comparison: a column for each status, or, where they are many, none.
+@dataclass(frozen=True)
+class Column:
+    """A status that has a column.
+
+    Attributes:
+        status: its name.
+        key: as JSON writes it.
+        name: the column's.
+    """
+
+    status: str
+    key: str
+    name: sql.Identifier
+
+
+def columns_of(statuses: Sequence[tuple[str, str]]) -> list[Column] | None:
+    """Give each status, with its name in JSON, a column; none where they are too many."""
+    if len(statuses) > MOST_COLUMNS:
+        return None
+    named = list(statuses) or [(UNNAMED, f'"{UNNAMED}"')]
+    return [
+        Column(status, key, sql.Identifier(f"s{place}"))
+        for place, (status, key) in enumerate(named, start=1)
+    ]
+
+
+def _count(connection: Connection, settings: Settings, plan: Plan) -> list[Column] | None:
+    """Count the customers' changes into `customer_cells`, if each status can have a column."""
+    likely = {"first": plan.bounds[1], "last": plan.bounds[-1]}
+    found = query("etl/comparison/statuses", settings.sources)
+    columns = columns_of(connection.execute(found, likely).fetchall())
+    if columns is not None and count_cells(
+        connection,
+        settings,
+        plan.bounds,
+        {one.status: one.name for one in columns},
+        apart_from_before=False,
+        many=False,
+        lifetime=sql.SQL("on commit drop"),
+    ):
+        return columns
+    return None
+
+
+def _take_apart(
+    connection: Connection, columns: Sequence[Column], consumers: Sequence[uuid.UUID]
+) -> None:
+    """Lay the changes down as an extract has them: of some consumers, and the others' together."""
+    connection.execute("drop table if exists pg_temp.extracted_customers")
+    lifetime = sql.SQL("on commit drop")
+    connection.execute(
+        query("shared/customers-changes", table=EXTRACTED_CUSTOMERS, lifetime=lifetime)
+    )
+    # What is no status's comes with the first.
+    rest = [sql.SQL("dated, created_us, born"), *[sql.SQL("0, 0, 0")] * (len(columns) - 1)]
+    by_status = [
+        sql.SQL("({}, {}, {})").format(one.status, one.name, more)
+        for one, more in zip(columns, rest, strict=True)
+    ]
+    connection.execute(
+        query("etl/comparison/changes", by_status=sql.SQL(", ").join(by_status)),
+        {"consumers": list(consumers)},
+    )
+
+
+def comparing(
+    sources: Sources, columns: Sequence[Column] | None
+) -> tuple[sql.Composed, dict[str, str]]:
+    """Compose the comparison: with the cells of each status, or, where they are too many, without.
 
     Returns:
         The statement, and the values that name the statuses in it.
     """
-    statuses = connection.execute(query("etl/comparison/statuses")).fetchall()
-    if len(statuses) > MOST_COLUMNS:
+    if columns is None:
         return query("etl/comparison/differ-of-many", sources), {}
-    columns = [sql.Identifier(f"s{place}") for place in range(1, len(statuses) + 1)]
-    columns = columns or [sql.Identifier("nobody")]
-    values: dict[str, Any] = {}
-    pivoted, pieces = [], []
-    for place, (column, (status, key)) in enumerate(
-        zip(columns, statuses or [(None, "")], strict=True)
-    ):
-        name, text = f"status_{place}", f"key_{place}"
-        values |= {name: status, text: f", {key}: "}
-        pivoted.append(
-            sql.SQL("coalesce(sum(n) filter (where status = {}), 0)::bigint as {}").format(
-                sql.Placeholder(name), column
-            )
+    names = [one.name for one in columns]
+    values = {f"key_{place}": f", {one.key}: " for place, one in enumerate(columns, start=1)}
+    pieces = [
+        sql.SQL("case when {0} <> 0 then {1}::text end, nullif({0}, 0)").format(
+            name, sql.Placeholder(key)
         )
-        pieces.append(
-            sql.SQL("case when {0} <> 0 then {1}::text end, nullif({0}, 0)").format(
-                column, sql.Placeholder(text)
-            )
-        )
+        for name, key in zip(names, values, strict=True)
+    ]
     comma = sql.SQL(", ")
     statement = query(
         "etl/comparison/differ",
         sources,
-        pivoted=comma.join(pivoted),
         accumulated=comma.join(
-            sql.SQL(TOTAL + "(moved.{0}) over so_far as {0}").format(column) for column in columns
+            sql.SQL(TOTAL + "(moved.{0}) over so_far as {0}").format(name) for name in names
         ),
-        total=sql.SQL(" + ").join(columns),
+        total=sql.SQL(" + ").join(names),
         by_status=comma.join(pieces),
     )
     return statement, values

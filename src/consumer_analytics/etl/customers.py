@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.etl import archived, lives
 from consumer_analytics.etl.models import CustomerExtract
 from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.shape import UNNAMED, pivot
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 #: Where this transaction's own extract is.
 EXTRACTED_CUSTOMERS = sql.Identifier("pg_temp", "extracted_customers")
+_STAYS = sql.SQL("")
 
 
 def extract_customers(connection: Connection, settings: Settings, plan: Plan) -> CustomerExtract:
@@ -68,7 +71,7 @@ def count_customers(
     )
     present = sql.SQL("select * from pg_temp.present_customers").format()
     values: dict[str, Any] = {"bounds": list(plan.bounds)}
-    moved, undated = _beyond_rows(connection, settings, plan.bounds[1])
+    moved, undated = _beyond_rows(connection, settings, plan.bounds[1], events)
     if moved or undated:
         told = _lives_at(settings, events, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
@@ -81,17 +84,53 @@ def count_customers(
     return CustomerExtract(*row) if row else CustomerExtract()
 
 
-def lives_before(
-    connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]
-) -> sql.Composed:
-    """Remember what ended since a first instant, and compose what today's rows do not tell.
+def count_cells(
+    connection: Connection,
+    settings: Settings,
+    bounds: tuple[dt.datetime, ...],
+    columns: Mapping[str, sql.Composable],
+    *,
+    apart_from_before: bool,
+    many: bool = True,
+    lifetime: sql.Composable = _STAYS,
+) -> bool:
+    """Count the customers' changes into `customer_cells`: one row per consumer and slot.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is.
+        bounds: start of the first window, then the instants, ascending.
+        columns: of the statuses, each with its own.
+        apart_from_before: whether slot 0 stands for what came before; else slot 1 has that as well.
+        many: as `lives.remember_since` has it.
+        lifetime: of the table.
 
     Returns:
-        The beginning of a statement, as `lives.sql` says.
+        Whether each status that comes up has a column; where one has none, nothing is there.
     """
-    events = lives.remember_since(connection, settings, bounds[1])
-    _, undated = _beyond_rows(connection, settings, bounds[1])
-    return _lives_at(settings, events, undated=undated)
+    # What is blank is not told apart row by row where nothing is.
+    blank = " or {{0}} = '(none)' and {} !~ '\\S'" if UNNAMED in columns else ""
+    template = " - ".join(
+        f"count(*) filter (where {side} = {{0}}{blank.format(side)})" for side in ("gained", "lost")
+    )
+    connection.execute("drop table if exists pg_temp.customer_cells")
+    pivoted, named = pivot(list(columns.values()), list(columns), template, "status")
+    events = lives.remember_since(connection, settings, bounds[1], many=many)
+    _, undated = _beyond_rows(connection, settings, bounds[1], events)
+    statement = query(
+        "etl/customers/cells",
+        settings.sources,
+        lives=_lives_at(settings, events, undated=undated),
+        pivoted=pivoted,
+        slot_of_cell=sql.SQL("slot" if apart_from_before else "greatest(slot, 1)"),
+        lifetime=lifetime,
+    )
+    connection.execute(statement, instants_of(bounds) | named)
+    named_sum = sql.SQL(" + ").join(columns.values())
+    if not scalar(connection, query("etl/customers/cells-overlooked", named=named_sum)):
+        return True
+    connection.execute("drop table pg_temp.customer_cells")
+    return False
 
 
 def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> sql.Composed:
@@ -108,11 +147,13 @@ def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> s
 
 
 def _beyond_rows(
-    connection: Connection, settings: Settings, first: dt.datetime
+    connection: Connection, settings: Settings, first: dt.datetime, events: sql.Composable
 ) -> tuple[bool, bool]:
-    """Tell whether more is known from an instant on than today's rows, and if one is undated."""
-    told = archived.told(settings)
-    statement = query("etl/customers/moved-since", settings.sources, told_events=told)
+    """Tell whether more is known from an instant on than today's rows, and if one is undated.
+
+    `events` are the lifecycle events since.
+    """
+    statement = query("etl/customers/moved-since", settings.sources, lifecycle=events)
     return connection.execute(statement, {"first": first}).fetchone() or (True, True)
 
 

@@ -89,7 +89,7 @@ def _lacks_index(connection: Connection, settings: Settings) -> bool:
 
 def remember_since(
     connection: Connection, settings: Settings, first: dt.datetime, *, many: bool = True
-) -> sql.Composed:
+) -> sql.Composable:
     """Remember the lives that ended from an instant on, where that is much of the source.
 
     Within the caller's transaction. The source is read once: where `many` lives are to be worked
@@ -108,7 +108,9 @@ def remember_since(
     lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
     connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
     connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
-    since = query("etl/lives/lifecycle-since", apart=apart, first=sql.Literal(first))
+    since: sql.Composable = apart
+    if is_all:
+        since = query("etl/lives/lifecycle-since", apart=apart, first=sql.Literal(first))
     _remember(connection, settings, since, first, apart=True, every=apart if is_all else None)
     return since
 

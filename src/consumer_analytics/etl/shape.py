@@ -16,6 +16,8 @@ from consumer_analytics.mapping import LONGEST_TYPE, Words
 
 #: More event types, or statuses, than this get rows instead of columns.
 MOST_COLUMNS = 40
+#: What has a blank name, or none.
+UNNAMED = "(none)"
 #: The sum of a bigint as one: see migration 14.
 TOTAL: LiteralString = "consumer_analytics_internal.total"
 

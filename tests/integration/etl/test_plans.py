@@ -195,6 +195,32 @@ def test_an_audit_since_the_last_looks_at_what_is_new_and_at_all_snapshots(
     assert there <= plans.rows("consumer_analytics") <= 4 * there, plans.told("consumer_analytics")
 
 
+def test_a_sweep_reads_the_snapshots_of_its_days(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL)
+    fill(database, DAYS)
+    with database.connect() as connection:
+        connection.execute("vacuum analyze consumer_analytics")
+    consumers, days = counted(database, "consumers"), 10
+    since = (UNTIL - days * DAY).date()
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        with connected(database.settings, "sweep") as connection:
+            sweep.sweep(connection, database.settings, since=since)
+    compared = [scan for scan in plans.of("consumer_analytics") if "differ" in scan.statement]
+    # Rows of these instants, the whole system's too; and one of each consumer, to find them all.
+    rows = (days + 1) * (consumers + 1) + consumers + 1
+    assert 0 < sum(scan.rows for scan in compared) <= rows, plans.told("consumer_analytics")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        with connected(database.settings, "sweep") as connection:
+            sweep.sweep(connection, database.settings, dates=[since])
+    looked = [scan for scan in plans.of("consumer_analytics") if "differ" in scan.statement]
+    assert 0 < sum(scan.rows for scan in looked) <= consumers + 1, plans.told("consumer_analytics")
+
+
 def test_a_backfill_reads_each_event_once_for_the_counts_and_once_for_the_lives(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,33 @@ def alike(trial: Connection) -> Connection:
     return trial
 
 
+def put_cells(connection: Connection) -> list[comparison.Column] | None:
+    """Put the changes as cells, a column for each status."""
+    columns = comparison.columns_of(
+        connection.execute(
+            "select status, to_json(status)::text "
+            "from (select distinct status from pg_temp.extracted_customers) as statuses "
+            "order by octet_length(status), status"
+        ).fetchall()
+    )
+    statuses = [
+        sql.SQL(", coalesce(sum(n) filter (where status = {}), 0)::bigint as {}").format(
+            one.status, one.name
+        )
+        for one in columns or []
+    ]
+    connection.execute("drop table if exists pg_temp.customer_cells")
+    connection.execute(
+        sql.SQL(
+            "create temporary table customer_cells as "
+            "select consumer_id, greatest(slot, 1) as slot, sum(n)::bigint as customers, "
+            "sum(dated)::bigint as dated, sum(created_us) as created_us, sum(born)::bigint as born"
+            "{} from pg_temp.extracted_customers group by 1, 2"
+        ).format(sql.Composed(statuses))
+    )
+    return columns
+
+
 def differing(connection: Connection) -> list[dt.datetime]:
     """Return the instants that differ, whether each status has a column or none has."""
     values = {"bounds": BOUNDS, "accepts_all": True, "accepted": []}
@@ -114,7 +141,9 @@ def differing(connection: Connection) -> list[dt.datetime]:
     for most in (comparison.MOST_COLUMNS, -1):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(comparison, "MOST_COLUMNS", most)
-            statement, names = comparison.comparing(connection, PLAIN)
+            columns = put_cells(connection)
+        assert (columns is None) == (most < 0)
+        statement, names = comparison.comparing(PLAIN, columns)
         found.append({row[0] for row in connection.execute(statement, values | names)})
     assert found[0] == found[1]
     return sorted(found[0])

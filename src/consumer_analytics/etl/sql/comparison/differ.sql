@@ -1,7 +1,7 @@
 -- Rows of instants that say other customers than there were, are lacking or are too many, each with
 -- its instant, and whether it is held: of whom no customer is left, and no event tells why, what was
--- reported stays. Slots are as in customers-extract. Each status has a column; what rows say is
--- compared with the text of a document in which it would stand.
+-- reported stays. Slots are as in customers-extract. Each status has a column in
+-- `customer_cells`; what rows say is compared with the text of a document in which it would stand.
 with recursive {owners},
 
 {life_owners},
@@ -19,7 +19,7 @@ instants as materialized (
 
 -- Or the owner of customers who are remembered, which is as good.
 registered as materialized (
-    select consumer_id, min(slot) as since
+    select consumer_id, width_bucket(min(since), (%(bounds)s::timestamptz[])[2:]) + 1 as since
     from (
         select consumer_id, created_at::timestamptz as since
         from {consumers} as consumers
@@ -27,21 +27,8 @@ registered as materialized (
         select consumer_id, since
         from life_owners
     ) as known
-    join instants on known.since < instants.at
+    where since < (select max(at) from instants)
     group by consumer_id
-),
-
-moved as materialized (
-    select
-        consumer_id,
-        greatest(slot, 1) as slot,
-        {pivoted},
-        consumer_analytics_internal.total(dated) as dated,
-        sum(created_us) as us,
-        consumer_analytics_internal.total(born) as born
-    from pg_temp.extracted_customers
-    where consumer_id is not null
-    group by consumer_id, greatest(slot, 1)
 ),
 
 known_now as (
@@ -50,7 +37,7 @@ known_now as (
         slot,
         {accumulated},
         consumer_analytics_internal.total(moved.dated) over so_far as dated,
-        sum(moved.us) over so_far as us,
+        sum(moved.created_us) over so_far as us,
         coalesce(moved.born, 0) as born
     from (
         select consumer_id
@@ -58,13 +45,14 @@ known_now as (
         where consumer_id is not null
         union
         select consumer_id
-        from moved
+        from pg_temp.customer_cells
+        where consumer_id is not null
         union
         select consumer_id
         from registered
     ) as consumers
     cross join instants
-    left join moved using (consumer_id, slot)
+    left join pg_temp.customer_cells as moved using (consumer_id, slot)
     window so_far as (partition by consumer_id order by slot)
 ),
 
@@ -87,19 +75,33 @@ as_known_now as (
     left join registered on registered.consumer_id = known_now.consumer_id
 ),
 
-as_reported as (
+-- What rows say is taken from them as they are read, a consumer's in their order: whole rows would be
+-- sorted otherwise.
+as_reported as materialized (
     select
         owners.consumer_id,
         slot,
-        metrics_json -> 'total_customers' as total,
-        (metrics_json -> 'customers_by_status')::text as by_status,
-        coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null') as lifetime,
-        metrics_json -> 'total_events' as events,
-        metrics_json -> 'incremental_stats' as fresh
-    from instants
-    cross join owners
-    join public.consumer_analytics as old
-        on old.consumer_id = owners.consumer_id and old.snapshot_timestamp = instants.at
+        said.total,
+        said.by_status,
+        said.lifetime,
+        said.events,
+        said.fresh
+    from owners
+    cross join lateral (
+        select
+            old.snapshot_timestamp as at,
+            old.metrics_json -> 'total_customers' as total,
+            (old.metrics_json -> 'customers_by_status')::text as by_status,
+            coalesce(old.metrics_json -> 'avg_customer_lifetime_days', 'null') as lifetime,
+            old.metrics_json -> 'total_events' as events,
+            old.metrics_json -> 'incremental_stats' as fresh
+        from public.consumer_analytics as old
+        where old.consumer_id = owners.consumer_id
+            and old.snapshot_timestamp >= (%(bounds)s::timestamptz[])[2]
+            and old.snapshot_timestamp <= (%(bounds)s::timestamptz[])[cardinality(%(bounds)s::timestamptz[])]
+        offset 0
+    ) as said
+    join instants on instants.at = said.at
 )
 
 select at, consumer_id, is_held
@@ -142,9 +144,9 @@ from (
     join public.consumer_analytics as whole
         on whole.consumer_id is null and whole.snapshot_timestamp = instants.at
     left join (
-        select instants.slot, sum(n)::bigint as total
+        select instants.slot, sum(customers)::bigint as total
         from instants
-        join pg_temp.extracted_customers as stray on stray.consumer_id is null and stray.slot <= instants.slot
+        join pg_temp.customer_cells as stray on stray.consumer_id is null and stray.slot <= instants.slot
         group by instants.slot
     ) as stray using (slot)
     where not exists (select from frozen where consumer_id is null and instants.at < until)

@@ -1,13 +1,7 @@
 -- Whether today's rows do not tell all that there was from an instant on: whether anything has
 -- happened to a customer since, or one came back, and whether a row lacks its time.
 select
-    exists (
-        select
-        from {told_events} as customer_events
-        where created_at >= %(first)s::timestamptz
-            and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
-            and customer_id is not null
-    )
+    exists (select from {lifecycle} as lifecycle)
     or exists (
         select
         from consumer_analytics_internal.deleted_customers

@@ -1,7 +1,7 @@
 -- The customers' changes by consumer and slot, one column for each status that has
 -- one. It must be all of them: where one was overlooked, `customers` is not the
 -- columns' sum.
-create temporary table customer_cells as
+create temporary table customer_cells {lifetime} as
 with {lives},
 
 changes as (
@@ -38,7 +38,7 @@ changes as (
 
 select
     consumer_id,
-    slot,
+    {slot_of_cell} as slot,
     coalesce(sum(n), 0)::bigint as customers,
     coalesce(sum(dated), 0)::bigint as dated,
     coalesce(sum(created_us), 0) as created_us,
@@ -46,4 +46,4 @@ select
     {pivoted}
 from changes
 where slot < cardinality(%(bounds)s::timestamptz[])
-group by consumer_id, slot
+group by 1, 2
