@@ -15,9 +15,9 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.etl import capture, untold, vanished, within_days
-from consumer_analytics.etl.extract import Extracts
+from consumer_analytics.etl.extract import EVENTS, Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.etl.rendering import lay_apart
@@ -124,7 +124,10 @@ def _fold(
             "start_day": plan.start_day if plan.start_day > dt.date.min else "-infinity",
         },
     )
-    if plan.reads_whole_days_once:
+    if plan.reads_whole_days_once and events == EVENTS.made:
+        # What was extracted is what is new.
+        connection.execute("alter table pg_temp.extracted_events rename to event_changes")
+    elif plan.reads_whole_days_once:
         connection.execute(query("etl/apply/events-new", extracted_events=events))
     else:
         connection.execute(
@@ -136,15 +139,20 @@ def _fold(
 def _fold_changes(connection: Connection, plan: Plan, judged: vanished.Judged) -> Corrections:
     """Add what has changed to the counts by day and to the totals; `event_changes` has it."""
     known = plan.job_state.processed_through
-    corrected_from, found, gone, of_many_days = connection.execute(
-        query("etl/apply/events-fold"),
-        {
-            "recount": plan.recount_multirange,
-            "processed_day": _day_or_infinite(known),
-            "unseen_from": _unseen_from(known),
-            "advances": plan.until > known,
-        },
-    ).fetchone() or (None, 0, 0, False)
+    corrected_from, found, gone, of_many_days = None, 0, 0, True
+    if known == MINUS_INFINITY and plan.reads_whole_days_once:
+        # Nothing was counted before that could be corrected.
+        connection.execute(query("etl/apply/events-fold-first"))
+    else:
+        corrected_from, found, gone, of_many_days = connection.execute(
+            query("etl/apply/events-fold"),
+            {
+                "recount": plan.recount_multirange,
+                "processed_day": _day_or_infinite(known),
+                "unseen_from": _unseen_from(known),
+                "advances": plan.until > known,
+            },
+        ).fetchone() or (None, 0, 0, False)
     changes = query(
         "etl/apply/events-changes-of-days" if of_many_days else "etl/apply/events-changes-of-a-day"
     )

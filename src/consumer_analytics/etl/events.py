@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar_of
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
 from consumer_analytics.etl import archived
 from consumer_analytics.etl.models import EventExtract
 from consumer_analytics.etl.plan import Plan, TimeRange, slot_of
@@ -38,7 +38,13 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
         counted = _counted(settings, fresh, plan.bounds, {}, fresh=True)
         more = query("etl/events/extract-more" if again else "etl/events/extract", counted=counted)
         connection.execute(more)
-    rows = scalar_of(connection, "etl/events/extracted")
+    rows, unnamed = connection.execute(query("etl/events/extracted")).fetchone() or (0, False)
+    if unnamed:
+        connection.execute(query("etl/events/named"))
+        connection.execute(
+            "drop table pg_temp.extracted_events; "
+            "alter table pg_temp.named_events rename to extracted_events"
+        )
     return EventExtract(rows, round(time.monotonic() - started, 3))
 
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import INFINITY, Connection, scalar, scalar_of
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.etl import archived
 from consumer_analytics.etl.plan import TimeRange, joined, within
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 _NOTHING = sql.SQL("")
+_EVER = TimeRange(MINUS_INFINITY, INFINITY)
 _TIMED = sql.SQL("created_at is not null")
 _CONCERNED = sql.SQL(
     "created_at is not null "
@@ -55,6 +56,9 @@ def remember(
     stretches = [TimeRange(*one) for one in joined((one.lower, one.upper) for one in asked)]
     if not stretches:
         return None
+    if stretches == [_EVER] and not looking_back:
+        every = _lay_apart(connection, _lifecycle(settings))
+        return _remember(connection, settings, every, first, apart=True, every=every)
     also: sql.Composable = _NOTHING
     if looking_back:
         also = query(
@@ -99,20 +103,25 @@ def remember_since(
     Returns:
         Where the lifecycle events from that instant on are then, as `lifecycle_since` has them.
     """
-    connection.execute("drop table if exists pg_temp.lifecycle_events")
-    apart = sql.Identifier("pg_temp", "lifecycle_events")
     is_all = False
     if many:
         mostly = query("etl/lives/mostly-since", settings.sources)
         (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
     lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
-    connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
-    connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
+    apart = _lay_apart(connection, lifecycle)
     since: sql.Composable = apart
     if is_all:
         since = query("etl/lives/lifecycle-since", apart=apart, first=sql.Literal(first))
     _remember(connection, settings, since, first, apart=True, every=apart if is_all else None)
     return since
+
+
+def _lay_apart(connection: Connection, lifecycle: sql.Composable) -> sql.Identifier:
+    """Lay lifecycle events down in a table of their own, and return its name."""
+    connection.execute("drop table if exists pg_temp.lifecycle_events")
+    connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
+    connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
+    return sql.Identifier("pg_temp", "lifecycle_events")
 
 
 def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:

@@ -221,6 +221,20 @@ def test_a_sweep_reads_the_snapshots_of_its_days(
     assert 0 < sum(scan.rows for scan in looked) <= consumers + 1, plans.told("consumer_analytics")
 
 
+def test_the_first_run_reads_each_event_once_for_the_counts_and_once_for_the_lives(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        go(database, UNTIL)
+    read = [scan for scan in plans.of("customer_events") if scan.rows > 1]
+    assert sorted(scan.statement for scan in read) == [
+        "etl/events/extract",
+        "etl/lives/lifecycle-apart",
+    ], plans.told("customer_events")
+
+
 def test_a_backfill_reads_each_event_once_for_the_counts_and_once_for_the_lives(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
