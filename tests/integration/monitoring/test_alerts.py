@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ def failed(cli: Any, server: MailServer, **changes: Any) -> str:
     """Run `alerts test`, which must fail in one line; return the line."""
     done = try_out(cli, server, **changes)
     assert done.exit_code == 1, done.stdout + done.stderr
-    (line,) = done.stderr.splitlines()
+    # Broken between words where the terminal ends.
+    line = " ".join(done.stderr.split())
+    assert line.startswith("error: ")
     assert PASSWORD not in done.stdout + done.stderr
     assert server.mails == []
-    return str(line).removeprefix("error: ")
+    return line.removeprefix("error: ")
 
 
 # -- it arrives --------------------------------------------------------------------
@@ -147,6 +150,31 @@ def test_a_server_that_hangs_up(cli: Any, server_of_mail: MailServer) -> None:
         line = failed(cli, server_of_mail, smtp_port=port)
         thread.join()
     assert "broke the connection off" in line
+
+
+@pytest.mark.parametrize("greeting", [b"", b"220 mail.example.com\r\n"], ids=["at once", "later"])
+def test_a_server_that_draws_it_out(cli: Any, server_of_mail: MailServer, greeting: bytes) -> None:
+    """As those do that slow down whom they take for spammers: a line now and then, for ever."""
+    ended = threading.Event()
+
+    def talk(listening: socket.socket) -> None:
+        with suppress(OSError):
+            talking, _ = listening.accept()
+            with talking:
+                talking.sendall(greeting)
+                while not ended.wait(0.1):
+                    talking.sendall(b"250-and\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=talk, args=[listening])
+        thread.start()
+        try:
+            changes = {"smtp_port": listening.getsockname()[1], "smtp_timeout": 0.5}
+            said = failed(cli, server_of_mail, **changes)
+        finally:
+            ended.set()
+            thread.join()
+    assert ("drew it out, and was hung up on" if greeting else "cannot be used: ") in said
 
 
 def test_tls_that_is_not_offered(cli: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
@@ -26,6 +27,44 @@ _STARTTLS_PORT = 587
 #: Certificates of a smaller key or an older protocol than today's defaults are refused.
 _SELF_SIGNED = frozenset({18, 19, 20, 21})
 _EXPIRED = 10
+
+
+class _Impatient(smtplib.SMTP):
+    """A conversation that ends after so many times its time, however a server draws it out.
+
+    Its time is for each wait alone: whoever sends a byte now and then, as tarpits do, gets it anew.
+    """
+
+    _times = 6
+    over = False
+
+    def connect(self, *arguments: Any, **named: Any) -> tuple[int, bytes]:
+        """Connect, and begin to watch the clock."""
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+        try:
+            return super().connect(*arguments, **named)
+        except BaseException:
+            self._done.set()
+            raise
+
+    def close(self) -> None:
+        """Hang up."""
+        self._done.set()
+        super().close()
+
+    def _watch(self) -> None:
+        self._done.wait(self._times * self.timeout)
+        # Again, as the socket becomes another one where TLS begins.
+        while not self._done.wait(0.2):
+            self.over = True
+            with suppress(OSError, AttributeError):
+                # Not TLS's own, which is the other thread's.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class _ImpatientTls(_Impatient, smtplib.SMTP_SSL):
+    """The same with TLS from the start."""
 
 
 def require_settings(settings: Settings) -> None:
@@ -94,6 +133,10 @@ def _logged_in(settings: Settings, password: str, notify: Notify) -> Iterator[sm
         _log_in(settings, server, password, notify)
         yield server
     except (smtplib.SMTPServerDisconnected, TimeoutError, ConnectionError) as error:
+        if server.over:
+            raise MailError(
+                "connection", f"{_place(settings)} drew it out, and was hung up on"
+            ) from None
         raise MailError(
             "connection",
             f"{_place(settings)} broke the connection off: {_reason(error)}; "
@@ -102,6 +145,7 @@ def _logged_in(settings: Settings, password: str, notify: Notify) -> Iterator[sm
     finally:
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
+        server.close()
 
 
 def _place(settings: Settings) -> str:
@@ -152,7 +196,7 @@ def _context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
-def _connect(settings: Settings, notify: Notify) -> smtplib.SMTP:
+def _connect(settings: Settings, notify: Notify) -> _Impatient:
     host, port = settings.smtp_host, settings.smtp_port
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -165,13 +209,13 @@ def _connect(settings: Settings, notify: Notify) -> smtplib.SMTP:
     notify("name", f"{host} is {addresses[0][4][0]}")
     try:
         if settings.smtp_security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
+            server: _Impatient = _ImpatientTls(
                 host, port, timeout=settings.smtp_timeout, context=_context(settings)
             )
             notify("connection", f"{_place(settings)} answers")
             notify("tls", _cipher(server))
         else:
-            server = smtplib.SMTP(host, port, timeout=settings.smtp_timeout)
+            server = _Impatient(host, port, timeout=settings.smtp_timeout)
             notify("connection", f"{_place(settings)} answers")
     except ssl.SSLError as error:
         raise _tls_error(settings, error) from None
