@@ -529,7 +529,11 @@ class Settings:
     ] = None
     smtp_timeout: Annotated[
         float,
-        Field(gt=0, description="Seconds that the mail server has for each answer."),
+        Field(
+            gt=0,
+            description="Seconds that the mail server has for each answer, and six times as many "
+            "for all of them.",
+        ),
     ] = 30.0
     heartbeat_url: Annotated[
         Secret | None,

@@ -7,7 +7,9 @@ import http.server
 import logging
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,12 @@ class Odd(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif "headers" in self.path:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n")
+        elif "trickle" in self.path:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            with suppress(OSError):
+                for _ in range(60):
+                    self.wfile.write(b"A")
+                    time.sleep(0.1)
         # Else it hangs up.
 
     def log_message(self, *_: object) -> None: ...
@@ -190,6 +198,16 @@ def test_no_answer_to_a_heartbeat_makes_its_key_seen(
         found = said(lambda settings=settings: heartbeat.beat(settings), caplog)  # type: ignore[misc]
         assert f"{PREFIX}HEARTBEAT_URL" in found, what
         assert SECRET not in found, what
+
+
+def test_a_heartbeat_waits_for_no_trickle(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "_TIMEOUT_SECONDS", 0.5)
+    began = time.monotonic()
+    with pytest.raises(
+        HeartbeatError, match=r"HEARTBEAT_URL cannot be called: no answer in 0\.5 s"
+    ):
+        heartbeat.beat(Settings(heartbeat_url=Secret(f"{odd}/trickle")))
+    assert time.monotonic() - began < 3
 
 
 def test_a_heartbeat_goes_nowhere_else(odd: str) -> None:

@@ -8,6 +8,7 @@ misses the signal can.
 from __future__ import annotations
 
 import http.client
+import threading
 import urllib.error
 import urllib.request
 
@@ -59,6 +60,17 @@ def _call(settings: Settings) -> str | None:
     if settings.heartbeat_url is None:
         return None
     url = settings.heartbeat_url.get_secret_value()
+    problem = f"{PREFIX}HEARTBEAT_URL cannot be called: no answer in {_TIMEOUT_SECONDS:g} s"
+    found: list[str | None] = []
+    # The time is for all of it, and not anew for each byte that comes. No process waits for such a
+    # thread at its end.
+    calling = threading.Thread(target=lambda: found.append(_called(url)), daemon=True)
+    calling.start()
+    calling.join(_TIMEOUT_SECONDS)
+    return found[0] if found else problem
+
+
+def _called(url: str) -> str | None:
     request = urllib.request.Request(  # noqa: S310  (the settings have looked at it)
         url, headers={"User-Agent": f"consumer-analytics/{consumer_analytics.__version__}"}
     )

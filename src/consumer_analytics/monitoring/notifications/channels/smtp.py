@@ -58,9 +58,10 @@ class _Impatient(smtplib.SMTP):
         # Again, as the socket becomes another one where TLS begins.
         while not self._done.wait(0.2):
             self.over = True
-            with suppress(OSError, AttributeError):
-                # Not TLS's own, which is the other thread's.
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            if self.sock is not None:
+                with suppress(OSError):
+                    # Not TLS's own, which is the other thread's.
+                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 class _ImpatientTls(_Impatient, smtplib.SMTP_SSL):
