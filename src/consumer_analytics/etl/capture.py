@@ -529,14 +529,12 @@ def _resolve(connection: Connection, settings: Settings) -> None:
         connection.execute(query("etl/capture/came-back"))
         connection.execute("drop table if exists pg_temp.concerned_customers")
         told = {"told_events": archived.told(settings)}
-        connection.execute(query("etl/capture/concern", settings.sources, **told))
+        processed = {"processed_through": watermark.processed_through(connection)}
+        connection.execute(query("etl/capture/concern", settings.sources, **told), processed)
         corrected = lives.work_out(connection, settings)
         if corrected is not None:
             connection.execute(query("etl/capture/touch-since"), {"since": corrected})
-        connection.execute(
-            query("etl/capture/resolve", settings.sources, **told),
-            {"processed_through": watermark.processed_through(connection)},
-        )
+        connection.execute(query("etl/capture/resolve", settings.sources, **told), processed)
 
 
 def catch_up(connection: Connection, known: dt.datetime, until: dt.datetime) -> None:

@@ -60,8 +60,11 @@ def remember(
         every = _lay_apart(connection, _lifecycle(settings))
         return _remember(connection, settings, every, first, apart=True, every=every)
     also: sql.Composable = _NOTHING
+    if stretches[0].lower > MINUS_INFINITY:
+        since = sql.Literal(stretches[0].lower)
+        also += query("etl/lives/concern-returned", settings.sources, since=since)
     if looking_back:
-        also = query(
+        also += query(
             "etl/lives/concern-late",
             settings.sources,
             in_ranges=within(stretches),

@@ -235,6 +235,28 @@ RESTORED = [
         {3: a("ACTIVE"), 5: a(""), 7: a("ACTIVE"), 9: a(""), 11: a("ACTIVE")},
     ),
     Case(
+        "a creation that follows a deletion which its row contradicted until then",
+        (born("c", 2), run(3), deletion("c", 4), run(5), creation("c", 6), run(7)),
+        {3: a("ACTIVE"), 5: a(""), 7: a("ACTIVE")},
+        {7: 1.0},
+    ),
+    Case(
+        "a change between a row's return and the creation event that tells of it",
+        (
+            born("c", 2),
+            run(3),
+            died("c", 4),
+            run(5),
+            row("c", 8),
+            run(8.5),
+            change("c", 8.7, "PENDING", "ACTIVE"),
+            creation("c", 9, "BLOCKED"),
+            run(10),
+        ),
+        {3: a("ACTIVE"), 5: a(""), 8.5: a("PENDING"), 10: a("ACTIVE")},
+        {10: 2.0},
+    ),
+    Case(
         "a second deletion of one life changes nothing",
         (born("c", 2), run(3), died("c", 5), run(6), deletion("c", 7, "BLOCKED"), run(8)),
         {3: a("ACTIVE"), 6: a(""), 8: a("")},
@@ -949,6 +971,16 @@ def test_payloads_that_cannot_be_read_are_counted(ground: Ground, captured: bool
         ).fetchall()
         assert 1 not in first[0].values(), case.name
         assert 1 in second[0].values(), case.name
+
+
+def test_a_run_knows_a_return_that_its_row_has_contradicted_until_then(ground: Ground) -> None:
+    """Without capture, before any sweep: its own snapshot is right."""
+    ground.clear()
+    ground.consumer(CONSUMERS["A"], day(1))
+    for step in (born("c", 2), run(3), deletion("c", 4), run(5), creation("c", 6), run(7)):
+        step(ground)
+    of_a = oracle.stored(ground.app, day(7))[str(CONSUMERS["A"])]
+    assert of_a["avg_customer_lifetime_days"] == 1.0
 
 
 def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Ground) -> None:

@@ -9,6 +9,8 @@ create index deleted_customers_owner_idx
 --   remembered all the same;
 -- - a return whose creation has vanished began then, also where another creation comes;
 -- - of several creations in a life the last that can be read tells the status of its end;
+-- - a creation may follow a deletion that the row has contradicted until then;
+-- - a change between two lives tells of the next one;
 -- - of rows that capture saw go more than once events tell in the order of both;
 -- - a consumer has its row for customers whose lives are over.
 do $do$
@@ -228,6 +230,39 @@ life_owners (consumer_id, since) as (
         limit 1
     ) as next
 ),$$
+                ),
+                (
+                    $$        and (
+            event_type = %12$L
+            or is_later$$,
+                    $$        and (
+            event_type = %12$L
+            or is_later
+            -- It may follow a deletion that the row has contradicted until then.
+            or (
+                event_type = %10$L
+                and exists (
+                    select from %8$s as today
+                    where today.customer_id = recent.customer_id
+                        and (today.created_at < %1$L::timestamptz or today.created_at is null)
+                )
+            )$$
+                ),
+                (
+                    $$        and mark.at >= life.opened_at
+        and mark.at <= life.ended
+    where mark.kind$$,
+                    $$        and mark.at <= life.ended
+    where mark.kind$$
+                ),
+                (
+                    $$            and mark.at > life.previous_end
+            and mark.at >= life.opened_at
+            and mark.at <= life.ended
+        order by mark.at desc, is_end desc$$,
+                    $$            and mark.at > life.previous_end
+            and mark.at <= life.ended
+        order by mark.at desc, is_end desc$$
                 ),
                 (
                     $$        coalesce(life.status, last.new_status, life.creation_status, '') as last_status$$,

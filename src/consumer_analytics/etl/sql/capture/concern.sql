@@ -16,6 +16,23 @@ where note.came_at is not null
         and not exists (select from {customers} as today where today.customer_id = note.customer_id)
     )
 union
+-- A creation since the last run may follow a deletion that the row has contradicted until then.
+select begun.customer_id
+from (
+    select distinct customer_id
+    from {customer_events} as customer_events
+    where created_at >= %(processed_through)s::timestamptz
+        and event_type::text = {customer_creation}
+) as begun
+cross join lateral (
+    select today.created_at
+    from {customers} as today
+    where today.customer_id = begun.customer_id
+    offset 0
+) as today
+where (today.created_at < %(processed_through)s::timestamptz or today.created_at is null)
+    and %(processed_through)s::timestamptz > '-infinity'
+union
 -- A birth that nothing but events tells, by the earliest of any kind: one in a day that it noted may
 -- be earlier.
 select event.customer_id

@@ -6,7 +6,7 @@
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
 with lost as not materialized (
-    -- Also what somebody has accepted since: it is counted no more, and what it told is remembered.
+    -- Also what was accepted since: what it told is remembered.
     select consumer_id, event_type, since, until
     from consumer_analytics_internal.vanished_events
     union all
@@ -40,8 +40,7 @@ known as materialized (
         exists (
             select from lost as vanished
             where vanished.event_type = {customer_deletion}
-                -- A stretch lies in one day: few are looked at. Of events without a consumer the day
-                -- alone is sure: the types share what was reported within it.
+                -- A stretch lies in one day: few are looked at. Without a consumer the day alone is sure.
                 and vanished.until > date_trunc('day', known.deleted_at)
                 and vanished.until <= known.deleted_at::date + 1
                 and (
@@ -62,7 +61,7 @@ markers as materialized (
     union all
     select
         customer_id, deleted_at, false, null,
-        -- Of a row that capture saw go an event told, which has vanished since: it goes on telling.
+        -- An event that told of a row's going goes on telling.
         case when row_status is null or (ended_by = 'event' and not is_told and is_vanished) then 'event' else 'row' end,
         consumer_id, status, row_status, case when born_from = 'row' then created_at end
     from known
@@ -446,15 +445,18 @@ put as (
     returning 1
 )
 
--- From when on the past of those who were known is another one, and of those whom nobody knew.
+-- From when on the past of those who were known, or are there, is another one; of those whom nobody knew.
 select
     (
-        select min(least(known.created_at, kept.created_at))
-        from known
-        join kept using (customer_id, deleted_at)
-        where known.born_from is not null
-            and (known.created_at, known.consumer_id, known.status)
-            is distinct from (kept.created_at, kept.consumer_id, kept.status)
+        select min(case when known.deleted_at is null then deleted_at else least(known.created_at, kept.created_at) end)
+        from kept
+        left join known using (customer_id, deleted_at)
+        where case
+            when known.deleted_at is null then customer_id in (select customer_id from rows_now)
+            else known.born_from is not null
+                and (known.created_at, known.consumer_id, known.status)
+                is distinct from (kept.created_at, kept.consumer_id, kept.status)
+        end
     ) as changed_from,
     (select min(coalesce(created_at, '-infinity')) from gone) as taken_back_from,
     (select count(*) from put) as lives

@@ -6,7 +6,6 @@ with lives as materialized (
     select
         life.customer_id,
         life.consumer_id,
-        life.opened_at,
         life.previous_end,
         life.born,
         life.ended,
@@ -44,7 +43,6 @@ with lives as materialized (
             and mark.old_status is not null
             and mark.new_status is not null
             and mark.at > life.previous_end
-            and mark.at >= life.opened_at
             and mark.at <= life.ended
         order by mark.at desc, is_end desc, case when is_end then mark.event_id end, mark.event_id desc
         limit 1
@@ -68,7 +66,6 @@ changes as materialized (
     join audit_marks as mark
         on mark.customer_id = life.customer_id
             and mark.at > life.previous_end
-            and mark.at >= life.opened_at
             and mark.at <= life.ended
     where mark.kind = 'change' and mark.old_status is not null
 ),
