@@ -117,16 +117,8 @@ remembered as materialized (
         -- A run looks again at those of whom something is new; a sweep at the others.
         or not exists (select from recent where recent.customer_id = remembered.customer_id)
         or exists (
-            select from lost as vanished
+            select from consumer_analytics_internal.vanished_events as vanished
             where vanished.event_type$$
-                ),
-                (
-                    $$        bool_or(event_type = %10$L) as without_creations
-    from consumer_analytics_internal.vanished_events
-    group by 1$$,
-                    $$        bool_or(event_type = %10$L) as without_creations
-    from lost
-    group by 1$$
                 ),
                 (
                     $$                    else coalesce(creation.at, nullif(life.opened_at, '-infinity'), first_of_any.at, 'infinity')$$,

@@ -27,6 +27,7 @@ def build(
     bounds: list[dt.datetime],
     *,
     lower: dt.datetime,
+    with_vanished: bool,
 ) -> None:
     """Build the lives of all customers, and place them by the bounds.
 
@@ -36,11 +37,13 @@ def build(
         columns: the statuses that are counted in one of their own.
         bounds: instants and starts of windows, ascending.
         lower: no figure is asked for from before.
+        with_vanished: whether deletions that have vanished still end lives.
     """
     sources = settings.sources
+    is_noted = sql.Literal(with_vanished)
     # Lives may have begun before: what is archived tells of them.
     with archive.opened(connection, settings) as filed:
-        _mark(connection, settings, filed, lower)
+        _mark(connection, settings, filed, lower, is_noted)
     connection.execute(query("reconcile/audit/customers/lives-plain", sources))
     connection.execute(query("reconcile/audit/customers/lives", sources))
     connection.execute("analyze audit_lives (customer_id)")
@@ -64,6 +67,7 @@ def _mark(
     settings: Settings,
     filed: archive.Archive | None,
     lower: dt.datetime,
+    is_noted: sql.Composable,
 ) -> None:
     """Lay out what happened to customers, from the source, the archive and what is remembered."""
     sources, since = settings.sources, {"lower": lower}
@@ -76,7 +80,9 @@ def _mark(
         marks = query("reconcile/audit/customers/marks", sources, which=which, **told)
         connection.execute(marks, since)
     connection.execute("analyze audit_marks (customer_id, kind)")
-    connection.execute(query("reconcile/audit/customers/marks-remembered", sources), since)
+    connection.execute(
+        query("reconcile/audit/customers/marks-remembered", sources, is_noted=is_noted), since
+    )
     connection.execute(query("reconcile/audit/customers/wanted", sources))
     if filed is not None:
         filed.tell_all()

@@ -39,8 +39,8 @@ def put_right(
     result = AuditResult()
     result.processed_through, _ = snapshots.awaited(connection)
     compared, bounds = snapshots.known(connection, wrong[0], wrong[-1], result, with_vanished=True)
-    everything: dict[str, Any] = {"lower": MINUS_INFINITY}
-    events.count(connection, settings, columns, bounds, result, with_vanished=True, **everything)
+    everything: dict[str, Any] = {"lower": MINUS_INFINITY, "with_vanished": True}
+    events.count(connection, settings, columns, bounds, result, **everything)
     events.change(connection, columns)
     customers.build(connection, settings, columns, bounds, **everything)
     chosen = sorted(set(compared) & set(wrong))

@@ -207,7 +207,14 @@ def _follow_customers(
     connection: Connection, request: AuditRequest, columns: Columns, bounds: AuditBounds
 ) -> None:
     request.notify("following the customers")
-    customers.build(connection, request.settings, columns, bounds.all, lower=bounds.lower)
+    customers.build(
+        connection,
+        request.settings,
+        columns,
+        bounds.all,
+        lower=bounds.lower,
+        with_vanished=request.with_vanished,
+    )
 
 
 def _compare(

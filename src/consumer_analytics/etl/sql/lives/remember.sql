@@ -6,7 +6,7 @@
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
 with lost as not materialized (
-    -- Also what was accepted since: what it told is remembered.
+    -- Also what was accepted since: the birth that it told is remembered.
     select consumer_id, event_type, since, until
     from consumer_analytics_internal.vanished_events
     union all
@@ -38,7 +38,7 @@ known as materialized (
                 and told.at = known.deleted_at
         ) as is_told,
         exists (
-            select from lost as vanished
+            select from consumer_analytics_internal.vanished_events as vanished
             where vanished.event_type = {customer_deletion}
                 -- A stretch lies in one day: few are looked at. Without a consumer the day alone is sure.
                 and vanished.until > date_trunc('day', known.deleted_at)

@@ -1,5 +1,5 @@
 -- Ends that no event in the source tells of: of rows that capture saw go, and of deletions that
--- have vanished, also of those that somebody has accepted since. And returns, likewise.
+-- have vanished. And returns, likewise.
 insert into audit_marks (customer_id, at, kind, consumer_id, status)
 select
     customer_id,
@@ -14,24 +14,21 @@ where (
 )
 and (
     ended_by = 'row'
-    or exists (
-        select
-        from (
-            select consumer_id, event_type, since, until
-            from consumer_analytics_internal.vanished_events
-            union all
-            select consumer_id, event_type, since, until
-            from consumer_analytics_internal.accepted_events
-        ) as vanished
-        where vanished.event_type = {customer_deletion}
-            and (
-                (vanished.since <= remembered.deleted_at and vanished.until > remembered.deleted_at)
-                -- Where in its day one without a consumer lay, no snapshot has told.
-                or (
-                    vanished.consumer_id is null
-                    and date_trunc('day', vanished.since) = date_trunc('day', remembered.deleted_at)
+    or (
+        {is_noted}
+        and exists (
+            select
+            from consumer_analytics_internal.vanished_events as vanished
+            where vanished.event_type = {customer_deletion}
+                and (
+                    (vanished.since <= remembered.deleted_at and vanished.until > remembered.deleted_at)
+                    -- Where in its day one without a consumer lay, no snapshot has told.
+                    or (
+                        vanished.consumer_id is null
+                        and date_trunc('day', vanished.since) = date_trunc('day', remembered.deleted_at)
+                    )
                 )
-            )
+        )
     )
 )
 and not exists (
