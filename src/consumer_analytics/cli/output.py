@@ -135,7 +135,7 @@ def laid_out(text: str, console: Console, before: int = 0) -> str:
         console: where it goes; a file or another program gets it whole.
         before: columns that are taken already in the first line, and stay free in the next ones.
     """
-    if not (console.is_terminal or os.environ.get("COLUMNS")):
+    if not console.is_terminal:
         return text
     return "\n".join(_laid_out(line, console.width, before) for line in text.split("\n"))
 
