@@ -166,6 +166,10 @@ class ArchiveError(ConsumerAnalyticsError):
     """The archive cannot be read or written as it is; nothing was half-written."""
 
 
+class ShardsError(ConsumerAnalyticsError):
+    """Several databases together cannot be worked on as they are; nothing was published."""
+
+
 class HoldbackBlindError(ConsumerAnalyticsError):
     """This login cannot see when other sessions' transactions began.
 

@@ -189,6 +189,15 @@ class Settings:
             "[own names](../how-to/own-names.md). Absolute, since Airflow's tasks read it too.",
         ),
     ] = None
+    shards_file: Annotated[
+        Path | None,
+        PrivateFile(),
+        Field(
+            description="TOML file of the databases that together are the source, a table with a "
+            "`url` each: see [shards](../how-to/shards.md). The database above is then the one "
+            "that their figures are put together in. It holds passwords.",
+        ),
+    ] = None
     accept_unsafe_sources: Annotated[
         bool,
         Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, say
 from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.settings import settings
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import Settings, settings
 
 
 def migrate(
@@ -24,27 +26,62 @@ def migrate(
 ) -> None:
     """Create or update the product's tables; done twice, the second does nothing.
 
-    What your own tables are called, where settings say so, is written down there as well.
+    What your own tables are called, where settings say so, is written down there as well. Where
+    several databases are the source, each of them is migrated.
 
     Each step tries for at most 30 seconds to lock what it changes, a moment at a time: nobody who
     uses these tables waits longer than that moment, and who is in the way is named.
     """
-    if check:
-        with connected(settings(), "migrate --check", as_admin=True) as connection:
-            names = [migration.name for migration in schema.pending(connection)]
-            if not names and not own_names.are_adopted(connection, settings().sources):
-                names = ["the names of the sources"]
-    else:
-        notes: list[str] = []
-        names = [migration.name for migration in schema.migrate(settings(), notes.append)]
-        for note in () if as_json else notes:
-            say(note)
+    by_shard: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for shard, own in _databases():
+        by_shard[shard] = _missing(own) if check else _migrate(shard, own, notes)
+    for note in () if as_json else notes:
+        say(note)
+    names = by_shard.pop("")
+    missing = bool(names) or any(by_shard.values())
+    verb = "pending" if check else "applied"
     if as_json:
-        print_json({"pending" if check else "applied": names})
-    elif not names:
-        say("the schema is up to date")
+        of_shards = {"shards": {name: {verb: of} for name, of in by_shard.items()}}
+        print_json({verb: names} | (of_shards if by_shard else {}))
+    elif not missing:
+        say("the schema is up to date" + (", in every shard too" if by_shard else ""))
     else:
-        for name in names:
-            say(f"{'missing' if check else 'applied'}  {name}")
-    if check and names:
+        for shard, of_shard in {"": names, **by_shard}.items():
+            for name in of_shard:
+                where = f"  (shard {shard})" if shard else ""
+                say(f"{'missing' if check else 'applied'}  {name}{where}")
+    if check and missing:
         raise typer.Exit(1)
+
+
+def _databases() -> Iterator[tuple[str, Settings]]:
+    """Yield the database's settings, without a name, and those of the shards."""
+    if settings().shards_file is None:
+        yield "", settings()
+        return
+    from consumer_analytics.shards import addresses
+
+    shards = addresses.read(settings())
+    yield "", addresses.of_analytics(settings())
+    for address in shards:
+        yield address.name, address.settings(settings())
+
+
+def _missing(own: Settings) -> list[str]:
+    with connected(own, "migrate --check", as_admin=True) as connection:
+        names = [migration.name for migration in schema.pending(connection)]
+        if not names and not own_names.are_adopted(connection, own.sources):
+            names = ["the names of the sources"]
+    return names
+
+
+def _migrate(shard: str, own: Settings, notes: list[str]) -> list[str]:
+    try:
+        return [migration.name for migration in schema.migrate(own, notes.append)]
+    except ConsumerAnalyticsError as error:
+        if not shard:
+            raise
+        from consumer_analytics.shards.sessions import of_shard
+
+        raise of_shard(shard, error) from error

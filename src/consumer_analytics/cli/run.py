@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated
 
 import typer
@@ -34,12 +35,32 @@ def run(
     watermark is restated; the watermark stays.
     """
     at = instants.parse(as_of, settings().zone) if as_of is not None else None
+    if settings().shards_file is not None:
+        _over_shards(at, as_json=as_json)
+        return
     with connected(settings(), "run", works_long=True) as connection:
         summary = run_etl(connection, settings(), at=at, named=at is not None, notify=warn)
     if as_json:
         print_json(summary.as_json())
     else:
         print_summary(summary)
+
+
+def _over_shards(at: dt.datetime | None, *, as_json: bool) -> None:
+    from consumer_analytics.shards import runs
+
+    summary = runs.run(settings(), at=at, named=at is not None, notify=warn)
+    if as_json:
+        print_json(summary.as_json())
+        return
+    print_summary(summary.whole)
+    print_table(
+        ["shard", "events read", "events", "customers", "vanished"],
+        [
+            [name, one["rows_read"], one["new_events"], one["new_customers"], one["noted_as_vanished"]]
+            for name, one in summary.shards.items()
+        ],
+    )
 
 
 def print_summary(summary: RunSummary) -> None:

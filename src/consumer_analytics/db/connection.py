@@ -79,11 +79,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         asked_by: the connection string by which the server is asked, in another session, whether
             it is still at work where it has long said nothing; None: it is waited for.
         pause: how long it pauses after each statement, as a share of the time that it took.
+        shard: the name of the shard that it is of, where it works for all of them.
     """
 
     pooled = False
     asked_by: str | None = None
     pause = 0.0
+    shard: str | None = None
 
     def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         """Execute a statement as psycopg does, then leave the server to others for a while."""

@@ -29,12 +29,14 @@ class Lock(StrEnum):
         MIGRATE: one change of schema or roles at a time.
         LOOKS: one look at health is noted at a time.
         CAPTURE: one run publishes what capture has noted at a time.
+        SHARDS: one works over all shards at a time.
     """
 
     JOB = "job_lock"
     MIGRATE = "alembic_version"
     LOOKS = "looks_lock"
     CAPTURE = "capture_lock"
+    SHARDS = "shards_lock"
 
 
 def limit_waiting(

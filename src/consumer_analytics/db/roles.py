@@ -113,6 +113,7 @@ _OUT_OF_REACH = frozenset({_TENANTS})
 _LOCKED = {
     Lock.JOB.value: ("update",),
     Lock.CAPTURE.value: ("update",),
+    Lock.SHARDS.value: ("update",),
     Lock.LOOKS.value: ("select", "update"),
 }
 #: Internal functions, and who calls them. The others are called by triggers and migrations alone.

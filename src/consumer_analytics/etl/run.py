@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -20,7 +21,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db import locks, schema
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import BusyError, SchemaError, UsageError, one_line
-from consumer_analytics.etl import capture, holdback, load, sources, watermark
+from consumer_analytics.etl import capture, federation, holdback, load, sources, watermark
 from consumer_analytics.etl.models import Run, RunSummary
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -70,19 +71,76 @@ def open_run(
         HoldbackBlindError: this login cannot see other transactions.
     """
     schema.require_current(connection)
+    federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
     now = instants.now(connection)
     requested = at or now
+    require_past(requested, now)
+    if named:
+        _require_rows_until(connection, settings, requested)
+    key = run_key or new_key(now)
+    opened = find(connection, key, state="open")
+    if opened is not None:
+        return opened
+    reached, holders = settle(connection, settings, requested, notify)
+    return begin(
+        connection,
+        settings,
+        Opening(
+            key,
+            source,
+            requested,
+            reached,
+            at is not None,
+            tuple(holder.as_json() for holder in holders),
+        ),
+        whole=whole,
+        notify=notify,
+    )
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run is opened with.
+
+    Attributes:
+        key: the same for all steps and tries of a run.
+        source: provenance for the snapshots.
+        requested: the instant asked for.
+        reached: up to where all is settled.
+        named: whether somebody named the instant.
+        held_back_by: who held it back, as `metadata_json` tells it.
+    """
+
+    key: str
+    source: str
+    requested: dt.datetime
+    reached: dt.datetime
+    named: bool
+    held_back_by: tuple[dict[str, Any], ...] = ()
+
+
+def require_past(requested: dt.datetime, now: dt.datetime) -> None:
+    """Refuse an instant that has not come.
+
+    Raises:
+        UsageError: it lies in the future.
+    """
     if requested > now:
         raise UsageError(
             f"{requested.isoformat()} lies in the future; the server's clock says {now.isoformat()}"
         )
-    if named:
-        _require_rows_until(connection, settings, requested)
-    key = run_key or f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
-    opened = find(connection, key, state="open")
-    if opened is not None:
-        return opened
+
+
+def new_key(now: dt.datetime) -> str:
+    """Return a key for a run that nobody has given one."""
+    return f"cli:{now.isoformat()}:{uuid.uuid4().hex[:8]}"
+
+
+def settle(
+    connection: Connection, settings: Settings, requested: dt.datetime, notify: Notify
+) -> tuple[dt.datetime, list[holdback.Holder]]:
+    """Wait for transactions from before an instant; say how far a run may go, and who holds it."""
     processed = watermark.processed_through(connection)
     holders: list[holdback.Holder] = []
     if requested > processed:
@@ -91,24 +149,36 @@ def open_run(
     reached = max(reached, min(processed, requested))
     for holder in holders:
         notify(f"held back by {holder.describe()}")
-    capture.publish(connection, settings, reached, notify)
+    return reached, holders
+
+
+def begin(
+    connection: Connection, settings: Settings, opening: Opening, *, whole: bool, notify: Notify
+) -> Run:
+    """Open a run that is settled, or find that another step has opened it.
+
+    Raises:
+        BusyError: a run is at work.
+    """
+    capture.publish(connection, settings, opening.reached, notify)
+    return record(connection, settings, opening, whole=whole)
+
+
+def record(
+    connection: Connection, settings: Settings, opening: Opening, *, whole: bool
+) -> Run:
+    """Note a run as open, or find that another step has opened it.
+
+    Raises:
+        BusyError: a run is at work.
+    """
     try:
-        opened = _record(
-            connection,
-            settings,
-            key,
-            source,
-            requested,
-            reached,
-            at is not None,
-            holders,
-            whole=whole,
-        )
+        opened = _record(connection, settings, opening, whole=whole)
     except psycopg.errors.LockNotAvailable:
         # A run at work holds the watermark's row until it ends.
         raise locks.busy(connection, settings) from None
     # Steps that begin together look each for itself; the one that is first decides.
-    return opened or _require(connection, key)
+    return opened or _require(connection, opening.key)
 
 
 def _require(connection: Connection, run_key: str) -> Run:
@@ -135,19 +205,9 @@ def _require_rows_until(connection: Connection, settings: Settings, at: dt.datet
 
 
 def _record(
-    connection: Connection,
-    settings: Settings,
-    key: str,
-    source: str,
-    requested: dt.datetime,
-    reached: dt.datetime,
-    named: bool,
-    holders: list[holdback.Holder],
-    *,
-    whole: bool,
+    connection: Connection, settings: Settings, opening: Opening, *, whole: bool
 ) -> Run | None:
     """Note the run as open; return it, or None where another step has opened it meanwhile."""
-    held_back_by = tuple(holder.as_json() for holder in holders)
     with connection.transaction():
         locks.limit_waiting(connection, settings.lock_wait, in_transaction=True)
         connection.execute(query("etl/run/settle"))
@@ -155,19 +215,27 @@ def _record(
             connection,
             "etl/run/open",
             {
-                "key": key,
-                "source": source,
-                "requested": requested,
-                "reached": reached,
-                "named": named,
-                "held_back_by": Jsonb(list(held_back_by)),
+                "key": opening.key,
+                "source": opening.source,
+                "requested": opening.requested,
+                "reached": opening.reached,
+                "named": opening.named,
+                "held_back_by": Jsonb(list(opening.held_back_by)),
                 "whole": whole,
             },
         )
         if run_id is None:
             return None
         connection.execute(query("shared/watermark-status"), {"status": "running"})
-    return Run(run_id, key, source, requested, reached, named, held_back_by)
+    return Run(
+        run_id,
+        opening.key,
+        opening.source,
+        opening.requested,
+        opening.reached,
+        opening.named,
+        opening.held_back_by,
+    )
 
 
 def find(connection: Connection, run_key: str, *, state: str | None = None) -> Run | None:
@@ -240,11 +308,12 @@ def run(
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        _try_to_record(connection, opened, error)
+        try_to_record(connection, opened, error)
         raise
 
 
-def _try_to_record(connection: Connection, opened: Run | None, error: BaseException) -> None:
+def try_to_record(connection: Connection, opened: Run | None, error: BaseException) -> None:
+    """Note that a run failed, where the database still answers."""
     if connection.closed or isinstance(error, SchemaError):
         return
     try:

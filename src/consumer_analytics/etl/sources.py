@@ -194,10 +194,20 @@ def first_row_after(
 
     None also where the instant has its snapshot, or where there has been no row at all.
     """
+    return first_row(connection, settings, at)[1]
+
+
+def first_row(
+    connection: Connection, settings: Settings, at: dt.datetime
+) -> tuple[bool, dt.datetime | None]:
+    """Tell whether there is or was a row of up to an instant; where not, return the first one's time.
+
+    The instant's snapshot is as good as a row. None where there has been no row at all.
+    """
     # A look into an index, mostly.
     if scalar_of(connection, "etl/sources/rows-until", {"at": at}, sources=settings.sources):
-        return None
+        return True, None
     first: dt.datetime | None = scalar_of(
         connection, "etl/sources/rows-first", sources=settings.sources
     )
-    return first
+    return False, first

@@ -1,0 +1,8 @@
+"""Several databases that together are the source: all work in each, and what is published of it.
+
+* `addresses`: the file that names them;
+* `sessions`: one for each, working at the same time, and the turn of whoever works over all;
+* `joining`: which database is which, kept in each of them;
+* `together`: rows of snapshots that the shards have, put together in the analytics database;
+* `runs`: what works over all of them, `runs` first.
+"""

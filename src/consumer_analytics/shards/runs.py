@@ -1,0 +1,292 @@
+"""A run over all shards: one instant, one cut, and nothing published before all have done it.
+
+    settle in each ──> note the pass ──> load in each ──> put together, move the watermark
+
+What dies after the pass was noted is finished by the next run, at its own instant: a shard that had
+loaded does not load again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from consumer_analytics.calendar import instants
+from consumer_analytics.db.connection import Connection, connected, scalar_of
+from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import federation, load, sources, watermark
+from consumer_analytics.etl import run as etl_run
+from consumer_analytics.etl.models import Run, RunSummary
+from consumer_analytics.etl.run import Opening
+from consumer_analytics.settings import Settings
+from consumer_analytics.shards import joining, sessions, summaries, together
+from consumer_analytics.shards.sessions import Shard, each
+from consumer_analytics.shards.summaries import ShardedSummary
+from consumer_analytics.shards.together import Published
+from consumer_analytics.sql import query
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A run over all shards that is settled, and may have begun to write.
+
+    Attributes:
+        pass_id: its number; part of the run's key in each shard, so that each of its tries finds
+            what another one has done there, and nothing older.
+        opening: what it is opened with, in each.
+        watermark: what the shards' watermarks are set to before.
+    """
+
+    pass_id: int
+    opening: Opening
+    watermark: dt.datetime
+
+    @property
+    def key_in_shard(self) -> str:
+        """The run's key in each shard."""
+        return f"{self.opening.key}#{self.pass_id}"
+
+
+def run(
+    settings: Settings,
+    *,
+    at: dt.datetime | None = None,
+    run_key: str | None = None,
+    source: str = "cli_etl",
+    named: bool = False,
+    notify: Notify = lambda _: None,
+) -> ShardedSummary:
+    """Do a whole run over all shards.
+
+    Args:
+        settings: of the database that figures are put together in, with the file of shards.
+        at: as `etl.run.run` has it, and what follows.
+        run_key: the same for every try.
+        source: provenance.
+        named: whether a person names the instant.
+        notify: told what a person should know.
+
+    Raises:
+        ConsumerAnalyticsError: as runs do; `ShardsError` names the shard. Nothing was published.
+    """
+    with connected(settings, "run", works_long=True) as analytics:
+        opened: Run | None = None
+        try:
+            with sessions.opened(settings, "run") as shards, sessions.turn(settings):
+                joining.join(analytics, shards)
+                begun = unfinished(analytics)
+                if begun is not None:
+                    notify(f"run {begun.opening.key} was not published: it is finished first")
+                    opened = etl_run.record(analytics, settings, begun.opening, whole=True)
+                    summary = _complete(analytics, settings, shards, begun, opened, notify)
+                    if begun.opening.key == run_key:
+                        return summary
+                    opened = None
+                settled = _settle(shards, at, run_key, source, notify, named=named)
+                opened = etl_run.record(analytics, settings, settled, whole=True)
+                noted = _note(analytics, settled)
+                return _complete(analytics, settings, shards, noted, opened, notify)
+        except UsageError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            etl_run.try_to_record(analytics, opened, error)
+            raise
+
+
+def unfinished(analytics: Connection) -> Pass | None:
+    """Return the pass that was noted and is not published; None where there is none."""
+    row = analytics.execute(query("shards/runs/unfinished")).fetchone()
+    if row is None:
+        return None
+    pass_id, key, source, requested, reached, named, held_back_by, mark = row
+    return Pass(
+        pass_id,
+        Opening(key, source, requested, reached, named, tuple(held_back_by)),
+        mark,
+    )
+
+
+def require_usable(shard: Shard, notify: Notify) -> None:
+    """Check that a shard can be worked in.
+
+    Raises:
+        ConsumerAnalyticsError: as any run does.
+    """
+    federation.require_own(shard.connection)
+    sources.require_usable(shard.connection, shard.settings, shard.telling(notify))
+
+
+def _settle(
+    shards: Sequence[Shard],
+    at: dt.datetime | None,
+    run_key: str | None,
+    source: str,
+    notify: Notify,
+    *,
+    named: bool,
+) -> Opening:
+    """Wait for what is in flight in any shard; nothing is written."""
+
+    def look(shard: Shard) -> dt.datetime:
+        require_usable(shard, notify)
+        return instants.now(shard.connection)
+
+    now = min(each(shards, look).values())
+    requested = at or now
+    etl_run.require_past(requested, now)
+    if named:
+        _require_rows_until(shards, requested)
+    found = each(
+        shards,
+        lambda shard: etl_run.settle(
+            shard.connection, shard.settings, requested, shard.telling(notify)
+        ),
+    )
+    return Opening(
+        run_key or etl_run.new_key(now),
+        source,
+        requested,
+        min(reached for reached, _ in found.values()),
+        at is not None,
+        tuple(
+            {"shard": name, **holder.as_json()}
+            for name, (_, holders) in found.items()
+            for holder in holders
+        ),
+    )
+
+
+def _require_rows_until(shards: Sequence[Shard], at: dt.datetime) -> None:
+    """Check that any shard has anything to say of an instant that a person has named.
+
+    Raises:
+        UsageError: it lies before the first row of all.
+    """
+    first = first_row_after(shards, at)
+    if first is not None:
+        raise UsageError(
+            f"{at.isoformat()} lies before the first row, of {first.isoformat()}: "
+            "there is nothing to write; name a later instant"
+        )
+
+
+def first_row_after(shards: Sequence[Shard], at: dt.datetime) -> dt.datetime | None:
+    """Return the time of the first row of all shards, if it lies after an instant."""
+
+    def look(shard: Shard) -> tuple[bool, dt.datetime | None]:
+        return sources.first_row(shard.connection, shard.settings, at)
+
+    found = each(shards, look).values()
+    if any(is_before for is_before, _ in found):
+        return None
+    return min((first for _, first in found if first is not None), default=None)
+
+
+def _note(analytics: Connection, settled: Opening) -> Pass:
+    """Note that shards are about to be written to."""
+    mark = watermark.read(analytics).last_processed_timestamp
+    values = {
+        "key": settled.key,
+        "source": settled.source,
+        "requested": settled.requested,
+        "reached": settled.reached,
+        "named": settled.named,
+        "held_back_by": Jsonb(list(settled.held_back_by)),
+        "watermark": mark,
+    }
+    return Pass(scalar_of(analytics, "shards/runs/note", values), settled, mark)
+
+
+def _complete(
+    analytics: Connection,
+    settings: Settings,
+    shards: Sequence[Shard],
+    noted: Pass,
+    run_here: Run,
+    notify: Notify,
+) -> ShardedSummary:
+    """Load in each shard, and publish."""
+    told = each(shards, lambda shard: _load(shard, noted, notify))
+    registered = summaries.registered_elsewhere(shards, told)
+    whole: list[ShardedSummary] = []
+
+    def finish(connection: Connection, published: Published) -> None:
+        summary = summaries.together(noted.opening, told, published, registered)
+        _finish(connection, noted, run_here, summary, published)
+        whole.append(summary)
+
+    published = together.publish(
+        analytics, settings, shards, f"run {noted.opening.key}", finish=finish
+    )
+    if published.awaited:
+        notify(together.describe_awaited(published.awaited))
+    return whole[0]
+
+
+def _load(shard: Shard, noted: Pass, notify: Notify) -> dict[str, Any]:
+    """Load in a shard, unless another try of the pass has; return what its run tells."""
+    connection, tell = shard.connection, shard.telling(notify)
+    done = connection.execute(
+        query("shards/runs/done"), {"key": noted.key_in_shard}
+    ).fetchone()
+    if done is not None:
+        return dict(done[0])
+    require_usable(shard, lambda _: None)
+    connection.execute(query("shards/runs/watermark"), {"to": noted.watermark})
+    opening = Opening(
+        noted.key_in_shard,
+        noted.opening.source,
+        noted.opening.requested,
+        noted.opening.reached,
+        noted.opening.named,
+        noted.opening.held_back_by,
+    )
+    opened: Run | None = None
+    try:
+        opened = etl_run.begin(connection, shard.settings, opening, whole=True, notify=tell)
+        return load.load(connection, shard.settings, opened, tell).as_json()
+    except (Exception, KeyboardInterrupt) as error:
+        etl_run.try_to_record(connection, opened, error)
+        raise
+
+
+def _finish(
+    analytics: Connection,
+    noted: Pass,
+    run_here: Run,
+    summary: ShardedSummary,
+    published: Published,
+) -> None:
+    """Move the watermark and close the run, in the transaction that publishes."""
+    opening = noted.opening
+    mark = watermark.read(analytics, for_update=True)
+    processed = watermark.processed_through(analytics)
+    analytics.execute(query("etl/load/snapshots-settle"), {"snapshots": published.snapshots})
+    if opening.named and opening.reached < opening.requested:
+        analytics.execute(
+            query("etl/load/snapshots-owe"),
+            {"at": opening.requested, "key": opening.key, "source": opening.source},
+        )
+    document = Jsonb(summary.as_json())
+    advances = opening.reached > processed
+    to = opening.reached if advances else max(mark.last_processed_timestamp, opening.reached)
+    analytics.execute(
+        query("etl/load/watermark-advance"),
+        {
+            "to": to,
+            "records": summary.whole.new_events + summary.whole.new_customers,
+            "summary": document,
+        },
+    )
+    analytics.execute(
+        query("etl/load/runs-finish"), {"summary": document, "to": to, "run_id": run_here.run_id}
+    )
+    analytics.execute(query("shards/runs/published"), {"pass_id": noted.pass_id})
+    analytics.execute(query("shards/runs/reach"), {"until": opening.reached})

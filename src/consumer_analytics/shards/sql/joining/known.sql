@@ -1,0 +1,2 @@
+select name, identity
+from consumer_analytics_internal.shards

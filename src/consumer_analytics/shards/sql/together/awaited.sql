@@ -1,0 +1,2 @@
+select snapshot_timestamp
+from consumer_analytics_internal.shards_awaited

@@ -1,0 +1,8 @@
+-- Those of some instants that were published: `there`, or `thinned` since.
+select snapshot_timestamp, 'there' as kept
+from public.consumer_analytics
+where consumer_id is null and snapshot_timestamp = any(%(snapshots)s::timestamptz[])
+union all
+select snapshot_timestamp, 'thinned' as kept
+from consumer_analytics_internal.thinned_snapshots
+where snapshot_timestamp = any(%(snapshots)s::timestamptz[])

@@ -1,0 +1,12 @@
+-- A shard's rows of instants that are not published yet, and of others those that are asked for.
+select {shard}::text as shard, consumer_id, snapshot_timestamp, metrics_json
+from public.consumer_analytics
+where analytics_id > {lower} and snapshot_timestamp = any({fresh})
+union all
+select {shard}::text, one.consumer_id, one.snapshot_timestamp, one.metrics_json
+from pg_temp.shard_pairs as asked
+join public.consumer_analytics as one using (consumer_id, snapshot_timestamp)
+union all
+select {shard}::text, consumer_id, snapshot_timestamp, metrics_json
+from public.consumer_analytics
+where consumer_id is null and snapshot_timestamp = any({outgrown})

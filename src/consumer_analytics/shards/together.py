@@ -1,0 +1,430 @@
+"""Snapshots put together: what is published is what the shards' rows say.
+
+Each shard's rows since it was last read are looked at in a transaction that has its job lock, so
+that no number is committed later; how far that was moves with what is published. Done twice, or
+by two that overlap, it comes to the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from consumer_analytics.db.connection import Connection, scalar_of, wait_long
+from consumer_analytics.db.locks import job_lock
+from consumer_analytics.errors import ShardsError
+from consumer_analytics.etl import job_state, keys, vanished
+from consumer_analytics.etl.customers import extract_customers
+from consumer_analytics.etl.keys import Kind, SnapshotKey
+from consumer_analytics.etl.plan import plan_restatement
+from consumer_analytics.etl.rendering import lay_apart
+from consumer_analytics.settings import Settings
+from consumer_analytics.shards.sessions import Shard, each
+from consumer_analytics.sql import query
+
+#: Rows put together in one transaction, about.
+_ROWS_AT_ONCE = 200_000
+#: Bytes that one session hands the other at a time.
+_BLOCK = 64 * 1024
+#: What counts rows, and no shard can tell of all.
+_COUNTS_ROWS = "consumers"
+
+
+@dataclass
+class Published:
+    """What was put together.
+
+    Attributes:
+        inserted: snapshot rows that were not there yet.
+        restated: rows that said something else, or should not be there.
+        snapshots: instants whose rows were looked at.
+        awaited: instants that some shards have, and not all; they are not published.
+    """
+
+    inserted: int = 0
+    restated: int = 0
+    snapshots: list[dt.datetime] = field(default_factory=list)
+    awaited: list[dt.datetime] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Up to where a shard's rows and revisions were read, and are there."""
+
+    rows: int
+    revisions: int
+
+
+@dataclass(frozen=True)
+class _Instants:
+    """Instants that every shard has, ascending.
+
+    Attributes:
+        fresh: those that are not published yet.
+        outgrown: those that are.
+    """
+
+    fresh: tuple[dt.datetime, ...]
+    outgrown: tuple[dt.datetime, ...]
+
+
+def publish(
+    analytics: Connection,
+    settings: Settings,
+    shards: Sequence[Shard],
+    reason: str,
+    *,
+    finish: Callable[[Connection, Published], None] = lambda _, __: None,
+) -> Published:
+    """Put together what the shards have written since they were last read.
+
+    Args:
+        analytics: in autocommit; whoever calls has the turn over the shards.
+        settings: of the database that figures are put together in.
+        shards: all of them.
+        reason: kept with what a snapshot said before.
+        finish: called in the transaction that publishes the last of it.
+
+    Raises:
+        BusyError: somebody else would not end there.
+        ShardsError: the shards' rows do not go together.
+    """
+    published = Published()
+    with ExitStack() as turns:
+        for shard in shards:
+            turns.enter_context(job_lock(shard.connection, shard.settings))
+            wait_long(shard.connection)
+        before = _positions(analytics)
+        now = each(shards, lambda shard: _position(shard, before[shard.name]))
+        complete, lower = _complete(analytics, shards, before, published)
+        for instants, is_last in _chunks(complete):
+            with job_lock(analytics, settings):
+                wait_long(analytics)
+                _put_together(analytics, shards, before, lower, instants, reason, published)
+                if is_last:
+                    _note_positions(analytics, now, published.awaited)
+                    finish(analytics, published)
+    return published
+
+
+def _positions(analytics: Connection) -> dict[str, _Position]:
+    rows = analytics.execute(query("shards/together/positions")).fetchall()
+    return {name: _Position(through, revisions) for name, through, revisions in rows}
+
+
+def _position(shard: Shard, before: _Position) -> _Position:
+    rows, revisions = shard.connection.execute(query("shards/together/position")).fetchone() or (
+        0,
+        0,
+    )
+    # Rows that were removed since take no number back.
+    return _Position(max(rows, before.rows), max(revisions, before.revisions))
+
+
+def _complete(
+    analytics: Connection,
+    shards: Sequence[Shard],
+    before: dict[str, _Position],
+    published: Published,
+) -> tuple[dict[dt.datetime, tuple[bool, int]], dict[str, int]]:
+    """Find the instants to put together.
+
+    Returns:
+        By instant, ascending: whether it is published, and about how many rows it has. And from
+        where on each shard's rows of those that are not are read.
+    """
+
+    def changed(shard: Shard) -> set[dt.datetime]:
+        position = before[shard.name]
+        values = {"rows": position.rows, "revisions": position.revisions}
+        return {at for (at,) in shard.connection.execute(query("shards/together/changed"), values)}
+
+    found = set().union(*each(shards, changed).values())
+    found |= {at for (at,) in analytics.execute(query("shards/together/awaited"))}
+    candidates = {"snapshots": sorted(found)}
+    there = {
+        at: kept for at, kept in analytics.execute(query("shards/together/published"), candidates)
+    }
+    candidates = {"snapshots": [at for at in sorted(found) if there.get(at) != "thinned"]}
+
+    def whole(shard: Shard) -> dict[dt.datetime, tuple[bool, int]]:
+        values = candidates | {"rows": before[shard.name].rows}
+        rows = shard.connection.execute(query("shards/together/whole"), values)
+        return {at: (is_new, consumers) for at, is_new, consumers in rows}
+
+    having = each(shards, whole)
+    complete: dict[dt.datetime, tuple[bool, int]] = {}
+    lower = {shard.name: before[shard.name].rows for shard in shards}
+    for at in candidates["snapshots"]:
+        if not all(at in instants for instants in having.values()):
+            published.awaited.append(at)
+            continue
+        is_there = at in there
+        complete[at] = (is_there, sum(rows for _, rows in (one[at] for one in having.values())))
+        for name, instants in having.items():
+            if not is_there and not instants[at][0]:
+                # It has waited for others.
+                lower[name] = 0
+    return complete, lower
+
+
+def _chunks(
+    complete: dict[dt.datetime, tuple[bool, int]],
+) -> Iterator[tuple[_Instants, bool]]:
+    """Cut instants into what is put together at once; yield each, and whether it is the last."""
+    chunk: list[dt.datetime] = []
+    rows = 0
+    for at, (_, of_instant) in complete.items():
+        if chunk and rows + of_instant > _ROWS_AT_ONCE:
+            yield _apart(chunk, complete), False
+            chunk, rows = [], 0
+        chunk.append(at)
+        rows += of_instant
+    yield _apart(chunk, complete), True
+
+
+def _apart(
+    chunk: list[dt.datetime], complete: dict[dt.datetime, tuple[bool, int]]
+) -> _Instants:
+    return _Instants(
+        tuple(at for at in chunk if not complete[at][0]),
+        tuple(at for at in chunk if complete[at][0]),
+    )
+
+
+def _put_together(
+    analytics: Connection,
+    shards: Sequence[Shard],
+    before: dict[str, _Position],
+    lower: dict[str, int],
+    instants: _Instants,
+    reason: str,
+    published: Published,
+) -> None:
+    """Put some instants together, within the caller's transaction."""
+    if not instants.fresh and not instants.outgrown:
+        return
+    analytics.execute(query("shards/together/stage"))
+    if instants.outgrown:
+        _ask_for_pairs(analytics, shards, before, instants.outgrown)
+    for shard in shards:
+        parts = {
+            "shard": sql.Literal(shard.name),
+            "fresh": _timestamps(instants.fresh),
+            "outgrown": _timestamps(instants.outgrown),
+            "lower": sql.Literal(lower[shard.name]),
+        }
+        name = "rows" if instants.outgrown else "rows-fresh"
+        _hand_over(
+            shard.connection,
+            query(f"shards/together/{name}", **parts),
+            analytics,
+            _COLUMNS["shard_rows"],
+        )
+    analytics.execute("analyze pg_temp.shard_rows")
+    analytics.execute(query("shards/together/shared"))
+    _require_same_windows(analytics)
+    _bring_lifetimes(analytics, shards)
+    try:
+        lay_apart(analytics, *_rendered())
+    except psycopg.DataError as error:
+        raise ShardsError(
+            f"a snapshot of a shard is no longer what was written ({error.diag.message_primary}); "
+            "`consumer-analytics audit --repair` puts it right"
+        ) from error
+    published.inserted += scalar_of(analytics, "shared/snapshots-insert")
+    for name in ("shared/snapshots-restate", "shards/together/withdraw"):
+        published.restated += analytics.execute(query(name), {"reason": reason}).rowcount
+    published.snapshots += [*instants.fresh, *instants.outgrown]
+
+
+_COLUMNS: dict[str, sql.SQL] = {
+    "shard_rows": sql.SQL(
+        "pg_temp.shard_rows (shard, consumer_id, snapshot_timestamp, metrics_json)"
+    ),
+    "shard_pairs": sql.SQL("pg_temp.shard_pairs (consumer_id, snapshot_timestamp)"),
+    "shard_lifetimes": sql.SQL(
+        "pg_temp.shard_lifetimes (consumer_id, snapshot_timestamp, customers, dated, created_us)"
+    ),
+}
+
+
+def _timestamps(instants: Sequence[dt.datetime]) -> sql.Composable:
+    return sql.SQL("{}::timestamptz[]").format(sql.Literal(list(instants)))
+
+
+def _ask_for_pairs(
+    analytics: Connection,
+    shards: Sequence[Shard],
+    before: dict[str, _Position],
+    outgrown: tuple[dt.datetime, ...],
+) -> None:
+    """Tell every shard which rows any of them has changed: what is published is the sum of all."""
+    for shard in shards:
+        position = before[shard.name]
+        changed = query(
+            "shards/together/pairs-changed",
+            rows=sql.Literal(position.rows),
+            revisions=sql.Literal(position.revisions),
+            outgrown=_timestamps(outgrown),
+        )
+        _hand_over(shard.connection, changed, analytics, _COLUMNS["shard_pairs"])
+    analytics.execute(query("shards/together/pairs-once"))
+    for shard in shards:
+        shard.connection.execute(query("shards/together/pairs-asked"))
+        pairs = sql.SQL("select consumer_id, snapshot_timestamp from pg_temp.shard_pairs")
+        _hand_over(analytics, pairs, shard.connection, _COLUMNS["shard_pairs"])
+        shard.connection.execute("analyze pg_temp.shard_pairs")
+
+
+def _hand_over(
+    source: Connection, select: sql.Composable, target: Connection, into: sql.Composable
+) -> None:
+    """Put what a query answers in one session into a table of another's."""
+    reading = sql.SQL("copy ({}) to stdout (format binary)").format(select)
+    writing = sql.SQL("copy {} from stdin (format binary)").format(into)
+    block = bytearray()
+    with (
+        source.cursor() as reader,
+        target.cursor() as writer,
+        reader.copy(reading) as rows,
+        writer.copy(writing) as copy,
+    ):
+        for row in rows:
+            block += row
+            if len(block) >= _BLOCK:
+                copy.write(bytes(block))
+                block.clear()
+        copy.write(bytes(block))
+
+
+def _require_same_windows(analytics: Connection) -> None:
+    row = analytics.execute(query("shards/together/windows-apart")).fetchone()
+    if row is not None:
+        at, shards = row
+        raise ShardsError(
+            f"the snapshot of {at.isoformat()} has another window in shard {shards[0]} than in "
+            f"{shards[-1]}: somebody has worked in one of them alone; backfill the period again"
+        )
+
+
+def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
+    """Have customers counted whose mean lifetime no shard can tell alone."""
+    needed = analytics.execute(query("shards/together/lifetimes-needed")).fetchone()
+    if needed is None or not needed[0]:
+        return
+    snapshots, consumers = needed
+
+    def count(shard: Shard) -> tuple[dt.datetime, ...]:
+        plan = plan_restatement(shard.connection, job_state.read(shard.connection), snapshots)
+        extract_customers(shard.connection, shard.settings, plan)
+        return plan.snapshots
+
+    each(shards, count)
+    told = query(
+        "shards/together/lifetimes",
+        snapshots=_timestamps(snapshots),
+        whose=sql.SQL("{}::uuid[]").format(sql.Literal(consumers)),
+    )
+    for shard in shards:
+        _hand_over(shard.connection, told, analytics, _COLUMNS["shard_lifetimes"])
+
+
+def _rendered() -> tuple[sql.Composed, dict[str, Any]]:
+    """Compose the snapshots as all shards together have them."""
+    consumers = keys.of_consumer()
+    window = keys.of_consumer(keys.WINDOW_KEYS)
+    of_whole = {
+        name: key for name, key in keys.of_whole().items() if key.value != _COUNTS_ROWS
+    }
+    rows = query(
+        "shards/together/consumers",
+        sums=_sums(consumers, window),
+        figures=_figures(consumers),
+        window=_numbers(window),
+        maps=_maps(consumers),
+    )
+    counts = [
+        name for name, key in keys.of_whole().items() if key.value == _COUNTS_ROWS
+    ]
+    whole = query(
+        "shards/together/whole-system",
+        sums=_sums(of_whole, keys.of_whole(keys.WINDOW_KEYS)),
+        figures=_figures(of_whole),
+        window=_numbers(keys.of_whole(keys.WINDOW_KEYS)),
+        maps=_maps(of_whole),
+        counted=sql.Literal(counts[0]),
+    )
+    return sql.SQL("{}\nunion all\n{}").format(rows, whole), {}
+
+
+def _column(key: SnapshotKey) -> sql.Identifier:
+    """Return the column that a count is in: ratios are defined over these."""
+    return sql.Identifier(key.value.strip("{}"))
+
+
+def _sums(
+    top: dict[LiteralString, SnapshotKey], window: dict[LiteralString, SnapshotKey]
+) -> sql.Composed:
+    """Compose the sum of each count, as a column."""
+    paths = [([name], key) for name, key in top.items() if key.kind is Kind.NUMBER]
+    paths += [(["incremental_stats", name], key) for name, key in window.items()]
+    return sql.SQL(",\n        ").join(
+        sql.SQL("coalesce(sum((metrics_json #>> {}::text[])::bigint), 0)::bigint as {}").format(
+            list(path), _column(key)
+        )
+        for path, key in paths
+    )
+
+
+def _numbers(of: dict[LiteralString, SnapshotKey]) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{}, {}").format(sql.Literal(name), _column(key))
+        for name, key in of.items()
+        if key.kind is Kind.NUMBER
+    )
+
+
+def _figures(of: dict[LiteralString, SnapshotKey]) -> sql.Composed:
+    """Compose the counts, and what is worked out of them, as names and values of an object."""
+    active, inactive = sql.Identifier("active"), sql.Identifier("inactive")
+    pieces: list[sql.Composable] = [_numbers(of)]
+    pieces += [
+        sql.SQL("{}, ({})::text::jsonb").format(
+            sql.Literal(name), sql.SQL(key.value).format(active=active, inactive=inactive)
+        )
+        for name, key in of.items()
+        if key.kind is Kind.RATIO
+    ]
+    return sql.SQL(", ").join(pieces)
+
+
+def _maps(of: dict[LiteralString, SnapshotKey]) -> sql.Composed:
+    names = [name for name, key in of.items() if key.kind is Kind.MAP]
+    return sql.SQL("{}::text[]").format(sql.Literal(names))
+
+
+def _note_positions(
+    analytics: Connection, now: dict[str, _Position], awaited: list[dt.datetime]
+) -> None:
+    """Note how far the shards were read, within the caller's transaction."""
+    for name, position in now.items():
+        analytics.execute(
+            query("shards/together/read-through"),
+            {"name": name, "rows": position.rows, "revisions": position.revisions},
+        )
+    analytics.execute(query("shards/together/await"), {"snapshots": awaited})
+
+
+def describe_awaited(awaited: Sequence[dt.datetime]) -> str:
+    """Say which instants are not published, and why."""
+    return (
+        f"not published: {vanished.named(tuple(awaited))}, as not every shard has a snapshot of "
+        "then"
+    )
