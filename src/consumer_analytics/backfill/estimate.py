@@ -19,7 +19,7 @@ from consumer_analytics.calendar import days, instants, periods
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import job_state, sources, vanished
+from consumer_analytics.etl import federation, job_state, sources, vanished
 from consumer_analytics.etl.plan import TimeRange
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query, source_rows, source_table
@@ -89,6 +89,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         SourceError: a source table is missing or lacks a column.
     """
     schema.require_current(connection)
+    federation.require_own(connection)
     sources.require_usable(connection, settings)
     bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
     now = instants.now(connection)

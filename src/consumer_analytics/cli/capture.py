@@ -7,7 +7,7 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.etl import capture, sources
+from consumer_analytics.etl import capture, federation, sources
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import settings
 
@@ -25,6 +25,7 @@ def enable(as_json: JsonFlag = False) -> None:
     """
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)
+        federation.require_own(connection)
         sources.require_usable(connection, settings())
         capture.enable(connection, settings())
         _print(connection, as_json=as_json)
@@ -37,6 +38,7 @@ def disable(as_json: JsonFlag = False) -> None:
     """Take the triggers off; the next run still repairs what they noted."""
     with connected(settings(), "capture disable") as connection:
         schema.require_current(connection)
+        federation.require_own(connection)
         left = capture.disable(connection, settings())
         _print(connection, as_json=as_json)
     for name in left:
@@ -51,6 +53,7 @@ def status(as_json: JsonFlag = False) -> None:
     """Show whether capture is on and whole, and what awaits the next run."""
     with connected(settings(), "capture status") as connection:
         schema.require_current(connection)
+        federation.require_own(connection)
         _print(connection, as_json=as_json)
 
 

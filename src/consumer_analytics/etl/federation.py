@@ -55,6 +55,18 @@ def require_own(connection: Connection) -> None:
             f"with {variable('shards_file')} set, run, backfill, sweep, audit and capture work "
             "over all of them"
         )
+    require_no_shard(connection)
+
+
+def require_no_shard(connection: Connection) -> None:
+    """Refuse a shard of another database's figures, unless the session works for all of them.
+
+    Raises:
+        ShardsError: it is one.
+    """
+    member = membership(connection)
+    if member is None or member.role != SHARD or member.name == connection.shard:
+        return
     raise ShardsError(
         f"this database is the shard {member.name} of another one's figures: work over all of "
         f"them, with {variable('shards_file')} set and the address of the one that they go to"

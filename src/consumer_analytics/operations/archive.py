@@ -20,7 +20,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import ArchiveError, UsageError
-from consumer_analytics.etl import archived, job_state, sources
+from consumer_analytics.etl import archived, federation, job_state, sources
 from consumer_analytics.lake import engine, folder, manifest
 from consumer_analytics.lake.writing import written
 from consumer_analytics.settings import Settings, variable
@@ -87,6 +87,7 @@ def archive(
     if settings.lake_url is None:
         raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
     schema.require_current(connection)
+    federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
     folder.checked(settings, manifest.files(connection), unfinished=True)
     # Each day is looked at again when it has its turn; until then runs go on.

@@ -17,7 +17,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
-from consumer_analytics.etl import vanished, watermark
+from consumer_analytics.etl import federation, vanished, watermark
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -199,6 +199,8 @@ def remove(
         BusyError: a run would not end.
         SchemaError: the schema is not this version's.
     """
+    schema.require_current(connection)
+    federation.require_own(connection)
     found = tuple(reversed(listing(connection, selection).entries))
     states = _ALONE if selection.consumers else _STANDING
     entries = tuple(one for one in found if one.state in states)

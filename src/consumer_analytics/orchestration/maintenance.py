@@ -14,6 +14,7 @@ from consumer_analytics.airflow.upkeep import Upkeep
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
+from consumer_analytics.etl import federation
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.formatting import size
 from consumer_analytics.operations import retention, thinning
@@ -49,6 +50,7 @@ def maintain(
     """
     with connected(config, "maintenance") as connection:
         schema.require_current(connection)
+        federation.require_no_shard(connection)
         now = instants.now(connection)
         number = None if dry_run else retention.begin(connection, who)
         command = AirflowCommand.find(config)

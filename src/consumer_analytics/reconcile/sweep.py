@@ -23,6 +23,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import (
     archived,
     comparison,
+    federation,
     job_state,
     lives,
     sources,
@@ -140,6 +141,7 @@ def sweep(
         BusyError: a run would not end.
     """
     schema.require_current(connection)
+    federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
     reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
     with job_lock(connection, settings):

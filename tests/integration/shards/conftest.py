@@ -78,6 +78,33 @@ class Federation:
             # A consumer may be registered in several shards.
             target.execute(f"insert into {table} select * from incoming on conflict do nothing")
 
+    def instants(self) -> list[dt.datetime]:
+        """Return the instants that were published, ascending."""
+        rows = self.analytics.rows(
+            "select snapshot_timestamp from consumer_analytics where consumer_id is null order by 1"
+        )
+        return [at for (at,) in rows]
+
+    def replay(self) -> None:
+        """Let the database that stands alone have all rows, and run at each published instant."""
+        self.unite()
+        for at in self.instants():
+            self.run_alone(at)
+
+    def state(self) -> list[Any]:
+        """Return all that runs write, of every database."""
+        return [
+            database.rows(
+                "select (select array_agg(one order by analytics_id) from consumer_analytics one), "
+                "(select array_agg(one) from consumer_analytics_revisions one), "
+                "(select array_agg(one) from consumer_analytics_internal.state one), "
+                "(select array_agg(one) from consumer_analytics_internal.federation one), "
+                "(select array_agg(one order by name) from consumer_analytics_internal.shards one), "
+                "(select last_processed_timestamp from etl_job_watermarks)"
+            )
+            for database in (self.analytics, *self.shards.values())
+        ]
+
     def require_equal(self) -> int:
         """Require that both say the same, byte for byte; return how many rows that are."""
         told, known = documents(self.analytics), documents(self.alone)

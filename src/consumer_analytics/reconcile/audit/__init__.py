@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
-from consumer_analytics.etl import sources
+from consumer_analytics.etl import federation, sources
 from consumer_analytics.reconcile.audit import last, losses
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, RepairResult
 from consumer_analytics.reconcile.audit.repair import repair
@@ -55,6 +55,7 @@ def audit(
         SourceError: a source table is missing or lacks a column.
     """
     schema.require_current(connection)
+    federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
     is_whole = lower is None and upper is None and not accept_purged
     request = AuditRequest(
