@@ -100,7 +100,10 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     with connection.transaction():
         _require_known(connection, settings, request)
-        first_row = sources.first_row_after(connection, settings, bounds[0])
+        if request.first_row is not None:
+            first_row = request.first_row.at
+        else:
+            first_row = sources.first_row_after(connection, settings, bounds[0])
         empty = bisect_right(bounds, first_row, lo=1) - 1 if first_row is not None else 0
         bounds = bounds[empty:]
         state = job_state.read(connection)

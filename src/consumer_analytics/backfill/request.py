@@ -14,6 +14,17 @@ from consumer_analytics.errors import UsageError
 
 
 @dataclass(frozen=True)
+class FirstRow:
+    """The first row of all, where it is known: the database is one of several.
+
+    Attributes:
+        at: its time, where it lies after the range's beginning; None: no period is before it.
+    """
+
+    at: dt.datetime | None
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked for.
 
@@ -24,6 +35,7 @@ class Request:
         source: provenance, `cli_backfill` or `airflow_backfill`.
         who: who asks.
         consumers: only these, and no global row; None: all and the whole system.
+        first_row: periods before it are left out; None: before the first that is here.
     """
 
     start: dt.date
@@ -32,6 +44,7 @@ class Request:
     source: str = "cli_backfill"
     who: str = ""
     consumers: tuple[uuid.UUID, ...] | None = None
+    first_row: FirstRow | None = None
 
 
 def request_of(

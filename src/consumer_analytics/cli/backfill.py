@@ -69,6 +69,9 @@ def backfill(
     if start_date is None or end_date is None:
         raise UsageError("give --start-date and --end-date, or `backfill list`")
     request = request_of(start_date, end_date, interval, who=caller.name(), consumers=consumer)
+    if settings().shards_file is not None:
+        _over_shards(request, dry_run=dry_run, as_json=as_json)
+        return
     reached = periods = 0
     try:
         with connected(settings(), "backfill", works_long=True) as connection:
@@ -103,6 +106,32 @@ def backfill(
         print_json(result.as_json())
     else:
         print_result(result)
+
+
+def _over_shards(request: Request, *, dry_run: bool, as_json: bool) -> None:
+    from consumer_analytics.shards import backfills
+
+    def told(estimate: Estimate) -> None:
+        if as_json and dry_run:
+            print_json(estimate.as_json(request))
+        elif not as_json:
+            print_estimate(estimate, request)
+
+    try:
+        with progress("periods", before="reading the shards") as show:
+            result = backfills.backfill(
+                settings(), request, dry_run=dry_run, told=told, notify=warn, progress=show
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "what is published is whole; the same command goes on from there"
+        ) from None
+    if result is None:
+        return
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_result(result.whole)
 
 
 @app.command("list")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture, federation, sources
+from consumer_analytics.etl.capture import CaptureStatus
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import settings
 
@@ -23,6 +26,11 @@ def enable(as_json: JsonFlag = False) -> None:
 
     Tries for at most 5 seconds to lock each table against writers, who wait half a second at most.
     """
+    if settings().shards_file is not None:
+        from consumer_analytics.shards import repairs
+
+        _over_shards("capture enable", repairs.enable, as_json=as_json)
+        return
     with connected(settings(), "capture enable") as connection:
         schema.require_current(connection)
         federation.require_own(connection)
@@ -36,6 +44,11 @@ def enable(as_json: JsonFlag = False) -> None:
 @app.command()
 def disable(as_json: JsonFlag = False) -> None:
     """Take the triggers off; the next run still repairs what they noted."""
+    if settings().shards_file is not None:
+        from consumer_analytics.shards import repairs
+
+        _over_shards("capture disable", repairs.disable, as_json=as_json)
+        return
     with connected(settings(), "capture disable") as connection:
         schema.require_current(connection)
         federation.require_own(connection)
@@ -51,10 +64,27 @@ def disable(as_json: JsonFlag = False) -> None:
 @app.command()
 def status(as_json: JsonFlag = False) -> None:
     """Show whether capture is on and whole, and what awaits the next run."""
+    if settings().shards_file is not None:
+        _over_shards("capture status", None, as_json=as_json)
+        return
     with connected(settings(), "capture status") as connection:
         schema.require_current(connection)
         federation.require_own(connection)
         _print(connection, as_json=as_json)
+
+
+def _over_shards(purpose: str, change: Any, *, as_json: bool) -> None:
+    from consumer_analytics.shards import repairs
+
+    found, left = repairs.capture(settings(), purpose, change)
+    if as_json:
+        print_json({"shards": {name: one.as_json() for name, one in found.items()}})
+        return
+    for name, one in found.items():
+        say(f"shard      {name}")
+        _print_status(one)
+        for trigger in left[name]:
+            warn(f"shard {name}: trigger {trigger} is off, and still there")
 
 
 def _print(connection: Connection, *, as_json: bool) -> None:
@@ -62,6 +92,10 @@ def _print(connection: Connection, *, as_json: bool) -> None:
     if as_json:
         print_json(found.as_json())
         return
+    _print_status(found)
+
+
+def _print_status(found: CaptureStatus) -> None:
     say(f"capture    {found.state}")
     for name in found.missing:
         warn(f"trigger {name} is missing or disabled; run `consumer-analytics capture enable`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,17 +64,24 @@ def sweep(
     if dates and (days is not None or since is not None):
         raise UsageError("give --day, or one of --days and --since, not both")
     first = instants.day_of(instants.parse(since, settings().zone)) if since is not None else None
+    options: dict[str, Any] = {
+        "days": days,
+        "since": first,
+        "dates": dates,
+        "accepted": choice if accept_purged else None,
+        "restored": choice if restored else None,
+    }
+    if settings().shards_file is not None:
+        from consumer_analytics.shards import repairs
+
+        over_all = repairs.sweep(settings(), note, **options)
+        if as_json:
+            print_json(over_all.as_json())
+        else:
+            print_result(over_all.whole, taking_off=takes_off)
+        return
     with connected(settings(), "sweep", works_long=True) as connection:
-        result = sweep_days(
-            connection,
-            settings(),
-            days=days,
-            since=first,
-            dates=dates,
-            accepted=choice if accept_purged else None,
-            restored=choice if restored else None,
-            notify=note,
-        )
+        result = sweep_days(connection, settings(), **options, notify=note)
     if as_json:
         print_json(result.as_json())
     else:

@@ -9,11 +9,11 @@ loaded does not load again.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.calendar import instants
@@ -21,10 +21,10 @@ from consumer_analytics.db.connection import Connection, connected, scalar_of
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import federation, load, sources, watermark
 from consumer_analytics.etl import run as etl_run
-from consumer_analytics.etl.models import Run, RunSummary
+from consumer_analytics.etl.models import Run
 from consumer_analytics.etl.run import Opening
 from consumer_analytics.settings import Settings
-from consumer_analytics.shards import joining, sessions, summaries, together
+from consumer_analytics.shards import addresses, joining, sessions, summaries, together
 from consumer_analytics.shards.sessions import Shard, each
 from consumer_analytics.shards.summaries import ShardedSummary
 from consumer_analytics.shards.together import Published
@@ -76,28 +76,81 @@ def run(
     Raises:
         ConsumerAnalyticsError: as runs do; `ShardsError` names the shard. Nothing was published.
     """
-    with connected(settings, "run", works_long=True) as analytics:
-        opened: Run | None = None
+    own = addresses.of_analytics(settings)
+    with connected(own, "run", works_long=True) as analytics:
+        opened: list[Run] = []
         try:
-            with sessions.opened(settings, "run") as shards, sessions.turn(settings):
-                joining.join(analytics, shards)
-                begun = unfinished(analytics)
-                if begun is not None:
-                    notify(f"run {begun.opening.key} was not published: it is finished first")
-                    opened = etl_run.record(analytics, settings, begun.opening, whole=True)
-                    summary = _complete(analytics, settings, shards, begun, opened, notify)
-                    if begun.opening.key == run_key:
-                        return summary
-                    opened = None
+            with _all_shards(analytics, settings, "run") as shards:
+                begun = _finish_unfinished(analytics, own, shards, notify, opened)
+                if begun is not None and begun.whole.run_key == run_key:
+                    return begun
                 settled = _settle(shards, at, run_key, source, notify, named=named)
-                opened = etl_run.record(analytics, settings, settled, whole=True)
+                opened[:] = [etl_run.record(analytics, own, settled, whole=True)]
                 noted = _note(analytics, settled)
-                return _complete(analytics, settings, shards, noted, opened, notify)
+                return _complete(analytics, own, shards, noted, opened[0], notify)
         except UsageError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            etl_run.try_to_record(analytics, opened, error)
+            etl_run.try_to_record(analytics, opened[0] if opened else None, error)
             raise
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Sessions for work over all shards, whose turn it is.
+
+    Attributes:
+        analytics: in the database that figures are put together in, in autocommit.
+        settings: of that.
+        shards: all of them.
+    """
+
+    analytics: Connection
+    settings: Settings
+    shards: tuple[Shard, ...]
+
+
+@contextmanager
+def over_all(settings: Settings, purpose: str, notify: Notify) -> Iterator[Workplace]:
+    """Have the turn to work over all shards for a `with` block; what a run has begun is finished.
+
+    Raises:
+        ConsumerAnalyticsError: as runs do.
+    """
+    own = addresses.of_analytics(settings)
+    with (
+        connected(own, purpose, works_long=True) as analytics,
+        _all_shards(analytics, settings, purpose) as shards,
+    ):
+        _finish_unfinished(analytics, own, shards, notify, [])
+        yield Workplace(analytics, own, shards)
+
+
+@contextmanager
+def _all_shards(
+    analytics: Connection, settings: Settings, purpose: str
+) -> Iterator[tuple[Shard, ...]]:
+    with sessions.opened(settings, purpose) as shards, sessions.turn(settings):
+        joining.join(analytics, shards)
+        yield shards
+
+
+def _finish_unfinished(
+    analytics: Connection,
+    settings: Settings,
+    shards: Sequence[Shard],
+    notify: Notify,
+    opened: list[Run],
+) -> ShardedSummary | None:
+    """Finish the pass that was noted and is not published, if there is one."""
+    begun = unfinished(analytics)
+    if begun is None:
+        return None
+    notify(f"run {begun.opening.key} was not published: it is finished first")
+    opened[:] = [etl_run.record(analytics, settings, begun.opening, whole=True)]
+    summary = _complete(analytics, settings, shards, begun, opened[0], notify)
+    opened.clear()
+    return summary
 
 
 def unfinished(analytics: Connection) -> Pass | None:

@@ -1,0 +1,205 @@
+"""Backfills, sweeps and capture over several shards: as if one database had all their rows."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+import pytest
+from tests.integration.shards.conftest import Federation, documents
+from tests.integration.shards.test_runs import (
+    A,
+    B,
+    C,
+    add_customer,
+    add_event,
+    fill,
+)
+
+from consumer_analytics import backfill
+from consumer_analytics.backfill import Request
+from consumer_analytics.errors import ShardsError, UsageError
+from consumer_analytics.etl import capture
+from consumer_analytics.reconcile.sweep import sweep
+from consumer_analytics.shards import backfills, repairs, runs
+
+#: What each row said before it was restated. Between two steps of a sweep one database reports what
+#: is half right; what is put together is so after both.
+REVISIONS = (
+    "select distinct on (consumer_id, snapshot_timestamp) consumer_id, snapshot_timestamp::text, metrics_json::text "
+    "from consumer_analytics_revisions order by 1, 2, revision_id"
+)
+
+
+def request(start: str, end: str, interval: str = "daily") -> Request:
+    """Return what a person asks for."""
+    return backfill.request_of(start, end, interval)
+
+
+def backfill_alone(federation: Federation, asked: Request) -> None:
+    """Do the same in the database that has all rows."""
+    with federation.alone.connect(writes_sources=False) as connection:
+        backfill.backfill(connection, federation.alone.settings, asked)
+
+
+def test_a_backfill_writes_what_one_database_would(federation: Federation) -> None:
+    fill(federation)
+    # The first row of all is east's; north has nothing before the third.
+    asked = request("2024-12-25", "2025-01-08")
+    done = backfills.backfill(federation.settings, asked)
+    assert done is not None
+    federation.unite()
+    backfill_alone(federation, asked)
+    rows = federation.require_equal()
+    assert done.whole.snapshots_written == rows > 20
+    assert done.whole.periods_before_first_row == 7
+    again = backfills.backfill(federation.settings, asked)
+    assert again is not None
+    assert (again.whole.snapshots_written, again.whole.snapshots_restated) == (0, 0)
+    assert again.whole.snapshots_untouched == rows
+    # A run over what was backfilled, and a backfill over what has come late since.
+    federation.run("2025-01-05T12:00Z")
+    federation.run_alone("2025-01-05T12:00Z")
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, C, "2025-01-06 12:00", "late")
+        add_customer(database, B, "2025-01-06 13:00", number=0xC1)
+    backfills.backfill(federation.settings, asked)
+    backfill_alone(federation, asked)
+    federation.require_equal()
+    assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
+    records = federation.analytics.rows(
+        "select state, periods_done from consumer_analytics_internal.backfills order by backfill_id"
+    )
+    assert records == [("done", 7)] * 3
+
+
+def test_a_backfill_of_chosen_consumers_is_refused(federation: Federation) -> None:
+    fill(federation)
+    chosen = backfill.request_of("2025-01-01", "2025-01-03", "daily", consumers=[str(B)])
+    with pytest.raises(UsageError, match="leave out --consumer"):
+        backfills.backfill(federation.settings, chosen)
+
+
+def test_a_period_that_one_shard_was_held_back_from_waits_for_it(federation: Federation) -> None:
+    fill(federation)
+    impatient = federation.settings.replaced({"holdback_wait": 0.3})
+    (today,) = federation.analytics.rows("select current_date::text, (current_date - 3)::text")
+    asked = request(today[1], today[0])
+    # Of three periods the last ends this midnight: to be after it, a transaction cannot begin so
+    # early; one that is prepared tells of no beginning at all.
+    with psycopg.connect(federation.shards["west"].url, autocommit=True) as writer:
+        writer.execute("begin")
+        writer.execute(
+            "insert into customer_events (event_id, consumer_id, event_type) values (%s, %s, 'x')",
+            [uuid.uuid4(), B],
+        )
+        writer.execute("prepare transaction 'held'")
+    with pytest.raises(ShardsError, match="^shard west: 3 of 3 periods"):
+        backfills.backfill(impatient, asked)
+    assert documents(federation.analytics) == {}
+    with psycopg.connect(federation.shards["west"].url, autocommit=True) as writer:
+        writer.execute("commit prepared 'held'")
+    backfills.backfill(federation.settings, asked)
+    federation.unite()
+    backfill_alone(federation, asked)
+    assert federation.require_equal() > 0
+
+
+def test_a_sweep_publishes_what_changes_and_nothing_else(federation: Federation) -> None:
+    fill(federation)
+    for day in range(2, 7):
+        federation.run(f"2025-01-0{day}T00:00Z")
+    federation.replay()
+    federation.require_equal()
+    created = "select analytics_id, xmin::text from consumer_analytics where consumer_id = %s"
+    before = federation.analytics.rows(created, [A])
+    # Late, changed, gone, corrected: in several shards.
+    east, west = federation.shards["east"], federation.shards["west"]
+    for database in (west, federation.alone):
+        add_event(database, C, "2025-01-04 12:00", "late")
+        add_customer(database, B, "2025-01-04 13:00", "BLOCKED", number=0xC2)
+    for database in (east, federation.alone):
+        database.execute(
+            "update customers set created_at = created_at - interval '1 day 1 hour' "
+            "where consumer_id = %s and status = 'INACTIVE'",
+            [B],
+        )
+    found = repairs.sweep(federation.settings, lambda _: None, since=None)
+    with federation.alone.connect(writes_sources=False) as connection:
+        alone = sweep(connection, federation.alone.settings)
+    assert found.whole.events_found == alone.events_found == 2
+    federation.require_equal()
+    assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
+    assert found.whole.snapshots_restated == len(federation.alone.rows(REVISIONS)) == 11
+    assert federation.analytics.rows(created, [A]) == before
+    # A consumer that is found late has rows from then on; one that goes loses them.
+    for database in (federation.shards["north"], federation.alone):
+        database.execute(
+            "insert into consumers values (%s, 'late', 'ACTIVE', '2025-01-03 12:00')",
+            [uuid.UUID(int=0xD)],
+        )
+    for _ in range(2):
+        repairs.sweep(federation.settings, lambda _: None)
+        with federation.alone.connect(writes_sources=False) as connection:
+            sweep(connection, federation.alone.settings)
+        federation.require_equal()
+        for database in (federation.shards["north"], federation.alone):
+            database.execute("delete from consumers where consumer_id = %s", [uuid.UUID(int=0xD)])
+    told = [key for key in documents(federation.analytics) if key[0] == str(uuid.UUID(int=0xD))]
+    assert told == []
+    assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
+
+
+def test_capture_in_every_shard_lets_the_next_run_repair(federation: Federation) -> None:
+    fill(federation)
+    federation.run("2025-01-05T00:00Z")
+    federation.replay()
+    status, _ = repairs.capture(federation.settings, "test", repairs.enable)
+    assert {one.state for one in status.values()} == {"on"}
+    with federation.alone.connect(writes_sources=False) as connection:
+        capture.enable(connection, federation.alone.settings)
+    at = "2025-01-06T00:00Z"
+    federation.run(at)
+    federation.run_alone(at)
+    for database in (federation.shards["west"], federation.alone):
+        # Weeks before anything that a sweep looks at, and a row that goes without an event.
+        add_event(database, B, "2024-11-01 12:00", "old")
+        database.execute(
+            "delete from customers where customer_id = (select customer_id from customers "
+            "where consumer_id = %s and created_at::date = '2025-01-03')",
+            [B],
+        )
+    summary = federation.run("2025-01-07T00:00Z")
+    federation.run_alone("2025-01-07T00:00Z")
+    assert summary.whole.corrections.found == 1
+    federation.require_equal()
+    assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
+    status, _ = repairs.capture(federation.settings, "test", repairs.disable)
+    assert {one.state for one in status.values()} == {"off"}
+
+
+def test_what_a_sweep_found_and_could_not_publish_the_next_command_publishes(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(federation)
+    for day in range(2, 5):
+        federation.run(f"2025-01-0{day}T00:00Z")
+    federation.replay()
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, C, "2025-01-01 12:00", "late")
+
+    class KilledError(Exception):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repairs.together, "publish", killed)
+        with pytest.raises(KilledError):
+            repairs.sweep(federation.settings, lambda _: None)
+    runs.run(federation.settings)
+    with federation.alone.connect(writes_sources=False) as connection:
+        sweep(connection, federation.alone.settings)
+    federation.run_alone(federation.instants()[-1])
+    federation.require_equal()
