@@ -70,6 +70,9 @@ def audit(
         "accept_purged": accept_purged,
     }
     is_range = from_ is not None or to is not None
+    if settings().shards_file is not None:
+        _over_shards(options, repair=repair, as_json=as_json)
+        return
     repaired: RepairResult | None = None
     with connected(settings(), "audit", works_long=True) as connection:
         with working() as notify:
@@ -101,6 +104,36 @@ def audit(
         _print(result)
     if not result.clean:
         raise typer.Exit(1)
+
+
+def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> None:
+    from consumer_analytics.shards import audits
+
+    with working() as notify:
+        result = audits.audit(settings(), **options, repair=repair, notify=notify)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        for name, one in result.shards.items():
+            say(f"shard      {name}")
+            _print(one)
+        if result.repaired is not None:
+            say(
+                f"repaired   {counted(len(result.repaired), 'shard')}; {result.restated:,} published "
+                "rows restated; audited again, as above"
+            )
+        say("published  what was put together, held to the sum of the shards:")
+        _print_published(result.together)
+    if not result.clean:
+        raise typer.Exit(1)
+
+
+def _print_published(result: AuditResult) -> None:
+    say(f"compared   {result.snapshots:,} snapshots of {result.rows:,} rows")
+    if result.clean:
+        say("nothing differs" if result.snapshots else "nothing to compare: there is no snapshot")
+        return
+    _print_differences(result)
 
 
 def _no_snapshots(from_: str | None, to: str | None) -> str:
@@ -145,6 +178,14 @@ def _print(result: AuditResult, *, repairing: bool = False) -> None:
         there = result.snapshots or (result.since is not None and result.since.unread)
         say("nothing differs" if there else "nothing to compare: there is no snapshot")
         return
+    _print_differences(result)
+    if result.awaiting and not repairing:
+        say("late rows have been noted: the next run repairs what they concern")
+    for reason in result.lasting:
+        say(f"no repair  {reason}")
+
+
+def _print_differences(result: AuditResult) -> None:
     print_table(
         ["where", "consumer", "figure", "at", "kept", "recounted"],
         [
@@ -161,10 +202,6 @@ def _print(result: AuditResult, *, repairing: bool = False) -> None:
     )
     differ = counted(result.differences, "figure differs", "figures differ")
     say(differ + _more(result))
-    if result.awaiting and not repairing:
-        say("late rows have been noted: the next run repairs what they concern")
-    for reason in result.lasting:
-        say(f"no repair  {reason}")
 
 
 def _unread(since: SinceLast) -> str:

@@ -57,7 +57,13 @@ def _over_shards(at: dt.datetime | None, *, as_json: bool) -> None:
     print_table(
         ["shard", "events read", "events", "customers", "vanished"],
         [
-            [name, one["rows_read"], one["new_events"], one["new_customers"], one["noted_as_vanished"]]
+            [
+                name,
+                one["rows_read"],
+                one["new_events"],
+                one["new_customers"],
+                one["noted_as_vanished"],
+            ]
             for name, one in summary.shards.items()
         ],
     )

@@ -164,9 +164,7 @@ def begin(
     return record(connection, settings, opening, whole=whole)
 
 
-def record(
-    connection: Connection, settings: Settings, opening: Opening, *, whole: bool
-) -> Run:
+def record(connection: Connection, settings: Settings, opening: Opening, *, whole: bool) -> Run:
     """Note a run as open, or find that another step has opened it.
 
     Raises:

@@ -1,11 +1,11 @@
 """The file of shards: a table for each, with its address.
 
-    [east]
-    url = "postgresql://etl@east.internal/app"
-    password_file = "/etc/consumer-analytics/east.password"
+[east]
+url = "postgresql://etl@east.internal/app"
+password_file = "/etc/consumer-analytics/east.password"
 
-    [west]
-    url_file = "/run/secrets/west-url"          # its first line is the address
+[west]
+url_file = "/run/secrets/west-url"          # its first line is the address
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def read(settings: Settings) -> tuple[Address, ...]:
     if not tables:
         raise SettingsError(f"{SETTING}: {path} names no shard")
     return tuple(
-        _address(name, table, path, number) for number, (name, table) in enumerate(tables.items(), 1)
+        _address(name, table, path, number)
+        for number, (name, table) in enumerate(tables.items(), 1)
     )
 
 

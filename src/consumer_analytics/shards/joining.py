@@ -37,9 +37,7 @@ def join(analytics: Connection, shards: Sequence[Shard]) -> None:
             raise of_shard(shard.name, error) from error
     members = [(shard, federation.membership(shard.connection)) for shard in shards]
     mine = _own_identity(analytics)
-    known: dict[str, uuid.UUID] = dict(
-        analytics.execute(query("shards/joining/known")).fetchall()
-    )
+    known: dict[str, uuid.UUID] = dict(analytics.execute(query("shards/joining/known")).fetchall())
     if missing := sorted(known.keys() - {shard.name for shard in shards}):
         raise ShardsError(
             f"shard {missing[0]} is not in the file, and its figures are in what was published: "
@@ -77,7 +75,9 @@ def _require_right(
     shard: Shard, member: Membership, mine: uuid.UUID, taken: dict[uuid.UUID, str]
 ) -> None:
     if member.identity == mine:
-        raise ShardsError(f"shard {shard.name}: it is the database that figures are put together in")
+        raise ShardsError(
+            f"shard {shard.name}: it is the database that figures are put together in"
+        )
     if member.role == ANALYTICS:
         raise ShardsError(f"shard {shard.name}: figures of other shards are put together there")
     if member.identity in taken:
@@ -120,6 +120,4 @@ def _note(
             raise ShardsError(f"shard {shard.name}: the file has its database twice")
     else:
         identity = member.identity
-    analytics.execute(
-        query("shards/joining/note"), {"name": shard.name, "identity": identity}
-    )
+    analytics.execute(query("shards/joining/note"), {"name": shard.name, "identity": identity})

@@ -286,9 +286,7 @@ def _complete(
 def _load(shard: Shard, noted: Pass, notify: Notify) -> dict[str, Any]:
     """Load in a shard, unless another try of the pass has; return what its run tells."""
     connection, tell = shard.connection, shard.telling(notify)
-    done = connection.execute(
-        query("shards/runs/done"), {"key": noted.key_in_shard}
-    ).fetchone()
+    done = connection.execute(query("shards/runs/done"), {"key": noted.key_in_shard}).fetchone()
     if done is not None:
         return dict(done[0])
     require_usable(shard, lambda _: None)

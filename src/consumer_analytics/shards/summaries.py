@@ -88,8 +88,7 @@ def _instant(text: str) -> dt.datetime:
 def _corrections(told: Sequence[Mapping[str, Any]]) -> Corrections:
     days = [dt.date.fromisoformat(one["from"]) for one in told if one["from"]]
     counts = {
-        name: sum(one[name] for one in told)
-        for name in ("found", "vanished", "noted", "came_back")
+        name: sum(one[name] for one in told) for name in ("found", "vanished", "noted", "came_back")
     }
     return Corrections(min(days, default=None), **counts)
 

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -68,10 +68,12 @@ class _Instants:
     Attributes:
         fresh: those that are not published yet.
         outgrown: those that are.
+        again: those of the latter of which every row is looked at, not those that changed alone.
     """
 
     fresh: tuple[dt.datetime, ...]
     outgrown: tuple[dt.datetime, ...]
+    again: tuple[dt.datetime, ...]
 
 
 def publish(
@@ -80,6 +82,7 @@ def publish(
     shards: Sequence[Shard],
     reason: str,
     *,
+    again: Sequence[dt.datetime] = (),
     finish: Callable[[Connection, Published], None] = lambda _, __: None,
 ) -> Published:
     """Put together what the shards have written since they were last read.
@@ -89,6 +92,7 @@ def publish(
         settings: of the database that figures are put together in.
         shards: all of them.
         reason: kept with what a snapshot said before.
+        again: instants to be put together anew, whatever was read of them.
         finish: called in the transaction that publishes the last of it.
 
     Raises:
@@ -102,8 +106,8 @@ def publish(
             wait_long(shard.connection)
         before = _positions(analytics)
         now = each(shards, lambda shard: _position(shard, before[shard.name]))
-        complete, lower = _complete(analytics, shards, before, published)
-        for instants, is_last in _chunks(complete):
+        complete, lower = _complete(analytics, shards, before, again, published)
+        for instants, is_last in _chunks(complete, frozenset(again)):
             with job_lock(analytics, settings):
                 wait_long(analytics)
                 _put_together(analytics, shards, before, lower, instants, reason, published)
@@ -131,6 +135,7 @@ def _complete(
     analytics: Connection,
     shards: Sequence[Shard],
     before: dict[str, _Position],
+    again: Sequence[dt.datetime],
     published: Published,
 ) -> tuple[dict[dt.datetime, tuple[bool, int]], dict[str, int]]:
     """Find the instants to put together.
@@ -145,7 +150,7 @@ def _complete(
         values = {"rows": position.rows, "revisions": position.revisions}
         return {at for (at,) in shard.connection.execute(query("shards/together/changed"), values)}
 
-    found = set().union(*each(shards, changed).values())
+    found = set(again).union(*each(shards, changed).values())
     found |= {at for (at,) in analytics.execute(query("shards/together/awaited"))}
     candidates = {"snapshots": sorted(found)}
     there = {
@@ -165,7 +170,7 @@ def _complete(
         if not all(at in instants for instants in having.values()):
             published.awaited.append(at)
             continue
-        is_there = at in there
+        is_there = at in there or at in again
         complete[at] = (is_there, sum(rows for _, rows in (one[at] for one in having.values())))
         for name, instants in having.items():
             if not is_there and not instants[at][0]:
@@ -175,26 +180,29 @@ def _complete(
 
 
 def _chunks(
-    complete: dict[dt.datetime, tuple[bool, int]],
+    complete: dict[dt.datetime, tuple[bool, int]], again: frozenset[dt.datetime]
 ) -> Iterator[tuple[_Instants, bool]]:
     """Cut instants into what is put together at once; yield each, and whether it is the last."""
     chunk: list[dt.datetime] = []
     rows = 0
     for at, (_, of_instant) in complete.items():
         if chunk and rows + of_instant > _ROWS_AT_ONCE:
-            yield _apart(chunk, complete), False
+            yield _apart(chunk, complete, again), False
             chunk, rows = [], 0
         chunk.append(at)
         rows += of_instant
-    yield _apart(chunk, complete), True
+    yield _apart(chunk, complete, again), True
 
 
 def _apart(
-    chunk: list[dt.datetime], complete: dict[dt.datetime, tuple[bool, int]]
+    chunk: list[dt.datetime],
+    complete: dict[dt.datetime, tuple[bool, int]],
+    again: frozenset[dt.datetime],
 ) -> _Instants:
     return _Instants(
         tuple(at for at in chunk if not complete[at][0]),
         tuple(at for at in chunk if complete[at][0]),
+        tuple(at for at in chunk if at in again),
     )
 
 
@@ -212,7 +220,7 @@ def _put_together(
         return
     analytics.execute(query("shards/together/stage"))
     if instants.outgrown:
-        _ask_for_pairs(analytics, shards, before, instants.outgrown)
+        _ask_for_pairs(analytics, shards, before, instants)
     for shard in shards:
         parts = {
             "shard": sql.Literal(shard.name),
@@ -232,7 +240,7 @@ def _put_together(
     _require_same_windows(analytics)
     _bring_lifetimes(analytics, shards)
     try:
-        lay_apart(analytics, *_rendered())
+        lay_apart(analytics, _rendered((*instants.fresh, *instants.again)))
     except psycopg.DataError as error:
         raise ShardsError(
             f"a snapshot of a shard is no longer what was written ({error.diag.message_primary}); "
@@ -263,16 +271,21 @@ def _ask_for_pairs(
     analytics: Connection,
     shards: Sequence[Shard],
     before: dict[str, _Position],
-    outgrown: tuple[dt.datetime, ...],
+    instants: _Instants,
 ) -> None:
     """Tell every shard which rows any of them has changed: what is published is the sum of all."""
+    if instants.again:
+        everything = query("shards/together/pairs-there", again=_timestamps(instants.again))
+        for shard in shards:
+            _hand_over(shard.connection, everything, analytics, _COLUMNS["shard_pairs"])
+        analytics.execute(sql.SQL("insert into {} {}").format(_COLUMNS["shard_pairs"], everything))
     for shard in shards:
         position = before[shard.name]
         changed = query(
             "shards/together/pairs-changed",
             rows=sql.Literal(position.rows),
             revisions=sql.Literal(position.revisions),
-            outgrown=_timestamps(outgrown),
+            outgrown=_timestamps(instants.outgrown),
         )
         _hand_over(shard.connection, changed, analytics, _COLUMNS["shard_pairs"])
     analytics.execute(query("shards/together/pairs-once"))
@@ -336,13 +349,11 @@ def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
         _hand_over(shard.connection, told, analytics, _COLUMNS["shard_lifetimes"])
 
 
-def _rendered() -> tuple[sql.Composed, dict[str, Any]]:
-    """Compose the snapshots as all shards together have them."""
+def _rendered(whole_instants: Sequence[dt.datetime]) -> sql.Composed:
+    """Compose the snapshots as all shards together have them; of some instants all rows are there."""
     consumers = keys.of_consumer()
     window = keys.of_consumer(keys.WINDOW_KEYS)
-    of_whole = {
-        name: key for name, key in keys.of_whole().items() if key.value != _COUNTS_ROWS
-    }
+    of_whole = {name: key for name, key in keys.of_whole().items() if key.value != _COUNTS_ROWS}
     rows = query(
         "shards/together/consumers",
         sums=_sums(consumers, window),
@@ -350,9 +361,7 @@ def _rendered() -> tuple[sql.Composed, dict[str, Any]]:
         window=_numbers(window),
         maps=_maps(consumers),
     )
-    counts = [
-        name for name, key in keys.of_whole().items() if key.value == _COUNTS_ROWS
-    ]
+    counts = [name for name, key in keys.of_whole().items() if key.value == _COUNTS_ROWS]
     whole = query(
         "shards/together/whole-system",
         sums=_sums(of_whole, keys.of_whole(keys.WINDOW_KEYS)),
@@ -360,8 +369,9 @@ def _rendered() -> tuple[sql.Composed, dict[str, Any]]:
         window=_numbers(keys.of_whole(keys.WINDOW_KEYS)),
         maps=_maps(of_whole),
         counted=sql.Literal(counts[0]),
+        whole=_timestamps(whole_instants),
     )
-    return sql.SQL("{}\nunion all\n{}").format(rows, whole), {}
+    return sql.SQL("{}\nunion all\n{}").format(rows, whole)
 
 
 def _column(key: SnapshotKey) -> sql.Identifier:

@@ -190,9 +190,12 @@ def test_what_one_shard_could_not_load_the_next_run_finishes_first(federation: F
     federation.run("2025-01-04T00:00Z", notify=told.append)
     assert any("was not published: it is finished first" in line for line in told)
     assert [at.day for at in federation.instants()] == [2, 3, 4]
-    assert federation.analytics.rows(
-        "select state from consumer_analytics_internal.runs order by run_id"
-    ) == [("success",)] * 3
+    assert (
+        federation.analytics.rows(
+            "select state from consumer_analytics_internal.runs order by run_id"
+        )
+        == [("success",)] * 3
+    )
     federation.replay()
     federation.require_equal()
 

@@ -35,7 +35,9 @@
     there as materialized (
         select snapshot_timestamp, metrics_json ->> {counted} as consumers
         from public.consumer_analytics
-        where consumer_id is null and snapshot_timestamp in (select snapshot_timestamp from summed)
+        where consumer_id is null
+            and snapshot_timestamp in (select snapshot_timestamp from summed)
+            and snapshot_timestamp <> all({whole})
     ),
 
     of_consumers as materialized (
@@ -49,7 +51,7 @@
         from (
             select snapshot_timestamp, 1 as n
             from of_consumers as new
-            where snapshot_timestamp not in (select snapshot_timestamp from there)
+            where snapshot_timestamp = any({whole})
                 or not exists (
                     select from public.consumer_analytics as old
                     where old.consumer_id = new.consumer_id
@@ -60,11 +62,12 @@
             select asked.snapshot_timestamp, -1
             from pg_temp.shard_pairs as asked
             join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
-            where not exists (
-                select from of_consumers as new
-                where new.consumer_id = asked.consumer_id
-                    and new.snapshot_timestamp = asked.snapshot_timestamp
-            )
+            where asked.snapshot_timestamp <> all({whole})
+                and not exists (
+                    select from of_consumers as new
+                    where new.consumer_id = asked.consumer_id
+                        and new.snapshot_timestamp = asked.snapshot_timestamp
+                )
         ) as parts
         group by snapshot_timestamp
     )

@@ -1,0 +1,139 @@
+"""The audit over several shards: each one's own, and what is published against their sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.shards.conftest import Federation, documents
+from tests.integration.shards.test_runs import B, C, add_event, fill
+
+from consumer_analytics.shards import audits
+
+#: What somebody does to what is published, and under which key that is found.
+EDITS = {
+    "a count": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{total_events}', '99') where consumer_id = %(b)s",
+        "total_events",
+    ),
+    "a type": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{events_by_type,bought}', '1') where consumer_id = %(b)s",
+        "events_by_type.bought",
+    ),
+    "a ratio": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{system_wide_active_ratio}', '0.5') where consumer_id is null",
+        "system_wide_active_ratio",
+    ),
+    "a mean, by little": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{avg_customer_lifetime_days}', to_jsonb((metrics_json ->> "
+        "'avg_customer_lifetime_days')::numeric + 0.01)) where consumer_id = %(c)s",
+        "customers",
+    ),
+    "a mean, by much": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{avg_customer_lifetime_days}', '7e30') where consumer_id = %(c)s",
+        "avg_customer_lifetime_days",
+    ),
+    "the consumers": (
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{consumers_in_system}', '3') where consumer_id is null "
+        "and metrics_json -> 'consumers_in_system' <> '3'",
+        "consumers_in_system",
+    ),
+    "no document": (
+        "update consumer_analytics set metrics_json = '[7]' where consumer_id = %(b)s",
+        "total_events",
+    ),
+    "a row gone": ("delete from consumer_analytics where consumer_id = %(b)s", "row"),
+    "a whole instant gone": (
+        "delete from consumer_analytics where snapshot_timestamp = '2025-01-03Z'",
+        "row",
+    ),
+    "the system's row gone": (
+        "delete from consumer_analytics where consumer_id is null "
+        "and snapshot_timestamp = '2025-01-03Z'",
+        "row",
+    ),
+    "a row too many": (
+        "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+        "select gen_random_uuid(), snapshot_timestamp, metrics_json from consumer_analytics "
+        "where consumer_id = %(b)s and snapshot_timestamp = '2025-01-03Z'",
+        "row",
+    ),
+}
+
+
+def prepared(federation: Federation) -> None:
+    """Publish two snapshots; the second one has another number of consumers."""
+    fill(federation)
+    for at in ("2025-01-02T00:00Z", "2025-01-03T00:00Z"):
+        federation.run(at)
+
+
+def figures(found: audits.ShardedAudit) -> set[str]:
+    """Return the keys under which something published differs."""
+    return {one.figure for one in found.together.listed}
+
+
+def test_every_edit_of_what_is_published_is_found_and_repaired(federation: Federation) -> None:
+    prepared(federation)
+    clean = audits.audit(federation.settings)
+    assert clean.clean
+    assert clean.together.rows == len(documents(federation.analytics)) == 9
+    before = documents(federation.analytics)
+    for what, (edit, figure) in EDITS.items():
+        federation.analytics.execute(edit, {"b": B, "c": C})
+        found = audits.audit(federation.settings)
+        assert figure in figures(found), what
+        assert all(one.clean for one in found.shards.values()), what
+        repaired = audits.audit(federation.settings, repair=True)
+        assert repaired.clean, (what, repaired.together.listed)
+        assert documents(federation.analytics) == before, what
+    assert audits.audit(federation.settings).clean
+
+
+def test_a_revision_that_is_lost_is_told_and_cannot_be_made_good(federation: Federation) -> None:
+    prepared(federation)
+    add_event(federation.shards["west"], C, "2025-01-01 12:00", "late")
+    federation.analytics.execute(
+        "update etl_job_watermarks set last_processed_timestamp = '1970-01-01Z'"
+    )
+    federation.run("2025-01-04T00:00Z")
+    assert audits.audit(federation.settings).clean
+    federation.analytics.execute(
+        "delete from consumer_analytics_revisions where consumer_id = %s "
+        "and snapshot_timestamp = '2025-01-03Z'",
+        [C],
+    )
+    found = audits.audit(federation.settings)
+    assert [(one.where, one.kept, one.recounted) for one in found.together.listed] == [
+        ("revision", 1, 2)
+    ]
+    assert not audits.audit(federation.settings, repair=True).clean
+
+
+@pytest.mark.parametrize("edited", ["snapshot", "counts"])
+def test_what_is_wrong_in_a_shard_is_repaired_there_and_published(
+    federation: Federation, edited: str
+) -> None:
+    prepared(federation)
+    before: dict[Any, Any] = documents(federation.analytics)
+    west = federation.shards["west"]
+    if edited == "snapshot":
+        west.execute(
+            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+            "'{total_events}', '99') where consumer_id = %s",
+            [B],
+        )
+    else:
+        west.execute("update consumer_analytics_internal.event_days set n = n - 1 where n > 1")
+        west.execute("update consumer_analytics_internal.event_totals set n = n - 1 where n > 1")
+    found = audits.audit(federation.settings)
+    assert [name for name, one in found.shards.items() if not one.clean] == ["west"]
+    repaired = audits.audit(federation.settings, repair=True)
+    assert repaired.clean
+    assert documents(federation.analytics) == before
