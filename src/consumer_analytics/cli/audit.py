@@ -119,8 +119,8 @@ def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> Non
             _print(one)
         if result.repaired is not None:
             say(
-                f"repaired   {counted(len(result.repaired), 'shard')}; {result.restated:,} published "
-                "rows restated; audited again, as above"
+                f"repaired   {counted(len(result.repaired), 'shard')}; {result.restated:,} "
+                "published rows restated; audited again, as above"
             )
         say("published  what was put together, held to the sum of the shards:")
         _print_published(result.together)

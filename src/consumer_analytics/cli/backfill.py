@@ -69,9 +69,11 @@ def backfill(
     if start_date is None or end_date is None:
         raise UsageError("give --start-date and --end-date, or `backfill list`")
     request = request_of(start_date, end_date, interval, who=caller.name(), consumers=consumer)
-    if settings().shards_file is not None:
-        _over_shards(request, dry_run=dry_run, as_json=as_json)
-        return
+    work = _alone if settings().shards_file is None else _over_shards
+    work(request, dry_run=dry_run, as_json=as_json)
+
+
+def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:
     reached = periods = 0
     try:
         with connected(settings(), "backfill", works_long=True) as connection:

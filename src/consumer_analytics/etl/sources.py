@@ -200,9 +200,10 @@ def first_row_after(
 def first_row(
     connection: Connection, settings: Settings, at: dt.datetime
 ) -> tuple[bool, dt.datetime | None]:
-    """Tell whether there is or was a row of up to an instant; where not, return the first one's time.
+    """Tell whether there is or was a row of up to an instant, or its snapshot.
 
-    The instant's snapshot is as good as a row. None where there has been no row at all.
+    Returns:
+        That; and where there is none the first row's time, None where there has been no row at all.
     """
     # A look into an index, mostly.
     if scalar_of(connection, "etl/sources/rows-until", {"at": at}, sources=settings.sources):

@@ -14,8 +14,8 @@ from consumer_analytics.airflow.upkeep import Upkeep
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
-from consumer_analytics.etl import federation
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
+from consumer_analytics.etl import federation
 from consumer_analytics.formatting import size
 from consumer_analytics.operations import retention, thinning
 from consumer_analytics.operations.part import MaintenancePart

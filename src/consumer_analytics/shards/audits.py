@@ -1,4 +1,4 @@
-"""The audit over all shards: each shard's own, and the proof that what is published is their sum."""
+"""The audit over all shards: each one's own, and the proof that what is published is their sum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backfill over all shards: each writes the same periods, and what all of them have is published."""
+"""A backfill over all shards: each writes the same periods; what all have is published."""
 
 from __future__ import annotations
 

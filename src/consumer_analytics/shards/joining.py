@@ -8,13 +8,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db import schema
-from consumer_analytics.errors import ShardsError
+from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.errors import SchemaError, ShardsError
 from consumer_analytics.etl import federation
 from consumer_analytics.etl.federation import ANALYTICS, SHARD, Membership
 from consumer_analytics.shards.sessions import Shard, of_shard
-from consumer_analytics.errors import SchemaError
 from consumer_analytics.sql import query
 
 

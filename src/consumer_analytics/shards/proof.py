@@ -1,8 +1,8 @@
 """The proof that what is published is the sum of the shards, and that nobody has edited it.
 
 It shares no statement with what puts rows together: documents are taken apart, whatever keys they
-have, and each value is held to the sum of the shards' values under the same key. Whether the shards'
-own figures are right is each shard's audit to tell.
+have, and each value is held to the sum of the shards' values under the same key. Whether the
+shards' own figures are right is each shard's audit to tell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from psycopg import sql
 
-from consumer_analytics.db.connection import Connection, consistent, wait_long
+from consumer_analytics.db.connection import Connection, consistent, scalar_of, wait_long
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, Collector
 from consumer_analytics.shards.sessions import Shard, each
 from consumer_analytics.sql import query
@@ -42,16 +42,7 @@ def prove(
         limit: how many differences to list; all are counted.
         notify: told how far it is.
     """
-    result = AuditResult()
-    found = Collector(result, limit)
-    wrong: set[dt.datetime] = set()
-
-    def differs(
-        at: dt.datetime, consumer: str | None, figure: str, kept: object, due: object
-    ) -> None:
-        wrong.add(at)
-        found.add(AuditDifference("published", consumer, figure, at, kept, due))
-
+    findings = _Findings(limit)
     span = {"lower": lower, "upper": upper}
     with ExitStack() as reading:
         for session in (analytics, *(shard.connection for shard in shards)):
@@ -64,33 +55,59 @@ def prove(
             ),
         )
         published = dict(analytics.execute(query("shards/proof/published"), span).fetchall())
-        complete = set.intersection(*(set(one) for one in told.values()))
-        for at in sorted(complete | {at for at, kept in published.items() if kept == "there"}):
-            kept = published.get(at)
-            if at in complete and kept is None:
-                differs(at, None, "row", None, "every shard has a snapshot of then")
-            elif at not in complete and kept == "there":
-                lacking = [name for name, one in told.items() if at not in one]
-                differs(at, None, "row", "there", f"shard {lacking[0]} has no snapshot of then")
-        both = sorted(at for at in complete if published.get(at) == "there")
-        for chunk in _chunks(both, told):
+        for chunk in _chunks(_both(told, published, findings), told):
             notify(f"held to the shards: snapshots up to {chunk[-1].isoformat()}")
             _stage(analytics, shards, chunk)
             rows = analytics.execute(query("shards/proof/differ"), {"snapshots": chunk})
             for at, consumer, figure, value, due in rows:
-                differs(at, consumer, figure, value, due)
-            (compared,) = analytics.execute(
-                query("shards/proof/compared"), {"snapshots": chunk}
-            ).fetchone() or (0,)
-            result.snapshots += len(chunk)
-            result.rows += compared
+                findings.differs(at, consumer, figure, value, due)
+            findings.result.snapshots += len(chunk)
+            findings.result.rows += scalar_of(
+                analytics, "shards/proof/compared", {"snapshots": chunk}
+            )
         for at, figure, value, due in analytics.execute(query("shards/proof/digests"), span):
             if figure == "revisions":
-                found.add(AuditDifference("revision", None, figure, at, value, due, lasting=_LOST))
-            elif at not in wrong:
-                differs(at, None, "customers", "was edited", "as it was written")
-    result.wrong_snapshots = sorted(wrong)
-    return result
+                findings.lost(at, value, due)
+            elif at not in findings.wrong:
+                findings.differs(at, None, "customers", "was edited", "as it was written")
+    findings.result.wrong_snapshots = sorted(findings.wrong)
+    return findings.result
+
+
+class _Findings:
+    """What differs, and at which instants something does that can be put right."""
+
+    def __init__(self, limit: int) -> None:
+        self.result = AuditResult()
+        self.wrong: set[dt.datetime] = set()
+        self._found = Collector(self.result, limit)
+
+    def differs(
+        self, at: dt.datetime, consumer: str | None, figure: str, kept: object, due: object
+    ) -> None:
+        self.wrong.add(at)
+        self._found.add(AuditDifference("published", consumer, figure, at, kept, due))
+
+    def lost(self, at: dt.datetime, kept: int, due: int) -> None:
+        self._found.add(
+            AuditDifference("revision", None, "revisions", at, kept, due, lasting=_LOST)
+        )
+
+
+def _both(
+    told: dict[str, dict[dt.datetime, int]],
+    published: dict[dt.datetime, str],
+    findings: _Findings,
+) -> list[dt.datetime]:
+    """Return the instants that are published and that every shard has; tell of the others."""
+    complete = set.intersection(*(set(one) for one in told.values()))
+    there = {at for at, kept in published.items() if kept == "there"}
+    for at in sorted(complete - set(published)):
+        findings.differs(at, None, "row", None, "every shard has a snapshot of then")
+    for at in sorted(there - complete):
+        lacking = next(name for name, one in told.items() if at not in one)
+        findings.differs(at, None, "row", "there", f"shard {lacking} has no snapshot of then")
+    return sorted(complete & there)
 
 
 def believe(analytics: Connection, snapshots: Sequence[dt.datetime]) -> None:

@@ -153,9 +153,9 @@ def _complete(
     found = set(again).union(*each(shards, changed).values())
     found |= {at for (at,) in analytics.execute(query("shards/together/awaited"))}
     candidates = {"snapshots": sorted(found)}
-    there = {
-        at: kept for at, kept in analytics.execute(query("shards/together/published"), candidates)
-    }
+    there: dict[dt.datetime, str] = dict(
+        analytics.execute(query("shards/together/published"), candidates).fetchall()
+    )
     candidates = {"snapshots": [at for at in sorted(found) if there.get(at) != "thinned"]}
 
     def whole(shard: Shard) -> dict[dt.datetime, tuple[bool, int]]:
@@ -222,25 +222,25 @@ def _put_together(
     if instants.outgrown:
         _ask_for_pairs(analytics, shards, before, instants)
     for shard in shards:
-        parts = {
+        parts: dict[str, sql.Composable] = {
             "shard": sql.Literal(shard.name),
             "fresh": _timestamps(instants.fresh),
             "outgrown": _timestamps(instants.outgrown),
             "lower": sql.Literal(lower[shard.name]),
         }
-        name = "rows" if instants.outgrown else "rows-fresh"
-        _hand_over(
-            shard.connection,
-            query(f"shards/together/{name}", **parts),
-            analytics,
-            _COLUMNS["shard_rows"],
-        )
+        select = query("shards/together/rows-fresh", None, **parts)
+        if instants.outgrown:
+            select += sql.SQL("\nunion all\n")
+            select += query("shards/together/rows-asked", None, **parts)
+        _hand_over(shard.connection, select, analytics, _COLUMNS["shard_rows"])
     analytics.execute("analyze pg_temp.shard_rows")
     analytics.execute(query("shards/together/shared"))
     _require_same_windows(analytics)
     _bring_lifetimes(analytics, shards)
     try:
-        lay_apart(analytics, _rendered((*instants.fresh, *instants.again)))
+        consumers, whole = _rendered((*instants.fresh, *instants.again))
+        lay_apart(analytics, consumers)
+        analytics.execute(whole)
     except psycopg.DataError as error:
         raise ShardsError(
             f"a snapshot of a shard is no longer what was written ({error.diag.message_primary}); "
@@ -349,8 +349,15 @@ def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
         _hand_over(shard.connection, told, analytics, _COLUMNS["shard_lifetimes"])
 
 
-def _rendered(whole_instants: Sequence[dt.datetime]) -> sql.Composed:
-    """Compose the snapshots as all shards together have them; of some instants all rows are there."""
+def _rendered(all_there: Sequence[dt.datetime]) -> tuple[sql.Composed, sql.Composed]:
+    """Compose the snapshots as all shards together have them.
+
+    Args:
+        all_there: instants of which every row was handed over.
+
+    Returns:
+        What answers the consumers' rows, and what adds the whole system's to them.
+    """
     consumers = keys.of_consumer()
     window = keys.of_consumer(keys.WINDOW_KEYS)
     of_whole = {name: key for name, key in keys.of_whole().items() if key.value != _COUNTS_ROWS}
@@ -369,9 +376,9 @@ def _rendered(whole_instants: Sequence[dt.datetime]) -> sql.Composed:
         window=_numbers(keys.of_whole(keys.WINDOW_KEYS)),
         maps=_maps(of_whole),
         counted=sql.Literal(counts[0]),
-        whole=_timestamps(whole_instants),
+        whole=_timestamps(all_there),
     )
-    return sql.SQL("{}\nunion all\n{}").format(rows, whole)
+    return rows, whole
 
 
 def _column(key: SnapshotKey) -> sql.Identifier:

@@ -99,7 +99,8 @@ class Federation:
                 "(select array_agg(one) from consumer_analytics_revisions one), "
                 "(select array_agg(one) from consumer_analytics_internal.state one), "
                 "(select array_agg(one) from consumer_analytics_internal.federation one), "
-                "(select array_agg(one order by name) from consumer_analytics_internal.shards one), "
+                "(select array_agg(one order by name) "
+                "from consumer_analytics_internal.shards one), "
                 "(select last_processed_timestamp from etl_job_watermarks)"
             )
             for database in (self.analytics, *self.shards.values())

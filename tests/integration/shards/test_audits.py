@@ -11,60 +11,48 @@ from tests.integration.shards.test_runs import B, C, add_event, fill
 from consumer_analytics.shards import audits
 
 #: What somebody does to what is published, and under which key that is found.
-EDITS = {
-    "a count": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{total_events}', '99') where consumer_id = %(b)s",
-        "total_events",
-    ),
-    "a type": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{events_by_type,bought}', '1') where consumer_id = %(b)s",
+EDITS: list[tuple[str, str]] = [
+    ("set metrics_json = jsonb_set(metrics_json, '{total_events}', '99') {b}", "total_events"),
+    (
+        "set metrics_json = jsonb_set(metrics_json, '{events_by_type,bought}', '1') {b}",
         "events_by_type.bought",
     ),
-    "a ratio": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{system_wide_active_ratio}', '0.5') where consumer_id is null",
+    (
+        "set metrics_json = jsonb_set(metrics_json, '{system_wide_active_ratio}', '0.5') {whole}",
         "system_wide_active_ratio",
     ),
-    "a mean, by little": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{avg_customer_lifetime_days}', to_jsonb((metrics_json ->> "
-        "'avg_customer_lifetime_days')::numeric + 0.01)) where consumer_id = %(c)s",
+    # By little, and by much.
+    (
+        """set metrics_json = jsonb_set(metrics_json, '{avg_customer_lifetime_days}', to_jsonb(
+        (metrics_json ->> 'avg_customer_lifetime_days')::numeric + 0.01)) {c}""",
         "customers",
     ),
-    "a mean, by much": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{avg_customer_lifetime_days}', '7e30') where consumer_id = %(c)s",
+    (
+        "set metrics_json = jsonb_set(metrics_json, '{avg_customer_lifetime_days}', '7e30') {c}",
         "avg_customer_lifetime_days",
     ),
-    "the consumers": (
-        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
-        "'{consumers_in_system}', '3') where consumer_id is null "
-        "and metrics_json -> 'consumers_in_system' <> '3'",
+    (
+        "set metrics_json = jsonb_set(metrics_json, '{consumers_in_system}', '9') {whole}",
         "consumers_in_system",
     ),
-    "no document": (
-        "update consumer_analytics set metrics_json = '[7]' where consumer_id = %(b)s",
-        "total_events",
-    ),
-    "a row gone": ("delete from consumer_analytics where consumer_id = %(b)s", "row"),
-    "a whole instant gone": (
-        "delete from consumer_analytics where snapshot_timestamp = '2025-01-03Z'",
-        "row",
-    ),
-    "the system's row gone": (
-        "delete from consumer_analytics where consumer_id is null "
-        "and snapshot_timestamp = '2025-01-03Z'",
-        "row",
-    ),
-    "a row too many": (
-        "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
-        "select gen_random_uuid(), snapshot_timestamp, metrics_json from consumer_analytics "
-        "where consumer_id = %(b)s and snapshot_timestamp = '2025-01-03Z'",
-        "row",
-    ),
-}
+    ("set metrics_json = '[7]' {b}", "total_events"),
+]
+#: And rows that go or come.
+REMOVALS = [
+    "delete from consumer_analytics {b}",
+    "delete from consumer_analytics where snapshot_timestamp = '2025-01-03Z'",
+    "delete from consumer_analytics {whole} and snapshot_timestamp = '2025-01-03Z'",
+    """insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json)
+    select gen_random_uuid(), snapshot_timestamp, metrics_json from consumer_analytics
+    {b} and snapshot_timestamp = '2025-01-03Z'""",
+]
+
+
+def edit(federation: Federation, statement: str) -> None:
+    """Edit what is published, by hand."""
+    for whose, where in (("{b}", f"= '{B}'"), ("{c}", f"= '{C}'"), ("{whole}", "is null")):
+        statement = statement.replace(whose, f"where consumer_id {where}")
+    federation.analytics.execute(statement)
 
 
 def prepared(federation: Federation) -> None:
@@ -85,14 +73,15 @@ def test_every_edit_of_what_is_published_is_found_and_repaired(federation: Feder
     assert clean.clean
     assert clean.together.rows == len(documents(federation.analytics)) == 9
     before = documents(federation.analytics)
-    for what, (edit, figure) in EDITS.items():
-        federation.analytics.execute(edit, {"b": B, "c": C})
+    edits = [(f"update consumer_analytics {set_to}", figure) for set_to, figure in EDITS]
+    for statement, figure in [*edits, *((one, "row") for one in REMOVALS)]:
+        edit(federation, statement)
         found = audits.audit(federation.settings)
-        assert figure in figures(found), what
-        assert all(one.clean for one in found.shards.values()), what
+        assert figure in figures(found), statement
+        assert all(one.clean for one in found.shards.values()), statement
         repaired = audits.audit(federation.settings, repair=True)
-        assert repaired.clean, (what, repaired.together.listed)
-        assert documents(federation.analytics) == before, what
+        assert repaired.clean, (statement, repaired.together.listed)
+        assert documents(federation.analytics) == before, statement
     assert audits.audit(federation.settings).clean
 
 

@@ -21,12 +21,13 @@ from consumer_analytics.backfill import Request
 from consumer_analytics.errors import ShardsError, UsageError
 from consumer_analytics.etl import capture
 from consumer_analytics.reconcile.sweep import sweep
-from consumer_analytics.shards import backfills, repairs, runs
+from consumer_analytics.shards import backfills, repairs, runs, together
 
 #: What each row said before it was restated. Between two steps of a sweep one database reports what
 #: is half right; what is put together is so after both.
 REVISIONS = (
-    "select distinct on (consumer_id, snapshot_timestamp) consumer_id, snapshot_timestamp::text, metrics_json::text "
+    "select distinct on (consumer_id, snapshot_timestamp) consumer_id, "
+    "snapshot_timestamp::text, metrics_json::text "
     "from consumer_analytics_revisions order by 1, 2, revision_id"
 )
 
@@ -94,7 +95,7 @@ def test_a_period_that_one_shard_was_held_back_from_waits_for_it(federation: Fed
             [uuid.uuid4(), B],
         )
         writer.execute("prepare transaction 'held'")
-    with pytest.raises(ShardsError, match="^shard west: 3 of 3 periods"):
+    with pytest.raises(ShardsError, match=r"^shard west: 3 of 3 periods"):
         backfills.backfill(impatient, asked)
     assert documents(federation.analytics) == {}
     with psycopg.connect(federation.shards["west"].url, autocommit=True) as writer:
@@ -195,7 +196,7 @@ def test_what_a_sweep_found_and_could_not_publish_the_next_command_publishes(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(repairs.together, "publish", killed)
+        patch.setattr(together, "publish", killed)
         with pytest.raises(KilledError):
             repairs.sweep(federation.settings, lambda _: None)
     runs.run(federation.settings)

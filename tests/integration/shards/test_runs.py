@@ -6,6 +6,7 @@ import json
 import threading
 import uuid
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -157,7 +158,9 @@ def test_a_shard_that_is_down_is_named_and_nothing_is_written_anywhere(
     urls = {name: shard.url for name, shard in federation.shards.items()}
     nowhere = {**conninfo_to_dict(urls["north"]), "host": "127.0.0.1", "port": "1"}
     federation.write_file({**urls, "north": make_conninfo("", **nowhere)})
-    with pytest.raises(ShardsError, match="^shard north: the database cannot be reached") as failed:
+    with pytest.raises(
+        ShardsError, match=r"^shard north: the database cannot be reached"
+    ) as failed:
         federation.run("2025-01-03T00:00Z")
     assert "its url in the file that CONSUMER_ANALYTICS_SHARDS_FILE names" in str(failed.value)
     assert federation.state() == before
@@ -179,7 +182,7 @@ def test_what_one_shard_could_not_load_the_next_run_finishes_first(federation: F
     impatient = federation.settings.replaced({"lock_wait": 0.5})
     with federation.shards["west"].connect() as other, other.transaction():
         locks.take(other, Lock.JOB)
-        with pytest.raises(ShardsError, match="^shard west: another run is still at work"):
+        with pytest.raises(ShardsError, match=r"^shard west: another run is still at work"):
             runs.run(impatient, at=instant("2025-01-03T00:00Z"), named=True)
     # The others have loaded; of it nothing is to be seen.
     counted = "select count(*) from consumer_analytics where snapshot_timestamp = '2025-01-03Z'"
@@ -322,13 +325,8 @@ def test_one_of_several_is_not_worked_in_alone(federation: Federation) -> None:
         (federation.analytics, "put together from shards"),
     ):
         with database.connect(writes_sources=False) as connection:
-            settings = database.settings
-            request = backfill.request_of("2025-01-01", "2025-01-03", "daily")
-            for alone in (
-                lambda: etl_run.run(connection, settings),
-                lambda: sweep(connection, settings),
-                lambda: audit(connection, settings),
-                lambda: backfill.backfill(connection, settings, request),
-            ):
+            one = (connection, database.settings)
+            asked = backfill.request_of("2025-01-01", "2025-01-03", "daily")
+            for work in (etl_run.run, sweep, audit, partial(backfill.backfill, request=asked)):
                 with pytest.raises(ShardsError, match=message):
-                    alone()
+                    work(*one)

@@ -9,22 +9,19 @@ with strangers as materialized (
     )
 ),
 
-earlier as materialized (
-    select one.analytics_id, max(one.reported_until) as reported_until
-    from strangers
-    join public.consumer_analytics_revisions as one using (analytics_id)
-    group by one.analytics_id
-),
-
-reported as (
-    select strangers.*, earlier.reported_until
-    from strangers
-    left join earlier using (analytics_id)
-),
-
 kept as (
     {keep_reported}
-    from reported as old
+    from (
+        select strangers.*, earlier.reported_until
+        from strangers
+        left join (
+            select one.analytics_id, max(one.reported_until) as reported_until
+            from strangers
+            join public.consumer_analytics_revisions as one using (analytics_id)
+            group by one.analytics_id
+        ) as earlier
+            using (analytics_id)
+    ) as old
     returning snapshot_timestamp, {revision_digest} as digest
 ),
 
