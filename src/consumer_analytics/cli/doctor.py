@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -15,9 +15,9 @@ from consumer_analytics.cli.output import JsonFlag, err, print_json
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
-from consumer_analytics.operations.doctor import CHECKS, examine
-from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
-from consumer_analytics.settings import settings
+from consumer_analytics.operations.doctor import CHECKS, OF_DATABASES, examine
+from consumer_analytics.operations.doctor.findings import Check, Context, Examined, Verdict
+from consumer_analytics.settings import Settings, settings
 
 
 def doctor(
@@ -32,40 +32,81 @@ def doctor(
     Looks and changes nothing, unless told to fix. Exits 0 where all is well, 1 where there is a
     warning or a check could not be made, 2 where there is a problem; with --fix, by what is left.
     """
-    with _context() as context, err.status("looking") as shown:
-        examined = []
-        for one in examine(
-            context,
-            (*CHECKS, *local.CHECKS),
-            fix=fix,
-            notify=lambda text: shown.update(escape(text)),
-        ):
-            examined.append(one)
-            if not as_json:
-                show(one)
-    worst = max(one.verdict for one in examined)
+    own, by_shard = settings(), dict[str, list[Examined]]()
+    if own.shards_file is not None:
+        from consumer_analytics.shards import addresses
+
+        own = addresses.of_analytics(own)
+    examined = _examined(own, (*CHECKS, *local.CHECKS), fix=fix, as_json=as_json)
+    if own.shards_file is not None:
+        by_shard = _examined_shards(fix=fix, as_json=as_json)
+    everything = [*examined, *(one for of in by_shard.values() for one in of)]
+    worst = max(one.verdict for one in everything)
     if as_json:
-        print_json(summary(examined, worst))
+        told = summary(examined, max(one.verdict for one in examined))
+        if by_shard:
+            told |= {
+                "shards": {
+                    name: summary(of, max(one.verdict for one in of))
+                    for name, of in by_shard.items()
+                }
+            }
+        print_json(told)
     else:
+        examined = everything
         _sum_up(examined, fix=fix)
     if code := EXIT_CODES[worst]:
         raise typer.Exit(code)
 
 
+def _examined(
+    own: Settings, checks: Sequence[Check], *, fix: bool, as_json: bool, shard: str | None = None
+) -> list[Examined]:
+    """Examine a database, and show what is found as it is."""
+    found = []
+    with _context(own, shard) as context, err.status("looking") as shown:
+        for one in examine(
+            context,
+            checks,
+            fix=fix,
+            notify=lambda text: shown.update(escape(text)),
+        ):
+            found.append(one)
+            if not as_json:
+                show(one)
+    return found
+
+
+def _examined_shards(*, fix: bool, as_json: bool) -> dict[str, list[Examined]]:
+    """Examine each shard by the checks that look at a database."""
+    from consumer_analytics.shards import addresses
+
+    found = {}
+    for address in addresses.read(settings()):
+        if not as_json:
+            say(f"\nshard {address.name}")
+        own = address.settings(settings())
+        found[address.name] = _examined(
+            own, OF_DATABASES, fix=fix, as_json=as_json, shard=address.name
+        )
+    return found
+
+
 @contextmanager
-def _context() -> Iterator[Context]:
+def _context(own: Settings, shard: str | None) -> Iterator[Context]:
     """Connect where that can be done; where not, the checks that need it will say so."""
     here: dict[str, Any] = {
-        "airflow": AirflowCommand.find(settings()),
-        "restart": local.restarter(settings()),
+        "airflow": AirflowCommand.find(own),
+        "restart": local.restarter(own),
     }
     try:
-        connection = connect(settings(), "doctor", as_admin=True)
+        connection = connect(own, "doctor", as_admin=True)
     except ConsumerAnalyticsError as error:
-        yield Context(settings(), refusal=error, **here)
+        yield Context(own, refusal=error, **here)
         return
     with connection:
-        yield Context(settings(), connection, **here)
+        connection.shard = shard
+        yield Context(own, connection, **here)
 
 
 def _sum_up(examined: list[Examined], *, fix: bool) -> None:

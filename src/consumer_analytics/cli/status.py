@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,9 @@ from consumer_analytics.operations import storage
 from consumer_analytics.reporting.status import Status, permitted
 from consumer_analytics.reporting.status import read as read_status
 from consumer_analytics.settings import settings
+
+if TYPE_CHECKING:
+    from consumer_analytics.shards.standing import ShardStanding
 
 _REVISIONS = 20
 
@@ -46,12 +50,18 @@ def status(
     if show_revisions:
         _revisions(as_json=as_json)
         return
-    with connected(settings(), "status") as connection:
+    own, shards = settings(), None
+    if own.shards_file is not None:
+        from consumer_analytics.shards import addresses, standing
+
+        shards = standing.read(own)
+        own = addresses.of_analytics(own)
+    with connected(own, "status") as connection:
         # Who may read snapshots is told of these; what else there is needs more rights.
         permitted(lambda: schema.require_current(connection))
-        found = read_status(connection, settings().sources, consumers=consumers)
-        stored = permitted(lambda: storage.measure(connection, settings()))
-        concerns = permitted(lambda: sources.concerns(connection, settings().sources)) or ()
+        found = read_status(connection, own.sources, consumers=consumers)
+        stored = permitted(lambda: storage.measure(connection, own))
+        concerns = permitted(lambda: sources.concerns(connection, own.sources)) or ()
     if as_json:
         print_json(
             {
@@ -64,15 +74,35 @@ def status(
                 "storage": stored and stored.as_json() | _full_as_json(stored, free),
                 "source_concerns": [concern.describe() for concern in concerns],
             }
+            | ({"shards": [one.as_json() for one in shards]} if shards is not None else {})
         )
         return
     print_status(found)
+    if shards is not None:
+        _print_shards(shards)
     for concern in concerns:
         warn(concern.describe())
     if stored is None:
         say("storage    not told to this login: it may read snapshots alone")
     else:
         _print_storage(stored, free)
+
+
+def _print_shards(shards: Sequence[ShardStanding]) -> None:
+    say("")
+    print_table(
+        ["shard", "counted up to", "latest snapshot", "vanished", "database"],
+        [
+            [
+                one.name,
+                one.processed_through,
+                one.latest,
+                one.vanished,
+                one.error or size(one.bytes),
+            ]
+            for one in shards
+        ],
+    )
 
 
 def _full_as_json(stored: storage.Storage, free: int | None) -> dict[str, Any]:

@@ -8,8 +8,10 @@ things happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -105,40 +107,57 @@ def _load(
             bad_rows=_bad_rows(connection, settings, plan, written, customers),
             seconds=dict(seconds),
         )
-        _finish(connection, run, plan, mark, summary)
+        close(
+            connection,
+            run,
+            mark,
+            plan.job_state.processed_through,
+            plan.snapshots,
+            summary.new_events + summary.new_customers,
+            summary.as_json(),
+        )
+        extract.forget_all(connection, run.run_id)
     return replace(summary, seconds=seconds)
 
 
-def _finish(
+def close(
     connection: Connection,
     run: Run,
-    plan: Plan,
     mark: watermark.Watermark,
-    summary: RunSummary,
+    processed: dt.datetime,
+    written: Sequence[dt.datetime],
+    records: int,
+    summary: dict[str, Any],
 ) -> None:
-    if plan.snapshots:
-        connection.execute(query("etl/load/snapshots-settle"), {"snapshots": list(plan.snapshots)})
+    """Close a run and move the watermark, in the transaction that has written its snapshots.
+
+    Args:
+        connection: in that transaction.
+        run: which.
+        mark: the watermark's row, locked.
+        processed: how far the counts reached before.
+        written: instants that have their snapshot now.
+        records: events and customers that are new.
+        summary: what the run tells.
+    """
+    if written:
+        connection.execute(query("etl/load/snapshots-settle"), {"snapshots": list(written)})
     if run.named and run.reached_at < run.requested_at:
         connection.execute(
             query("etl/load/snapshots-owe"),
             {"at": run.requested_at, "key": run.run_key, "source": run.snapshot_source},
         )
-    document = Jsonb(summary.as_json())
+    document = Jsonb(summary)
     # One that was set by hand to beyond what is processed would say what is not so.
-    advances = run.reached_at > plan.job_state.processed_through
+    advances = run.reached_at > processed
     to = run.reached_at if advances else max(mark.last_processed_timestamp, run.reached_at)
     connection.execute(
         query("etl/load/watermark-advance"),
-        {
-            "to": to,
-            "records": summary.new_events + summary.new_customers,
-            "summary": document,
-        },
+        {"to": to, "records": records, "summary": document},
     )
     connection.execute(
         query("etl/load/runs-finish"), {"summary": document, "to": to, "run_id": run.run_id}
     )
-    extract.forget_all(connection, run.run_id)
 
 
 def _events_in_windows(connection: Connection, plan: Plan) -> int:

@@ -4,5 +4,7 @@
 * `sessions`: one for each, working at the same time, and the turn of whoever works over all;
 * `joining`: which database is which, kept in each of them;
 * `together`: rows of snapshots that the shards have, put together in the analytics database;
-* `runs`: what works over all of them, `runs` first.
+* `runs`, `backfills`, `repairs`, `audits`, `standing`: what works over all of them;
+* `summaries`: what runs in several shards tell, together;
+* `proof`: that what is published is the sum of the shards.
 """

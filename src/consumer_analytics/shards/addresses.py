@@ -69,6 +69,10 @@ def read(settings: Settings) -> tuple[Address, ...]:
     path = settings.shards_file
     if path is None:
         raise SettingsError(f"{SETTING} is not set")
+    if settings.lake_url is not None:
+        raise SettingsError(
+            f"{SETTING} and {variable('lake_url')} do not go together yet: unset one of them"
+        )
     secret_files.warn_if_exposed(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Pass:
+class Begun:
     """A run over all shards that is settled, and may have begun to write.
 
     Attributes:
@@ -153,13 +153,13 @@ def _finish_unfinished(
     return summary
 
 
-def unfinished(analytics: Connection) -> Pass | None:
+def unfinished(analytics: Connection) -> Begun | None:
     """Return the pass that was noted and is not published; None where there is none."""
     row = analytics.execute(query("shards/runs/unfinished")).fetchone()
     if row is None:
         return None
     pass_id, key, source, requested, reached, named, held_back_by, mark = row
-    return Pass(
+    return Begun(
         pass_id,
         Opening(key, source, requested, reached, named, tuple(held_back_by)),
         mark,
@@ -242,7 +242,7 @@ def first_row_after(shards: Sequence[Shard], at: dt.datetime) -> dt.datetime | N
     return min((first for _, first in found if first is not None), default=None)
 
 
-def _note(analytics: Connection, settled: Opening) -> Pass:
+def _note(analytics: Connection, settled: Opening) -> Begun:
     """Note that shards are about to be written to."""
     mark = watermark.read(analytics).last_processed_timestamp
     values = {
@@ -254,14 +254,14 @@ def _note(analytics: Connection, settled: Opening) -> Pass:
         "held_back_by": Jsonb(list(settled.held_back_by)),
         "watermark": mark,
     }
-    return Pass(scalar_of(analytics, "shards/runs/note", values), settled, mark)
+    return Begun(scalar_of(analytics, "shards/runs/note", values), settled, mark)
 
 
 def _complete(
     analytics: Connection,
     settings: Settings,
     shards: Sequence[Shard],
-    noted: Pass,
+    noted: Begun,
     run_here: Run,
     notify: Notify,
 ) -> ShardedSummary:
@@ -283,7 +283,7 @@ def _complete(
     return whole[0]
 
 
-def _load(shard: Shard, noted: Pass, notify: Notify) -> dict[str, Any]:
+def _load(shard: Shard, noted: Begun, notify: Notify) -> dict[str, Any]:
     """Load in a shard, unless another try of the pass has; return what its run tells."""
     connection, tell = shard.connection, shard.telling(notify)
     done = connection.execute(query("shards/runs/done"), {"key": noted.key_in_shard}).fetchone()
@@ -310,34 +310,20 @@ def _load(shard: Shard, noted: Pass, notify: Notify) -> dict[str, Any]:
 
 def _finish(
     analytics: Connection,
-    noted: Pass,
+    noted: Begun,
     run_here: Run,
     summary: ShardedSummary,
     published: Published,
 ) -> None:
     """Move the watermark and close the run, in the transaction that publishes."""
-    opening = noted.opening
-    mark = watermark.read(analytics, for_update=True)
-    processed = watermark.processed_through(analytics)
-    analytics.execute(query("etl/load/snapshots-settle"), {"snapshots": published.snapshots})
-    if opening.named and opening.reached < opening.requested:
-        analytics.execute(
-            query("etl/load/snapshots-owe"),
-            {"at": opening.requested, "key": opening.key, "source": opening.source},
-        )
-    document = Jsonb(summary.as_json())
-    advances = opening.reached > processed
-    to = opening.reached if advances else max(mark.last_processed_timestamp, opening.reached)
-    analytics.execute(
-        query("etl/load/watermark-advance"),
-        {
-            "to": to,
-            "records": summary.whole.new_events + summary.whole.new_customers,
-            "summary": document,
-        },
-    )
-    analytics.execute(
-        query("etl/load/runs-finish"), {"summary": document, "to": to, "run_id": run_here.run_id}
+    load.close(
+        analytics,
+        run_here,
+        watermark.read(analytics, for_update=True),
+        watermark.processed_through(analytics),
+        published.snapshots,
+        summary.whole.new_events + summary.whole.new_customers,
+        summary.as_json(),
     )
     analytics.execute(query("shards/runs/published"), {"pass_id": noted.pass_id})
-    analytics.execute(query("shards/runs/reach"), {"until": opening.reached})
+    analytics.execute(query("shards/runs/reach"), {"until": noted.opening.reached})

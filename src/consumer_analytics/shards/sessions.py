@@ -128,7 +128,7 @@ def each(shards: Sequence[Shard], work: Callable[[Shard], T]) -> dict[str, T]:
     for shard in shards:
         if shard.name in failures:
             raise of_shard(shard.name, failures[shard.name]) from failures[shard.name]
-    return answers
+    return {shard.name: answers[shard.name] for shard in shards}
 
 
 def _end(shards: Sequence[Shard], threads: dict[str, threading.Thread]) -> None:

@@ -35,13 +35,17 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
 )
 
-CHECKS: tuple[Check, ...] = (
+#: What is asked of each database, where there are several.
+OF_DATABASES: tuple[Check, ...] = (
     *database.CHECKS,
     *schema.CHECKS,
     *sources.CHECKS,
     *archive.CHECKS,
     *watermark.CHECKS,
     *snapshots.CHECKS,
+)
+CHECKS: tuple[Check, ...] = (
+    *OF_DATABASES,
     *airflow.CHECKS,
     *incidents.CHECKS,
     *mail.CHECKS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.formatting import moment
+from consumer_analytics.etl.federation import SHARD
+from consumer_analytics.formatting import counted, moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -74,4 +75,38 @@ def _restore(context: Context) -> str:
     return f"removed {removed:,} doubled rows{kept} and restored the constraint"
 
 
-CHECKS = (Check("snapshots-once", "is each snapshot there once?", once),)
+def published(context: Context) -> Finding:
+    """Tell whether what shards have is published, where figures are put together from several."""
+    role, name, run_key, opened_at, awaited, first = (
+        context.database.execute(query("operations/doctor/shards-unpublished")).fetchone()
+        or (None,) * 6
+    )
+    if role is None:
+        return ok("the database stands for itself")
+    if role == SHARD:
+        return ok(f"the database is the shard {name} of another one's figures")
+    if run_key is not None:
+        return Finding(
+            Verdict.PROBLEM,
+            f"run {run_key} has loaded in some shards, and nothing of it is published",
+            (f"it was settled at {moment(opened_at)}",),
+            "a shard was down, or the run was killed, after the first had begun to load",
+            Fix("consumer-analytics run   # finishes it first"),
+        )
+    if awaited:
+        return Finding(
+            Verdict.WARNING,
+            f"{counted(awaited, 'snapshot')} that some shards have are not published, from "
+            f"{moment(first)} on",
+            (),
+            "not every shard has a snapshot of then: events have vanished there, or it was held "
+            "back from the period",
+            Fix("consumer-analytics backfill --start-date DATE --end-date DATE   # of these days"),
+        )
+    return ok("all that the shards have is published")
+
+
+CHECKS = (
+    Check("snapshots-once", "is each snapshot there once?", once),
+    Check("snapshots-published", "is everything published that the shards have?", published),
+)

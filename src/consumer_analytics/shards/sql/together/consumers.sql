@@ -64,22 +64,15 @@ select
     || case
         when instants.means < 2
             then jsonb_build_object('avg_customer_lifetime_days', instants.mean::numeric)
-        when counted.counted is distinct from instants.customers
+        when coalesce(counted.counted <> instants.customers, true)
             then jsonb_build_object(
                 'avg_customer_lifetime_days',
-                coalesce(
-                    (
-                        select old.metrics_json -> 'avg_customer_lifetime_days'
-                        from public.consumer_analytics as old
-                        where old.consumer_id = instants.consumer_id
-                            and old.snapshot_timestamp = instants.snapshot_timestamp
-                    ),
-                    'null'
-                )
+                coalesce(old.metrics_json -> 'avg_customer_lifetime_days', 'null')
             )
         else '{{}}'
     end as metrics_json
 from summed as instants
+left join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
 left join mapped using (consumer_id, snapshot_timestamp)
 left join (
     select consumer_id, snapshot_timestamp, customers as counted, dated, created_us

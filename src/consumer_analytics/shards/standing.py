@@ -1,0 +1,63 @@
+"""Where each shard stands, one that is down too."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+
+from consumer_analytics.db.connection import MINUS_INFINITY, connected
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.settings import Settings
+from consumer_analytics.shards import addresses
+from consumer_analytics.shards.addresses import Address
+from consumer_analytics.shards.sessions import of_shard
+from consumer_analytics.sql import query
+
+
+@dataclass(frozen=True)
+class ShardStanding:
+    """Where a shard stands.
+
+    Attributes:
+        name: as the file has it.
+        processed_through: up to where runs have counted; None before the first, or where it is
+            down.
+        latest: its latest snapshot, published or not.
+        vanished: events that are counted and that it no longer has.
+        bytes: size of the whole database.
+        error: why nothing is known of it.
+    """
+
+    name: str
+    processed_through: dt.datetime | None = None
+    latest: dt.datetime | None = None
+    vanished: int | None = None
+    bytes: int = 0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for `--json`."""
+        return asdict(self)
+
+
+def read(settings: Settings) -> tuple[ShardStanding, ...]:
+    """Return where each shard of the file stands.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    return tuple(_read(address, settings) for address in addresses.read(settings))
+
+
+def _read(address: Address, settings: Settings) -> ShardStanding:
+    try:
+        with connected(address.settings(settings), "status") as connection:
+            row = connection.execute(query("shards/standing/read")).fetchone()
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        return ShardStanding(address.name, error=str(of_shard(address.name, error)))
+    through, latest, vanished, size = row or (None, None, None, 0)
+    known = None if through == MINUS_INFINITY else through
+    return ShardStanding(address.name, known, latest, vanished, size)

@@ -1,0 +1,199 @@
+"""The command line over several shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from tests.conftest import Cli
+from tests.integration.shards.conftest import NAMES, Federation, documents
+from tests.integration.shards.test_runs import C, add_event, fill
+
+
+def test_each_command_works_over_all_shards(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    assert federated("migrate").stdout == "the schema is up to date, in every shard too\n"
+    ran = federated("run", "--as-of", "2025-01-03")
+    assert ran.exit_code == 0, ran.stderr
+    assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith(NAMES)] == [
+        *NAMES
+    ]
+    told = federated("run", "--as-of", "2025-01-04", "--json").json
+    assert set(told["shards"]) == set(NAMES)
+    assert told["rows_read"] == sum(one["rows_read"] for one in told["shards"].values()) > 0
+    dry = federated(
+        "backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-04", "--dry-run", "--json"
+    ).json
+    assert dry["periods"] == 3
+    done = federated("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-04")
+    assert done.exit_code == 0, done.stderr
+    assert "done       3 periods: " in done.stdout
+    assert "done" in federated("backfill", "list").stdout
+    add_event(federation.shards["west"], C, "2025-01-03 12:00", "late")
+    swept = federated("sweep", "--days", "10")
+    assert "1 events found" in swept.stdout, swept.stderr
+    assert federated("capture", "enable", "--json").json["shards"].keys() == set(NAMES)
+    status = federated("capture", "status")
+    assert status.stdout.count("capture    on") == 3
+    assert federated("capture", "disable").stdout.count("capture    off") == 3
+    audited = federated("audit")
+    assert audited.exit_code == 0, audited.stdout
+    assert audited.stdout.count("nothing differs") == 4
+    federation.analytics.execute(
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, '{total_events}', "
+        "'1') where consumer_id = %s and snapshot_timestamp = '2025-01-03Z'",
+        [C],
+    )
+    audited = federated("audit", "--json")
+    assert audited.exit_code == 1
+    assert audited.json["published"]["differences"] == 1
+    assert federated("audit", "--repair").exit_code == 0
+    shown = federated("status")
+    assert all(f"\n{name} " in shown.stdout for name in NAMES), shown.stdout
+    federation.unite()
+    for at in federation.instants():
+        federation.run_alone(at)
+    told_of = {key: json.loads(text) for key, text in documents(federation.analytics).items()}
+    known = {key: json.loads(text) for key, text in documents(federation.alone).items()}
+    for document in (*told_of.values(), *known.values()):
+        del document["snapshot_source"], document["incremental_stats"]
+    assert told_of == known
+
+
+def test_status_and_doctor_name_a_shard_that_is_down(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    urls = {name: shard.url for name, shard in federation.shards.items()}
+    federation.write_file({**urls, "north": "postgresql://nobody:hidden@127.0.0.1:1/none"})
+    shown = federated("status", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    states = {one["name"]: one["error"] for one in shown.json["shards"]}
+    assert states["east"] is None
+    assert states["north"].startswith("shard north: the database cannot be reached")
+    doctor = federated("doctor", "--json")
+    by_shard = doctor.json["shards"]
+    assert doctor.exit_code == 2
+    verdicts = {name: one["checks"][0]["verdict"] for name, one in by_shard.items()}
+    assert verdicts == {"east": "ok", "west": "ok", "north": "problem"}
+    ran = federated("run")
+    assert ran.exit_code == 1
+    assert "error: shard north: the database cannot be reached" in ran.stderr
+    for result in (shown, doctor, ran):
+        assert "hidden" not in result.stdout + result.stderr
+
+
+def test_the_doctor_tells_of_a_run_that_is_not_published(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    federation.analytics.execute(
+        "insert into consumer_analytics_internal.sharded_runs (run_key, snapshot_source, "
+        "requested_at, reached_at, named, held_back_by, watermark) "
+        "values ('cut off', 'cli_etl', '2025-01-04Z', '2025-01-04Z', true, '[]', '2025-01-03Z')"
+    )
+    checks = {one["check"]: one for one in federated("doctor", "--json").json["checks"]}
+    assert checks["snapshots-published"]["verdict"] == "problem"
+    assert "run cut off" in checks["snapshots-published"]["says"]
+    assert federated("run", "--as-of", "2025-01-05").exit_code == 0
+    checks = {one["check"]: one for one in federated("doctor", "--json").json["checks"]}
+    assert checks["snapshots-published"]["verdict"] == "ok"
+    assert [at.day for at in federation.instants()] == [3, 4, 5]
+    # What some shards have alone waits.
+    federation.analytics.execute(
+        "insert into consumer_analytics_internal.shards_awaited values ('2025-01-04T12:00Z')"
+    )
+    checks = {one["check"]: one for one in federated("doctor", "--json").json["checks"]}
+    assert checks["snapshots-published"]["verdict"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("", "names no shard"),
+        ('[east]\nurl = "postgresql://a:hidden@b"\n[east]\n', "is not TOML"),
+        ('[east]\nurl = "postgresql://a:hidden@b', "is not TOML"),
+        ('url = "postgresql://a:hidden@b"', "has values outside of a table"),
+        ('["postgresql://a:hidden@b"]\nurl = "x"', "table 1: a name has letters"),
+        ('[east]\nuri = "postgresql://a:hidden@b"', "may say url, url_file, password_file"),
+        ("[east]\nurl = 5", "url must be a text"),
+        ("[east]\n", "needs url or url_file"),
+        ('[east]\nurl = "hidden"\nurl_file = "x"', "needs url or url_file, and one of them"),
+        ('[east]\nurl_file = "/nowhere"', "No such file or directory: /nowhere"),
+        ('[east]\nurl = "postgresql://a:hid@den@b/c"', "special characters of the password"),
+        ("[east]\nurl = 'mysql://hidden'", "is not a PostgreSQL URL"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_and_what_it_holds_is_not_told(
+    federation: Federation, written: str, says: str
+) -> None:
+    federation.file.write_text(written, encoding="utf-8")
+    result = Cli(federation.analytics)(
+        "run", env={"CONSUMER_ANALYTICS_SHARDS_FILE": str(federation.file)}
+    )
+    assert result.exit_code != 0
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "hid" not in result.stderr
+
+
+def test_addresses_and_passwords_may_lie_in_files_of_their_own(
+    federation: Federation, federated: Callable[..., Any], tmp_path: Path
+) -> None:
+    fill(federation)
+    east = federation.shards["east"].url
+    url, password = tmp_path / "url", tmp_path / "password"
+    for path, text in ((url, east), (password, str(conninfo_to_dict(east).get("password", "")))):
+        path.touch(mode=0o600)
+        path.write_text(f"{text}\n", encoding="utf-8")
+    rest = "".join(
+        f'[{name}]\nurl = "{federation.shards[name].url}"\npassword_file = "{password}"\n'
+        for name in NAMES[1:]
+    )
+    federation.file.write_text(f'[east]\nurl_file = "{url}"\n{rest}', encoding="utf-8")
+    assert federated("run", "--as-of", "2025-01-03").exit_code == 0
+    federation.file.chmod(0o644)
+    result = federated("run", "--as-of", "2025-01-04")
+    assert result.exit_code == 0
+    assert "holds a secret and can be read by others (mode 0644)" in result.stderr
+
+
+def test_what_is_not_carried_is_refused(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    before = documents(federation.analytics)
+    removal = ["snapshots", "remove", "--at", "2025-01-03"]
+    for refused in (
+        ["archive", "--through", "2025-01-02"],
+        removal,
+        [
+            "backfill",
+            "--start-date",
+            "2025-01-01",
+            "--end-date",
+            "2025-01-03",
+            "--consumer",
+            str(C),
+        ],
+    ):
+        result = federated(*refused)
+        assert result.exit_code != 0, refused
+    lake = {"CONSUMER_ANALYTICS_LAKE_URL": "file:///tmp"}
+    assert "do not go together yet" in federated("run", env=lake).stderr
+    # In a shard alone, too.
+    alone = Cli(federation.shards["west"])
+    for refused in (["run"], ["sweep"], ["maintenance"], ["capture", "enable"], removal):
+        result = alone(*refused)
+        assert result.exit_code != 0, refused
+        assert "the shard west of another one's figures" in result.stderr, refused
+    assert documents(federation.analytics) == before
