@@ -21,6 +21,8 @@ from consumer_analytics.sql import query
 #: Rows of shards that are compared together, about.
 _ROWS_AT_ONCE = 100_000
 _BLOCK = 64 * 1024
+#: By instant, about how many rows a shard has, and where its window begins.
+_Told = dict[dt.datetime, tuple[int, str | None]]
 _LOST = "a revision was edited or removed: nobody can tell what it said"
 
 
@@ -50,9 +52,12 @@ def prove(
             wait_long(session)
         told = each(
             shards,
-            lambda shard: dict(
-                shard.connection.execute(query("shards/proof/instants"), span).fetchall()
-            ),
+            lambda shard: {
+                at: (rows, window)
+                for at, rows, window in shard.connection.execute(
+                    query("shards/proof/instants"), span
+                )
+            },
         )
         published = dict(analytics.execute(query("shards/proof/published"), span).fetchall())
         for chunk in _chunks(_both(told, published, findings), told):
@@ -95,14 +100,18 @@ class _Findings:
 
 
 def _both(
-    told: dict[str, dict[dt.datetime, int]],
+    told: dict[str, _Told],
     published: dict[dt.datetime, str],
     findings: _Findings,
 ) -> list[dt.datetime]:
-    """Return the instants that are published and that every shard has; tell of the others."""
+    """Return the instants that are published and that every shard has; tell of the others.
+
+    Those whose windows are not the same everywhere are published by nobody.
+    """
     complete = set.intersection(*(set(one) for one in told.values()))
+    apart = {at for at in complete if len({one[at][1] for one in told.values()}) > 1}
     there = {at for at, kept in published.items() if kept == "there"}
-    for at in sorted(complete - set(published)):
+    for at in sorted(complete - apart - set(published)):
         findings.differs(at, None, "row", None, "every shard has a snapshot of then")
     for at in sorted(there - complete):
         lacking = next(name for name, one in told.items() if at not in one)
@@ -115,13 +124,11 @@ def believe(analytics: Connection, snapshots: Sequence[dt.datetime]) -> None:
     analytics.execute(query("shards/proof/believe"), {"snapshots": list(snapshots)})
 
 
-def _chunks(
-    instants: Sequence[dt.datetime], told: dict[str, dict[dt.datetime, int]]
-) -> Sequence[list[dt.datetime]]:
+def _chunks(instants: Sequence[dt.datetime], told: dict[str, _Told]) -> Sequence[list[dt.datetime]]:
     chunks: list[list[dt.datetime]] = []
     rows = _ROWS_AT_ONCE
     for at in instants:
-        of_instant = sum(one[at] for one in told.values())
+        of_instant = sum(one[at][0] for one in told.values())
         if rows + of_instant > _ROWS_AT_ONCE:
             chunks.append([])
             rows = 0

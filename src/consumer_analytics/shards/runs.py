@@ -17,7 +17,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import Connection, connected, scalar_of
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, connected, scalar_of
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import federation, load, sources, watermark
 from consumer_analytics.etl import run as etl_run
@@ -86,7 +86,7 @@ def run(
                     return begun
                 settled = _settle(shards, at, run_key, source, notify, named=named)
                 opened[:] = [etl_run.record(analytics, own, settled, whole=True)]
-                noted = _note(analytics, settled)
+                noted = _note(analytics, shards, settled)
                 return _complete(analytics, own, shards, noted, opened[0], notify)
         except UsageError:
             raise
@@ -242,9 +242,13 @@ def first_row_after(shards: Sequence[Shard], at: dt.datetime) -> dt.datetime | N
     return min((first for _, first in found if first is not None), default=None)
 
 
-def _note(analytics: Connection, settled: Opening) -> Begun:
+def _note(analytics: Connection, shards: Sequence[Shard], settled: Opening) -> Begun:
     """Note that shards are about to be written to."""
     mark = watermark.read(analytics).last_processed_timestamp
+    if mark == watermark.EPOCH and watermark.processed_through(analytics) == MINUS_INFINITY:
+        # The first run here; shards may have run by themselves before.
+        marks = each(shards, lambda shard: watermark.read(shard.connection))
+        mark = min(one.last_processed_timestamp for one in marks.values())
     values = {
         "key": settled.key,
         "source": settled.source,

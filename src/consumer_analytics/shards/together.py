@@ -106,8 +106,8 @@ def publish(
             wait_long(shard.connection)
         before = _positions(analytics)
         now = each(shards, lambda shard: _position(shard, before[shard.name]))
-        complete, lower = _complete(analytics, shards, before, again, published)
-        for instants, is_last in _chunks(complete, frozenset(again)):
+        complete, lower, anew = _complete(analytics, shards, before, again, published)
+        for instants, is_last in _chunks(complete, anew):
             with job_lock(analytics, settings):
                 wait_long(analytics)
                 _put_together(analytics, shards, before, lower, instants, reason, published)
@@ -137,12 +137,13 @@ def _complete(
     before: dict[str, _Position],
     again: Sequence[dt.datetime],
     published: Published,
-) -> tuple[dict[dt.datetime, tuple[bool, int]], dict[str, int]]:
+) -> tuple[dict[dt.datetime, tuple[bool, int]], dict[str, int], frozenset[dt.datetime]]:
     """Find the instants to put together.
 
     Returns:
-        By instant, ascending: whether it is published, and about how many rows it has. And from
-        where on each shard's rows of those that are not are read.
+        By instant, ascending: whether it is published, and about how many rows it has. From where
+        on each shard's rows of those that are not are read. And of which published ones all rows
+        are looked at.
     """
 
     def changed(shard: Shard) -> set[dt.datetime]:
@@ -150,33 +151,50 @@ def _complete(
         values = {"rows": position.rows, "revisions": position.revisions}
         return {at for (at,) in shard.connection.execute(query("shards/together/changed"), values)}
 
-    found = set(again).union(*each(shards, changed).values())
-    found |= {at for (at,) in analytics.execute(query("shards/together/awaited"))}
+    waiting = {at for (at,) in analytics.execute(query("shards/together/awaited"))}
+    found = waiting.union(again, *each(shards, changed).values())
     candidates = {"snapshots": sorted(found)}
     there: dict[dt.datetime, str] = dict(
         analytics.execute(query("shards/together/published"), candidates).fetchall()
     )
     candidates = {"snapshots": [at for at in sorted(found) if there.get(at) != "thinned"]}
 
-    def whole(shard: Shard) -> dict[dt.datetime, tuple[bool, int]]:
+    def whole(shard: Shard) -> dict[dt.datetime, _Whole]:
         values = candidates | {"rows": before[shard.name].rows}
         rows = shard.connection.execute(query("shards/together/whole"), values)
-        return {at: (is_new, consumers) for at, is_new, consumers in rows}
+        return {at: _Whole(*told) for at, *told in rows}
 
     having = each(shards, whole)
     complete: dict[dt.datetime, tuple[bool, int]] = {}
     lower = {shard.name: before[shard.name].rows for shard in shards}
     for at in candidates["snapshots"]:
-        if not all(at in instants for instants in having.values()):
+        told = [instants[at] for instants in having.values() if at in instants]
+        if len(told) < len(shards) or len({one.window_start for one in told}) > 1:
             published.awaited.append(at)
             continue
         is_there = at in there or at in again
-        complete[at] = (is_there, sum(rows for _, rows in (one[at] for one in having.values())))
+        complete[at] = (is_there, sum(one.rows for one in told))
         for name, instants in having.items():
-            if not is_there and not instants[at][0]:
+            if not is_there and not instants[at].is_new:
                 # It has waited for others.
                 lower[name] = 0
-    return complete, lower
+    # What changed while it waited was read before.
+    return complete, lower, frozenset(again) | (waiting & there.keys())
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A shard's snapshot of an instant.
+
+    Attributes:
+        is_new: whether it was written since it was last read.
+        rows: about how many it has.
+        window_start: as its row of the whole system has it.
+    """
+
+    is_new: bool
+    rows: int
+    window_start: str | None
 
 
 def _chunks(
@@ -235,7 +253,6 @@ def _put_together(
         _hand_over(shard.connection, select, analytics, _COLUMNS["shard_rows"])
     analytics.execute("analyze pg_temp.shard_rows")
     analytics.execute(query("shards/together/shared"))
-    _require_same_windows(analytics)
     _bring_lifetimes(analytics, shards)
     try:
         consumers, whole = _rendered((*instants.fresh, *instants.again))
@@ -315,16 +332,6 @@ def _hand_over(
                 copy.write(bytes(block))
                 block.clear()
         copy.write(bytes(block))
-
-
-def _require_same_windows(analytics: Connection) -> None:
-    row = analytics.execute(query("shards/together/windows-apart")).fetchone()
-    if row is not None:
-        at, shards = row
-        raise ShardsError(
-            f"the snapshot of {at.isoformat()} has another window in shard {shards[0]} than in "
-            f"{shards[-1]}: somebody has worked in one of them alone; backfill the period again"
-        )
 
 
 def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
@@ -443,5 +450,5 @@ def describe_awaited(awaited: Sequence[dt.datetime]) -> str:
     """Say which instants are not published, and why."""
     return (
         f"not published: {vanished.named(tuple(awaited))}, as not every shard has a snapshot of "
-        "then"
+        "then, with the same window"
     )

@@ -6,6 +6,7 @@ import json
 import threading
 import uuid
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.conftest import Database
-from tests.integration.shards.conftest import NAMES, Federation, instant
+from tests.integration.shards.conftest import NAMES, Federation, documents, instant
 
 from consumer_analytics import backfill
 from consumer_analytics.db import locks
@@ -23,7 +24,7 @@ from consumer_analytics.etl import run as etl_run
 from consumer_analytics.fields import Secret
 from consumer_analytics.reconcile.audit import audit
 from consumer_analytics.reconcile.sweep import sweep
-from consumer_analytics.shards import runs, sessions
+from consumer_analytics.shards import audits, backfills, runs, sessions
 
 A, B, C, STRANGER = (uuid.UUID(int=n) for n in (0xA, 0xB, 0xC, 0xF))
 
@@ -315,6 +316,36 @@ def test_a_database_with_figures_of_its_own_is_not_one_to_put_them_together_in(
     settings = federation.settings.replaced({"database_url": Secret(federation.alone.url)})
     with pytest.raises(ShardsError, match="has snapshots of its own"):
         runs.run(settings)
+
+
+def test_what_shards_have_written_is_published_in_a_new_database(
+    federation: Federation, new_database: Any
+) -> None:
+    fill(federation)
+    backfills.backfill(
+        federation.settings, backfill.request_of("2025-01-01", "2025-01-04", "daily")
+    )
+    for at in ("2025-01-04T12:00Z", "2025-01-05T12:00Z"):
+        federation.run(at)
+    before = documents(federation.analytics)
+    for shard in federation.shards.values():
+        shard.execute("delete from consumer_analytics_internal.federation")
+    # One of them has run by itself as well.
+    with federation.shards["west"].connect(writes_sources=False) as connection:
+        etl_run.run(connection, federation.shards["west"].settings, at=instant("2025-01-05T18:00Z"))
+    federation = replace(federation, analytics=new_database())
+    told: list[str] = []
+    federation.run("2025-01-06T12:00Z", notify=told.append)
+    assert any(line.startswith("not published: 2025-01-05 18:00") for line in told)
+    after = documents(federation.analytics)
+    assert {key: after[key] for key in before} == before
+    assert len(after) == len(before) + 5
+    window = federation.analytics.rows(
+        "select metrics_json #>> '{incremental_stats,window_start}' from consumer_analytics "
+        "where consumer_id is null and snapshot_timestamp = '2025-01-06T12:00Z'"
+    )
+    assert window == [("2025-01-05T12:00:00+00:00",)]
+    assert audits.audit(federation.settings).clean
 
 
 def test_one_of_several_is_not_worked_in_alone(federation: Federation) -> None:
