@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
-from consumer_analytics.cli.output import JsonFlag, err, print_json
+from consumer_analytics.cli.output import JsonFlag, err, print_json, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.local import doctor as local
