@@ -17,6 +17,9 @@ DAGS = (ETL, SWEEP, MAINTENANCE, BACKFILL, MONITOR)
 EXTRACT_CUSTOMERS = "extract_customer_counts"
 EXTRACT_EVENTS = "extract_event_counts"
 LOAD = "load_consumer_analytics"
+#: And where several databases are the source, beside the last of these.
+SETTLE_SHARDS = "settle_shards"
+LOAD_SHARD = "load_shard"
 
 
 def run_key(dag_id: str, run_id: str) -> str:

@@ -12,6 +12,9 @@ watermark, writes one row per consumer and one global row (`consumer_id` NULL) t
 * **Nothing in flight is lost.** A run waits, for a bounded time, for transactions that began before
   its tick; if some stay open it processes only up to the oldest one's start, says in the log which
   process holds it back, and the next run takes in the rest.
+* **Where several databases are the source** (`CONSUMER_ANALYTICS_SHARDS_FILE`), `settle_shards`
+  waits for all of them, `load_shard` is a task for each, and `load_consumer_analytics` publishes.
+  Shards' names are all that passes between them.
 * The tasks hand each other nothing: each knows the run by its DAG run's names. What the extracts
   find waits in the database; the load uses it only if the job still stands where they found it,
   and extracts again otherwise.
@@ -40,6 +43,35 @@ with DAG(
         do_xcom_push=False,
     ),
 ) as dag:
+
+    @task(task_id=dag_ids.SETTLE_SHARDS, do_xcom_push=True)
+    def settle_shards() -> list[str]:
+        """Wait for what is in flight in any shard, and note up to where all may be read.
+
+        Returns:
+            The shards' names, read from their file now.
+        """
+        return tasks.settle_shards(get_current_context()["dag_run"])
+
+    @task(task_id=dag_ids.LOAD_SHARD, map_index_template="{{ shard }}")
+    def load_shard(shard: str) -> str:
+        """Take in what is new in one shard and write its snapshots; nothing of it is published.
+
+        Returns:
+            The run key.
+        """
+        context = get_current_context()
+        context["shard"] = shard
+        return tasks.load_shard(context["dag_run"], shard)
+
+    @task(task_id=dag_ids.LOAD, outlets=[assets.consumer_analytics()])
+    def publish_shards() -> str:
+        """Publish what all shards have loaded, and move the watermark.
+
+        Returns:
+            The run key.
+        """
+        return tasks.publish_shards(get_current_context()["dag_run"])
 
     @task(task_id=dag_ids.EXTRACT_CUSTOMERS)
     def extract_customer_counts() -> str:
@@ -78,8 +110,12 @@ with DAG(
         """
         return tasks.load_consumer_analytics(get_current_context()["dag_run"])
 
-    [extract_customer_counts(), extract_event_counts()] >> load_consumer_analytics()
+    if settings().shards_file is None:
+        [extract_customer_counts(), extract_event_counts()] >> load_consumer_analytics()
+    else:
+        load_shard.expand(shard=settle_shards()) >> publish_shards()
 
     for step in dag.tasks:
         # Nothing in them is a template: storing what was rendered would be a request each.
-        step.template_fields = ()
+        if step.task_id != dag_ids.LOAD_SHARD:
+            step.template_fields = ()

@@ -13,6 +13,7 @@ from consumer_analytics.errors import UsageError
 from consumer_analytics.orchestration.dag_runs import TriggeredRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import settings
+from consumer_analytics.shards import backfills as over_shards
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,7 @@ def check(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, Any]:
     """
     with in_a_line("refused"):
         request = request_of(params, dag_run)
-        with connected(settings(), "airflow backfill check") as connection:
-            estimate = engine.estimate_of(connection, settings(), request)
+        estimate = _estimate(request)
     log.info(
         "%s to %s, %s: %s periods, about %s snapshots; reads about %s events, writes about %.0f MB",
         request.start,
@@ -71,13 +71,8 @@ def check(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, Any]:
 def write(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, int]:
     """Write the snapshots; a try after one that was stopped goes on where it was."""
     request = request_of(params, dag_run)
-    with (
-        in_a_line("stopped"),
-        connected(settings(), "airflow backfill", works_long=True) as connection,
-    ):
-        result = engine.backfill(
-            connection, settings(), request, notify=log.warning, progress=_lines()
-        )
+    with in_a_line("stopped"):
+        result = _write(request)
     figures = {
         "periods": result.periods,
         "snapshots_written": result.snapshots_written,
@@ -87,6 +82,26 @@ def write(params: Mapping[str, Any], dag_run: TriggeredRun) -> dict[str, int]:
     log.info("%s", ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in figures.items()))
     log.info("seconds: %s", ", ".join(f"{step} {took}" for step, took in result.seconds.items()))
     return figures
+
+
+def _estimate(request: engine.Request) -> engine.Estimate:
+    if settings().shards_file is not None:
+        told: list[engine.Estimate] = []
+        over_shards.backfill(settings(), request, dry_run=True, told=told.append)
+        return told[0]
+    with connected(settings(), "airflow backfill check") as connection:
+        return engine.estimate_of(connection, settings(), request)
+
+
+def _write(request: engine.Request) -> engine.BackfillResult:
+    how: dict[str, Any] = {"notify": log.warning, "progress": _lines()}
+    if settings().shards_file is not None:
+        done = over_shards.backfill(settings(), request, **how)
+        if done is None:
+            raise RuntimeError("a backfill that is no dry run tells what it did")
+        return done.whole
+    with connected(settings(), "airflow backfill", works_long=True) as connection:
+        return engine.backfill(connection, settings(), request, **how)
 
 
 def _lines() -> Callable[[int, int], None]:

@@ -8,17 +8,19 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.reconcile import sweep as engine
 from consumer_analytics.settings import settings
+from consumer_analytics.shards import repairs as over_shards
 
 log = logging.getLogger(__name__)
 
 
 def sweep() -> None:
     """Sweep the trailing days and log what was found."""
-    with (
-        in_a_line("sweep failed"),
-        connected(settings(), "airflow sweep", works_long=True) as connection,
-    ):
-        result = engine.sweep(connection, settings(), notify=log.info)
+    with in_a_line("sweep failed"):
+        if settings().shards_file is not None:
+            result = over_shards.sweep(settings(), log.info).whole
+        else:
+            with connected(settings(), "airflow sweep", works_long=True) as connection:
+                result = engine.sweep(connection, settings(), notify=log.info)
     log.info(
         "swept %s to %s: %s days, %s consumers, %s types corrected; %s events found, %s gone",
         result.since or "the beginning",

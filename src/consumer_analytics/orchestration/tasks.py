@@ -22,6 +22,7 @@ from consumer_analytics.etl.models import CustomerExtract, EventExtract, Run, Ru
 from consumer_analytics.orchestration.dag_runs import DagRun
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
+from consumer_analytics.shards import addresses, runs
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,52 @@ def load_consumer_analytics(dag_run: DagRun) -> str:
     with _step(dag_run, dag_ids.LOAD, reopen=True) as (connection, config, opened):
         _log_summary(load.load(connection, config, opened, log.info))
     return run_key(dag_run)
+
+
+def settle_shards(dag_run: DagRun) -> list[str]:
+    """Wait for what is in flight in any shard; return the shards' names."""
+    with _noting(dag_run, dag_ids.SETTLE_SHARDS) as config:
+        return runs.settle(
+            config,
+            at=instant(dag_run),
+            run_key=run_key(dag_run),
+            source=SOURCE,
+            notify=log.info,
+        )
+
+
+def load_shard(dag_run: DagRun, shard: str) -> str:
+    """Load in one shard; return the run key."""
+    with _noting(dag_run, f"{dag_ids.LOAD_SHARD} {shard}") as config:
+        told = runs.load_shard(config, run_key(dag_run), shard, log.info)
+    if told is None:
+        log.info("run %s is published, or was never settled", run_key(dag_run))
+    else:
+        log.info("shard %s: %s events read", shard, f"{told['rows_read']:,}")
+    return run_key(dag_run)
+
+
+def publish_shards(dag_run: DagRun) -> str:
+    """Publish what all shards have loaded; return the run key."""
+    with _noting(dag_run, dag_ids.LOAD) as config:
+        summary = runs.publish(config, run_key(dag_run), log.info)
+    if summary is None:
+        log.info("run %s is published, or was never settled", run_key(dag_run))
+    else:
+        _log_summary(summary.whole)
+    return run_key(dag_run)
+
+
+@contextmanager
+def _noting(dag_run: DagRun, name: str) -> Iterator[Settings]:
+    """Note a failure of a step over shards where one comes."""
+    config = settings()
+    try:
+        with in_a_line(f"{name} failed"):
+            yield config
+    except (ConsumerAnalyticsError, psycopg.Error) as error:
+        _note_failure(addresses.of_analytics(config), run_key(dag_run), error)
+        raise
 
 
 def _extract(

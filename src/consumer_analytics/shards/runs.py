@@ -95,6 +95,91 @@ def run(
             raise
 
 
+def settle(
+    settings: Settings,
+    *,
+    at: dt.datetime,
+    run_key: str,
+    source: str,
+    notify: Notify = lambda _: None,
+) -> list[str]:
+    """Do the first step of a run whose steps are tasks of their own: settle, and note the pass.
+
+    Another run's pass that is not published is finished first.
+
+    Args:
+        settings: with the file of shards.
+        at: the instant, as `run` has it, and what follows.
+        run_key: the same for every step and try.
+        source: provenance.
+        notify: told what a person should know.
+
+    Returns:
+        The shards' names, for a step in each.
+
+    Raises:
+        ConsumerAnalyticsError: as `run` does.
+    """
+    own = addresses.of_analytics(settings)
+    with (
+        connected(own, "run", works_long=True) as analytics,
+        _all_shards(analytics, settings, "run") as shards,
+    ):
+        begun = unfinished(analytics)
+        if begun is None or begun.opening.key != run_key:
+            _finish_unfinished(analytics, own, shards, notify, [])
+            settled = _settle(shards, at, run_key, source, notify, named=False)
+            etl_run.record(analytics, own, settled, whole=False)
+            _note(analytics, shards, settled)
+        return [shard.name for shard in shards]
+
+
+def load_shard(
+    settings: Settings, run_key: str, name: str, notify: Notify = lambda _: None
+) -> dict[str, Any] | None:
+    """Do the step of a run in one shard; those in the others may be at work meanwhile.
+
+    Returns:
+        What the run in it tells; None where somebody has published the run.
+
+    Raises:
+        ConsumerAnalyticsError: as runs do; `ShardsError` names the shard.
+    """
+    own = addresses.of_analytics(settings)
+    with (
+        connected(own, "run", works_long=True) as analytics,
+        sessions.turn(settings, shared=True),
+    ):
+        begun = unfinished(analytics)
+        if begun is None or begun.opening.key != run_key:
+            return None
+        with sessions.opened(settings, "run", only=name) as shards:
+            return each(shards, lambda shard: _load(shard, begun, notify))[name]
+
+
+def publish(
+    settings: Settings, run_key: str, notify: Notify = lambda _: None
+) -> ShardedSummary | None:
+    """Do the last step of a run: publish what the shards have loaded.
+
+    Returns:
+        What the run tells; None where somebody has published it.
+
+    Raises:
+        ConsumerAnalyticsError: as runs do.
+    """
+    own = addresses.of_analytics(settings)
+    with (
+        connected(own, "run", works_long=True) as analytics,
+        _all_shards(analytics, settings, "run") as shards,
+    ):
+        begun = unfinished(analytics)
+        if begun is None or begun.opening.key != run_key:
+            return None
+        opened = etl_run.record(analytics, own, begun.opening, whole=True)
+        return _complete(analytics, own, shards, begun, opened, notify)
+
+
 @dataclass(frozen=True)
 class Workplace:
     """Sessions for work over all shards, whose turn it is.

@@ -52,17 +52,26 @@ class Shard:
 
 @contextmanager
 def opened(
-    settings: Settings, purpose: str, *, as_admin: bool = False, works_long: bool = True
+    settings: Settings,
+    purpose: str,
+    *,
+    as_admin: bool = False,
+    works_long: bool = True,
+    only: str | None = None,
 ) -> Iterator[tuple[Shard, ...]]:
-    """Open a session in every shard for a `with` block, and close them after.
+    """Open a session in every shard, or in one, for a `with` block, and close them after.
 
     Raises:
         SettingsError: the file of shards cannot be used.
-        ShardsError: one of them cannot be reached, or does not let us in; it is named.
+        ShardsError: one of them cannot be reached, or does not let us in; it is named. Or there is
+            none of the name.
     """
+    chosen = [one for one in addresses.read(settings) if only in (None, one.name)]
+    if not chosen:
+        raise ShardsError(f"shard {only} is not in the file")
     found: list[Shard] = []
     with ExitStack() as stack:
-        for address in addresses.read(settings):
+        for address in chosen:
             own = address.settings(settings)
             try:
                 session = connect(own, purpose, as_admin=as_admin, works_long=works_long)
@@ -75,8 +84,12 @@ def opened(
 
 
 @contextmanager
-def turn(settings: Settings) -> Iterator[None]:
+def turn(settings: Settings, *, shared: bool = False) -> Iterator[None]:
     """Have the turn to work over all shards, for a `with` block.
+
+    Args:
+        settings: `lock_wait` bounds the waiting.
+        shared: others who share it may have it too: they work in other shards.
 
     Raises:
         BusyError: another one has it for longer than `lock_wait`.
@@ -85,7 +98,7 @@ def turn(settings: Settings) -> Iterator[None]:
         locks.limit_waiting(session, settings.lock_wait)
         with session.transaction():
             try:
-                locks.take(session, Lock.SHARDS)
+                locks.take(session, Lock.SHARDS, shared=shared)
             except psycopg.errors.LockNotAvailable:
                 raise BusyError(
                     f"others still work over all shards after {settings.lock_wait:g} s; "

@@ -251,7 +251,8 @@ def _put_together(
             select += sql.SQL("\nunion all\n")
             select += query("shards/together/rows-asked", None, **parts)
         _hand_over(shard.connection, select, analytics, _COLUMNS["shard_rows"])
-    analytics.execute("analyze pg_temp.shard_rows")
+    # Of documents nothing need be known.
+    analytics.execute("analyze pg_temp.shard_rows (consumer_id, snapshot_timestamp)")
     analytics.execute(query("shards/together/shared"))
     _bring_lifetimes(analytics, shards)
     try:
@@ -264,8 +265,9 @@ def _put_together(
             "`consumer-analytics audit --repair` puts it right"
         ) from error
     published.inserted += scalar_of(analytics, "shared/snapshots-insert")
-    for name in ("shared/snapshots-restate", "shards/together/withdraw"):
-        published.restated += analytics.execute(query(name), {"reason": reason}).rowcount
+    if instants.outgrown:
+        for name in ("shared/snapshots-restate", "shards/together/withdraw"):
+            published.restated += analytics.execute(query(name), {"reason": reason}).rowcount
     published.snapshots += [*instants.fresh, *instants.outgrown]
 
 
@@ -341,17 +343,16 @@ def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
         return
     snapshots, consumers = needed
 
-    def count(shard: Shard) -> tuple[dt.datetime, ...]:
+    def count(shard: Shard) -> None:
         plan = plan_restatement(shard.connection, job_state.read(shard.connection), snapshots)
         extract_customers(shard.connection, shard.settings, plan)
-        return plan.snapshots
+        shard.connection.execute("drop table if exists pg_temp.told_lifetimes")
+        shard.connection.execute(
+            query("shards/together/lifetimes"), {"snapshots": snapshots, "consumers": consumers}
+        )
 
     each(shards, count)
-    told = query(
-        "shards/together/lifetimes",
-        snapshots=_timestamps(snapshots),
-        whose=sql.SQL("{}::uuid[]").format(sql.Literal(consumers)),
-    )
+    told = sql.SQL("select * from pg_temp.told_lifetimes")
     for shard in shards:
         _hand_over(shard.connection, told, analytics, _COLUMNS["shard_lifetimes"])
 

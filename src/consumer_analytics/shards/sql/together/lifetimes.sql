@@ -1,5 +1,6 @@
 -- How many customers consumers had at some instants, how many of them tell when they were born,
 -- and the sum of that. Slots are as in customers-extract.
+create temporary table told_lifetimes on commit drop as
 select consumer_id, at, customers, dated, created_us
 from (
     select
@@ -11,9 +12,9 @@ from (
     from (
         select distinct consumer_id
         from pg_temp.extracted_customers
-        where consumer_id = any({whose})
+        where consumer_id = any(%(consumers)s::uuid[])
     ) as consumers
-    cross join unnest({snapshots}) with ordinality as instants (at, slot)
+    cross join unnest(%(snapshots)s::timestamptz[]) with ordinality as instants (at, slot)
     left join (
         select
             consumer_id,
