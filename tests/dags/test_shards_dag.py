@@ -79,6 +79,7 @@ def test_a_task_for_each_shard_and_names_alone_between_them(
     assert [at.day for at in federation.instants()] == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.long
 def test_a_shard_that_is_down_fails_its_task_and_nothing_is_published(
     federation: Federation,
     run_dag: Callable[..., Any],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.integration.shards.conftest import Federation, documents
 from tests.integration.shards.test_runs import B, C, add_event, fill
+from tests.support import lanes
 
 from consumer_analytics.shards import audits
 
@@ -46,6 +47,10 @@ REMOVALS = [
     select gen_random_uuid(), snapshot_timestamp, metrics_json from consumer_analytics
     {b} and snapshot_timestamp = '2025-01-03Z'""",
 ]
+EVERY = [
+    *((f"update consumer_analytics {set_to}", figure) for set_to, figure in EDITS),
+    *((statement, "row") for statement in REMOVALS),
+]
 
 
 def edit(federation: Federation, statement: str) -> None:
@@ -67,14 +72,16 @@ def figures(found: audits.ShardedAudit) -> set[str]:
     return {one.figure for one in found.together.listed}
 
 
-def test_every_edit_of_what_is_published_is_found_and_repaired(federation: Federation) -> None:
+@pytest.mark.parametrize("edits", lanes.first(1, [EVERY[::4], EVERY]), ids=["some", "all"])
+def test_every_edit_of_what_is_published_is_found_and_repaired(
+    federation: Federation, edits: list[tuple[str, str]]
+) -> None:
     prepared(federation)
     clean = audits.audit(federation.settings)
     assert clean.clean
     assert clean.together.rows == len(documents(federation.analytics)) == 9
     before = documents(federation.analytics)
-    edits = [(f"update consumer_analytics {set_to}", figure) for set_to, figure in EDITS]
-    for statement, figure in [*edits, *((one, "row") for one in REMOVALS)]:
+    for statement, figure in edits:
         edit(federation, statement)
         found = audits.audit(federation.settings)
         assert figure in figures(found), statement
@@ -85,6 +92,7 @@ def test_every_edit_of_what_is_published_is_found_and_repaired(federation: Feder
     assert audits.audit(federation.settings).clean
 
 
+@pytest.mark.long
 def test_a_revision_that_is_lost_is_told_and_cannot_be_made_good(federation: Federation) -> None:
     prepared(federation)
     add_event(federation.shards["west"], C, "2025-01-01 12:00", "late")
@@ -105,7 +113,7 @@ def test_a_revision_that_is_lost_is_told_and_cannot_be_made_good(federation: Fed
     assert not audits.audit(federation.settings, repair=True).clean
 
 
-@pytest.mark.parametrize("edited", ["snapshot", "counts"])
+@pytest.mark.parametrize("edited", lanes.first(1, ["snapshot", "counts"]))
 def test_what_is_wrong_in_a_shard_is_repaired_there_and_published(
     federation: Federation, edited: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from tests.conftest import Cli
+from tests.conftest import Cli, Database
 from tests.integration.shards.conftest import NAMES, Federation, documents
 from tests.integration.shards.test_runs import C, add_event, fill
 
@@ -133,12 +133,13 @@ def test_the_doctor_tells_of_a_run_that_is_not_published(
     ],
 )
 def test_a_file_that_is_wrong_is_refused_and_what_it_holds_is_not_told(
-    federation: Federation, written: str, says: str
+    database: Database, tmp_path: Path, written: str, says: str
 ) -> None:
-    federation.file.write_text(written, encoding="utf-8")
-    result = Cli(federation.analytics)(
-        "run", env={"CONSUMER_ANALYTICS_SHARDS_FILE": str(federation.file)}
-    )
+    file = tmp_path / "shards.toml"
+    file.touch(mode=0o600)
+    file.write_text(written, encoding="utf-8")
+    variables = {"CONSUMER_ANALYTICS_SHARDS_FILE": str(file), "COLUMNS": "500"}
+    result = Cli(database)("run", env=variables)
     assert result.exit_code != 0
     assert says in result.stderr
     assert result.stderr.count("\n") == 1

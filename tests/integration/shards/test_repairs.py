@@ -151,6 +151,7 @@ def test_a_sweep_publishes_what_changes_and_nothing_else(federation: Federation)
     assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
 
 
+@pytest.mark.long
 def test_capture_in_every_shard_lets_the_next_run_repair(federation: Federation) -> None:
     fill(federation)
     federation.run("2025-01-05T00:00Z")
@@ -179,6 +180,7 @@ def test_capture_in_every_shard_lets_the_next_run_repair(federation: Federation)
     assert {one.state for one in status.values()} == {"off"}
 
 
+@pytest.mark.long
 def test_what_a_sweep_found_and_could_not_publish_the_next_command_publishes(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.conftest import Database
 from tests.integration.shards.conftest import NAMES, Federation, documents, instant
+from tests.support import lanes
 
 from consumer_analytics import backfill
 from consumer_analytics.db import locks
@@ -102,6 +103,7 @@ def fill(federation: Federation) -> None:
     add_event(north, STRANGER, "2025-01-02 05:00", " ")
 
 
+@pytest.mark.both_versions
 def test_what_is_published_is_what_one_database_would_say(federation: Federation) -> None:
     fill(federation)
     for at in ("2025-01-02T00:00Z", "2025-01-03T00:00Z", "2025-01-04T06:00Z"):
@@ -233,6 +235,7 @@ def test_a_try_that_was_given_up_and_its_retry_at_once_count_once(
     assert federation.analytics.rows("select count(*) from consumer_analytics_revisions") == [(0,)]
 
 
+@pytest.mark.long
 def test_an_older_instant_and_a_watermark_set_by_hand_are_as_in_one_database(
     federation: Federation,
 ) -> None:
@@ -271,7 +274,9 @@ def test_an_instant_before_the_first_row_of_all_is_refused(federation: Federatio
     federation.run("2025-01-02T00:00Z")
 
 
-@pytest.mark.parametrize("wrong", ["one database", "swapped", "removed", "added", "own", "shared"])
+@pytest.mark.parametrize(
+    "wrong", lanes.first(3, ["one database", "swapped", "added", "removed", "own", "shared"])
+)
 def test_databases_that_are_not_what_the_file_says_are_refused(
     federation: Federation, new_database: Any, wrong: str
 ) -> None:
@@ -318,6 +323,7 @@ def test_a_database_with_figures_of_its_own_is_not_one_to_put_them_together_in(
         runs.run(settings)
 
 
+@pytest.mark.long
 def test_what_shards_have_written_is_published_in_a_new_database(
     federation: Federation, new_database: Any
 ) -> None:
