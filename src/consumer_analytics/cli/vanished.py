@@ -12,6 +12,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
+from consumer_analytics.etl import federation
 from consumer_analytics.etl import vanished as engine
 from consumer_analytics.formatting import moment
 from consumer_analytics.settings import settings
@@ -43,6 +44,7 @@ def vanished(
         raise UsageError(f"--until {until} lies before --since {since}")
     with connected(settings(), "vanished") as connection:
         schema.require_current(connection)
+        federation.require_rows(connection, "ask each shard, by its own address")
         found = engine.listing(connection, choice, limit=limit)
     if as_json:
         print_json(found.as_json())

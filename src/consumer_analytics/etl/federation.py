@@ -58,6 +58,23 @@ def require_own(connection: Connection) -> None:
     require_no_shard(connection)
 
 
+def require_rows(connection: Connection, instead: str) -> None:
+    """Refuse a database that has no rows of its own.
+
+    Args:
+        connection: in autocommit.
+        instead: what to do.
+
+    Raises:
+        ShardsError: figures of shards are put together in it.
+    """
+    member = membership(connection)
+    if member is not None and member.role == ANALYTICS:
+        raise ShardsError(
+            f"this database's figures are put together from shards, and it has no rows: {instead}"
+        )
+
+
 def require_no_shard(connection: Connection) -> None:
     """Refuse a shard of another database's figures, unless the session works for all of them.
 

@@ -23,7 +23,7 @@ from psycopg.copy import QueuedLibpqWriter
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
 from consumer_analytics.errors import ImportRefusedError
-from consumer_analytics.etl import sources
+from consumer_analytics.etl import federation, sources
 from consumer_analytics.ingest import csv_reader
 from consumer_analytics.ingest.csv_reader import CsvFile, DoubtError, ImportProblem
 from consumer_analytics.mapping import SOURCES, Sources
@@ -208,6 +208,7 @@ def import_directory(
     started = time.monotonic()
     paths, other_files = csv_reader.find(directory)
     schema.require_current(connection)
+    federation.require_rows(connection, "put them into a shard, by its own address")
     sources.require_usable(connection, settings)
     report = ImportReport([], [table for table in SOURCES if table not in paths], other_files)
     with connection.transaction():

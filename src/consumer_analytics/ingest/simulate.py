@@ -20,7 +20,7 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.errors import SourceError, UsageError
-from consumer_analytics.etl import sources
+from consumer_analytics.etl import federation, sources
 from consumer_analytics.ingest import importer
 from consumer_analytics.mapping import SOURCES
 from consumer_analytics.settings import Settings
@@ -200,6 +200,7 @@ def simulate(
     started = time.monotonic()
     plan.check()
     schema.require_current(connection)
+    federation.require_rows(connection, "put them into a shard, by its own address")
     sources.require_usable(connection, settings)
     try:
         with connection.transaction():

@@ -189,6 +189,8 @@ def test_what_is_not_carried_is_refused(
     ):
         result = federated(*refused)
         assert result.exit_code != 0, refused
+    for refused in (["vanished"], ["simulate", "--append"]):
+        assert "it has no rows: " in federated(*refused).stderr, refused
     lake = {"CONSUMER_ANALYTICS_LAKE_URL": "file:///tmp"}
     assert "do not go together yet" in federated("run", env=lake).stderr
     # In a shard alone, too.
