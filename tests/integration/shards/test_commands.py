@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import Cli, Database
@@ -88,6 +89,30 @@ def test_status_and_doctor_name_a_shard_that_is_down(
     assert "error: shard north: the database cannot be reached" in ran.stderr
     for result in (shown, doctor, ran):
         assert "hidden" not in result.stdout + result.stderr
+
+
+def test_who_holds_runs_back_is_named_with_the_shard(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    west = federation.shards["west"]
+    # Before any run: nobody knows how old it is.
+    with psycopg.connect(west.url, autocommit=True) as writer:
+        writer.execute("begin; select pg_current_xact_id(); prepare transaction 'of old'")
+    held = federated("run", env={"CONSUMER_ANALYTICS_HOLDBACK_WAIT": "0.2"})
+    assert held.exit_code == 0, held.stderr
+    assert "shard west: held back by prepared transaction 'of old'" in held.stderr
+    assert "nothing could be processed yet" in held.stdout
+    assert documents(federation.analytics) == {}
+    health = " ".join(federated("health").stdout.split())
+    assert "in shard west; see that it ends, then run again" in health
+    checks = {one["check"]: one for one in federated("doctor", "--json").json["checks"]}
+    assert any("in shard west" in line for line in checks["watermark"]["evidence"])
+    with psycopg.connect(west.url, autocommit=True) as writer:
+        writer.execute("commit prepared 'of old'")
+    assert federated("run").exit_code == 0
+    federation.replay()
+    assert federation.require_equal() == 5
 
 
 def test_the_doctor_tells_of_a_run_that_is_not_published(

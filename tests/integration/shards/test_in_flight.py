@@ -169,6 +169,8 @@ def test_a_few_writers_in_each_shard(federation: Federation) -> None:
 
 
 @pytest.mark.long
+# Who writes to the server that goes down.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("seed", range(2))
 def test_sixteen_writers_transactions_across_the_instant_and_a_restart_in_the_middle(
     fragile: tuple[Federation, Any], seed: int

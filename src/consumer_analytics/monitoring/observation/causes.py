@@ -160,7 +160,9 @@ def _held_back(seen: Observation, run: LatestRun) -> Cause:
             if holder["kind"] == "prepared"
             else (str(holder["pid"]), holder["transaction_start"])
         )
-        holders.append({**holder, "open": _matches(still, key, holder["kind"])})
+        # What is open in a shard is not to be seen from here.
+        is_open = "shard" in holder or _matches(still, key, holder["kind"])
+        holders.append({**holder, "open": is_open})
     first = next((one for one in holders if one["open"]), holders[0])
     who = (
         f"prepared transaction {first['application_name']!r} of user {first['user']}"
@@ -168,12 +170,16 @@ def _held_back(seen: Observation, run: LatestRun) -> Cause:
         else f"pid {first['pid']} ({first['application_name'] or 'no application name'}, "
         f"user {first['user']}, {first['state']})"
     )
-    if first["transaction_start"] and first["open"]:
+    if "shard" in first:
+        who += f" in shard {first['shard']}"
+    elif first["transaction_start"] and first["open"]:
         age = seconds(seen.at - dt.datetime.fromisoformat(first["transaction_start"]))
         who += f", open for {duration(age)}"
     more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
     then = (
-        "end it, then run again"
+        "see that it ends, then run again"
+        if "shard" in first
+        else "end it, then run again"
         if first["open"]
         else "it has ended since; the next run takes in the rest"
     )

@@ -100,7 +100,8 @@ def _held(one: dict[str, Any]) -> str:
             f"pid {one.get('pid')} ({one.get('application_name') or 'no application name'}, "
             f"user {one.get('user')}, {one.get('state')})"
         )
-    return who + (f", open for {duration(age)} then" if age is not None else "")
+    where = f" in shard {one['shard']}" if "shard" in one else ""
+    return who + where + (f", open for {duration(age)} then" if age is not None else "")
 
 
 def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Finding:
