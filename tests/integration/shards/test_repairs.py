@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +23,7 @@ from consumer_analytics.backfill import Request
 from consumer_analytics.errors import ShardsError, UsageError
 from consumer_analytics.etl import capture
 from consumer_analytics.reconcile.sweep import sweep
-from consumer_analytics.shards import backfills, repairs, runs, together
+from consumer_analytics.shards import audits, backfills, repairs, runs, together
 
 #: What each row said before it was restated. Between two steps of a sweep one database reports what
 #: is half right; what is put together is so after both.
@@ -206,3 +208,27 @@ def test_what_a_sweep_found_and_could_not_publish_the_next_command_publishes(
         sweep(connection, federation.alone.settings)
     federation.run_alone(federation.instants()[-1])
     federation.require_equal()
+
+
+@pytest.mark.long
+def test_what_was_thinned_is_not_published_again(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    for at in ("2025-01-03T00:00Z", "2025-01-03T12:00Z", "2025-01-04T00:00Z", "2025-01-05T00:00Z"):
+        federation.run(at)
+    thinned = federated("maintenance", env={"CONSUMER_ANALYTICS_KEEP_SNAPSHOTS_DAYS": "30"})
+    assert thinned.exit_code == 0, thinned.stderr
+    left = federation.instants()
+    assert len(left) == 3
+    # It concerns those that are gone as well, which the shards still have.
+    add_event(federation.shards["west"], C, "2025-01-02 12:00", "late")
+    repairs.sweep(federation.settings, lambda _: None)
+    assert federation.instants() == left
+    told = federation.analytics.rows(
+        "select distinct metrics_json #>> '{events_by_type,late}' from consumer_analytics "
+        "where consumer_id = %s",
+        [C],
+    )
+    assert told == [("1",)]
+    assert audits.audit(federation.settings).clean

@@ -1,0 +1,55 @@
+"""Work over shards by logins that may write figures, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+from tests.integration.shards.conftest import Federation, instant
+from tests.integration.shards.test_runs import C, add_event, fill
+from tests.support.roles import Roles
+
+from consumer_analytics import backfill
+from consumer_analytics.fields import Secret
+from consumer_analytics.shards import audits, backfills, repairs, runs
+
+
+class _Cleaned(Roles):
+    """Roles that go with the test."""
+
+    def close(self) -> None:
+        """Remove them."""
+        self.clean()
+
+
+@pytest.fixture
+def plain(federation: Federation) -> Iterator[Any]:
+    """Return settings by which each database is worked in as a member of `etl`."""
+    with ExitStack() as made:
+
+        def login(database: Any) -> str:
+            roles = made.enter_context(closing(_Cleaned(database)))
+            roles.apply()
+            return roles.login("etl")
+
+        federation.write_file({name: login(shard) for name, shard in federation.shards.items()})
+        yield federation.settings.replaced({"database_url": Secret(login(federation.analytics))})
+
+
+@pytest.mark.long
+def test_members_of_etl_do_all_of_it(federation: Federation, plain: Any) -> None:
+    fill(federation)
+    runs.run(plain, at=instant("2025-01-03T00:00Z"), named=True)
+    backfills.backfill(plain, backfill.request_of("2025-01-01", "2025-01-03", "daily"))
+    add_event(federation.shards["west"], C, "2025-01-02 12:00", "late")
+    repairs.sweep(plain, lambda _: None)
+    assert audits.audit(plain, repair=True).clean
+    federation.unite()
+    federation.run_alone("2025-01-03T00:00Z")
+    said = (
+        "select consumer_id, metrics_json - '{incremental_stats,snapshot_source}'::text[] "
+        "from consumer_analytics where snapshot_timestamp = '2025-01-03Z' order by 1"
+    )
+    assert federation.analytics.rows(said) == federation.alone.rows(said) != []
