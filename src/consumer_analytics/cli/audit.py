@@ -124,6 +124,12 @@ def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> Non
             )
         say("published  what was put together, held to the sum of the shards:")
         _print_published(result.together)
+        if result.customers_in_several:
+            named = "; ".join(f"{one} in {', '.join(names)}" for one, names in result.listed[:3])
+            say(
+                f"customers  {result.customers_in_several:,} have their id in several shards, and "
+                f"count in each: {named}"
+            )
     if not result.clean:
         raise typer.Exit(1)
 

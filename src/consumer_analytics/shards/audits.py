@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY
@@ -29,12 +29,16 @@ class ShardedAudit:
         together: whether what is published is the sum of the shards.
         repaired: by shard, what a repair has changed there; None where none was asked for.
         restated: published rows that a repair has restated.
+        customers_in_several: how many customers' ids several shards have; each counts them.
+        listed: the first of these, with their shards.
     """
 
     shards: dict[str, AuditResult]
     together: AuditResult
     repaired: dict[str, RepairResult] | None = None
     restated: int = 0
+    customers_in_several: int = 0
+    listed: tuple[tuple[str, list[str]], ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -52,6 +56,10 @@ class ShardedAudit:
             "clean": self.clean,
             "shards": {name: one.as_json() for name, one in self.shards.items()},
             "published": self.together.as_json(),
+            "customers_in_several_shards": self.customers_in_several,
+            "first_of_these": [
+                {"customer_id": customer, "shards": names} for customer, names in self.listed
+            ],
         }
         if self.repaired is not None:
             told["repaired"] = {
@@ -104,16 +112,16 @@ def audit(
                 ),
             )
             span = (lower or MINUS_INFINITY, upper or INFINITY)
-            return ShardedAudit(
-                found, proof.prove(place.analytics, place.shards, *span, limit, notify)
-            )
+            sums = proof.prove(place.analytics, place.shards, *span, limit, notify)
+            several, listed = proof.customers_in_several(place.analytics, place.shards, limit)
+            return ShardedAudit(found, sums, customers_in_several=several, listed=tuple(listed))
 
         found = look()
         if not repair or (found.clean and not accept_purged):
             return found
         repaired, restated = _repair(place, found, notify, accept_purged=accept_purged)
         again = look()
-        return ShardedAudit(again.shards, again.together, repaired, restated)
+        return replace(again, repaired=repaired, restated=restated)
 
 
 def _repair(

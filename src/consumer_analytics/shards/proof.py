@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -119,6 +120,26 @@ def _both(
     return sorted(complete & there)
 
 
+def customers_in_several(
+    analytics: Connection, shards: Sequence[Shard], limit: int
+) -> tuple[int, list[tuple[str, list[str]]]]:
+    """Find customers whose id several shards have: each of these counts them, as its own.
+
+    Returns:
+        How many there are, and the first of them with their shards.
+    """
+    analytics.execute(query("shards/proof/customers-stage"))
+    for shard in shards:
+        ids = query("shards/proof/customers", shard.settings.sources, shard=sql.Literal(shard.name))
+        _bring(shard, ids, analytics, "copy pg_temp.proof_customers from stdin")
+    rows = analytics.execute(
+        query("shards/proof/customers-several"), {"limit": max(1, limit)}
+    ).fetchall()
+    analytics.execute("drop table pg_temp.proof_customers")
+    found = [(customer, names) for customer, names, _ in rows]
+    return (rows[0][2] if rows else 0), found[:limit]
+
+
 def believe(analytics: Connection, snapshots: Sequence[dt.datetime]) -> None:
     """Take published rows as they were written: they were put together again."""
     analytics.execute(query("shards/proof/believe"), {"snapshots": list(snapshots)})
@@ -146,17 +167,23 @@ def _stage(analytics: Connection, shards: Sequence[Shard], chunk: list[dt.dateti
             shard=sql.Literal(shard.name),
             snapshots=sql.SQL("{}::timestamptz[]").format(sql.Literal(chunk)),
         )
-        with (
-            shard.connection.cursor() as reader,
-            analytics.cursor() as writer,
-            reader.copy(sql.SQL("copy ({}) to stdout").format(rows)) as out,
-            writer.copy("copy pg_temp.proof_rows from stdin") as into,
-        ):
-            block = bytearray()
-            for row in out:
-                block += row
-                if len(block) >= _BLOCK:
-                    into.write(bytes(block))
-                    block.clear()
-            into.write(bytes(block))
+        _bring(shard, rows, analytics, "copy pg_temp.proof_rows from stdin")
     analytics.execute("analyze pg_temp.proof_rows")
+
+
+def _bring(
+    shard: Shard, rows: sql.Composable, analytics: Connection, writing: LiteralString
+) -> None:
+    with (
+        shard.connection.cursor() as reader,
+        analytics.cursor() as writer,
+        reader.copy(sql.SQL("copy ({}) to stdout").format(rows)) as out,
+        writer.copy(writing) as into,
+    ):
+        block = bytearray()
+        for row in out:
+            block += row
+            if len(block) >= _BLOCK:
+                into.write(bytes(block))
+                block.clear()
+        into.write(bytes(block))

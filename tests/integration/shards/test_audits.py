@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.integration.shards.conftest import Federation, documents
-from tests.integration.shards.test_runs import B, C, add_event, fill
+from tests.integration.shards.test_runs import B, C, add_customer, add_event, fill
 from tests.support import lanes
 
-from consumer_analytics.shards import audits
+from consumer_analytics.shards import audits, repairs
 
 #: What somebody does to what is published, and under which key that is found.
 EDITS: list[tuple[str, str]] = [
@@ -90,6 +91,26 @@ def test_every_edit_of_what_is_published_is_found_and_repaired(
         assert repaired.clean, (statement, repaired.together.listed)
         assert documents(federation.analytics) == before, statement
     assert audits.audit(federation.settings).clean
+
+
+def test_a_customer_whose_id_several_shards_have_is_named(federation: Federation) -> None:
+    prepared(federation)
+    assert audits.audit(federation.settings).customers_in_several == 0
+    for name in ("north", "east"):
+        add_customer(federation.shards[name], C, "2025-01-02 12:00", number=0x99)
+    add_customer(federation.shards["west"], C, "2025-01-02 12:00", number=0x98)
+    repairs.sweep(federation.settings, lambda _: None)
+    found = audits.audit(federation.settings)
+    assert found.clean
+    # Each of the shards counts it.
+    assert found.customers_in_several == 1
+    assert found.listed == ((str(UUID(int=0x99)), ["east", "north"]),)
+    ((customers,),) = federation.analytics.rows(
+        "select metrics_json -> 'total_customers' from consumer_analytics "
+        "where consumer_id = %s and snapshot_timestamp = '2025-01-03Z'",
+        [C],
+    )
+    assert customers == 6 + 3
 
 
 @pytest.mark.long
