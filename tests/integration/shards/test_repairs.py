@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from tests.integration.shards.test_runs import (
 from consumer_analytics import backfill
 from consumer_analytics.backfill import Request
 from consumer_analytics.errors import ShardsError, UsageError
-from consumer_analytics.etl import capture
+from consumer_analytics.etl import capture, vanished
 from consumer_analytics.reconcile.sweep import sweep
 from consumer_analytics.shards import audits, backfills, repairs, runs, together
 
@@ -231,4 +232,37 @@ def test_what_was_thinned_is_not_published_again(
         [C],
     )
     assert told == [("1",)]
+    assert audits.audit(federation.settings).clean
+
+
+@pytest.mark.long
+def test_what_was_purged_in_a_shard_stays_counted_until_it_is_accepted(
+    federation: Federation,
+) -> None:
+    fill(federation)
+    for day in (3, 4):
+        federation.run(f"2025-01-0{day}T00:00Z")
+    # Far enough from there that a sweep does not take it for a correction.
+    for day in (1, 20):
+        federation.run(f"2025-02-{day:02}T00:00Z")
+    federation.replay()
+    purge = "delete from customer_events where event_type = 'purchase' and consumer_id = %s"
+    for database in (*federation.shards.values(), federation.alone):
+        database.execute(purge, [C])
+    federation.run("2025-02-21T00:00Z")
+    federation.run_alone("2025-02-21T00:00Z")
+    federation.require_equal()
+    found = repairs.sweep(federation.settings, lambda _: None, since=dt.date(2025, 1, 1))
+    with federation.alone.connect(writes_sources=False) as connection:
+        alone = sweep(connection, federation.alone.settings, since=dt.date(2025, 1, 1))
+    assert found.whole.noted_as_vanished == alone.noted_as_vanished == 9
+    federation.require_equal()
+    repairs.sweep(federation.settings, lambda _: None, accepted=vanished.EVERYTHING)
+    with federation.alone.connect(writes_sources=False) as connection:
+        sweep(connection, federation.alone.settings, accepted=vanished.EVERYTHING)
+    federation.require_equal()
+    told = federation.analytics.rows(
+        "select distinct metrics_json #>> '{events_by_type,purchase}' from consumer_analytics"
+    )
+    assert told == [(None,)]
     assert audits.audit(federation.settings).clean
