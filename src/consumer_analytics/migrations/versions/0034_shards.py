@@ -1,11 +1,11 @@
-"""Apply migrations/sql/0037_shards.sql."""
+"""Apply migrations/sql/0034_shards.sql."""
 
 from consumer_analytics.db.schema import apply_file
 
-revision = "0037"
+revision = "0034"
 down_revision = "0033"
 
 
 def upgrade() -> None:
     """Run the file, in the revision's own transaction."""
-    apply_file("0037_shards")
+    apply_file("0034_shards")
