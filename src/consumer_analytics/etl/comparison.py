@@ -89,7 +89,7 @@ def differing(
         holds=len(wrong) < len(rows),
     )
     if columns is not None and wrong:
-        _take_apart(connection, columns, found.consumers)
+        take_apart(connection, columns, found.consumers)
     return found
 
 
@@ -137,10 +137,13 @@ def _count(connection: Connection, settings: Settings, plan: Plan) -> list[Colum
     return None
 
 
-def _take_apart(
+def take_apart(
     connection: Connection, columns: Sequence[Column], consumers: Sequence[uuid.UUID]
 ) -> None:
-    """Lay the changes down as an extract has them: of some consumers, and the others' together."""
+    """Lay the changes in `customer_cells` down as an extract has them.
+
+    Those of some consumers and of nobody; those of all others together, under one of them.
+    """
     connection.execute("drop table if exists pg_temp.extracted_customers")
     lifetime = sql.SQL("on commit drop")
     connection.execute(

@@ -235,6 +235,39 @@ def test_customers_without_a_consumer_are_those_of_the_global_row(alike: Connect
     assert differing(alike) == []
 
 
+@pytest.mark.parametrize("asked", [[], [A], [A, B], [A, B, C]])
+def test_changes_of_others_are_laid_down_together_and_nobodys_apart(
+    trial: Connection, asked: list[uuid.UUID]
+) -> None:
+    trial.execute(
+        query("shared/customers-changes", table=extract.OWN.customers, lifetime=sql.SQL(""))
+    )
+    changes = [(None, 1, "ACTIVE", 5), (A, 1, "ACTIVE", 1), (B, 1, "ACTIVE", 2), (B, 2, "GONE", -2)]
+    changes += [(B, 2, "ACTIVE", 2), (C, 2, "ACTIVE", 3)]
+    for each in changes:
+        change(trial, *each)
+    columns = put_cells(trial)
+    assert columns is not None
+    # Nobody's lie first.
+    trial.execute(
+        "alter table pg_temp.customer_cells rename to cells; create temporary table customer_cells "
+        "as select * from pg_temp.cells order by consumer_id nulls first"
+    )
+    comparison.take_apart(trial, columns, asked)
+    rows = trial.execute("select * from pg_temp.extracted_customers").fetchall()
+    of_each = {key: [row[1:6] for row in rows if row[0] == key] for key, *_ in changes}
+    for consumer in (None, *asked):
+        own = [each[1:] for each in changes if each[0] == consumer]
+        # What is no status's may come with a status that nobody has.
+        assert sorted(row[:3] for row in of_each[consumer] if row[2]) == sorted(own)
+    others = {row[0] for row in rows} - {None, *asked}
+    assert len(others) == (len({A, B, C} - {*asked}) > 0)
+    for status, n in (("ACTIVE", 13), ("GONE", -2)):
+        assert sum(row[3] for row in rows if row[2] == status) == n
+    at = int(BEGIN.timestamp()) * 1_000_000
+    assert [sum(row[place] for row in rows) for place in (4, 5)] == [11, 11 * at]
+
+
 def test_snapshots_at_other_instants_are_not_looked_at(alike: Connection) -> None:
     put(alike, A, FIRST + ONE_MICROSECOND, **mine(9.0, ACTIVE=9))
     put(alike, None, FIRST + ONE_MICROSECOND, **whole(9))

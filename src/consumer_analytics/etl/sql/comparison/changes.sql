@@ -19,7 +19,7 @@ from (
         select (
             select consumer_id
             from pg_temp.customer_cells
-            where consumer_id <> all(%(consumers)s::uuid[])
+            where consumer_id is not null and consumer_id <> all(%(consumers)s::uuid[])
             limit 1
         ) as id
     ) as others
