@@ -94,7 +94,7 @@ def differing(
 
 
 @dataclass(frozen=True)
-class Column:
+class StatusColumn:
     """A status that has a column.
 
     Attributes:
@@ -108,18 +108,18 @@ class Column:
     name: sql.Identifier
 
 
-def columns_of(statuses: Sequence[tuple[str, str]]) -> list[Column] | None:
+def columns_of(statuses: Sequence[tuple[str, str]]) -> list[StatusColumn] | None:
     """Give each status, with its name in JSON, a column; none where they are too many."""
     if len(statuses) > MOST_COLUMNS:
         return None
     named = list(statuses) or [(UNNAMED, f'"{UNNAMED}"')]
     return [
-        Column(status, key, sql.Identifier(f"s{place}"))
+        StatusColumn(status, key, sql.Identifier(f"s{place}"))
         for place, (status, key) in enumerate(named, start=1)
     ]
 
 
-def _count(connection: Connection, settings: Settings, plan: Plan) -> list[Column] | None:
+def _count(connection: Connection, settings: Settings, plan: Plan) -> list[StatusColumn] | None:
     """Count the customers' changes into `customer_cells`, if each status can have a column."""
     likely = {"first": plan.bounds[1], "last": plan.bounds[-1]}
     found = query("etl/comparison/statuses", settings.sources)
@@ -138,7 +138,7 @@ def _count(connection: Connection, settings: Settings, plan: Plan) -> list[Colum
 
 
 def take_apart(
-    connection: Connection, columns: Sequence[Column], consumers: Sequence[uuid.UUID]
+    connection: Connection, columns: Sequence[StatusColumn], consumers: Sequence[uuid.UUID]
 ) -> None:
     """Lay the changes in `customer_cells` down as an extract has them.
 
@@ -162,7 +162,7 @@ def take_apart(
 
 
 def comparing(
-    sources: Sources, columns: Sequence[Column] | None
+    sources: Sources, columns: Sequence[StatusColumn] | None
 ) -> tuple[sql.Composed, dict[str, str]]:
     """Compose the comparison: with the cells of each status, or, where they are too many, without.
 

@@ -107,7 +107,7 @@ def alike(trial: Connection) -> Connection:
     return trial
 
 
-def put_cells(connection: Connection) -> list[comparison.Column] | None:
+def put_cells(connection: Connection) -> list[comparison.StatusColumn] | None:
     """Put the changes as cells, a column for each status."""
     columns = comparison.columns_of(
         connection.execute(
