@@ -126,6 +126,35 @@ def _check_lake(url: str) -> None:
         )
 
 
+def _check_spark(url: Secret) -> None:
+    """Refuse what no Spark Connect client takes, without repeating it: it may hold a token."""
+    from urllib.parse import urlsplit
+
+    text = url.get_secret_value()
+    place, _, parameters = text.partition(";")
+    try:
+        parts = urlsplit(place)
+        usable = (
+            parts.scheme == "sc"
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and parts.path in {"", "/"}
+            and not (parts.query or parts.fragment)
+            and all(one.count("=") == 1 for one in parameters.split(";") if parameters)
+            and text.isascii()
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            "is no address of a Spark Connect server such as sc://spark.example.com:15002 or "
+            "sc://spark.example.com:443/;use_ssl=true;token=..."
+        )
+
+
 def _check_web_address(url: Secret) -> None:
     """Refuse what cannot be called, without repeating it: it may hold a key."""
     from urllib.parse import urlsplit
@@ -213,6 +242,16 @@ class Settings:
             "from since: a folder of files, such as `file:///srv/lake`, the same for everybody who "
             "reads it. Needs the extra `lake`. Unset: nothing is archived.",
             rule=_check_lake,
+        ),
+    ] = None
+    spark_remote: Annotated[
+        Secret | None,
+        Field(
+            description="Spark Connect server that reads the archive, such as "
+            "`sc://spark.example.com:15002`: a cluster of Spark's, or Sail; its machines have the "
+            "archive's folder under the same path. Needs the extra `spark`. Unset: DuckDB reads "
+            "it, in this process.",
+            rule=_check_spark,
         ),
     ] = None
     home: Annotated[

@@ -1,4 +1,4 @@
-"""The archive's tests, in an environment with the extra `lake`: `make setup` installs none."""
+"""The archive's tests, in an environment with its extras: `make setup` installs none of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UV = ROOT / "build" / "bootstrap" / "bin" / "uv"
 ENVIRONMENT = ROOT / "build" / "lake"
 
 
-def test_the_archive_works_with_its_extra_alone() -> None:
+def test_the_archive_works_with_its_extras_alone() -> None:
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
-    extras = ("--extra", "lake", "--extra", "embedded", "--group", "dev", "--no-default-groups")
+    extras = ("--extra", "sail", "--extra", "embedded", "--group", "dev", "--no-default-groups")
     sync: list[str | Path] = [UV, "sync", "--quiet", "--frozen", *extras]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
     done = subprocess.run(

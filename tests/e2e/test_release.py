@@ -217,6 +217,8 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
         "celery",
         "dataframes",
         "lake",
+        "sail",
+        "spark",
     }
     pages = {page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md")}
     assert {f"consumer_analytics/{page}" for page in pages} <= names

@@ -23,6 +23,7 @@ from consumer_analytics.errors import (
     SettingsError,
 )
 from consumer_analytics.fields import Secret
+from consumer_analytics.lake import engine
 from consumer_analytics.monitoring import heartbeat
 from consumer_analytics.settings import PREFIX, Settings, load_settings, variable
 from consumer_analytics.web.pool import Pool
@@ -55,6 +56,12 @@ WEB = (
     "ftp://127.0.0.1/{}",
     "{}",
     "https:{}",
+)
+SPARKS = (
+    "sc://127.0.0.1:1/;token={}",
+    "sc://app:{}@127.0.0.1:1",
+    "sc://127.0.0.1:{}",
+    "spark://127.0.0.1/;token={}",
 )
 
 
@@ -92,12 +99,18 @@ def failing(settings: Settings) -> str:
     return AirflowCommand(program, settings.home, settings)("version")
 
 
+def reached(settings: Settings) -> None:
+    with engine.started(settings.spark_remote):
+        pass
+
+
 #: How each secret is used, and the addresses it may stand in.
 USES: dict[str, tuple[Callable[[Settings], object], tuple[str, ...]]] = {
     "database_url": (lambda settings: connect(settings, "test"), DATABASES),
     "dashboard_database_url": (lambda settings: opened(Pool(settings)), DATABASES),
     "airflow_database_url": (failing, ("postgresql+psycopg2://app:{}@127.0.0.1/airflow",)),
     "heartbeat_url": (heartbeat.beat, WEB),
+    "spark_remote": (reached, SPARKS),
 }
 
 

@@ -77,7 +77,7 @@ def held(
 
     Raises:
         ArchiveError: files have to be read, and are not what was archived.
-        MissingExtraError: files have to be read, and DuckDB is not installed.
+        MissingExtraError: files have to be read, and what reads them is not installed.
     """
     if settings.lake_url is None:
         return {}
@@ -105,17 +105,16 @@ def renew(connection: Connection, settings: Settings) -> None:
 
     Raises:
         ArchiveError: a file is not what was archived.
-        MissingExtraError: DuckDB is not installed.
+        MissingExtraError: what reads them is not installed.
     """
     listed = manifest.files(connection)
     if not listed:
         return
     connection.execute("drop table if exists pg_temp.archived_anew, pg_temp.archived_told")
     connection.execute(query("etl/archived/renewing"))
-    days = {instants.start_of(one.day) for one in listed}
-    with engine.opened(folder.checked(settings, listed)) as archive:
-        counts = archive.counts((at - _EPOCH) // _MICROSECOND for at in days)
-        _copy(connection, "archived_anew (consumer_id, since, event_type, n)", _dated(counts))
+    with engine.opened(settings, listed) as archive:
+        counts = _dated(archive.counts())
+        _copy(connection, "archived_anew (consumer_id, since, event_type, n)", counts)
         copy_events(
             connection, "archived_told", archive.lifecycle(settings.sources.words.lifecycle)
         )
@@ -170,7 +169,7 @@ def _strays(connection: Connection, settings: Settings, days: str, first_day: dt
     )
     connection.execute(query("etl/archived/ids"))
     if apart is not None and (listed := manifest.files(connection, apart)):
-        with engine.opened(folder.checked(settings, listed)) as archive:
+        with engine.opened(settings, listed) as archive:
             _copy(connection, "archived_ids (event_id)", archive.ids())
         connection.execute("analyze pg_temp.archived_ids")
     strays = query("etl/archived/strays", settings.sources)
@@ -185,7 +184,7 @@ def _leave_out_moved(connection: Connection, settings: Settings) -> None:
     files = manifest.files(connection)
     if not (found and files):
         return
-    with engine.opened(folder.checked(settings, files)) as archive:
+    with engine.opened(settings, files) as archive:
         moved = [one for (one,) in archive.known(one for (one,) in found)]
     connection.execute(
         "delete from pg_temp.archive_strays where event_id = any(%s::uuid[])", [moved]
@@ -199,9 +198,8 @@ def _read_cut(
     inside: list[dt.datetime],
 ) -> None:
     """Count the days that instants cut from their files, by the stretch between these."""
-    begins = {instants.start_of(one.day) for one in listed}
-    microseconds = [(at - _EPOCH) // _MICROSECOND for at in {*begins, *inside}]
-    with engine.opened(folder.checked(settings, listed)) as archive:
+    microseconds = [(at - _EPOCH) // _MICROSECOND for at in inside]
+    with engine.opened(settings, listed) as archive:
         _copy(
             connection,
             "archived_held (consumer_id, since, event_type, n)",

@@ -31,7 +31,6 @@ OpenFiles = Callable[[Sequence[Path]], engine.Engine]
 _ROWS_AT_ONCE = 50_000
 _ONE_DAY = dt.timedelta(days=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -230,9 +229,8 @@ def _require_same(
         ArchiveError: it has others.
     """
     kinds = {tuple(one) for one in connection.execute(query("operations/archive/kinds"))}
-    begins = (instants.start_of(day) - _EPOCH) // _MICROSECOND
     found = [(number, n, sum_) for number, n, sum_, _ in file.digests()]
-    counted = {(consumer, kind, n) for consumer, _, kind, n in file.counts([begins])}
+    counted = {(consumer, kind, n) for consumer, _, kind, n in file.counts()}
     if found != [(day.toordinal() - _EPOCH.toordinal(), rows, digest)] or counted != kinds:
         raise ArchiveError(
             f"what was written of {day} is not what is read back; nothing of it is archived: "
@@ -251,8 +249,7 @@ def _tell_late(connection: Connection, settings: Settings) -> None:
     connection.execute(
         "create temporary table archiving_told (like pg_temp.archiving) on commit drop"
     )
-    files = folder.checked(settings, manifest.files(connection))
-    with engine.opened(files) as everything:
+    with engine.opened(settings, manifest.files(connection)) as everything:
         archived.copy_events(
             connection, "archiving_told", everything.of_customers(one for (one,) in concerned)
         )

@@ -1,7 +1,23 @@
-"""The archive: tested where the extra `lake` is. `tests/e2e/test_lake.py` makes such a place."""
+"""The archive: tested where the extras `lake` and `sail` are.
+
+`tests/e2e/test_lake.py` makes such a place.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
-collect_ignore_glob = [] if find_spec("duckdb") and find_spec("pyarrow") else ["test_*.py"]
+import pytest
+from tests.support import sail
+
+collect_ignore_glob = (
+    [] if find_spec("duckdb") and find_spec("pyarrow") and find_spec("pysail") else ["test_*.py"]
+)
+
+
+@pytest.fixture(scope="session")
+def sail_server() -> Iterator[sail.Server]:
+    """Return a server of Sail's, in a process of its own."""
+    with sail.started() as server:
+        yield server

@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cli
-from tests.support import lanes, own_names
+from tests.support import lanes, own_names, sail
 from tests.support.history import random_history
 
 from consumer_analytics import backfill
 from consumer_analytics.db import schema
 from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import capture, run, vanished
+from consumer_analytics.fields import Secret
 from consumer_analytics.ingest import simulate
 from consumer_analytics.operations.archive import ArchiveResult, archive
 from consumer_analytics.operations.doctor.archive import readable
@@ -213,6 +214,63 @@ def test_a_backfill_from_nothing_but_the_lake_is_equal(pair: Pair) -> None:
     purge(pair.lake)
     pair.each(forget_snapshots)
     pair.each(filled_in, CUTTING)
+    pair.clean()
+
+
+def test_all_is_the_same_where_a_spark_connect_server_reads(
+    new_database: Any, tmp_path: Path, sail_server: sail.Server
+) -> None:
+    lake = new_database(
+        lake_url=(tmp_path / "lake").as_uri(), spark_remote=sail_server.remote, sweep_days=5
+    )
+    pair = Pair(lake, new_database(sweep_days=5))
+    pair.each(fill, 3)
+    pair.each(go, END)
+    archived(lake)
+    assert examined(lake).verdict is Verdict.OK
+    purge(lake)
+    (payer,) = pair.other.rows(
+        "select customer_id from customer_events where event_type = 'pay' "
+        "and customer_id is not null order by created_at limit 1"
+    )[0]
+    pair.each(late_rows, payer)
+    pair.each(swept, BEGIN.date() - dt.timedelta(days=30))
+    pair.clean()
+    assert archived(lake).late_rows > 0
+    purge(lake)
+    pair.each(forget_snapshots)
+    pair.each(filled_in, CUTTING)
+    pair.clean()
+    lake.execute("update consumer_analytics_internal.archived_counts set n = n + 3")
+    with lake.session("audit") as connection:
+        audit.repair(connection, lake.settings, audit.audit(connection, lake.settings))
+    pair.clean()
+
+
+def test_a_server_that_is_away_is_a_line_and_changes_nothing(pair: Pair) -> None:
+    lake = pair.lake
+    pair.each(fill, 3)
+    pair.each(go, END)
+    archived(lake)
+    purge(lake)
+    away = replace(lake, settings=replace(lake.settings, spark_remote=Secret("sc://127.0.0.1:1")))
+    cli = partial(
+        Cli(lake),
+        env={
+            "CONSUMER_ANALYTICS_LAKE_URL": lake.settings.lake_url,
+            "CONSUMER_ANALYTICS_SPARK_REMOTE": "sc://127.0.0.1:1/;token=hush;use_ssl=true",
+            "CONSUMER_ANALYTICS_TIMEZONE": CUTTING,
+        },
+    )
+    told = "error: the Spark Connect server at 127.0.0.1:1 does not answer\n"
+    days = ("--start-date", "2025-03-21", "--end-date", "2025-04-01")
+    for command in (("audit",), ("backfill", *days)):
+        refused = cli(*command)
+        assert (refused.exit_code, refused.stderr[-len(told) :]) == (1, told)
+        assert "hush" not in refused.stderr + refused.stdout
+    found = examined(away)
+    assert found.verdict is Verdict.WARNING
+    assert "127.0.0.1:1 does not answer" in found.says
     pair.clean()
 
 

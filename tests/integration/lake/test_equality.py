@@ -1,4 +1,4 @@
-"""Counted by DuckDB, counted by PostgreSQL: the same, group by group, whatever the rows are."""
+"""Counted by DuckDB, by Sail and by PostgreSQL: the same, group by group, whatever rows are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as arrow  # noqa: ICN001
 import pytest
 from pyarrow import parquet
+from tests.support import sail
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.lake import engine
@@ -100,18 +101,22 @@ def write(path: Path, found: Sequence[Row], shape: str) -> Path:
         "customer_id": ids(customers),
         "payload_json": arrow.array(payloads, arrow.string()),
         "event_type": arrow.array(kinds, arrow.string()),
-        "of no concern": arrow.array([1] * len(found)),
+        # What a folder's name says, and another column, is nobody's business.
+        "day": arrow.array(["2001-01-01"] * len(found)),
     }
+    path.parent.mkdir(parents=True)
     parquet.write_table(arrow.table(table), path)
+    # A copy is none of the files that are listed.
+    path.with_name(f"copy-of-{path.name}").write_bytes(path.read_bytes())
     return path
 
 
 def cuts(rng: random.Random, found: Sequence[Row]) -> list[int]:
-    """Return midnights, instants of rows, and instants beside them, one before all."""
+    """Return instants of rows and beside them, where clocks change, and midnights with no rows."""
     at = [row[-1] for row in found]
-    midnights = {us // DAY * DAY for us in at}
     beside = {us + rng.choice([-1, 0, 1]) for us in rng.sample(at, 40)}
-    return sorted({FIRST, *midnights, *(us for us in beside if us >= FIRST)})
+    changes = {20177 * DAY + hour * 3_600_000_000 for hour in (0, 1, 2, 23)}
+    return sorted({us for us in beside | changes if FIRST <= us <= LAST})
 
 
 def put(database: Any, found: Sequence[Row]) -> None:
@@ -136,19 +141,47 @@ group by 1, 2, 3
 """
 
 
+ENGINES = ["DuckDB", "Sail"]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-def test_groups_are_those_of_postgresql(database: Any, tmp_path: Path, shape: str) -> None:
+@pytest.mark.parametrize("by", ENGINES)
+def test_groups_are_those_of_postgresql(
+    database: Any, tmp_path: Path, sail_server: sail.Server, shape: str, by: str
+) -> None:
     found = rows(17)
     put(database, found)
     divided = cuts(random.Random(3), found)
     # Of two files, so that no answer comes from the order of one.
-    paths = [write(tmp_path / f"it's {n}.parquet", found[n::2], shape) for n in range(2)]
-    with engine.opened(paths) as files:
-        mine = Counter(files.counts(divided))
+    folder = tmp_path / ("it's" if by == "DuckDB" else "plain") / "day=1999-12-31"
+    paths = [
+        write(folder / f"event_type={n}" / "part.parquet", found[n::2], shape) for n in range(2)
+    ]
+    with engine.started(sail_server.remote if by == "Sail" else None) as open_files:
+        files = open_files(paths, len(found))
+        whole, mine = Counter(files.counts()), Counter(files.counts(divided))
         digests = sorted(files.digests())
-    assert mine == Counter(database.rows(COUNTED, [divided]))
+        ids = sorted(files.ids())
+        wanted = [row[0] for row in found[:7]]
+        known = sorted(files.known([*wanted, uuid.UUID(int=5)]))
+        told = Counter(files.lifecycle(["customer_creation", "\u3000"]))
+        some = Counter(files.of_customers([uuid.UUID(int=1 << 64), uuid.UUID(int=99)]))
+        assert list(files.known([])) == []
+    midnights = {row[-1] // DAY * DAY for row in found}
+    assert whole == Counter(database.rows(COUNTED, [sorted(midnights)]))
+    assert mine == Counter(database.rows(COUNTED, [sorted({*midnights, *divided})]))
     assert sum(row[-1] for row in mine) == len(found)
     assert digests == database.rows(DIGESTS)
+    assert ids == sorted((str(row[0]),) for row in found)
+    assert known == sorted((str(one),) for one in wanted)
+    of_type = [row for row in found if row[3] in {"customer_creation", "\u3000"} and row[1]]
+    assert told == Counter(map(texts, of_type))
+    assert some == Counter(texts(row) for row in found if row[1] == uuid.UUID(int=1 << 64))
+
+
+def texts(row: Row) -> Row:
+    """Return a row as an engine yields it."""
+    return (*(None if one is None else str(one) for one in row[:3]), *row[3:])
 
 
 #: As `row_digest` has it, which the archive proves its files by.
@@ -165,8 +198,9 @@ def test_a_file_of_another_shape_is_refused_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
     parquet.write_table(arrow.table({"event_id": ["1"], "day": [1]}), path)
     said = r"other\.parquet of the archive has no column customer_id"
-    with pytest.raises(ArchiveError, match=said), engine.opened([path]):
-        pass
+    with pytest.raises(ArchiveError, match=said), engine.started() as open_files:
+        open_files([path])
     path.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(ArchiveError, match="the archive cannot be read: "), engine.opened([path]):
-        pass
+    said = "the archive cannot be read: "
+    with pytest.raises(ArchiveError, match=said), engine.started() as open_files:
+        open_files([path])

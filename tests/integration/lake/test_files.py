@@ -67,8 +67,9 @@ def test_each_folder_is_read_by_its_own_name_alone(tmp_path: Path) -> None:
     for name in ODD:
         write(tmp_path / name, name)
     for name in ODD:
-        with engine.opened([tmp_path / name / folder.name_of(DAY, 1)]) as files:
-            assert [kind for _, _, kind, _ in files.counts([0])] == [name]
+        with engine.started() as open_files:
+            files = open_files([tmp_path / name / folder.name_of(DAY, 1)])
+            assert [kind for _, _, kind, _ in files.counts()] == [name]
 
 
 @pytest.mark.parametrize("name", ["../other/part-0001.parquet", "/etc/passwd", "a/../../b"])
@@ -86,8 +87,9 @@ def test_what_does_not_fit_into_memory_lies_where_nobody_else_looks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path, "login")
-    with engine.opened([tmp_path / file.name]) as files:
-        ((beside,),) = files._answer("select current_setting('temp_directory')")
+    with engine.started() as open_files:
+        files = open_files([tmp_path / file.name])
+        ((beside,),) = files._session.answer("select current_setting('temp_directory')")
         assert stat.S_IMODE(Path(beside).stat().st_mode) == 0o700
     assert not Path(beside).exists()
     assert not (tmp_path / ".tmp").exists()

@@ -1,30 +1,51 @@
-"""Reading the archive's files: DuckDB, in this process, in UTC and without extensions.
+"""Reading the archive's files: by DuckDB in this process, or by a Spark Connect server.
 
-Statements of DuckDB's lie beside this module; what they read is `rows`: a file's columns as the
-product understands them. A UUID may be text, bytes or a UUID; a time without a zone is UTC; an
-instant is a number of microseconds since 1970, which no session's zone concerns.
+Statements lie beside this module, each once for all engines: what these write differently stands
+in `dialect`. What they read is `events`: a file's columns as the product understands them. A UUID
+may be text, bytes or a UUID; a time without a zone is UTC; an instant is a number of microseconds
+since 1970, which no session's zone concerns.
 """
 
 from __future__ import annotations
 
-import re
-import tempfile
+import datetime as dt
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from consumer_analytics.errors import ArchiveError
-from consumer_analytics.installation import of_extra
+from consumer_analytics.fields import Secret
+from consumer_analytics.lake import folder
+from consumer_analytics.lake.engine import duck, spark
+from consumer_analytics.lake.engine.dialect import Dialect
+from consumer_analytics.settings import Settings
 
-#: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
-_MEMORY = "256MB"
-_ROWS_AT_ONCE = 10_000
+_DAY = dt.timedelta(days=1) // dt.timedelta(microseconds=1)
 _IDS = ("event_id", "customer_id", "consumer_id")
-_COLUMNS = (*_IDS, "event_type", "payload_json", "created_at")
+_TEXTS = ("event_type", "payload_json")
+
+
+class Session(Protocol):
+    """What an engine does for `Engine`."""
+
+    dialect: Dialect
+
+    def open(self, paths: Sequence[Path]) -> tuple[str, dict[str, str]]:
+        """Return what reads files in a FROM clause, and their columns with their types."""
+
+    def put(
+        self, name: str, columns: Mapping[str, type], rows: Sequence[tuple[int | str, ...]]
+    ) -> None:
+        """Make a temporary table of some rows, whose columns are whole numbers and texts."""
+
+    def answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Yield what a statement answers."""
 
 
 @cache
@@ -33,33 +54,58 @@ def _text(name: str) -> str:
 
 
 class Engine:
-    """A session of DuckDB's over some files."""
+    """A session of an engine's over some files."""
 
-    def __init__(self, session: Any, paths: Sequence[Path]) -> None:
-        """Take a session, and the files that it reads: of one shape, one at least."""
-        self._session = session
-        listed = ", ".join(_literal(_to_the_letter(path)) for path in paths)
-        # Columns come from the files, never from a folder's name.
-        source = f"read_parquet([{listed}], hive_partitioning = false)"
-        described = f"select column_name, column_type from (describe from {source})"  # noqa: S608
-        kinds = dict(self._answer(described))
-        if lacking := [name for name in _COLUMNS if name not in kinds]:
-            raise ArchiveError(f"{paths[0]} of the archive has no column {', '.join(lacking)}")
-        columns = [f"{_identity(name, kinds[name])} as {name}" for name in _IDS]
-        columns += ["event_type::varchar as event_type", "payload_json::varchar as payload_json"]
-        columns += ["epoch_us(created_at) as us"]
-        # What is put together are names of ours and paths as literals.
-        self._rows = f"select {', '.join(columns)} from {source}"  # noqa: S608
-
-    def counts(self, cuts: Iterable[int]) -> Iterator[tuple[Any, ...]]:
-        """Yield how many rows there are: consumer_id, the last cut at or before, event_type, n.
+    def __init__(self, session: Session, paths: Sequence[Path], rows: int | None = None) -> None:
+        """Take a session, and the files that it reads.
 
         Args:
-            cuts: instants, in microseconds since 1970, one of them before all rows. A row at a cut
-                is after it.
+            session: which reads no other files meanwhile.
+            paths: of one shape, one at least.
+            rows: how many there must be, where somebody knows.
+
+        Raises:
+            ArchiveError: the files lack a column, or have other rows.
         """
-        self._session.execute("create or replace temp table cuts (us bigint)")
-        self._session.execute("insert into cuts select unnest(?::bigint[])", [sorted(set(cuts))])
+        self._session = session
+        source, kinds = session.open(paths)
+        if lacking := [one for one in (*_IDS, *_TEXTS, "created_at") if one not in kinds]:
+            raise ArchiveError(f"{paths[0]} of the archive has no column {', '.join(lacking)}")
+        dialect = session.dialect
+        us = dialect.microseconds.format(column="created_at")
+        columns = [
+            *(f"{dialect.identity(name, kinds[name])} as {name}" for name in _IDS),
+            *(f"cast({name} as {dialect.text}) as {name}" for name in _TEXTS),
+            f"{us} as us",
+            f"{dialect.day.format(us=us)} as day",
+        ]
+        # What is put together are names of ours and paths as literals.
+        self._events = f"select {', '.join(columns)} from {source}"  # noqa: S608
+        if rows is not None:
+            ((found,),) = self._ask("rows")
+            if found != rows:
+                raise ArchiveError(
+                    f"what reads the archive finds {found:,} rows in it and not {rows:,}: does its "
+                    "machine have the same folder?"
+                )
+
+    def counts(self, cuts: Iterable[int] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield how many rows there are: consumer_id, since, event_type, n.
+
+        Each row counts at the last midnight (UTC) or cut at or before it.
+
+        Args:
+            cuts: instants in microseconds since 1970.
+        """
+        of_days: dict[int, list[int]] = defaultdict(list)
+        for us in sorted(set(cuts)):
+            of_days[us // _DAY].append(us)
+        pieces = [
+            (day, begins, ends)
+            for day, inside in of_days.items()
+            for begins, ends in pairwise([*inside, (day + 1) * _DAY])
+        ]
+        self._session.put("pieces", {"day": int, "begins": int, "ends": int}, pieces)
         yield from self._ask("counts")
 
     def digests(self) -> Iterator[tuple[int, int, int, int]]:
@@ -73,87 +119,61 @@ class Engine:
 
     def known(self, ids: Iterable[uuid.UUID]) -> Iterator[tuple[Any, ...]]:
         """Yield those of some rows' ids that the files have."""
-        self._session.execute("create or replace temp table wanted (event_id varchar)")
-        wanted = [str(one) for one in ids]
-        self._session.execute("insert into wanted select unnest(?::varchar[])", [wanted])
+        self._session.put("wanted", {"id": str}, [(str(one),) for one in ids])
         yield from self._ask("known")
 
     def lifecycle(self, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield customers' events of some types: ids, event_type, payload_json, the instant."""
-        self._session.execute("create or replace temp table types (event_type varchar)")
-        self._session.execute("insert into types select unnest(?::varchar[])", [list(types)])
+        self._session.put("types", {"name": str}, [(one,) for one in types])
         yield from self._ask("lifecycle")
 
     def of_customers(self, customers: Iterable[uuid.UUID]) -> Iterator[tuple[Any, ...]]:
         """Yield all events of some customers, as `lifecycle` does."""
-        self._session.execute("create or replace temp table customers (customer_id varchar)")
-        ids = [str(one) for one in customers]
-        self._session.execute("insert into customers select unnest(?::varchar[])", [ids])
+        self._session.put("customers", {"id": str}, [(str(one),) for one in customers])
         yield from self._ask("of-customers")
 
     def _ask(self, name: str) -> Iterator[tuple[Any, ...]]:
-        return self._answer(_text(name).format(rows=self._rows))
-
-    def _answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        cursor = self._session.execute(statement)
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            yield from rows
+        dialect = self._session.dialect
+        return self._session.answer(
+            _text(name).format(events=self._events, number=dialect.number, text=dialect.text)
+        )
 
 
 @contextmanager
-def started() -> Iterator[Callable[[Sequence[Path]], Engine]]:
-    """Start DuckDB for the block, which takes longer than to read a small file.
+def started(remote: Secret | None = None) -> Iterator[Callable[..., Engine]]:
+    """Start an engine for the block, which takes longer than to read a small file.
+
+    Args:
+        remote: the address of a Spark Connect server; DuckDB in this process without one.
 
     Yields:
-        What opens some files of the archive; those before them are no longer read then.
+        What opens some files as `Engine` does; those before them are no longer read then.
 
     Raises:
-        ArchiveError: files cannot be read as what was archived.
-        MissingExtraError: DuckDB is not installed.
+        ArchiveError: files cannot be read as what was archived, or nobody answers there.
+        MissingExtraError: the engine is not installed.
     """
-    with of_extra("lake", "reading the archive"):
-        import duckdb
-    settings: dict[str, Any] = {
-        "memory_limit": _MEMORY,
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    with (
-        tempfile.TemporaryDirectory(prefix="consumer-analytics-") as beside,
-        # By itself it would be .tmp in whatever folder the command was called in.
-        duckdb.connect(":memory:", config={**settings, "temp_directory": beside}) as session,
-    ):
-        try:
-            yield partial(Engine, session)
-        except duckdb.Error as error:
-            first = str(error).strip().splitlines()[0]
-            raise ArchiveError(f"the archive cannot be read: {first}") from None
+    start: AbstractContextManager[Session] = (
+        duck.started() if remote is None else spark.started(remote)
+    )
+    with start as session:
+        yield partial(Engine, session)
 
 
 @contextmanager
-def opened(paths: Sequence[Path]) -> Iterator[Engine]:
-    """Open files of the archive for the block.
+def opened(settings: Settings, listed: Sequence[folder.ArchivedFile]) -> Iterator[Engine]:
+    """Open files of the archive for the block, by the engine of the settings.
+
+    Args:
+        settings: where the archive is, and what reads it.
+        listed: all files of the days that are to be read, one at least.
 
     Raises:
-        ArchiveError: they cannot be read as what was archived.
-        MissingExtraError: DuckDB is not installed.
+        ArchiveError: they are not what was archived, or cannot be read.
+        MissingExtraError: what reads them is not installed.
     """
-    with started() as open_files:
-        yield open_files(paths)
-
-
-def _identity(name: str, kind: str) -> str:
-    """Write a UUID's column as text in lower case."""
-    if kind == "BLOB":
-        return f"cast(lower(hex({name})) as uuid)::varchar"
-    return f"cast({name} as uuid)::varchar"
-
-
-def _to_the_letter(path: Path) -> str:
-    """Write a path so that DuckDB, which takes it for a pattern, finds that file and no other."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    paths = folder.checked(settings, listed)
+    # This process reads what was checked; another machine may see another folder.
+    rows = None if settings.spark_remote is None else sum(one.rows for one in listed)
+    with started(settings.spark_remote) as open_files:
+        yield open_files(paths, rows)

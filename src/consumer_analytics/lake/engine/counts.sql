@@ -1,5 +1,11 @@
--- Rows by consumer, type and the last cut at or before them, in microseconds since 1970.
-select rows.consumer_id, cuts.us as since, rows.event_type, count(*) as n
-from ({rows}) as rows
-asof join cuts on rows.us >= cuts.us
-group by all
+-- Rows by consumer, type and the last midnight or cut at or before them, in microseconds since 1970.
+select consumer_id, since, event_type, count(*) as n
+from (
+    select
+        events.consumer_id,
+        events.event_type,
+        coalesce(pieces.begins, events.day * 86400000000) as since
+    from ({events}) as events
+    left join pieces on events.day = pieces.day and events.us >= pieces.begins and events.us < pieces.ends
+) as placed
+group by consumer_id, since, event_type

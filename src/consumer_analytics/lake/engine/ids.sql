@@ -1,2 +1,2 @@
 -- The ids of all rows.
-select event_id from ({rows}) as rows
+select event_id from ({events}) as events

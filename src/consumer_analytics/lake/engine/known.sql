@@ -1,3 +1,3 @@
 -- Which of some ids the files have.
-select event_id from ({rows}) as rows
-semi join wanted using (event_id)
+select event_id from ({events}) as events
+where event_id in (select wanted.id from wanted)

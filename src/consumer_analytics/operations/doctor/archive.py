@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from consumer_analytics import installation
+from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import archived
-from consumer_analytics.lake import folder, manifest
+from consumer_analytics.lake import engine, folder, manifest
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -21,7 +22,7 @@ from consumer_analytics.settings import variable
 _LISTED = 5
 
 
-def readable(context: Context) -> Finding:
+def readable(context: Context) -> Finding:  # noqa: PLR0911  (one for each answer)
     """Tell whether what is archived can be read here, and whether late rows wait for it."""
     first_day = manifest.first_own_day(context.database)
     if first_day is None:
@@ -44,7 +45,20 @@ def readable(context: Context) -> Finding:
             "the folder is not mounted here, or somebody changed it",
             Fix(f"put {folder.root(context.settings)} back as it was"),
         )
-    if find_spec("duckdb") is None:
+    if (remote := context.settings.spark_remote) is not None:
+        try:
+            with engine.started(remote):
+                pass
+        except ConsumerAnalyticsError as error:
+            return Finding(
+                Verdict.WARNING,
+                f"{told}, and what reads the files is not to be had: {error}",
+                (),
+                "the server is down, or cannot be reached from here: audits, and days that an "
+                "instant cuts, cannot be read",
+                Fix(f"unset {variable('spark_remote')}   # DuckDB reads them then, in the process"),
+            )
+    elif find_spec("duckdb") is None:
         return Finding(
             Verdict.WARNING,
             f"{told}, and what reads the files is not installed here",

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
-from consumer_analytics.lake import engine, folder, manifest
+from consumer_analytics.lake import engine, manifest
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -29,12 +29,9 @@ class Archive:
     What it composes stands for `customer_events` in a statement, by that name.
     """
 
-    def __init__(
-        self, connection: Connection, settings: Settings, files: engine.Engine, days: set[dt.date]
-    ) -> None:
-        """Take the files, and the days that they have; find what the table has besides."""
+    def __init__(self, connection: Connection, settings: Settings, files: engine.Engine) -> None:
+        """Take the files; find what the table has besides."""
         self._connection, self._settings, self._files = connection, settings, files
-        self._days = days
         sources = settings.sources
         self._copy(
             "audit_filed_days (day, n, digest)",
@@ -49,9 +46,7 @@ class Archive:
 
     def counted(self, cuts: Iterable[dt.datetime]) -> dict[str, sql.Composable]:
         """Compose all events, those of the files at the last midnight or cut before each."""
-        # The first moment of the calendar, as it may be, is before all rows.
-        cut = {MINUS_INFINITY, *cuts, *map(instants.start_of, self._days)}
-        since = ((at - _EPOCH) // _MICROSECOND for at in cut)
+        since = ((at - _EPOCH) // _MICROSECOND for at in cuts)
         self._copy(
             "audit_filed_counts (consumer_id, since, event_type, n)",
             ((one, _instant(us), kind, n) for one, us, kind, n in self._files.counts(since)),
@@ -101,8 +96,8 @@ def opened(
     if not listed or first_day is None or lower >= instants.start_of(first_day):
         yield None
         return
-    with engine.opened(folder.checked(settings, listed)) as files:
-        yield Archive(connection, settings, files, {one.day for one in listed})
+    with engine.opened(settings, listed) as files:
+        yield Archive(connection, settings, files)
 
 
 def _dated(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -1,0 +1,92 @@
+"""DuckDB, in this process, in UTC and without extensions."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from consumer_analytics.errors import ArchiveError
+from consumer_analytics.installation import of_extra
+from consumer_analytics.lake.engine.dialect import DUCKDB
+
+#: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
+_MEMORY = "256MB"
+_ROWS_AT_ONCE = 10_000
+_TYPES = {int: "bigint", str: "varchar"}
+
+
+class DuckSession:
+    """A session of DuckDB's."""
+
+    dialect = DUCKDB
+
+    def __init__(self, session: Any) -> None:
+        """Take the session."""
+        self._session = session
+
+    def open(self, paths: Sequence[Path]) -> tuple[str, dict[str, str]]:
+        """Return what reads files in a FROM clause, and their columns with their types."""
+        listed = ", ".join(_literal(_to_the_letter(path)) for path in paths)
+        # Columns come from the files, never from a folder's name.
+        source = f"read_parquet([{listed}], hive_partitioning = false)"
+        described = f"select column_name, column_type from (describe from {source})"  # noqa: S608
+        return source, dict(self.answer(described))
+
+    def put(
+        self, name: str, columns: Mapping[str, type], rows: Sequence[tuple[int | str, ...]]
+    ) -> None:
+        """Make a temporary table of some rows."""
+        typed = ", ".join(f"{column} {_TYPES[kind]}" for column, kind in columns.items())
+        self._session.execute(f"create or replace temp table {name} ({typed})")
+        if not rows:
+            return
+        unnested = ", ".join(f"unnest(?::{_TYPES[kind]}[])" for kind in columns.values())
+        values = [list(column) for column in zip(*rows, strict=True)]
+        self._session.execute(f"insert into {name} select {unnested}", values)
+
+    def answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Yield what a statement answers."""
+        cursor = self._session.execute(statement)
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+
+
+@contextmanager
+def started() -> Iterator[DuckSession]:
+    """Start DuckDB for the block.
+
+    Raises:
+        ArchiveError: files cannot be read as what was archived.
+        MissingExtraError: DuckDB is not installed.
+    """
+    with of_extra("lake", "reading the archive"):
+        import duckdb
+    settings: dict[str, Any] = {
+        "memory_limit": _MEMORY,
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="consumer-analytics-") as beside,
+        # By itself it would be .tmp in whatever folder the command was called in.
+        duckdb.connect(":memory:", config={**settings, "temp_directory": beside}) as session,
+    ):
+        try:
+            yield DuckSession(session)
+        except duckdb.Error as error:
+            first = str(error).strip().splitlines()[0]
+            raise ArchiveError(f"the archive cannot be read: {first}") from None
+
+
+def _to_the_letter(path: Path) -> str:
+    """Write a path so that DuckDB, which takes it for a pattern, finds that file and no other."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
