@@ -7,6 +7,7 @@ generated from here.
 # Annotations stay what they are, instead of becoming text: each field's type and bounds are in its.
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -119,10 +120,15 @@ def _check_lake(url: str) -> None:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    plain = not (parts.netloc or parts.query or parts.fragment)
-    if parts.scheme != "file" or not parts.path.startswith("/") or not plain:
+    plain = not (parts.query or parts.fragment)
+    is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    is_bucket = parts.scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]+", parts.netloc)
+    if not (plain and (is_folder or is_bucket)):
+        if "@" in parts.netloc:
+            raise ValueError("has a login in it: AWS's own variables or files name it")
         raise ValueError(
-            f"{url[:100]!r} is no folder such as file:///srv/lake, with an absolute path"
+            f"{url[:100]!r} is no folder such as file:///srv/lake, with an absolute path, nor a "
+            "bucket such as s3://bucket/folder"
         )
 
 
@@ -240,7 +246,9 @@ class Settings:
         Field(
             description="Where `archive` puts days of `customer_events` and what they are read "
             "from since: a folder of files, such as `file:///srv/lake`, the same for everybody who "
-            "reads it. Needs the extra `lake`. Unset: nothing is archived.",
+            "reads it, or a bucket, such as `s3://bucket/folder`, to which AWS's own variables "
+            "(`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`), files or the "
+            "machine give access. Needs the extra `lake`. Unset: nothing is archived.",
             rule=_check_lake,
         ),
     ] = None

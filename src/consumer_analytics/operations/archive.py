@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from psycopg import sql
@@ -21,13 +20,13 @@ from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consist
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import archived, federation, job_state, sources
-from consumer_analytics.lake import engine, folder, manifest
-from consumer_analytics.lake.writing import written
+from consumer_analytics.lake import engine, folder, manifest, stores
+from consumer_analytics.lake.writing import write
 from consumer_analytics.settings import Settings, variable
 from consumer_analytics.sql import query, text
 
 #: Opens some files.
-OpenFiles = Callable[[Sequence[Path]], engine.Engine]
+OpenFiles = Callable[[Sequence[str]], engine.Engine]
 _ROWS_AT_ONCE = 50_000
 _ONE_DAY = dt.timedelta(days=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -159,13 +158,21 @@ def _archive_day(
             return result
         part = scalar_of(connection, "operations/archive/parts", {"day": day}) + 1
         name = folder.name_of(day, part)
-        path = folder.root(settings) / name
-        with written(path, _batches(connection)) as beside:
-            _require_same(connection, open_files([beside]), day, rows, int(digest))
-            size, sha256 = beside.stat().st_size, folder.digest_of(beside)
+        store = stores.of(settings)
+        with store.placing(name) as path:
+            write(path, _batches(connection))
+            _require_same(connection, open_files([str(path)]), day, rows, int(digest))
+            size, sha256 = path.stat().st_size, stores.digest_of_path(path)
+        stored = store.looked_at([name])[name]
         connection.execute(
             query("operations/archive/file-note"),
-            {"name": name, "day": day, "bytes": size, "sha256": sha256},
+            {
+                "name": name,
+                "day": day,
+                "bytes": size,
+                "sha256": sha256,
+                "etag": stored and stored.etag,
+            },
         )
         if is_late:
             _tell_late(connection, settings)

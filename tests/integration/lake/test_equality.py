@@ -158,7 +158,7 @@ def test_groups_are_those_of_postgresql(
         write(folder / f"event_type={n}" / "part.parquet", found[n::2], shape) for n in range(2)
     ]
     with engine.started(sail_server.remote if by == "Sail" else None) as open_files:
-        files = open_files(paths, len(found))
+        files = open_files([str(path) for path in paths], len(found))
         whole, mine = Counter(files.counts()), Counter(files.counts(divided))
         digests = sorted(files.digests())
         ids = sorted(files.ids())
@@ -199,8 +199,8 @@ def test_a_file_of_another_shape_is_refused_in_a_line(tmp_path: Path) -> None:
     parquet.write_table(arrow.table({"event_id": ["1"], "day": [1]}), path)
     said = r"other\.parquet of the archive has no column customer_id"
     with pytest.raises(ArchiveError, match=said), engine.started() as open_files:
-        open_files([path])
+        open_files([str(path)])
     path.write_bytes(b"PAR1 and nothing else")
     said = "the archive cannot be read: "
     with pytest.raises(ArchiveError, match=said), engine.started() as open_files:
-        open_files([path])
+        open_files([str(path)])

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from consumer_analytics.errors import ArchiveError
-from consumer_analytics.lake import engine, folder
+from consumer_analytics.lake import engine, folder, stores, writing
 from consumer_analytics.lake.folder import ArchivedFile
-from consumer_analytics.lake.writing import written
 from consumer_analytics.settings import Settings
 
 DAY = dt.date(2025, 1, 1)
@@ -36,10 +35,10 @@ def write(root: Path, kind: str) -> ArchivedFile:
     """Write a file of one event; return what the manifest would have of it."""
     name = folder.name_of(DAY, 1)
     rows = [(str(uuid.uuid4()), None, None, kind, None, AT)]
-    with written(root / name, iter([rows])):
-        pass
+    with stores.Folder(root).placing(name) as beside:
+        writing.write(beside, iter([rows]))
     path = root / name
-    return ArchivedFile(name, DAY, 1, path.stat().st_size, folder.digest_of(path))
+    return ArchivedFile(name, DAY, 1, path.stat().st_size, stores.digest_of_path(path))
 
 
 def test_nobody_else_reads_what_customers_did(tmp_path: Path) -> None:
@@ -68,7 +67,7 @@ def test_each_folder_is_read_by_its_own_name_alone(tmp_path: Path) -> None:
         write(tmp_path / name, name)
     for name in ODD:
         with engine.started() as open_files:
-            files = open_files([tmp_path / name / folder.name_of(DAY, 1)])
+            files = open_files([str(tmp_path / name / folder.name_of(DAY, 1))])
             assert [kind for _, _, kind, _ in files.counts()] == [name]
 
 
@@ -76,7 +75,7 @@ def test_each_folder_is_read_by_its_own_name_alone(tmp_path: Path) -> None:
 def test_no_name_of_the_manifest_leads_elsewhere(tmp_path: Path, name: str) -> None:
     settings = Settings(lake_url=f"file://{tmp_path}/lake")
     file = write(tmp_path / "lake", "login")
-    assert folder.checked(settings, [file]) == [tmp_path / "lake" / file.name]
+    assert folder.checked(settings, [file]) == [str(tmp_path / "lake" / file.name)]
     for look in (folder.checked, folder.unlike):
         with pytest.raises(ArchiveError, match="no name within the archive"):
             look(settings, [replace(file, name=name)])
@@ -88,7 +87,7 @@ def test_what_does_not_fit_into_memory_lies_where_nobody_else_looks(
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path, "login")
     with engine.started() as open_files:
-        files = open_files([tmp_path / file.name])
+        files = open_files([str(tmp_path / file.name)])
         ((beside,),) = files._session.answer("select current_setting('temp_directory')")
         assert stat.S_IMODE(Path(beside).stat().st_mode) == 0o700
     assert not Path(beside).exists()

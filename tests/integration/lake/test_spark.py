@@ -135,13 +135,13 @@ def test_what_cannot_be_read_is_told_in_a_line(sail_server: sail.Server, tmp_pat
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing else")
     where = f"the Spark Connect server at 127.0.0.1:{sail_server.port} cannot read the archive: "
     with engine.started(sail_server.remote) as open_files:
-        assert list(open_files([good], 1).ids()) == [(ids[0],)]
-        told = refused_within(10, lambda: open_files([good], 2))
+        assert list(open_files([str(good)], 1).ids()) == [(ids[0],)]
+        told = refused_within(10, lambda: open_files([str(good)], 2))
         assert told.startswith("what reads the archive finds 1 rows in it and not 2: ")
-        told = refused_within(10, lambda: open_files([tmp_path / "bad.parquet"]))
+        told = refused_within(10, lambda: open_files([str(tmp_path / "bad.parquet")]))
         assert told.startswith(where)
         # Sail finds nothing there, and says nothing.
-        told = refused_within(10, lambda: open_files([tmp_path / "g[o]od*.parquet"]))
+        told = refused_within(10, lambda: open_files([str(tmp_path / "g[o]od*.parquet")]))
         assert "has characters that Spark may take for a pattern" in told
 
 

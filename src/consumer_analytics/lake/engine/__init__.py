@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 from consumer_analytics.errors import ArchiveError
@@ -36,7 +35,7 @@ class Session(Protocol):
 
     dialect: Dialect
 
-    def open(self, paths: Sequence[Path]) -> tuple[str, dict[str, str]]:
+    def open(self, paths: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Return what reads files in a FROM clause, and their columns with their types."""
 
     def put(
@@ -56,7 +55,7 @@ def _text(name: str) -> str:
 class Engine:
     """A session of an engine's over some files."""
 
-    def __init__(self, session: Session, paths: Sequence[Path], rows: int | None = None) -> None:
+    def __init__(self, session: Session, paths: Sequence[str], rows: int | None = None) -> None:
         """Take a session, and the files that it reads.
 
         Args:

@@ -6,16 +6,17 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.installation import of_extra
+from consumer_analytics.lake import stores
 from consumer_analytics.lake.engine.dialect import DUCKDB
 
 #: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
 _MEMORY = "256MB"
 _ROWS_AT_ONCE = 10_000
+_S3 = "s3://"
 _TYPES = {int: "bigint", str: "varchar"}
 
 
@@ -28,11 +29,23 @@ class DuckSession:
         """Take the session."""
         self._session = session
 
-    def open(self, paths: Sequence[Path]) -> tuple[str, dict[str, str]]:
+    def open(self, paths: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Return what reads files in a FROM clause, and their columns with their types."""
-        listed = ", ".join(_literal(_to_the_letter(path)) for path in paths)
         # Columns come from the files, never from a folder's name.
-        source = f"read_parquet([{listed}], hive_partitioning = false)"
+        if any(path.startswith(_S3) for path in paths):
+            # DuckDB's own way there is an extension, which it would fetch from elsewhere.
+            from pyarrow import dataset
+
+            names = [path.removeprefix(_S3) for path in paths]
+            try:
+                found = dataset.dataset(names, filesystem=stores.s3(), format="parquet")
+            except (OSError, ValueError) as error:
+                raise stores.unreadable(paths[0], str(error)) from None
+            self._session.register("archived_files", found)
+            source = "archived_files"
+        else:
+            listed = ", ".join(_literal(_to_the_letter(path)) for path in paths)
+            source = f"read_parquet([{listed}], hive_partitioning = false)"
         described = f"select column_name, column_type from (describe from {source})"  # noqa: S608
         return source, dict(self.answer(described))
 
@@ -83,9 +96,9 @@ def started() -> Iterator[DuckSession]:
             raise ArchiveError(f"the archive cannot be read: {first}") from None
 
 
-def _to_the_letter(path: Path) -> str:
+def _to_the_letter(path: str) -> str:
     """Write a path so that DuckDB, which takes it for a pattern, finds that file and no other."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def _literal(text: str) -> str:

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
@@ -88,7 +87,7 @@ class SparkSession:
             raise self._gone() from None
         list(self._watched(self._begin))
 
-    def open(self, paths: Sequence[Path]) -> tuple[str, dict[str, str]]:
+    def open(self, paths: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Return what reads files in a FROM clause, and their columns with their types.
 
         Raises:
@@ -96,12 +95,12 @@ class SparkSession:
                 decodes.
         """
         for path in paths:
-            if not _PLAIN.fullmatch(str(path)):
+            if not _PLAIN.fullmatch(path.removeprefix("s3://")):
                 raise ArchiveError(
                     f"{path} has characters that Spark may take for a pattern: letters, digits and "
                     "any of /=_.,@+- are understood alike by every server"
                 )
-        uris = [f"file://{path}" for path in paths]
+        uris = [_uri(path) for path in paths]
 
         def read() -> Iterator[tuple[str, str]]:
             found = self._session.read.parquet(*uris)
@@ -211,6 +210,11 @@ class SparkSession:
             return self._gone()
         first = text.splitlines()[0][:_SHOWN]
         return ArchiveError(f"{self._where} cannot read the archive: {first}")
+
+
+def _uri(path: str) -> str:
+    """Return a file's address, as Spark's machines have it: S3 is `s3a` there."""
+    return f"s3a{path[2:]}" if path.startswith("s3://") else f"file://{path}"
 
 
 def _answer(

@@ -43,7 +43,7 @@ def readable(context: Context) -> Finding:  # noqa: PLR0911  (one for each answe
             f"{told}, and {len(lacking):,} of {len(files):,} files are gone or of another size",
             tuple(str(path) for path in lacking[:_LISTED]),
             "the folder is not mounted here, or somebody changed it",
-            Fix(f"put {folder.root(context.settings)} back as it was"),
+            Fix(f"put {context.settings.lake_url} back as it was"),
         )
     if (remote := context.settings.spark_remote) is not None:
         try:
