@@ -252,6 +252,14 @@ class Settings:
             rule=_check_lake,
         ),
     ] = None
+    lake_format: Annotated[
+        Literal["parquet", "delta"],
+        Field(
+            description="What the archive's files are: `parquet`, files in a folder for each day; "
+            "`delta`, the same files in a Delta table, `customer_events` below the address, which "
+            "needs the extra `delta`. The same for everybody, and from the first day on.",
+        ),
+    ] = "parquet"
     spark_remote: Annotated[
         Secret | None,
         Field(

@@ -18,7 +18,17 @@ ENVIRONMENT = ROOT / "build" / "lake"
 
 def test_the_archive_works_with_its_extras_alone() -> None:
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
-    extras = ("--extra", "sail", "--extra", "embedded", "--group", "dev", "--no-default-groups")
+    extras = (
+        "--extra",
+        "sail",
+        "--extra",
+        "delta",
+        "--extra",
+        "embedded",
+        "--group",
+        "dev",
+        "--no-default-groups",
+    )
     sync: list[str | Path] = [UV, "sync", "--quiet", "--frozen", *extras]
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
     done = subprocess.run(

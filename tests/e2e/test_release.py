@@ -216,6 +216,7 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
         "alerts",
         "celery",
         "dataframes",
+        "delta",
         "lake",
         "sail",
         "spark",

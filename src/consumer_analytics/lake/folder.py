@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from consumer_analytics.errors import ArchiveError
-from consumer_analytics.lake import stores
-from consumer_analytics.settings import Settings
+from consumer_analytics.lake import delta, stores
+from consumer_analytics.settings import Settings, variable
 
 #: What the files of other tables would lie beside.
 TABLE = "customer_events"
@@ -27,6 +27,7 @@ class ArchivedFile:
         bytes: its size.
         sha256: of all of it, hexadecimal.
         etag: what the store said of its content; None where it says nothing.
+        version: the Delta table's that added it; None where there is no such table.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ArchivedFile:
     bytes: int
     sha256: str
     etag: str | None = None
+    version: int | None = None
 
 
 def name_of(day: dt.date, part: int) -> str:
@@ -58,6 +60,7 @@ def checked(
     """
     store = stores.of(settings)
     _require_within(files)
+    _require_format(settings, files)
     found = store.looked_at(file.name for file in files)
     for file in files:
         _require_same(store, file, found[file.name])
@@ -65,6 +68,9 @@ def checked(
     if unfinished:
         parts = Counter(file.day for file in files)
         known |= {name_of(day, n + 1) for day, n in parts.items()}
+    if settings.lake_format == "delta":
+        _require_table(settings, store, files, known)
+        return [store.location(file.name) for file in files]
     # Whoever else reads the folder would count it.
     for name in store.below({name.rpartition("/")[0] for name in known}):
         if name not in known:
@@ -87,6 +93,44 @@ def unlike(settings: Settings, files: Iterable[ArchivedFile]) -> list[str]:
         for one in listed
         if (there := found[one.name]) is None or there.bytes != one.bytes
     ]
+
+
+def table_of(settings: Settings) -> delta.Table:
+    """Return the Delta table of the archive's files.
+
+    Raises:
+        ArchiveError: its log cannot be read, or no address is set.
+        MissingExtraError: what reads it is not installed.
+    """
+    return delta.Table(stores.of(settings).location(TABLE))
+
+
+def _require_format(settings: Settings, files: Sequence[ArchivedFile]) -> None:
+    for file in files:
+        if (file.version is None) == (settings.lake_format == "delta"):
+            other = "parquet" if file.version is None else "delta"
+            raise ArchiveError(
+                f"{file.day} was archived as {other}, and {settings.lake_format} is set: "
+                f"set {variable('lake_format')}={other}"
+            )
+
+
+def _require_table(
+    settings: Settings, store: stores.Store, files: Sequence[ArchivedFile], known: set[str]
+) -> None:
+    """Hold the Delta table's files of some days to the manifest's."""
+    table = table_of(settings)
+    reached = max((file.version or 0 for file in files), default=-1)
+    if table.version < reached:
+        raise _drifted(
+            store.location(TABLE), f"is a Delta table of version {table.version}, not {reached}"
+        )
+    within = len(TABLE) + 1
+    sizes = {file.name[within:]: file.bytes for file in files}
+    unfinished = {name[within:] for name in known}
+    if found := delta.differing(table, sizes, {file.day for file in files}, unfinished):
+        name, what = found
+        raise _drifted(store.location(f"{TABLE}/{name}"), what)
 
 
 def _require_within(files: Iterable[ArchivedFile]) -> None:

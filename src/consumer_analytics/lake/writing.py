@@ -15,6 +15,16 @@ _ROWS_OF_A_GROUP = 50_000
 _FILE_MODE = 0o640
 
 
+def file_schema() -> Any:
+    """Return the schema of a file, as Arrow has it."""
+    import pyarrow as arrow  # noqa: ICN001  (a word, not two letters)
+
+    text, instant = arrow.string(), arrow.timestamp("us", tz="UTC")
+    names = ("event_id", "customer_id", "consumer_id", "event_type", "payload_json")
+    # A UUID as text is what every engine reads: some refuse Parquet's own, others make it bytes.
+    return arrow.schema([*((name, text) for name in names), ("created_at", instant)])
+
+
 def write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
     """Write rows.
 
@@ -29,10 +39,7 @@ def write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
     with of_extra("lake", "writing the archive"):
         import pyarrow as arrow  # noqa: ICN001  (a word, not two letters)
         from pyarrow import parquet
-    text, instant = arrow.string(), arrow.timestamp("us", tz="UTC")
-    names = ("event_id", "customer_id", "consumer_id", "event_type", "payload_json")
-    # A UUID as text is what every engine reads: some refuse Parquet's own, others make it bytes.
-    schema = arrow.schema([*((name, text) for name in names), ("created_at", instant)])
+    schema = file_schema()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with (
         os.fdopen(os.open(path, flags, _FILE_MODE), "wb") as file,

@@ -21,7 +21,7 @@ from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import archived, federation, job_state, sources
 from consumer_analytics.lake import engine, folder, manifest, stores
-from consumer_analytics.lake.writing import write
+from consumer_analytics.lake.writing import file_schema, write
 from consumer_analytics.settings import Settings, variable
 from consumer_analytics.sql import query, text
 
@@ -172,6 +172,7 @@ def _archive_day(
                 "bytes": size,
                 "sha256": sha256,
                 "etag": stored and stored.etag,
+                "version": _added(settings, name, day, rows, size),
             },
         )
         if is_late:
@@ -186,6 +187,14 @@ def _archive_day(
         late_rows=result.late_rows + rows * is_late,
         bytes=result.bytes + size,
     )
+
+
+def _added(settings: Settings, name: str, day: dt.date, rows: int, size: int) -> int | None:
+    """Let the Delta table have a file; return its version, or None where there is no such table."""
+    if settings.lake_format != "delta":
+        return None
+    within = name.removeprefix(f"{folder.TABLE}/")
+    return folder.table_of(settings).add(within, day, rows, size, file_schema())
 
 
 def _require_counted(connection: Connection, settings: Settings, day: dt.date) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,23 +11,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cli
-from tests.support import object_store, sail
-from tests.support.history import random_history
+from tests.support import archives, object_store, sail
 
-from consumer_analytics import backfill
 from consumer_analytics.errors import ArchiveError, SettingsError
-from consumer_analytics.etl import run, vanished
 from consumer_analytics.lake import stores
-from consumer_analytics.operations.archive import archive
 from consumer_analytics.operations.doctor.archive import readable
 from consumer_analytics.operations.doctor.findings import Context, Verdict
-from consumer_analytics.reconcile import audit
 from consumer_analytics.settings import Settings
 
-BEGIN = dt.datetime(2025, 3, 20, tzinfo=dt.UTC)
-END = dt.datetime(2025, 4, 20, tzinfo=dt.UTC)
-THROUGH = dt.date(2025, 4, 8)
-CUTTING = "Europe/Berlin"
 BUCKET = "archive-of-tests"
 
 
@@ -52,63 +41,23 @@ def _access(store: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterat
 def lake(new_database: Callable[..., Any]) -> Any:
     """A database with a history, whose old days are in the store alone."""
     made = new_database(lake_url=f"s3://{BUCKET}/{uuid.uuid4().hex}/old events")
-    with made.connect() as connection:
-        random_history(connection, random.Random(3), BEGIN, END, customers=40, events=300)
-    go(made, END)
-    filled_in(made)
+    archives.fill(made)
     return made
 
 
-def go(database: Any, at: dt.datetime) -> None:
-    with database.session("run") as connection:
-        run.run(connection, database.settings, at=at)
-
-
-def archived(database: Any) -> Any:
-    with database.session("archive") as connection:
-        return archive(connection, database.settings, THROUGH)
-
-
-def purge(database: Any) -> int:
-    with database.connect() as connection:
-        where = "created_at < '2025-04-09'"
-        return int(connection.execute(f"delete from customer_events where {where}").rowcount)
-
-
-def filled_in(database: Any) -> None:
-    with database.session("backfill") as connection:
-        request = backfill.request_of(BEGIN.date(), END.date(), "daily")
-        backfill.backfill(connection, replace(database.settings, timezone=CUTTING), request)
-
-
-def shown(database: Any) -> list[Any]:
-    found: list[Any] = database.rows(
-        "select consumer_id, snapshot_timestamp, metrics_json::text from consumer_analytics "
-        "order by 1, 2"
-    )
-    return found
-
-
-def clean(database: Any) -> None:
-    with database.session("audit") as connection:
-        found = audit.audit(connection, database.settings)
-        assert (found.differences, found.listed) == (0, [])
-        assert vanished.total(connection) == 0
-
-
 def test_what_is_archived_there_and_purged_is_missed_by_nothing(lake: Any) -> None:
-    before = shown(lake)
-    done = archived(lake)
-    assert done.rows == purge(lake) > 0
-    clean(lake)
+    before = archives.shown(lake)
+    done = archives.archived(lake)
+    assert done.rows == archives.purge(lake) > 0
+    archives.clean(lake)
     lake.execute(
         "delete from consumer_analytics where snapshot_timestamp < '2025-04-20'; "
         "delete from consumer_analytics_revisions"
     )
-    filled_in(lake)
-    assert shown(lake) == before
-    clean(lake)
-    again = archived(lake)
+    archives.filled_in(lake)
+    assert archives.shown(lake) == before
+    archives.clean(lake)
+    again = archives.archived(lake)
     assert (again.days, again.rows, again.files) == (0, 0, done.files)
 
 
@@ -128,30 +77,30 @@ def put(path: str, what: bytes) -> None:
 
 
 def test_an_object_that_changed_is_refused_by_name(lake: Any) -> None:
-    archived(lake)
-    purge(lake)
+    archives.archived(lake)
+    archives.purge(lake)
     path = path_of(lake)
     whole = content(path)
     put(path, whole[:-9] + b"x" + whole[-8:])
     with pytest.raises(ArchiveError, match=r"s3://.*day=2025-03-28/part-0001\.parquet is not what"):
-        clean(lake)
+        archives.clean(lake)
     stores.s3().delete_file(path)
     with pytest.raises(ArchiveError, match=r"part-0001\.parquet is gone"):
-        clean(lake)
+        archives.clean(lake)
     put(path, whole)
     put(path.replace("part-0001", "copy"), whole)
     with pytest.raises(ArchiveError, match=r"copy\.parquet is none of the archive's files"):
-        clean(lake)
+        archives.clean(lake)
     stores.s3().delete_file(path.replace("part-0001", "copy"))
     # Copied from elsewhere, an object has another tag, and is read.
     lake.execute("update consumer_analytics_internal.archived_files set etag = 'another'")
-    clean(lake)
+    archives.clean(lake)
 
 
 def test_what_is_not_read_where_the_store_has_its_word(
     lake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archived(lake)
+    archives.archived(lake)
     read: list[str] = []
 
     def sha256(_: object, name: str) -> str:
@@ -159,13 +108,13 @@ def test_what_is_not_read_where_the_store_has_its_word(
         return ""
 
     monkeypatch.setattr(stores.Bucket, "sha256", sha256)
-    clean(lake)
+    archives.clean(lake)
     assert read == []
     lake.execute(
         "update consumer_analytics_internal.archived_files set etag = null where day = '2025-03-28'"
     )
     with pytest.raises(ArchiveError, match="is not what was archived"):
-        clean(lake)
+        archives.clean(lake)
     assert len(read) == 1
 
 
@@ -173,20 +122,20 @@ def test_sail_reads_it_there(lake: Any) -> None:
     plain = replace(
         lake, settings=replace(lake.settings, lake_url=f"s3://{BUCKET}/{uuid.uuid4().hex}")
     )
-    archived(plain)
-    purge(plain)
+    archives.archived(plain)
+    archives.purge(plain)
     with sail.started() as server:
         by_sail = replace(plain, settings=replace(plain.settings, spark_remote=server.remote))
-        before = shown(plain)
-        filled_in(by_sail)
-        clean(by_sail)
-    assert shown(plain) == before
+        before = archives.shown(plain)
+        archives.filled_in(by_sail)
+        archives.clean(by_sail)
+    assert archives.shown(plain) == before
 
 
 def test_keys_are_told_by_nothing_and_a_store_that_is_away_is_a_line(
     lake: Any, store: Mapping[str, str]
 ) -> None:
-    archived(lake)
+    archives.archived(lake)
     environment = {**store, "CONSUMER_ANALYTICS_LAKE_URL": lake.settings.lake_url}
     cli = partial(Cli(lake), env=environment)
     done = cli("audit", "--json")
@@ -204,7 +153,7 @@ def test_keys_are_told_by_nothing_and_a_store_that_is_away_is_a_line(
 
 
 def test_the_doctor_reads_it_there(lake: Any) -> None:
-    done = archived(lake)
+    done = archives.archived(lake)
     with lake.session("doctor") as connection:
         found = readable(Context(lake.settings, connection))
         assert (found.verdict, f"in {done.files} files" in found.says) == (Verdict.OK, True)

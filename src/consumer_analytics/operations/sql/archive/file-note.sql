@@ -1,7 +1,7 @@
 -- A file more, and what it has.
 with file as (
-    insert into consumer_analytics_internal.archived_files (name, day, rows, bytes, sha256, etag, digest)
-    select %(name)s, %(day)s, count(*), %(bytes)s, %(sha256)s, %(etag)s, sum(digest)
+    insert into consumer_analytics_internal.archived_files (name, day, rows, bytes, sha256, etag, version, digest)
+    select %(name)s, %(day)s, count(*), %(bytes)s, %(sha256)s, %(etag)s, %(version)s, sum(digest)
     from pg_temp.archiving
 )
 
