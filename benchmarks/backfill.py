@@ -64,7 +64,7 @@ def one_round(
         connection.execute("checkpoint")
         ours, done = timed(lambda: backfill.backfill(connection, settings, request))
         aggregate, _ = timed(lambda: connection.execute(AGGREGATE, [start, end]).fetchall())
-        insert = _insert(connection)
+        insert = finished_rows_inserted(connection)
     floor = aggregate + insert
     return {
         "aggregate": aggregate,
@@ -75,7 +75,8 @@ def one_round(
     }, done
 
 
-def _insert(connection: Connection) -> float:
+def finished_rows_inserted(connection: Connection) -> float:
+    """Return how long it takes to insert the snapshots that there are, and nothing else."""
     connection.execute(
         "drop table if exists benchmark_floor, benchmark_finished;"
         "create unlogged table benchmark_finished as "

@@ -20,7 +20,7 @@ _DAY = "day"
 _VECTORS = "deletionVectors"
 
 
-class Table:
+class DeltaTable:
     """A Delta table, as it is now."""
 
     def __init__(self, address: str) -> None:
@@ -119,7 +119,10 @@ class Table:
 
 
 def differing(
-    table: Table, known: Mapping[str, int], days: Collection[dt.date], may_have: Collection[str]
+    table: DeltaTable,
+    known: Mapping[str, int],
+    days: Collection[dt.date],
+    may_have: Collection[str],
 ) -> tuple[str, str] | None:
     """Return the name of a file that makes some days others than they were, and what it does.
 

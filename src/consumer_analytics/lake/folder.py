@@ -95,14 +95,14 @@ def unlike(settings: Settings, files: Iterable[ArchivedFile]) -> list[str]:
     ]
 
 
-def table_of(settings: Settings) -> delta.Table:
+def table_of(settings: Settings) -> delta.DeltaTable:
     """Return the Delta table of the archive's files.
 
     Raises:
         ArchiveError: its log cannot be read, or no address is set.
         MissingExtraError: what reads it is not installed.
     """
-    return delta.Table(stores.of(settings).location(TABLE))
+    return delta.DeltaTable(stores.of(settings).location(TABLE))
 
 
 def _require_format(settings: Settings, files: Sequence[ArchivedFile]) -> None:

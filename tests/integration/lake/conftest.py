@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
-from tests.support import sail
+from tests.support import sail, spark_cluster
 
 collect_ignore_glob = (
     [] if find_spec("duckdb") and find_spec("pyarrow") and find_spec("pysail") else ["test_*.py"]
@@ -21,3 +21,10 @@ def sail_server() -> Iterator[sail.Server]:
     """Return a server of Sail's, in a process of its own."""
     with sail.started() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[spark_cluster.Cluster]:
+    """Return a cluster of Spark's own: a master, two workers, a server."""
+    with spark_cluster.started() as running:
+        yield running
