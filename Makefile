@@ -157,6 +157,7 @@ PYTEST := $(BIN)/pytest --dist=loadscope --no-loadscope-reorder --numprocesses
 EACH_CHANGE := not long and not hours and not spark
 LONG := long and not hours and not spark
 HOURS := hours and not spark
+CLUSTER := spark
 # What a change of a figure, a plan or a repair breaks first; of the random histories the one in
 # which everything happens.
 CORE := etl/test_figures.py $(addprefix reconcile/test_,lives.py zoo.py sweep.py audit.py)
@@ -195,7 +196,7 @@ test-spark: $(STAMP)
 	    --extra embedded --no-default-groups --group dev --python $(BIN)/python
 	@test -x build/spark/bin/python || $(UV) venv --quiet --python $(BIN)/python build/spark
 	@$(UV) pip install --quiet --python build/spark/bin/python pyspark==$(SPARK)
-	@build/lake/bin/python -m pytest -n0 -m spark tests/integration/lake/test_cluster.py $(ARGS)
+	@build/lake/bin/python -m pytest -n0 -m "$(CLUSTER)" tests/integration/lake $(ARGS)
 
 # Random histories for as long as it is given (ARGS='--minutes 60 --kinds all --seed 7 --shrink').
 .PHONY: zoo

@@ -19,14 +19,15 @@ def lane(case: Any) -> str:
     return "hours" if "hours" in marks else "long" if "long" in marks else "each change"
 
 
-@pytest.mark.parametrize("marks", list(product([False, True], repeat=2)))
-def test_make_runs_a_test_in_one_lane_whatever_its_marks(marks: tuple[bool, bool]) -> None:
+@pytest.mark.parametrize("marks", list(product([False, True], repeat=3)))
+def test_make_runs_a_test_in_one_lane_whatever_its_marks(marks: tuple[bool, ...]) -> None:
     text = MAKEFILE.read_text(encoding="utf-8")
-    chosen = re.findall(r"^(?:EACH_CHANGE|LONG|HOURS) := (.+)$", text, re.MULTILINE)
+    chosen = re.findall(r"^(?:EACH_CHANGE|LONG|HOURS|CLUSTER) := (.+)$", text, re.MULTILINE)
     # Pytest reads them as Python does.
-    runs = [eval(one, {}, dict(zip(("long", "hours"), marks, strict=True))) for one in chosen]
+    known = dict(zip(("long", "hours", "spark"), marks, strict=True))
+    runs = [eval(one, {}, known) for one in chosen]
     assert runs.count(True) == 1
-    assert len(runs) == 3
+    assert len(runs) == 4
 
 
 def test_the_first_cases_run_for_each_change() -> None:

@@ -78,7 +78,7 @@ def test_a_command_that_was_killed_is_made_good_and_adds_nothing_twice(lake: Any
 
 
 def appended(table: deltalake.DeltaTable, _: Path) -> None:
-    day = table.to_pyarrow_table(filters=[("day", "=", "2025-03-28")])
+    day = table.to_pyarrow_table(filters=[("day", "=", dt.date(2025, 3, 28))])
     deltalake.write_deltalake(table, day, mode="append")
 
 
