@@ -13,11 +13,33 @@ from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
 from consumer_analytics.cli.output import JsonFlag, err, print_json, say
 from consumer_analytics.db.connection import connect
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
+from consumer_analytics.formatting import counted
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations.doctor import CHECKS, OF_DATABASES, examine
-from consumer_analytics.operations.doctor.findings import Check, Context, Examined, Verdict
+from consumer_analytics.operations.doctor.findings import (
+    Check,
+    Context,
+    Examined,
+    Finding,
+    Verdict,
+    ok,
+)
 from consumer_analytics.settings import Settings, settings
+
+
+def _shards(_: Context) -> Finding:
+    """Tell whether the file of shards can be read."""
+    from consumer_analytics.shards import addresses
+
+    try:
+        named = addresses.read(settings())
+    except SettingsError as error:
+        return Finding(Verdict.PROBLEM, str(error), cause="no shard is looked at")
+    return ok(f"the file names {counted(len(named), 'shard')}")
+
+
+_SHARDS = Check("shards-file", "can the file of shards be read?", _shards)
 
 
 def doctor(
@@ -33,12 +55,13 @@ def doctor(
     warning or a check could not be made, 2 where there is a problem; with --fix, by what is left.
     """
     own, by_shard = settings(), dict[str, list[Examined]]()
+    checks = (*CHECKS, *local.CHECKS)
     if own.shards_file is not None:
         from consumer_analytics.shards import addresses
 
-        own = addresses.of_analytics(own)
-    examined = _examined(own, (*CHECKS, *local.CHECKS), fix=fix, as_json=as_json)
-    if own.shards_file is not None:
+        own, checks = addresses.of_analytics(own), (*checks, _SHARDS)
+    examined = _examined(own, checks, fix=fix, as_json=as_json)
+    if own.shards_file is not None and examined[-1].verdict is Verdict.OK:
         by_shard = _examined_shards(fix=fix, as_json=as_json)
     everything = [*examined, *(one for of in by_shard.values() for one in of)]
     worst = max(one.verdict for one in everything)

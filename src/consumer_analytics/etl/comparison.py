@@ -151,13 +151,14 @@ def take_apart(
     )
     # What is no status's comes with the first.
     rest = [sql.SQL("dated, created_us, born"), *[sql.SQL("0, 0, 0")] * (len(columns) - 1)]
+    statuses = {f"status_{place}": one.status for place, one in enumerate(columns, start=1)}
     by_status = [
-        sql.SQL("({}, {}, {})").format(one.status, one.name, more)
-        for one, more in zip(columns, rest, strict=True)
+        sql.SQL("({}::text, {}, {})").format(sql.Placeholder(status), one.name, more)
+        for status, one, more in zip(statuses, columns, rest, strict=True)
     ]
     connection.execute(
         query("etl/comparison/changes", by_status=sql.SQL(", ").join(by_status)),
-        {"consumers": list(consumers)},
+        {"consumers": list(consumers), **statuses},
     )
 
 

@@ -336,7 +336,7 @@ def at_the_end_of(
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(extract, "take"), (load, "_finish"), (writing, "_mark_outdated")],
+    [(extract, "take"), (load, "close"), (writing, "_mark_outdated")],
 )
 def test_no_lock_makes_the_application_wait(
     database: Database, monkeypatch: pytest.MonkeyPatch, module: Any, step: str

@@ -46,7 +46,7 @@ def test_every_setting_that_names_a_file_of_secrets_is_marked() -> None:
     named = {
         one.name
         for one in dataclasses.fields(Settings)
-        if re.search("(password|token|tokens|secret|key|url|channels)_file$", one.name)
+        if re.search("(password|token|tokens|secret|key|url|channels|shards)_file$", one.name)
     }
     assert {name for name, _ in fields.marked(Settings(), PrivateFile)} == named
 
