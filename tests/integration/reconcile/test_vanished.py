@@ -823,26 +823,34 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
 
 ALONE = [(1, 1.5), (1, 3.5), (1, 6.5)]
 BESIDE = [(2, 1.23), (2, 3.23), (1, 6.5)]
+#: Its birth is the first event that is left.
+LATER = [(1, 1.5), (2, 2.23), (1, 6.5)]
+#: What tells of the end of the life alone, and what tells of its course.
+END = [("customer_creation", 2), ("login", 4), ("customer_deletion", 6)]
+COURSE = [*END, ("customer_status_change", 5)]
 
 
 @pytest.mark.parametrize(
-    ("until", "then"), [(3, BESIDE), (7, ALONE)], ids=["its creation", "its deletion too"]
+    ("events_told", "until", "then"),
+    [(END, 3, BESIDE), (COURSE, 3, LATER), (END, 7, ALONE), (COURSE, 7, ALONE)],
+    ids=["its creation", "and a change is left", "its deletion too", "all, of one who changed"],
 )
 def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
-    database: Any, until: int, then: list[tuple[int, float]]
+    database: Any, events_told: list[tuple[str, int]], until: int, then: list[tuple[int, float]]
 ) -> None:
-    """Of whom nothing is left in the source, nothing is counted."""
+    """Unless the source tells of the life's course; of whom nothing is left, nothing is counted."""
     database.execute(
         "insert into customers (customer_id, consumer_id, status, created_at) "
         "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
         [A, on(1, 12)],
     )
     who = uuid.UUID(int=7)
-    for kind, day in (("customer_creation", 2), ("login", 4), ("customer_deletion", 6)):
+    said = '{"status": "ACTIVE", "old_status": "ACTIVE", "new_status": "ACTIVE"}'
+    for kind, day in events_told:
         database.execute(
             "insert into customer_events "
             "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
-            """values (gen_random_uuid(), %s, %s, %s, '{"status": "ACTIVE"}', %s)""",
+            f"values (gen_random_uuid(), %s, %s, %s, '{said}', %s)",
             [who, A, kind, on(day, 1)],
         )
 

@@ -6,11 +6,11 @@
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
 with lost as not materialized (
-    -- Also what was accepted since: the birth that it told is remembered.
-    select consumer_id, event_type, since, until
+    -- Also what was accepted since: the birth that it told is remembered where only the end is told.
+    select consumer_id, event_type, since, until, false as is_accepted
     from consumer_analytics_internal.vanished_events
     union all
-    select consumer_id, event_type, since, until
+    select consumer_id, event_type, since, until, true
     from consumer_analytics_internal.accepted_events
 ),
 
@@ -37,6 +37,10 @@ known as materialized (
                 and told.event_type = {customer_deletion}
                 and told.at = known.deleted_at
         ) as is_told,
+        exists (
+            select from told
+            where told.customer_id = known.customer_id and told.at > known.created_at and told.at < known.deleted_at
+        ) as has_course,
         exists (
             select from consumer_analytics_internal.vanished_events as vanished
             where vanished.event_type = {customer_deletion}
@@ -81,9 +85,9 @@ markers as materialized (
     from known
     cross join lateral (
         values
-            (case when born_from = 'creation' then created_at end),
-            (case when reborn_from = 'creation' then reborn_at end)
-    ) as began (at)
+            (case when born_from = 'creation' then created_at end, has_course),
+            (case when reborn_from = 'creation' then reborn_at end, false)
+    ) as began (at, has_course)
     where began.at is not null
         and exists (
             select from lost as vanished
@@ -91,6 +95,7 @@ markers as materialized (
                 and vanished.since <= began.at
                 and vanished.until > began.at
                 and vanished.until <= began.at::date + 1
+                and not (vanished.is_accepted and began.has_course)
         )
     union all
     -- A row that came back under its old time tells nothing of the life that it had then.
@@ -392,6 +397,7 @@ kept as materialized (
                     where vanished.since <= known.created_at
                         and vanished.until > known.created_at
                         and vanished.until <= known.created_at::date + 1
+                        and not (vanished.is_accepted and known.has_course)
                 ),
                 false
             ) as birth,
