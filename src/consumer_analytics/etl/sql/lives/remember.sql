@@ -1,18 +1,11 @@
--- The ended lives of the customers concerned, worked out from all their lifecycle events, from
--- what is remembered and from the row that is there: put in the place of what was known. What
--- came from a row stands. Answers from when on something else is known of whom.
+-- The ended lives of the customers concerned, from their lifecycle events, what is remembered and the
+-- row that is there: put in the place of what was known. What came from a row stands. Answers from
+-- when on something else is known of whom.
 --
 -- A customer's markers in time are deletions and beginnings. A beginning that follows a
 -- deletion begins the next life; in one microsecond the deletion comes first. Where no event
 -- tells of the end, it is when capture saw the row go.
-with lost as not materialized (
-    -- Also what was accepted since: the birth that it told is remembered where only the end is told.
-    select consumer_id, event_type, since, until, false as is_accepted
-    from consumer_analytics_internal.vanished_events
-    union all
-    select consumer_id, event_type, since, until, true
-    from consumer_analytics_internal.accepted_events
-),
+with {lost_events},
 
 told as materialized (
     select customer_id, event_id, event_type, at, consumer_id, status, old_status, new_status
@@ -75,8 +68,7 @@ markers as materialized (
     from told
     where event_type = {customer_creation}
     union all
-    -- Beginnings that only what is remembered tells: of a row that came back as it had gone,
-    -- without an event.
+    -- Beginnings that only what is remembered tells: of a row that came back without an event.
     select customer_id, reborn_at, true, null, 'row', null, null, null, null
     from known
     where reborn_from = 'row' and ended_by = 'row'
@@ -279,8 +271,7 @@ last_words as materialized (
     group by customer_id, life
 ),
 
--- Where the deletion does not say it: where several changes of the last microsecond led to, in the
--- order of what they say.
+-- Where the deletion does not say it: where the changes of the last microsecond led to.
 led_to as (
     select distinct on (customer_id, life) customer_id, life, status
     from (
@@ -303,7 +294,7 @@ led_to as (
     order by customer_id, life, event_id
 ),
 
--- Other events are looked at only where no lifecycle event tells enough.
+-- Other events are read only where no lifecycle event tells enough.
 others as materialized (
     select
         over.customer_id,
@@ -412,7 +403,7 @@ gone as (
     using (
         select customer_id, deleted_at
         from known
-        -- Hashed, whatever the planner thinks of how many they are.
+        -- Hashed, whatever the planner thinks of their number.
         where (customer_id, deleted_at) not in (select customer_id, deleted_at from kept)
     ) as undone
     where old.customer_id = undone.customer_id and old.deleted_at = undone.deleted_at
