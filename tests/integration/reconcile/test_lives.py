@@ -454,32 +454,21 @@ PURGED = [
         purges=True,
     ),
     Case(
-        "an ended life is remembered, also where all that told of it is accepted",
-        (born("c", 2), run(3), died("c", 5), run(6), purged(5.5), swept(1), accepted(), run(8)),
-        {3: a("ACTIVE"), 6: a(""), 8: a("")},
-        {3: 1.0},
+        "its deletion vanished, and its row is back without an event: it wins",
+        (
+            born("c", 2),
+            run(3),
+            died("c", 5),
+            run(6),
+            purged(5.5, DELETION),
+            swept(1),
+            run(7),
+            row("c", 2),
+            run(8),
+        ),
+        {3: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE"), 8: a("ACTIVE")},
+        {8: 6.0},
         purges=True,
-    ),
-    *(
-        Case(
-            f"its deletion vanished{also}, and its row is back without an event: it wins",
-            (
-                born("c", 2),
-                run(3),
-                died("c", 5),
-                run(6),
-                purged(5.5, DELETION),
-                swept(1),
-                *steps,
-                run(7),
-                row("c", 2),
-                run(8),
-            ),
-            {3: a("ACTIVE"), 6: a("ACTIVE"), 7: a("ACTIVE"), 8: a("ACTIVE")},
-            {8: 6.0},
-            purges=True,
-        )
-        for also, steps in (("", ()), (" and is accepted", (accepted(),)))
     ),
     Case(
         "a late event of any kind tells the birth of whom no creation and no row tells",
