@@ -10,18 +10,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import LiteralString
 
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, consistent, scalar_of, wait_long
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, Collector
-from consumer_analytics.shards.sessions import Shard, each
+from consumer_analytics.shards.sessions import Shard, copied, each
 from consumer_analytics.sql import query
 
 #: Rows of shards that are compared together, about.
 _ROWS_AT_ONCE = 100_000
-_BLOCK = 64 * 1024
 #: By instant, about how many rows a shard has, and where its window begins.
 _Told = dict[dt.datetime, tuple[int, str | None]]
 _LOST = "a revision was edited or removed: nobody can tell what it said"
@@ -131,7 +129,12 @@ def customers_in_several(
     analytics.execute(query("shards/proof/customers-stage"))
     for shard in shards:
         ids = query("shards/proof/customers", shard.settings.sources, shard=sql.Literal(shard.name))
-        _bring(shard, ids, analytics, "copy pg_temp.proof_customers from stdin")
+        copied(
+            shard.connection,
+            sql.SQL("copy ({}) to stdout").format(ids),
+            analytics,
+            sql.SQL("copy pg_temp.proof_customers from stdin"),
+        )
     rows = analytics.execute(
         query("shards/proof/customers-several"), {"limit": max(1, limit)}
     ).fetchall()
@@ -167,23 +170,10 @@ def _stage(analytics: Connection, shards: Sequence[Shard], chunk: list[dt.dateti
             shard=sql.Literal(shard.name),
             snapshots=sql.SQL("{}::timestamptz[]").format(sql.Literal(chunk)),
         )
-        _bring(shard, rows, analytics, "copy pg_temp.proof_rows from stdin")
+        copied(
+            shard.connection,
+            sql.SQL("copy ({}) to stdout").format(rows),
+            analytics,
+            sql.SQL("copy pg_temp.proof_rows from stdin"),
+        )
     analytics.execute("analyze pg_temp.proof_rows")
-
-
-def _bring(
-    shard: Shard, rows: sql.Composable, analytics: Connection, writing: LiteralString
-) -> None:
-    with (
-        shard.connection.cursor() as reader,
-        analytics.cursor() as writer,
-        reader.copy(sql.SQL("copy ({}) to stdout").format(rows)) as out,
-        writer.copy(writing) as into,
-    ):
-        block = bytearray()
-        for row in out:
-            block += row
-            if len(block) >= _BLOCK:
-                into.write(bytes(block))
-                block.clear()
-        into.write(bytes(block))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
+from psycopg import sql
 
 from consumer_analytics.db import locks
 from consumer_analytics.db.connection import Connection, connect, connected, wait_long
@@ -29,6 +30,8 @@ Notify = Callable[[str], None]
 #: How often a thread is looked after, and how long one may take to end that is told to.
 _PATIENCE = 0.2
 _SECONDS_TO_END = 10.0
+#: Bytes that one session hands another at a time.
+_BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -164,3 +167,25 @@ def of_shard(name: str, error: BaseException) -> BaseException:
     if isinstance(error, ConsumerAnalyticsError):
         told.exit_code = error.exit_code
     return told
+
+
+def copied(
+    source: Connection,
+    reading: sql.SQL | sql.Composed,
+    target: Connection,
+    writing: sql.SQL | sql.Composed,
+) -> None:
+    """Put what a COPY of one session answers into a table of another's, some rows at a time."""
+    block = bytearray()
+    with (
+        source.cursor() as reader,
+        target.cursor() as writer,
+        reader.copy(reading) as rows,
+        writer.copy(writing) as copy,
+    ):
+        for row in rows:
+            block += row
+            if len(block) >= _BLOCK:
+                copy.write(bytes(block))
+                block.clear()
+        copy.write(bytes(block))

@@ -25,13 +25,11 @@ from consumer_analytics.etl.keys import Kind, SnapshotKey
 from consumer_analytics.etl.plan import plan_restatement
 from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.settings import Settings
-from consumer_analytics.shards.sessions import Shard, each
+from consumer_analytics.shards.sessions import Shard, copied, each
 from consumer_analytics.sql import query
 
 #: Rows put together in one transaction, about.
 _ROWS_AT_ONCE = 200_000
-#: Bytes that one session hands the other at a time.
-_BLOCK = 64 * 1024
 #: What counts rows, and no shard can tell of all.
 _COUNTS_ROWS = "consumers"
 
@@ -321,19 +319,7 @@ def _hand_over(
     """Put what a query answers in one session into a table of another's."""
     reading = sql.SQL("copy ({}) to stdout (format binary)").format(select)
     writing = sql.SQL("copy {} from stdin (format binary)").format(into)
-    block = bytearray()
-    with (
-        source.cursor() as reader,
-        target.cursor() as writer,
-        reader.copy(reading) as rows,
-        writer.copy(writing) as copy,
-    ):
-        for row in rows:
-            block += row
-            if len(block) >= _BLOCK:
-                copy.write(bytes(block))
-                block.clear()
-        copy.write(bytes(block))
+    copied(source, reading, target, writing)
 
 
 def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:

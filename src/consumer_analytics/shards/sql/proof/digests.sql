@@ -2,22 +2,7 @@
 with rows as (
     select
         snapshot_timestamp,
-        sum(
-            jsonb_hash_extended(
-                coalesce(metrics_json -> 'incremental_stats', 'null'),
-                jsonb_hash_extended(
-                    coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
-                    jsonb_hash_extended(
-                        coalesce(
-                            metrics_json -> 'customers_by_status',
-                            metrics_json -> 'unattributed_customers',
-                            'null'
-                        ),
-                        coalesce(uuid_hash_extended(consumer_id, 0), 1)
-                    )
-                )
-            )
-        ) as digest
+        sum({figures_digest}) as digest
     from public.consumer_analytics
     where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
     group by snapshot_timestamp
@@ -27,15 +12,7 @@ kept as (
     select
         snapshot_timestamp,
         count(*) as n,
-        sum(
-            hash_record_extended(
-                (
-                    analytics_id, consumer_id, snapshot_timestamp, metrics_json::text, reported_from,
-                    reported_until, reason
-                ),
-                0
-            )
-        ) as digest
+        sum({revision_digest}) as digest
     from public.consumer_analytics_revisions
     where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
     group by snapshot_timestamp
