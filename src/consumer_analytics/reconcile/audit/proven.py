@@ -50,7 +50,11 @@ def put_right(
         chunk = chosen[begin : begin + step]
         snapshots.put_together(connection, settings, columns, chunk, bounds, with_vanished=True)
         rows += connection.execute(
-            query("reconcile/audit/proven/put-right"), {"reason": reason}
+            query(
+                "reconcile/audit/proven/put-right",
+                trusted_digest=query("reconcile/audit/trusted-digest"),
+            ),
+            {"reason": reason},
         ).rowcount
     connection.execute(query("reconcile/audit/forget"))
     return rows

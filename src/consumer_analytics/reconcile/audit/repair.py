@@ -85,7 +85,11 @@ def repair(
             },
         )
         connection.execute(query("reconcile/audit/repair/labels"), wrong)
-        connection.execute(query("reconcile/audit/repair/digests"), {"instants": sure})
+        digests = query(
+            "reconcile/audit/repair/digests",
+            trusted_digest=query("reconcile/audit/trusted-digest"),
+        )
+        connection.execute(digests, {"instants": sure})
     return replace(
         repaired,
         rows_removed=repaired.rows_removed + strangers,

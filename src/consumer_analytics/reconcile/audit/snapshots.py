@@ -182,7 +182,11 @@ def _unlike(kept: Any, true_now: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _hold_to_digests(connection: Connection, result: AuditResult, differences: Collector) -> None:
-    for (at,) in connection.execute(query("reconcile/audit/snapshots/untold")).fetchall():
+    untold = query(
+        "reconcile/audit/snapshots/untold",
+        trusted_digest=query("reconcile/audit/trusted-digest"),
+    )
+    for (at,) in connection.execute(untold).fetchall():
         result.wrong_snapshots.append(at)
         result.untold_snapshots.append(at)
         differences.add(

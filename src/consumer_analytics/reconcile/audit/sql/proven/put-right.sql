@@ -4,20 +4,7 @@ with sums as materialized (
     select
         at,
         sum(
-            jsonb_hash_extended(
-                coalesce(metrics_json -> 'incremental_stats', 'null'),
-                jsonb_hash_extended(
-                    coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
-                    jsonb_hash_extended(
-                        coalesce(
-                            metrics_json -> 'customers_by_status',
-                            metrics_json -> 'unattributed_customers',
-                            'null'
-                        ),
-                        coalesce(uuid_hash_extended(consumer_id, 0), 1)
-                    )
-                )
-            )
+            {trusted_digest}
         ) as digest
     from (
         select consumer_id, at, figures as metrics_json

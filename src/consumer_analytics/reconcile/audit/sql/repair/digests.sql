@@ -5,20 +5,7 @@ from (
     select
         snapshot_timestamp,
         sum(
-            jsonb_hash_extended(
-                coalesce(metrics_json -> 'incremental_stats', 'null'),
-                jsonb_hash_extended(
-                    coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
-                    jsonb_hash_extended(
-                        coalesce(
-                            metrics_json -> 'customers_by_status',
-                            metrics_json -> 'unattributed_customers',
-                            'null'
-                        ),
-                        coalesce(uuid_hash_extended(consumer_id, 0), 1)
-                    )
-                )
-            )
+            {trusted_digest}
         ) as digest,
         max(jsonb_hash_extended(metrics_json - '{{snapshot_source,etl_job}}'::text[], 0))
             filter (where consumer_id is null and jsonb_typeof(metrics_json) = 'object') as whole_digest

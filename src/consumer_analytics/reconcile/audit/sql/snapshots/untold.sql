@@ -25,20 +25,7 @@ sums as (
         select
             at,
             is_kept,
-            jsonb_hash_extended(
-                coalesce(metrics_json -> 'incremental_stats', 'null'),
-                jsonb_hash_extended(
-                    coalesce(metrics_json -> 'avg_customer_lifetime_days', 'null'),
-                    jsonb_hash_extended(
-                        coalesce(
-                            metrics_json -> 'customers_by_status',
-                            metrics_json -> 'unattributed_customers',
-                            'null'
-                        ),
-                        coalesce(uuid_hash_extended(consumer_id, 0), 1)
-                    )
-                )
-            ) as digest
+            {trusted_digest} as digest
         from rows
     ) as hashed
     group by at
