@@ -21,11 +21,11 @@ _EXPLAINED = re.compile(
 
 @dataclass
 class Scan:
-    """A scan of a table.
+    """A scan of a table, or of what a statement has put together itself.
 
     Attributes:
         statement: the query file.
-        kind: such as `Seq Scan`.
+        kind: such as `Seq Scan`; `CTE Scan` is of the latter.
         table: without its schema.
         rows: all that it looked at, those that a filter dropped included.
     """
@@ -70,7 +70,11 @@ class Plans:
 
     def of(self, table: str) -> list[Scan]:
         """Return the scans of a table."""
-        return [scan for scan in self.scans if scan.table == table]
+        return [scan for scan in self.scans if scan.table == table and scan.kind != "CTE Scan"]
+
+    def again(self) -> list[Scan]:
+        """Return the scans of what statements have put together themselves."""
+        return [scan for scan in self.scans if scan.kind == "CTE Scan"]
 
     def rows(self, table: str) -> int:
         """Return how many rows of a table were looked at."""
@@ -87,14 +91,15 @@ def _explainable(text: str) -> bool:
 
 
 def _scans(statement: str, node: dict[str, Any]) -> Iterator[Scan]:
-    if "Relation Name" in node and "Scan" in node["Node Type"]:
+    table = node.get("Relation Name", node.get("CTE Name"))
+    if table is not None and "Scan" in node["Node Type"]:
         looked_at = node["Actual Rows"] + sum(
             node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck")
         )
         yield Scan(
             statement,
             node["Node Type"],
-            node["Relation Name"],
+            table,
             round(looked_at * node["Actual Loops"]),
         )
     for inner in node.get("Plans", []):

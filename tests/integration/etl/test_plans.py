@@ -224,6 +224,41 @@ def test_a_sweep_reads_the_snapshots_of_its_days(
     assert 0 < sum(scan.rows for scan in looked) <= consumers + 1, plans.told("consumer_analytics")
 
 
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_sweep_passes_over_the_lives_that_ended_some_times_not_once_for_each(
+    database: Database, monkeypatch: pytest.MonkeyPatch, captured: bool
+) -> None:
+    simulated(database)
+    go(database, UNTIL)
+    fill(database, DAYS)
+    if captured:
+        with connected(database.settings, "capture") as connection:
+            capture.enable(connection, database.settings)
+    database.execute(
+        "create table going as select * from customers order by customer_id limit 1500; "
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) select gen_random_uuid(), customer_id, consumer_id, "
+        "'customer_deletion', jsonb_build_object('status', status), "
+        f"'{UNTIL + DAY / 2}' from going; "
+        "delete from customers where customer_id in (select customer_id from going)"
+    )
+    go(database, UNTIL + DAY)
+    lives = counted(database, "consumer_analytics_internal.deleted_customers")
+    assert lives >= 1500
+    with database.connect() as connection:
+        connection.execute("vacuum analyze")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        with connected(database.settings, "sweep") as connection:
+            sweep.sweep(connection, database.settings, since=(UNTIL - DAYS * DAY).date())
+    told = [scan for scan in plans.again() if scan.statement.startswith("etl/lives/")]
+    assert "told" in {scan.table for scan in told}
+    # Each of these is as much as all lifecycle events, the instants, or the lives.
+    most = 3 * counted(database, "customer_events", "event_type like 'customer%'")
+    dear = [scan for scan in plans.again() if scan.rows > most]
+    assert not dear, "\n".join(f"{one.statement}: {one.table}, {one.rows} rows" for one in dear)
+
+
 def test_the_first_run_reads_each_event_once_for_the_counts_and_once_for_the_lives(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,15 +24,15 @@ rows_now as materialized (
 known as materialized (
     select
         known.*,
-        exists (
-            select from told
-            where told.customer_id = known.customer_id
-                and told.event_type = {customer_deletion}
-                and told.at = known.deleted_at
+        (known.customer_id, known.deleted_at) in (
+            select customer_id, at from told where event_type = {customer_deletion}
         ) as is_told,
-        exists (
-            select from told
-            where told.customer_id = known.customer_id and told.at > known.created_at and told.at < known.deleted_at
+        -- Hashed, here and below: looked for life by life, all events would be passed over for each.
+        (known.customer_id, known.deleted_at) in (
+            select customer_id, deleted_at
+            from consumer_analytics_internal.deleted_customers
+            join told using (customer_id)
+            where at > created_at and at < deleted_at
         ) as has_course,
         exists (
             select from consumer_analytics_internal.vanished_events as vanished
@@ -47,6 +47,12 @@ known as materialized (
         ) as is_vanished
     from consumer_analytics_internal.deleted_customers as known
     where known.customer_id in (select customer_id from pg_temp.concerned_customers)
+),
+
+ends as materialized (
+    select customer_id, at from told where event_type = {customer_deletion}
+    union all
+    select customer_id, deleted_at from known
 ),
 
 markers as materialized (
@@ -94,32 +100,17 @@ markers as materialized (
     select customer_id, created_at, true, null, 'birth', null, null, null, null
     from known
     where born_from = 'row'
-        and not exists (
-            select from told
-            where told.customer_id = known.customer_id
-                and told.event_type = {customer_deletion}
-                and told.at > known.created_at
-                and told.at < known.deleted_at
-        )
-        and not exists (
-            select from known as before
-            where before.customer_id = known.customer_id
-                and before.deleted_at > known.created_at
-                and before.deleted_at < known.deleted_at
+        and (customer_id, deleted_at) not in (
+            select customer_id, deleted_at
+            from known
+            join ends using (customer_id)
+            where at > created_at and at < deleted_at
         )
     union all
     -- A row from after the last deletion counts as the creation that follows it.
     select customer_id, rows_now.at, true, null, 'today', null, null, null, null
     from rows_now
-    join (
-        select customer_id, max(at) as at
-        from (
-            select customer_id, at from told where event_type = {customer_deletion}
-            union all
-            select customer_id, deleted_at from known
-        ) as ends
-        group by customer_id
-    ) as last_end using (customer_id)
+    join (select customer_id, max(at) as at from ends group by customer_id) as last_end using (customer_id)
     where rows_now.at >= last_end.at
 ),
 
