@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import unicodedata
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Literal
 
 #: What stands where there is no figure.
@@ -19,6 +19,9 @@ NOTHING = "-"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KIB = 1024
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+
+#: Every float in full.
+_AS_SNAPSHOTS = Context(prec=400, rounding=ROUND_HALF_UP)
 
 _LONGEST_NAME = 80
 #: What sets the direction in which letters are read, for what comes after it too.
@@ -157,28 +160,50 @@ def signed(value: float | None) -> str:
 
 def percent(ratio: float | None) -> str:
     """Write a ratio in per cent with two decimals, the four that a snapshot's has: `15.63 %`."""
-    return NOTHING if ratio is None else f"{ratio * 100:,.2f} %"
+    return NOTHING if ratio is None else f"{fixed(ratio * 100, 2):,} %"
 
 
 def points(change: float | None) -> str:
     """Write a ratio's change, in percentage points: `+0.25 points`."""
-    return NOTHING if change is None else f"{change * 100:+,.2f} points"
+    return NOTHING if change is None else f"{_with_sign(fixed(change * 100, 2))} points"
 
 
 def percent_signed(value: float | None) -> str:
     """Write a change that is in per cent already, with its sign: `+2.5 %`."""
-    return NOTHING if value is None else f"{value:+,.1f} %"
+    return NOTHING if value is None else f"{_with_sign(fixed(value, 1))} %"
+
+
+def percent_of(change: float, whole: float) -> float:
+    """Return what a change is in per cent of what it changed, with one decimal."""
+    return float(fixed(Decimal(str(change)) * 100 / Decimal(str(whole)), 1))
 
 
 def days(value: float | None) -> str:
     """Write a figure that is a number of days, such as a mean age: `12.5 days`."""
-    return NOTHING if value is None else f"{value:,.1f} days"
+    return NOTHING if value is None else f"{fixed(value, 1):,} days"
 
 
 def size(n: float) -> str:
     """Write a number of bytes: `512 B`, `1.5 GiB`."""
-    power = 0
-    while abs(n) >= _KIB and power < len(_SIZES) - 1:
-        n /= _KIB
+    if fixed(abs(n), 0) < _KIB:
+        return f"{fixed(n, 0)} B"
+    power = 1
+    while fixed(abs(n) / _KIB**power, 1) >= _KIB and power < len(_SIZES) - 1:
         power += 1
-    return f"{n:.0f} B" if power == 0 else f"{n:.1f} {_SIZES[power]}"
+    return f"{fixed(n / _KIB**power, 1)} {_SIZES[power]}"
+
+
+def fixed(value: float | Decimal, digits: int) -> Decimal:
+    """Return a number with so many decimals, a half rounded away from zero: as snapshots are.
+
+    Neither `round` nor a format does that: 12.25 is 12.2 to them.
+    """
+    number = Decimal(str(value))
+    if not number.is_finite():
+        return number
+    short = number.quantize(Decimal(1).scaleb(-digits), context=_AS_SNAPSHOTS)
+    return short or abs(short)
+
+
+def _with_sign(value: Decimal) -> str:
+    return f"{value:+,}" if value else f"±{value}"

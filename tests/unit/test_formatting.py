@@ -112,6 +112,18 @@ def test_ratios() -> None:
     assert [formatting.percent_signed(value) for value in (None, 2.54, -1234.5)] == [
         "-", "+2.5 %", "-1,234.5 %",
     ]  # fmt: skip
+    # Less than it shows is no fall.
+    assert (formatting.percent_signed(-0.04), formatting.points(-0.0)) == ("±0.0 %", "±0.00 points")
+
+
+def test_a_half_is_rounded_as_in_snapshots_away_from_zero() -> None:
+    assert (formatting.percent_signed(12.25), formatting.percent_signed(-0.25)) == (
+        "+12.3 %", "-0.3 %",
+    )  # fmt: skip
+    assert [formatting.percent_of(*pair) for pair in ((49, 400), (-1, 400), (-1, 3000))] == [
+        12.3, -0.3, 0.0,
+    ]  # fmt: skip
+    assert (formatting.days(67.25), formatting.size(2.25 * 1024)) == ("67.3 days", "2.3 KiB")
 
 
 def test_days() -> None:
@@ -127,6 +139,8 @@ def test_days() -> None:
         (1023, "1023 B"),
         (1024, "1.0 KiB"),
         (1.5 * 1024**3, "1.5 GiB"),
+        (1023.6, "1.0 KiB"),
+        (1024**2 - 1, "1.0 MiB"),
         (2048 * 1024**4, "2048.0 TiB"),
         (-2048, "-2.0 KiB"),
     ],

@@ -16,6 +16,7 @@ from tests.support import lanes
 from tests.support.operation import MARKUP_NAME
 from tests.web.conftest import Client, Operated
 
+from consumer_analytics import formatting
 from consumer_analytics.etl.run import run as run_etl
 from consumer_analytics.web.csv_export import cell
 
@@ -134,7 +135,7 @@ def test_the_standing_is_the_latest_snapshot_against_one_a_range_earlier(
         assert found[shown]["before"] == old
         assert found[shown]["change"] == new - old
         assert found[shown]["change_percent"] == (
-            round(100 * (new - old) / old, 1) if old else None
+            formatting.percent_of(new - old, old) if old else None
         )
     key = f"total_events{suffix}"
     assert found["events"]["value"] == now[key] - before[key]

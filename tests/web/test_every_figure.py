@@ -140,8 +140,13 @@ def figure(now: float, before: float | None, digits: int = 0) -> dict[str, Any]:
     if before is None:
         return {"value": now, "before": None, "change": None, "change_percent": None}
     change = round(now - before, digits) if digits else now - before
-    percent = round(100 * change / before, 1) if before else None
+    percent = float(rounded(100 * Decimal(str(change)) / Decimal(str(before)))) if before else None
     return {"value": now, "before": before, "change": change, "change_percent": percent}
+
+
+def rounded(value: Decimal) -> Decimal:
+    """Return a number with a decimal, a half away from zero, and zero without a sign."""
+    return value.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0
 
 
 @dataclass
@@ -212,7 +217,9 @@ def change(figure: dict[str, Any]) -> str:
     if not figure["change"]:
         return "±0"
     share = figure["change_percent"]
-    told = f"{figure['change']:+,.0f}" + ("" if share is None else f" ({share:+,.1f} %)")
+    told = f"{figure['change']:+,.0f}" + (
+        "" if share is None else f" ({share:+,.1f} %)" if share else " (±0.0 %)"
+    )
     return told.replace("-", MINUS)
 
 

@@ -87,7 +87,7 @@ def test_the_system_page_says_what_the_latest_snapshot_says(
     assert consumers == f"{last['consumers_in_system']:,}"
     asides = visit.texts("dl.tiles dd.aside")
     change = last["total_customers_all_consumers"] - before["total_customers_all_consumers"]
-    percent = 100 * change / before["total_customers_all_consumers"]
+    percent = formatting.percent_of(change, before["total_customers_all_consumers"])
     assert asides[0] == f"{signed(change)} ({percent:+.1f} %)"
     points = 100 * (last["system_wide_active_ratio"] - before["system_wide_active_ratio"])
     assert asides[1].startswith(f"{points:+.2f} points".replace("-", MINUS))
@@ -99,7 +99,7 @@ def test_events_are_compared_with_the_period_before(visit: Visit, operated: Oper
     visit.open("?range=7d")
     assert visit.texts("dl.tiles dd.figure")[2] == f"{last - week:,}"
     change = (last - week) - (week - fortnight)
-    percent = f"{100 * change / (week - fortnight):+.1f} %".replace("-", MINUS)
+    percent = f"{formatting.percent_of(change, week - fortnight):+.1f} %".replace("-", MINUS)
     assert visit.texts("dl.tiles dd.aside")[2] == (
         f"{signed(change)} ({percent}) against the period before"
     )

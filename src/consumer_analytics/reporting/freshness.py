@@ -358,7 +358,8 @@ def _progress(one: BackfillRecord) -> BackfillProgress:
         state=one.state,
         periods=one.periods,
         periods_done=one.periods_done,
-        percent=round(100 * one.periods_done / one.periods, 1) if one.periods else 100.0,
+        # Down: what is not done is no 100 %.
+        percent=1000 * one.periods_done // one.periods / 10 if one.periods else 100.0,
         snapshots_written=one.snapshots_written,
         snapshots_restated=one.snapshots_restated,
         requested_by=one.requested_by,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.formatting import percent_of
 from consumer_analytics.reporting.changes import between
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whom, whose
@@ -84,7 +85,7 @@ def figure(value: float, before: float | None, digits: int = 0) -> Figure:
     if before is None:
         return Figure(value, None, None, None)
     change = round(value - before, digits) if digits else value - before
-    return Figure(value, before, change, round(100 * change / before, 1) if before else None)
+    return Figure(value, before, change, percent_of(change, before) if before else None)
 
 
 def system(connection: Connection, span: Range, *, known: Bounds | None = None) -> CurrentFigures:

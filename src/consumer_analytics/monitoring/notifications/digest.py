@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from consumer_analytics.formatting import count, percent_signed, signed
+from consumer_analytics.formatting import count, percent_of, percent_signed, signed
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DigestFigure:
         difference = signed(self.value - self.before)
         if not self.before or self.value == self.before:
             return difference
-        return f"{difference} ({percent_signed(100 * (self.value - self.before) / self.before)})"
+        return f"{difference} ({percent_signed(percent_of(self.value - self.before, self.before))})"
 
 
 @dataclass(frozen=True)
