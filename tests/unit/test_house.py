@@ -144,3 +144,29 @@ def _names_sources(statement: str) -> bool:
         # Of further parts.
         return False
     return False
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    """Whatever is counted is written by `formatting.counted`, which knows of one.
+
+    What a text counts shows in it: its thousands are set apart. `1 of 4 rows` may say so.
+    """
+    things = re.compile(r" (?!of )(?:[a-z]+ )?[a-z]+[^s ]s\b")
+    said = []
+    for module, tree in modules().items():
+        # There stand measures: `1.0 days`.
+        for node in ast.walk(tree) if module != "formatting" else ():
+            if isinstance(node, ast.Constant) and re.search(r"[a-z]\(s\)", str(node.value)):
+                said.append((module, node.value))
+            parts = node.values if isinstance(node, ast.JoinedStr) else []
+            texts = [str(getattr(part, "value", "")) for part in parts]
+            for place, gap in enumerate(parts[:-1]):
+                if (
+                    isinstance(gap, ast.FormattedValue)
+                    and gap.format_spec is not None
+                    and ast.unparse(gap.format_spec) == "f','"
+                    and things.match(texts[place + 1])
+                    and not (place and texts[place - 1].endswith(" of "))
+                ):
+                    said.append((module, ast.unparse(node)))
+    assert not said

@@ -40,7 +40,7 @@ from consumer_analytics.backfill.result import BackfillResult
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeldBackError
 from consumer_analytics.etl import vanished
-from consumer_analytics.formatting import moment
+from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import Settings
 
 __all__ = [
@@ -86,13 +86,15 @@ def backfill(
         estimate = estimate_of(connection, settings, request)
     if estimate.empty and estimate.first_row is not None:
         notify(
-            f"{estimate.empty:,} period(s) are left out, as they lie before the first row, of "
+            f"{counted(estimate.empty, 'period is', 'periods are')} left out, "
+            f"as nothing was there before the first row, of "
             f"{moment(estimate.first_row)}"
         )
     if estimate.refused:
         notify(
-            f"{len(estimate.refused):,} period(s) are left out, as events have vanished that they "
-            f"would need: those that end at {vanished.named(estimate.refused)}"
+            f"{counted(len(estimate.refused), 'period is', 'periods are')} left out, "
+            f"as events have vanished that would be needed; "
+            f"ending at {vanished.named(estimate.refused)}"
         )
     backfill_id = record.begin(connection, settings, request, estimate.periods)
     job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))

@@ -14,6 +14,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, SettingsError, UsageError
+from consumer_analytics.formatting import counted
 from consumer_analytics.monitoring import monitor
 from consumer_analytics.monitoring.notifications.channels import (
     CHANNELS,
@@ -125,7 +126,7 @@ def _attempt(channel: Channel, *, as_json: bool) -> _Attempt:
         for who, why in attempt.refused.items():
             warn(f"the server refused {who}: {why}; the others get the mail")
         reached = len(channel.recipients(settings())) - len(attempt.refused)
-        say(f'sent "{message.subject}" to {reached} recipient(s)')
+        say(f'sent "{message.subject}" to ' + counted(reached, "recipient"))
         say(channel.advice)
     return attempt
 

@@ -40,7 +40,8 @@ def archive(
         print_json(result.as_json())
         return
     say(
-        f"archived   {counted(result.days, 'day')}, {result.rows:,} rows, {result.bytes:,} bytes: "
+        f"archived   {counted(result.days, 'day')}, {counted(result.rows, 'row')}, "
+        f"{counted(result.bytes, 'byte')}: "
         f"counted here and there"
     )
     if result.late_rows:

@@ -95,9 +95,9 @@ def audit(
     else:
         if repaired is not None:
             say(
-                f"repaired   {repaired.events_found:,} events found, "
-                f"{repaired.events_vanished:,} gone; {repaired.totals_corrected:,} totals "
-                f"corrected, {repaired.rows_removed:,} rows too many removed, "
+                f"repaired   {counted(repaired.events_found, 'event')} found, "
+                f"{repaired.events_vanished:,} gone; {counted(repaired.totals_corrected, 'total')} "
+                f"corrected, {counted(repaired.rows_removed, 'row')} too many removed, "
                 f"{repaired.rows_relabelled:,} labelled as they were written, "
                 f"{repaired.snapshots_restated:,} restated; audited again:"
             )
@@ -119,8 +119,8 @@ def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> Non
             _print(one)
         if result.repaired is not None:
             say(
-                f"repaired   {counted(len(result.repaired), 'shard')}; {result.restated:,} "
-                "published rows restated; audited again, as above"
+                f"repaired   {counted(len(result.repaired), 'shard')}; "
+                f"{counted(result.restated, 'published row')} restated; audited again, as above"
             )
         say("published  what was put together, held to the sum of the shards:")
         _print_published(result.together)
@@ -135,7 +135,7 @@ def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> Non
 
 
 def _print_published(result: AuditResult) -> None:
-    say(f"compared   {result.snapshots:,} snapshots of {result.rows:,} rows")
+    say(f"compared   {counted(result.snapshots, 'snapshot')} of {counted(result.rows, 'row')}")
     if result.clean:
         say("nothing differs" if result.snapshots else "nothing to compare: there is no snapshot")
         return
@@ -157,7 +157,8 @@ def _print(result: AuditResult, *, repairing: bool = False) -> None:
     base = result.since.base if result.since is not None else None
     since = f" since {exactly(base)}" if base is not None else ""
     say(
-        f"audited    {result.snapshots:,} snapshots of {result.rows:,} rows, and all{since} before "
+        f"audited    {counted(result.snapshots, 'snapshot')} of {counted(result.rows, 'row')}, "
+        f"and all{since} before "
         f"{exactly(result.processed_through)}"
     )
     if result.since is not None:
@@ -172,12 +173,14 @@ def _print(result: AuditResult, *, repairing: bool = False) -> None:
     )
     if result.snapshots_on_trust:
         say(
-            f"on trust   {result.snapshots_on_trust:,} snapshots have figures of customers that "
+            f"on trust   {counted(result.snapshots_on_trust, 'snapshot has', 'snapshots have')} "
+            f"figures of customers that "
             "the source can no longer tell; they were held to a digest"
         )
     if result.snapshots_not_recountable:
         say(
-            f"left out   {result.snapshots_not_recountable:,} snapshots around which events have "
+            f"left out   {counted(result.snapshots_not_recountable, 'snapshot')} around "
+            f"which events have "
             "vanished: nobody can tell which were before them"
         )
     if result.clean:
@@ -219,7 +222,8 @@ def _unread(since: SinceLast) -> str:
             "before every snapshot that is as it was"
         )
     return (
-        f"not again  {since.unread:,} snapshots, whose rows are those of the clean audit of {at}, "
+        f"not again  {counted(since.unread, 'snapshot')}, whose rows are those of "
+        f"the clean audit of {at}, "
         f"and events, their counts and customers before {exactly(since.base)}: capture has been on "
         "without a gap, and noted no change of them"
     )

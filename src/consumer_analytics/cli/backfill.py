@@ -157,7 +157,7 @@ def list_(
 def print_record(record: BackfillRecord) -> None:
     """Tell of one backfill, within the width of a terminal."""
     asked = record.consumers
-    whose = "all consumers" if asked is None else f"{len(asked):,} consumer{'s'[: len(asked) > 1]}"
+    whose = "all consumers" if asked is None else counted(len(asked), "consumer")
     took = ""
     if record.finished_at is not None:
         took = f", {duration(record.finished_at - record.started_at)}"
@@ -188,13 +188,14 @@ def print_estimate(estimate: Estimate, request: Request) -> None:
     whole = request.consumers is None
     say(
         f"snapshots  about {estimate.snapshots:,}, "
-        f"of {estimate.consumers:,} consumer{'s'[: estimate.consumers != 1]}"
+        f"of {counted(estimate.consumers, 'consumer')}"
         + (" and the whole system" if whole else ", none of the whole system")
     )
     if estimate.there:
         say(f"there      {counted(estimate.there, 'period')} already with snapshots")
     say(
-        f"reads      about {estimate.rows_to_scan:,} events of the source, as the planner estimates"
+        f"reads      about {counted(estimate.rows_to_scan, 'event')} of the source, "
+        "as the planner estimates"
     )
     say(f"writes     about {size(estimate.bytes_to_write)} to disk, indexes included")
 

@@ -11,7 +11,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.etl import capture, federation, sources
 from consumer_analytics.etl.capture import CaptureStatus
-from consumer_analytics.formatting import exactly
+from consumer_analytics.formatting import counted, exactly
 from consumer_analytics.settings import settings
 
 app = typer.Typer(
@@ -102,6 +102,7 @@ def _print_status(found: CaptureStatus) -> None:
     if found.state != "off":
         say(f"threshold  rows from before {exactly(found.threshold)} leave a note")
         say(
-            f"awaiting   {found.day_notes:,} notes of days, {found.customer_notes:,} of customers; "
-            f"{found.unsure_writers:,} open transactions to look at when they end"
+            f"awaiting   {counted(found.day_notes, 'note')} of days, "
+            f"{found.customer_notes:,} of customers; "
+            f"{counted(found.unsure_writers, 'open transaction')} to look at later"
         )

@@ -50,7 +50,7 @@ def print_health(judged: Health) -> None:
     say(f"figures    {judged.cause.text}")
     age = duration(judged.watermark_age_seconds)
     say(f"watermark  {exactly(judged.watermark)}, {age} old; due {moment(judged.due)}")
-    say(f"backlog    {judged.backlog_events:,} events after the watermark")
+    say(f"backlog    {counted(judged.backlog_events, 'event')} after the watermark")
     say(f"next due   {moment(judged.next_due)}")
     print_table(
         ["measure", "value", "normal", "warning", "critical", "state"],

@@ -13,7 +13,7 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ImportRefusedError
-from consumer_analytics.formatting import duration
+from consumer_analytics.formatting import counted, duration
 from consumer_analytics.ingest import importer
 from consumer_analytics.settings import settings
 
@@ -92,7 +92,8 @@ def _tell(report: importer.ImportReport) -> None:
             say(f"{table.file}: ignored columns: {', '.join(table.ignored_columns)}")
         if table.different:
             warn(
-                f"{table.file}: {table.different:,} ids are there already with other content, "
+                f"{table.file}: {counted(table.different, 'id is', 'ids are')} there already "
+                f"with other content, "
                 f"the first on line {table.first_different_line}; the table's rows stand"
             )
     if report.missing:

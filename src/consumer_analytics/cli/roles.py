@@ -13,6 +13,7 @@ import typer
 from consumer_analytics.cli.output import JsonFlag, print_json, say, say_wrapped, warn
 from consumer_analytics.db.roles import PREFIX, AppliedRoles, Grant, apply
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import counted
 from consumer_analytics.settings import settings
 
 
@@ -59,7 +60,7 @@ def roles(
     elif not (tenant or remove_tenant):
         _print_changes(done)
     if not show_all:
-        say(f"{len(done.grants)} rights are as they must be; --all lists them")
+        say(f"as they must be: {counted(len(done.grants), 'right')}; --all lists them")
     for login, consumers in done.tenants.items():
         say(f"tenant {login}: {', '.join(consumers)}")
     for login in remove_tenant or []:

@@ -13,7 +13,7 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import vanished
 from consumer_analytics.etl.models import RunSummary
 from consumer_analytics.etl.run import run as run_etl
-from consumer_analytics.formatting import duration, exactly
+from consumer_analytics.formatting import counted, duration, exactly
 from consumer_analytics.settings import settings
 
 
@@ -83,8 +83,9 @@ def print_summary(summary: RunSummary) -> None:
         start, end = summary.window
         say(f"window     {exactly(start)} to {exactly(end)}")
         say(
-            f"read       {summary.rows_read:,} events; "
-            f"{summary.new_events:,} events and {summary.new_customers:,} customers "
+            f"read       {counted(summary.rows_read, 'event')}; "
+            f"{counted(summary.new_events, 'event')} and "
+            f"{counted(summary.new_customers, 'customer')} "
             "are new in the window"
         )
         restated = summary.snapshots_restated
@@ -95,21 +96,23 @@ def print_summary(summary: RunSummary) -> None:
     corrections = summary.corrections
     if corrections.first_day is not None:
         say(
-            f"corrected  days from {corrections.first_day}: {corrections.found:,} events found, "
+            f"corrected  days from {corrections.first_day}: "
+            f"{counted(corrections.found, 'event')} found, "
             f"{corrections.vanished:,} gone"
         )
     if corrections.noted:
         say(
-            f"vanished   {corrections.noted:,} events are gone from the source, though nobody "
-            "corrected them: noted, they stay counted"
+            f"vanished   {counted(corrections.noted, 'event is', 'events are')} "
+            "gone from the source, though nobody corrected that: noted, and still counted"
         )
     if corrections.came_back:
         say(
-            f"came back  {corrections.came_back:,} events, late or restored, to where some had "
+            f"came back  {counted(corrections.came_back, 'event')}, late or restored, "
+            f"to where some had "
             "vanished: they count beside those"
         )
     if summary.noted_as_vanished:
-        say(f"noted      {summary.noted_as_vanished:,} events as vanished, in all")
+        say(f"noted      {counted(summary.noted_as_vanished, 'event')} as vanished, in all")
     for kind, value in summary.bad_rows.as_json().items():
         shown = (
             f"{len(value):,}: {', '.join(value[:3])}" if isinstance(value, list) else f"{value:,}"
@@ -118,7 +121,7 @@ def print_summary(summary: RunSummary) -> None:
     if summary.held_back_by:
         warn(
             f"stopped short of {exactly(summary.requested)}; the next run takes in the rest "
-            f"({len(summary.held_back_by)} open transaction(s), named above)"
+            f"({counted(len(summary.held_back_by), 'open transaction')}, named above)"
         )
     print_table(
         ["step", "took"], [[step, duration(took)] for step, took in summary.seconds.items()]

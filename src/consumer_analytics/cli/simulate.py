@@ -10,7 +10,7 @@ import typer
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, progress, say
 from consumer_analytics.db.connection import connected
-from consumer_analytics.formatting import count, duration, exactly
+from consumer_analytics.formatting import count, counted, duration, exactly
 from consumer_analytics.ingest import simulate as simulator
 from consumer_analytics.settings import settings
 
@@ -73,9 +73,10 @@ def simulate(
         return
     rate = summary.events / summary.seconds if summary.seconds else 0
     say(
-        f"{summary.events:,} events of {summary.customers_created:,} customers "
-        f"({summary.customers_deleted:,} deleted again, {summary.status_changes:,} changes of "
-        f"status) of {summary.consumers:,} consumers"
+        f"{counted(summary.events, 'event')} of {counted(summary.customers_created, 'customer')} "
+        f"({summary.customers_deleted:,} deleted again, "
+        f"{counted(summary.status_changes, 'change')} of status) of "
+        f"{counted(summary.consumers, 'consumer')}"
     )
     say(f"from {exactly(summary.first)} until {exactly(summary.until)}, seed {summary.seed}")
     say(f"in {duration(summary.seconds)}, {count(rate)} events/s")

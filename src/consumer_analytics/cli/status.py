@@ -196,7 +196,8 @@ def print_status(found: Status) -> None:
         say(f"           {noted(mark.metadata)}")
     if found.noted_as_vanished:
         say(
-            f"vanished   {found.noted_as_vanished:,} events stay counted that the source no longer "
+            f"vanished   {counted(found.noted_as_vanished, 'event stays', 'events stay')} counted "
+            f"that the source no longer "
             "has"
         )
     if found.latest is None:
@@ -205,11 +206,11 @@ def print_status(found: Status) -> None:
     system = found.system
     say(f"snapshot   {exactly(found.latest)}")
     say(
-        f"system     {system['consumers_in_system']:,} consumers, "
-        f"{system['total_customers_all_consumers']:,} customers "
+        f"system     {counted(system['consumers_in_system'], 'consumer')}, "
+        f"{counted(system['total_customers_all_consumers'], 'customer')} "
         f"({system['active_customers_all_consumers']:,} active, "
         f"{percent(system['system_wide_active_ratio'])}), "
-        f"{system['total_events_all_consumers']:,} events"
+        f"{counted(system['total_events_all_consumers'], 'event')}"
     )
     print_table(
         ["consumer", "name", "customers", "active", "events", "new in window"],

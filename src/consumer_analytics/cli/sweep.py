@@ -11,7 +11,7 @@ from consumer_analytics.cli.choice import AcceptPurged, Consumers, Restored, Typ
 from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
-from consumer_analytics.formatting import exactly
+from consumer_analytics.formatting import counted, exactly
 from consumer_analytics.reconcile.sweep import SweepResult
 from consumer_analytics.reconcile.sweep import sweep as sweep_days
 from consumer_analytics.settings import settings
@@ -96,22 +96,24 @@ def print_result(result: SweepResult, *, taking_off: bool) -> None:
         say(f"swept      {result.since or 'the beginning'} to {exactly(result.processed_through)}")
     if result.events_noted:
         say(
-            f"vanished   {result.events_noted:,} events are gone from the source, though nobody "
-            "corrected them: noted, they stay counted"
+            f"vanished   {counted(result.events_noted, 'event is', 'events are')} "
+            "gone from the source, though nobody corrected that: noted, and still counted"
         )
     if result.events_came_back:
         say(
-            f"came back  {result.events_came_back:,} events, late or restored, to where some had "
+            f"came back  {counted(result.events_came_back, 'event')}, late or restored, "
+            f"to where some had "
             "vanished: they count beside those (--restored: instead)"
         )
     if result.events_taken_off:
-        say(f"taken off  {result.events_taken_off:,} events: no longer noted, nor counted")
+        say(f"taken off  {counted(result.events_taken_off, 'event')}: no longer noted, nor counted")
     elif taking_off:
         say("taken off  0 events: `consumer-analytics vanished` lists what is noted")
     if result.days_corrected:
         say(
-            f"corrected  {result.days_corrected:,} days, {result.consumers_corrected:,} "
-            f"consumers, {result.types_corrected:,} types: {result.events_found:,} events "
+            f"corrected  {counted(result.days_corrected, 'day')}, "
+            f"{counted(result.consumers_corrected, 'consumer')}, "
+            f"{counted(result.types_corrected, 'type')}: {counted(result.events_found, 'event')} "
             f"found, {result.events_vanished:,} gone"
         )
         print_table(
@@ -130,7 +132,7 @@ def print_result(result: SweepResult, *, taking_off: bool) -> None:
         )
     if result.snapshots_with_other_customers:
         say(
-            f"customers  differ at {result.snapshots_with_other_customers:,} snapshots "
+            f"customers  differ at {counted(result.snapshots_with_other_customers, 'snapshot')} "
             "from what was reported"
         )
     if not (
@@ -140,6 +142,6 @@ def print_result(result: SweepResult, *, taking_off: bool) -> None:
         or result.snapshots_with_other_customers
     ):
         say("nothing differs")
-    say(f"restated   {result.snapshots_restated:,} snapshot rows")
+    say(f"restated   {counted(result.snapshots_restated, 'snapshot row')}")
     if result.noted_as_vanished:
-        say(f"noted      {result.noted_as_vanished:,} events as vanished, in all")
+        say(f"noted      {counted(result.noted_as_vanished, 'event')} as vanished, in all")

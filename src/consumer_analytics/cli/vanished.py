@@ -14,7 +14,7 @@ from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import federation
 from consumer_analytics.etl import vanished as engine
-from consumer_analytics.formatting import moment
+from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import settings
 
 
@@ -52,9 +52,10 @@ def vanished(
     if not found.notes:
         say("nothing is noted as vanished")
         return
-    say(f"vanished   {found.events:,} events stay counted that the source no longer has")
+    stay = counted(found.events, "event stays", "events stay")
+    say(f"vanished   {stay} counted that the source no longer has")
     if found.came_back:
-        say(f"came back  {found.came_back:,} events, late or restored, count beside those")
+        say(f"came back  {counted(found.came_back, 'event')}, late or restored, beside those")
     print_table(
         ["consumer", "type", "since", "until", "events", "came back", "noted at", "by"],
         [
@@ -73,7 +74,7 @@ def vanished(
     )
     more = found.notes - len(found.listed)
     if more > 0:
-        say(f"… and {more:,} more notes")
+        say(f"… and {counted(more, 'more note')}")
 
 
 def _at(text: str) -> str:

@@ -24,6 +24,7 @@ from consumer_analytics.db import brief_locks, locks, own_names, session
 from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SchemaError
+from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, query
@@ -149,7 +150,7 @@ def require_current(connection: Connection) -> None:
     """
     if missing := pending(connection):
         raise SchemaError(
-            f"the schema lacks {len(missing)} migration(s), first {missing[0].name}; "
+            f"the schema lacks {counted(len(missing), 'migration')}, first {missing[0].name}; "
             "run `consumer-analytics migrate`"
         )
 

@@ -31,6 +31,7 @@ from consumer_analytics.db.connection import (
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import BusyError, SourceError, one_line
 from consumer_analytics.etl import archived, lives, sources, watermark
+from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import SOURCES, Sources, SourceTable
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query, source_table
@@ -513,8 +514,8 @@ def _publish_threshold(
         writers &= _writers(connection, settings)
     if writers:
         notify(
-            f"{len(writers)} transaction(s) that write the source are still open; "
-            "what they have written late is taken in when they have ended"
+            f"{counted(len(writers), 'transaction is', 'transactions are')} still open "
+            "that write the source; what they wrote late is taken in by the run after they end"
         )
     return writers
 

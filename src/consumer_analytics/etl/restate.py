@@ -160,7 +160,7 @@ def _tell_untold(
         )
         cut = cut[len(chunk) :]
     if restated:
-        notify(f"restated {restated:,} rows of snapshots since {moment(waiting[0])}")
+        notify(f"restated {counted(restated, 'row')} of snapshots since {moment(waiting[0])}")
     return restated
 
 

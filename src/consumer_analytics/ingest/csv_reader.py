@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from consumer_analytics.errors import ImportRefusedError, UsageError
+from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import SOURCES
 
 #: In characters; a field longer than this is taken for a quote that was never closed.
@@ -287,7 +288,7 @@ class CsvFile:
         if not any(header):
             raise self._refused("the first line is blank; it must name the columns", 1)
         if len(header) > MOST_COLUMNS:
-            raise self._refused(f"the header has {len(header):,} columns", 1)
+            raise self._refused(f"the header has {counted(len(header), 'column')}", 1)
         if twice := [name for name in SOURCES[self.table] if header.count(name) > 1]:
             raise self._refused(f"the header names {twice[0]} twice", 1)
         self._require_columns(header)
@@ -462,7 +463,7 @@ class CsvFile:
 
     def _problem(self, row: list[str], line: int) -> ImportProblem | None:
         if len(row) != len(self._header):
-            fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+            fields = counted(len(row), "field")
             return ImportProblem(
                 self.name, line, None, f"{fields}, but the header has {len(self._header)}"
             )

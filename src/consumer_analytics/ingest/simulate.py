@@ -21,6 +21,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar
 from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import federation, sources
+from consumer_analytics.formatting import counted
 from consumer_analytics.ingest import importer
 from consumer_analytics.mapping import SOURCES
 from consumer_analytics.settings import Settings
@@ -130,7 +131,7 @@ class SimulationPlan:
             raise UsageError("the simulation's end must have a time zone")
         if self.until - _EPOCH < dt.timedelta(days=self.days) or self.until > _LATEST:
             raise UsageError(
-                f"{self.days} days until {self.until.isoformat()}: "
+                f"{counted(self.days, 'day')} until {self.until.isoformat()}: "
                 "the history must lie between the years 1970 and 6000"
             )
         if self.events and not self.customers:

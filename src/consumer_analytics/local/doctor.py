@@ -20,7 +20,7 @@ from consumer_analytics import fields, installation, secret_files
 from consumer_analytics.airflow import configuration
 from consumer_analytics.airflow.processes import API_SERVER
 from consumer_analytics.errors import UpError
-from consumer_analytics.formatting import size
+from consumer_analytics.formatting import counted, size
 from consumer_analytics.local.home import Home, socket_folder
 from consumer_analytics.operations import storage
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
@@ -43,7 +43,7 @@ def disks(context: Context) -> Finding:
         days = _days_left(context, usage.free) if what == "database" else None
         if days is not None and days <= _SOON_DAYS:
             verdict = max(verdict, Verdict.WARNING)
-            room.append(f"database: at what it grows by the disk is full in {days} days")
+            room.append(f"database: at what it grows by the disk is full in {counted(days, 'day')}")
         if verdict > worst:
             worst, full = verdict, what
     if full is None:

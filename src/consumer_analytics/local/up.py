@@ -36,7 +36,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
 from consumer_analytics.etl import run
-from consumer_analytics.formatting import duration
+from consumer_analytics.formatting import counted, duration
 from consumer_analytics.ingest import simulate
 from consumer_analytics.local.embedded_postgres import (
     DATABASE,
@@ -195,7 +195,7 @@ class _System:
                     detail("found running")
         with self._notifier.step("bringing the schema up to date") as detail:
             applied = schema.migrate(self._settings)
-            detail(f"{len(applied)} migrations" if applied else "it was already")
+            detail(counted(len(applied), "migration") if applied else "it was already")
 
     def _stop_server(self) -> None:
         if self._server is not None:
@@ -218,8 +218,9 @@ class _System:
             with self._notifier.step("making sample data") as detail:
                 made = _make_sample(connection, self._settings)
                 detail(
-                    f"{made.consumers} consumers, {made.customers:,} customers, "
-                    f"{made.events:,} events"
+                    f"{counted(made.consumers, 'consumer')}, "
+                    f"{counted(made.customers, 'customer')}, "
+                    f"{counted(made.events, 'event')}"
                 )
         self._backfill(made)
 
@@ -239,7 +240,10 @@ class _System:
                 notify=self._notifier.say,
                 progress=lambda done, total: detail(f"{done} of {total} days"),
             )
-            detail(f"{result.periods} days, {result.snapshots_written:,} snapshots written")
+            detail(
+                f"{counted(result.periods, 'day')}, "
+                f"{counted(result.snapshots_written, 'snapshot')} written"
+            )
 
     def _run_engine(self) -> None:
         with (
@@ -248,8 +252,8 @@ class _System:
         ):
             summary = run.run(connection, self._settings, notify=self._notifier.say)
             detail(
-                f"{summary.rows_read:,} events read, "
-                f"{summary.snapshots_written:,} snapshots written"
+                f"{counted(summary.rows_read, 'event')} read, "
+                f"{counted(summary.snapshots_written, 'snapshot')} written"
             )
 
     def _start_airflow(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.errors import HeartbeatError
+from consumer_analytics.formatting import counted
 from consumer_analytics.monitoring import heartbeat, incidents
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.notifications import outbox
@@ -51,7 +52,7 @@ def watch(
     judged = incidents.check(connection, settings, now=now)
     delivery = outbox.deliver(connection, settings, now=now)
     if delivery.error is not None:
-        warn(f"{delivery.waiting} mails wait: {delivery.error}")
+        warn(f"{counted(delivery.waiting, 'mail waits', 'mails wait')}: {delivery.error}")
     for one in delivery.refused:
         warn(f"{one.server} refused {one.recipient}: {one.reason}")
     if not heartbeat.is_wanted(settings):

@@ -20,6 +20,7 @@ from consumer_analytics.db.connection import MINUS_INFINITY, Connection, consist
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import archived, federation, job_state, sources
+from consumer_analytics.formatting import counted
 from consumer_analytics.lake import engine, folder, manifest, stores
 from consumer_analytics.lake.writing import file_schema, write
 from consumer_analytics.settings import Settings, variable
@@ -119,8 +120,9 @@ def _require_closed(connection: Connection, settings: Settings, through: dt.date
     if through.toordinal() >= swept:
         last = "none" if swept <= 1 else dt.date.fromordinal(swept - 1).isoformat()
         raise UsageError(
-            f"{through} is still open, as sweeps recount {settings.sweep_days} days before "
-            f"{instants.day_of(processed)}: the last day that can be archived is {last}"
+            f"{through} is still open, as sweeps recount "
+            f"{counted(settings.sweep_days, 'day')} before {instants.day_of(processed)}: "
+            f"the last day that can be archived is {last}"
         )
 
 
@@ -210,12 +212,14 @@ def _require_counted(connection: Connection, settings: Settings, day: dt.date) -
     )
     if vanished:
         raise ArchiveError(
-            f"{vanished:,} events of {day} have vanished and stay counted, so it cannot be "
+            f"{counted(vanished, 'event')} of {day} vanished and stayed counted, "
+            f"so it cannot be "
             "archived: restore them and take the note off by `consumer-analytics sweep --restored`"
         )
     if uncounted or lacking:
         raise ArchiveError(
-            f"{day} is not what was counted, {uncounted:,} rows more and {lacking:,} fewer: "
+            f"{day} is not what was counted, {counted(uncounted, 'row')} more and "
+            f"{lacking:,} fewer: "
             f"`consumer-analytics sweep --since {day}` puts it right, then archive again"
         )
 

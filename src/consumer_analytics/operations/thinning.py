@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from consumer_analytics.calendar import days, instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.db.locks import job_lock
+from consumer_analytics.formatting import counted
 from consumer_analytics.operations import tables
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import PREFIX, Settings
@@ -172,13 +173,14 @@ def thin(
             chosen = _superfluous(connection, policy)
         for begin in range(0, len(chosen), _AT_ONCE):
             chunk = chosen[begin : begin + _AT_ONCE]
-            notify(f"thinning {len(chunk)} snapshots from {chunk[0].isoformat()} on")
+            notify(f"thinning {counted(len(chunk), 'snapshot')} from {chunk[0].isoformat()} on")
             with job_lock(connection, settings, sees_commits=True):
                 rows = _remove(connection, "snapshots-remove", chunk)
                 theirs = _remove(connection, "revisions-remove", chunk)
             snapshots, revisions = snapshots + rows.rows, revisions + theirs.rows
             size += rows.bytes + theirs.bytes
-    notes = [f"{len(chosen):,} instants: {snapshots:,} rows and {revisions:,} revisions of theirs"]
+    told = f"{counted(snapshots, 'row')} and {counted(revisions, 'revision')} of theirs"
+    notes = [f"{counted(len(chosen), 'instant')}: {told}"]
     if not dry_run and snapshots:
         notes += tables.vacuum(connection, _TABLES)
     return MaintenancePart(

@@ -22,6 +22,7 @@ from consumer_analytics.airflow import dag_ids, states
 from consumer_analytics.airflow.processes import is_dag_test
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
+from consumer_analytics.formatting import counted
 from consumer_analytics.orchestration import claims
 from consumer_analytics.orchestration.failures import in_a_line
 from consumer_analytics.settings import Settings, settings
@@ -163,9 +164,9 @@ def _pace(config: Settings) -> float:
 
 def _log(delivery: Delivery) -> None:
     if delivery.sent:
-        log.info("%s mail(s) sent", delivery.sent)
+        log.info("%s sent", counted(delivery.sent, "mail"))
     if delivery.error is not None:
-        log.warning("%s mail(s) wait: %s", delivery.waiting, delivery.error)
+        log.warning("%s: %s", counted(delivery.waiting, "mail waits", "mails wait"), delivery.error)
     for one in delivery.refused:
         log.warning("%s refused %s: %s", one.server, one.recipient, one.reason)
 
@@ -247,7 +248,7 @@ def watch() -> str:
         log.info(
             "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""
         )
-    log.info("%s mail(s) sent, %s wait", done.delivery.sent, done.delivery.waiting)
+    log.info("mails: %s sent, %s wait", done.delivery.sent, done.delivery.waiting)
     # It works again.
     for channel in configured(config):
         _mark(config, f"{channel.name} {dag_ids.MONITOR}").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from http.client import responses
 
 from starlette.types import Scope
 
-from consumer_analytics.formatting import named
+from consumer_analytics.formatting import counted, named
 from consumer_analytics.net import client_network
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Refusals:
         if self._lines > _LINES:
             return f"refused: too much to tell of; no more of it for {_WINDOW / 60:g} minutes"
         status, who, place = key
-        since = f" (and {more:,} times before)" if more else ""
+        since = f" (and {counted(more, 'time')} before)" if more else ""
         return f"refused {status} {responses[status]}: {who} from {place}: {what}{since}"
 
 

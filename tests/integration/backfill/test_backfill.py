@@ -523,7 +523,8 @@ def test_periods_before_the_first_row_are_left_out_and_that_is_said(
     assert done.exit_code == 0, done.stderr
     # Created at an instant it belongs to the next snapshot.
     assert (
-        "3 period(s) are left out, as they lie before the first row, of 2025-03-04" in done.stderr
+        "3 periods are left out, as nothing was there before the first row, of 2025-03-04"
+        in done.stderr
     )
     assert [day for day, _ in told(database, consumer, "total_events")][:3] == [5, 6, 7]
     assert database.rows(
@@ -532,7 +533,7 @@ def test_periods_before_the_first_row_are_left_out_and_that_is_said(
     nothing = cli("backfill", "--start-date", "1990-01-01", "--end-date", "1990-02-01", "--json")
     assert nothing.exit_code == 0
     assert nothing.json["periods"] == 0
-    assert "31 period(s) are left out" in nothing.stderr
+    assert "31 periods are left out" in nothing.stderr
 
 
 def test_a_consumer_without_customers_has_zeros(database: Database) -> None:

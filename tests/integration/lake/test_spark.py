@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_told_in_a_line(sail_server: sail.Server, tmp_pat
     with engine.started(sail_server.remote) as open_files:
         assert list(open_files([str(good)], 1).ids()) == [(ids[0],)]
         told = refused_within(10, lambda: open_files([str(good)], 2))
-        assert told.startswith("what reads the archive finds 1 rows in it and not 2: ")
+        assert told.startswith("what reads the archive finds 1 row in it and not 2: ")
         told = refused_within(10, lambda: open_files([str(tmp_path / "bad.parquet")]))
         assert told.startswith(where)
         # Sail finds nothing there, and says nothing.

@@ -211,7 +211,7 @@ def test_the_guides_own_repair_leaves_what_the_doctor_finds(healthy: Any) -> Non
         "AND a.snapshot_timestamp = b.snapshot_timestamp"
     )
     one = only(healthy, "snapshots-once")
-    assert one.finding.says == "1 snapshots are there more than once, 2 rows too many"
+    assert one.finding.says == "1 snapshot is there more than once, 2 rows too many"
     assert "(the whole system)" in one.finding.evidence[0]
 
 
@@ -616,7 +616,7 @@ def test_extracts_left_behind(healthy: Any) -> None:
         "update consumer_analytics_internal.runs set opened_at = opened_at - interval '2 days'"
     )
     one = only(healthy, "watermark-extracts")
-    assert "extracts of 1 run(s) that are gone" in one.finding.says
+    assert "extracts of 1 run that is gone" in one.finding.says
     treated = only(healthy, "watermark-extracts", fix=True).treatment
     assert treated is not None
     assert treated.worked

@@ -275,7 +275,7 @@ def test_the_command_says_it_and_its_exit_code_too(database: Any, cli: Any) -> N
     repaired = cli("audit", "--repair")
     assert repaired.exit_code == 0
     assert repaired.stdout.endswith("0 missing, 0 double\nnothing differs\n")
-    assert "1 events found" in repaired.stdout
+    assert "1 event found" in repaired.stdout
     assert cli("audit", "--repair", "--json").json["clean"] is True
 
 

@@ -38,7 +38,7 @@ def test_each_command_works_over_all_shards(
     assert "done" in federated("backfill", "list").stdout
     add_event(federation.shards["west"], C, "2025-01-03 12:00", "late")
     swept = federated("sweep", "--days", "10")
-    assert "1 events found" in swept.stdout, swept.stderr
+    assert "1 event found" in swept.stdout, swept.stderr
     assert federated("capture", "enable", "--json").json["shards"].keys() == set(NAMES)
     status = federated("capture", "status")
     assert status.stdout.count("capture    on") == 3

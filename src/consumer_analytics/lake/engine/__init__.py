@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.fields import Secret
+from consumer_analytics.formatting import counted
 from consumer_analytics.lake import folder
 from consumer_analytics.lake.engine import duck, spark
 from consumer_analytics.lake.engine.dialect import Dialect
@@ -84,7 +85,8 @@ class Engine:
             ((found,),) = self._ask("rows")
             if found != rows:
                 raise ArchiveError(
-                    f"what reads the archive finds {found:,} rows in it and not {rows:,}: does its "
+                    f"what reads the archive finds {counted(found, 'row')} in it and "
+                    f"not {rows:,}: does its "
                     "machine have the same folder?"
                 )
 

@@ -81,11 +81,12 @@ class Anomaly:
     def text(self) -> str:
         """What was noticed, in a sentence without its full stop."""
         window = f"in the {self._length} to {moment(self.ends, to='minutes')}"
+        observed = round(self.observed)
         if self.kind == "customers":
-            return f"{count(self.observed)} customers lost {window}, where {self.usual} are usual"
+            return f"{counted(observed, 'customer')} lost {window}, where {self.usual} are usual"
         if self.kind == "type":
-            return f"{count(self.observed)} events of {self.event_type!r}, new this week, {window}"
-        events = "no events" if not self.observed else f"{count(self.observed)} events"
+            return f"{counted(observed, 'event')} of {self.event_type!r}, new this week, {window}"
+        events = "no events" if not observed else counted(observed, "event")
         return f"{events} {window}, where {self.usual} are usual"
 
     @property

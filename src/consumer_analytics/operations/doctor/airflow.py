@@ -18,7 +18,7 @@ from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.airflow.pauses import Pause
 from consumer_analytics.airflow.processes import DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from consumer_analytics.db.connection import scalar
-from consumer_analytics.formatting import duration, moment
+from consumer_analytics.formatting import counted, duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -136,7 +136,7 @@ def import_errors(context: Context) -> Finding:
         )
     return Finding(
         Verdict.PROBLEM,
-        f"Airflow cannot read {len(ours)} DAG file(s)",
+        f"Airflow cannot read {counted(len(ours), 'DAG file')}",
         tuple(f"{one.file}: {one.reason}" for one in ours[:_LISTED]),
         "the file, a setting that it reads, or what it imports is broken on Airflow's machine; "
         "its DAG stays as it was last read, or is gone",

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from consumer_analytics import installation
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import archived
+from consumer_analytics.formatting import counted
 from consumer_analytics.lake import engine, folder, manifest
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -76,7 +77,7 @@ def readable(context: Context) -> Finding:  # noqa: PLR0911  (one for each answe
             "they came late, or of a day only some rows were purged; a purge loses those",
             Fix(f"consumer-analytics archive --through {late[-1]}   # takes late rows along"),
         )
-    return ok(f"{told}, in {len(files):,} files")
+    return ok(f"{told}, in {counted(len(files), 'file')}")
 
 
 CHECKS = (Check("source-archive", "can what is archived be read?", readable),)

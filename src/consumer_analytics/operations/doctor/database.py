@@ -17,7 +17,7 @@ from consumer_analytics.errors import (
     TransactionPoolingError,
     UnsupportedDatabaseError,
 )
-from consumer_analytics.formatting import duration, moment
+from consumer_analytics.formatting import counted, duration, moment
 from consumer_analytics.operations.doctor.findings import Check, Context, Finding, Fix, Verdict, ok
 from consumer_analytics.sql import query
 
@@ -119,7 +119,7 @@ def sessions(context: Context) -> Finding:
     return Finding(
         Verdict.PROBLEM if hidden else Verdict.WARNING,
         "this login cannot see when the transactions of others began",
-        (f"{hidden} sessions of {', '.join(logins)} are there now",) if hidden else (),
+        (f"there now: {counted(hidden, 'session')} of {', '.join(logins)}",) if hidden else (),
         "PostgreSQL shows that to members of pg_read_all_stats alone; a run that cannot tell "
         "whether rows are in flight refuses to work"
         + ("" if hidden else ": as soon as another login is connected"),
@@ -204,7 +204,7 @@ def zone(context: Context) -> Finding:
         Verdict.WARNING,
         f"the server's rules for the time zone {settings.timezone} are not this machine's",
         (
-            f"{differing:,} days from {begin.year} to {end.year - 1} differ",
+            f"{counted(differing, 'day')} from {begin.year} to {end.year - 1} differ",
             f"at {moment(first)} clocks show {ours} here, {theirs} by the server's rules",
         ),
         "rules were changed, and one of the two has older zone data; snapshots are cut, audited "

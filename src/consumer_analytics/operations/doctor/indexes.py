@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import SourceTable
 from consumer_analytics.operations.doctor.findings import (
     Check,
@@ -82,7 +83,7 @@ def index(wanted: Wanted, context: Context) -> Finding:
         return Finding(
             Verdict.WARNING,
             f"{events.shown} has no usable index on {column}",
-            (f"about {rows:,} rows", f"{column} is a virtual generated column"),
+            (f"about {counted(rows, 'row')}", f"{column} is a virtual generated column"),
             "PostgreSQL builds no index on such a column; one on its expression serves as well",
             Fix(
                 sql.SQL("create index {}on {} (({}));")
@@ -97,7 +98,7 @@ def index(wanted: Wanted, context: Context) -> Finding:
     return Finding(
         Verdict.WARNING,
         f"{events.shown} has no usable index on {column}",
-        (f"about {rows:,} rows", *(f"index {name} is not valid" for name in broken)),
+        (f"about {counted(rows, 'row')}", *(f"index {name} is not valid" for name in broken)),
         "building it was interrupted"
         if broken
         else f"it was dropped, or the table was made without: {wanted.without}",

@@ -85,7 +85,7 @@ def waiting(context: Context) -> Finding:
         return ok("no mail waits for long")
     return Finding(
         Verdict.WARNING,
-        f"{n:,} mail(s) wait, the oldest since {moment(oldest)}",
+        f"{counted(n, 'mail waits', 'mails wait')}, the oldest since {moment(oldest)}",
         (f"the last try: {error}",) if error else ("no try yet",),
         "the mail server refuses them (see mail-server), or nothing sends them: the DAG "
         f"{MONITOR} is paused or does not run",

@@ -8,6 +8,7 @@ from consumer_analytics.db import roles, schema
 from consumer_analytics.db.connection import scalar
 from consumer_analytics.errors import SchemaError
 from consumer_analytics.etl import sources
+from consumer_analytics.formatting import counted
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -94,7 +95,7 @@ def grants(context: Context) -> Finding:
     # Who may do what is for a person to say.
     return Finding(
         Verdict.PROBLEM,
-        f"login {login} lacks {len(lacking)} right(s)",
+        f"login {login} lacks {counted(len(lacking), 'right')}",
         tuple(shown),
         cause,
         Fix(command),
@@ -108,7 +109,7 @@ def tenants(context: Context) -> Finding:
         return ok("no tenant can see more than its own consumers")
     return Finding(
         Verdict.PROBLEM,
-        f"{len({one.login for one in escapes})} tenant(s) could see all consumers",
+        f"{counted(len({one.login for one in escapes}), 'tenant')} could see all consumers",
         tuple(one.says for one in escapes),
         "they have another role beside the tenants'; as that one they are no tenants any more",
         # Which of the two a login is to be is for a person to say.

@@ -25,7 +25,8 @@ def once(context: Context) -> Finding:
     )
     if constraint is not None:
         # What the server enforces need not be counted.
-        return ok(f"{constraint} lets each consumer and instant in once (about {rows:,} rows)")
+        about = f"about {counted(rows, 'row')}"
+        return ok(f"{constraint} lets each consumer and instant in once ({about})")
     doubled, surplus = connection.execute(query("operations/doctor/doubled-sum")).fetchone() or (
         0,
         0,
@@ -41,7 +42,8 @@ def once(context: Context) -> Finding:
     listed = connection.execute(query("operations/doctor/doubled"), {"limit": _LISTED}).fetchall()
     return Finding(
         Verdict.PROBLEM,
-        f"{doubled:,} snapshots are there more than once, {surplus:,} rows too many",
+        f"{counted(doubled, 'snapshot is', 'snapshots are')} there more than once, "
+        f"{counted(surplus, 'row')} too many",
         (
             *(
                 f"{consumer or '(the whole system)'} at {moment(at)}: rows "
@@ -72,7 +74,7 @@ def _restore(context: Context) -> str:
         removed = scalar_of(connection, "shared/snapshots-undouble", {"reason": reason})
         connection.execute(query("operations/doctor/snapshots-enforce-once"))
     kept = ", kept among the revisions," if removed else ""
-    return f"removed {removed:,} doubled rows{kept} and restored the constraint"
+    return f"removed {counted(removed, 'doubled row')}{kept} and restored the constraint"
 
 
 def published(context: Context) -> Finding:

@@ -11,6 +11,7 @@ from psycopg import sql
 from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import scalar, scalar_of
 from consumer_analytics.etl import sources, vanished
+from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import SOURCES
 from consumer_analytics.operations.doctor import indexes
 from consumer_analytics.operations.doctor.findings import (
@@ -224,7 +225,7 @@ def times(context: Context) -> Finding:
         Verdict.WARNING,
         f"rows have no {' or '.join(dict.fromkeys(one.own['created_at'] for one, _ in undated))}, "
         "and count nowhere",
-        tuple(f"{n:,} rows of {table.name}" for table, n in undated),
+        tuple(f"{counted(n, 'row')} of {table.name}" for table, n in undated),
         "the column may be empty, and somebody wrote it so",
         Fix(
             "give them a time; then: "
@@ -254,7 +255,8 @@ def lifecycle(context: Context) -> Finding:
         return nothing
     return Finding(
         Verdict.WARNING,
-        f"{rows[0][-1]:,} lifecycle events say nothing of any customer, and are passed over",
+        f"{counted(rows[0][-1], 'lifecycle event says', 'lifecycle events say')} "
+        "nothing of any customer, and will be passed over",
         tuple(
             f"{event}: {kind} of {at}: "
             + ("no customer_id" if strange else "its payload does not say what it must")
@@ -275,7 +277,8 @@ def losses(context: Context) -> Finding:
     found = vanished.listing(context.database, vanished.EVERYTHING, limit=_LISTED)
     if not found.notes:
         return ok("nothing that was counted has vanished from the source")
-    told = f"{found.events:,} events have vanished from the source, and stay counted"
+    gone = counted(found.events, "event has", "events have")
+    told = f"{gone} vanished from the source: still counted"
     if not found.came_back:
         return ok(told)
     return Finding(

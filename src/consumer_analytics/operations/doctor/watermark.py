@@ -12,7 +12,7 @@ from consumer_analytics.db.connection import scalar
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import HoldbackBlindError, SchemaError
 from consumer_analytics.etl import extract, holdback, watermark
-from consumer_analytics.formatting import duration, moment
+from consumer_analytics.formatting import counted, duration, moment
 from consumer_analytics.operations.doctor.findings import (
     Check,
     Context,
@@ -82,13 +82,13 @@ def advancing(context: Context) -> Finding:
     return ok(
         f"watermark {moment(mark.last_processed_timestamp)}, last run {mark.last_run_status}"
         f" at {moment(mark.last_run_at)}",
-        f"after the watermark there are {_some(newer[0])} customers and {_some(newer[1])} events, "
-        "which the next run takes in",
+        f"the next run takes in what is after the watermark: {_some(newer[0], 'customer')} "
+        f"and {_some(newer[1], 'event')}",
     )
 
 
-def _some(n: int) -> str:
-    return f"{n:,} or more" if n >= _COUNTED else f"{n:,}"
+def _some(n: int, thing: str) -> str:
+    return f"{n:,} or more {thing}s" if n >= _COUNTED else counted(n, thing)
 
 
 def _held(one: dict[str, Any]) -> str:
@@ -195,7 +195,7 @@ def transactions(context: Context) -> Finding:
     age = seen_at - oldest
     return Finding(
         Verdict.PROBLEM if age >= _FORGOTTEN else Verdict.WARNING,
-        f"{len(holders)} open transaction(s) would hold a run back at {moment(oldest)}",
+        f"{counted(len(holders), 'open transaction')} would hold a run back at {moment(oldest)}",
         tuple(holder.describe() + _on_our_tables(context, holder) for holder in holders),
         "they may still commit rows stamped with their own start, so a run stops short of it; "
         "idle ones are mostly a client that forgot to commit",
@@ -270,7 +270,7 @@ def extracts(context: Context) -> Finding:
         return ok("no extract is left behind")
     return Finding(
         Verdict.WARNING,
-        f"extracts of {runs:,} run(s) that are gone were left behind",
+        f"extracts of {counted(runs, 'run that is', 'runs that are')} gone were left behind",
         (f"the extracts' tables take {size}",),
         "runs were killed between extract and load; the next load, or maintenance, takes them away",
         Fix("consumer-analytics maintenance", _forget),

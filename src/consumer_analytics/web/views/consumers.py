@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from consumer_analytics.formatting import counted
 from consumer_analytics.reporting.consumers import ConsumerRow, ConsumersPage
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.web.charts import sparkline
@@ -89,9 +90,10 @@ def _row(row: ConsumerRow, line: str, span: Range) -> dict[str, Any]:
     if there:
         low, high = min(there), max(there)
         told = (
-            f"{low:,} customers throughout"
+            f"{counted(low, 'customer')} throughout"
             if low == high
-            else f"from {there[0]:,} to {there[-1]:,} customers, between {low:,} and {high:,}"
+            else f"from {there[0]:,} to {counted(there[-1], 'customer')}, "
+            f"between {low:,} and {high:,}"
         )
     return {
         **vars(row),

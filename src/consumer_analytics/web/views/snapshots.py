@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from consumer_analytics.formatting import counted
 from consumer_analytics.reporting.ratios import ratio
 from consumer_analytics.reporting.series import OTHER, Series
 from consumer_analytics.web.charts import Chart, Exports, Line, Mark, folded
@@ -104,5 +105,5 @@ def shares(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
     rows = [(name, n, ratio(n, total)) for name, n in shown]
     rest = total - sum(n for _, n, _ in rows)
     if len(shown) < len(ordered):
-        rows.append((f"{len(ordered) - len(shown)} others", rest, ratio(rest, total)))
+        rows.append((f"{counted(len(ordered) - len(shown), 'other')}", rest, ratio(rest, total)))
     return rows
