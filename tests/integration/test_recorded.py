@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Cli, Database, command_environment
 from tests.data.recorded import history
 from tests.support import checks
+from tests.support.writers import Application
 
 from consumer_analytics.db import schema
 from consumer_analytics.errors import SchemaError
@@ -107,6 +108,29 @@ def test_a_recorded_database_is_taken_over_as_it_is(
     done = cli("run", "--json")
     assert done.json["snapshots_restated"] > 0
     assert cli("audit").exit_code == 0
+
+
+@pytest.mark.long
+def test_a_recorded_database_is_taken_over_while_its_application_writes(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    restore(empty_database, tmp_path)
+    cli = Cli(empty_database)
+    application = Application(empty_database.url, seed=5, writers=8)
+    application.start()
+    try:
+        migrated = cli("migrate")
+        assert migrated.exit_code == 0, migrated.stderr
+        # Some wait for those that are still open; none of them holds up the next.
+        for _ in range(2):
+            assert cli("run").exit_code == 0
+    finally:
+        # None of its transactions has failed.
+        done = application.stop()
+    assert sum(done.values()) > len(application.writers)
+    for command in ("run", "sweep", "audit"):
+        last = cli(command)
+        assert last.exit_code == 0, (command, last.stdout, last.stderr)
 
 
 def test_what_the_record_of_migrations_said_is_kept(

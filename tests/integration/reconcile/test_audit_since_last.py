@@ -60,9 +60,7 @@ def test_what_has_not_changed_is_not_recounted_and_that_is_said(database: Any, c
     go(database, LATER)
     answer = cli("audit", "--since-last")
     assert answer.exit_code == 0
-    assert (
-        "audited    1 snapshot of 2 rows, and all since 2025-03-07 00:00:00 UTC" in answer.stdout
-    )
+    assert "audited    1 snapshot of 2 rows, and all since 2025-03-07 00:00:00 UTC" in answer.stdout
     assert "not again  3 snapshots, whose rows are those of the clean audit of " in answer.stdout
     assert "events     1 counted since 2025-03-07 00:00:00 UTC: 1 in the source" in answer.stdout
     assert "nothing differs" in answer.stdout
