@@ -13,7 +13,7 @@ from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
 from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
-from consumer_analytics.formatting import between, duration, moment, size
+from consumer_analytics.formatting import between, counted, duration, moment, size
 from consumer_analytics.operations import check as checking
 from consumer_analytics.operations.check.estimate import Cost, Costs, estimate
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict
@@ -96,9 +96,11 @@ def _sum_up(examined: list[Examined], costs: Costs | None, untold: str) -> None:
             ["what it will take, about", "events", "snapshots", "time", "disk"],
             [
                 _row("the first run", costs.first_run),
-                _row(f"a daily backfill of {min(costs.days, 365)} days", costs.year),
+                _row(f"a daily backfill of {counted(min(costs.days, 365), 'day')}", costs.year),
             ],
         )
+        if costs.first is None and costs.rows["customer_events"]:
+            say("how many days there are is not known: ANALYZE the events, or give them the index")
     sum_up(examined)
     if all(one.finding.verdict is Verdict.OK for one in examined):
         say("next: `consumer-analytics docs own-database`")

@@ -516,6 +516,35 @@ def test_without_an_index_the_days_are_the_planners(own: Own, indexed: bool) -> 
     assert costs.sampled == costs.year.events == 20_000
 
 
+def test_tables_that_nobody_has_analyzed_are_counted_where_they_are_small(own: Own) -> None:
+    own.admin(
+        "create table loaded (like consumers); insert into loaded select * from consumers;"
+        "drop table consumers; alter table loaded rename to consumers;"
+        "create table held (like customer_events) with (autovacuum_enabled = off);"
+        "insert into held select * from customer_events;"
+        "drop table customer_events; alter table held rename to customer_events;"
+        "grant select on consumers, customer_events to {login}"
+    )
+    told = Cli(own.seen)("check").stdout
+    # Without an index by time, too.
+    assert "customer_events has no usable index on created_at" in told
+    assert "about 0 rows" not in told
+    assert "about 5 consumers, 200 customers, 20,000 customer_events from 2025-03-01" in told
+    assert "a daily backfill of 25 days" in told
+
+
+def test_what_nobody_can_tell_is_said(own: Own) -> None:
+    own.admin(
+        "create table held (like customer_events) with (autovacuum_enabled = off);"
+        "insert into held select gen_random_uuid(), customer_id, consumer_id, event_type,"
+        " payload_json, created_at from customer_events cross join generate_series(1, 6);"
+        "drop table customer_events; alter table held rename to customer_events;"
+        "grant select on customer_events to {login}"
+    )
+    told = Cli(own.seen)("check").stdout
+    assert "how many days there are is not known" in told
+
+
 def test_nothing_in_the_sources_takes_nothing(own: Own) -> None:
     own.admin("truncate consumers, customers, customer_events; analyze")
     told = Cli(own.seen)("check", "--json")

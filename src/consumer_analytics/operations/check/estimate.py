@@ -1,9 +1,9 @@
 """What a first run and the backfill of a year will take, from a small sample: nothing is written.
 
-Rows are the planner's, days those of the first and the last event, and the pace is this server's:
-some events are counted as a run counts them, and what else a run does is taken in the same
-measure, as it was measured for the product. It is right within a factor of three or so, which
-tells seconds from hours.
+Rows are counted where they are few, and else the planner's; days are those of the first and the
+last event, and the pace is this server's: some events are counted as a run counts them, and what
+else a run does is taken in the same measure, as it was measured for the product. It is right within
+a factor of three or so, which tells seconds from hours.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Costs:
     """How much there is, and what it will take.
 
     Attributes:
-        rows: of each source table, as the planner has it.
+        rows: of each source table; where they are many, as the planner has it.
         first: the first event, about; None where that is not known.
         last: the last one, about.
         days: from the first to the last.
@@ -116,12 +116,10 @@ def estimate(connection: Connection, settings: Settings, *, indexed: bool) -> Co
         psycopg.Error: a source cannot be read, or not in time.
     """
     rows = {table: _rows(connection, settings, table) for table in SOURCE_TABLES}
-    first, last = _span(connection, settings, indexed=indexed)
+    few = rows["customer_events"] <= _SAMPLED
+    first, last = _span(connection, settings, read=indexed or few)
     days = max(1, (last - first) // _DAY + 1) if first is not None and last is not None else 1
     sample = _sample(connection, settings, newest=indexed)
-    if not sample.rows:
-        # The planner takes an empty table for one of some pages.
-        rows["customer_events"] = 0
 
     consumers = rows["consumers"] + 1
     of_a_snapshot = BYTES_OF_A_ROW + sample.types * _BYTES_OF_A_TYPE
@@ -182,33 +180,33 @@ def _sample(connection: Connection, settings: Settings, *, newest: bool) -> _Sam
 
 
 def _rows(connection: Connection, settings: Settings, table: str) -> int:
-    """Return how many rows a source has, as the planner estimates.
+    """Return how many rows a source has: counted where they are few, else as the planner estimates.
 
     By no condition: of a table that was never analyzed it knows the size, but nothing else.
     """
-    explained = scalar(
-        connection,
-        sql.SQL("explain (format json) select from {}").format(
-            source_table(settings.sources, table)
-        ),
-    )
+    name = source_table(settings.sources, table)
+    explained = scalar(connection, sql.SQL("explain (format json) select from {}").format(name))
     rows: int = explained[0]["Plan"]["Plan Rows"]
-    return rows
+    if rows > _SAMPLED:
+        return rows
+    few = sql.SQL("select count(*) from (select from {} limit {}) as few")
+    counted: int = scalar(connection, few.format(name, _SAMPLED + 1))
+    return counted if counted <= _SAMPLED else max(rows, counted)
 
 
 def _span(
-    connection: Connection, settings: Settings, *, indexed: bool
+    connection: Connection, settings: Settings, *, read: bool
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     """Return about when the first and the last event were."""
     statement = (
         query("operations/check/span", settings.sources)
-        if indexed
+        if read
         else query("operations/check/span-by-statistics")
     )
     events = settings.sources["customer_events"]
     known = {"schema": events.schema, "table": events.name, "column": events.own["created_at"]}
     try:
-        row = connection.execute(statement, None if indexed else known).fetchone()
+        row = connection.execute(statement, None if read else known).fetchone()
     except psycopg.errors.QueryCanceled:
         row = None
     return row or (None, None)

@@ -79,11 +79,12 @@ def index(wanted: Wanted, context: Context) -> Finding:
         return ok(f"{events.shown} is no table: its own tables' indexes are not looked at")
     if usable is not None:
         return ok(f"index {usable} leads with {column}")
+    size = () if rows is None else (f"about {counted(rows, 'row')}",)
     if expression is not None:
         return Finding(
             Verdict.WARNING,
             f"{events.shown} has no usable index on {column}",
-            (f"about {counted(rows, 'row')}", f"{column} is a virtual generated column"),
+            (*size, f"{column} is a virtual generated column"),
             "PostgreSQL builds no index on such a column; one on its expression serves as well",
             Fix(
                 sql.SQL("create index {}on {} (({}));")
@@ -98,7 +99,7 @@ def index(wanted: Wanted, context: Context) -> Finding:
     return Finding(
         Verdict.WARNING,
         f"{events.shown} has no usable index on {column}",
-        (f"about {counted(rows, 'row')}", *(f"index {name} is not valid" for name in broken)),
+        (*size, *(f"index {name} is not valid" for name in broken)),
         "building it was interrupted"
         if broken
         else f"it was dropped, or the table was made without: {wanted.without}",

@@ -1,4 +1,4 @@
--- The first and the last event, by an index.
+-- The first and the last event, by an index, or where they are few.
 select
     min(created_at)::timestamptz,
     max(created_at)::timestamptz

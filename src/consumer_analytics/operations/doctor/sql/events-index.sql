@@ -1,10 +1,10 @@
--- What the events' table is, about how large, whether it is this login's, one
+-- What the events' table is, about how large where anybody has looked, whether it is this login's, one
 -- usable index that leads with a column, those whose building was interrupted, and
 -- the expression of a column that is worked out whenever it is read: it is
 -- read as that, and an index on that is used.
 select
     class.relkind::text,
-    greatest(class.reltuples, 0)::bigint,
+    nullif(class.reltuples, -1)::bigint,
     pg_has_role(class.relowner, 'usage'),
     min(index_class.relname::text) filter (where index.indisvalid and index.indisready),
     coalesce(array_agg(index_class.relname::text) filter (where not index.indisvalid), '{{}}'),
