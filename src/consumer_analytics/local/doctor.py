@@ -101,6 +101,14 @@ def system(context: Context) -> Finding:
             "it was stopped or killed, or the machine was started again: nothing runs on schedule",
             Fix("consumer-analytics up"),
         )
+    if not _control(home).exists():
+        return Finding(
+            Verdict.WARNING,
+            "`consumer-analytics up` runs here without Airflow",
+            (f"it was told --no-airflow, or is just starting, on {home.path}",),
+            "nothing runs on schedule; only commands do what is to be done",
+            Fix("consumer-analytics up   # once that one is stopped, by Ctrl-C"),
+        )
     # Airflow brings them; without it there is nothing to ask.
     with installation.of_extra("airflow", "looking at Airflow's web server"):
         import httpx
@@ -189,6 +197,11 @@ def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "home", path
 
 
+def _control(home: Home) -> Path:
+    """Return the socket of what runs Airflow's components; it is there while they are."""
+    return socket_folder(home.run) / "supervisor.sock"
+
+
 def _is_up(home: Home) -> bool:
     """Tell whether an `up` holds the home."""
     try:
@@ -208,7 +221,7 @@ def _restart_web(context: Context) -> str:
 def restarter(settings: Settings) -> Callable[[Sequence[str]], str] | None:
     """Return what restarts Airflow's components here; None where `up` does not run them."""
     home = Home(settings.home)
-    if not ((socket_folder(home.run) / "supervisor.sock").exists() and _is_up(home)):
+    if not (_control(home).exists() and _is_up(home)):
         return None
     return restarts(settings)
 
@@ -220,9 +233,7 @@ def restarts(settings: Settings) -> Callable[[Sequence[str]], str]:
     def restart(names: Sequence[str]) -> str:
         from supervisor.xmlrpc import SupervisorTransport
 
-        transport = SupervisorTransport(
-            None, None, f"unix://{socket_folder(home.run) / 'supervisor.sock'}"
-        )
+        transport = SupervisorTransport(None, None, f"unix://{_control(home)}")
         proxy = xmlrpc.client.ServerProxy("http://supervisor", transport=transport)
         try:
             for name in names:

@@ -15,9 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
+from consumer_analytics.airflow import configuration
 from consumer_analytics.errors import UpError
+from consumer_analytics.local import doctor
 from consumer_analytics.local.home import Home
 from consumer_analytics.local.supervision import Component, Supervision, sweep
+from consumer_analytics.operations.doctor.findings import Context
+from consumer_analytics.settings import Settings
 
 SLEEPS = "import time; time.sleep(600)"
 #: Ignores being asked, and has a child in a session of its own that does so too.
@@ -212,3 +216,18 @@ def test_a_home_with_an_odd_and_long_path(tmp_path: Path) -> None:
     finally:
         supervision.stop()
     assert running(odd) == []
+
+
+def test_an_up_without_airflow_is_told_as_that(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    # Airflow was set up at an earlier start.
+    (home.airflow / configuration.FILE).touch()
+    context = Context(Settings().replaced({"home": home.path}))
+    assert doctor.system(context).says == f"`consumer-analytics up` is not running on {home.path}"
+    with home.held():
+        found = doctor.system(context)
+    assert found.says == "`consumer-analytics up` runs here without Airflow"
+    assert found.fix is not None
+    # Nothing that `--fix` could restart.
+    assert found.fix.apply is None
