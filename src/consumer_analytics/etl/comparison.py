@@ -14,16 +14,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.etl import vanished
-from consumer_analytics.etl.customers import EXTRACTED_CUSTOMERS, count_cells, extract_customers
+from consumer_analytics.etl import lives, vanished
+from consumer_analytics.etl.customers import (
+    EXTRACTED_CUSTOMERS,
+    count_cells,
+    extract_customers,
+    extract_customers_of,
+    lay_customers_of,
+)
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan, plan_restatement
 from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.etl.shape import TOTAL, UNNAMED
-from consumer_analytics.etl.windows import restate_window, windows
+from consumer_analytics.etl.windows import in_a_row, restate_window, windows
 from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -225,7 +232,7 @@ def put_right(
     if len(apart) > _MOST_APART:
         return None
     connection.execute(
-        query("etl/comparison/unlike", settings.sources),
+        query("etl/comparison/unlike", settings.sources, summed=query("etl/comparison/summed")),
         {"bounds": list(plan.bounds), "wrong": within, "consumers": found.consumers},
     )
     if not scalar_of(connection, "etl/comparison/sure", {"wrong": within}):
@@ -235,3 +242,105 @@ def put_right(
     for at in apart:
         restated += restate_window(connection, settings, state, [(at, starts[at])], reason)
     return restated
+
+
+def put_right_of(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    consumers: Sequence[uuid.UUID],
+    since: dt.datetime,
+    reason: str,
+) -> tuple[int, int] | None:
+    """Let some consumers' rows since an instant say who there was, if customers came late to them.
+
+    No others' customers are counted: the whole system's row says as many more as these.
+
+    Args:
+        connection: in a transaction, under the job's lock.
+        settings: where the source is.
+        state: where the job stands.
+        consumers: whose customers came late.
+        since: the beginning of the first day on which they were born.
+        reason: kept with what a row said before.
+
+    Returns:
+        Snapshots that said other customers, and rows restated; None where all have to be compared.
+    """
+    waits = (
+        state.customers_from,
+        state.restates_from,
+        scalar_of(connection, "etl/restate/customers-from"),
+        scalar_of(connection, "shared/state-restate-from"),
+    )
+    if any(one is not None for one in waits) or lives.lacks_index(connection, settings):
+        return None
+    # What ended since the last run is not remembered yet.
+    lives.remember(connection, settings, [], first=state.processed_through)
+    concerned = query("etl/comparison/concerned")
+    values = {"since": since, "until": state.processed_through}
+    rows = connection.execute(concerned, values).fetchall()
+    chunks = []
+    left = rows
+    while left:
+        chunks.append(in_a_row(left))
+        left = left[len(chunks[-1]) :]
+    if not rows or len(chunks) > 1 + _MOST_APART:
+        return None
+    if not lay_customers_of(connection, settings, consumers, rows[0][0]):
+        return None
+    put_right: list[tuple[int, int]] = []
+    with connection.transaction() as attempt:
+        for chunk in chunks:
+            wrong = _lay_right(connection, settings, state, consumers, chunk, since)
+            if wrong is None:
+                raise psycopg.Rollback(attempt)
+            statement = query("shared/snapshots-restate")
+            restated = connection.execute(statement, {"reason": reason}).rowcount
+            put_right.append((len(wrong), restated))
+    if len(put_right) < len(chunks):
+        return None
+    differing, rows_restated = map(sum, zip(*put_right, strict=True))
+    return differing, rows_restated
+
+
+def _lay_right(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    consumers: Sequence[uuid.UUID],
+    chunk: list[tuple[dt.datetime, dt.datetime | None]],
+    since: dt.datetime,
+) -> list[dt.datetime] | None:
+    """Lay apart what snapshots, whose windows follow each other, are to say of some consumers.
+
+    Returns:
+        Which of them said something else; None where that takes more.
+    """
+    snapshots = [at for at, _ in chunk]
+    start = chunk[0][1]
+    if start is None or vanished.concerns(connection, snapshots[0]):
+        return None
+    plan = plan_restatement(connection, state, snapshots, start)
+    extract_customers_of(connection, settings, plan, consumers)
+    connection.execute("drop table if exists pg_temp.unlike_customers")
+    connection.execute(
+        query(
+            "etl/comparison/unlike",
+            settings.sources,
+            summed=query("etl/comparison/summed-of-some"),
+        ),
+        {"bounds": list(plan.bounds), "wrong": snapshots, "consumers": list(consumers)},
+    )
+    if not scalar_of(connection, "etl/comparison/sure", {"wrong": snapshots}):
+        return None
+    of_these = {"consumers": list(consumers), "snapshots": snapshots}
+    if not scalar_of(connection, "etl/comparison/explained", of_these):
+        return None
+    found = connection.execute(query("etl/comparison/wrong")).fetchall()
+    wrong = [at for (at,) in found]
+    # Where the one before these days differs, so may those before it.
+    if wrong and wrong[0] <= since:
+        return None
+    lay_apart(connection, query("etl/comparison/rendered"))
+    return wrong

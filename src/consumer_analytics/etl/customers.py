@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from consumer_analytics.sql import query
 #: Where this transaction's own extract is.
 EXTRACTED_CUSTOMERS = sql.Identifier("pg_temp", "extracted_customers")
 _STAYS = sql.SQL("")
+_REMEMBERED = sql.Identifier("consumer_analytics_internal", "deleted_customers")
 
 
 def extract_customers(connection: Connection, settings: Settings, plan: Plan) -> CustomerExtract:
@@ -64,16 +65,69 @@ def count_customers(
     else:
         lives.remember(connection, settings, plan.ranges, first=plan.bounds[1])
         events = lives.lifecycle_since(settings, plan.bounds[1])
+    return _count_changes(connection, settings, plan, into, events, {})
+
+
+def lay_customers_of(
+    connection: Connection, settings: Settings, consumers: Sequence[Any], first: dt.datetime
+) -> bool:
+    """Lay down what is known of the customers of some consumers since an instant, and of no others.
+
+    Within the caller's transaction. Lives that ended are as they are remembered.
+
+    Returns:
+        Whether that tells all there is of them: no ended life waits to be worked out.
+    """
+    connection.execute("drop table if exists pg_temp.rows_of_some, pg_temp.lives_of_some")
+    values = {"consumers": list(consumers)}
+    connection.execute(query("etl/customers/rows-of-some", settings.sources), values)
+    connection.execute(query("etl/customers/lives-of-some"), values)
+    connection.execute("analyze pg_temp.rows_of_some, pg_temp.lives_of_some")
+    lives.lay_apart_of_some(connection, settings, first)
+    waits = "select exists (select from pg_temp.lives_of_some where born_from is null)"
+    return not scalar(connection, waits)
+
+
+def extract_customers_of(
+    connection: Connection, settings: Settings, plan: Plan, consumers: Sequence[Any]
+) -> None:
+    """Count the customers of some consumers alone, into the table where `extract_customers` does.
+
+    `lay_customers_of` has laid down what is known of them since the first instant, or longer.
+    """
+    connection.execute("drop table if exists pg_temp.extracted_customers")
+    lifetime = sql.SQL("on commit drop")
+    connection.execute(
+        query("shared/customers-changes", table=EXTRACTED_CUSTOMERS, lifetime=lifetime)
+    )
+    narrowed = {
+        "customers": sql.Identifier("pg_temp", "rows_of_some"),
+        "remembered": sql.Identifier("pg_temp", "lives_of_some"),
+    }
+    events = lives.laid_apart_since(plan.bounds[1])
+    _count_changes(connection, settings, plan, EXTRACTED_CUSTOMERS, events, narrowed)
+    connection.execute(query("etl/customers/forget-others"), {"consumers": list(consumers)})
+
+
+def _count_changes(
+    connection: Connection,
+    settings: Settings,
+    plan: Plan,
+    into: sql.Composable,
+    events: sql.Composable,
+    narrowed: Mapping[str, sql.Composable],
+) -> CustomerExtract:
+    """Count the customers at a plan's instants: all, or those in relations that stand for all."""
     connection.execute("drop table if exists pg_temp.present_customers")
     connection.execute(
-        query("etl/customers/present-apart", present=_present(settings, plan)),
+        query("etl/customers/present-apart", present=_present(settings, plan, narrowed)),
         {"start": plan.bounds[0], "last": plan.bounds[-1]},
     )
     present = sql.SQL("select * from pg_temp.present_customers").format()
     values: dict[str, Any] = {"bounds": list(plan.bounds)}
     moved, undated = _beyond_rows(connection, settings, plan.bounds[1], events)
     if moved or undated:
-        told = _lives_at(settings, events, undated=undated)
+        told = _lives_at(settings, events, narrowed, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
         values = instants_of(plan.bounds)
     else:
@@ -120,7 +174,7 @@ def count_cells(
     statement = query(
         "etl/customers/cells",
         settings.sources,
-        lives=_lives_at(settings, events, undated=undated),
+        lives=_lives_at(settings, events, {}, undated=undated),
         pivoted=pivoted,
         slot_of_cell=sql.SQL("slot" if apart_from_before else "greatest(slot, 1)"),
         lifetime=lifetime,
@@ -133,9 +187,15 @@ def count_cells(
     return False
 
 
-def _lives_at(settings: Settings, events: sql.Composable, *, undated: bool) -> sql.Composed:
+def _lives_at(
+    settings: Settings,
+    events: sql.Composable,
+    narrowed: Mapping[str, sql.Composable],
+    *,
+    undated: bool,
+) -> sql.Composed:
     """Compose what today's rows do not tell; `undated` where some have no time."""
-    told = {"told_events": archived.told(settings)}
+    told = {"told_events": archived.told(settings), "remembered": _REMEMBERED, **narrowed}
     rows = query("etl/customers/undated", settings.sources, **told)
     return query(
         "etl/customers/lives",
@@ -157,7 +217,9 @@ def _beyond_rows(
     return connection.execute(statement, {"first": first}).fetchone() or (True, True)
 
 
-def _present(settings: Settings, plan: Plan) -> sql.Composed:
+def _present(
+    settings: Settings, plan: Plan, narrowed: Mapping[str, sql.Composable]
+) -> sql.Composed:
     """Compose what counts today's customers, by consumer, slot and status."""
     # For one instant the groups are consumers and statuses: few, as the planner can tell.
     slot: sql.Composable = (
@@ -167,7 +229,7 @@ def _present(settings: Settings, plan: Plan) -> sql.Composed:
             list(plan.bounds)
         )
     )
-    return query("etl/customers/present", settings.sources, slot_of_customer=slot)
+    return query("etl/customers/present", settings.sources, slot_of_customer=slot, **narrowed)
 
 
 def instants_of(bounds: tuple[dt.datetime, ...]) -> dict[str, Any]:

@@ -27,6 +27,11 @@ _CONCERNED = sql.SQL(
     "created_at is not null "
     "and customer_id in (select customer_id from pg_temp.concerned_customers)"
 )
+_APART = sql.Identifier("pg_temp", "lifecycle_events")
+_OF_SOME = sql.SQL(
+    "customer_id in (select customer_id from pg_temp.rows_of_some "
+    "union select customer_id from pg_temp.lives_of_some)"
+)
 
 
 def remember(
@@ -74,7 +79,7 @@ def remember(
             told_events=archived.told(settings),
         )
     events = _lifecycle(settings, stretches)
-    postpones = not looking_back and _lacks_index(connection, settings)
+    postpones = not looking_back and lacks_index(connection, settings)
     if postpones:
         postpone = query("etl/lives/postpone", settings.sources, lifecycle=events)
         connection.execute(postpone, {"first": first})
@@ -89,7 +94,7 @@ def remember(
     )
 
 
-def _lacks_index(connection: Connection, settings: Settings) -> bool:
+def lacks_index(connection: Connection, settings: Settings) -> bool:
     """Tell whether looking a customer's events up would read all of them."""
     return bool(scalar_of(connection, "etl/lives/lacks-index", sources=settings.sources))
 
@@ -114,9 +119,21 @@ def remember_since(
     apart = _lay_apart(connection, lifecycle)
     since: sql.Composable = apart
     if is_all:
-        since = query("etl/lives/lifecycle-since", apart=apart, first=sql.Literal(first))
+        since = laid_apart_since(first)
     _remember(connection, settings, since, first, apart=True, every=apart if is_all else None)
     return since
+
+
+def lay_apart_of_some(connection: Connection, settings: Settings, first: dt.datetime) -> None:
+    """Lay lifecycle events since an instant apart: of who is in `rows_of_some`, `lives_of_some`."""
+    since = within([TimeRange(first, INFINITY)])
+    wanted = sql.SQL("{} and {}").format(since, _OF_SOME)
+    _lay_apart(connection, _lifecycle_where(settings, wanted))
+
+
+def laid_apart_since(first: dt.datetime) -> sql.Composable:
+    """Compose those of the lifecycle events that were laid apart that are from an instant on."""
+    return query("etl/lives/lifecycle-since", apart=_APART, first=sql.Literal(first))
 
 
 def _lay_apart(connection: Connection, lifecycle: sql.Composable) -> sql.Identifier:
@@ -124,7 +141,7 @@ def _lay_apart(connection: Connection, lifecycle: sql.Composable) -> sql.Identif
     connection.execute("drop table if exists pg_temp.lifecycle_events")
     connection.execute(query("etl/lives/lifecycle-apart", lifecycle=lifecycle))
     connection.execute("analyze pg_temp.lifecycle_events (customer_id, event_type)")
-    return sql.Identifier("pg_temp", "lifecycle_events")
+    return _APART
 
 
 def lifecycle_since(settings: Settings, first: dt.datetime) -> sql.Composed:

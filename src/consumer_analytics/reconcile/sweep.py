@@ -9,6 +9,7 @@ Where days are named, nothing but these is read, unless customers' lives differ 
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -43,6 +44,8 @@ _LISTED = 20
 #: Snapshots looked at together for the customers of their instants.
 _SNAPSHOTS_AT_ONCE = 200
 _SNAPSHOTS_FURTHER_BACK = 32
+#: Consumers whose customers are counted by themselves, where no others' differ.
+_CONSUMERS_APART = 50
 _ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -163,14 +166,21 @@ def sweep(
             taken_off += vanished.take_off(connection, settings, accepted, restored=False)
         if restored is not None:
             taken_off += vanished.take_off(connection, settings, restored, restored=True)
-        with_lives = not chosen or _lives_differ(connection, settings, state, chosen)
-    if with_lives:
+        # Whose customers are compared; None: all.
+        consumers = _lives_differ(connection, settings, state, chosen) if chosen else None
+    if consumers is None or consumers:
         _sweep_lives(connection, settings, state, plan)
     differing = restated = 0
     with job_lock(connection, settings):
         state = job_state.read(connection)
         gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
-        if with_lives:
+        if consumers and accepted is None:
+            put_right = comparison.put_right_of(
+                connection, settings, state, consumers, instants.start_of(first), reason
+            )
+            differing, restated = put_right or (0, 0)
+            consumers = None if put_right is None else ()
+        if consumers is None or consumers:
             differing, restated = _sweep_customers(
                 connection, settings, state, first, reason, **gone
             )
@@ -305,18 +315,16 @@ def _sweep_lives(connection: Connection, settings: Settings, state: JobState, pl
 
 def _lives_differ(
     connection: Connection, settings: Settings, state: JobState, days: Sequence[dt.date]
-) -> bool:
-    """Tell whether customers were born, or changed, on some days otherwise than was reported.
+) -> Sequence[uuid.UUID] | None:
+    """Tell of whom others were born on some days than was reported; None: of anybody, or changed.
 
     What lifecycle events of these days say may concern snapshots from before them.
     """
-    differ: bool = scalar_of(
-        connection,
-        "reconcile/sweep/lives-differ",
+    is_anybody, consumers = connection.execute(
+        query("reconcile/sweep/lives-differ", settings.sources),
         {"days": list(days), "known": state.processed_through},
-        sources=settings.sources,
-    )
-    return differ
+    ).fetchone() or (True, [])
+    return None if is_anybody or len(consumers) > _CONSUMERS_APART else consumers
 
 
 def _sweep_customers(

@@ -59,10 +59,10 @@ def swept_at(database: Any, *days: int) -> sweep.SweepResult:
         return sweep.sweep(connection, database.settings, dates=dates)
 
 
-def late_customer(database: Any, consumer: Any, born: dt.datetime) -> None:
+def late_customer(database: Any, consumer: Any, born: dt.datetime, status: str = "ACTIVE") -> None:
     database.execute(
         "insert into customers (customer_id, consumer_id, status, created_at) "
-        f"values (gen_random_uuid(), '{consumer}', 'ACTIVE', '{born.isoformat()}')"
+        f"values (gen_random_uuid(), '{consumer}', '{status}', '{born.isoformat()}')"
     )
 
 
@@ -159,6 +159,89 @@ def test_lives_that_differ_on_a_day_that_is_named_are_found(database: Any, what:
             """'{"old_status": "BLOCKED", "new_status": "ACTIVE"}', """
             f"'{BEGIN + 4.6 * DAY}' from customers where consumer_id is not null "
             f"and created_at < '{BEGIN + 4 * DAY}' order by customer_id limit 1"
+        )
+    assert swept_at(database, 4).snapshots_restated > 0
+    is_right(database)
+
+
+@pytest.mark.usefixtures("only_added")
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("hours", [0, 5])
+@pytest.mark.parametrize("seed", range(13, 16))
+def test_late_customers_of_named_days_are_added_to_their_consumers_alone(
+    database: Any, monkeypatch: pytest.MonkeyPatch, seed: int, hours: int, captured: bool
+) -> None:
+    first, second, *_ = history(database, seed, dt.timedelta(hours=hours))
+    swept(database)
+    if captured:
+        with database.connect() as connection:
+            capture.enable(connection, database.settings)
+            # As if nobody had noted what follows.
+            connection.execute("alter table customers disable trigger user")
+    late_customer(database, first, BEGIN + 4.5 * DAY)
+    late_customer(database, first, BEGIN + 4.6 * DAY, "BLOCKED")
+    late_customer(database, second, BEGIN + 6.1 * DAY)
+    # One whose life has ended since: the next run takes that in.
+    database.execute(
+        "insert into customer_events "
+        "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+        "select gen_random_uuid(), customer_id, consumer_id, 'customer_deletion', "
+        f"jsonb_build_object('status', status), '{END + DAY / 3}' from customers "
+        f"where consumer_id = '{first}' and created_at < '{BEGIN + 4 * DAY}' limit 1"
+    )
+    database.execute(
+        "delete from customers where customer_id in "
+        f"(select customer_id from customer_events where created_at = '{END + DAY / 3}')"
+    )
+    with database.connect() as connection:
+        before = figures(connection)
+    with monkeypatch.context() as patched:
+        # It counts all customers.
+        patched.delattr(comparison, "differing")
+        found = swept_at(database, 4, 6)
+    is_right(database)
+    with database.connect() as connection:
+        after = figures(connection)
+    changed = {key for key, text in after.items() if before.get(key) != text}
+    assert {consumer for consumer, _ in changed} == {first, second, None}
+    assert len(changed) == found.snapshots_restated
+    assert swept_at(database, 4, 6).snapshots_restated == 0
+
+
+@pytest.mark.parametrize(
+    "what", ["earlier", "gone", "moved", "changed", "edited", "replaced", "whole edited", "joins"]
+)
+def test_all_customers_are_counted_where_late_ones_are_not_all_that_differs(
+    database: Any, what: str
+) -> None:
+    first, second, *_ = history(database, 16)
+    swept(database)
+    of_the_first = f"consumer_id = '{first}' and created_at < '{BEGIN + 4 * DAY}'"
+    late_customer(database, STRANGER if what == "joins" else first, BEGIN + 4.5 * DAY)
+    edited = {
+        "edited": "metrics_json || jsonb_build_object("
+        "'total_customers', (metrics_json ->> 'total_customers')::int + 1)",
+        "replaced": "jsonb_set(metrics_json, '{customers_by_status}', "
+        "jsonb_build_object('ODD', metrics_json -> 'total_customers'))",
+        "whole edited": "metrics_json || '{\"total_customers_all_consumers\": 7}'",
+    }
+    if what == "earlier":
+        late_customer(database, first, BEGIN + 2.5 * DAY)
+    elif what in ("gone", "moved", "changed"):
+        change = {
+            "gone": "delete from customers",
+            "moved": f"update customers set consumer_id = '{second}'",
+            "changed": "update customers set status = 'ANOTHER'",
+        }[what]
+        database.execute(
+            f"{change} where customer_id = "
+            f"(select customer_id from customers where {of_the_first} order by 1 limit 1)"
+        )
+    elif what in edited:
+        whose = "is null" if what == "whole edited" else f"= '{first}'"
+        database.execute(
+            f"update consumer_analytics set metrics_json = {edited[what]} "
+            f"where consumer_id {whose} and snapshot_timestamp = '{BEGIN + 8 * DAY}'"
         )
     assert swept_at(database, 4).snapshots_restated > 0
     is_right(database)

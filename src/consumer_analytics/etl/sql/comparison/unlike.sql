@@ -1,5 +1,5 @@
 -- Of instants whose snapshots say other customers than there were, the rows of some consumers that do,
--- each with who there was; the whole system's row is the sum of all. `is_sure`: the row is there, its window is
+-- each with who there was; the whole system's row is what `summed` says. `is_sure`: the row is there, its window is
 -- the one that was noted and that is counted now.
 create temporary table unlike_customers on commit drop as
 with recursive {life_owners},
@@ -106,21 +106,7 @@ compared as materialized (
     from each_row
 ),
 
-summed as (
-    select slot, sum(n)::bigint as total, jsonb_object_agg(status, n) filter (where n <> 0) as by_status
-    from (
-        select wrong.slot, status, sum(n)::bigint as n
-        from wrong
-        join (
-            select slot, status, sum(n) as n
-            from pg_temp.extracted_customers
-            where consumer_id is not null
-            group by slot, status
-        ) as changes on changes.slot <= wrong.slot
-        group by wrong.slot, status
-    ) as statuses
-    group by slot
-)
+{summed}
 
 select
     consumer_id,
@@ -162,9 +148,9 @@ select
                 then round(coalesce(summed.by_status ->> {active}, '0')::numeric / summed.total, 4)
             else 0
         end,
-        'unattributed_customers', coalesce(stray.total, 0)::bigint,
+        'unattributed_customers', coalesce(summed.unattributed, 0)::bigint,
         'incremental_stats', whole.metrics_json -> 'incremental_stats' || jsonb_build_object(
-            'new_customers_in_window', coalesce(born_then.n, 0)
+            'new_customers_in_window', coalesce(summed.born, 0)
         )
     )
 from wrong
@@ -178,10 +164,3 @@ join (
     where consumer_id is null
 ) as whole on whole.snapshot_timestamp = wrong.at
 left join summed using (slot)
-left join (
-    select slot, sum(n)::bigint as n
-    from born
-    where consumer_id is not null
-    group by slot
-) as born_then using (slot)
-left join (select slot, total from there where consumer_id is null) as stray using (slot)

@@ -14,7 +14,7 @@ restored as materialized (
             today.status::text as status,
             today.created_at::timestamptz as row_at,
             known.reborn_at as birth
-        from consumer_analytics_internal.deleted_customers as known
+        from {remembered} as known
         join {customers} as today using (customer_id)
         where known.reborn_at is not null
             and today.created_at < known.deleted_at
@@ -34,7 +34,7 @@ ended as materialized (
         life.born_from = 'row' as is_of_row,
         case when life.born_from = 'nothing' then null else life.created_at end as birth,
         lag(life.deleted_at) over (partition by life.customer_id order by life.deleted_at) as previous_end
-    from consumer_analytics_internal.deleted_customers as life
+    from {remembered} as life
     where life.deleted_at >= %(first)s::timestamptz
         and not exists (
             select from {customers} as today
@@ -42,7 +42,7 @@ ended as materialized (
                 and (today.created_at < life.deleted_at or today.created_at is null)
                 and life.reborn_at is null
                 and not exists (
-                    select from consumer_analytics_internal.deleted_customers as later
+                    select from {remembered} as later
                     where later.customer_id = life.customer_id and later.deleted_at > life.deleted_at
                 )
         )
@@ -167,7 +167,7 @@ told_earlier as materialized (
             or (event.event_type::text = {customer_status_change} and event.payload_json ->> {old_status_key} is not null)
         )
         and not exists (
-            select from consumer_analytics_internal.deleted_customers as before
+            select from {remembered} as before
             where before.customer_id = creations.customer_id
                 and before.deleted_at < creations.at
                 and (

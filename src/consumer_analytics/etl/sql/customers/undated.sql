@@ -14,7 +14,7 @@ where today.created_at is null
     and event.created_at > coalesce(
         (
             select max(known.deleted_at)
-            from consumer_analytics_internal.deleted_customers as known
+            from {remembered} as known
             where known.customer_id = today.customer_id and known.reborn_at is not null
         ),
         '-infinity'

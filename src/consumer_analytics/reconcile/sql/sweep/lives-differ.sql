@@ -1,5 +1,5 @@
--- Whether customers are to be compared at all where some days are swept: what came or went of lifecycle
--- events says so, or rows that say of the windows around these days how many were born.
+-- Whose customers are to be compared where some days are swept: anybody's, where what came or went of
+-- lifecycle events says so; else theirs whose rows say of the windows around these days that others were born.
 with written as materialized (
     select snapshot_timestamp as at, window_start as starts
     from consumer_analytics_internal.written_snapshots
@@ -95,10 +95,10 @@ select
     exists (
         select from consumer_analytics_internal.state
         where job_name = {job} and (customers_after is not null or restate_after is not null)
-    )
-    or exists (
-        select
+    ) as is_anybody,
+    array(
+        select distinct consumer_id
         from born
         full join reported using (consumer_id, at)
         where reported.n is distinct from to_jsonb(coalesce(born.n, 0))
-    )
+    ) as consumers
