@@ -16,7 +16,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, untold, vanished, within_days
+from consumer_analytics.etl import capture, lives, untold, vanished, within_days
 from consumer_analytics.etl.extract import EVENTS, Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -66,7 +66,12 @@ def apply(
         if plan.recount and plan.job_state.asks_to_count_again:
             _ask_again(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
-        _advance(connection, settings, plan, corrections.first_day)
+        lives_from = None
+        if corrections.vanished and plan.job_state.touched_notes:
+            # Capture saw something go that may have told of an ended life: now it is judged.
+            ranges = plan.recounted_ranges
+            lives_from = lives.remember(connection, settings, ranges, looking_back=True)
+        _advance(connection, settings, plan, corrections.first_day, lives_from)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
         if plan.snapshots and plan.snapshots[0] <= plan.job_state.processed_through:
             untold.give_up(connection)
@@ -230,13 +235,19 @@ def _passes_snapshots(connection: Connection, plan: Plan) -> bool:
 
 
 def _advance(
-    connection: Connection, settings: Settings, plan: Plan, corrected_from: dt.date | None
+    connection: Connection,
+    settings: Settings,
+    plan: Plan,
+    corrected_from: dt.date | None,
+    lives_from: dt.datetime | None = None,
 ) -> None:
     """Note how far the counts reach now, and which snapshots they leave behind."""
     state = plan.job_state
     corrected = None if corrected_from is None else instants.start_of(corrected_from)
     changed = [] if state.restates_from is None else [instants.start_of(state.restates_from)]
     customers = [] if state.customers_from is None else [instants.start_of(state.customers_from)]
+    if lives_from is not None:
+        customers.append(lives_from)
     if corrected is not None:
         match untold.note(connection, settings, plan):
             case untold.Noted.NOT:

@@ -41,6 +41,7 @@ def remember(
     *,
     first: dt.datetime = INFINITY,
     looking_back: bool = False,
+    may_be_gone: bool = True,
 ) -> dt.datetime | None:
     """Remember the lives that ended in some ranges, and correct what events in them correct.
 
@@ -53,6 +54,7 @@ def remember(
         first: instants from this one on are asked next: the lives that ended since are needed.
         looking_back: whether the ranges lie in what was counted before, so that events may have
             come late, or be gone.
+        may_be_gone: False where it is known that none is.
 
     Returns:
         From when on what was known is corrected, as far as it was known; None where it is not.
@@ -72,6 +74,8 @@ def remember(
         also += query(
             "etl/lives/concern-late",
             settings.sources,
+            first=sql.Literal(stretches[0].lower),
+            may_be_gone=sql.Literal(may_be_gone),
             in_ranges=within(stretches),
             ended_in_ranges=within(stretches, "deleted_at"),
             born_in_ranges=within(stretches, "created_at"),

@@ -65,6 +65,12 @@ class Plan:
         return multirange(self.recount)
 
     @property
+    def recounted_ranges(self) -> list[TimeRange]:
+        """`recount` as far as it was counted before."""
+        known = self.job_state.processed_through
+        return [one for one in _ranges(self.recount, known) if one.lower < known]
+
+    @property
     def reads_whole_days_once(self) -> bool:
         """Whether what is read is all new, and each day of it lies between two of the bounds."""
         return not self.recount and all(

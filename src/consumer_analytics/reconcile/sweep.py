@@ -169,7 +169,9 @@ def sweep(
         # Whose customers are compared; None: all.
         consumers = _lives_differ(connection, settings, state, chosen) if chosen else None
     if consumers is None or consumers:
-        _sweep_lives(connection, settings, state, plan)
+        # Of a day that is named all lives that ended since would be looked at for it.
+        is_gone = not chosen or bool(result.events_vanished or result.events_noted or taken_off)
+        _sweep_lives(connection, settings, state, plan, may_be_gone=is_gone)
     differing = restated = 0
     with job_lock(connection, settings):
         state = job_state.read(connection)
@@ -297,7 +299,9 @@ def _held(connection: Connection, settings: Settings, plan: Plan) -> sql.Compose
     return sql.SQL("\nunion all\n").join(ranges)
 
 
-def _sweep_lives(connection: Connection, settings: Settings, state: JobState, plan: Plan) -> None:
+def _sweep_lives(
+    connection: Connection, settings: Settings, state: JobState, plan: Plan, *, may_be_gone: bool
+) -> None:
     """Correct what is remembered of customers whose events lie in the days that are swept."""
     swept = [
         TimeRange(stretch.lower, min(stretch.upper, state.processed_through))
@@ -308,7 +312,9 @@ def _sweep_lives(connection: Connection, settings: Settings, state: JobState, pl
         return
     # Apart from what reads long: what comes in the meantime is left to that.
     with job_lock(connection, settings, sees_commits=True):
-        corrected = lives.remember(connection, settings, swept, looking_back=True)
+        corrected = lives.remember(
+            connection, settings, swept, looking_back=True, may_be_gone=may_be_gone
+        )
         if corrected is not None:
             connection.execute(query("reconcile/sweep/customers-after"), {"after": corrected})
 

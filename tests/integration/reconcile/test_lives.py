@@ -983,12 +983,14 @@ def test_a_backfill_knows_lives_that_ended_before_its_first_instant(ground: Grou
         assert of_a["avg_customer_lifetime_days"] == mean
 
 
-def taken_out(name: str, kind: str) -> Step:
+def taken_out(name: str, kind: str, at: float | None = None) -> Step:
     return lambda on: _executed(
         on,
-        "delete from customer_events where customer_id = %s and event_type = %s",
+        "delete from customer_events "
+        "where customer_id = %s and event_type = %s and created_at = coalesce(%s, created_at)",
         identity(name),
         kind,
+        None if at is None else day(at),
     )
 
 
@@ -1024,18 +1026,157 @@ TAKEN_OUT: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
-@pytest.mark.parametrize("story", lanes.first(2, TAKEN_OUT))
-def test_what_told_a_beginning_and_was_taken_out_tells_it_no_more(
-    ground: Ground, story: str, look: Callable[[Ground], None]
+#: Of a life that is over, events tell whose it was, or what: they go on purpose, come late, or
+#: vanish. What has vanished has told it; what was taken out has not.
+_NOBODYS = creation("c", 2, of=None)
+_OVER = (run(3, 4), deletion("c", 6, of=None), run(7))
+_UNREADABLE = event("c", DELETION, 6, {})
+_OF_A: dict[float, dict[str, str]] = {3: a("ACTIVE"), 4: a("ACTIVE"), 7: a("")}
+_OF_B: dict[float, dict[str, str]] = {3: {"B": "ACTIVE"}, 4: {"B": "ACTIVE"}, 7: a("")}
+_OF_NOBODY: dict[float, dict[str, str]] = {3: a(""), 4: a(""), 7: a("")}
+
+
+def _told(name: str, kind: str, at: float, of: str | None = "A") -> Step:
+    return event(name, kind, at, {"old_status": "ACTIVE"} if kind == CHANGE else None, of)
+
+
+DERIVED: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
+    "an event alone told whose, and is taken out": (
+        (_NOBODYS, _told("c", "login", 3.2), *_OVER, taken_out("c", "login")),
+        _OF_NOBODY,
+    ),
+    "the status was told by a change that is taken out": (
+        (
+            creation("c", 2, "NEW"),
+            run(3),
+            change("c", 3.2, "NEW", "BLOCKED"),
+            run(4),
+            _UNREADABLE,
+            run(7),
+            taken_out("c", CHANGE),
+        ),
+        {3: a("NEW"), 4: a("NEW"), 7: a("")},
+    ),
+    "an event alone told whose, and another tells it now": (
+        (
+            _NOBODYS,
+            _told("c", "login", 2.5, "B"),
+            _told("c", "login", 3.2),
+            *_OVER,
+            taken_out("c", "login", 3.2),
+        ),
+        _OF_B,
+    ),
+    "an event of any kind comes late, nearer to the end": (
+        (_NOBODYS, _told("c", "login", 2.5, "B"), *_OVER, _told("c", "login", 3.2)),
+        _OF_A,
+    ),
+    "an event of any kind comes late, and nothing told it": (
+        (_NOBODYS, *_OVER, _told("c", "login", 3.2)),
+        _OF_A,
+    ),
+    "a lifecycle event comes late, and tells it better": (
+        (_NOBODYS, _told("c", "login", 3.2, "B"), *_OVER, _told("c", CHANGE, 2.2)),
+        _OF_A,
+    ),
+    "a change told whose, and is taken out": (
+        (_NOBODYS, _told("c", CHANGE, 3.2), *_OVER, taken_out("c", CHANGE)),
+        _OF_NOBODY,
+    ),
+    "a change told whose, and an event of any kind tells it now": (
+        (
+            _NOBODYS,
+            _told("c", "login", 2.5, "B"),
+            _told("c", CHANGE, 3.2),
+            *_OVER,
+            taken_out("c", CHANGE),
+        ),
+        _OF_B,
+    ),
+    "the event that told whose is given to another": (
+        (
+            _NOBODYS,
+            _told("c", "login", 3.2),
+            *_OVER,
+            lambda on: _executed(
+                on,
+                "update customer_events set consumer_id = %s "
+                "where customer_id = %s and event_type = 'login'",
+                CONSUMERS["B"],
+                identity("c"),
+            ),
+        ),
+        _OF_B,
+    ),
+    "nothing but a change told the status, and it is taken out": (
+        (
+            event("c", "login", 2),
+            run(3),
+            change("c", 3.2, "NEW", "BLOCKED"),
+            run(4),
+            _UNREADABLE,
+            run(7),
+            taken_out("c", CHANGE),
+        ),
+        {3: a("(none)"), 4: a("(none)"), 7: a("")},
+    ),
+    "the event that told whose has vanished": (
+        (_NOBODYS, _told("c", "pay", 3.2), *_OVER, purged(5, "pay")),
+        _OF_A,
+    ),
+    "the event that told whose has vanished, and an earlier one is another's": (
+        (_NOBODYS, _told("c", "login", 2.5, "B"), _told("c", "pay", 3.2), *_OVER, purged(5, "pay")),
+        _OF_A,
+    ),
+    "the change that told whose has vanished, and the creation is another's": (
+        (creation("c", 2, of="B"), _told("c", CHANGE, 2.6), *_OVER, purged(5, CHANGE)),
+        _OF_A,
+    ),
+    "the same, and an event comes late": (
+        (
+            creation("c", 2, of="B"),
+            _told("c", CHANGE, 2.6),
+            *_OVER,
+            purged(5, CHANGE),
+            swept(1),
+            _told("c", "login", 2.8, None),
+        ),
+        _OF_A,
+    ),
+    "the change that told the status has vanished": (
+        (
+            creation("c", 2, "NEW"),
+            change("c", 2.6, "NEW", "BLOCKED"),
+            run(3, 4),
+            _UNREADABLE,
+            run(7),
+            purged(5, CHANGE),
+        ),
+        {3: a("BLOCKED"), 4: a("BLOCKED"), 7: a("")},
+    ),
+}
+
+
+def _run_on(on: Ground) -> None:
+    run(8)(on)
+
+
+LOOKS = {"a sweep": (False, _sweep), "a repair": (False, Ground.repair), "capture": (True, _run_on)}
+
+
+@pytest.mark.parametrize(("story", "look"), lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=3))
+def test_what_told_something_and_was_taken_out_tells_it_no_more(
+    ground: Ground, story: str, look: str
 ) -> None:
-    steps, right = TAKEN_OUT[story]
+    (steps, right), (captured, looks) = (TAKEN_OUT | DERIVED)[story], LOOKS[look]
     ground.clear()
+    ground.capture(captured)
     for consumer in CONSUMERS.values():
         ground.consumer(consumer, day(1))
     WITNESSES(ground)
-    event("witness of A", "login", 1)(ground)
-    for step in (*steps, look):
+    for kind in ("login", CHANGE):
+        event("witness of A", kind, 1, 7)(ground)
+    for step in (*steps, looks):
         step(ground)
     assert told(ground.app, right) == {
         number: {name: of.get(name, "").split() for name in CONSUMERS}

@@ -33,12 +33,28 @@ cross join lateral (
 where (today.created_at < %(processed_through)s::timestamptz or today.created_at is null)
     and %(processed_through)s::timestamptz > '-infinity'
 union
--- A birth that nothing but events tells, by the earliest of any kind: one in a day that it noted may
--- be earlier.
+-- A deletion since the last run, of whom no row was seen to go: it may tell of who was never there.
+select event.customer_id
+from {customer_events} as event
+where event.created_at >= %(processed_through)s::timestamptz
+    and event.event_type::text = {customer_deletion}
+    and event.customer_id is not null
+    and not exists (
+        select from consumer_analytics_internal.deleted_customers as known
+        where known.customer_id = event.customer_id
+    )
+union
+-- What nothing but events of any kind tells, a birth by the earliest or an owner by the latest: one in
+-- a day that it noted may tell it instead.
 select event.customer_id
 from (select distinct day from consumer_analytics_internal.touched_days) as noted
 join {told_events} as event
     on event.created_at >= noted.day and event.created_at < noted.day + 1
 join consumer_analytics_internal.deleted_customers as known using (customer_id)
-where known.born_from in ('event', 'deletion', 'nothing')
+where (
+    known.born_from in ('event', 'deletion', 'nothing')
     and event.created_at < coalesce(known.created_at, 'infinity')
+) or (
+    known.consumer_from in ('event', 'nothing')
+    and event.created_at <= known.deleted_at
+)

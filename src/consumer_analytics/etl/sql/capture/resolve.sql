@@ -109,6 +109,17 @@ told_otherwise as (
         )
 ),
 
+-- Whose deletion tells that it was there, though no row of it was ever seen.
+unseen as (
+    select life.consumer_id, coalesce(life.created_at, '-infinity')::date as day
+    from fresh
+    join consumer_analytics_internal.deleted_customers as life
+        on life.customer_id = fresh.customer_id and life.deleted_at = fresh.at
+    where fresh.event_type = {customer_deletion}
+        and life.row_status is null
+        and coalesce(life.created_at, '-infinity') < %(processed_through)s::timestamptz
+),
+
 events_before as (
     select customer_id, (array_agg(consumer_id))[1] as consumer_id, min(event_at) as event_at
     from notes
@@ -141,6 +152,9 @@ from untold
 union
 select consumer_id, day, false, true
 from told_otherwise
+union
+select consumer_id, day, false, true
+from unseen
 union
 select consumer_id, least(event_at, births.at)::date, false, true
 from events_before

@@ -6,8 +6,13 @@ from (
     where {in_ranges}
 ) as event
 join consumer_analytics_internal.deleted_customers as known using (customer_id)
-where known.born_from in ('event', 'deletion', 'nothing')
+where (
+    known.born_from in ('event', 'deletion', 'nothing')
     and event.created_at < coalesce(known.created_at, 'infinity')
+) or (
+    known.consumer_from in ('event', 'nothing')
+    and event.created_at <= known.deleted_at
+)
 union
 -- A deletion that the source no longer has may have been taken back.
 select customer_id
@@ -51,4 +56,22 @@ where {born_in_ranges}
     and not exists (
         select from {told_events} as event
         where event.customer_id = known.customer_id and event.created_at = known.created_at
+    )
+union
+-- And what told whose it was, or what it was last, where the deletion does not.
+select customer_id
+from consumer_analytics_internal.deleted_customers
+where consumer_from in ('lifecycle', 'event') and deleted_at >= {first}::timestamptz
+union
+select customer_id
+from consumer_analytics_internal.deleted_customers as known
+where {may_be_gone}
+    and ended_by = 'event'
+    and deleted_at >= {first}::timestamptz
+    and not exists (
+        select from {told_events} as event
+        where event.customer_id = known.customer_id
+            and event.created_at = known.deleted_at
+            and event.event_type::text = {customer_deletion}
+            and event.payload_json ->> {status_key} is not null
     )

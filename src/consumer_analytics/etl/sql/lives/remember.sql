@@ -229,61 +229,7 @@ said as (
     where known.deleted_at = over.ended_at and known.row_status is null and known.is_vanished and not known.is_told
 ),
 
-last_words as materialized (
-    select
-        customer_id,
-        life,
-        (
-            array_agg(consumer_id order by event_id)
-                filter (where event_type = {customer_deletion} and at = ended_at and consumer_id is not null)
-        )[1] as consumer_id,
-        (
-            array_agg(status order by event_id)
-                filter (where event_type = {customer_deletion} and at = ended_at and status is not null)
-        )[1] as status,
-        (array_agg(consumer_id order by at desc, event_id desc) filter (where consumer_id is not null))[1]
-            as lifecycle_consumer,
-        (
-            array_agg(new_status order by at desc, event_id desc) filter (
-                where event_type = {customer_status_change}
-                    and old_status is not null
-                    and new_status is not null
-                    and (previous_end is null or at > previous_end)
-            )
-        )[1] as new_status,
-        (
-            array_agg(status order by at desc, event_id desc) filter (
-                where event_type = {customer_creation}
-                    and status is not null
-                    and (previous_end is null or at >= previous_end)
-            )
-        )[1] as created_as
-    from said
-    group by customer_id, life
-),
-
--- Where the deletion does not say it: where the changes of the last microsecond led to.
-led_to as (
-    select distinct on (customer_id, life) customer_id, life, status
-    from (
-        select customer_id, life, side.status, min(event_id::text) filter (where more = 1) as event_id
-        from (
-            select said.*, max(said.at) over (partition by said.customer_id, said.life) as last_at
-            from last_words
-            join said using (customer_id, life)
-            where last_words.status is null
-                and said.event_type = {customer_status_change}
-                and said.old_status is not null
-                and said.new_status is not null
-                and (said.previous_end is null or said.at > said.previous_end)
-        ) as changes
-        cross join lateral (values (new_status, 1), (old_status, -1)) as side (status, more)
-        where at = last_at
-        group by customer_id, life, side.status
-        having sum(more) > 0
-    ) as ends
-    order by customer_id, life, event_id
-),
+{last_words},
 
 -- Other events are read only where no lifecycle event tells enough.
 others as materialized (
@@ -294,7 +240,8 @@ others as materialized (
         (
             array_agg(event.consumer_id order by event.created_at desc, event.event_id desc)
                 filter (where event.consumer_id is not null)
-        )[1] as consumer_id
+        )[1] as consumer_id,
+        max(event.created_at) filter (where event.consumer_id is not null)::timestamptz as told_at
     from over
     left join last_words using (customer_id, life)
     join {told_events} as event on event.customer_id = over.customer_id and event.created_at <= over.ended_at
@@ -327,6 +274,14 @@ true_now as materialized (
             when others.consumer_id is not null then 'event'
             else 'nothing'
         end as consumer_from,
+        case when lifecycle_consumer is not null then lifecycle_at else coalesce(others.told_at, '-infinity') end
+            as consumer_at,
+        over.previous_end,
+        -- From when on something else may have told the status; NULL: it is told by what is best.
+        case
+            when last_words.status is null and (ended_by = 'event' or row_status is null)
+                then coalesce(changed_at, '-infinity')
+        end as status_at,
         -- What a row said counts where no event tells of the end: whether capture is on changes nothing.
         coalesce(last_words.status, case when ended_by = 'row' then row_status end, led_to.status, new_status, created_as)
         as status,
@@ -362,7 +317,7 @@ kept as materialized (
         case when stays.birth then known.born_from else true_now.born_from end as born_from,
         case when stays.consumer then known.consumer_id else true_now.consumer_id end as consumer_id,
         case when stays.consumer then known.consumer_from else true_now.consumer_from end as consumer_from,
-        coalesce(true_now.status, case when known.ended_by = 'event' then known.status end) as status,
+        case when stays.status then known.status else true_now.status end as status,
         true_now.row_status,
         coalesce(true_now.reborn_at, case when known.reborn_from = 'row' then known.reborn_at end) as reborn_at,
         coalesce(true_now.reborn_from, case when known.reborn_from = 'row' then 'row' end) as reborn_from
@@ -383,9 +338,36 @@ kept as materialized (
                 ),
                 false
             ) as birth,
-            coalesce(
-                known.consumer_id is not null and true_now.consumer_from in ('event', 'nothing'), false
-            ) as consumer
+            coalesce(known.consumer_id is not null and true_now.consumer_from in ('lifecycle', 'event', 'nothing'), false)
+            and (known.consumer_from <> 'event' or true_now.consumer_from <> 'lifecycle')
+            and exists (
+                select from lost as vanished
+                where vanished.consumer_id = known.consumer_id
+                    and vanished.since <= known.deleted_at
+                    and (
+                        known.consumer_from = 'event'
+                        or vanished.event_type
+                        in ({customer_creation}, {customer_status_change}, {customer_deletion})
+                    )
+                    -- What tells less does not tell it instead.
+                    and (
+                        vanished.until > true_now.consumer_at
+                        or (known.consumer_from <> 'event' and true_now.consumer_from <> 'lifecycle')
+                    )
+                    and not (vanished.is_accepted and known.has_course)
+            ) as consumer,
+            coalesce(known.ended_by = 'event' and known.status is not null and true_now.status_at is not null, false)
+            and (
+                (known.is_vanished and not known.is_told)
+                or exists (
+                    select from lost as vanished
+                    where vanished.event_type in ({customer_creation}, {customer_status_change})
+                        and vanished.since < known.deleted_at
+                        and vanished.until > coalesce(true_now.previous_end, '-infinity')
+                        and vanished.until > true_now.status_at
+                        and not (vanished.is_accepted and known.has_course)
+                )
+            ) as status
     ) as stays
 ),
 

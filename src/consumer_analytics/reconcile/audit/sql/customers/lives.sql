@@ -239,7 +239,8 @@ select
     case
         when life.ended is null then life.consumer_id
         when remembered.consumer_from = 'row' then remembered.consumer_id
-        else coalesce(life.consumer_id, of_lifecycle.consumer_id, of_any.consumer_id, remembered.consumer_id)
+        when life.consumer_id is null and owner.has_vanished then remembered.consumer_id
+        else coalesce(life.consumer_id, of_lifecycle.consumer_id, of_any.consumer_id)
     end,
     life.opened_at,
     life.previous_end,
@@ -317,7 +318,7 @@ left join lateral (
     limit 1
 ) as created on true
 left join lateral (
-    select mark.consumer_id
+    select mark.consumer_id, mark.at
     from audit_marks as mark
     where life.ended is not null
         and life.consumer_id is null
@@ -328,7 +329,7 @@ left join lateral (
     limit 1
 ) as of_lifecycle on true
 left join lateral (
-    select other.consumer_id
+    select other.consumer_id, other.at
     from audit_others as other
     where life.ended is not null
         and life.consumer_id is null
@@ -345,6 +346,21 @@ left join lateral (
         and other.at >= greatest(life.previous_end, life.opened_at)
         and other.at <= coalesce(life.ended, 'infinity')
 ) as first_of_any on true
+-- Whether what told whose it was may have vanished, and lay nearer to the end than what tells now.
+left join lateral (
+    select exists (
+        select from gone
+        where gone.consumer_id = remembered.consumer_id
+            and gone.since <= life.ended
+            and case remembered.consumer_from
+                when 'event'
+                    then of_lifecycle.consumer_id is null and gone.until > coalesce(of_any.at, '-infinity')
+                else
+                    gone.event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
+                    and gone.until > coalesce(of_lifecycle.at, '-infinity')
+            end
+    ) as has_vanished
+) as owner on true
 left join affected
     on affected.consumer_id
     = coalesce(life.consumer_id, remembered.consumer_id, '00000000-0000-0000-0000-000000000000')
