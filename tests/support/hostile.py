@@ -139,6 +139,25 @@ group by 1, 2, 3
 """
 
 
+#: Types with a column, of which two share one.
+COLUMNS = [("", 1), ("null", 1), ("a'b\"c\\", 2), ("😀𝄞", 3)]
+SLOTS = """
+select consumer_id::text, slot, rest, count(*),
+    count(*) filter (where kind in ('', 'null')),
+    count(*) filter (where kind = $$a'b"c\\$$),
+    count(*) filter (where kind = '😀𝄞')
+from (
+    select consumer_id, slot, kind, case when kind <> all(%s::text[]) then kind end as rest
+    from (
+        select consumer_id, coalesce(event_type, '') as kind,
+            width_bucket((extract(epoch from created_at) * 1000000)::bigint, %s::bigint[]) as slot
+        from customer_events
+    ) as events
+) as placed
+group by 1, 2, 3
+"""
+
+
 def compare(database: Any, folder: Path, shape: str, remote: Secret | None) -> None:
     """Hold what an engine counts of the rows in files to what PostgreSQL counts of them."""
     found = rows(17)
@@ -157,7 +176,13 @@ def compare(database: Any, folder: Path, shape: str, remote: Secret | None) -> N
         wanted = [row[0] for row in found[:7]]
         known = sorted(files.known([*wanted, uuid.UUID(int=5)]))
         told = Counter(files.lifecycle(["customer_creation", "\u3000"]))
-        some = Counter(files.of_customers([uuid.UUID(int=1 << 64), uuid.UUID(int=99)]))
+        customers = [uuid.UUID(int=1 << 64), uuid.UUID(int=99)]
+        some = Counter(files.of_customers(customers))
+        others = Counter(files.of_customers(customers, ["login", "\u3000"]))
+        days = sorted({row[-1] // DAY for row in found})
+        slots = Counter(files.slots(days, divided, COLUMNS))
+        # Without columns all types stand apart.
+        apart = Counter(files.slots(days, divided, []))
         assert list(files.known([])) == []
     midnights = {row[-1] // DAY * DAY for row in found}
     assert whole == Counter(database.rows(COUNTED, [sorted(midnights)]))
@@ -168,7 +193,12 @@ def compare(database: Any, folder: Path, shape: str, remote: Secret | None) -> N
     assert known == sorted((str(one),) for one in wanted)
     of_type = [row for row in found if row[3] in {"customer_creation", "\u3000"} and row[1]]
     assert told == Counter(map(texts, of_type))
-    assert some == Counter(texts(row) for row in found if row[1] == uuid.UUID(int=1 << 64))
+    theirs = [row for row in found if row[1] == uuid.UUID(int=1 << 64)]
+    assert some == Counter(map(texts, theirs))
+    assert others == Counter(texts(row) for row in theirs if row[3] not in {"login", "\u3000"})
+    assert slots == Counter(database.rows(SLOTS, [[name for name, _ in COLUMNS], divided]))
+    assert sum(row[3] for row in slots) == len(found)
+    assert apart == Counter(row[:4] for row in database.rows(SLOTS, [[], divided]))
 
 
 def texts(row: Row) -> Row:

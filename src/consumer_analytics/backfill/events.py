@@ -12,7 +12,7 @@ from psycopg import sql
 from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.calendar import instants
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.etl import archived, plan, vanished
 from consumer_analytics.etl.plan import TimeRange, multirange
 from consumer_analytics.etl.shape import TOTAL, UNNAMED, Shape, each, is_long, pivot
@@ -21,6 +21,8 @@ from consumer_analytics.sql import query
 
 #: More stretches of evenly spaced instants than this are told apart row by row.
 _MOST_STRETCHES = 12
+#: Slots that several parts have: what came before, and where one part ends and another begins.
+_MOST_MERGED = 3
 
 
 def count(
@@ -37,13 +39,16 @@ def count(
         Whether it surely has one row, of types with columns, for each of them.
     """
     shape = Shape(types, (), False)
-    held = archived.held(connection, settings, multirange(sources.cut), bounds)
+    cut = multirange(sources.cut)
+    held, is_filed = archived.held_by_slot(connection, settings, cut, bounds, types)
     asked = (settings, shape, bounds, request, held)
     others = [_types_of(one, *asked) for one in sources.ranges]
     parts = [_source_of(one, *asked) for one in sources.ranges]
     if not types:
         parts = list(others)
     parts += _of_counts(connection, sources, shape, bounds, request)
+    if is_filed:
+        parts.append(_filed(shape, bounds, request))
     connection.execute("drop table if exists pg_temp.backfill_counted")
     _run(connection, "backfill/events-counted", parts)
     if types and sources.ranges:
@@ -122,6 +127,14 @@ def _of_counts(
             CountedPart(noted, values | {"cut": multirange(sources.cut), "bounds": list(bounds)})
         )
     return parts
+
+
+def _filed(shape: Shape, bounds: tuple[dt.datetime, ...], request: Request) -> CountedPart:
+    """Compose what is taken of the archive's files, which are counted already."""
+    wanted, asked = _wanted(request)
+    columns = each(shape.event_columns, "{}")
+    filed = query("backfill/events-filed", columns=columns, wanted=wanted)
+    return CountedPart(filed, asked | {"slots": len(bounds)})
 
 
 def _source_of(
@@ -240,18 +253,16 @@ def _side(connection: Connection, sources: EventSources) -> LiteralString:
 def cells(connection: Connection, shape: Shape, *, once: bool) -> None:
     """Make the events' cells of what was counted: as it is where each has one row already."""
     # What has no column, if only statuses, is read beside the cells.
-    as_it_is = not shape.rest and (
-        once
-        or scalar(
-            connection,
-            "select not exists (select from pg_temp.backfill_counted where rest is not null) and "
-            "not exists (select from pg_temp.backfill_counted group by consumer_id, slot "
-            "having count(*) > 1)",
-        )
-    )
-    if as_it_is:
-        connection.execute("alter table pg_temp.backfill_counted rename to event_cells")
-        return
+    if not shape.rest:
+        several: list[int] | None = [] if once else scalar_of(connection, "backfill/events-several")
+        if several is not None and len(several) <= _MOST_MERGED:
+            if several:
+                summed = each(shape.event_columns, TOTAL + "({0})")
+                columns = each(shape.event_columns, "{}")
+                merge = query("backfill/events-merge", columns=columns, summed=summed)
+                connection.execute(merge, {"slots": several})
+            connection.execute("alter table pg_temp.backfill_counted rename to event_cells")
+            return
     parts = [
         sql.SQL(
             ", coalesce({total}({0}), 0) + coalesce({total}(events) filter (where rest = {1}), 0)"

@@ -10,8 +10,7 @@ are the table itself.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
@@ -19,19 +18,28 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.etl.plan import multirange
+from consumer_analytics.etl.shape import TOTAL, UNNAMED, is_long
 from consumer_analytics.lake import engine, folder, manifest
+from consumer_analytics.lake.loading import load
 from consumer_analytics.settings import Settings, variable
 from consumer_analytics.sql import query, source_rows
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NOTHING = sql.SQL("")
 _ONE_DAY = dt.timedelta(days=1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _NONE = "{}"
+#: How many events there are, and how many a row is: each row of the table is one.
+PLAIN: dict[str, sql.Composable] = {
+    "events_there": sql.SQL("count(*)"),
+    "events_of_row": sql.SQL("1"),
+}
+#: A row of the archive's counts is several.
+_WEIGHED: dict[str, sql.Composable] = {
+    "events_there": sql.SQL("{}(events_of_row)").format(sql.SQL(TOTAL)),
+    "events_of_row": sql.SQL("events_of_row"),
+}
 #: All days, as PostgreSQL writes a datemultirange.
 _ALWAYS = "{[-infinity,infinity]}"
-#: What may be in the table and in the archive comes once: as the archive has it.
-_ONCE = sql.SQL("distinct on (event_id)"), sql.SQL("order by event_id, place")
 
 
 def require_readable(connection: Connection, settings: Settings) -> None:
@@ -53,18 +61,14 @@ def told(settings: Settings) -> sql.Composable:
     return query("etl/archived/told", settings.sources)
 
 
-def once(settings: Settings) -> tuple[sql.Composable, sql.Composable]:
-    """Compose what lets each event of `told` come once: after SELECT, and at the end."""
-    return (_NOTHING, _NOTHING) if settings.lake_url is None else _ONCE
-
-
 def held(
     connection: Connection, settings: Settings, days: str, cuts: Iterable[dt.datetime]
 ) -> dict[str, sql.Composable]:
     """Compose the events that count: what `customer_events` is in a statement that counts them.
 
-    Within the caller's transaction, whose temporary tables it uses: a statement that was composed
-    before reads other days then.
+    How many a row stands for is `events_of_row` there, and of several rows `events_there`. Within
+    the caller's transaction, whose temporary tables it uses: a statement that was composed before
+    reads other days then.
 
     Args:
         connection: in a transaction.
@@ -73,28 +77,96 @@ def held(
         cuts: instants that the statement compares events with.
 
     Returns:
-        The relation under its name in statements; nothing where it is the table.
+        What statements name of that; `customer_events` is the table where it is not there.
 
     Raises:
         ArchiveError: files have to be read, and are not what was archived.
         MissingExtraError: files have to be read, and what reads them is not installed.
     """
-    if settings.lake_url is None:
-        return {}
-    first_day = scalar_of(connection, "etl/archived/reaches", {"days": days})
+    first_day = _reaches(connection, settings, days)
     if first_day is None:
-        return {}
-    connection.execute(
-        "drop table if exists pg_temp.archived_ids, pg_temp.archive_strays, pg_temp.archived_held"
-    )
-    _strays(connection, settings, days, first_day)
+        return PLAIN
     inside = sorted({at for at in cuts if _cuts(at, first_day)})
     cut = multirange((at.date(), at.date() + _ONE_DAY) for at in inside)
-    connection.execute(query("etl/archived/counts"), {"days": days, "cut": cut})
+    relation = _lay_apart(connection, settings, first_day, days, cut)
     if listed := manifest.files(connection, days, cut):
         _read_cut(connection, settings, listed, inside)
-    relation = query("etl/archived/held", settings.sources, first_day=sql.Literal(first_day))
-    return {"customer_events": relation}
+    return {"customer_events": relation, **_WEIGHED}
+
+
+def held_by_slot(
+    connection: Connection,
+    settings: Settings,
+    days: str,
+    bounds: Sequence[dt.datetime],
+    types: Sequence[str],
+) -> tuple[dict[str, sql.Composable], bool]:
+    """Compose what `held` does of the table's rows, and count the archive's apart.
+
+    For whoever counts days that are cut everywhere: by consumer and slot, with a column for each
+    type, they are fewer than by day. They go into the temporary table `archived_slots`.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source and the archive are.
+        days: each of which an instant cuts, a datemultirange as PostgreSQL writes it.
+        bounds: instants, ascending: a slot is how many of them lie at or before an event.
+        types: event types with a column.
+
+    Returns:
+        What statements name, and whether the archive has any of these days.
+
+    Raises:
+        ArchiveError: files are not what was archived, or an engine has other rows of them.
+        MissingExtraError: what reads them is not installed.
+    """
+    first_day = _reaches(connection, settings, days)
+    if first_day is None:
+        return PLAIN, False
+    own = {**PLAIN, "customer_events": _lay_apart(connection, settings, first_day, days, days)}
+    listed = manifest.files(connection, days)
+    if not listed:
+        return own, False
+    places = list(enumerate(types, 1))
+    # No event bears a name that stands for a longer one, but for one that bears it by chance.
+    kinds = [(kind, place) for place, kind in places if not is_long(kind)]
+    kinds += [("", place) for place, kind in places if kind == UNNAMED]
+    names = [f"e{place}" for place, _ in places]
+    columns = sql.SQL("").join(
+        sql.SQL(", {} bigint not null").format(sql.Identifier(one)) for one in names
+    )
+    connection.execute("drop table if exists pg_temp.archived_slots")
+    connection.execute(query("etl/archived/slots", columns=columns))
+    instants_us = [(at - _EPOCH) // _MICROSECOND for at in bounds]
+    numbers = sorted({file.day.toordinal() - _EPOCH.toordinal() for file in listed})
+    with engine.opened(settings, listed) as archive:
+        answer = archive.slots(numbers, instants_us, kinds)
+        into = ", ".join(("consumer_id", "slot", "rest", "events", *names))
+        load(connection, f"archived_slots ({into})", answer)
+    rows, expected = scalar_of(connection, "etl/archived/slotted"), sum(one.rows for one in listed)
+    if rows != expected:
+        raise ArchiveError(
+            f"the archive has {expected:,} rows of {len(numbers):,} days, and {rows:,} were counted"
+        )
+    return own, True
+
+
+def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date | None:
+    """Return the first day that is the table's, where some of these are the archive's."""
+    if settings.lake_url is None:
+        return None
+    first_day: dt.date | None = scalar_of(connection, "etl/archived/reaches", {"days": days})
+    return first_day
+
+
+def _lay_apart(
+    connection: Connection, settings: Settings, first_day: dt.date, days: str, cut: str
+) -> sql.Composed:
+    """Lay down what no file has of some days, and the files' counts of those that are not cut."""
+    connection.execute("drop table if exists pg_temp.archived_held")
+    _strays(connection, settings, days, first_day)
+    connection.execute(query("etl/archived/counts"), {"days": days, "cut": cut})
+    return query("etl/archived/held", settings.sources, first_day=sql.Literal(first_day))
 
 
 def renew(connection: Connection, settings: Settings) -> None:
@@ -113,9 +185,8 @@ def renew(connection: Connection, settings: Settings) -> None:
     connection.execute("drop table if exists pg_temp.archived_anew, pg_temp.archived_told")
     connection.execute(query("etl/archived/renewing"))
     with engine.opened(settings, listed) as archive:
-        counts = _dated(archive.counts())
-        _copy(connection, "archived_anew (consumer_id, since, event_type, n)", counts)
-        copy_events(
+        _load_counts(connection, "archived_anew", archive.counts())
+        load_events(
             connection, "archived_told", archive.lifecycle(settings.sources.words.lifecycle)
         )
     connection.execute(query("etl/archived/renew", settings.sources))
@@ -144,7 +215,7 @@ def held_where_reported(
 ) -> dict[str, sql.Composable]:
     """Compose what `held` does, for statements that compare with all instants ever reported."""
     if settings.lake_url is None or days is None:
-        return {}
+        return PLAIN
     cuts = connection.execute(query("etl/archived/reported"), {"days": days}).fetchall()
     return held(connection, settings, days, (at for (at,) in cuts))
 
@@ -167,10 +238,11 @@ def _strays(connection: Connection, settings: Settings, days: str, first_day: dt
         {"days": days, "first_day": first_day},
         sources=settings.sources,
     )
+    connection.execute("drop table if exists pg_temp.archived_ids, pg_temp.archive_strays")
     connection.execute(query("etl/archived/ids"))
     if apart is not None and (listed := manifest.files(connection, apart)):
         with engine.opened(settings, listed) as archive:
-            _copy(connection, "archived_ids (event_id)", archive.ids())
+            load(connection, "archived_ids (event_id)", archive.ids())
         connection.execute("analyze pg_temp.archived_ids")
     strays = query("etl/archived/strays", settings.sources)
     connection.execute(strays, {"apart": apart or _NONE})
@@ -200,38 +272,21 @@ def _read_cut(
     """Count the days that instants cut from their files, by the stretch between these."""
     microseconds = [(at - _EPOCH) // _MICROSECOND for at in inside]
     with engine.opened(settings, listed) as archive:
-        _copy(
-            connection,
-            "archived_held (consumer_id, since, event_type, n)",
-            _dated(archive.counts(microseconds)),
-        )
+        _load_counts(connection, "archived_held", archive.counts(microseconds))
 
 
-def _dated(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    for consumer, since, kind, n in rows:
-        yield consumer, instant_of(since), kind, n
+def _load_counts(connection: Connection, table: str, counts: engine.Answer) -> None:
+    into = f"{table} (consumer_id, since, event_type, n)"
+    load(connection, into, counts, instant="since")
 
 
-def _copy(connection: Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Put rows into a temporary table of this transaction: `name (column, …)`."""
-    statement = sql.SQL("copy pg_temp.") + sql.SQL(into) + sql.SQL(" from stdin")
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
-
-
-def copy_events(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Put events as the engine yields them into a temporary table of this transaction.
+def load_events(connection: Connection, table: str, events: engine.Answer) -> None:
+    """Put events as the engine answers them into a temporary table of this transaction.
 
     Args:
         connection: in the transaction that has made the table.
         table: its name; it has the source's columns.
-        rows: ids, event_type, payload_json, and the instant in microseconds since 1970.
+        events: ids, event_type, payload_json, and the instant in microseconds since 1970.
     """
     columns = "event_id, customer_id, consumer_id, event_type, payload_json, created_at"
-    _copy(connection, f"{table} ({columns})", ((*row[:-1], instant_of(row[-1])) for row in rows))
-
-
-def instant_of(microseconds: int) -> str:
-    """Write an instant as PostgreSQL reads it, from microseconds since 1970."""
-    return (_EPOCH + microseconds * _MICROSECOND).isoformat()
+    load(connection, f"{table} ({columns})", events, instant="us")

@@ -35,7 +35,7 @@ def extract_events(connection: Connection, settings: Settings, plan: Plan) -> Ev
     elif not fresh:
         connection.execute(query("etl/events/extract-nothing"))
     if fresh:
-        counted = _counted(settings, fresh, plan.bounds, {}, fresh=True)
+        counted = _counted(settings, fresh, plan.bounds, archived.PLAIN, fresh=True)
         more = query("etl/events/extract-more" if again else "etl/events/extract", counted=counted)
         connection.execute(more)
     rows, unnamed = connection.execute(query("etl/events/extracted")).fetchone() or (0, False)

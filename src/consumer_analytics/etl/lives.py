@@ -159,14 +159,11 @@ def _lifecycle(settings: Settings, ranges: Sequence[TimeRange] | None = None) ->
 
 
 def _lifecycle_where(settings: Settings, condition: sql.Composable) -> sql.Composed:
-    once, order = archived.once(settings)
     lifecycle = query(
         "etl/lives/lifecycle",
         settings.sources,
         in_ranges=condition,
         told_events=archived.told(settings),
-        once=once,
-        order=order,
     )
     return sql.SQL("({})").format(lifecycle)
 
@@ -218,7 +215,7 @@ def work_out(
     if not scalar(connection, "select exists (select from pg_temp.concerned_customers)"):
         return None
     connection.execute("analyze pg_temp.concerned_customers")
-    # Said within, as well: where each event is to come once, the rest is not looked at.
+    # Said within, so that events of others are not looked at.
     lifecycle = _lifecycle_where(settings, _CONCERNED) if every is None else every
     if scalar_of(connection, "etl/lives/seen-to-go"):
         explain = query("etl/lives/explain", settings.sources, lifecycle=lifecycle)

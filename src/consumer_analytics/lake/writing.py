@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,25 @@ def file_schema() -> Any:
     return arrow.schema([*((name, text) for name in names), ("created_at", instant)])
 
 
-def write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
+def columns_read() -> Mapping[str, Any]:
+    """Return what rows are written from, with Arrow's types: the instant is microseconds."""
+    import pyarrow as arrow  # noqa: ICN001  (a word, not two letters)
+
+    schema = file_schema()
+    return dict(zip(schema.names, schema.types, strict=True)) | {"created_at": arrow.int64()}
+
+
+def write(path: Path, tables: Iterator[Any]) -> None:
     """Write rows.
 
     Args:
         path: of a new file.
-        batches: some rows at a time: event_id, customer_id, consumer_id, event_type and
-            payload_json as text, created_at in microseconds since 1970.
+        tables: Arrow's, of some rows each, with the columns of `columns_read`.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
     with of_extra("lake", "writing the archive"):
-        import pyarrow as arrow  # noqa: ICN001  (a word, not two letters)
         from pyarrow import parquet
     schema = file_schema()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -45,10 +51,5 @@ def write(path: Path, batches: Iterator[Sequence[Sequence[Any]]]) -> None:
         os.fdopen(os.open(path, flags, _FILE_MODE), "wb") as file,
         parquet.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
-        for rows in batches:
-            columns = zip(*rows, strict=True)
-            arrays = [
-                arrow.array(one, kind) for one, kind in zip(columns, schema.types, strict=True)
-            ]
-            table = arrow.Table.from_arrays(arrays, schema=schema)
-            writer.write_table(table, row_group_size=_ROWS_OF_A_GROUP)
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=_ROWS_OF_A_GROUP)

@@ -8,7 +8,7 @@ Nothing is deleted, neither here nor there.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,13 +22,13 @@ from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import archived, federation, job_state, sources
 from consumer_analytics.formatting import counted
 from consumer_analytics.lake import engine, folder, manifest, stores
-from consumer_analytics.lake.writing import file_schema, write
+from consumer_analytics.lake.loading import unload
+from consumer_analytics.lake.writing import columns_read, file_schema, write
 from consumer_analytics.settings import Settings, variable
 from consumer_analytics.sql import query, text
 
 #: Opens some files.
 OpenFiles = Callable[[Sequence[str]], engine.Engine]
-_ROWS_AT_ONCE = 50_000
 _ONE_DAY = dt.timedelta(days=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -162,7 +162,7 @@ def _archive_day(
         name = folder.name_of(day, part)
         store = stores.of(settings)
         with store.placing(name) as path:
-            write(path, _batches(connection))
+            write(path, unload(connection, query("operations/archive/rows"), columns_read()))
             _require_same(connection, open_files([str(path)]), day, rows, int(digest))
             size, sha256 = path.stat().st_size, stores.digest_of_path(path)
         stored = store.looked_at([name])[name]
@@ -233,13 +233,6 @@ def _lay_apart(connection: Connection, settings: Settings, day: dt.date, *, is_l
     connection.execute("analyze pg_temp.archiving")
 
 
-def _batches(connection: Connection) -> Iterator[Sequence[Sequence[Any]]]:
-    with connection.cursor("archive rows") as cursor:
-        cursor.execute(query("operations/archive/rows"))
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            yield rows
-
-
 def _require_same(
     connection: Connection, file: engine.Engine, day: dt.date, rows: int, digest: int
 ) -> None:
@@ -270,7 +263,7 @@ def _tell_late(connection: Connection, settings: Settings) -> None:
         "create temporary table archiving_told (like pg_temp.archiving) on commit drop"
     )
     with engine.opened(settings, manifest.files(connection)) as everything:
-        archived.copy_events(
+        archived.load_events(
             connection, "archiving_told", everything.of_customers(one for (one,) in concerned)
         )
     connection.execute(query("operations/archive/tell-all"))

@@ -615,3 +615,20 @@ def test_sources_under_names_of_their_own_are_archived_alike(
         filled_in(lake, zone)
     assert shown(lake) == before
     clean(lake)
+
+
+def test_a_backfill_counts_as_many_rows_as_the_manifest_has(pair: Pair) -> None:
+    lake = pair.lake
+    fill(lake, 3)
+    go(lake, END)
+    archived(lake)
+    lake.execute(
+        "update consumer_analytics_internal.archived_files set rows = rows + 1 "
+        "where day = '2025-03-25'"
+    )
+    before = shown(lake)
+    with pytest.raises(
+        ArchiveError, match=r"^the archive has [\d,]+ rows of 2\d days, and [\d,]+ "
+    ):
+        filled_in(lake, CUTTING)
+    assert shown(lake) == before

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as arrow  # noqa: ICN001
 import pytest
 
 from consumer_analytics.errors import ArchiveError
@@ -34,9 +35,14 @@ def usual_mask() -> Iterator[None]:
 def write(root: Path, kind: str) -> ArchivedFile:
     """Write a file of one event; return what the manifest would have of it."""
     name = folder.name_of(DAY, 1)
-    rows = [(str(uuid.uuid4()), None, None, kind, None, AT)]
+    row = (str(uuid.uuid4()), None, None, kind, None, AT)
     with stores.Folder(root).placing(name) as beside:
-        writing.write(beside, iter([rows]))
+        arrays = [
+            arrow.array([value], kind)
+            for value, kind in zip(row, writing.columns_read().values(), strict=True)
+        ]
+        names = list(writing.columns_read())
+        writing.write(beside, iter([arrow.table(arrays, names)]))
     path = root / name
     return ArchivedFile(name, DAY, 1, path.stat().st_size, stores.digest_of_path(path))
 

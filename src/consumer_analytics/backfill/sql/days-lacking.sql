@@ -14,7 +14,7 @@ from (
         union all
         select day, -n
         from (
-            select created_at::timestamptz::date as day, count(*) as n
+            select created_at::timestamptz::date as day, {events_there} as n
             from {customer_events} as customer_events
             where created_at >= lower(%(cut)s::datemultirange)::timestamptz
                 and created_at < upper(%(cut)s::datemultirange)::timestamptz

@@ -3,28 +3,32 @@
 Statements lie beside this module, each once for all engines: what these write differently stands
 in `dialect`. What they read is `events`: a file's columns as the product understands them. A UUID
 may be text, bytes or a UUID; a time without a zone is UTC; an instant is a number of microseconds
-since 1970, which no session's zone concerns.
+since 1970, which no session's zone concerns. `raw` has ids as the files have them, which are named
+once for a group where rows are counted.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.fields import Secret
 from consumer_analytics.formatting import counted
 from consumer_analytics.lake import folder
 from consumer_analytics.lake.engine import duck, spark
+from consumer_analytics.lake.engine.answer import Answer
 from consumer_analytics.lake.engine.dialect import Dialect
 from consumer_analytics.settings import Settings
+
+__all__ = ["Answer", "Engine", "Session", "opened", "started"]
 
 _DAY = dt.timedelta(days=1) // dt.timedelta(microseconds=1)
 _IDS = ("event_id", "customer_id", "consumer_id")
@@ -44,8 +48,8 @@ class Session(Protocol):
     ) -> None:
         """Make a temporary table of some rows, whose columns are whole numbers and texts."""
 
-    def answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """Yield what a statement answers."""
+    def answer(self, statement: str) -> Answer:
+        """Return what a statement answers."""
 
 
 @cache
@@ -73,14 +77,18 @@ class Engine:
             raise ArchiveError(f"{paths[0]} of the archive has no column {', '.join(lacking)}")
         dialect = session.dialect
         us = dialect.microseconds.format(column="created_at")
-        columns = [
-            *(f"{dialect.identity(name, kinds[name])} as {name}" for name in _IDS),
+        identities = {name: dialect.identity(name, kinds[name]) for name in _IDS}
+        rest = [
             *(f"cast({name} as {dialect.text}) as {name}" for name in _TEXTS),
             f"{us} as us",
             f"{dialect.day.format(us=us)} as day",
         ]
         # What is put together are names of ours and paths as literals.
-        self._events = f"select {', '.join(columns)} from {source}"  # noqa: S608
+        named = ", ".join([*(f"{one} as {name}" for name, one in identities.items()), *rest])
+        self._events = f"select {named} from {source}"  # noqa: S608
+        # Whose they are once for each group, where that is what is asked for, not for each row.
+        self._raw = f"select {', '.join([*_IDS, *rest])} from {source}"  # noqa: S608
+        self._consumer = identities["consumer_id"]
         if rows is not None:
             ((found,),) = self._ask("rows")
             if found != rows:
@@ -90,54 +98,89 @@ class Engine:
                     "machine have the same folder?"
                 )
 
-    def counts(self, cuts: Iterable[int] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield how many rows there are: consumer_id, since, event_type, n.
+    def counts(self, cuts: Iterable[int] = ()) -> Answer:
+        """Return how many rows there are: consumer_id, since, event_type, n.
 
         Each row counts at the last midnight (UTC) or cut at or before it.
 
         Args:
             cuts: instants in microseconds since 1970.
         """
-        of_days: dict[int, list[int]] = defaultdict(list)
-        for us in sorted(set(cuts)):
-            of_days[us // _DAY].append(us)
-        pieces = [
-            (day, begins, ends)
-            for day, inside in of_days.items()
-            for begins, ends in pairwise([*inside, (day + 1) * _DAY])
-        ]
-        self._session.put("pieces", {"day": int, "begins": int, "ends": int}, pieces)
-        yield from self._ask("counts")
+        instants = sorted(set(cuts))
+        days = sorted({us // _DAY for us in instants})
+        self._put_pieces((day, begins, ends, begins) for day, begins, ends in _cut(days, instants))
+        return self._ask("counts", consumer=self._consumer)
+
+    def slots(
+        self, days: Sequence[int], bounds: Sequence[int], columns: Sequence[tuple[str, int]]
+    ) -> Answer:
+        """Return how many rows there are: consumer_id, slot, rest, events, and a number by type.
+
+        A slot is how many bounds lie at or before a row, as `width_bucket` has it. Rows of types
+        without a column stand apart: `rest` is their type, '' where they have none.
+
+        Args:
+            days: of all rows, in days since 1970.
+            bounds: instants in microseconds since 1970, ascending.
+            columns: types, '' for rows without one, each with the number of its column, from 1 on.
+        """
+        pieces = _cut(days, bounds)
+        self._put_pieces((*piece, bisect_right(bounds, piece[1])) for piece in pieces)
+        self._session.put("kinds", {"name": str, "place": int}, columns)
+        places = sorted({place for _, place in columns})
+        return self._ask(
+            "slots",
+            consumer=self._consumer,
+            names="".join(f", e{place}" for place in places),
+            pivoted="".join(
+                f", count(case when place = {place} then 1 end) as e{place}" for place in places
+            ),
+        )
 
     def digests(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield of each day: its number since 1970, rows, the sum of their digests, the first."""
         for day, n, digest, first_at in self._ask("digests"):
             yield day, n, int(digest), first_at
 
-    def ids(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the id of each row."""
-        yield from self._ask("ids")
+    def ids(self) -> Answer:
+        """Return the id of each row."""
+        return self._ask("ids")
 
-    def known(self, ids: Iterable[uuid.UUID]) -> Iterator[tuple[Any, ...]]:
-        """Yield those of some rows' ids that the files have."""
+    def known(self, ids: Iterable[uuid.UUID]) -> Answer:
+        """Return those of some rows' ids that the files have."""
         self._session.put("wanted", {"id": str}, [(str(one),) for one in ids])
-        yield from self._ask("known")
+        return self._ask("known")
 
-    def lifecycle(self, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        """Yield customers' events of some types: ids, event_type, payload_json, the instant."""
+    def lifecycle(self, types: Sequence[str]) -> Answer:
+        """Return customers' events of some types: ids, event_type, payload_json, the instant."""
         self._session.put("types", {"name": str}, [(one,) for one in types])
-        yield from self._ask("lifecycle")
+        return self._ask("lifecycle")
 
-    def of_customers(self, customers: Iterable[uuid.UUID]) -> Iterator[tuple[Any, ...]]:
-        """Yield all events of some customers, as `lifecycle` does."""
+    def of_customers(self, customers: Iterable[uuid.UUID], besides: Sequence[str] = ()) -> Answer:
+        """Return events of some customers, as `lifecycle` does; `besides` those of some types."""
         self._session.put("customers", {"id": str}, [(str(one),) for one in customers])
-        yield from self._ask("of-customers")
+        self._session.put("types", {"name": str}, [(one,) for one in besides])
+        return self._ask("of-customers")
 
-    def _ask(self, name: str) -> Iterator[tuple[Any, ...]]:
+    def _put_pieces(self, pieces: Iterable[tuple[int, int, int, int]]) -> None:
+        """Put down stretches of days: the day, begin, end, and what a row of it counts at."""
+        columns = {"day": int, "begins": int, "ends": int, "place": int}
+        self._session.put("pieces", columns, list(pieces))
+
+    def _ask(self, name: str, **parts: str) -> Answer:
         dialect = self._session.dialect
-        return self._session.answer(
-            _text(name).format(events=self._events, number=dialect.number, text=dialect.text)
-        )
+        own = {"events": self._events, "raw": self._raw, "text": dialect.text}
+        statement = _text(name).format(number=dialect.number, **own, **parts)
+        return self._session.answer(statement)
+
+
+def _cut(days: Iterable[int], instants: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield the stretches into which instants, in order, divide days: the day, begin, end."""
+    for day in days:
+        begins, ends = day * _DAY, (day + 1) * _DAY
+        inside = instants[bisect_right(instants, begins) : bisect_left(instants, ends)]
+        for piece in pairwise([begins, *inside, ends]):
+            yield day, *piece
 
 
 @contextmanager

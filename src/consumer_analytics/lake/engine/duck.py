@@ -11,6 +11,7 @@ from typing import Any
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.installation import of_extra
 from consumer_analytics.lake import stores
+from consumer_analytics.lake.engine.answer import Answer
 from consumer_analytics.lake.engine.dialect import DUCKDB
 
 #: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
@@ -61,11 +62,12 @@ class DuckSession:
         values = [list(column) for column in zip(*rows, strict=True)]
         self._session.execute(f"insert into {name} select {unnested}", values)
 
-    def answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """Yield what a statement answers."""
-        cursor = self._session.execute(statement)
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            yield from rows
+    def answer(self, statement: str) -> Answer:
+        """Return what a statement answers."""
+        return Answer(self._batches(statement))
+
+    def _batches(self, statement: str) -> Iterator[Any]:
+        yield from self._session.sql(statement).to_arrow_reader(_ROWS_AT_ONCE)
 
 
 @contextmanager
@@ -78,6 +80,7 @@ def started() -> Iterator[DuckSession]:
     """
     with of_extra("lake", "reading the archive"):
         import duckdb
+        import pyarrow as arrow  # noqa: ICN001
     settings: dict[str, Any] = {
         "memory_limit": _MEMORY,
         "preserve_insertion_order": False,
@@ -91,7 +94,7 @@ def started() -> Iterator[DuckSession]:
     ):
         try:
             yield DuckSession(session)
-        except duckdb.Error as error:
+        except (duckdb.Error, arrow.ArrowException) as error:
             first = str(error).strip().splitlines()[0]
             raise ArchiveError(f"the archive cannot be read: {first}") from None
 

@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.fields import Secret
 from consumer_analytics.installation import of_extra
+from consumer_analytics.lake.engine.answer import Answer
 from consumer_analytics.lake.engine.dialect import SPARK
 
 #: Seconds until a server is there, and until it has answered a short question.
@@ -29,13 +29,14 @@ _ANSWERED = 10.0
 #: After so many seconds without a row it is asked whether it is there; so often it may be silent.
 _ASKED = 5.0
 _SILENT = 3
-_ROWS_AT_ONCE = 10_000
 _SHOWN = 300
 #: Characters that no server takes for a pattern, or decodes.
 _PLAIN = re.compile(r"[A-Za-z0-9/=_.,@+-]+")
 _VIEW = "archived_events"
 #: Questions that may take long; they are waited for as answers are.
 _LONG = ("AnalyzePlan",)
+#: What comes from the thread that asks: a part of the answer, an error, or the end.
+_Told = tuple[Any] | BaseException | None
 
 
 class SparkSession:
@@ -132,9 +133,18 @@ class SparkSession:
 
         list(self._watched(view))
 
-    def answer(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """Yield what a statement answers."""
-        return self._watched(lambda: self._session.sql(statement).toLocalIterator())
+    def answer(self, statement: str) -> Answer:
+        """Return what a statement answers."""
+        from pyspark.sql.types import StructType
+
+        def batches() -> Iterator[Any]:
+            client, plan = self._session.client, self._session.sql(statement)._plan  # noqa: SLF001
+            # As `toLocalIterator` asks, which makes rows of it then: schemas come between.
+            for part in client.to_table_as_iterator(plan.to_proto(client), plan.observations):
+                if not isinstance(part, StructType):
+                    yield part
+
+        return Answer(self._watched(batches))
 
     def close(self) -> None:
         """End the session, and what it may still be doing on the server."""
@@ -153,7 +163,7 @@ class SparkSession:
         Raises:
             ArchiveError: it cannot be answered, or nobody answers any more.
         """
-        answers: Queue[list[Any] | BaseException | None] = Queue(maxsize=2)
+        answers: Queue[_Told] = Queue(maxsize=2)
         given_up = Event()
         Thread(target=_answer, args=(ask, answers, given_up), daemon=True).start()
         self._asking = True
@@ -173,7 +183,7 @@ class SparkSession:
                 if answer is None:
                     self._asking = False
                     return
-                yield from answer
+                yield answer[0]
         finally:
             given_up.set()
             if self._asking:
@@ -219,21 +229,22 @@ def _uri(path: str) -> str:
 
 def _answer(
     ask: Callable[[], Iterator[Any]],
-    answers: Queue[list[Any] | BaseException | None],
+    answers: Queue[_Told],
     given_up: Event,
 ) -> None:
     """Put what a question answers into a queue, until it is given up; None is its end."""
 
-    def put(answer: list[Any] | BaseException | None) -> None:
+    def put(answer: _Told) -> None:
         while not given_up.is_set():
             with suppress(Full):
                 answers.put(answer, timeout=1)
                 return
 
     try:
-        rows = ask()
-        while not given_up.is_set() and (some := list(islice(rows, _ROWS_AT_ONCE))):
-            put(some)
+        for answer in ask():
+            put((answer,))
+            if given_up.is_set():
+                return
         put(None)
     except BaseException as error:  # noqa: BLE001  (whatever it is, the other thread raises it)
         put(error)

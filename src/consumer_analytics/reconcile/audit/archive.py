@@ -6,15 +6,15 @@ Nothing that runs keep of them is believed: neither counts nor rows in the datab
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.lake import engine, manifest
+from consumer_analytics.lake.loading import load
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -33,31 +33,33 @@ class Archive:
         """Take the files; find what the table has besides."""
         self._connection, self._settings, self._files = connection, settings, files
         sources = settings.sources
-        self._copy(
-            "audit_filed_days (day, n, digest)",
-            ((str(_day_of(number)), n, digest) for number, n, digest, _ in files.digests()),
+        connection.cursor().executemany(
+            "insert into audit_filed_days (day, n, digest) values (%s, %s, %s)",
+            [(_day_of(number), n, digest) for number, n, digest, _ in files.digests()],
         )
         apart = connection.execute(query("reconcile/audit/archive/days-apart", sources)).fetchall()
         if apart:
-            self._copy("audit_filed_ids (event_id)", files.ids())
+            load(connection, "audit_filed_ids (event_id)", files.ids())
             connection.execute("analyze audit_filed_ids")
         strays = query("reconcile/audit/archive/strays", sources)
         connection.execute(strays, {"days": [day for (day,) in apart]})
 
     def counted(self, cuts: Iterable[dt.datetime]) -> dict[str, sql.Composable]:
-        """Compose all events, those of the files at the last midnight or cut before each."""
+        """Compose all events, those of the files at the last midnight or cut before each.
+
+        Each row is `events_of_row` of them.
+        """
         since = ((at - _EPOCH) // _MICROSECOND for at in cuts)
-        self._copy(
-            "audit_filed_counts (consumer_id, since, event_type, n)",
-            ((one, _instant(us), kind, n) for one, us, kind, n in self._files.counts(since)),
-        )
+        into = "audit_filed_counts (consumer_id, since, event_type, n)"
+        load(self._connection, into, self._files.counts(since), instant="since")
         self._connection.execute("analyze audit_filed_counts")
         sources = self._settings.sources
         return {"customer_events": query("reconcile/audit/archive/counted", sources)}
 
     def told(self) -> dict[str, sql.Composable]:
         """Compose the events that tell of customers: of the files the lifecycle events."""
-        self._copy(_EVENTS, _dated(self._files.lifecycle(self._lifecycle)))
+        told = self._files.lifecycle(self._lifecycle)
+        load(self._connection, _EVENTS, told, instant="us")
         self._connection.execute("analyze audit_filed")
         sources = self._settings.sources
         return {"customer_events": query("reconcile/audit/archive/told", sources)}
@@ -67,18 +69,12 @@ class Archive:
         wanted = self._connection.execute("select customer_id from audit_wanted").fetchall()
         if not wanted:
             return
-        events = self._files.of_customers(one for (one,) in wanted)
-        self._copy(_EVENTS, _dated(row for row in events if row[3] not in self._lifecycle))
+        events = self._files.of_customers((one for (one,) in wanted), self._lifecycle)
+        load(self._connection, _EVENTS, events, instant="us")
 
     @property
     def _lifecycle(self) -> tuple[str, ...]:
         return self._settings.sources.words.lifecycle
-
-    def _copy(self, into: str, rows: Iterable[Sequence[Any]]) -> None:
-        statement = sql.SQL("copy pg_temp.") + sql.SQL(into) + sql.SQL(" from stdin")
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
 
 
 @contextmanager
@@ -98,14 +94,6 @@ def opened(
         return
     with engine.opened(settings, listed) as files:
         yield Archive(connection, settings, files)
-
-
-def _dated(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    return ((*row[:-1], _instant(row[-1])) for row in rows)
-
-
-def _instant(microseconds: int) -> str:
-    return (_EPOCH + microseconds * _MICROSECOND).isoformat()
 
 
 def _day_of(number: int) -> dt.date:

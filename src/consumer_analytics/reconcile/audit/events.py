@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -52,7 +52,14 @@ def count(
         relation = {} if filed is None else filed.counted(values["cuts"])
     since = _since(values["cuts"])
     names = columns.each_type("{}")
-    counted = columns.each_type("count(*) filter (where event_type::text = {name}) as {}")
+    of_type: LiteralString = "count(*) filter (where event_type::text = {name}) as {}"
+    relation["counted"] = sql.SQL("count(*)")
+    if filed is not None:
+        of_type = (
+            "coalesce(pg_temp.audit_sum(events_of_row) filter (where event_type::text = {name}), 0)"
+            " as {}"
+        )
+        relation["counted"] = sql.SQL("pg_temp.audit_sum(events_of_row)")
     _run(
         connection,
         query(
@@ -60,7 +67,7 @@ def count(
             sources,
             since=since,
             columns=names,
-            pivoted=counted,
+            pivoted=columns.each_type(of_type),
             **relation,
         ),
         values,

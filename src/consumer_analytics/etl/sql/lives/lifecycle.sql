@@ -1,5 +1,5 @@
 -- Lifecycle events of some ranges.
-select {once}
+select
     customer_id,
     event_id,
     event_type::text as event_type,
@@ -12,4 +12,3 @@ from {told_events} as customer_events
 where {in_ranges}
     and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
     and customer_id is not null
-{order}

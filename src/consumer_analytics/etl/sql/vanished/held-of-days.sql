@@ -5,7 +5,7 @@ select
     day,
     sum(n)::bigint as n
 from (
-    select consumer_id, event_type, created_at::timestamptz::date as day, count(*) as n
+    select consumer_id, event_type, created_at::timestamptz::date as day, {events_there} as n
     from {customer_events} as customer_events
     where created_at >= lower(%(held_days)s::datemultirange)::timestamptz
         and created_at < case

@@ -95,7 +95,7 @@ held as (
         select
             coalesce(consumer_id::text, '') as owner,
             case when consumer_id is null then '' else {event_type_name} end as kind,
-            count(*) as n
+            {events_there} as n
         from {customer_events} as customer_events
         where created_at >= stretches.since and created_at < least(stretches.until, reach.processed_through)
         group by 1, 2

@@ -71,7 +71,7 @@ held as (
     select parts.since, parts.part_since, rows.consumer_id, rows.n
     from parts
     cross join lateral (
-        select consumer_id, count(*) as n
+        select consumer_id, {events_there} as n
         from {customer_events} as customer_events
         where created_at >= parts.part_since and created_at < parts.part_until and consumer_id is not null
         group by consumer_id

@@ -23,7 +23,7 @@ held as (
             width_bucket(
                 created_at::timestamptz, (select array_agg(distinct at order by at) from pg_temp.cuts)
             ) as place,
-            count(*) as n
+            {events_there} as n
         from {customer_events} as customer_events
         where created_at >= days.day::timestamptz
             and created_at < least((days.day + 1)::timestamptz, state.processed_through)

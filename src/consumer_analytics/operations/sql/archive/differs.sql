@@ -7,7 +7,7 @@ with kinds as (
         from consumer_analytics_internal.event_days
         where day = %(day)s::date
         union all
-        select consumer_id, {event_type_name}, 0, count(*)
+        select consumer_id, {event_type_name}, 0, {events_there}
         from {customer_events} as events
         where created_at >= %(day)s::date::timestamptz and created_at < (%(day)s::date + 1)::timestamptz
         group by 1, 2

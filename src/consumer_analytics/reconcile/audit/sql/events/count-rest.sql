@@ -20,7 +20,7 @@ from (
         consumer_id,
         {since} as since,
         event_type::text as event_type,
-        count(*) as n
+        {counted} as n
     from {customer_events} as customer_events
     where created_at >= %(lower)s::timestamptz
         and created_at < %(until)s::timestamptz

@@ -13,7 +13,7 @@ from (
     select
         consumer_id,
         {since} as since,
-        count(*) as events
+        {counted} as events
         {pivoted}
     from {customer_events} as customer_events
     where created_at >= %(lower)s::timestamptz and created_at < %(until)s::timestamptz
