@@ -19,6 +19,7 @@ from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.etl.plan import multirange
 from consumer_analytics.etl.shape import TOTAL, UNNAMED, is_long
+from consumer_analytics.formatting import counted
 from consumer_analytics.lake import engine, folder, manifest
 from consumer_analytics.lake.loading import load
 from consumer_analytics.settings import Settings, variable
@@ -146,7 +147,8 @@ def held_by_slot(
     rows, expected = scalar_of(connection, "etl/archived/slotted"), sum(one.rows for one in listed)
     if rows != expected:
         raise ArchiveError(
-            f"the archive has {expected:,} rows of {len(numbers):,} days, and {rows:,} were counted"
+            f"the archive has {counted(expected, 'row')} of {counted(len(numbers), 'day')}, "
+            f"and {rows:,} were counted"
         )
     return own, True
 

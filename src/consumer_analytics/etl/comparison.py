@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.etl import lives, vanished
+from consumer_analytics.etl import job_state, lives, vanished
 from consumer_analytics.etl.customers import (
     EXTRACTED_CUSTOMERS,
     count_cells,
@@ -270,7 +270,7 @@ def put_right_of(
     waits = (
         state.customers_from,
         state.restates_from,
-        scalar_of(connection, "etl/restate/customers-from"),
+        job_state.customers_after(connection),
         scalar_of(connection, "shared/state-restate-from"),
     )
     if any(one is not None for one in waits) or lives.lacks_index(connection, settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.etl import watermark
 from consumer_analytics.sql import query
 
@@ -55,3 +55,9 @@ def read(connection: Connection) -> JobState:
         restates_from,
         customers_from,
     )
+
+
+def customers_after(connection: Connection) -> dt.datetime | None:
+    """Return after which instant snapshots are to be compared with customers; None: nowhere."""
+    found: dt.datetime | None = scalar_of(connection, "etl/job_state/customers-after")
+    return found

@@ -178,7 +178,7 @@ def _compare_customers(
     Returns:
         Snapshot rows restated, and whether all that was to be compared has been.
     """
-    since = scalar_of(connection, "etl/restate/customers-from")
+    since = job_state.customers_after(connection)
     if since is None:
         return 0, True
     state = job_state.read(connection)
