@@ -16,18 +16,19 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from tests.conftest import Database
 from tools.mutation import probe
 from tools.mutation.edits import Edit, Mutant
 from tools.mutation.swapping import NotRunnableError, Swapper
@@ -35,8 +36,9 @@ from tools.mutation.swapping import NotRunnableError, Swapper
 #: The session's exit code where it has to be started anew.
 SPOILT = 77
 #: After how many mutants the tests that killed them are tried without one.
-CONTROL = 25
+CONTROL = 8
 PACKAGE = "consumer_analytics"
+_T = TypeVar("_T")
 #: A test of random histories has their seed as its parameter, from 0 on.
 _SEED = re.compile(r"[\[-](\d+)\]$")
 #: How many of them are used.
@@ -127,13 +129,21 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is the same test: on the second server, with one more seed."""
+    """Leave out what is the same test: on the second server, with one more seed.
+
+    What tests would copy from one another is filled by each: under a mutant, and by it.
+    """
+    Database.prepared = _filled_anew  # type: ignore[method-assign]
     items[:] = [
         item
         for item in items
         if "[other" not in item.nodeid
         and not ((seed := _SEED.search(item.nodeid)) and int(seed[1]) >= _SEEDS)
     ]
+
+
+def _filled_anew(self: Database, what: Hashable, fill: Callable[[], _T]) -> _T:  # noqa: ARG001
+    return fill()
 
 
 @pytest.hookimpl(wrapper=True)
