@@ -1188,6 +1188,36 @@ def test_what_told_something_and_was_taken_out_tells_it_no_more(
     assert ground.kept() == kept
 
 
+@pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
+def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep(
+    ground: Ground, look: Callable[[Ground], None]
+) -> None:
+    """As any late row does without capture: the audit is red until then, and a run leaves it so."""
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    for step in (
+        born("c", 2, "NEW"),
+        run(3, 5),
+        died("c", 6, "BLOCKED"),
+        run(7),
+        purged(2.5, CREATION),
+        swept(1),
+        accepted(),
+    ):
+        step(ground)
+    assert ground.audit().clean
+    change("c", 4.5, "NEW", "BLOCKED")(ground)
+    run(8)(ground)
+    assert not ground.audit().clean
+    look(ground)
+    # Its creation never happened: it begins with what is left of its course.
+    assert told(ground.app, [3, 5, 7])[3]["A"] == []
+    assert told(ground.app, [3, 5, 7])[5]["A"] == ["BLOCKED"]
+    assert ground.audit().clean
+
+
 #: What leaves A without any customer's row, and something tells why: nobody is counted twice.
 TOLD_WHY: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
     "moved, and only the row tells": (
