@@ -60,8 +60,15 @@ _REASONS = {
 #: Zones by their names, `PM`, `BC`: what PostgreSQL knows and nobody can be sure of.
 _TIME_AND_WORDS = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*[^\W\d_Zz]", re.DOTALL)
 _LOAD = "fill the table by other means, or offer a file that says the same"
+#: What a value may be refused with; the last two where it is too deep or too long for the server.
+_UNFIT = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 #: What a row may be refused with by the user's own table.
-_REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.RaiseException)
+_REFUSALS = (*_UNFIT, psycopg.errors.RaiseException)
 
 
 def no_progress(step: str, done: int, total: int) -> None:
@@ -239,7 +246,7 @@ def _stage_all(
             with connection.transaction(), csv_reader.opened(path, table) as file:
                 stage = _stage(connection, settings, file, path)
                 _copy(connection, stage, file, progress)
-        except (DoubtError, psycopg.DataError, psycopg.IntegrityError) as error:
+        except (DoubtError, *_UNFIT) as error:
             # Those before this file have passed; those after it may not either.
             _refuse(connection, dict(list(paths.items())[place:]), error)
         stage.report.seconds = round(time.monotonic() - started, 3)

@@ -519,6 +519,11 @@ BAD_EVENTS: list[tuple[str, str, str]] = [
     ("epoch seconds", f"{E3},,,login,,1740787200", f"{_NOT_A_TIME}: '1740787200'"),
     ("JSON", f"{E3},,,login,[a],2025-03-01", "payload_json: not JSON: '[a]'"),
     (
+        "JSON too deep for the server",
+        f"{E3},,,login,{'[' * 20000 + ']' * 20000},2025-03-01",
+        f"payload_json: not JSON: '{'[' * 80}…'",
+    ),
+    (
         "NUL in JSON",
         f'{E3},,,login,"""\\u0000""",2025-03-01',
         "payload_json: not JSON: '\"\\\\u0000\"'",
@@ -763,6 +768,16 @@ def test_a_row_that_the_users_own_table_refuses(database: Database, folder: Path
         "customer_events.csv:1236: table customer_events refuses it: "
         "value too long for type character varying(12)"
     )
+    database.execute(
+        "alter table customer_events alter event_type type text; "
+        "create index on customer_events (event_type)"
+    )
+    # Too long for the index, however it is compressed.
+    long = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(6000))
+    rows[1234] = (*rows[1234][:3], long, rows[1234][4])
+    write(folder, "customer_events.csv", as_csv([header, *rows]))
+    (problem,) = told(database, folder)
+    assert problem.startswith("customer_events.csv:1236: table customer_events refuses it: index")
 
 
 _OTHER_MEANS = "fill the table by other means, or offer a file that says the same"
