@@ -21,6 +21,8 @@ from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
 _NOTHING = sql.SQL("")
+#: Of what a run reads few are looked up: the planner would read all customers instead.
+_ONE_BY_ONE = sql.SQL("offset 0")
 _EVER = TimeRange(MINUS_INFINITY, INFINITY)
 _TIMED = sql.SQL("created_at is not null")
 _CONCERNED = sql.SQL(
@@ -69,7 +71,12 @@ def remember(
     also: sql.Composable = _NOTHING
     if stretches[0].lower > MINUS_INFINITY:
         since = sql.Literal(stretches[0].lower)
-        also += query("etl/lives/concern-returned", settings.sources, since=since)
+        also += query(
+            "etl/lives/concern-returned",
+            settings.sources,
+            since=since,
+            one_by_one=_NOTHING if looking_back else _ONE_BY_ONE,
+        )
     if looking_back:
         also += query(
             "etl/lives/concern-late",

@@ -250,10 +250,11 @@ def _sweep_events(
     within_days.look(connection, settings, plan)
     connection.execute("drop table if exists pg_temp.differing_events")
     seen = vanished.look(connection, settings, reason)
-    if plan.recount:
-        held = _held(connection, settings, plan)
+    counted = plan if result.dates else _narrowed_to_unlike(connection, settings, plan)
+    if counted.recount:
+        held = _held(connection, settings, counted)
         differing = query("reconcile/sweep/events-differ", held=held)
-        connection.execute(differing, {"recount": plan.recount_multirange})
+        connection.execute(differing, {"recount": counted.recount_multirange})
     else:
         connection.execute(query("reconcile/sweep/events-alike"))
     differ = scalar(connection, "select exists (select from pg_temp.differing_events)")
@@ -281,6 +282,15 @@ def _sweep_events(
         events_came_back=corrections.came_back,
         differences=differences,
     )
+
+
+def _narrowed_to_unlike(connection: Connection, settings: Settings, plan: Plan) -> Plan:
+    """Narrow a plan to those of its days that hold other events than were counted."""
+    if not plan.recount:
+        return plan
+    unlike = query("reconcile/sweep/days-unlike", held=_held(connection, settings, plan))
+    days = connection.execute(unlike, {"recount": plan.recount_multirange}).fetchall()
+    return plan.narrowed_to(days)
 
 
 def _held(connection: Connection, settings: Settings, plan: Plan) -> sql.Composed:

@@ -224,6 +224,35 @@ def test_a_sweep_reads_the_snapshots_of_its_days(
     assert 0 < sum(scan.rows for scan in looked) <= consumers + 1, plans.told("consumer_analytics")
 
 
+def test_a_sweep_counts_the_days_that_differ(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated(database)
+    go(database, UNTIL)
+    late = UNTIL - 5.5 * DAY
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        f"select gen_random_uuid(), consumer_id, 'login', '{late}' from consumers limit 1; "
+        "analyze customer_events"
+    )
+    of_the_day = counted(
+        database,
+        "customer_events",
+        f"created_at >= '{late - DAY / 2}' and created_at < '{late + DAY / 2}'",
+    )
+    since = counted(database, "customer_events", f"created_at >= '{UNTIL - 10 * DAY}'")
+    with monkeypatch.context() as patched:
+        plans = Plans(patched)
+        with connected(database.settings, "sweep") as connection:
+            sweep.sweep(connection, database.settings, since=(UNTIL - 10 * DAY).date())
+    looked, grouped = (
+        sum(scan.rows for scan in plans.of("customer_events") if scan.statement == statement)
+        for statement in ("reconcile/sweep/days-unlike", "reconcile/sweep/events-differ")
+    )
+    assert since <= looked <= 60_000, plans.told("customer_events")
+    assert of_the_day <= grouped < since / 5, plans.told("customer_events")
+
+
 @pytest.mark.parametrize("captured", [False, True])
 def test_a_sweep_passes_over_the_lives_that_ended_some_times_not_once_for_each(
     database: Database, monkeypatch: pytest.MonkeyPatch, captured: bool

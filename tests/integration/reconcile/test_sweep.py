@@ -130,6 +130,36 @@ def test_what_came_in_late_changed_or_went_is_repaired(database: Any, seed: int)
         assert len(changed) == found.snapshots_restated
 
 
+@pytest.mark.parametrize("kind", ["logout", "", " odd", "t" * 300])
+def test_events_that_change_places_are_found(database: Any, kind: str) -> None:
+    """As many of each consumer and of each type: only both together tell."""
+    history(database)
+    day = BEGIN + 4 * DAY
+    with database.connect() as connection:
+        first, second = (
+            one
+            for (one,) in connection.execute(
+                "select consumer_id from consumers order by consumer_id limit 2"
+            )
+        )
+        connection.cursor().executemany(
+            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+            "values (gen_random_uuid(), %s, %s, %s)",
+            [(first, "login", day), (second, kind, day)],
+        )
+        swept(database)
+        assert wrong_snapshots(connection) == []
+        connection.execute(
+            "update customer_events set consumer_id = case consumer_id when %(first)s "
+            "then %(second)s else %(first)s end where created_at = %(day)s "
+            "and consumer_id in (%(first)s, %(second)s)",
+            {"first": first, "second": second, "day": day},
+        )
+        assert wrong_snapshots(connection) != []
+        assert swept(database).days_corrected == 1
+        assert wrong_snapshots(connection) == []
+
+
 def test_a_sweep_with_nothing_to_do_touches_no_row(database: Any) -> None:
     history(database)
     swept(database)

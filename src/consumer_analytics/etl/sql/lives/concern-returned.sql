@@ -6,11 +6,10 @@ from (
     from lifecycle
     where event_type = {customer_creation}
 ) as begun
--- Looked up one by one: the planner would read all customers.
 cross join lateral (
     select today.created_at
     from {customers} as today
     where today.customer_id = begun.customer_id
-    offset 0
+    {one_by_one}
 ) as today
 where today.created_at < {since}::timestamptz or today.created_at is null
