@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 _Mark = TypeVar("_Mark")
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_MOST_SHOWN = 60
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
@@ -71,13 +72,23 @@ class Field:
         """
         # Each the way round that a NaN is refused.
         if self.ge is not None and not value >= self.ge:
-            raise ValueError(f"must be {self.ge:g} or more, and is {value:g}")
+            raise ValueError(f"must be {_written(self.ge)} or more, and is {_written(value)}")
         if self.gt is not None and not value > self.gt:
-            raise ValueError(f"must be more than {self.gt:g}, and is {value:g}")
+            raise ValueError(f"must be more than {_written(self.gt)}, and is {_written(value)}")
         if self.le is not None and not value <= self.le:
-            raise ValueError(f"must be {self.le:g} or less, and is {value:g}")
+            raise ValueError(f"must be {_written(self.le)} or less, and is {_written(value)}")
         if self.rule is not None:
             self.rule(value)
+
+
+def _written(number: float) -> str:
+    """Write a bound, or what is beyond it: `604800`, `1e+308`."""
+    return f"{number:.15g}"
+
+
+def quoted(text: str) -> str:
+    """Write what somebody gave, in an error: as it is, but no more than a line of it."""
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
 
 
 def described(field: DataclassField[Any]) -> Field:
@@ -116,14 +127,14 @@ def read(field: DataclassField[Any], text: str) -> Any:
 
 def _chosen(text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+        raise ValueError(f"{quoted(text)} is none of {', '.join(choices)}")
     return text
 
 
 def _flag(text: str) -> bool:
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{text!r} is neither true nor false")
+        raise ValueError(f"{quoted(text)} is neither true nor false")
     return word in _TRUE
 
 
@@ -131,21 +142,21 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{quoted(text)} is not a whole number") from None
 
 
 def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        raise ValueError(f"{quoted(text)} is not a number") from None
 
 
 def _day(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is not a date; write it like 2025-11-03") from None
+        raise ValueError(f"{quoted(text)} is not a date; write it like 2025-11-03") from None
 
 
 _READERS: dict[Any, Any] = {

@@ -29,6 +29,8 @@ TEST_VARIABLES = frozenset({"TEST_DATABASE_URL"})
 TIMELESS_SCHEDULES = frozenset({"@once", "@continuous"})
 QUARTERLY = "@quarterly"
 THRESHOLDS = ("warning", "critical")
+#: The most seconds, and days, that a setting says: more is a slip; no calendar has room for it.
+_WEEK, _YEAR, _CENTURY = 7 * 86_400, 366 * 86_400, 36_525
 
 
 def default_home() -> Path:
@@ -73,7 +75,9 @@ class Tier:
 
 def _check_zone(name: str) -> None:
     if name not in available_timezones():
-        raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
+        raise ValueError(
+            f"{fields.quoted(name)} is not an IANA time zone such as UTC or Europe/Berlin"
+        )
 
 
 def _check_schedule(expression: str) -> None:
@@ -82,7 +86,8 @@ def _check_schedule(expression: str) -> None:
     from croniter import croniter
 
     if not croniter.is_valid(expression):
-        raise ValueError(f"{expression!r} is neither a cron expression nor a preset (@daily)")
+        given = fields.quoted(expression)
+        raise ValueError(f"{given} is neither a cron expression nor a preset (@daily)")
 
 
 def _networks(text: str) -> list[str]:
@@ -287,6 +292,7 @@ class Settings:
         float,
         Field(
             ge=0,
+            le=_WEEK,
             description="Seconds a run waits for transactions older than its instant to end, "
             "before it processes only up to the oldest one's start.",
         ),
@@ -301,7 +307,9 @@ class Settings:
     ] = "airflow_meta"
     lock_wait: Annotated[
         float,
-        Field(ge=0, description="Seconds a run waits its turn while another one is writing."),
+        Field(
+            ge=0, le=_WEEK, description="Seconds a run waits its turn while another one is writing."
+        ),
     ] = 60.0
     schedule: Annotated[
         str,
@@ -333,7 +341,11 @@ class Settings:
     ] = 0.0
     sweep_days: Annotated[
         int,
-        Field(ge=1, description="Trailing days that a sweep recounts where none are named."),
+        Field(
+            ge=1,
+            le=_CENTURY,
+            description="Trailing days that a sweep recounts where none are named.",
+        ),
     ] = 7
     sweep_schedule: Annotated[
         str,
@@ -354,6 +366,7 @@ class Settings:
         int,
         Field(
             ge=1,
+            le=_CENTURY,
             description="Days for which maintenance keeps Airflow's task logs and metadata.",
         ),
     ] = 30
@@ -369,6 +382,7 @@ class Settings:
         int,
         Field(
             ge=7,
+            le=_CENTURY,
             description="Days for which finished runs, backfills, maintenances, incidents and "
             "mails are remembered.",
         ),
@@ -378,6 +392,7 @@ class Settings:
         OneSnapshotPer("day"),
         Field(
             ge=1,
+            le=_CENTURY,
             description="Days for which every snapshot is kept; of older ones maintenance keeps "
             "each day's last. Unset: no snapshot is ever removed.",
         ),
@@ -387,6 +402,7 @@ class Settings:
         OneSnapshotPer("week"),
         Field(
             ge=1,
+            le=_CENTURY,
             description="Days for which each day's last snapshot is kept, where snapshots are "
             "thinned; of older ones maintenance keeps each week's last. Unset: the day's for ever.",
         ),
@@ -395,15 +411,16 @@ class Settings:
         date,
         Field(description="First day on which the DAGs may run."),
     ] = date(2025, 1, 1)
-    retries: Annotated[int, Field(ge=0, description="Retries of a DAG task.")] = 2
+    retries: Annotated[int, Field(ge=0, le=100, description="Retries of a DAG task.")] = 2
     retry_delay: Annotated[
         float,
-        Field(ge=0, description="Seconds between a DAG task's tries."),
+        Field(ge=0, le=_WEEK, description="Seconds between a DAG task's tries."),
     ] = 60.0
     task_timeout: Annotated[
         float,
         Field(
             ge=0,
+            le=_WEEK,
             description="Seconds after which a try of a task of `consumer_analytics_etl` or "
             "`consumer_analytics_monitor` is ended, such as one whose server does not answer any "
             "more. 0: none.",
@@ -413,6 +430,7 @@ class Settings:
         float,
         Field(
             ge=0,
+            le=_WEEK,
             description="The same for tasks of the other DAGs, which may have years to go through.",
         ),
     ] = 21_600.0
@@ -420,6 +438,7 @@ class Settings:
         float,
         Field(
             ge=0,
+            le=_WEEK,
             description="Seconds after which a run of `consumer_analytics_etl` that has not ended "
             "is late: mailed, and kept in `sla_miss`. 0: no deadline.",
         ),
@@ -433,48 +452,61 @@ class Settings:
     ] = "*/5 * * * *"
     runtime_warning: Annotated[
         float,
-        Field(gt=0, description="Seconds from which on a DAG run's duration is a warning."),
+        Field(
+            gt=0, le=_YEAR, description="Seconds from which on a DAG run's duration is a warning."
+        ),
     ] = 5.0
     runtime_critical: Annotated[
         float,
-        Field(gt=0, description="Seconds beyond which it is critical."),
+        Field(gt=0, le=_YEAR, description="Seconds beyond which it is critical."),
     ] = 15.0
     failed_runs_warning: Annotated[
         int,
-        Field(ge=1, description="Failed runs within 24 hours from which on they are a warning."),
+        Field(
+            ge=1,
+            le=10**9,
+            description="Failed runs within 24 hours from which on they are a warning.",
+        ),
     ] = 1
     failed_runs_critical: Annotated[
         int,
-        Field(ge=1, description="Failed runs within 24 hours from which on they are critical."),
+        Field(
+            ge=1,
+            le=10**9,
+            description="Failed runs within 24 hours from which on they are critical.",
+        ),
     ] = 2
     lag_warning: Annotated[
         float,
         Field(
             gt=0,
+            le=_YEAR,
             description="Seconds that the watermark has been behind what the schedule was due to "
             "reach, from which on that is a warning.",
         ),
     ] = 3600.0
     lag_critical: Annotated[
         float,
-        Field(gt=0, description="Seconds beyond which it is critical."),
+        Field(gt=0, le=_YEAR, description="Seconds beyond which it is critical."),
     ] = 21600.0
     pending_warning: Annotated[
         int,
         Field(
             ge=1,
+            le=10**12,
             description="Events from before that instant, not processed yet, from which on they "
             "are a warning.",
         ),
     ] = 1
     pending_critical: Annotated[
         int,
-        Field(ge=1, description="Pending events beyond which they are critical."),
+        Field(ge=1, le=10**12, description="Pending events beyond which they are critical."),
     ] = 100
     disk_warning: Annotated[
         float,
         Field(
             ge=0,
+            le=10**6,
             description="GiB of free space below which the doctor warns of a disk, where that is "
             "less than 10 % of it, too; a tenth of it, and 3 %, are a problem. 0: never.",
         ),
@@ -518,6 +550,7 @@ class Settings:
         float,
         Field(
             ge=0,
+            le=_YEAR,
             description="Seconds between reminders of an incident that stays open. 0: none.",
         ),
     ] = 86400.0
@@ -532,6 +565,7 @@ class Settings:
         float,
         Field(
             gt=1,
+            le=1_000,
             description="How many times what is usual, or the part of it that is one by this, a "
             "consumer's events have to be to be odd.",
         ),
@@ -540,6 +574,7 @@ class Settings:
         float,
         Field(
             gt=0,
+            le=1_000,
             description="How far beyond what is usual, in standard deviations of the consumer's "
             "own, they have to be besides. Less tells more, and more that is nothing.",
         ),
@@ -548,6 +583,7 @@ class Settings:
         int,
         Field(
             ge=1,
+            le=10**9,
             description="Events that are usual in a window below which it is not judged: of a "
             "consumer with few, longer windows are.",
         ),
@@ -595,6 +631,7 @@ class Settings:
         float,
         Field(
             gt=0,
+            le=300,
             description="Seconds that the mail server has for each answer, and six times as many "
             "for all of them.",
         ),
@@ -653,7 +690,7 @@ class Settings:
     ] = 20
     metrics_timeout: Annotated[
         float,
-        Field(gt=0, description="Seconds after which reading the metrics is given up."),
+        Field(gt=0, le=3_600, description="Seconds after which reading the metrics is given up."),
     ] = 5.0
     airflow_port: Annotated[
         int,
@@ -720,7 +757,9 @@ class Settings:
     ] = 60.0
     dashboard_statement_timeout: Annotated[
         float,
-        Field(gt=0, description="Seconds after which a query of the dashboard is given up."),
+        Field(
+            gt=0, le=3_600, description="Seconds after which a query of the dashboard is given up."
+        ),
     ] = 10.0
 
     trusted_proxies: Annotated[

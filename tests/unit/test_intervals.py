@@ -75,6 +75,12 @@ def test_a_range_up_to_the_end_of_the_calendar_ends(name: str) -> None:
     assert bounds[-1] == dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
+def test_a_range_of_more_periods_than_anybody_has_is_refused_before_they_are_cut() -> None:
+    # All of them would take minutes, and gigabytes.
+    with pytest.raises(UsageError, match="0002-01-01 to 9999-01-01, hourly, is more than 1,000,"):
+        periods.bounds(dt.date(2, 1, 1), dt.date(9999, 1, 1), "hourly", ZoneInfo("Europe/Berlin"))
+
+
 @pytest.mark.parametrize("name", ["yearly", "", None, 7, ["daily"]])
 def test_another_is_refused_with_those_that_there_are(name: object) -> None:
     with pytest.raises(UsageError, match="is unknown; it is daily, weekly, monthly or hourly"):

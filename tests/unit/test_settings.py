@@ -31,7 +31,6 @@ def test_every_default_would_be_accepted_where_it_is_given(
     [
         ("sweep_days", " 12 ", 12),
         ("lag_warning", "1.5e3", 1500.0),
-        ("lag_critical", "inf", float("inf")),
         ("allow_superuser", "Yes", True),
         ("allow_superuser", "0", False),
         ("start_date", "2025-11-03", dt.date(2025, 11, 3)),
@@ -64,6 +63,9 @@ def test_a_value_that_can_be_used(
         ("lag_warning", "0", "must be more than 0, and is 0"),
         ("lag_warning", "nan", "must be more than 0, and is nan"),
         ("lag_warning", "an hour", "'an hour' is not a number"),
+        ("lag_critical", "inf", "must be 31622400 or less, and is inf"),
+        ("keep_state_days", "9" * 30, "must be 36525 or less, and is 1e+30"),
+        ("schedule", "x" * 99, f"'{'x' * 60}…' is neither a cron expression nor a preset (@daily)"),
         ("smtp_port", "65536", "must be 65535 or less, and is 65536"),
         ("allow_superuser", "maybe", "'maybe' is neither true nor false"),
         ("start_date", "yesterday", "'yesterday' is not a date; write it like 2025-11-03"),
@@ -89,6 +91,14 @@ def test_a_value_that_cannot_be_used(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert str(refused.value) == f"{variable(name)}: {reason}"
+
+
+def test_every_number_has_an_end_at_either_side() -> None:
+    for one in dataclasses.fields(Settings):
+        if isinstance(one.default, int | float) and not isinstance(one.default, bool):
+            bounds = described(one)
+            assert (bounds.ge, bounds.gt).count(None) == 1, one.name
+            assert bounds.le is not None, one.name
 
 
 def test_every_variable_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

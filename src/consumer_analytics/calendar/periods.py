@@ -12,6 +12,8 @@ from consumer_analytics.calendar.days import start_of_day
 from consumer_analytics.calendar.intervals import interval_of
 from consumer_analytics.errors import UsageError
 
+#: Periods of a backfill: a century of hours.
+MOST = 1_000_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -49,15 +51,21 @@ def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple
         Instants in UTC, ascending; each but the first is the end of a period.
 
     Raises:
-        UsageError: the range is empty or the interval unknown.
+        UsageError: the range is empty or too long, or the interval unknown.
     """
     require_range(start, end)
     last = start_of_day(end, zone)
     begins = itertools.takewhile(
         lambda instant: instant < last, interval_of(interval).begins(start, zone)
     )
+    some = list(itertools.islice(begins, MOST + 1))
+    if len(some) > MOST:
+        raise UsageError(
+            f"{start} to {end}, {interval}, is more than {MOST:,} periods; begin later, or end "
+            "earlier: nothing is written of what lies before the first row"
+        )
     result: list[dt.datetime] = []
-    for instant in (*begins, last):
+    for instant in (*some, last):
         # A zone that once jumped over a whole day has no period there.
         if not result or instant > result[-1]:
             result.append(instant)

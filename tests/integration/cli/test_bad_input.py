@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import COMMAND, command_environment
+
+from consumer_analytics import fields
+from consumer_analytics.settings import Settings, variable
 
 PREFIX = "CONSUMER_ANALYTICS_"
 
@@ -236,3 +240,32 @@ def test_output_that_finds_no_room(database: Any, flags: list[str]) -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+
+#: What reads settings, each in its own way.
+READERS = (
+    "run", "status", "health", "doctor", "check", "sweep", "audit", "maintenance --dry-run",
+    "alerts check", "incidents", "vanished", "snapshots list", "metrics", "metrics --rules",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["most", "least"])
+def test_every_number_can_be_what_it_may_be(cli: Any, end: str) -> None:
+    assert cli("simulate", "--customers", "50", "--events", "500").exit_code == 0
+    ends = {}
+    for one in dataclasses.fields(Settings):
+        bounds = fields.described(one)
+        least = bounds.ge if bounds.gt is None else bounds.gt + 0.001
+        # Ports are somebody's.
+        if least is None or "port" in one.name:
+            continue
+        ends[variable(one.name)] = f"{bounds.le if end == 'most' else least:.15g}"
+    for command in READERS:
+        done = cli(*command.split(), env=ends)
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+        # Those that judge may find that nothing is as it should be.
+        judges = command in {"health", "doctor", "check"}
+        if command == "metrics" and end == "least":
+            assert "METRICS_TIMEOUT is that time" in done.stderr
+            continue
+        assert done.exit_code == 0 or (judges and not done.stderr), (command, done.stderr)

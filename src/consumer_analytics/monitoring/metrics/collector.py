@@ -26,11 +26,12 @@ from consumer_analytics.db.connection import Connection, connect, consistent
 from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.etl import watermark
+from consumer_analytics.formatting import duration
 from consumer_analytics.monitoring import health
 from consumer_analytics.monitoring.measures import MEASURES
 from consumer_analytics.monitoring.metrics.catalogue import Metric, metrics
 from consumer_analytics.monitoring.observation import CAUSES
-from consumer_analytics.settings import THRESHOLDS, Settings
+from consumer_analytics.settings import THRESHOLDS, Settings, variable
 from consumer_analytics.sql import query
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class StateCollector(Collector):
             with _Deadline(self._connected(), self._settings.metrics_timeout) as connection:
                 samples, counters, schema_version = read(connection, self._settings)
         except (psycopg.Error, ConsumerAnalyticsError) as error:
-            log.warning("metrics cannot be read: %s", one_line(error))
+            log.warning("metrics cannot be read: %s", self._why(error))
             self._drop()
             return {
                 "scrape_success": [((), 0)],
@@ -97,6 +98,15 @@ class StateCollector(Collector):
         samples["scrape_success"] = [((), 1)]
         samples["build_info"] = [((version, schema_version), 1)]
         return samples, counters
+
+    def _why(self, error: Exception) -> str:
+        """Say why they cannot be read: what was ended was most likely by our own deadline."""
+        if not isinstance(error, psycopg.errors.QueryCanceled):
+            return one_line(error)
+        limit = duration(self._settings.metrics_timeout)
+        return (
+            f"not within {limit}, or somebody ended it; {variable('metrics_timeout')} is that time"
+        )
 
     def _connected(self) -> Connection:
         session = self._session
