@@ -31,6 +31,8 @@ _TYPES = {
 }
 #: What PostgreSQL cuts longer names to, in bytes: one that is longer is nobody's.
 _LONGEST_NAME = 63
+#: Bytes of a mapping: what has no end, such as a device, is not read for ever.
+_LARGEST = 2**20
 #: Longer event types are counted under another name: see the fragment `event_type_name`.
 LONGEST_TYPE = 200
 
@@ -259,6 +261,14 @@ _PAYLOAD = {
 }
 
 
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise _MappingError("is larger than any mapping")
+    return text.decode()
+
+
 def load(path: Path, schema: str) -> Sources:
     """Read a mapping.
 
@@ -273,9 +283,7 @@ def load(path: Path, schema: str) -> Sources:
     import tomllib  # Who has no mapping need not wait for it.
 
     try:
-        with path.open("rb") as file:
-            written = tomllib.load(file)
-        return _sources(written, schema)
+        return _sources(tomllib.loads(_text(path)), schema)
     except OSError as error:
         raise SettingsError(f"the mapping {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

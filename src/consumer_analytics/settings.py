@@ -83,11 +83,15 @@ def _check_zone(name: str) -> None:
 def _check_schedule(expression: str) -> None:
     if expression in TIMELESS_SCHEDULES or expression == QUARTERLY:
         return
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
 
+    given = fields.quoted(expression)
     if not croniter.is_valid(expression):
-        given = fields.quoted(expression)
         raise ValueError(f"{given} is neither a cron expression nor a preset (@daily)")
+    try:
+        croniter(expression).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{given} is a day that never comes") from None
 
 
 def _networks(text: str) -> list[str]:

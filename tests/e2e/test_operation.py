@@ -285,7 +285,7 @@ def test_maintenance_in_a_live_task(system: Installation, api: AirflowApi) -> No
     assert by_name["Airflow's metadata"]["removed"] >= 1
     assert by_name["Airflow's metadata"]["bytes_before"] > 0
     assert by_name["internal state"]["removed"] >= 1
-    assert "Airflow's logs: removed 1 files of 1000 B" in text
+    assert "Airflow's logs: removed 1 file of 1000 B" in text
     assert "Airflow's metadata: removed" in text
     precious.unlink()
     link.unlink()

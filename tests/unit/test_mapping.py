@@ -152,6 +152,9 @@ def test_a_file_that_cannot_be_read_is_named_with_the_setting(tmp_path: Path) ->
     latin.write_bytes('schema = "ü"'.encode("latin-1"))
     with pytest.raises(SettingsError, match="is no TOML"):
         _ = Settings(sources_file=latin).sources
+    # It has no end.
+    with pytest.raises(SettingsError, match="is larger than any mapping"):
+        _ = Settings(sources_file=Path("/dev/zero")).sources
 
 
 # -- in statements -----------------------------------------------------------------------------

@@ -65,6 +65,7 @@ def test_a_value_that_can_be_used(
         ("lag_warning", "an hour", "'an hour' is not a number"),
         ("lag_critical", "inf", "must be 31622400 or less, and is inf"),
         ("keep_state_days", "9" * 30, "must be 36525 or less, and is 1e+30"),
+        ("schedule", "0 0 31 2 *", "'0 0 31 2 *' is a day that never comes"),
         ("schedule", "x" * 99, f"'{'x' * 60}…' is neither a cron expression nor a preset (@daily)"),
         ("smtp_port", "65536", "must be 65535 or less, and is 65536"),
         ("allow_superuser", "maybe", "'maybe' is neither true nor false"),

@@ -37,6 +37,8 @@ def _run() -> None:
 
     try:
         try:
+            # A byte that is no UTF-8 is refused here, not by whoever comes to write it down.
+            " ".join(sys.argv).encode()
             app()
         finally:
             # Output that finds no room is an error of the command, not of Python's end.
@@ -53,6 +55,8 @@ def _end(error: Exception) -> None:
 
     if isinstance(error, ConsumerAnalyticsError):
         _fail(str(error), error.exit_code)
+    if isinstance(error, UnicodeEncodeError):
+        _fail("what was given, as an argument or by a setting, is no text in UTF-8", 2)
     if isinstance(error, OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if isinstance(error, BrokenPipeError):

@@ -16,7 +16,7 @@ from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError, MaintenanceError, one_line
 from consumer_analytics.etl import federation
-from consumer_analytics.formatting import size
+from consumer_analytics.formatting import counted, size
 from consumer_analytics.operations import retention, thinning
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings, settings
@@ -122,13 +122,15 @@ def describe(part: MaintenancePart, *, dry_run: bool = False) -> str:
     if part.skipped is not None:
         return f"{part.name}: {part.skipped}"
     would = "would remove" if dry_run else "removed"
-    text = f"{part.name}: {would} {part.removed:,} {part.unit}"
+    text = f"{part.name}: {would} {counted(part.removed, part.unit.removesuffix('s'), part.unit)}"
     if part.bytes_removed:
         text += f" of {size(part.bytes_removed)}"
     if part.bytes_before is not None and part.bytes_after is not None:
-        text += f"; it took {size(part.bytes_before)}"
-        if not dry_run:
-            text += f", and takes {size(part.bytes_after)} now"
+        text += (
+            f"; it takes {size(part.bytes_before)}"
+            if dry_run
+            else f"; it took {size(part.bytes_before)}, and takes {size(part.bytes_after)} now"
+        )
     return text
 
 

@@ -192,6 +192,16 @@ def test_unknown_commands_and_options(cli: Any) -> None:
         assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command", ["vanished --type", "sweep --accept-purged --type", "watermark reset --yes --reason"]
+)
+def test_what_is_no_text(cli: Any, command: str) -> None:
+    # As Python has a byte that is no UTF-8.
+    refused = cli(*command.split(), "\udcff")
+    assert one_line(refused).endswith("is no text in UTF-8")
+    assert refused.exit_code == 2
+
+
 def test_a_watermark_of_the_future_is_said_to_be_one(cli: Any) -> None:
     ahead = cli("watermark", "set", "2999-01-01", "--yes")
     assert (ahead.exit_code, "lies in the future" in ahead.stderr) == (0, True)

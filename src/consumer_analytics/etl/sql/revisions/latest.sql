@@ -1,4 +1,4 @@
--- The latest restatements, each with what the row said next: in its next
+-- The latest restatements, those of one command by their snapshots, and what each row said next: in its next
 -- revision, else now, else nothing where the row was withdrawn.
 select
     old.reported_until,
@@ -20,6 +20,10 @@ select
             where snapshot.analytics_id = old.analytics_id
         )
     )
-from public.consumer_analytics_revisions as old
-order by old.revision_id desc
-limit %(limit)s
+from (
+    select *
+    from public.consumer_analytics_revisions
+    order by revision_id desc
+    limit %(limit)s
+) as old
+order by old.reported_until desc, old.snapshot_timestamp desc, old.consumer_id nulls first
