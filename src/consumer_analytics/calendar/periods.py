@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from consumer_analytics.calendar.days import start_of_day
 from consumer_analytics.calendar.intervals import interval_of
 from consumer_analytics.errors import UsageError
+from consumer_analytics.formatting import counted
 
 #: Periods of a backfill: a century of hours.
 MOST = 1_000_000
@@ -61,8 +62,8 @@ def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple
     some = list(itertools.islice(begins, MOST + 1))
     if len(some) > MOST:
         raise UsageError(
-            f"{start} to {end}, {interval}, is more than {MOST:,} periods; begin later, or end "
-            "earlier: nothing is written of what lies before the first row"
+            f"{start} to {end}, {interval}, is more than {counted(MOST, 'period')}; begin later, "
+            "or end earlier: nothing is written of what lies before the first row"
         )
     result: list[dt.datetime] = []
     for instant in (*some, last):
