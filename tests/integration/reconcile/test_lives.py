@@ -1287,3 +1287,25 @@ def test_what_is_yet_to_happen_tells_what_was_before_it(ground: Ground, when: st
             stored = oracle.stored(ground.app, at)[str(CONSUMERS["A"])]
             assert stored["customers_by_status"] == {"NEW": 1, "OLD": 1}
         assert ground.audit().clean
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
+def test_what_was_before_everything_tells_a_birth(ground: Ground, captured: bool) -> None:
+    """Of a row without a time, and of a life that is over: it counts, and stays out of means."""
+    ground.clear()
+    ground.capture(captured)
+    ground.consumer(CONSUMERS["A"], day(1))
+    WITNESSES(ground)
+    of_a: dict[str, Any] = {"consumer": CONSUMERS["A"]}
+    ground.row(identity("c"), CONSUMERS["A"], "ACTIVE", None)
+    for name in ("c", "d"):
+        ground.event("login", "-infinity", customer=identity(name), **of_a)
+        ground.event("login", day(2), customer=identity(name), **of_a)
+    deletion("d", 4.5)(ground)
+    run(4, 5)(ground)
+    ground.sweep(dt.date.min)
+    for at, mean, status in ((4, 3.0, {"ACTIVE": 2}), (5, 4.0, {"ACTIVE": 1})):
+        stored = oracle.stored(ground.app, day(at))[str(CONSUMERS["A"])]
+        assert stored["customers_by_status"] == {"WITNESS": 1, **status}
+        assert stored["avg_customer_lifetime_days"] == mean
+    assert ground.audit().clean

@@ -227,7 +227,8 @@ def _is_in(event: Event, stretches: Sequence[_Stretch], number: int) -> bool:
             return True
         if rest and rest[0].begin == event.at:
             return False
-    return stretch.after < event.at <= (AFTER_ALL if stretch.end is None else stretch.end)
+    begins = stretch.after < event.at or stretch.after == BEFORE_ALL
+    return begins and event.at <= (AFTER_ALL if stretch.end is None else stretch.end)
 
 
 def _told(stretch: _Stretch) -> dict[str, Any]:

@@ -156,6 +156,20 @@ class World:
             event.kind == CREATION and event.at == min(reborn, default=None)
         )
 
+    def taken_off(
+        self, consumer: uuid.UUID | None, kind: str, since: Moment, until: Moment, n: int
+    ) -> None:
+        """Forget some of the events that are noted under a stretch: they are counted no more."""
+        of_note = sorted(
+            key
+            for key in self.judged.vanished
+            if _cell(key) == (consumer, kind) and (since <= key[3] < until or key[3] == since)
+        )
+        if len(of_note) < n:
+            raise AssertionError(f"{n} of {len(of_note)} events taken off: {consumer} {kind}")
+        for key in of_note[:n]:
+            del self.judged.vanished[key], self.judged.counted[key]
+
     def judge(self, sources: Sources, since: Moment = BEFORE_ALL) -> Judgement:
         """Return what counts, where all days from one on are looked at now."""
         held = {_counted(one): one for one in sources.events if one.at < self.processed}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.support.oracle.lives import CHANGE, CREATION, DELETION, LIFECYCLE, Event, Row, named
-from tests.support.oracle.moments import instant, moment
+from tests.support.oracle.moments import BEFORE_ALL, instant, moment
 from tests.support.oracle.reading import Sources
 from tests.support.oracle.world import World
 from tests.support.zoo.ground import Ground
@@ -430,6 +430,21 @@ class Application:
         """Delete all events of a consumer from before a midnight."""
         consumer = self.rng.choice(self.registered)
         self._delete_events("created_at < %s and consumer_id = %s", self._midnight(), consumer)
+
+    def put_back(self) -> None:
+        """Restore some of the events that have vanished, under ids of their own."""
+        vanished = sorted(self.world.judged.vanished.values(), key=lambda one: one.event.event_id)
+        for one in self.rng.sample(vanished, min(self.rng.randrange(1, 5), len(vanished))):
+            event = one.event
+            if event.at > BEFORE_ALL:
+                self.ground.event(
+                    event.kind,
+                    instant(int(event.at)),
+                    customer=event.customer,
+                    consumer=event.consumer,
+                    payload=event.payload,
+                    event_id=self.identity(),
+                )
 
     def _midnight(self) -> dt.datetime:
         at = self.past()

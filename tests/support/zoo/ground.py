@@ -156,10 +156,19 @@ class Ground:
         self.app.execute("update etl_job_watermarks set last_processed_timestamp = %s", [to])
 
     def sweep(
-        self, since: dt.date | None = None, accepted: vanished.Choice | None = None
+        self,
+        since: dt.date | None = None,
+        accepted: vanished.Choice | None = None,
+        restored: vanished.Choice | None = None,
     ) -> sweep.SweepResult:
-        """Sweep the trailing days, or those from a day on; perhaps accept what has vanished."""
-        return sweep.sweep(self._ours, self.settings, since=since, accepted=accepted)
+        """Sweep the trailing days, or those from a day on; perhaps take notes off."""
+        return sweep.sweep(
+            self._ours, self.settings, since=since, accepted=accepted, restored=restored
+        )
+
+    def noted(self, choice: vanished.Choice) -> vanished.Listing:
+        """List what is noted as vanished."""
+        return vanished.listing(self._ours, choice, limit=10_000)
 
     def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
         """Backfill a range of days."""

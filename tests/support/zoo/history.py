@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tests.support.oracle import Sources, stored
 from tests.support.oracle.figures import Figures
+from tests.support.oracle.lives import named_type
+from tests.support.oracle.moments import BEFORE_ALL, instant, moment
 from tests.support.oracle.world import World
 from tests.support.zoo.application import BEGIN, HOUR, Application
 from tests.support.zoo.ground import Ground
 from tests.support.zoo.kinds import Kinds
+
+from consumer_analytics.etl import vanished
 
 #: Steps that leave something gone, of which a look must know before anything else happens.
 _PURGES = ("purge_by_age", "purge_by_type", "purge_by_tenant", "purge_by_hour", "erase_events")
@@ -245,6 +250,54 @@ class History:
                 f"{at} was written although it was said that nobody can, or not"
             )
         self._compare()
+
+    def _accept(self) -> None:
+        """Accept some of what has vanished, chosen in some way."""
+        self._take_notes_off(restored=False)
+
+    def _restored(self) -> None:
+        """Say that what came to where some had vanished is that."""
+        self._take_notes_off(restored=True)
+
+    def _take_notes_off(self, *, restored: bool) -> None:
+        choice = self._choice()
+        self.told[-1] += f"({[*filter(None, choice.values().values())]})"
+        listed = self.ground.noted(choice).listed
+        if restored:
+            self.ground.sweep(restored=choice)
+        else:
+            self.ground.sweep(accepted=choice)
+        for note in listed:
+            self.world.taken_off(
+                None if note.consumer_id is None else uuid.UUID(note.consumer_id),
+                note.event_type,
+                moment(dt.datetime.fromisoformat(note.since)),
+                moment(dt.datetime.fromisoformat(note.until)),
+                min(note.events, note.came_back) if restored else note.events,
+            )
+        self.world.looked(Sources(self.ground.app))
+        self._compare()
+
+    def _choice(self) -> vanished.Choice:
+        """Choose among what has vanished: by day, consumer, type, several of these, or nothing."""
+        notes = [one.event for one in self.world.judged.vanished.values()]
+        if not notes or self.rng.random() < 0.2:
+            return vanished.EVERYTHING
+        notes.sort(key=lambda one: one.event_id)
+        some = self.rng.sample(notes, min(2, len(notes)))
+        days = tuple({instant(int(one.at)).date() for one in some if one.at > BEFORE_ALL})
+        by = self.rng.sample(["days", "first", "last", "consumers", "types"], 2)[
+            : self.rng.choice([1, 2])
+        ]
+        return vanished.Choice(
+            days=days if "days" in by else (),
+            first=min(days, default=None) if "first" in by else None,
+            last=max(days, default=None) if "last" in by else None,
+            consumers=tuple(str(one.consumer or vanished.NONE) for one in some)
+            if "consumers" in by
+            else (),
+            types=tuple(named_type(one.kind) for one in some) if "types" in by else (),
+        )
 
     def _sweep(self) -> None:
         self._again(self.ground.sweep)

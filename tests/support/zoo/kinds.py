@@ -42,6 +42,12 @@ _PURGES = {
 }
 _CAPTURE = {"switch_capture": 3}
 _REMOVALS = {"take_back": 8}
+_ACCEPTANCES = {
+    "accept": 6,
+    "put_back": 6,
+    "restored": 4,
+    "switch_capture": 1,
+}
 _TIMES = {
     "timeless_event": 1,
     "timeless_row": 2,
@@ -74,6 +80,8 @@ PRESETS = {
     "purges": Kinds({**_PLAIN, **_PURGES}),
     "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
     "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
+    # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
+    "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),
     "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
     "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_TIMES}, odd=15, ties=15),
 }

@@ -11,12 +11,10 @@ select
 from {customers} as today
 join {told_events} as event using (customer_id)
 where today.created_at is null
-    and event.created_at > coalesce(
-        (
-            select max(known.deleted_at)
-            from {remembered} as known
-            where known.customer_id = today.customer_id and known.reborn_at is not null
-        ),
-        '-infinity'
+    -- Where nothing has ended, one at -infinity tells it, too.
+    and event.created_at > all (
+        select known.deleted_at
+        from {remembered} as known
+        where known.customer_id = today.customer_id and known.reborn_at is not null
     )
 group by today.customer_id, today.consumer_id, today.status
