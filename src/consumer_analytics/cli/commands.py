@@ -160,7 +160,9 @@ class LazyCommands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            kept = COMMANDS[ctx.invoked_subcommand].stopped if ctx.invoked_subcommand else ""
+            # While its module was still being read, there is no command yet.
+            begun = ctx.invoked_subcommand
+            kept = COMMANDS[begun].stopped if begun else "nothing was begun"
             typer.echo(f"stopped: {' '.join(interrupt.args) or kept}", err=True)
             raise typer.Exit(_INTERRUPTED) from None
 

@@ -18,6 +18,7 @@ from tests.conftest import COMMAND, Database, command_environment
 from tests.support import lanes
 from typer.testing import CliRunner
 
+from consumer_analytics.cli import commands
 from consumer_analytics.cli.commands import COMMANDS, GROUPS, app
 from consumer_analytics.settings import PREFIX
 
@@ -240,3 +241,12 @@ def test_h_is_help_and_nothing_of_it_is_cut(command: str) -> None:
         assert max(map(len, shown[0].stdout.splitlines())) <= 80
         # So Rich ends what it cuts.
         assert "…" not in shown[0].stdout
+
+
+def test_ctrl_c_while_a_command_is_still_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "_read", read)
+    done = CliRunner().invoke(app, ["sweep"])
+    assert (done.exit_code, done.stderr) == (130, "stopped: nothing was begun\n")
