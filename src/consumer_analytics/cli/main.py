@@ -44,6 +44,8 @@ def _run() -> None:
             # Output that finds no room is an error of the command, not of Python's end.
             if sys.stdout is not None:
                 sys.stdout.flush()
+            # What has ended cannot be stopped any more.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     except Exception as error:
         _end(error)
         raise

@@ -250,3 +250,17 @@ def test_ctrl_c_while_a_command_is_still_being_read(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(commands, "_read", read)
     done = CliRunner().invoke(app, ["sweep"])
     assert (done.exit_code, done.stderr) == (130, "stopped: nothing was begun\n")
+
+
+def test_ctrl_c_when_a_command_has_said_everything_changes_nothing() -> None:
+    late = "import atexit, os; atexit.register(os.kill, os.getpid(), 2); "
+    entry = "from consumer_analytics.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", late + entry, "--version"],
+        env=command_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
