@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,10 +24,12 @@ from tests.support.history import random_history
 
 from consumer_analytics import backfill
 from consumer_analytics.db import schema
+from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ArchiveError, UsageError
 from consumer_analytics.etl import capture, run, vanished
 from consumer_analytics.fields import Secret
 from consumer_analytics.ingest import simulate
+from consumer_analytics.lake.engine import duck
 from consumer_analytics.operations.archive import ArchiveResult, archive
 from consumer_analytics.operations.doctor.archive import readable
 from consumer_analytics.operations.doctor.findings import Context, Finding, Verdict
@@ -632,3 +635,97 @@ def test_a_backfill_counts_as_many_rows_as_the_manifest_has(pair: Pair) -> None:
     ):
         filled_in(lake, CUTTING)
     assert shown(lake) == before
+
+
+class HeldUp:
+    """Lets the first that counts rows of files stop in the middle of its answer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stopped, self.goes_on = threading.Event(), threading.Event()
+        whole = duck.DuckSession._batches
+
+        def batches(session: Any, statement: str) -> Iterator[Any]:
+            found = whole(session, statement)
+            if "pieces" in statement and not self.stopped.is_set():
+                first = next(found)
+                yield first.slice(0, 1)
+                self.stopped.set()
+                assert self.goes_on.wait(60)
+                yield first.slice(1)
+            yield from found
+
+        monkeypatch.setattr(duck.DuckSession, "_batches", batches)
+
+
+def beside(database: Any, work: Callable[[Any], Any]) -> threading.Thread:
+    """Let something happen at the same time, in a session of its own."""
+
+    def in_its_session() -> None:
+        with connected(database.settings, "test") as connection:
+            work(connection)
+
+    thread = threading.Thread(target=in_its_session, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_try_that_was_given_up_and_its_retry_count_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = pair.lake
+    pair.each(fill, 3)
+    pair.each(go, END)
+    archived(lake)
+    purge(lake)
+    cutting = replace(lake.settings, timezone=CUTTING)
+    request = backfill.request_of(BEGIN.date(), END.date(), "daily")
+    held_up = HeldUp(monkeypatch)
+    first = beside(lake, lambda session: backfill.backfill(session, cutting, request))
+    assert held_up.stopped.wait(60)
+    # Somebody has given it up; it has not heard of that.
+    filled_in(lake, CUTTING)
+    once = shown(lake)
+    held_up.goes_on.set()
+    first.join(60)
+    assert not first.is_alive()
+    assert shown(lake) == once
+    filled_in(pair.other, CUTTING)
+    pair.clean()
+
+
+def test_a_repair_that_was_given_up_and_its_retry_count_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = pair.lake
+    pair.each(fill, 3)
+    pair.each(go, END)
+    archived(lake)
+    purge(lake)
+    counts = (
+        "select day, consumer_id, event_type, n "
+        "from consumer_analytics_internal.archived_counts order by 1, 2, 3"
+    )
+    true = lake.rows(counts)
+    tampered = (
+        "update consumer_analytics_internal.{} set n = n + 3 "
+        "where day between '2025-03-25' and '2025-03-27'"
+    )
+    lake.execute(tampered.format("event_days"))
+    with lake.session("audit") as connection:
+        found = audit.audit(connection, lake.settings)
+    assert found.differences
+    lake.execute(tampered.format("archived_counts"))
+    repair = partial(audit.repair, settings=lake.settings, result=found)
+    held_up = HeldUp(monkeypatch)
+    first = beside(lake, repair)
+    assert held_up.stopped.wait(60)
+    retry = beside(lake, repair)
+    retry.join(1)
+    # It reads no file before the other's transaction has ended.
+    assert retry.is_alive()
+    assert lake.rows(counts) != true
+    held_up.goes_on.set()
+    first.join(60)
+    retry.join(60)
+    assert lake.rows(counts) == true
+    pair.clean()
