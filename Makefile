@@ -8,8 +8,12 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python
 BOOTSTRAP := build/bootstrap
 BIN := .venv/bin
 # What `make run` and most tests need; tests that need another extra make an environment for it.
-EXTRAS := --extra airflow --extra alerts --extra embedded
+NEEDED := airflow alerts embedded
 STAMP := .venv/.synced
+# Extras that were asked for by `make setup WITH="lake spark"` stay.
+KEPT := .venv/.extras
+ASKED := $(sort $(WITH) $(shell cat $(KEPT) 2>/dev/null))
+EXTRAS := $(foreach extra,$(NEEDED) $(ASKED),--extra $(extra))
 
 # Byte code is made once, at installation: without it every Airflow command
 # takes seconds longer to start.
@@ -22,7 +26,7 @@ export UV_LINK_MODE := copy
 
 .PHONY: help
 help:
-	@echo "make setup   the environment, in .venv, exactly as uv.lock has it"
+	@echo "make setup   the environment, in .venv, exactly as uv.lock has it (WITH='lake spark': extras)"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
 	@echo "make test    for each change, about 8 min: that and every behaviour once (ARGS='-k name' chooses)"
@@ -44,6 +48,10 @@ help:
 .PHONY: setup
 setup: $(STAMP)
 	@echo ".venv is ready"
+
+ifneq ($(filter-out $(shell cat $(KEPT) 2>/dev/null),$(WITH)),)
+.PHONY: $(STAMP)
+endif
 
 # The first suitable Python makes the environment; uv fills it, by the hashes in uv.lock, and
 # itself comes by its own: a wheel whose hash is not among them is refused. Where Python comes
@@ -80,6 +88,7 @@ $(STAMP): pyproject.toml uv.lock Makefile $(UV_PINS)
 	echo "installing into .venv with $$found"; \
 	"$$uv" sync --quiet --frozen $(EXTRAS) --python "$$found"; \
 	$(BIN)/python -m compileall -q src; \
+	echo $(ASKED) >$(KEPT); \
 	touch $@
 
 # What pip takes where there is no uv (`pip install -c constraints.txt '.[airflow]'`): the lock's
