@@ -37,6 +37,7 @@ from consumer_analytics.settings import Settings
 ZONE = "Europe/Berlin"
 #: Whole days of UTC before the zone's first and last one, which the sweeps no longer recount.
 OPEN = dt.timedelta(days=10)
+EPOCH = dt.date(1970, 1, 1).toordinal()
 AGGREGATE = """
 select count(*), sum(n)
 from (
@@ -90,12 +91,17 @@ def aggregated(paths: list[str]) -> float:
         return took
 
 
-def counted(settings: Settings, listed: list[folder.ArchivedFile], cuts: list[int]) -> float:
-    """Return how long our own counts take, until the last of them is here."""
+def counted(
+    settings: Settings, listed: list[folder.ArchivedFile], cuts: list[int], types: list[str]
+) -> float:
+    """Return how long our own counts take, as a backfill asks for them, until the last is here."""
+    days = [one.day.toordinal() - EPOCH for one in listed]
+    columns = [(kind, place) for place, kind in enumerate(types, 1)]
 
     def ask() -> int:
         with engine.opened(settings, listed) as files:
-            return sum(n for *_, n in files.counts(cuts))
+            answer = files.slots(days, cuts, columns)
+            return sum(sum(batch.column("events").to_pylist()) for batch in answer.batches)
 
     took, rows = timed(ask)
     if rows != sum(one.rows for one in listed):
@@ -127,6 +133,8 @@ def main() -> None:
         prepare(lake, wanted)
     with connected(lake, "benchmark") as connection:
         listed = manifest.files(connection)
+        totals = "select distinct event_type from consumer_analytics_internal.event_totals"
+        types = [kind for (kind,) in connection.execute(totals)]
     start, end = UNTIL - dt.timedelta(days=364), UNTIL - OPEN
     paths = folder.checked(lake, listed)
     midnights = [
@@ -135,13 +143,13 @@ def main() -> None:
     ]
     works: dict[str, Callable[[Connection | None], float]] = {
         "aggregate": lambda _: aggregated(paths),
-        "counts": lambda _: counted(lake, listed, midnights),
+        "counts": lambda _: counted(lake, listed, midnights, types),
         "ours": lambda _: filled(lake, start, end)[0],
         "insert": lambda session: finished_rows_inserted(session) if session else 0.0,
     }
     if wanted.spark:
         by_spark = lake.replaced({"spark_remote": Secret(wanted.spark)})
-        works["counts by Spark"] = lambda _: counted(by_spark, listed, midnights)
+        works["counts by Spark"] = lambda _: counted(by_spark, listed, midnights, types)
         works["ours by Spark"] = lambda _: filled(by_spark, start, end)[0]
     rounds: list[dict[str, float]] = []
     for number in range(wanted.rounds):

@@ -6,5 +6,7 @@ counts by the day do not tell.
 
 * `folder`: where the files are, and whether they are the manifest's;
 * `manifest`: what the database knows of them;
-* `engine`: reading them.
+* `engine`: reading them;
+* `loading`: what an engine answers into PostgreSQL, and PostgreSQL's rows out of it, as CSV;
+* `writing`: a file.
 """
