@@ -39,6 +39,27 @@ def test_a_table_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, width: int) 
     assert max(map(len, shown(monkeypatch, width).splitlines())) <= width
 
 
+def test_a_table_of_several_long_cells_fits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `watermark show` has to say on 80 columns."""
+    file = io.StringIO()
+    monkeypatch.setattr(output, "out", Console(file=file, width=80, soft_wrap=True))
+    row = [
+        "2026-12-01 15:27:29 UTC", "root (analytics)", "2026-12-01 15:27:25.92998 UTC",
+        "1970-01-01 00:00:00 UTC", "what happens then?",
+    ]  # fmt: skip
+    output.print_table(["moved at", "by", "from", "to", "reason"], [row])
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+    assert sorted(file.getvalue().split()[6:]) == sorted(" ".join(row).split())
+
+
+def test_wide_letters_have_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(output, "out", Console(file=file, width=120, soft_wrap=True))
+    output.print_table(["name", "customers"], [["株式会社データ銀行", 7], ["[/] [bold]", 1]])
+    assert "株式会社データ銀行          7" in file.getvalue()
+    assert "[/] [bold]" in file.getvalue()
+
+
 LINES = {
     "what has a label goes on beside it": (
         "system     8 consumers, 1,848 customers, 50,000 events",

@@ -75,33 +75,44 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
     Long cells go on in the next line. Where the terminal is too narrow even so, the table is
     wider than it: Rich would leave out whole columns.
     """
+    from rich.cells import cell_len
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    needed = -_GAP
+    least, most = list[int](), list[int]()
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(
             isinstance(row[index], (int, float)) or row[index] is None for row in rows
         )
         cells = [_cell(row[index]) for row in rows]
-        widest = max(map(len, cells), default=0)
+        widest = max(map(cell_len, cells), default=0)
+        most.append(max(len(column), widest))
         short = widest <= _SHORT
         if not short:
-            widest = max(len(word) for cell in cells for word in cell.split())
-        least = max(len(column), widest if widest <= _LONG_WORD else _PART_OF_WORD)
-        needed += least + _GAP
+            widest = max(cell_len(word) for cell in cells for word in cell.split())
+        least.append(max(len(column), widest if widest <= _LONG_WORD else _PART_OF_WORD))
         table.add_column(
-            column,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=short,
-            min_width=least,
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=short
         )
+    # Rich itself, where it has to wrap, comes out a few columns too wide.
+    for place, width in zip(table.columns, _widths(least, most), strict=True):
+        place.width = width
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    if needed > out.width:
+    if (needed := sum(least) + _GAP * (len(least) - 1)) > out.width:
         table.width = needed
     out.print(table)
+
+
+def _widths(least: Sequence[int], most: Sequence[int]) -> list[int]:
+    """Share out a terminal's room: each column has its least, those that lack little all."""
+    widths = [*least]
+    room = out.width - sum(least) - _GAP * (len(least) - 1)
+    for index in sorted(range(len(least)), key=lambda at: most[at] - least[at]):
+        more = max(0, min(room, most[index] - least[index]))
+        widths[index] += more
+        room -= more
+    return widths
 
 
 def _cell(value: Any) -> str:
