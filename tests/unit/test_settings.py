@@ -71,6 +71,11 @@ def test_a_value_that_can_be_used(
         ("allow_superuser", "maybe", "'maybe' is neither true nor false"),
         ("start_date", "yesterday", "'yesterday' is not a date; write it like 2025-11-03"),
         ("smtp_security", "ssl", "'ssl' is none of starttls, tls, none"),
+        (
+            "timezone",
+            "localtime",
+            "'localtime' is not an IANA time zone such as UTC or Europe/Berlin",
+        ),
         ("timezone", "Mars/X", "'Mars/X' is not an IANA time zone such as UTC or Europe/Berlin"),
         ("schedule", "often", "'often' is neither a cron expression nor a preset (@daily)"),
         *(
