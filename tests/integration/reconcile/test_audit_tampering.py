@@ -136,6 +136,17 @@ FIGURES = {
         ),
         ROW,
     ),
+    **{
+        f"an instant that no calendar has, {at}": (
+            (
+                "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+                f"select consumer_id, '{at}', metrics_json "
+                f"from consumer_analytics where snapshot_timestamp = '{SECOND}'"
+            ),
+            ROW,
+        )
+        for at in ("0044-03-15 12:00Z BC", "20000-01-01Z", "-infinity", "infinity")
+    },
     "two rows swapped": (
         (
             "update consumer_analytics as one set metrics_json = other.metrics_json "
@@ -184,6 +195,10 @@ FIGURES = {
         },
     ),
     "a key more": (edit("metrics_json || '{\"note\": {}}'"), {("snapshot", "note")}),
+    "a key more in the window": (
+        edit(put("incremental_stats,note", "1")),
+        {("snapshot", f"{WINDOW}.note")},
+    ),
     "a map that is a list": (
         edit(put("events_by_type_all_consumers", "[]")),
         {

@@ -70,8 +70,11 @@ def find_doubled(
     result: AuditResult,
     differences: Collector,
 ) -> None:
-    """Find rows that are there more than once."""
+    """Find rows that are there more than once, or whose instant no calendar has."""
     span = {"lower": lower, "upper": upper}
+    for consumer, at in stream(connection, "reconcile/audit/snapshots/beyond", span):
+        result.wrong_snapshots.append(at)
+        differences.add(AuditDifference("snapshot", consumer, "row", at, "1 row", "no row"))
     for consumer, at, rows in stream(connection, "reconcile/audit/snapshots/doubled", span):
         result.doubled_rows += rows - 1
         result.wrong_snapshots.append(at)
@@ -157,7 +160,9 @@ def _compare(
 ) -> None:
     for consumer, at, kept, true_now in stream(connection, "reconcile/audit/snapshots/compare"):
         result.wrong_snapshots.append(at)
-        lasting = _AHEAD if at > result.processed_through else None
+        # A row that nobody has written goes, wherever it lies.
+        is_ahead = true_now is not None and at > result.processed_through
+        lasting = _AHEAD if is_ahead else None
         if kept is None or true_now is None:
             rows = ("no row", "a row") if kept is None else ("a row", "no row")
             differences.add(AuditDifference("snapshot", consumer, "row", at, *rows, lasting))

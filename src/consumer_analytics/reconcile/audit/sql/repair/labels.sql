@@ -39,11 +39,20 @@ from (
         analytics_id,
         metrics_json || provenance || jsonb_build_object(
             'incremental_stats',
-            case
-                when jsonb_typeof(metrics_json -> 'incremental_stats') = 'object'
-                    then metrics_json -> 'incremental_stats'
-                else '{{}}'
-            end || window_keys
+            coalesce(
+                (
+                    select jsonb_object_agg(said.key, said.value)
+                    from jsonb_each(
+                        case
+                            when jsonb_typeof(metrics_json -> 'incremental_stats') = 'object'
+                                then metrics_json -> 'incremental_stats'
+                        end
+                    ) as said
+                    -- What has no place there goes.
+                    where said.key in ('new_customers_in_window', 'new_events_in_window')
+                ),
+                '{{}}'
+            ) || window_keys
         ) as corrected
     from labels
     join public.consumer_analytics using (analytics_id)

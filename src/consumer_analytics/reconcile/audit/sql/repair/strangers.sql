@@ -3,7 +3,18 @@ with strangers as materialized (
     select snapshot.*
     from public.consumer_analytics as snapshot
     left join consumer_analytics_internal.written_snapshots as written using (snapshot_timestamp)
-    where snapshot.snapshot_timestamp = any(%(instants)s::timestamptz[])
+    where (
+        snapshot.snapshot_timestamp = any(%(instants)s::timestamptz[])
+        -- What lies beyond the calendar is named by its ends.
+        or (
+            '-infinity' = any(%(instants)s::timestamptz[])
+            and snapshot.snapshot_timestamp < '0001-01-01 00:00:00+00'
+        )
+        or (
+            'infinity' = any(%(instants)s::timestamptz[])
+            and snapshot.snapshot_timestamp > '9999-12-31 23:59:59.999999+00'
+        )
+    )
         and written.is_whole is distinct from true
         and not exists (
             select
