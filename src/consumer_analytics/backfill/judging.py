@@ -56,7 +56,7 @@ def _lacking(
     if not sources.cut:
         return None
     cut = multirange(sources.cut)
-    held = archived.held(connection, settings, cut, [sources.known])
+    held = archived.held(connection, settings, cut, [sources.known], by_day=True)
     days: str | None = scalar_of(
         connection,
         "backfill/days-lacking",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -63,7 +64,12 @@ def told(settings: Settings) -> sql.Composable:
 
 
 def held(
-    connection: Connection, settings: Settings, days: str, cuts: Iterable[dt.datetime]
+    connection: Connection,
+    settings: Settings,
+    days: str,
+    cuts: Iterable[dt.datetime],
+    *,
+    by_day: bool = False,
 ) -> dict[str, sql.Composable]:
     """Compose the events that count: what `customer_events` is in a statement that counts them.
 
@@ -76,6 +82,8 @@ def held(
         settings: where the source and the archive are.
         days: those that are counted, a datemultirange as PostgreSQL writes it.
         cuts: instants that the statement compares events with.
+        by_day: whether it matters only how many a day has: where an archived day is not cut its
+            events are nobody's, and of no type.
 
     Returns:
         What statements name of that; `customer_events` is the table where it is not there.
@@ -89,7 +97,8 @@ def held(
         return PLAIN
     inside = sorted({at for at in cuts if _cuts(at, first_day)})
     cut = multirange((at.date(), at.date() + _ONE_DAY) for at in inside)
-    relation = _lay_apart(connection, settings, first_day, days, cut)
+    counts: LiteralString = "etl/archived/days" if by_day else "etl/archived/counts"
+    relation = _lay_apart(connection, settings, first_day, days, cut, counts)
     if listed := manifest.files(connection, days, cut):
         _read_cut(connection, settings, listed, inside)
     return {"customer_events": relation, **_WEIGHED}
@@ -162,12 +171,17 @@ def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date |
 
 
 def _lay_apart(
-    connection: Connection, settings: Settings, first_day: dt.date, days: str, cut: str
+    connection: Connection,
+    settings: Settings,
+    first_day: dt.date,
+    days: str,
+    cut: str,
+    counts: LiteralString = "etl/archived/counts",
 ) -> sql.Composed:
     """Lay down what no file has of some days, and the files' counts of those that are not cut."""
     connection.execute("drop table if exists pg_temp.archived_held")
     _strays(connection, settings, days, first_day)
-    connection.execute(query("etl/archived/counts"), {"days": days, "cut": cut})
+    connection.execute(query(counts), {"days": days, "cut": cut})
     return query("etl/archived/held", settings.sources, first_day=sql.Literal(first_day))
 
 
