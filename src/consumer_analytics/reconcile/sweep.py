@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -46,6 +46,10 @@ _SNAPSHOTS_AT_ONCE = 200
 _SNAPSHOTS_FURTHER_BACK = 32
 #: Consumers whose customers are counted by themselves, where no others' differ.
 _CONSUMERS_APART = 50
+#: Days of at least so long a time are looked through in as many parts.
+_LONG = dt.timedelta(days=28)
+_PARTS = 4
+_UNION_ALL = sql.SQL("\nunion all\n")
 _ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -288,25 +292,44 @@ def _narrowed_to_unlike(connection: Connection, settings: Settings, plan: Plan) 
     """Narrow a plan to those of its days that hold other events than were counted."""
     if not plan.recount:
         return plan
-    unlike = query("reconcile/sweep/days-unlike", held=_held(connection, settings, plan))
+    relation = archived.held(connection, settings, plan.recount_multirange, ())
+    # In parts, which the server's processes can take turn by turn: PostgreSQL takes days for many
+    # groups, which it does not put together in parallel.
+    stretches = plan.ranges if relation else [part for one in plan.ranges for part in _parts(one)]
+    digests = [
+        query("reconcile/sweep/days-held", held=_held_in(settings, stretch, relation))
+        for stretch in stretches
+    ]
+    unlike = query("reconcile/sweep/days-unlike", digests=_UNION_ALL.join(digests))
     days = connection.execute(unlike, {"recount": plan.recount_multirange}).fetchall()
     return plan.narrowed_to(days)
+
+
+def _parts(stretch: TimeRange) -> list[TimeRange]:
+    """Divide a stretch of whole days into some that are about as long."""
+    if stretch.lower == MINUS_INFINITY or stretch.upper - stretch.lower < _LONG:
+        return [stretch]
+    days = (stretch.upper - stretch.lower).days
+    cuts = [stretch.lower + dt.timedelta(days=days * part // _PARTS) for part in range(1, _PARTS)]
+    return list(map(TimeRange, [stretch.lower, *cuts], [*cuts, stretch.upper]))
 
 
 def _held(connection: Connection, settings: Settings, plan: Plan) -> sql.Composed:
     """Compose what the source, or the archive, holds of the days that a plan counts again."""
     relation = archived.held(connection, settings, plan.recount_multirange, ())
-    ranges = [
-        query(
-            "reconcile/sweep/events-held",
-            settings.sources,
-            lower=sql.Literal(stretch.lower),
-            upper=sql.Literal(stretch.upper),
-            **relation,
-        )
-        for stretch in plan.ranges
-    ]
-    return sql.SQL("\nunion all\n").join(ranges)
+    return _UNION_ALL.join(_held_in(settings, stretch, relation) for stretch in plan.ranges)
+
+
+def _held_in(
+    settings: Settings, stretch: TimeRange, relation: Mapping[str, sql.Composable]
+) -> sql.Composed:
+    return query(
+        "reconcile/sweep/events-held",
+        settings.sources,
+        lower=sql.Literal(stretch.lower),
+        upper=sql.Literal(stretch.upper),
+        **relation,
+    )
 
 
 def _sweep_lives(

@@ -1,22 +1,18 @@
 -- Days of which other events are held than were counted, as far as sums of hashes tell: so many groups are
--- not put together where all is as it was. Names of types that do not begin like one are worked out here;
--- days with such as are too long to be counted under their own seem to differ, and are counted.
+-- not put together where all is as it was. Days with types too long to be counted under their own names
+-- seem to differ, and are counted.
+with held as materialized (
+    select day, sum(digest) as digest
+    from ({digests}) as parts
+    group by day
+)
+
 select distinct greatest(day::date, '0001-01-01') as day, greatest(day::date, '0001-01-01') + 1 as after
 from (
     select day
     from (
         select day, digest
-        from (
-            select day, sum({event_digest}) as digest
-            from (
-                select
-                    consumer_id,
-                    day,
-                    case when event_type collate "C" >= '!' then event_type else {event_type_name} end as event_type
-                from ({held}) as held
-            ) as named
-            group by day
-        ) as source
+        from held
         union all
         select since::date::timestamptz, n * {event_digest}::numeric
         from consumer_analytics_internal.vanished_events
