@@ -14,6 +14,8 @@ from consumer_analytics.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
+#: Bytes after which a file is taken for one without an end, such as a device.
+_LARGEST = 2**20
 #: What others may do with a file.
 _READ, _WRITE = 0o044, 0o022
 
@@ -43,11 +45,27 @@ def first_line(path: Path) -> str:
         OSError: it cannot be read, or is not UTF-8; the error does not show what it holds.
     """
     warn_if_exposed(path)
-    with path.open(encoding="utf-8") as file:
-        try:
-            return file.readline().rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise OSError(errno.EILSEQ, "it is not UTF-8", str(path)) from None
+    with path.open("rb") as file:
+        return _decoded(file.readline(_LARGEST + 1), path).rstrip("\r\n")
+
+
+def text(path: Path) -> str:
+    """Return all of a file.
+
+    Raises:
+        OSError: as `first_line`.
+    """
+    with path.open("rb") as file:
+        return _decoded(file.read(_LARGEST + 1), path)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if len(content) > _LARGEST:
+        raise OSError(errno.EFBIG, "it is larger than any file of secrets", str(path))
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise OSError(errno.EILSEQ, "it is not UTF-8", str(path)) from None
 
 
 def line_for(setting: str, path: Path) -> str:

@@ -75,11 +75,9 @@ def read(settings: Settings) -> tuple[Address, ...]:
         )
     secret_files.warn_if_exposed(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(secret_files.text(path))
     except OSError as error:
         raise SettingsError(f"{SETTING}: {error.strerror}: {path}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{SETTING}: {path} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         # Its place, and not the line, which may hold a password.
         place = re.search(r"\(at (.*)\)", str(error))

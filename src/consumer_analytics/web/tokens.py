@@ -130,11 +130,11 @@ def load(path: Path) -> list[Token]:
         SettingsError: the file cannot be read, or a line is no token.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = secret_files.text(path).splitlines()
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the tokens' file {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"the tokens' file {path} cannot be read: {error.strerror}") from None
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -39,7 +39,6 @@ from consumer_analytics.settings import Settings, variable
 SETTING = variable("alert_channels_file")
 #: Names are parts of keys in the outbox, and shown.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_LARGEST_FILE = 256 * 1024
 _MOST_SUBJECTS = 100
 _KEYS = {"url": {"url"}, "webhook": {"webhook", "key"}}
 _SELECTING = {"severity", "subjects"}
@@ -148,15 +147,9 @@ def _tables(settings: Settings) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            held = file.read(_LARGEST_FILE + 1)
-        if len(held) > _LARGEST_FILE:
-            raise ChannelError("settings", f"{SETTING}: {path} is larger than 256 KiB")
-        return held.decode("utf-8")
+        return secret_files.text(path)
     except OSError as error:
         raise ChannelError("settings", f"{SETTING}: {error.strerror}: {error.filename}") from None
-    except UnicodeDecodeError:
-        raise ChannelError("settings", f"{SETTING}: {path} is not UTF-8") from None
 
 
 def _channel(name: str, table: dict[str, Any], settings: Settings, taken: Sequence[str]) -> Channel:
