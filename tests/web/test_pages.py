@@ -251,7 +251,9 @@ def names(visit: Visit) -> list[str]:
 
 def expected(row: dict[str, Any]) -> list[str]:
     before = row["customers"] - row["change"]
-    percent = f" ({100 * row['change'] / before:+.1f} %)" if before and row["change"] else ""
+    percent = ""
+    if before and row["change"]:
+        percent = f" ({formatting.percent_of(row['change'], before):+.1f} %)"
     ratio = round(row["active"] / row["customers"], 4) if row["customers"] else 0
     return [
         f"{row['customers']:,}",

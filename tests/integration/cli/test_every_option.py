@@ -45,7 +45,7 @@ def options() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("command", "option"), options())
+@pytest.mark.parametrize(("command", "option"), list(options()))
 def test_whatever_it_is_given(cli: Cli, tmp_path: Path, command: str, option: str) -> None:
     environment = {"CONSUMER_ANALYTICS_DASHBOARD_TOKENS_FILE": str(tmp_path / "tokens")}
     for value in VALUES if command not in SERVE else VALUES[:3]:
