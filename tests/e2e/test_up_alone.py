@@ -69,7 +69,7 @@ def test_any_polite_signal_ends_it_with_nothing_left(
 def test_interrupted_while_it_starts(installation: Installation) -> None:
     installation.start("--no-airflow")
     installation.await_text(installation.errors, "starting PostgreSQL", 30)
-    assert installation.interrupt() == 130
+    assert installation.interrupt() == 130, installation.told()
     assert installation.processes() == []
     assert "Traceback" not in installation.told()
     # What was half made does not stand in the way.
