@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import Database
+from tests.support import lanes
 from tests.support.plans import Plans
 
 from consumer_analytics import backfill
@@ -253,7 +254,7 @@ def test_a_sweep_counts_the_days_that_differ(
     assert of_the_day <= grouped < since / 5, plans.told("customer_events")
 
 
-@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("captured", lanes.first(1, [False, True]))
 def test_a_sweep_passes_over_the_lives_that_ended_some_times_not_once_for_each(
     database: Database, monkeypatch: pytest.MonkeyPatch, captured: bool
 ) -> None:
