@@ -259,6 +259,7 @@ READERS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["most", "least"])
 def test_every_number_can_be_what_it_may_be(cli: Any, end: str) -> None:
     assert cli("simulate", "--customers", "50", "--events", "500").exit_code == 0
