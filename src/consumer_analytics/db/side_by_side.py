@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from psycopg import sql
+from psycopg.abc import Buffer
 
 from consumer_analytics.db.connection import Connection, consistent, scalar, wait_long
 
@@ -31,6 +32,18 @@ class AbandonedError(Exception):
     """The other one of the two sessions has failed."""
 
 
+def in_blocks(rows: Iterable[Buffer]) -> Iterator[bytes]:
+    """Yield what a COPY answers, many of its rows at a time; none of it is empty."""
+    block = bytearray()
+    for row in rows:
+        block += row
+        if len(block) >= _BLOCK:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
 class Pipe:
     """Hands rows of one session's tables to the other's, some at a time."""
 
@@ -41,15 +54,10 @@ class Pipe:
 
     def send_rows(self, connection: Connection, select: sql.Composable) -> None:
         """Hand over what a query answers."""
-        block = bytearray()
         statement = sql.SQL("copy ({}) to stdout (format binary)").format(select)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in copy:
-                block += row
-                if len(block) >= _BLOCK:
-                    self._put(bytes(block))
-                    block.clear()
-        self._put(bytes(block))
+            for block in in_blocks(copy):
+                self._put(block)
         self._put(b"")
 
     def receive_rows(self, connection: Connection, into: sql.Composable) -> None:

@@ -30,7 +30,7 @@ from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import Plan, plan_restatement
 from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.etl.shape import TOTAL, UNNAMED
-from consumer_analytics.etl.windows import in_a_row, restate_window, windows
+from consumer_analytics.etl.windows import all_in_a_row, restate_window, windows
 from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -280,11 +280,7 @@ def put_right_of(
     concerned = query("etl/comparison/concerned")
     values = {"since": since, "until": state.processed_through}
     rows = connection.execute(concerned, values).fetchall()
-    chunks = []
-    left = rows
-    while left:
-        chunks.append(in_a_row(left))
-        left = left[len(chunks[-1]) :]
+    chunks = list(all_in_a_row(rows))
     if not rows or len(chunks) > 1 + _MOST_APART:
         return None
     if not lay_customers_of(connection, settings, consumers, rows[0][0]):

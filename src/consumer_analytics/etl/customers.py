@@ -30,14 +30,19 @@ _STAYS = sql.SQL("")
 _REMEMBERED = sql.Identifier("consumer_analytics_internal", "deleted_customers")
 
 
-def extract_customers(connection: Connection, settings: Settings, plan: Plan) -> CustomerExtract:
-    """Count the customers at a plan's instants into a table of this transaction."""
-    started = time.monotonic()
+def _make_table(connection: Connection) -> None:
+    """Make the table of this transaction that customers are counted into."""
     connection.execute("drop table if exists pg_temp.extracted_customers")
     lifetime = sql.SQL("on commit drop")
     connection.execute(
         query("shared/customers-changes", table=EXTRACTED_CUSTOMERS, lifetime=lifetime)
     )
+
+
+def extract_customers(connection: Connection, settings: Settings, plan: Plan) -> CustomerExtract:
+    """Count the customers at a plan's instants into a table of this transaction."""
+    started = time.monotonic()
+    _make_table(connection)
     counted = count_customers(connection, settings, plan, EXTRACTED_CUSTOMERS)
     return replace(counted, seconds=round(time.monotonic() - started, 3))
 
@@ -95,11 +100,7 @@ def extract_customers_of(
 
     `lay_customers_of` has laid down what is known of them since the first instant, or longer.
     """
-    connection.execute("drop table if exists pg_temp.extracted_customers")
-    lifetime = sql.SQL("on commit drop")
-    connection.execute(
-        query("shared/customers-changes", table=EXTRACTED_CUSTOMERS, lifetime=lifetime)
-    )
+    _make_table(connection)
     narrowed = {
         "customers": sql.Identifier("pg_temp", "rows_of_some"),
         "remembered": sql.Identifier("pg_temp", "lives_of_some"),

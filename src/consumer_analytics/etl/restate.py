@@ -15,7 +15,7 @@ from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.etl import comparison, job_state, untold, watermark
 from consumer_analytics.etl.job_state import JobState
-from consumer_analytics.etl.windows import in_a_row, restate_window, windows
+from consumer_analytics.etl.windows import all_in_a_row, in_a_row, restate_window, windows
 from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
@@ -153,12 +153,10 @@ def _tell_untold(
     after = scalar_of(connection, "shared/state-restate-from")
     known = state.processed_through
     restated, cut = untold.tell(connection, settings, reason, waiting, known, after)
-    while cut:
-        chunk = in_a_row(cut[: _at_once(connection, settings)])
+    for chunk in all_in_a_row(cut, _at_once(connection, settings)):
         restated += _restate_chunk(
             connection, settings, state, chunk, reason, accepts_gone=accepts_gone
         )
-        cut = cut[len(chunk) :]
     if restated:
         notify(f"restated {counted(restated, 'row')} of snapshots since {moment(waiting[0])}")
     return restated

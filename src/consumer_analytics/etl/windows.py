@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from consumer_analytics.db.connection import Connection
@@ -32,6 +32,16 @@ def in_a_row(rows: list[tuple[Any, ...]]) -> list[tuple[dt.datetime, dt.datetime
             break
         chunk.append((at, window_start))
     return chunk
+
+
+def all_in_a_row(
+    rows: list[tuple[Any, ...]], most: int | None = None
+) -> Iterator[list[tuple[dt.datetime, dt.datetime | None]]]:
+    """Yield snapshots as `in_a_row` parts them, `most` at a time."""
+    while rows:
+        chunk = in_a_row(rows[:most])
+        yield chunk
+        rows = rows[len(chunk) :]
 
 
 def restate_window(

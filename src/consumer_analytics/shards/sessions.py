@@ -15,6 +15,7 @@ from psycopg import sql
 from consumer_analytics.db import locks
 from consumer_analytics.db.connection import Connection, connect, connected, wait_long
 from consumer_analytics.db.locks import Lock
+from consumer_analytics.db.side_by_side import in_blocks
 from consumer_analytics.errors import (
     BusyError,
     ConsumerAnalyticsError,
@@ -30,8 +31,6 @@ Notify = Callable[[str], None]
 #: How often a thread is looked after, and how long one may take to end that is told to.
 _PATIENCE = 0.2
 _SECONDS_TO_END = 10.0
-#: Bytes that one session hands another at a time.
-_BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -176,16 +175,11 @@ def copied(
     writing: sql.SQL | sql.Composed,
 ) -> None:
     """Put what a COPY of one session answers into a table of another's, some rows at a time."""
-    block = bytearray()
     with (
         source.cursor() as reader,
         target.cursor() as writer,
         reader.copy(reading) as rows,
         writer.copy(writing) as copy,
     ):
-        for row in rows:
-            block += row
-            if len(block) >= _BLOCK:
-                copy.write(bytes(block))
-                block.clear()
-        copy.write(bytes(block))
+        for block in in_blocks(rows):
+            copy.write(block)

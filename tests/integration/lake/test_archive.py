@@ -669,14 +669,19 @@ def beside(database: Any, work: Callable[[Any], Any]) -> threading.Thread:
     return thread
 
 
+def with_a_purged_past(pair: Pair) -> Any:
+    """Return the database with an archive, whose old events are in files alone."""
+    pair.each(fill, 3)
+    pair.each(go, END)
+    archived(pair.lake)
+    purge(pair.lake)
+    return pair.lake
+
+
 def test_a_try_that_was_given_up_and_its_retry_count_once(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = pair.lake
-    pair.each(fill, 3)
-    pair.each(go, END)
-    archived(lake)
-    purge(lake)
+    lake = with_a_purged_past(pair)
     cutting = replace(lake.settings, timezone=CUTTING)
     request = backfill.request_of(BEGIN.date(), END.date(), "daily")
     held_up = HeldUp(monkeypatch)
@@ -696,11 +701,7 @@ def test_a_try_that_was_given_up_and_its_retry_count_once(
 def test_a_repair_that_was_given_up_and_its_retry_count_once(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = pair.lake
-    pair.each(fill, 3)
-    pair.each(go, END)
-    archived(lake)
-    purge(lake)
+    lake = with_a_purged_past(pair)
     counts = (
         "select day, consumer_id, event_type, n "
         "from consumer_analytics_internal.archived_counts order by 1, 2, 3"

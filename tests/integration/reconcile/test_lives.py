@@ -1031,6 +1031,7 @@ TAKEN_OUT: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
 _NOBODYS = creation("c", 2, of=None)
 _OVER = (run(3, 4), deletion("c", 6, of=None), run(7))
 _UNREADABLE = event("c", DELETION, 6, {})
+_BLOCKED = (run(3), change("c", 3.2, "NEW", "BLOCKED"), run(4), _UNREADABLE, run(7))
 _OF_A: dict[float, dict[str, str]] = {3: a("ACTIVE"), 4: a("ACTIVE"), 7: a("")}
 _OF_B: dict[float, dict[str, str]] = {3: {"B": "ACTIVE"}, 4: {"B": "ACTIVE"}, 7: a("")}
 _OF_NOBODY: dict[float, dict[str, str]] = {3: a(""), 4: a(""), 7: a("")}
@@ -1048,11 +1049,7 @@ DERIVED: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
     "the status was told by a change that is taken out": (
         (
             creation("c", 2, "NEW"),
-            run(3),
-            change("c", 3.2, "NEW", "BLOCKED"),
-            run(4),
-            _UNREADABLE,
-            run(7),
+            *_BLOCKED,
             taken_out("c", CHANGE),
         ),
         {3: a("NEW"), 4: a("NEW"), 7: a("")},
@@ -1111,11 +1108,7 @@ DERIVED: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
     "nothing but a change told the status, and it is taken out": (
         (
             event("c", "login", 2),
-            run(3),
-            change("c", 3.2, "NEW", "BLOCKED"),
-            run(4),
-            _UNREADABLE,
-            run(7),
+            *_BLOCKED,
             taken_out("c", CHANGE),
         ),
         {3: a("(none)"), 4: a("(none)"), 7: a("")},
