@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
-from consumer_analytics.etl import capture, lives, untold, vanished, within_days
+from consumer_analytics.etl import archived, capture, lives, untold, vanished, within_days
 from consumer_analytics.etl.extract import EVENTS, Extracts
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan
@@ -245,15 +246,26 @@ def _advance(
     state = plan.job_state
     corrected = None if corrected_from is None else instants.start_of(corrected_from)
     changed = [] if state.restates_from is None else [instants.start_of(state.restates_from)]
-    customers = [] if state.customers_from is None else [instants.start_of(state.customers_from)]
+    customers: list[dt.datetime] = []
+    whose: set[uuid.UUID | None] = set()
+    if state.customers_from is not None:
+        customers.append(instants.start_of(state.customers_from))
+        noted = {"known": state.processed_through}
+        whose |= _whose(connection, settings, "etl/apply/customers-noted", noted)
     if lives_from is not None:
         customers.append(lives_from)
+        whose.add(None)
     if corrected is not None:
         match untold.note(connection, settings, plan):
             case untold.Noted.NOT:
                 changed.append(corrected)
             case untold.Noted.WITH_LIVES:
                 customers.append(corrected)
+                days = {
+                    "processed_day": instants.day_of(state.processed_through),
+                    "recount": plan.recount_multirange,
+                }
+                whose |= _whose(connection, settings, "etl/apply/customers-corrected", days)
     if plan.until > state.processed_through and _passes_snapshots(connection, plan):
         # Backfilled from rows that no run had taken in; some may have come since.
         changed.append(state.processed_through)
@@ -263,6 +275,7 @@ def _advance(
             "until": plan.until,
             "after": min(changed, default=None),
             "customers_after": min(customers, default=None),
+            "customers_of": None if None in whose else list(whose),
             "corrected_from": corrected,
             "touched": state.touched_notes > 0,
         },
@@ -275,6 +288,17 @@ def _advance(
     connection.execute(
         query("etl/apply/days-settle"), {"processed_through": state.processed_through}
     )
+
+
+def _whose(
+    connection: Connection, settings: Settings, statement: str, values: dict[str, Any]
+) -> set[uuid.UUID | None]:
+    """Ask whose customers are to be compared; None among them: anybody's."""
+    told = {"told_events": archived.told(settings)}
+    return {
+        consumer
+        for (consumer,) in connection.execute(query(statement, settings.sources, **told), values)
+    }
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.etl import job_state, lives, vanished
+from consumer_analytics.etl import lives, vanished
 from consumer_analytics.etl.customers import (
     EXTRACTED_CUSTOMERS,
     count_cells,
@@ -40,6 +40,8 @@ MOST_COLUMNS = 40
 #: Snapshots whose windows are not from one to the next, such as the first one's, that are computed
 #: each by itself.
 _MOST_APART = 4
+#: Consumers whose customers are counted by themselves, where no others' are to be.
+_MOST_CONSUMERS = 50
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,7 @@ def put_right_of(
     state: JobState,
     consumers: Sequence[uuid.UUID],
     since: dt.datetime,
+    until: dt.datetime,
     reason: str,
 ) -> tuple[int, int] | None:
     """Let some consumers' rows since an instant say who there was, if customers came late to them.
@@ -259,9 +262,10 @@ def put_right_of(
     Args:
         connection: in a transaction, under the job's lock.
         settings: where the source is.
-        state: where the job stands.
+        state: where the job stands. No others' customers are to be compared.
         consumers: whose customers came late.
         since: the beginning of the first day on which they were born.
+        until: the last instant whose snapshot was written without knowing of them.
         reason: kept with what a row said before.
 
     Returns:
@@ -270,15 +274,16 @@ def put_right_of(
     waits = (
         state.customers_from,
         state.restates_from,
-        job_state.customers_after(connection),
         scalar_of(connection, "shared/state-restate-from"),
     )
-    if any(one is not None for one in waits) or lives.lacks_index(connection, settings):
+    if len(consumers) > _MOST_CONSUMERS or any(one is not None for one in waits):
+        return None
+    if lives.lacks_index(connection, settings):
         return None
     # What ended since the last run is not remembered yet.
     lives.remember(connection, settings, [], first=state.processed_through)
     concerned = query("etl/comparison/concerned")
-    values = {"since": since, "until": state.processed_through}
+    values = {"since": since, "until": until}
     rows = connection.execute(concerned, values).fetchall()
     chunks = list(all_in_a_row(rows))
     if not rows or len(chunks) > 1 + _MOST_APART:

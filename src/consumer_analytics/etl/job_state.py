@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.etl import watermark
 from consumer_analytics.sql import query
 
@@ -57,7 +59,23 @@ def read(connection: Connection) -> JobState:
     )
 
 
-def customers_after(connection: Connection) -> dt.datetime | None:
-    """Return after which instant snapshots are to be compared with customers; None: nowhere."""
-    found: dt.datetime | None = scalar_of(connection, "etl/job_state/customers-after")
-    return found
+@dataclass(frozen=True)
+class ToCompare:
+    """What snapshots say of customers, to be compared with who there was.
+
+    Attributes:
+        after: those after this instant.
+        consumers: whose customers; None: everybody's.
+        until: where they are some consumers', up to this instant: what was written later knew of
+            what had come. None where they are everybody's.
+    """
+
+    after: dt.datetime
+    consumers: Sequence[uuid.UUID] | None
+    until: dt.datetime | None
+
+
+def to_compare(connection: Connection) -> ToCompare | None:
+    """Return where snapshots are to be compared with customers; None: nowhere."""
+    row = connection.execute(query("etl/job_state/customers-after")).fetchone()
+    return None if row is None else ToCompare(*row)

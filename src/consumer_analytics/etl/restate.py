@@ -176,15 +176,34 @@ def _compare_customers(
     Returns:
         Snapshot rows restated, and whether all that was to be compared has been.
     """
-    since = job_state.customers_after(connection)
-    if since is None:
+    waiting = job_state.to_compare(connection)
+    if waiting is None:
         return 0, True
     state = job_state.read(connection)
+    if accepts_gone == () and waiting.consumers and waiting.until is not None:
+        put_right = comparison.put_right_of(
+            connection,
+            settings,
+            state,
+            waiting.consumers,
+            waiting.after,
+            waiting.until,
+            reason,
+        )
+        if put_right is not None:
+            connection.execute(query("etl/restate/customers-compared"), {"after": None})
+            differing, restated_of = put_right
+            if restated_of:
+                notify(
+                    f"restated {counted(restated_of, 'row')} of "
+                    f"{counted(differing, 'snapshot')} since {moment(waiting.after)}"
+                )
+            return restated_of, True
     # Those after it are computed again in any case.
     again = scalar_of(connection, "shared/state-restate-from")
     until = state.processed_through if again is None else min(again, state.processed_through)
     limit = max(1, _ROWS_COMPARED * _at_once(connection, settings) // _ROWS_AT_ONCE)
-    values = {"after": since, "until": until, "limit": limit}
+    values = {"after": waiting.after, "until": until, "limit": limit}
     rows = connection.execute(query("etl/restate/snapshots-outgrown"), values).fetchall()
     snapshots = [at for at, _ in rows]
     reached = snapshots[-1] if len(rows) == limit else None

@@ -44,8 +44,6 @@ _LISTED = 20
 #: Snapshots looked at together for the customers of their instants.
 _SNAPSHOTS_AT_ONCE = 200
 _SNAPSHOTS_FURTHER_BACK = 32
-#: Consumers whose customers are counted by themselves, where no others' differ.
-_CONSUMERS_APART = 50
 #: Days of at least so long a time are looked through in as many parts.
 _LONG = dt.timedelta(days=28)
 _PARTS = 4
@@ -171,7 +169,11 @@ def sweep(
         if restored is not None:
             taken_off += vanished.take_off(connection, settings, restored, restored=True)
         # Whose customers are compared; None: all.
-        consumers = _lives_differ(connection, settings, state, chosen) if chosen else None
+        lower = instants.start_of(first)
+        consumers = None
+        if chosen:
+            consumers = _lives_differ(connection, settings, state, chosen)
+            consumers = _with_those_that_wait(connection, consumers, lower)
     if consumers is None or consumers:
         # Of a day that is named all lives that ended since would be looked at for it.
         is_gone = not chosen or bool(result.events_vanished or result.events_noted or taken_off)
@@ -180,12 +182,17 @@ def sweep(
     with job_lock(connection, settings):
         state = job_state.read(connection)
         gone: dict[str, Any] = {"accepts_gone": () if accepted is None else accepted.gone}
+        # Looking at their lives may have asked for everybody's.
+        consumers = _with_those_that_wait(connection, consumers, lower)
         if consumers and accepted is None:
             put_right = comparison.put_right_of(
-                connection, settings, state, consumers, instants.start_of(first), reason
+                connection, settings, state, consumers, lower, state.processed_through, reason
             )
             differing, restated = put_right or (0, 0)
             consumers = None if put_right is None else ()
+            if put_right is not None:
+                compared = query("reconcile/sweep/customers-compared")
+                connection.execute(compared, {"since": lower})
         if consumers is None or consumers:
             differing, restated = _sweep_customers(
                 connection, settings, state, first, reason, **gone
@@ -363,7 +370,19 @@ def _lives_differ(
         query("reconcile/sweep/lives-differ", settings.sources),
         {"days": list(days), "known": state.processed_through},
     ).fetchone() or (True, [])
-    return None if is_anybody or len(consumers) > _CONSUMERS_APART else consumers
+    return None if is_anybody else consumers
+
+
+def _with_those_that_wait(
+    connection: Connection, consumers: Sequence[uuid.UUID] | None, lower: dt.datetime
+) -> Sequence[uuid.UUID] | None:
+    """Add the consumers whose customers wait to be compared since an instant; None: everybody's."""
+    waiting = job_state.to_compare(connection)
+    if waiting is None or consumers is None:
+        return consumers
+    if waiting.consumers is None or waiting.after < lower:
+        return None
+    return sorted({*consumers, *waiting.consumers})
 
 
 def _sweep_customers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 import uuid
 from typing import Any
@@ -65,6 +66,18 @@ def late_customer(database: Any, consumer: Any, born: dt.datetime, status: str =
         "insert into customers (customer_id, consumer_id, status, created_at) "
         f"values (gen_random_uuid(), '{consumer}', '{status}', '{born.isoformat()}')"
     )
+
+
+def born_by_events(database: Any, *births: dt.datetime) -> None:
+    """Add the creations that tell of the customers that were born at some instants."""
+    for born in births:
+        database.execute(
+            "insert into customer_events "
+            "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+            "select gen_random_uuid(), customer_id, consumer_id, 'customer_creation', "
+            "jsonb_build_object('status', status), created_at "
+            f"from customers where created_at = '{born}'"
+        )
 
 
 def is_right(database: Any) -> None:
@@ -265,6 +278,82 @@ def test_a_run_puts_late_customers_right_that_capture_noted(database: Any) -> No
     changed = {key for key, text in before.items() if after[key] != text}
     assert {consumer for consumer, _ in changed} == {first, second, None}
     assert min(at for _, at in changed) == BEGIN + 4 * DAY
+    assert go(database, END + 2 * DAY) == 0
+
+
+@pytest.mark.usefixtures("only_added")
+@pytest.mark.parametrize("told", [False, True], ids=["by rows", "with their creations"])
+def test_a_run_counts_theirs_alone_whose_late_customers_capture_noted(
+    database: Any, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    first, second, *_ = history(database, 11)
+    swept(database)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+        before = figures(connection)
+    late_customer(database, first, BEGIN + 3.5 * DAY)
+    late_customer(database, second, BEGIN + 5.5 * DAY, "BLOCKED")
+    if told:
+        born_by_events(database, BEGIN + 3.5 * DAY, BEGIN + 5.5 * DAY)
+    with monkeypatch.context() as patched:
+        # It counts all customers.
+        patched.delattr(comparison, "differing")
+        assert go(database, END + DAY) > 0
+    is_right(database)
+    with database.connect() as connection:
+        after = figures(connection)
+    changed = {key for key, text in before.items() if after[key] != text}
+    assert {consumer for consumer, _ in changed} == {first, second, None}
+    assert go(database, END + 2 * DAY) == 0
+
+
+@pytest.mark.parametrize(
+    "what", lanes.first(3, ["another's", "late end", "late change", "moved", "came later", "gone"])
+)
+def test_everybody_s_are_counted_where_more_was_noted_than_late_customers(
+    database: Any, what: str
+) -> None:
+    """Also where the consumer that an event names is not whose customer it tells of."""
+    first, second, *_ = history(database, 13)
+    swept(database)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    late_customer(database, first, BEGIN + 4.5 * DAY)
+    born_by_events(database, BEGIN + 4.5 * DAY)
+    chosen = (
+        f"(select customer_id from customers where consumer_id = '{second}' "
+        f"and created_at < '{BEGIN + 3 * DAY}' order by 1 limit 1)"
+    )
+    if what == "moved":
+        database.execute(
+            f"update customers set consumer_id = '{first}' where customer_id = {chosen}"
+        )
+    elif what == "gone":
+        database.execute(f"delete from customers where customer_id = {chosen}")
+    elif what == "came later":
+        database.execute(
+            f"update customers set created_at = '{BEGIN + 6.5 * DAY}' where customer_id = {chosen}"
+        )
+    else:
+        kind, payload = {
+            "another's": ("customer_status_change", {"old_status": "ODD", "new_status": "ACTIVE"}),
+            "late end": ("customer_deletion", {"status": "ODD"}),
+            "late change": ("customer_status_change", {"old_status": "ODD", "new_status": "NEW"}),
+        }[what]
+        named = first if what == "another's" else second
+        database.execute(
+            "insert into customer_events "
+            "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) values "
+            f"(gen_random_uuid(), {chosen}, '{named}', '{kind}', '{json.dumps(payload)}', "
+            f"'{BEGIN + 7.5 * DAY}')"
+        )
+        if what == "late end":
+            database.execute(
+                "delete from customers where customer_id in (select customer_id "
+                f"from customer_events where created_at = '{BEGIN + 7.5 * DAY}')"
+            )
+    assert go(database, END + DAY) > 0
+    is_right(database)
     assert go(database, END + 2 * DAY) == 0
 
 

@@ -121,10 +121,25 @@ unseen as (
 ),
 
 events_before as (
-    select customer_id, (array_agg(consumer_id))[1] as consumer_id, min(event_at) as event_at
+    select customer_id, min(event_at) as event_at
     from notes
     where event_at is not null
     group by customer_id
+),
+
+-- Whose customer it is and was, whoever the event names.
+owners as (
+    select customer_id, consumer_id
+    from notes
+    where event_at is not null
+    union
+    select customer_id, consumer_id
+    from {customers} as customers
+    where customer_id in (select customer_id from events_before)
+    union
+    select customer_id, consumer_id
+    from consumer_analytics_internal.deleted_customers
+    where customer_id in (select customer_id from events_before)
 ),
 
 births as (
@@ -156,6 +171,7 @@ union
 select consumer_id, day, false, true
 from unseen
 union
-select consumer_id, least(event_at, births.at)::date, false, true
+select owners.consumer_id, least(event_at, births.at)::date, false, true
 from events_before
+join owners using (customer_id)
 left join births using (customer_id)

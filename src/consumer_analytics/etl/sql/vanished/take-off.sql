@@ -118,7 +118,8 @@ state as (
         vanished = vanished - sums.n,
         version = version + 1,
         restate_after = least(restate_after, case when not can_be_added then sums.since end),
-        customers_after = least(customers_after, case when can_be_added then lives_since end)
+        customers_after = least(customers_after, case when can_be_added then lives_since end),
+        customers_of = case when not can_be_added or lives_since is null then customers_of end
     from sums
     cross join sure
     where job_name = {job} and sums.n > 0

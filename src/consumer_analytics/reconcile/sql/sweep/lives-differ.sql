@@ -94,7 +94,8 @@ reported as materialized (
 select
     exists (
         select from consumer_analytics_internal.state
-        where job_name = {job} and (customers_after is not null or restate_after is not null)
+        where job_name = {job}
+            and ((customers_after is not null and customers_of is null) or restate_after is not null)
     ) as is_anybody,
     array(
         select distinct consumer_id
