@@ -7,7 +7,8 @@ cancelled, stopped and refused, and the server is restarted. After each round al
 more run and sweep, and every row of every snapshot has to be what the recount in Python says.
 Nobody but our own sessions may notice anything: a transaction of the application that fails is
 told. Events are changed and never deleted: one that is gone may have vanished, which is what random
-histories are about.
+histories are about. With the extra `lake` old days are archived meanwhile, and that is killed as
+well; in the end they are purged, and the audit has to find nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -40,10 +42,11 @@ from tests.support import oracle, scratch
 from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.etl import capture, run
+from consumer_analytics.etl import capture, run, vanished
 from consumer_analytics.fields import Secret
 from consumer_analytics.local.embedded_postgres import SUPERUSER, EmbeddedPostgres
 from consumer_analytics.operations import snapshots
+from consumer_analytics.operations.archive import archive
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -63,6 +66,9 @@ _HARM = (
     psycopg.errors.LockNotAvailable,
 )
 _PATIENCE = 60.0
+#: Days ago: sweeps look at these no more, nor does the application write there.
+_ARCHIVED, _OLDEST = 8, 14
+_HAS_LAKE = importlib.util.find_spec("duckdb") is not None
 
 
 @dataclass
@@ -280,6 +286,14 @@ def _audit(connection: Connection, settings: Settings) -> None:
     audit.audit(connection, settings)
 
 
+def _archive(connection: Connection, settings: Settings) -> None:
+    archive(connection, settings, _last_archived())
+
+
+def _last_archived() -> dt.date:
+    return dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_ARCHIVED)
+
+
 def _capture(connection: Connection, settings: Settings) -> None:
     if capture.is_enabled(connection):
         capture.disable(connection, settings)
@@ -305,6 +319,9 @@ class Round:
         self.settings = database.settings.replaced(
             {"holdback_wait": 0.3, "lock_wait": 20.0, "sweep_days": 7}
         )
+        if _HAS_LAKE:
+            lake = database.settings.home / f"lake-{database.name}"
+            self.settings = self.settings.replaced({"lake_url": lake.as_uri()})
         self.seed, self.rng = seed, random.Random(seed)
 
     def play(self, until: float, *, writers: int = WRITERS) -> None:
@@ -314,10 +331,19 @@ class Round:
             "select ('00000000-0000-0000-0000-00000000000' || n)::uuid, now() - interval '3 days' "
             "from generate_series(1, 4) as n"
         )
+        if _HAS_LAKE:
+            self.database.execute(
+                "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+                "select gen_random_uuid(), "
+                "('00000000-0000-0000-0000-00000000000' || 1 + n %% 4)::uuid, 'old', "
+                "(%s - n %% %s)::timestamp at time zone 'UTC' + n * interval '4 seconds' "
+                "from generate_series(1, 20000) as n",
+                [_last_archived(), _OLDEST - _ARCHIVED],
+            )
         with application(self.database.url, self.seed, self.tally, writers=writers):
             while time.monotonic() < until:
                 kinds = [self.kill, self.terminate, self.cancel, self.stand, self.lock, self.idle]
-                kinds += [self.refuse, self.skew, self.toggle]
+                kinds += [self.refuse, self.skew, self.toggle, *[self.archive] * _HAS_LAKE]
                 if self.embedded is not None and self.rng.random() < 0.1:
                     kinds = [self.restart]
                 kind = self.rng.choice(kinds)
@@ -326,6 +352,9 @@ class Round:
         for work in (_run, _sweep, _run):
             self._work(work)
         self.compare()
+        if _HAS_LAKE:
+            self._work(_archive)
+            self._purge()
 
     def _work(self, work: Callable[[Connection, Settings], Any]) -> None:
         with connected(self.settings, "run") as connection:
@@ -336,6 +365,7 @@ class Round:
         """Do one of our works in a process of its own beside the block."""
         chosen = work or self.rng.choice(
             [_run, _run, _run, _sweep, _sweep, _backfill, _backfill, _take_back, _audit]
+            + [_archive] * _HAS_LAKE
         )
         settings = self.settings
 
@@ -402,6 +432,13 @@ class Round:
             if self.rng.random() < 0.3:
                 process.kill()
 
+    def archive(self) -> None:
+        """Archive days that are over, and perhaps kill that."""
+        with self.child(_archive) as process:
+            if self.rng.random() < 0.7:
+                time.sleep(self.rng.random() * 2)
+                process.kill()
+
     def lock(self) -> None:
         """Hold a lock on a table of ours for a moment."""
         table = self.rng.choice(
@@ -458,6 +495,21 @@ class Round:
                 "-m", self.rng.choice(["fast", "immediate"]),
                 "-l", str(self.embedded.data / "restart.log"),
             )  # fmt: skip
+
+    def _purge(self) -> None:
+        """Purge what is archived: nothing may be missing, whoever counts it again."""
+        self.database.execute(
+            "delete from customer_events where created_at < %s",
+            [_last_archived() + dt.timedelta(1)],
+        )
+        with connected(self.settings, "audit") as connection:
+            known = vanished.total(connection)
+            sweep.sweep(connection, self.settings, since=dt.date.min)
+            found = audit.audit(connection, self.settings)
+            more = vanished.total(connection) - known
+        if more or not found.clean:
+            print(f"seed {self.seed}, archived and purged: {more} vanished, {found}", flush=True)
+            self.tally.different += more + found.differences
 
     def compare(self) -> None:
         """Compare every row of every snapshot with the recount."""
