@@ -48,6 +48,7 @@ KNOWN = {
     "audit_births", "audit_owners", "audit_figures", "audit_changes", "audit_carried",
     "audit_merged", "audit_sum", "audit_rest", "audit_arrivals", "audit_wanted", "audit_filed",
     "audit_filed_days", "audit_filed_ids", "audit_filed_counts", "audit_strays",
+    "audit_eventful", "audit_uneventful",
 }  # fmt: skip
 
 

@@ -44,6 +44,9 @@ def build(
     # Lives may have begun before: what is archived tells of them.
     with archive.opened(connection, settings) as filed:
         _mark(connection, settings, filed, lower, is_noted)
+    connection.execute(query("reconcile/audit/customers/eventful", sources))
+    connection.execute("analyze audit_eventful")
+    connection.execute(query("reconcile/audit/customers/uneventful", sources), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/lives-plain", sources))
     connection.execute(query("reconcile/audit/customers/lives", sources))
     connection.execute("analyze audit_lives (customer_id)")

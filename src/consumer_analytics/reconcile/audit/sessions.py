@@ -348,7 +348,7 @@ def _customers_later(columns: Columns, place: int) -> list[_Transfer]:
         ),
         _rows_of("audit_births", "consumer_id, born_place, end_place, n"),
         _rows_of("audit_owners", "consumer_id, since, is_present"),
-        _rows_of("audit_arrivals", "consumer_id, born, ended"),
+        _rows_of("audit_arrivals", "consumer_id, born, ended, n"),
     ]
 
 

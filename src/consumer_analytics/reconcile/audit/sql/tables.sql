@@ -68,6 +68,20 @@ create temporary table if not exists audit_filed (
 );
 -- Rows of the archive's days that no file has.
 create temporary table if not exists audit_strays (like audit_filed);
+-- Customers of whom something is told, and how many of the others were born after the same bound.
+create temporary table if not exists audit_eventful (customer_id uuid primary key);
+create temporary table if not exists audit_uneventful (
+    consumer_id uuid,
+    status text not null,
+    born_place int not null,
+    -- Of one of them.
+    born timestamptz not null,
+    n bigint not null,
+    dated bigint not null,
+    born_us numeric not null,
+    -- Whether a creation event of their consumer tells of them.
+    is_told boolean not null
+);
 create temporary table if not exists audit_lives (
     customer_id uuid not null,
     consumer_id uuid,
@@ -109,7 +123,9 @@ create index if not exists audit_births_idx on audit_births (born_place);
 create temporary table if not exists audit_arrivals (
     consumer_id uuid,
     born timestamptz,
-    ended timestamptz not null
+    ended timestamptz not null,
+    -- How many of them.
+    n bigint not null
 );
 create temporary table if not exists audit_owners (
     consumer_id uuid primary key,

@@ -1,7 +1,7 @@
 -- Lives that no creation event of their consumer tells of. Asked for only where a consumer has
 -- none of its rows left.
-insert into audit_arrivals (consumer_id, born, ended)
-select life.consumer_id, life.born, life.ended
+insert into audit_arrivals (consumer_id, born, ended, n)
+select life.consumer_id, life.born, life.ended, 1
 from audit_lives as life
 where not exists (
     select
@@ -10,3 +10,8 @@ where not exists (
         and mark.kind = 'creation'
         and mark.consumer_id is not distinct from life.consumer_id
 )
+union all
+-- Born between the same two bounds: any of them stands for all.
+select consumer_id, born, 'infinity', n
+from audit_uneventful
+where not is_told

@@ -11,3 +11,8 @@ from (
 ) as placed
 where born_place <= end_place
 group by consumer_id, born_place, end_place
+union all
+select consumer_id, born_place, cardinality(%(bounds)s::timestamptz[]), sum(n)
+from audit_uneventful
+where born_place <= cardinality(%(bounds)s::timestamptz[])
+group by consumer_id, born_place

@@ -6,6 +6,9 @@ from (
     from audit_lives
     where coalesce(born, '-infinity') < ended
     union all
+    select consumer_id, born, false
+    from audit_uneventful
+    union all
     select distinct consumer_id, 'infinity'::timestamptz, true
     from {customers} as customers
 ) as owners

@@ -200,3 +200,8 @@ from (
     where first_place < next_place and next_place <= cardinality(%(bounds)s::timestamptz[])
 ) as steps
 group by consumer_id, status, place
+union all
+select consumer_id, status, born_place, sum(n), sum(dated), sum(born_us), 0
+from audit_uneventful
+where born_place <= cardinality(%(bounds)s::timestamptz[])
+group by consumer_id, status, born_place

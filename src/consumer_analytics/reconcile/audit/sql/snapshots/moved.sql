@@ -27,7 +27,7 @@ from (
     left join kept on kept.at = asked.at and kept.consumer_id is null
 ) as more
 cross join lateral (
-    select count(*) as n
+    select coalesce(sum(life.n), 0) as n
     from audit_arrivals as life
     where more.n > 0
         and life.consumer_id is not distinct from more.consumer_id
