@@ -102,6 +102,7 @@ def remember(
         looking_back=looking_back,
         postpones=postpones,
         also=also,
+        judged=ranges if looking_back else (),
     )
 
 
@@ -186,11 +187,12 @@ def _remember(
     also: sql.Composable = _NOTHING,
     apart: bool = False,
     every: sql.Composable | None = None,
+    judged: Sequence[TimeRange] = (),
 ) -> dt.datetime | None:
     """Work out the lives that lifecycle events, and what else is asked for, concern.
 
     `postpones`: what nobody has worked out may wait. `apart`: the events lie in a table of their
-    own. `every`: where all of them are, if they have been read.
+    own. `every`: where all of them are, if they have been read. `judged`: as `work_out` has it.
     """
     connection.execute("drop table if exists pg_temp.concerned_customers")
     concern = query(
@@ -203,11 +205,14 @@ def _remember(
         also=also,
     )
     connection.execute(concern, {"first": first})
-    return work_out(connection, settings, every)
+    return work_out(connection, settings, every, judged)
 
 
 def work_out(
-    connection: Connection, settings: Settings, every: sql.Composable | None = None
+    connection: Connection,
+    settings: Settings,
+    every: sql.Composable | None = None,
+    judged: Sequence[TimeRange] = (),
 ) -> dt.datetime | None:
     """Work out the ended lives of the customers in `concerned_customers`.
 
@@ -215,6 +220,8 @@ def work_out(
         connection: in the transaction that has made that table.
         settings: where the source is.
         every: where all lifecycle events are; None: in the source.
+        judged: of what told these lives, and is gone from these stretches, is known whether it has
+            vanished or was corrected. Elsewhere it goes on telling: nobody has judged it yet.
 
     Returns:
         From when on what was known is corrected; None where it is not.
@@ -228,6 +235,29 @@ def work_out(
         explain = query("etl/lives/explain", settings.sources, lifecycle=lifecycle)
         connection.execute(explain)
     told = {"told_events": archived.told(settings)}
-    remembered = query("etl/lives/remember", settings.sources, lifecycle=lifecycle, **told)
+    remembered = query(
+        "etl/lives/remember",
+        settings.sources,
+        lifecycle=lifecycle,
+        unjudged=_unjudged(settings, judged),
+        stays=query("etl/lives/stays", settings.sources, **told),
+        **told,
+    )
     row: Any = connection.execute(remembered).fetchone() or (None, None, 0)
     return min((at for at in row[:2] if at is not None), default=None)
+
+
+def _unjudged(settings: Settings, judged: Sequence[TimeRange]) -> sql.Composed:
+    """Compose what of the memory still tells although what told it may be gone."""
+
+    def is_judged(column: str) -> sql.Composable:
+        return within(judged, column) if judged else sql.SQL("false")
+
+    return query(
+        "etl/lives/unjudged",
+        settings.sources,
+        end_is_judged=is_judged("deleted_at"),
+        birth_is_judged=is_judged("created_at"),
+        return_is_judged=is_judged("reborn_at"),
+        first_judged=sql.Literal(min((one.lower for one in judged), default=INFINITY)),
+    )

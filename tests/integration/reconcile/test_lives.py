@@ -1181,6 +1181,79 @@ def test_what_told_something_and_was_taken_out_tells_it_no_more(
     assert ground.kept() == kept
 
 
+def _set_back(on: Ground) -> None:
+    on.set_watermark(day(1))
+    on.run(day(14))
+
+
+#: With capture on or off: what happens to a customer that came back, before anybody has looked.
+BEFORE_A_LOOK: dict[str, tuple[bool, tuple[Step, ...]]] = {
+    "all is counted again": (False, (_set_back,)),
+    "all is counted again, captured": (True, (_set_back,)),
+    "its status changes": (False, (changed("c", 14.5, "ACTIVE", "BLOCKED"), run(15))),
+    "its status changes, captured": (True, (changed("c", 14.5, "ACTIVE", "BLOCKED"), run(15))),
+    "a change comes late, captured": (True, (change("c", 4.8, "ACTIVE", "ACTIVE"), run(15))),
+}
+
+
+@pytest.mark.parametrize("meanwhile", lanes.first(3, BEFORE_A_LOOK))
+def test_a_birth_stays_where_nobody_has_looked_yet_whether_what_told_it_has_vanished(
+    ground: Ground, meanwhile: str
+) -> None:
+    """Older rows are still there, so no run sees that any are gone."""
+    captured, steps = BEFORE_A_LOOK[meanwhile]
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    for step in (
+        event("witness of A", "login", 1),
+        born("c", 2.5),
+        event("c", "login", 2.75),
+        run(3, 4),
+        died("c", 4.25),
+        together(row("c", 2.5), creation("c", 4.5)),
+        change("c", 4.75, "ACTIVE", "ACTIVE"),
+        run(5, 14),
+    ):
+        step(ground)
+    ground.capture(captured)
+    purged(3, CREATION)(ground)
+    for step in (*steps, _sweep):
+        step(ground)
+    of_a = [oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])] for number in (3, 4)]
+    # The witness is there from the first day on.
+    assert [one["avg_customer_lifetime_days"] for one in of_a] == [1.25, 2.25]
+    assert ground.audit().clean
+
+
+def test_an_accepted_end_takes_the_accepted_birth_of_its_life_along(ground: Ground) -> None:
+    """Of two lives the first is accepted whole, and the birth of the second."""
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    for step in (
+        born("c", 2.25),
+        died("c", 2.5),
+        born("c", 2.75, "NEW"),
+        run(3),
+        changed("c", 4.5, "NEW", "ACTIVE"),
+        run(5),
+        died("c", 6.5),
+        run(15),
+        purged(3),
+        swept(1),
+        accepted(),
+    ):
+        step(ground)
+    assert [told(ground.app, [at])[at]["A"] for at in (3, 5)] == [[], ["ACTIVE"]]
+    assert ground.audit().clean
+    kept = ground.kept()
+    _sweep(ground)
+    assert ground.kept() == kept
+
+
 @pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
 def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep(
     ground: Ground, look: Callable[[Ground], None]

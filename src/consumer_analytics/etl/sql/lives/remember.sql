@@ -19,9 +19,11 @@ rows_now as materialized (
     where customer_id in (select customer_id from pg_temp.concerned_customers)
 ),
 
+{unjudged},
+
 -- What is known already, but for deletions that were taken back: neither the source has them,
 -- nor have they vanished.
-known as materialized (
+remembered as materialized (
     select
         known.*,
         (known.customer_id, known.deleted_at) in (
@@ -44,9 +46,27 @@ known as materialized (
                     vanished.consumer_id is null
                     or (vanished.since <= known.deleted_at and vanished.until > known.deleted_at)
                 )
-        ) as is_vanished
+        ) or unjudged.has_end as is_vanished,
+        -- Of a life whose end somebody has accepted nothing is left.
+        row_status is null
+        and ended_by = 'event'
+        and exists (
+            select from consumer_analytics_internal.accepted_events as accepted
+            where accepted.event_type = {customer_deletion}
+                and accepted.since <= known.deleted_at
+                and accepted.until > known.deleted_at
+                and accepted.until <= known.deleted_at::date + 1
+        ) as has_accepted_end,
+        unjudged.has_birth,
+        unjudged.has_return,
+        unjudged.has_words
     from consumer_analytics_internal.deleted_customers as known
-    where known.customer_id in (select customer_id from pg_temp.concerned_customers)
+    join unjudged using (customer_id, deleted_at)
+),
+
+known as materialized (
+    select *, has_accepted_end and not is_told and not is_vanished as is_forgotten
+    from remembered
 ),
 
 ends as materialized (
@@ -83,18 +103,21 @@ markers as materialized (
     from known
     cross join lateral (
         values
-            (case when born_from = 'creation' then created_at end, has_course),
-            (case when reborn_from = 'creation' then reborn_at end, false)
-    ) as began (at, has_course)
+            (case when born_from = 'creation' then created_at end, has_course, has_birth),
+            (case when reborn_from = 'creation' then reborn_at end, false, has_return)
+    ) as began (at, has_course, is_unjudged)
     where began.at is not null
-        and exists (
+        and (customer_id, began.at) not in (select customer_id, created_at from known where is_forgotten)
+        -- The life that it began tells it better, where that is over.
+        and not (is_forgotten and (customer_id, began.at) in (select customer_id, created_at from known))
+        and (began.is_unjudged or exists (
             select from lost as vanished
             where vanished.event_type = {customer_creation}
                 and vanished.since <= began.at
                 and vanished.until > began.at
                 and vanished.until <= began.at::date + 1
                 and not (vanished.is_accepted and began.has_course)
-        )
+        ))
     union all
     -- A row that came back under its old time tells nothing of the life that it had then.
     select customer_id, created_at, true, null, 'birth', null, null, null, null
@@ -323,52 +346,7 @@ kept as materialized (
         coalesce(true_now.reborn_from, case when known.reborn_from = 'row' then 'row' end) as reborn_from
     from true_now
     left join known using (customer_id, deleted_at)
-    cross join lateral (
-        select
-            coalesce(
-                known.born_from in ('creation', 'event')
-                and true_now.born_from in ('event', 'deletion', 'nothing')
-                and coalesce(known.created_at < true_now.created_at, true)
-                and exists (
-                    select from lost as vanished
-                    where vanished.since <= known.created_at
-                        and vanished.until > known.created_at
-                        and vanished.until <= known.created_at::date + 1
-                        and not (vanished.is_accepted and known.has_course)
-                ),
-                false
-            ) as birth,
-            coalesce(known.consumer_id is not null and true_now.consumer_from in ('lifecycle', 'event', 'nothing'), false)
-            and (known.consumer_from <> 'event' or true_now.consumer_from <> 'lifecycle')
-            and exists (
-                select from lost as vanished
-                where vanished.consumer_id = known.consumer_id
-                    and vanished.since <= known.deleted_at
-                    and (
-                        known.consumer_from = 'event'
-                        or vanished.event_type
-                        in ({customer_creation}, {customer_status_change}, {customer_deletion})
-                    )
-                    -- What tells less does not tell it instead.
-                    and (
-                        vanished.until > true_now.consumer_at
-                        or (known.consumer_from <> 'event' and true_now.consumer_from <> 'lifecycle')
-                    )
-                    and not (vanished.is_accepted and known.has_course)
-            ) as consumer,
-            coalesce(known.ended_by = 'event' and known.status is not null and true_now.status_at is not null, false)
-            and (
-                (known.is_vanished and not known.is_told)
-                or exists (
-                    select from lost as vanished
-                    where vanished.event_type in ({customer_creation}, {customer_status_change})
-                        and vanished.since < known.deleted_at
-                        and vanished.until > coalesce(true_now.previous_end, '-infinity')
-                        and vanished.until > true_now.status_at
-                        and not (vanished.is_accepted and known.has_course)
-                )
-            ) as status
-    ) as stays
+    cross join lateral ({stays}) as stays
 ),
 
 gone as (
