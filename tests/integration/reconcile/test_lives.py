@@ -1254,6 +1254,33 @@ def test_an_accepted_end_takes_the_accepted_birth_of_its_life_along(ground: Grou
     assert ground.kept() == kept
 
 
+def test_one_of_whom_only_its_row_speaks_is_in_the_sum_also_where_it_has_customers_now(
+    ground: Ground,
+) -> None:
+    """It is not registered, its first life is accepted whole, and what vanished later holds it."""
+    ground.clear()
+    ground.consumer(CONSUMERS["A"], day(1))
+    for step in (
+        born("witness of A", 1),
+        event("witness of A", "login", 1),
+        born("c", 1.2, of="B"),
+        run(1.5),
+        died("c", 1.6, of="B"),
+        born("d", 2.5, of="B"),
+        change("d", 2.7, "ACTIVE", "ACTIVE", of="B"),
+        run(3, 14),
+        purged(3),
+        swept(1),
+    ):
+        step(ground)
+    for kind in (DELETION, CREATION):
+        ground.sweep(accepted=vanished.Choice(types=(kind,)))
+        assert ground.audit().clean
+    stored = oracle.stored(ground.app, day(1.5))
+    assert stored[str(CONSUMERS["B"])]["total_customers"] == 1
+    assert stored[None]["total_customers_all_consumers"] == 2
+
+
 @pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
 def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep(
     ground: Ground, look: Callable[[Ground], None]

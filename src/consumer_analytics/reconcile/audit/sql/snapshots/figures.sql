@@ -194,7 +194,7 @@ counted as materialized (
         or one.events > 0
         -- For whom nothing speaks any more, but the row that says what customers it had.
         or (
-            not known.is_present
+            (not known.is_present or instants.at < frozen.until)
             and exists (
                 select from public.consumer_analytics as said
                 where said.consumer_id = one.consumer_id
