@@ -74,6 +74,17 @@ def test_thinning_keeps_the_midnights_at_which_days_begin(name: str) -> None:
     assert [one.at for one in kept] == midnights
 
 
+def test_thinning_keeps_the_midnight_from_which_a_zone_jumped_over_a_day() -> None:
+    """It ends the day before, of which it is the last."""
+    zone = ZoneInfo("Pacific/Apia")
+    days_there = [dt.date(2011, 12, number) for number in (28, 29, 31)]
+    midnights = [days.start_of_day(day, zone) for day in days_there]
+    assert days.day_ended_by(midnights[-1], zone) == dt.date(2011, 12, 29)
+    there = [SnapshotInstant(midnights[0] + n * HOUR) for n in range(49)]
+    policy = Policy((Stage(1, days.PERIODS["day"]),), zone)
+    assert [one.at for one in policy.kept(there, midnights[-1] + dt.timedelta(9))] == midnights
+
+
 @pytest.mark.parametrize("name", ["America/Havana", "Asia/Beirut", "Europe/Berlin"])
 def test_thinning_keeps_every_tick_of_a_daily_schedule(name: str) -> None:
     """Which is the second midnight, where there are two."""

@@ -46,11 +46,11 @@ def day_ended_by(instant: dt.datetime, zone: ZoneInfo) -> dt.date:
     """Return the day of a zone that a snapshot of this instant is of: a midnight ends its day.
 
     Of two midnights the first does, and the second where the first has no snapshot: there
-    schedules go by the later one. Where the clocks jump over midnight, the moment of the jump
-    ends the day.
+    schedules go by the later one. Where the clocks jump over midnight, or over a whole day, the
+    moment of the jump ends the day before it.
     """
     wall = clock(instant, zone)
-    if wall.time() == dt.time.min and wall.date() > dt.date.min:
+    if wall.date() > dt.date.min and is_second_midnight(instant, zone):
         return wall.date() - _DAY
     return day_of(instant - _MICROSECOND, zone)
 
