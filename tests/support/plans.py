@@ -19,14 +19,18 @@ _EXPLAINED = re.compile(
 )
 
 
+#: Kind of what looks at rows of two sides in pairs, each with each.
+_PAIRS = "Nested Loop"
+
+
 @dataclass
 class Scan:
-    """A scan of a table, or of what a statement has put together itself.
+    """A scan of a table, of what a statement has put together itself, or of pairs of rows.
 
     Attributes:
         statement: the query file.
-        kind: such as `Seq Scan`; `CTE Scan` is of the latter.
-        table: without its schema.
+        kind: such as `Seq Scan`; `CTE Scan` is of the second, `Nested Loop` of the third.
+        table: without its schema; of pairs how they are joined.
         rows: all that it looked at, those that a filter dropped included.
     """
 
@@ -70,11 +74,19 @@ class Plans:
 
     def of(self, table: str) -> list[Scan]:
         """Return the scans of a table."""
-        return [scan for scan in self.scans if scan.table == table and scan.kind != "CTE Scan"]
+        return [
+            scan
+            for scan in self.scans
+            if scan.table == table and scan.kind not in {"CTE Scan", _PAIRS}
+        ]
 
     def again(self) -> list[Scan]:
         """Return the scans of what statements have put together themselves."""
         return [scan for scan in self.scans if scan.kind == "CTE Scan"]
+
+    def pairs(self) -> list[Scan]:
+        """Return what was looked at in pairs that a join's filter dropped."""
+        return [scan for scan in self.scans if scan.kind == _PAIRS]
 
     def rows(self, table: str) -> int:
         """Return how many rows of a table were looked at."""
@@ -102,5 +114,8 @@ def _scans(statement: str, node: dict[str, Any]) -> Iterator[Scan]:
             table,
             round(looked_at * node["Actual Loops"]),
         )
+    if dropped := node.get("Rows Removed by Join Filter", 0):
+        pairs = round(dropped * node["Actual Loops"])
+        yield Scan(statement, _PAIRS, f"pairs by {node.get('Join Filter')}", pairs)
     for inner in node.get("Plans", []):
         yield from _scans(statement, inner)

@@ -46,7 +46,7 @@ remembered as materialized (
                     vanished.consumer_id is null
                     or (vanished.since <= known.deleted_at and vanished.until > known.deleted_at)
                 )
-        ) or unjudged.has_end as is_vanished,
+        ) or known.has_end as is_vanished,
         -- Of a life whose end somebody has accepted nothing is left.
         row_status is null
         and ended_by = 'event'
@@ -56,12 +56,8 @@ remembered as materialized (
                 and accepted.since <= known.deleted_at
                 and accepted.until > known.deleted_at
                 and accepted.until <= known.deleted_at::date + 1
-        ) as has_accepted_end,
-        unjudged.has_birth,
-        unjudged.has_return,
-        unjudged.has_words
-    from consumer_analytics_internal.deleted_customers as known
-    join unjudged using (customer_id, deleted_at)
+        ) as has_accepted_end
+    from unjudged as known
 ),
 
 known as materialized (
@@ -331,6 +327,15 @@ true_now as materialized (
 ),
 
 -- What was found once stays, where nothing but the absence of events speaks against it.
+-- What events say that a customer was, and from when on.
+words as materialized (
+    select told.customer_id, coalesce(word.status, '') as status, min(told.at) as at
+    from told
+    cross join lateral (values (told.status), (told.new_status)) as word (status)
+    where told.customer_id in (select customer_id from known where has_words)
+    group by told.customer_id, coalesce(word.status, '')
+),
+
 kept as materialized (
     select
         true_now.customer_id,
@@ -346,6 +351,7 @@ kept as materialized (
         coalesce(true_now.reborn_from, case when known.reborn_from = 'row' then 'row' end) as reborn_from
     from true_now
     left join known using (customer_id, deleted_at)
+    left join words as said_once on said_once.customer_id = known.customer_id and said_once.status = known.status
     cross join lateral ({stays}) as stays
 ),
 

@@ -66,11 +66,6 @@ select
         )
         or (
             known.has_words
-            and known.status not in (
-                select coalesce(word.status, '')
-                from told
-                cross join lateral (values (told.status), (told.new_status)) as word (status)
-                where told.customer_id = known.customer_id and told.at <= known.deleted_at
-            )
+            and (said_once.at <= known.deleted_at) is not true
         )
     ) as status

@@ -9,8 +9,7 @@ changes_seen as materialized (
 
 unjudged as materialized (
     select
-        customer_id,
-        deleted_at,
+        life.*,
         ended_by = 'event'
         and deleted_at < (select processed_through from consumer_analytics_internal.state where job_name = {job})
         and not {end_is_judged}
@@ -31,9 +30,11 @@ unjudged as materialized (
             and not {birth_is_judged}
             and (customer_id, created_at::date) not in (select customer_id, day from changes_seen)
             and created_at::date not in (
-                select day
-                from consumer_analytics_internal.changed_events
-                where born_from = 'event' or event_type = {customer_creation}
+                select day from consumer_analytics_internal.changed_events where event_type = {customer_creation}
+            )
+            and (
+                born_from <> 'event'
+                or created_at::date not in (select day from consumer_analytics_internal.changed_events)
             )
             and not exists (
                 select from consumer_analytics_internal.accepted_events as accepted
@@ -65,6 +66,6 @@ unjudged as materialized (
         deleted_at < (select processed_through from consumer_analytics_internal.state where job_name = {job})
         and deleted_at < {first_judged}::timestamptz
         and customer_id not in (select customer_id from changes_seen) as has_words
-    from consumer_analytics_internal.deleted_customers
+    from consumer_analytics_internal.deleted_customers as life
     where customer_id in (select customer_id from pg_temp.concerned_customers)
 )
