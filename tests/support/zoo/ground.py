@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from psycopg import sql
@@ -17,7 +18,7 @@ from consumer_analytics.db.connection import Connection, connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import capture, vanished
 from consumer_analytics.fields import Secret
-from consumer_analytics.operations import snapshots
+from consumer_analytics.operations import snapshots, thinning
 from consumer_analytics.reconcile import audit, sweep
 from consumer_analytics.settings import Settings
 
@@ -201,6 +202,10 @@ class Ground:
         """Remove the snapshot of an instant."""
         chosen = snapshots.Selection((at,))
         return snapshots.remove(self._ours, self.settings, chosen, who="zoo")
+
+    def thin(self) -> None:
+        """Remove all snapshots but each day's last: all of a history are old."""
+        thinning.thin(self._ours, replace(self.settings, keep_snapshots_days=1))
 
     def reported(self) -> list[dt.datetime]:
         """Return every instant with a snapshot, in order."""

@@ -251,6 +251,17 @@ class History:
             )
         self._compare()
 
+    def _thin(self) -> None:
+        """Keep each day's last snapshot; a midnight is of the day that it ends."""
+        reported = self.ground.reported()
+        last = {(at - dt.timedelta(microseconds=1)).date(): at for at in reported}
+        # What no run has come to stays; so does the latest, which is its day's last.
+        right = sorted({*last.values(), *(at for at in reported if at > self.app.clock)})
+        self.ground.thin()
+        if self.ground.reported() != right:
+            raise DisagreementError(f"{self.ground.reported()} are left, and not {right}")
+        self._compare()
+
     def _accept(self) -> None:
         """Accept some of what has vanished, chosen in some way."""
         self._take_notes_off(restored=False)

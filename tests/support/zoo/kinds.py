@@ -42,6 +42,7 @@ _PURGES = {
 }
 _CAPTURE = {"switch_capture": 3}
 _REMOVALS = {"take_back": 8}
+_THINNING = {"thin": 8, "snapshot_of_the_past": 4, "sweep": 2}
 _ACCEPTANCES = {
     "accept": 6,
     "put_back": 6,
@@ -80,6 +81,9 @@ PRESETS = {
     "purges": Kinds({**_PLAIN, **_PURGES}),
     "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
     "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
+    # Nothing is odd: then lifecycle events are purged as well.
+    "returns": Kinds({**_PLAIN, **_PURGES, **_CAPTURE, "restore": 6, "bear_again": 3}),
+    "thinning": Kinds({**_PLAIN, **_PURGES, **_REMOVALS, **_THINNING, **_CAPTURE}),
     # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
     "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),
     "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
