@@ -104,6 +104,26 @@ def test_a_late_row_after_a_purge_counts_beside_what_had_gone(database: Any) -> 
     ]
 
 
+@pytest.mark.parametrize("other", [7, 3], ids=["the oldest", "not the oldest"])
+def test_as_many_that_go_before_and_after_an_instant_of_their_day_are_all_noted(
+    database: Any, other: int
+) -> None:
+    for hour in (4, 20):
+        put(database, "login", on(5, hour))
+    put(database, "pay", on(other, 3))
+    for at in (on(5, 12), on(8)):
+        go(database, at)
+    database.execute("delete from customer_events where event_type = 'login'")
+    assert swept(database).events_noted == 2
+    assert [(since, until, n) for _, since, until, n in noted(database)] == [
+        (on(5), on(5, 12), 1),
+        (on(5, 12), on(6), 1),
+    ]
+    go(database, on(9))
+    assert events(database, on(9)) == {"login": 2, "pay": 1}
+    clean(database)
+
+
 def test_an_audit_is_clean_where_it_is_the_first_to_miss_a_single_row(database: Any) -> None:
     put(database, "login", on(5, 4), 2)
     go(database, on(6))
@@ -127,6 +147,26 @@ def test_what_vanishes_between_an_audit_and_its_repair_stays_counted(database: A
         audit.repair(connection, database.settings, found)
     assert [(kind, n) for kind, *_, n in noted(database)] == [("pay", 1)]
     assert events(database, on(6)) == {"login": 2, "pay": 1}
+    clean(database)
+
+
+@pytest.mark.parametrize("table", ["event_days", "event_totals"])
+def test_what_somebody_added_to_the_counts_of_a_purged_day_has_not_vanished(
+    database: Any, table: str
+) -> None:
+    """The oldest row is another one since: that is no reason to believe what was added."""
+    put(database, "login", on(5, 4), 2)
+    put(database, "pay", on(6, 5))
+    go(database, on(8))
+    database.execute(
+        f"update consumer_analytics_internal.{table} set n = n + 7 where event_type = 'login'"
+    )
+    database.execute("delete from customer_events where event_type = 'login'")
+    with database.session("audit") as connection:
+        found = audit.audit(connection, database.settings)
+        audit.repair(connection, database.settings, found)
+    assert [n for *_, n in noted(database)] == [2]
+    assert events(database, on(8)) == {"login": 2, "pay": 1}
     clean(database)
 
 

@@ -103,7 +103,6 @@ def _repair_counts(
 ) -> RepairResult:
     """Count all days again, make the totals their sum, and take doubled rows away."""
     state = job_state.read(connection)
-    vanished.look(connection, settings, reason)
     vanished.disbelieve(connection)
     archived.renew(connection, settings)
     plan = plan_recount(state, dt.date.min)
