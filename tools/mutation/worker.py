@@ -28,6 +28,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from tests import conftest
 from tests.conftest import Database
 from tools.mutation import probe
 from tools.mutation.edits import Edit, Mutant
@@ -297,9 +298,11 @@ class _Trials:
         except NotRunnableError as refusal:
             return Tried(mutant.key, "invalid", why=str(refusal))
         try:
+            _end_warm_command(mutant)
             tests, test, error = self._run(chosen)
         finally:
             self._swapper.restore(mutant, text)
+            _end_warm_command(mutant)
         seconds = round(time.monotonic() - started, 2)
         if error is None:
             return Tried(mutant.key, "survived", tests=tests, seconds=seconds)
@@ -323,6 +326,12 @@ class _Trials:
         if file not in self._texts:
             self._texts[file] = (Path(self._job.root) / file).read_text(encoding="utf-8")
         return self._texts[file]
+
+
+def _end_warm_command(mutant: Mutant) -> None:
+    """Have commands read the product's modules again: what forks for them has read them before."""
+    if mutant.file.endswith(".py"):
+        conftest._WARM.close()  # noqa: SLF001
 
 
 def _outcome(error: BaseException) -> str:
