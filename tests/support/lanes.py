@@ -50,7 +50,7 @@ def each_once(
         hours: whether the long lane, too, runs each of the first once only, with another of the
             second, and what is left stands in the lane of hours.
         every: of the first, how many apart those are that run for each change; the turn of those
-            between is the long lane's.
+            between is the long lane's. Each of the second has its turn among those that run.
     """
     second = [_param(case) for case in other]
     return [
@@ -61,7 +61,7 @@ def each_once(
             marks=[
                 *row.marks,
                 *column.marks,
-                *_lane(number, place, len(second), hours, is_spared=bool(number % every)),
+                *_lane(number // every, place, len(second), hours, is_spared=bool(number % every)),
             ],
         )
         for number, row in enumerate(map(_param, one))

@@ -51,6 +51,13 @@ def test_of_a_large_matrix_each_so_many_cases_run_for_each_change() -> None:
     assert len(pairs) == 12
 
 
+@pytest.mark.parametrize("every", range(1, 5))
+def test_of_a_large_matrix_all_of_the_second_have_their_turn_for_each_change(every: int) -> None:
+    pairs = lanes.each_once(range(every * 4), "wxyz", hours=True, every=every)
+    turns = [pair.values for pair in pairs if lane(pair) == "each change"]
+    assert turns == list(zip(range(0, every * 4, every), "wxyz", strict=True))
+
+
 @pytest.mark.parametrize("ways", range(2, 9))
 def test_of_a_large_matrix_the_long_lane_runs_each_case_once_more(ways: int) -> None:
     pairs = lanes.each_once(range(20), range(ways), hours=True)
