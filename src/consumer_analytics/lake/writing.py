@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from consumer_analytics.installation import of_extra
+from consumer_analytics.lake.stores import new_file
 
 #: So many rows are one row group: what is in memory at once, and what a reader can skip.
 _ROWS_OF_A_GROUP = 50_000
-#: What customers did is for whoever owns the file, and for its group at the most.
-_FILE_MODE = 0o640
 
 
 def file_schema() -> Any:
@@ -46,9 +44,8 @@ def write(path: Path, tables: Iterator[Any]) -> None:
     with of_extra("lake", "writing the archive"):
         from pyarrow import parquet
     schema = file_schema()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with (
-        os.fdopen(os.open(path, flags, _FILE_MODE), "wb") as file,
+        new_file(path) as file,
         parquet.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
         for table in tables:

@@ -192,11 +192,11 @@ def _archive_day(
 
 
 def _added(settings: Settings, name: str, day: dt.date, rows: int, size: int) -> int | None:
-    """Let the Delta table have a file; return its version, or None where there is no such table."""
-    if settings.lake_format != "delta":
+    """Let the table have a file; return its version, or None where there is no table."""
+    if (table := folder.table_of(settings)) is None:
         return None
     within = name.removeprefix(f"{folder.TABLE}/")
-    return folder.table_of(settings).add(within, day, rows, size, file_schema())
+    return table.add(within, day, rows, size, file_schema())
 
 
 def _require_counted(connection: Connection, settings: Settings, day: dt.date) -> None:

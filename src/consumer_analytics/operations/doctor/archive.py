@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from consumer_analytics import installation
-from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.errors import ArchiveError, ConsumerAnalyticsError, MissingExtraError
 from consumer_analytics.etl import archived
 from consumer_analytics.formatting import counted
 from consumer_analytics.lake import engine, folder, manifest
@@ -46,6 +47,8 @@ def readable(context: Context) -> Finding:  # noqa: PLR0911  (one for each answe
             "the folder is not mounted here, or somebody changed it",
             Fix(f"put {context.settings.lake_url} back as it was"),
         )
+    if (found := _of_the_table(context, told, files)) is not None:
+        return found
     if (remote := context.settings.spark_remote) is not None:
         try:
             with engine.started(remote):
@@ -78,6 +81,33 @@ def readable(context: Context) -> Finding:  # noqa: PLR0911  (one for each answe
             Fix(f"consumer-analytics archive --through {late[-1]}   # takes late rows along"),
         )
     return ok(f"{told}, in {counted(len(files), 'file')}")
+
+
+def _of_the_table(
+    context: Context, told: str, files: Sequence[folder.ArchivedFile]
+) -> Finding | None:
+    """Tell what is wrong with the log, where the archive is a table of a format that has one."""
+    try:
+        folder.require_table(context.settings, files)
+    except MissingExtraError:
+        extra = context.settings.lake_format
+        return Finding(
+            Verdict.WARNING,
+            f"{told}, and what reads the table's log is not installed here",
+            (),
+            f"this copy has no extra `{extra}`: audits, and days that an instant cuts, cannot be "
+            "read",
+            Fix(installation.command(extra)),
+        )
+    except ArchiveError as error:
+        return Finding(
+            Verdict.PROBLEM,
+            f"{told}, and what lies there is not what was archived",
+            (str(error),),
+            "somebody changed or moved the table, or its format is set otherwise here",
+            Fix(f"put {context.settings.lake_url} or {variable('lake_format')} back as it was"),
+        )
+    return None
 
 
 CHECKS = (Check("source-archive", "can what is archived be read?", readable),)

@@ -1,19 +1,16 @@
-"""A Delta table of the archive's files: a log beside them that says which of them are the table.
-
-A file is written and proven before the log has it, by a commit for each. Whoever reads a day holds
-the table's files of it to the manifest's: what others have added, rewritten or removed is named.
-"""
+"""A Delta table of the archive's files: a log beside them that says which of them are the table."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.installation import of_extra
+from consumer_analytics.lake.tables.models import Listed
 
 _DAY = "day"
 #: Marks rows as deleted without rewriting a file.
@@ -22,6 +19,8 @@ _VECTORS = "deletionVectors"
 
 class DeltaTable:
     """A Delta table, as it is now."""
+
+    named = "a Delta table"
 
     def __init__(self, address: str) -> None:
         """Read its log, if there is one.
@@ -50,8 +49,8 @@ class DeltaTable:
         """Return its version; -1 where there is no table."""
         return -1 if self._table is None else int(self._table.version())
 
-    def files(self) -> Mapping[str, tuple[dt.date | None, int]]:
-        """Return day and size of each of its files, by the name within the table.
+    def files(self) -> Mapping[str, Listed]:
+        """Return its files, by their names within the table.
 
         Raises:
             ArchiveError: rows of them may be marked as deleted.
@@ -67,7 +66,11 @@ class DeltaTable:
         names = ("path", f"partition.{_DAY}", "size_bytes")
         actions = self._table.get_add_actions(flatten=True)
         columns = (_values(actions, name) for name in names)
-        return {path: (day, size) for path, day, size in zip(*columns, strict=True)}
+        return {
+            path: Listed(size, number, number)
+            for path, day, size in zip(*columns, strict=True)
+            for number in (day and day.toordinal(),)
+        }
 
     def add(self, name: str, day: dt.date, rows: int, size: int, columns: Any) -> int:
         """Let the table have a file more, or the same again; return the version that has it.
@@ -116,32 +119,6 @@ class DeltaTable:
     def _unreadable(self, error: Exception) -> ArchiveError:
         first = str(error).strip().splitlines()[0]
         return ArchiveError(f"{self._address} of the archive cannot be read: {first}")
-
-
-def differing(
-    table: DeltaTable,
-    known: Mapping[str, int],
-    days: Collection[dt.date],
-    may_have: Collection[str],
-) -> tuple[str, str] | None:
-    """Return the name of a file that makes some days others than they were, and what it does.
-
-    Args:
-        table: as it is.
-        known: the manifest's files of the days, with their sizes.
-        days: those.
-        may_have: further files, of which nobody knows yet whether they are there.
-    """
-    there = table.files()
-    for name, size in known.items():
-        if name not in there:
-            return name, "is no longer in the Delta table"
-        if there[name][1] != size:
-            return name, "is another one in the Delta table"
-    for name, (day, _) in sorted(there.items()):
-        if day in days and name not in known and name not in may_have:
-            return name, "was added to the Delta table"
-    return None
 
 
 def _values(actions: Any, name: str) -> list[Any]:
