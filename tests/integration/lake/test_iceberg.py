@@ -25,7 +25,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table import StaticTable
 from pyiceberg.table.update.snapshot import _FastAppendFiles
-from pyiceberg.transforms import BucketTransform, HourTransform
+from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform
 from pyiceberg.types import StringType
 from pyspark.sql.connect.session import SparkSession
 from tests.support import archives, hostile, object_store, sail
@@ -225,6 +225,15 @@ def added_by_a_catalogue(place: Path) -> None:
     by_a_catalogue(place).add_files([copied(place)])
 
 
+def added_without_bounds(place: Path) -> None:
+    table = by_its_folder(place)
+    with table.update_spec() as spec:
+        spec.remove_field("day")
+    with table.transaction() as commit:
+        commit.set_properties({"write.metadata.metrics.column.created_at": "none"})
+    table.add_files([copied(place)])
+
+
 def added_elsewhere(place: Path) -> None:
     other = place.parent / "other.parquet"
     shutil.copy(place / PART, other)
@@ -350,6 +359,10 @@ DRIFTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         added_by_a_catalogue,
         r"day=2025-03-28/copy\.parquet was added to the Iceberg table",
     ),
+    "rows that may be of any day": (
+        added_without_bounds,
+        r"day=2025-03-28/copy\.parquet was added to the Iceberg table",
+    ),
     "a day twice, elsewhere": (
         added_elsewhere,
         r"^file://.*/lake it's/other\.parquet was added to the Iceberg table",
@@ -410,6 +423,17 @@ def partitioned_otherwise(place: Path) -> None:
         spec.add_field("consumer_id", BucketTransform(4), "bucket")
 
 
+def partitioned_by_consumer(place: Path) -> None:
+    with by_its_folder(place).update_spec() as spec:
+        spec.remove_field("day")
+        spec.add_field("consumer_id", IdentityTransform(), "whose")
+
+
+def without_bounds(place: Path) -> None:
+    with by_its_folder(place).transaction() as commit:
+        commit.set_properties({"write.metadata.metrics.column.created_at": "none"})
+
+
 def noted(place: Path) -> None:
     with by_its_folder(place).transaction() as commit:
         commit.set_properties({"owner": "somebody"})
@@ -435,6 +459,12 @@ def noted_in_a_catalogue(place: Path) -> None:
 LET_BE: dict[str, tuple[Callable[[Path], Any], str | None]] = {
     "columns renamed, one added": (renamed, r"cannot be written as an Iceberg table: "),
     "partitioned otherwise": (partitioned_otherwise, r"cannot be written as an Iceberg table: "),
+    # Added, it would be passed over by whoever looks for a consumer, or a day.
+    "partitioned by consumer": (
+        partitioned_by_consumer,
+        r"with partitions \(whose\) of which the archive's files do not tell: partition it by",
+    ),
+    "bounds not kept": (without_bounds, r"with partitions \(day\) of which the archive's files do"),
     "a property": (noted, None),
     "a tag": (tagged, None),
     "snapshots expired": (expired, None),
@@ -476,8 +506,32 @@ def test_what_was_added_to_days_that_are_not_archived_concerns_nobody(lake: Any)
     parquet.write_table(rows.set_column(5, "created_at", at), other)
     by_its_folder(place).add_files([f"file://{other}"])
     archives.clean(lake)
-    # Nor does it after the table was partitioned by something else.
+    # Nor does it after the table was partitioned by something else, and its columns renamed.
     partitioned_otherwise(place)
+    archives.clean(lake)
+    renamed(place)
+    archives.clean(lake)
+
+
+def test_what_was_changed_back_is_added_to_again(lake: Any) -> None:
+    done = archives.archived(lake, dt.date(2025, 3, 31))
+    place, rows = place_of(lake), rows_of(lake)
+    partitioned_otherwise(place)
+    renamed(place)
+    with pytest.raises(ArchiveError, match="cannot be written as an Iceberg table: "):
+        archives.archived(lake)
+    table = by_its_folder(place)
+    with table.update_schema(allow_incompatible_changes=True) as schema:
+        schema.rename_column("person", "customer_id")
+        schema.rename_column("at", "created_at")
+        schema.delete_column("note")
+    with table.update_spec() as spec:
+        spec.remove_field("hour")
+        spec.remove_field("bucket")
+        spec.add_field("created_at", DayTransform(), "day")
+    assert archives.archived(lake).files > done.files
+    assert told_by(as_others_read_it(place)) == rows
+    archives.purge(lake)
     archives.clean(lake)
 
 

@@ -101,6 +101,7 @@ class IcebergTable:
                 )
                 if (added.record_count, added.file_size_in_bytes) != (rows, size):
                     raise ArchiveError(f"{self._where}/{name} of {day} is not what was written")
+                self._require_placed(commit.table_metadata.spec(), added)
                 update = commit.update_snapshot()
                 if before is None:
                     with update.merge_append() as snapshot:
@@ -133,6 +134,20 @@ class IcebergTable:
                         )
                     found[name] = file
         return found
+
+    def _require_placed(self, partitions: Any, file: Any) -> None:
+        """Refuse a table whose partitions pyiceberg cannot tell of a file.
+
+        By a column without bounds it would say NULL, and readers that look for a value would pass
+        over rows that are there.
+        """
+        times = self._times()
+        for place, field in enumerate(partitions.fields):
+            if field.source_id != times or file.partition[place] is None:
+                raise ArchiveError(
+                    f"{self._where} is an Iceberg table with partitions ({field.name}) of which "
+                    f"the archive's files do not tell: partition it by the day of {_TIME} again"
+                )
 
     def _times(self) -> int | None:
         """Return the number of the column of instants, whatever it is called by now."""
