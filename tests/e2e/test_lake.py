@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support import lanes
 
-pytestmark = [pytest.mark.timeout(1500), lanes.LONG]
+pytestmark = [pytest.mark.timeout(2400), lanes.LONG]
 
 ROOT = Path(__file__).parents[2]
 UV = ROOT / "build" / "bootstrap" / "bin" / "uv"
