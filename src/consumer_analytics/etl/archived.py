@@ -29,7 +29,6 @@ from consumer_analytics.sql import query, source_rows
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ONE_DAY = dt.timedelta(days=1)
 _MICROSECOND = dt.timedelta(microseconds=1)
-_NONE = "{}"
 #: How many events there are, and how many a row is: each row of the table is one.
 PLAIN: dict[str, sql.Composable] = {
     "events_there": sql.SQL("count(*)"),
@@ -223,7 +222,7 @@ def days_with_strays(connection: Connection, settings: Settings) -> list[dt.date
         {"days": _ALWAYS, "first_day": first_day},
         sources=settings.sources,
     )
-    return [day for (day,) in connection.execute(days, {"days": apart or _NONE})]
+    return [day for (day,) in connection.execute(days, {"days": apart})]
 
 
 def held_where_reported(
@@ -261,7 +260,7 @@ def _strays(connection: Connection, settings: Settings, days: str, first_day: dt
             load(connection, "archived_ids (event_id)", archive.ids())
         connection.execute("analyze pg_temp.archived_ids")
     strays = query("etl/archived/strays", settings.sources)
-    connection.execute(strays, {"apart": apart or _NONE})
+    connection.execute(strays, {"apart": apart})
     if apart is not None:
         _leave_out_moved(connection, settings)
 

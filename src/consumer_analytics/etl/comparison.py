@@ -341,7 +341,7 @@ def _lay_right(
     found = connection.execute(query("etl/comparison/wrong")).fetchall()
     wrong = [at for (at,) in found]
     # Where the one before these days differs, so may those before it.
-    if wrong and wrong[0] <= since:
+    if wrong and min(wrong) <= since:
         return None
     lay_apart(connection, query("etl/comparison/rendered"))
     return wrong

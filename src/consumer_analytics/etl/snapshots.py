@@ -32,10 +32,10 @@ def snapshots_of_plan(
     figures = Figures(connection, settings, plan.bounds, snapshot_source)
     types, statuses = connection.execute(
         query("etl/snapshots/names", extracted_customers=extracted_customers)
-    ).fetchone() or (None, None)
+    ).fetchone() or ((), ())
     last = len(plan.snapshots)
     figures.lay_out(
-        shape_of(types or (), statuses or (), settings.sources.words),
+        shape_of(types, statuses, settings.sources.words),
         sql.SQL("({})").format(
             query("etl/snapshots/customers-moved", extracted_customers=extracted_customers)
         ),

@@ -34,7 +34,7 @@ def put_right(
     if not wrong:
         return 0
     columns = choose(connection, settings)
-    connection.execute(query("reconcile/audit/tables", settings.sources, **columns.tables()))
+    connection.execute(query("reconcile/audit/tables", None, **columns.tables()))
     prepare(connection)
     result = AuditResult()
     result.processed_through, _ = snapshots.awaited(connection)

@@ -15,7 +15,7 @@ from (
 left join (
     select day, sum(rows) as n, sum(digest) as digest
     from consumer_analytics_internal.archived_files
-    where day <@ %(days)s::datemultirange
+    where archived_files.day <@ %(days)s::datemultirange
     group by day
 ) as files using (day)
 where own.n is distinct from files.n or own.digest is distinct from files.digest

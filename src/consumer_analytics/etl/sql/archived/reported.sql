@@ -1,5 +1,5 @@
 -- Instants at which what was counted of some days may be divided: those that were reported, and where
--- windows began.
+-- windows began. How far runs have counted divides none: what is archived lies days before that.
 select snapshot_timestamp
 from public.consumer_analytics
 where consumer_id is null and snapshot_timestamp::date <@ %(days)s::datemultirange
@@ -7,7 +7,3 @@ union
 select window_start
 from consumer_analytics_internal.written_snapshots
 where is_whole and window_start::date <@ %(days)s::datemultirange
-union
-select processed_through
-from consumer_analytics_internal.state
-where job_name = {job}

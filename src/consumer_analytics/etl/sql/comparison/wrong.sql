@@ -2,4 +2,3 @@
 select distinct snapshot_timestamp
 from pg_temp.unlike_customers
 where consumer_id is not null
-order by snapshot_timestamp
