@@ -9,7 +9,9 @@ import pytest
 
 from consumer_analytics.calendar import days
 from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY
 from consumer_analytics.operations.thinning import Policy, SnapshotInstant, Stage
+from consumer_analytics.reconcile.audit import reading
 
 HOUR = dt.timedelta(hours=1)
 ZONES = [
@@ -52,6 +54,17 @@ def test_two_midnights_and_none(name: str, day: dt.date, begin: str) -> None:
     assert days.start_of_day(day, zone) == at
     assert days.day_ended_by(at, zone) == day - dt.timedelta(days=1)
     assert not days.is_second_midnight(at, zone)
+
+
+def test_an_audit_compares_days_that_lie_in_its_range_as_a_whole() -> None:
+    midnight = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
+    instants = [midnight, midnight + HOUR, MINUS_INFINITY, INFINITY]
+    assert [reading.first_day(at) for at in instants] == [
+        dt.date(2026, 1, 5),
+        dt.date(2026, 1, 6),
+        "-infinity",
+        "infinity",
+    ]
 
 
 def test_a_second_midnight_is_in_the_middle_of_a_day_and_may_stand_for_the_first() -> None:

@@ -62,6 +62,11 @@ def notes(database: Any) -> tuple[int, int]:
     return found.day_notes, found.customer_notes
 
 
+def is_enabled(database: Any) -> bool:
+    with database.connect() as connection:
+        return capture.is_enabled(connection)
+
+
 def events_of(document: dict[str, Any] | None) -> dict[str, Any]:
     """Return the figures of events, of a snapshot's row."""
     return {key: value for key, value in (document or {}).items() if "event" in key}
@@ -319,6 +324,55 @@ def test_enabling_in_the_middle_of_a_run_loses_nothing(database: Any) -> None:
     assert wrong(database) == []
 
 
+def test_enabling_in_the_middle_of_the_first_run_loses_nothing(database: Any) -> None:
+    """Nothing was counted before it, and no writer knew how far it would go."""
+    database.execute(LATE, [TENANT, BEGIN])
+    with database.connect("run", writes_sources=False) as connection:
+        opened = run.open_run(connection, database.settings, at=END)
+        extract.customers(connection, database.settings, opened)
+        extract.events(connection, database.settings, opened)
+        enable(database)
+        database.execute(LATE, [TENANT, BEGIN - DAY])
+        load.load(connection, database.settings, opened)
+    assert database.rows("select day::text from consumer_analytics_internal.touched_days") == [
+        ("-infinity",)
+    ]
+    go(database, END + DAY)
+    assert wrong(database) == []
+
+
+def test_a_change_that_comes_between_extract_and_load_is_no_loss(database: Any) -> None:
+    """Of a day that the run is the first to count: it has read before the change was noted."""
+    history(database)
+    enable(database)
+    young = END + DAY + dt.timedelta(hours=1)
+    database.execute(LATE, [TENANT, young])
+    with database.connect("run", writes_sources=False) as connection:
+        opened = run.open_run(connection, database.settings, at=END + 2 * DAY)
+        extract.customers(connection, database.settings, opened)
+        extract.events(connection, database.settings, opened)
+        database.execute(
+            "update customer_events set created_at = %s where created_at = %s",
+            [END + dt.timedelta(hours=1), young],
+        )
+        load.load(connection, database.settings, opened)
+    go(database, END + 3 * DAY)
+    with database.connect() as connection:
+        assert vanished.total(connection) == 0
+    assert wrong(database) == []
+
+
+def test_who_writes_other_tables_is_not_waited_for(database: Any) -> None:
+    history(database)
+    enable(database)
+    database.execute("create table of_the_application (n int)")
+    with application(database) as session:
+        session.execute("insert into of_the_application values (1)")
+        now(database)
+    with database.connect() as connection:
+        assert capture.status(connection, database.settings).unsure_writers == 0
+
+
 class LateWriter(threading.Thread):
     """Writes rows stamped about where the runs are, in transactions of every length and level.
 
@@ -459,7 +513,13 @@ def test_the_application_needs_no_grant_of_ours(database: Any) -> None:
 
 def test_enable_disable_and_status_tell_where_it_stands(database: Any, cli: Any) -> None:
     assert cli("capture", "status", "--json").json["state"] == "off"
-    assert cli("capture", "enable", "--json").json["state"] == "on"
+    assert not is_enabled(database)
+    enabled = cli("capture", "enable", "--json").json
+    assert (enabled["state"], enabled["threshold"]) == ("on", None)
+    assert is_enabled(database)
+    go(database, END)
+    known = cli("capture", "status", "--json").json["threshold"]
+    assert dt.datetime.fromisoformat(known) == END
     assert cli("capture", "enable", "--json").json["state"] == "on"
     database.execute("drop trigger consumer_analytics_capture_update on customers")
     database.execute(
@@ -471,6 +531,7 @@ def test_enable_disable_and_status_tell_where_it_stands(database: Any, cli: Any)
     assert "customer_events.consumer_analytics_capture_insert" in told.stderr
     assert cli("capture", "enable", "--json").json["missing_triggers"] == []
     assert cli("capture", "disable", "--json").json["state"] == "off"
+    assert not is_enabled(database)
     assert database.rows("select count(*) from pg_trigger where tgname like '%capture%'") == [(0,)]
 
 
@@ -483,6 +544,20 @@ def test_enabling_does_not_wait_long_for_a_writer(
         with pytest.raises(BusyError, match="capture was not enabled"):
             enable(database)
     assert database.rows("select count(*) from pg_trigger where tgname like '%capture%'") == [(0,)]
+
+
+def test_where_taking_it_back_fails_too_the_first_failure_is_told(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any) -> None:
+        raise BusyError("not now either")
+
+    monkeypatch.setattr(capture, "_DDL_SECONDS", 0.1)
+    monkeypatch.setattr(capture, "_switch_off", busy)
+    with application(database) as session:
+        session.execute(LATE, [TENANT, BEGIN])
+        with pytest.raises(BusyError, match="capture was not enabled"):
+            enable(database)
 
 
 def test_a_view_cannot_be_watched_and_the_error_says_so(database: Any) -> None:

@@ -320,6 +320,12 @@ def test_holders_are_told_on_the_command_line_in_metadata_and_in_the_log(
         assert "stopped short of " in caplog.text
 
 
+def test_one_that_gives_no_name_is_told_so() -> None:
+    now = dt.datetime.now(dt.UTC)
+    nameless = holdback.Holder("session", now, 7, "app", "", "active", now, now)
+    assert nameless.describe().startswith("pid 7 (no application name, user app, active), ")
+
+
 @dataclass
 class DagRun:
     dag_id: str

@@ -10,8 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from consumer_analytics.db.connection import Connection
-from consumer_analytics.etl import extract
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection
+from consumer_analytics.etl import extract, job_state
 from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
@@ -371,6 +371,31 @@ def test_what_corrects_earlier_runs_is_told(trial: Connection, changes: Any) -> 
     assert folded(trial, advances=False, recount=f"{{[{day(4)},{day(6)})}}") == (None, 0, 0, False)
 
 
+def test_what_a_sweep_found_is_changed_but_for_what_is_noted_now(trial: Connection) -> None:
+    trial.execute(
+        "create temporary table differing_events "
+        "(consumer_id uuid, day date, event_type text, counted bigint, known bigint); "
+        "create temporary table event_placed "
+        "(consumer_id uuid, since timestamptz, event_type text, n bigint, sign int)"
+    )
+    for consumer, kind, counted, count in ((A, "login", 2, 5), (None, "login", 1, 3)):
+        trial.execute(
+            "insert into differing_events values (%s, %s, %s, %s, %s)",
+            [consumer, day(0), kind, counted, count],
+        )
+    # As many went before and after an instant of the day; what came back is counted anyway.
+    for consumer, hours, sign in ((A, 0, 1), (A, 12, 1), (A, 18, -1), (None, 0, 1)):
+        trial.execute(
+            "insert into event_placed values (%s, %s, 'login', 1, %s)",
+            [consumer, BEGIN + dt.timedelta(hours=hours), sign],
+        )
+    trial.execute(
+        query("etl/apply/events-differing", newly_noted=query("etl/apply/events-noted")).as_string()
+    )
+    rows = trial.execute("select consumer_id, n from pg_temp.event_changes order by 1 nulls last")
+    assert rows.fetchall() == [(A, -1), (None, -1)]
+
+
 def test_nothing_that_was_found_changes_nothing(trial: Connection, changes: Any) -> None:
     del changes
     assert folded(trial) == (None, 0, 0, False)
@@ -537,6 +562,30 @@ def test_snapshots_are_looked_at_again_from_the_earliest_instant_on(trial: Conne
     assert state(trial)[2] == SECOND
     trial.execute(query("etl/restate/state-restated"), {"after": None})
     assert state(trial)[2] is None
+
+
+def test_of_what_capture_noted_the_earliest_day_counts(trial: Connection) -> None:
+    through = job_state.read(trial).processed_through
+    assert through == MINUS_INFINITY
+    trial.execute(
+        "update consumer_analytics_internal.state set processed_through = %s", [BEGIN + 9 * DAY]
+    )
+    for number, restates, customers in (
+        (1, False, False),
+        (2, True, False),
+        (3, False, True),
+        (4, True, True),
+        # The run that comes to it reads it anyway.
+        (10, True, True),
+    ):
+        trial.execute(
+            "insert into consumer_analytics_internal.touched_days (day, restates, customers) "
+            "values (%s, %s, %s)",
+            [day(number), restates, customers],
+        )
+    found = job_state.read(trial)
+    assert found.touched_notes == 4
+    assert (found.restates_from, found.customers_from) == (day(2), day(3))
 
 
 def test_notes_of_days_before_the_mark_are_settled(trial: Connection) -> None:

@@ -571,6 +571,7 @@ def test_a_repair_counts_from_the_files_what_was_tampered_with(pair: Pair) -> No
     go(lake, END)
     archived(lake)
     purge(lake)
+    kept = lifecycle_kept(lake)
     for table in ("event_days", "archived_counts"):
         lake.execute(
             f"update consumer_analytics_internal.{table} set n = n + 3 "
@@ -578,15 +579,33 @@ def test_a_repair_counts_from_the_files_what_was_tampered_with(pair: Pair) -> No
         )
     lake.execute(
         "delete from consumer_analytics_internal.archived_events "
-        "where event_type = 'customer_status_change'"
+        "where event_type = 'customer_status_change'; "
+        "update consumer_analytics_internal.archived_events set payload_json = '{}' "
+        "where event_type = 'customer_creation'; "
+        # One that is in no file.
+        "insert into consumer_analytics_internal.archived_events "
+        "(event_id, customer_id, event_type, created_at) "
+        "values (gen_random_uuid(), gen_random_uuid(), 'customer_deletion', '2025-03-26')"
     )
     with lake.session("audit") as connection:
         found = audit.audit(connection, lake.settings)
         assert found.differences > 0
         audit.repair(connection, lake.settings, found)
+    assert lifecycle_kept(lake) == kept
     clean(lake)
     filled_in(lake, CUTTING)
     clean(lake)
+
+
+def lifecycle_kept(database: Any) -> list[Any]:
+    """Return what the database keeps of lifecycle events that are in files."""
+    return list(
+        database.rows(
+            "select event_id, customer_id, event_type, payload_json, created_at "
+            "from consumer_analytics_internal.archived_events "
+            "where event_type like 'customer!_%' escape '!' order by event_id"
+        )
+    )
 
 
 def test_sources_under_names_of_their_own_are_archived_alike(

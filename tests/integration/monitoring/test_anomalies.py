@@ -303,6 +303,23 @@ def test_switched_off_nobody_is_judged_and_what_was_open_is_closed(
     assert "consumers are not watched any more" in closed.cause
 
 
+def test_what_nobody_was_told_of_is_closed_all_the_same(database: Database) -> None:
+    watched = replace(database, settings=database.settings.replaced({"anomalies": True}))
+    write(watched, range(BEFORE + 1), lambda day: 0 if day >= BEFORE else usual(day))
+    look(watched, BEFORE)
+    look(database, BEFORE)
+    with database.connect() as connection:
+        (closed, *_) = incidents.latest(connection, 1)
+    assert closed.subject == f"consumer {ONE}"
+    assert closed.told_at is None
+    assert closed.closed_at is not None
+    assert database.rows(
+        "select what, count(*) from consumer_analytics_internal.incident_changes "
+        "where incident_id = %s group by what order by max(at), what",
+        [closed.incident_id],
+    ) == [("opened", 1), ("over", 1)]
+
+
 @pytest.mark.long
 def test_of_many_that_are_odd_a_message_names_some_and_counts_the_rest(
     watched: Database, mails: MailServer

@@ -309,6 +309,13 @@ def test_rows_of_chosen_consumers_are_no_torn_snapshots(database: Any) -> None:
         }
 
 
+def test_whichever_step_found_what_has_vanished_it_is_told() -> None:
+    noted = (BEGIN, END)
+    parts = [audit.AuditResult(), audit.AuditResult(noted=noted), audit.AuditResult()]
+    assert audit.AuditResult.together(parts, 10).noted == noted
+    assert audit.AuditResult.together(parts[::-2], 10).noted is None
+
+
 def test_a_range_leaves_the_rest_out(database: Any, cli: Any) -> None:
     small(database)
     database.execute(FAULTS["figure"][0])

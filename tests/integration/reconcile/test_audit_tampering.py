@@ -195,6 +195,10 @@ FIGURES = {
         },
     ),
     "a key more": (edit("metrics_json || '{\"note\": {}}'"), {("snapshot", "note")}),
+    "a key more that says nothing": (
+        edit("metrics_json || '{\"note\": null}'"),
+        {("snapshot", "note")},
+    ),
     "a key more in the window": (
         edit(put("incremental_stats,note", "1")),
         {("snapshot", f"{WINDOW}.note")},

@@ -268,6 +268,33 @@ def test_changes_of_others_are_laid_down_together_and_nobodys_apart(
     assert [sum(row[place] for row in rows) for place in (4, 5)] == [11, 11 * at]
 
 
+@pytest.mark.parametrize("asked", [[A], [A, C]])
+def test_customers_of_others_that_were_counted_beside_some_are_forgotten(
+    trial: Connection, asked: list[uuid.UUID]
+) -> None:
+    trial.execute(
+        query("shared/customers-changes", table=extract.OWN.customers, lifetime=sql.SQL(""))
+    )
+    for consumer in (None, A, B, C):
+        change(trial, consumer, 1, "ACTIVE", 1)
+    trial.execute(query("etl/customers/forget-others"), {"consumers": asked})
+    rows = trial.execute("select consumer_id from pg_temp.extracted_customers order by 1")
+    assert [consumer for (consumer,) in rows] == asked
+
+
+@pytest.mark.parametrize("place", ["n", "dated", "created_us", "born"])
+def test_a_change_of_any_figure_is_laid_down(trial: Connection, place: str) -> None:
+    trial.execute(
+        query("shared/customers-changes", table=extract.OWN.customers, lifetime=sql.SQL(""))
+    )
+    change(trial, A, 1, "ACTIVE", 0)
+    trial.execute(f"update pg_temp.extracted_customers set {place} = 1")
+    columns = put_cells(trial)
+    assert columns is not None
+    comparison.take_apart(trial, columns, [A])
+    assert trial.execute(f"select {place} from pg_temp.extracted_customers").fetchall() == [(1,)]
+
+
 def test_snapshots_at_other_instants_are_not_looked_at(alike: Connection) -> None:
     put(alike, A, FIRST + ONE_MICROSECOND, **mine(9.0, ACTIVE=9))
     put(alike, None, FIRST + ONE_MICROSECOND, **whole(9))

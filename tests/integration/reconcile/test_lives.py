@@ -768,6 +768,20 @@ STATUS = [
         {4: a("PENDING"), 5: a("PENDING"), 6: a("ACTIVE")},
     ),
     Case(
+        "a deletion without a status, of one whose life before ended as this one was reported",
+        (
+            born("c", 2, "BLOCKED"),
+            run(3),
+            died("c", 4, "BLOCKED"),
+            run(4.5),
+            together(row("c", 5, "BLOCKED"), creation("c", 5, "PENDING")),
+            run(5.5),
+            together(gone("c"), event("c", DELETION, 6, {})),
+            run(7),
+        ),
+        {3: a("BLOCKED"), 4.5: a(""), 5.5: a("PENDING"), 7: a("")},
+    ),
+    Case(
         "neither the deletion nor the first creation can be read: a later one tells it",
         (
             together(row("c", 2), event("c", CREATION, 2, {}), creation("c", 2.5, "PENDING")),
