@@ -535,6 +535,22 @@ def test_ignored_logins_hold_nobody_back(database: Any, other_login: Callable[..
         assert go(database, holdback_ignore_roles=f"x, {login}")["held_back_by"] == []
 
 
+def test_what_an_ignored_login_prepared_holds_nobody_back_either(
+    database: Any, other_login: Callable[..., str]
+) -> None:
+    login = other_login("insert on customer_events")
+    with psycopg.connect(url_of(database, login), autocommit=True) as writer:
+        writer.execute("begin")
+        insert_event(writer)
+        writer.execute("prepare transaction 'ignored'")
+        time.sleep(0.25)
+        try:
+            assert len(go(database)["held_back_by"]) == 1
+            assert go(database, holdback_ignore_roles=login)["held_back_by"] == []
+        finally:
+            writer.execute("rollback prepared 'ignored'")
+
+
 def test_several_transactions_in_one_message_are_never_out_of_sight(database: Any) -> None:
     """Between two of them no transaction is open, and the next began when the message came."""
     with session(database) as writer, database.connect(writes_sources=False) as watcher:
