@@ -224,6 +224,33 @@ def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correcti
     assert wrong(database) == []
 
 
+def test_a_deletion_without_a_status_is_held_to_the_life_that_it_ended(database: Any) -> None:
+    """And not to the one before, which ended as this one was reported."""
+    customer = uuid.UUID(int=3)
+    tell = (
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) values (gen_random_uuid(), %s, %s, %s, %s, %s)"
+    )
+    for number, (kind, status) in enumerate(
+        (("creation", "BLOCKED"), ("deletion", "BLOCKED"), ("creation", "ACTIVE"))
+    ):
+        told = json.dumps({"status": status})
+        at = BEGIN + number * DAY
+        database.execute(tell, [customer, TENANT, f"customer_{kind}", told, at])
+    database.execute(
+        "insert into customers values (%s, %s, 'BLOCKED', %s)", [customer, TENANT, BEGIN + 2 * DAY]
+    )
+    go(database, END)
+    enable(database)
+    with application(database) as session:
+        session.execute("update customers set status = 'ACTIVE'")
+        session.execute("delete from customers")
+        (at,) = session.execute("select now()").fetchone()
+        session.execute(tell, [customer, TENANT, "customer_deletion", "{}", at])
+    now(database)
+    assert wrong(database) == []
+
+
 def test_a_truncated_table_is_counted_again_wholly(database: Any) -> None:
     history(database)
     enable(database)
