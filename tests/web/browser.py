@@ -36,6 +36,8 @@ FLAGS = [
 ]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 740}
+#: What Airflow's navigation leaves of that to a page of a plugin.
+PHONE_IN_AIRFLOW = {"width": 303, "height": 740}
 #: Not UTC, with summer time: what forgets about zones shows.
 ZONE = "Europe/Berlin"
 _SERIOUS = {"serious", "critical"}

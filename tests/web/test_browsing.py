@@ -22,7 +22,7 @@ from tests.support import lanes
 from tests.support.durations import WRITTEN
 from tests.support.operation import MARKUP_CONSUMER
 from tests.web import browser as browsing
-from tests.web.browser import PHONE, Visit
+from tests.web.browser import PHONE, PHONE_IN_AIRFLOW, Visit
 from tests.web.conftest import Operated
 
 from consumer_analytics.db.connection import connected
@@ -126,6 +126,10 @@ def test_axe_finds_nothing_serious(
             summary.click()
         assert visit.inaccessible() == []
         assert visit.overflow() <= 0, "the page scrolls sideways"
+        if size == PHONE:
+            page.set_viewport_size(PHONE_IN_AIRFLOW)
+            expect(page.locator("html")).to_have_js_property("clientWidth", 303)
+            assert visit.overflow() <= 0, "the page scrolls sideways within Airflow"
 
 
 @two_pages
