@@ -125,6 +125,21 @@ def read(field: DataclassField[Any], text: str) -> Any:
     return _READERS[kind](text)
 
 
+def takes(field: DataclassField[Any], value: Any) -> bool:
+    """Tell whether a program's value is of a field's type; whole numbers are numbers too."""
+    kind = field.type.__origin__  # type: ignore[union-attr]
+    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return any(_is(one, value) for one in kinds)
+
+
+def _is(kind: Any, value: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(value, bool) or kind is bool:
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, int | float if kind is float else kind)
+
+
 def _chosen(text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise ValueError(f"{quoted(text)} is none of {', '.join(choices)}")

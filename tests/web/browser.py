@@ -15,7 +15,15 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from starlette.types import ASGIApp
 from tests.support.tools import require
 
@@ -37,7 +45,7 @@ FLAGS = [
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 740}
 #: What Airflow's navigation leaves of that to a page of a plugin.
-PHONE_IN_AIRFLOW = {"width": 303, "height": 740}
+PHONE_IN_AIRFLOW: ViewportSize = {"width": 303, "height": 740}
 #: Not UTC, with summer time: what forgets about zones shows.
 ZONE = "Europe/Berlin"
 _SERIOUS = {"serious", "critical"}

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from psycopg import sql
 
-from consumer_analytics import caller
+from consumer_analytics import caller, fields
 from consumer_analytics.calendar import instants
 from consumer_analytics.errors import SettingsError, UsageError
-from consumer_analytics.fields import Secret
-from consumer_analytics.notebooks.sessions import session
+from consumer_analytics.notebooks.sessions import refusals, session
 from consumer_analytics.notebooks.tables import Table
-from consumer_analytics.settings import Settings, load_settings
+from consumer_analytics.settings import Settings, load_settings, variable
 from consumer_analytics.sql import query
 
 #: What a row is of: a consumer or the whole system at an instant, a type or a status of either, a
@@ -31,6 +30,7 @@ _VIEWS: dict[str, str] = {
     "revisions": "consumer_analytics_flat_revisions",
 }
 Instant = dt.datetime | dt.date | str
+Consumers = Iterable[uuid.UUID | str] | uuid.UUID | str
 
 
 class Analytics:
@@ -58,13 +58,15 @@ class Analytics:
             SettingsError: a setting is unknown, or cannot be used.
         """
         if database_url is not None:
-            changes["database_url"] = Secret(database_url)
-        known = {field.name for field in dataclasses.fields(Settings)}
-        if unknown := sorted(changes.keys() - known):
+            changes["database_url"] = database_url
+        known = {field.name: field for field in dataclasses.fields(Settings)}
+        if unknown := sorted(changes.keys() - known.keys()):
             raise SettingsError(
                 f"there is no setting {unknown[0]!r}; `consumer-analytics docs settings` lists them"
             )
-        self.settings: Settings = load_settings().replaced(changes)
+        self.settings: Settings = load_settings().replaced(
+            {name: _setting(known[name], value) for name, value in changes.items()}
+        )
 
     def run(
         self, as_of: Instant | None = None, *, notify: Callable[[str], None] = lambda _: None
@@ -77,16 +79,24 @@ class Analytics:
             notify: told, in a line each, what a person should know.
 
         Returns:
-            An `etl.models.RunSummary`; its `as_json()` is what `run --json` prints.
+            An `etl.models.RunSummary`, over shards a `shards.summaries.ShardedSummary`; its
+            `as_json()` is what `run --json` prints.
 
         Raises:
             ConsumerAnalyticsError: as the command's, in one line.
         """
+        at = None if as_of is None else self._instant(as_of)
+        # Whoever calls this is a person, as on the command line, and names an instant by mistake.
+        named = at is not None
+        if self.settings.shards_file is not None:
+            from consumer_analytics.shards import runs
+
+            with refusals():
+                return runs.run(self.settings, at=at, named=named, notify=notify)
         from consumer_analytics.etl import run
 
-        at = None if as_of is None else self._instant(as_of)
-        with session(self.settings, "notebook run") as connection:
-            return run.run(connection, self.settings, at=at, notify=notify)
+        with session(self.settings, "notebook run", works_long=True) as connection:
+            return run.run(connection, self.settings, at=at, named=named, notify=notify)
 
     def backfill(
         self,
@@ -94,7 +104,7 @@ class Analytics:
         end: dt.date | str,
         interval: str = "daily",
         *,
-        consumers: Sequence[uuid.UUID | str] | None = None,
+        consumers: Consumers | None = None,
         notify: Callable[[str], None] = lambda _: None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Any:
@@ -104,12 +114,14 @@ class Analytics:
             start: the first day.
             end: the day after the last one.
             interval: how long a period is: `daily`, `weekly`, `monthly` or `hourly`.
-            consumers: these alone, and no row of the whole system; None: all and the whole system.
+            consumers: these alone, or this one, and no row of the whole system; None: all and the
+                whole system.
             notify: told, in a line each, what a person should know.
             progress: told how many periods are done, of how many.
 
         Returns:
-            A `backfill.result.BackfillResult`; its `as_json()` is what `backfill --json` prints.
+            A `backfill.result.BackfillResult`, over shards a `shards.backfills.ShardedBackfill`;
+            its `as_json()` is what `backfill --json` prints.
 
         Raises:
             ConsumerAnalyticsError: as the command's, in one line.
@@ -121,9 +133,14 @@ class Analytics:
             end,
             interval,
             who=caller.name(),
-            consumers=None if consumers is None else [str(one) for one in consumers],
+            consumers=None if consumers is None else [str(one) for one in _chosen(consumers)],
         )
-        with session(self.settings, "notebook backfill") as connection:
+        if self.settings.shards_file is not None:
+            from consumer_analytics.shards import backfills
+
+            with refusals():
+                return backfills.backfill(self.settings, request, notify=notify, progress=progress)
+        with session(self.settings, "notebook backfill", works_long=True) as connection:
             return backfill.backfill(
                 connection, self.settings, request, notify=notify, progress=progress
             )
@@ -134,7 +151,7 @@ class Analytics:
         *,
         since: Instant | None = None,
         until: Instant | None = None,
-        consumers: Sequence[uuid.UUID | str] | None = None,
+        consumers: Consumers | None = None,
     ) -> Table:
         """Return snapshots, a row each, with their figures as typed columns.
 
@@ -142,15 +159,16 @@ class Analytics:
             of: what a row is of; the columns are those of the flat view of that name.
             since: from this instant on, included; a day is its beginning in the configured zone.
             until: up to this one, included.
-            consumers: of these alone.
+            consumers: of these alone, or of this one.
 
         Returns:
             A table that is read when it is asked for: `rows()`, `arrow()`, `pandas()`.
 
         Raises:
-            UsageError: there is no such grain, an instant cannot be read, or an id is none.
+            UsageError: there is no such grain, an instant cannot be read, the range ends before it
+                begins, no consumer is named, or an id is none.
         """
-        if of not in _VIEWS:
+        if of not in tuple(_VIEWS):
             raise UsageError(f"snapshots of {of!r} are unknown; there are {', '.join(_VIEWS)}")
         if of == "system" and consumers is not None:
             raise UsageError("the whole system's snapshots are of no single consumer")
@@ -162,9 +180,14 @@ class Analytics:
         if until is not None:
             conditions.append(sql.SQL("snapshot_timestamp <= %(until)s"))
             values["until"] = self._instant(until)
+        if since is not None and until is not None and values["since"] > values["until"]:
+            raise UsageError(
+                f"since {values['since'].isoformat()} lies after until "
+                f"{values['until'].isoformat()}"
+            )
         if consumers is not None:
             conditions.append(sql.SQL("consumer_id = any(%(consumers)s)"))
-            values["consumers"] = [_uuid(one) for one in consumers]
+            values["consumers"] = [_uuid(one) for one in _chosen(consumers)]
         statement = query(
             "notebooks/snapshots",
             columns=sql.SQL("*"),
@@ -173,12 +196,53 @@ class Analytics:
         )
         return Table(self.settings, statement, values)
 
-    def _instant(self, value: Instant) -> dt.datetime:
+    def _instant(self, value: Any) -> dt.datetime:
         if isinstance(value, str):
             return instants.parse(value, self.settings.zone)
+        # What pandas calls no time is a `datetime` to Python, of a year that is no number.
+        if not isinstance(value, dt.date) or not isinstance(value.year, int):
+            raise UsageError(
+                f"{value!r} is not a time; give a datetime, a date, or a text such as 2025-11-03 "
+                "or 2025-11-03T06:00:00Z"
+            )
         if not isinstance(value, dt.datetime):
             value = dt.datetime.combine(value, dt.time.min)
         return instants.with_zone(value, self.settings.zone)
+
+
+def _setting(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a setting's value; a text stands for one as it does in the environment.
+
+    Raises:
+        SettingsError: it is not of the setting's type. A secret is not repeated.
+    """
+    if fields.takes(field, value):
+        return value
+    if not isinstance(value, str):
+        raise SettingsError(
+            f"{variable(field.name)}: a value of type {type(value).__name__} cannot be used"
+        )
+    try:
+        return fields.read(field, value)
+    except ValueError as error:
+        raise SettingsError(f"{variable(field.name)}: {error}") from None
+
+
+def _chosen(consumers: Consumers) -> Sequence[uuid.UUID | str]:
+    """Return the ids of consumers, or of one, as several.
+
+    Raises:
+        UsageError: there are none. Whoever computed an empty list does not mean all.
+    """
+    if isinstance(consumers, uuid.UUID | str):
+        return [consumers]
+    try:
+        chosen = list(consumers)
+    except TypeError:
+        raise UsageError(f"consumers {consumers!r} are neither ids nor one") from None
+    if not chosen:
+        raise UsageError("consumers is empty; name one at least, or leave it out to mean all")
+    return chosen
 
 
 def _uuid(value: uuid.UUID | str) -> uuid.UUID:

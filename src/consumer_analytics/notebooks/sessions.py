@@ -13,15 +13,30 @@ from consumer_analytics.settings import Settings
 
 
 @contextmanager
-def session(settings: Settings, purpose: str) -> Iterator[Connection]:
+def session(settings: Settings, purpose: str, *, works_long: bool = False) -> Iterator[Connection]:
     """Open a session for a `with` block, and close it after.
+
+    Args:
+        settings: where to.
+        purpose: as `connect` has it, and what follows.
+        works_long: whether it does what may be told to take less of the server.
 
     Raises:
         StatementRefusedError: the database refused or ended a statement.
         ConsumerAnalyticsError: as `connected` does.
     """
+    with refusals(), connected(settings, purpose, works_long=works_long) as connection:
+        yield connection
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tell in our words what the database refuses within a `with` block.
+
+    Raises:
+        StatementRefusedError: it refused or ended a statement.
+    """
     try:
-        with connected(settings, purpose) as connection:
-            yield connection
+        yield
     except psycopg.Error as error:
         raise StatementRefusedError(one_line(error)) from error

@@ -8,8 +8,11 @@ import random
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -39,6 +42,12 @@ VIEWS = {
     "statuses": "consumer_analytics_flat_statuses",
     "revisions": "consumer_analytics_flat_revisions",
 }
+
+
+class NotATime(dt.datetime):
+    """What `pandas.NaT` is to Python."""
+
+    year = float("nan")  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -114,6 +123,75 @@ def test_what_cannot_be_asked_is_said_in_a_line(filled: Database, empty_database
         Analytics(filled.url, time_zone="Europe/Berlin")
     with pytest.raises(SchemaError, match="run `consumer-analytics migrate`"):
         [*Analytics(empty_database.url).snapshots().rows()]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"timezone": 3}, "TIMEZONE: a value of type int"),
+        ({"database_url": 5}, "DATABASE_URL: a value of type int"),
+        ({"holdback_wait": True}, "HOLDBACK_WAIT: a value of type bool"),
+        ({"holdback_wait": "long"}, "HOLDBACK_WAIT: 'long' is not a number"),
+        ({"heartbeat_url": b"hidden"}, "HEARTBEAT_URL: a value of type bytes"),
+        ({"smtp_security": ["tls"]}, "SMTP_SECURITY: a value of type list"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_in_a_line(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=f"CONSUMER_ANALYTICS_{said}") as refused:
+        Analytics(**given)
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_text_stands_for_a_setting_as_in_the_environment() -> None:
+    analytics = Analytics(holdback_wait="2.5", home="/tmp/here", heartbeat_url="https://hidden")
+    assert analytics.settings.holdback_wait == 2.5
+    assert analytics.settings.home == Path("/tmp/here")
+    assert "hidden" not in repr(analytics.settings)
+    assert Analytics(holdback_wait=3).settings.holdback_wait == 3
+
+
+def test_what_is_no_time_and_what_is_no_range_is_said_in_a_line(filled: Database) -> None:
+    analytics = Analytics(filled.url)
+    values: list[Any] = [5, 1.5, [], NotATime(2025, 3, 3)]
+    for value in values:
+        for ask in (analytics.run, lambda value: analytics.snapshots(since=value)):
+            with pytest.raises(UsageError, match="is not a time; give a datetime"):
+                ask(value)
+    with pytest.raises(UsageError, match="lies after until"):
+        analytics.snapshots("system", since="2025-03-05", until="2025-03-04")
+    with pytest.raises(UsageError, match=r"snapshots of \['system'\] are unknown"):
+        analytics.snapshots(["system"])  # type: ignore[arg-type]
+
+
+def test_one_id_is_one_consumer_and_an_empty_list_does_not_mean_all(filled: Database) -> None:
+    analytics = Analytics(filled.url)
+    ((one,),) = filled.rows("select consumer_id from consumers order by 1 limit 1")
+    expected = [*analytics.snapshots(consumers=[one]).rows()]
+    assert len(expected) > 1
+    for way in (one, str(one), {one}, (str(one),)):
+        assert [*analytics.snapshots(consumers=way).rows()] == expected
+        assert analytics.backfill("2025-03-01", "2025-03-03", consumers=way).snapshots_written == 0
+    backfills = filled.rows("select count(*) from consumer_analytics_internal.backfills")
+    asks: list[Callable[..., Any]] = [
+        analytics.snapshots,
+        lambda **of: analytics.backfill("2025-03-01", "2025-03-03", **of),
+    ]
+    for ask in asks:
+        with pytest.raises(UsageError, match="consumers is empty"):
+            ask(consumers=[])
+        with pytest.raises(UsageError, match="neither ids nor one"):
+            ask(consumers=5)
+    assert filled.rows("select count(*) from consumer_analytics_internal.backfills") == backfills
+
+
+def test_an_instant_before_the_first_row_is_refused_as_on_the_command_line(
+    filled: Database,
+) -> None:
+    with pytest.raises(UsageError, match="lies before the first row"):
+        Analytics(filled.url).run("1960-01-01")
+    assert (
+        filled.rows("select from consumer_analytics where snapshot_timestamp < '1970-01-01'") == []
+    )
 
 
 def test_what_the_database_says_is_told_in_our_words(filled: Database) -> None:

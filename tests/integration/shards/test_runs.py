@@ -17,7 +17,7 @@ from tests.conftest import Database
 from tests.integration.shards.conftest import NAMES, Federation, documents, instant
 from tests.support import lanes
 
-from consumer_analytics import backfill
+from consumer_analytics import Analytics, backfill
 from consumer_analytics.db import locks
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError, ShardsError, UsageError
@@ -118,6 +118,20 @@ def test_what_is_published_is_what_one_database_would_say(federation: Federation
     ((known,),) = federation.alone.rows("select metadata_json from etl_job_watermarks")
     for name in ("window_start", "window_end", "new_events", "new_customers", "bad_rows"):
         assert told[name] == known[name], name
+
+
+def test_a_program_works_over_all_shards_as_the_command_line_does(federation: Federation) -> None:
+    fill(federation)
+    analytics = Analytics(federation.analytics.url, shards_file=str(federation.file))
+    assert analytics.run("2025-01-04T06:00Z").shards.keys() == set(NAMES)
+    assert analytics.backfill("2025-01-01", "2025-01-04").shards.keys() == set(NAMES)
+    federation.unite()
+    alone = Analytics(federation.alone.url)
+    alone.run("2025-01-04T06:00Z")
+    alone.backfill("2025-01-01", "2025-01-04")
+    assert federation.require_equal() == 4 * 4 + 3
+    with pytest.raises(UsageError, match="lies before the first row"):
+        analytics.run("1960-01-01")
 
 
 def test_a_transaction_that_is_open_in_one_shard_holds_all_of_them_back(
