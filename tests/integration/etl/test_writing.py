@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
-from consumer_analytics.etl import extract, job_state
+from consumer_analytics.etl import extract, job_state, watermark
 from consumer_analytics.mapping import PLAIN
 from consumer_analytics.sql import query
 
@@ -596,6 +596,18 @@ def test_notes_of_days_before_the_mark_are_settled(trial: Connection) -> None:
     trial.execute(query("etl/apply/days-settle"), {"processed_through": BEGIN + DAY})
     left = trial.execute("select day from consumer_analytics_internal.touched_days order by 1")
     assert left.fetchall() == [(day(1),), (day(2),)]
+
+
+def test_a_watermark_that_is_moved_is_told_from_where_and_by_whom(trial: Connection) -> None:
+    watermark.move(trial, SECOND, who="one", reason="first")
+    assert watermark.move(trial, FIRST, who="another", reason="then") == (SECOND, FIRST)
+    moved = watermark.read(trial)
+    assert moved.last_processed_timestamp == FIRST
+    assert moved.metadata["moved_from"] == SECOND.isoformat()
+    latest, before = watermark.moves(trial)
+    assert (latest.reason, latest.before, latest.after) == ("then", SECOND, FIRST)
+    assert (before.reason, before.after) == ("first", SECOND)
+    assert latest.who.startswith("another ")
 
 
 def test_a_window_begins_at_the_last_snapshot_before_it_even_if_that_was_thinned(

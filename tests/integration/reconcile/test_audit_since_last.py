@@ -12,6 +12,7 @@ from tests.integration.reconcile.test_audit import AT, TENANT, audited, small
 from tests.integration.reconcile.test_sweep import BEGIN, DAY, go
 from tests.support import lanes
 
+from consumer_analytics import backfill
 from consumer_analytics.etl import capture
 from consumer_analytics.reconcile import audit
 
@@ -228,6 +229,20 @@ def test_a_late_row_that_a_run_took_in_is_recounted_once(database: Any) -> None:
     after = audited(database, since_last=True)
     assert after.since is not None
     assert (after.since.base, after.since.unread) == (LATER, 4)
+
+
+def test_a_window_that_is_recounted_is_read_from_its_beginning(database: Any) -> None:
+    """A week's, beside days that have snapshots of their own, which have not changed."""
+    ready(database)
+    event(database, "login", AT + DAY / 2)
+    go(database, AT + 5 * DAY)
+    with database.connect("backfill", writes_sources=False) as connection:
+        week = backfill.request_of(str((AT - DAY).date()), str((AT + 4 * DAY).date()), "weekly")
+        backfill.backfill(connection, database.settings, week)
+    assert audited(database).clean
+    event(database, "login", AT + 3.5 * DAY)
+    go(database, AT + 6 * DAY)
+    assert gone_on(database).clean
 
 
 @pytest.mark.parametrize(

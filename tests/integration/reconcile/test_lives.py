@@ -1022,7 +1022,15 @@ TAKEN_OUT: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
         {3: a(""), 4: a("ACTIVE"), 7: a("")},
     ),
     "of one whose other events go as well": (
-        (event("c", "login", 2), run(3), deletion("c", 4), run(5), taken_out("c", "login")),
+        (
+            event("c", "login", 2),
+            # At its instant something happens to another one, which tells nothing of it.
+            event("another", "login", 2),
+            run(3),
+            deletion("c", 4),
+            run(5),
+            taken_out("c", "login"),
+        ),
         {3: a(""), 5: a("")},
     ),
     "of one that came back": (
