@@ -93,6 +93,11 @@ def test_a_run_hours_late_writes_the_snapshot_of_its_instant(database: Any) -> N
         )
 
 
+def test_a_run_on_empty_tables_says_that_it_read_none(database: Any) -> None:
+    summary = go(database, BEGIN)
+    assert {summary[key] for key in ("rows_read", "new_events", "new_customers")} == {0}
+
+
 def test_a_second_run_at_the_same_instant_touches_no_row(database: Any) -> None:
     with database.connect() as connection:
         random_history(connection, random.Random(3), BEGIN, END)
