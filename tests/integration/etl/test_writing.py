@@ -533,6 +533,7 @@ def advanced(trial: Connection, **changes: Any) -> Any:
         "corrected_from": None,
         "after": None,
         "customers_after": None,
+        "customers_of": None,
         "touched": False,
         **changes,
     }
@@ -562,6 +563,27 @@ def test_snapshots_are_looked_at_again_from_the_earliest_instant_on(trial: Conne
     assert state(trial)[2] == SECOND
     trial.execute(query("etl/restate/state-restated"), {"after": None})
     assert state(trial)[2] is None
+
+
+def test_customers_are_looked_at_again_from_the_earliest_instant_on_of_whoever_waits(
+    trial: Connection,
+) -> None:
+    def waiting(**changes: Any) -> Any:
+        advanced(trial, **changes)
+        return trial.execute(
+            "select customers_after, (select array_agg(one order by one) "
+            "from unnest(customers_of) as one), customers_until "
+            "from consumer_analytics_internal.state"
+        ).fetchone()
+
+    assert waiting() == (None, None, None)
+    assert waiting(until=SECOND, customers_after=BEGIN, customers_of=[A]) == (BEGIN, [A], FIRST)
+    # Nobody comes to wait.
+    assert waiting(until=SECOND + DAY) == (BEGIN, [A], FIRST)
+    assert waiting(customers_after=FIRST, customers_of=[B, A]) == (BEGIN, [A, B], SECOND + DAY)
+    # All of them; then some would be too few.
+    assert waiting(customers_after=FIRST)[:2] == (BEGIN, None)
+    assert waiting(customers_after=FIRST, customers_of=[C])[:2] == (BEGIN, None)
 
 
 def test_of_what_capture_noted_the_earliest_day_counts(trial: Connection) -> None:
