@@ -116,13 +116,18 @@ def _widths(least: Sequence[int], most: Sequence[int]) -> list[int]:
 
 
 def _cell(value: Any) -> str:
+    return escape(harmless(shown(value)))
+
+
+def shown(value: Any) -> str:
+    """Write a value as tables have it."""
     if value is None:
         return NOTHING
     if isinstance(value, dt.datetime):
         return exactly(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
-    return escape(harmless(str(value)))
+    return str(value)
 
 
 def harmless(text: str) -> str:

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumer_analytics.cli.output import JsonFlag, parse_size, print_json, print_table, say, warn
+from consumer_analytics.cli.output import (
+    JsonFlag,
+    parse_size,
+    print_json,
+    print_table,
+    say,
+    shown,
+    warn,
+)
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions, sources
+from consumer_analytics.etl.revisions import Revision
 from consumer_analytics.formatting import counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
 from consumer_analytics.reporting.status import Status, permitted
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
     from consumer_analytics.shards.standing import ShardStanding
 
 _REVISIONS = 20
+#: Keys up to this width stand with their figures in columns.
+_KEY = 40
 
 
 def status(
@@ -152,31 +163,34 @@ def _print_storage(stored: storage.Storage, free: int | None) -> None:
 def _revisions(*, as_json: bool) -> None:
     with connected(settings(), "status") as connection:
         schema.require_current(connection)
-        found = revisions.latest(connection, _REVISIONS)
+        # One more than is shown tells whether there are more.
+        found = revisions.latest(connection, _REVISIONS + 1)
+    latest = found[:_REVISIONS]
     if as_json:
-        print_json({"revisions": [one.as_json() for one in found]})
+        print_json({"revisions": [one.as_json() for one in latest]})
         return
-    if not found:
+    if not latest:
         say("no snapshot was ever restated")
         return
-    print_table(
-        ["restated at", "why", "snapshot", "consumer", "figure", "reported", "known now"],
-        [
-            [
-                moment(one.at),
-                one.reason,
-                one.snapshot,
-                one.consumer_id or "(all)",
-                key,
-                before,
-                after,
-            ]
-            for one in found
-            for key, (before, after) in (
-                {"row": ("reported", "withdrawn")} if one.withdrawn else one.changed
-            ).items()
-        ],
-    )
+    said = None
+    for one in latest:
+        if said != (one.at, one.reason):
+            said = (one.at, one.reason)
+            say(f"restated {moment(one.at)}: {one.reason}")
+        _print_revision(one)
+    if len(found) > len(latest):
+        say("… and earlier ones, in consumer_analytics_revisions")
+
+
+def _print_revision(one: Revision) -> None:
+    """Tell of one restated row, within the width of a terminal: a table of all is too wide."""
+    say(f"  {exactly(one.snapshot)}  {one.consumer_id or 'the whole system'}")
+    if one.withdrawn:
+        say("    withdrawn: the row is gone")
+        return
+    width = min(_KEY, max(map(len, one.changed), default=0))
+    for key, (before, after) in one.changed.items():
+        say(f"    {key:<{width}}  {shown(before)} reported, {shown(after)} known now")
 
 
 def print_status(found: Status) -> None:

@@ -14,6 +14,7 @@ from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.history import random_history
 
 from consumer_analytics.etl import run, vanished
+from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile import sweep
 
 DAY = dt.timedelta(days=1)
@@ -510,4 +511,27 @@ def test_status_lists_the_latest_restatements(database: Any, cli: Any) -> None:
     assert latest["changed"] == {"unattributed_events": {"from": before, "to": before + 1}}
     assert latest["reason"].startswith("sweep at 20")
     assert latest["consumer_id"] is None
-    assert "unattributed_events" in cli("status", "--revisions").stdout
+    lines = cli("status", "--revisions").stdout.splitlines()
+    assert lines[0].startswith("restated 20")
+    snapshot = exactly(dt.datetime.fromisoformat(latest["snapshot_timestamp"]))
+    assert lines[1] == f"  {snapshot}  the whole system"
+    assert lines[2] == f"    unattributed_events  {before:,} reported, {before + 1:,} known now"
+    # Whole, and yet no wider than a terminal.
+    assert max(map(len, lines)) <= 80
+
+
+def test_status_says_that_there_are_more_restatements_than_it_shows(
+    database: Any, cli: Any
+) -> None:
+    history(database)
+    database.execute(
+        "insert into customer_events (event_id, event_type, consumer_id, created_at) "
+        "select gen_random_uuid(), 'late', consumer_id, %s from consumers",
+        [END - 7 * DAY],
+    )
+    swept(database)
+    restated = database.rows("select count(*) from consumer_analytics_revisions")[0][0]
+    assert restated > 20
+    lines = cli("status", "--revisions").stdout.splitlines()
+    assert sum(line.startswith("  2") for line in lines) == 20
+    assert lines[-1] == "… and earlier ones, in consumer_analytics_revisions"
