@@ -42,7 +42,16 @@ def send_test(
     Needs no database. The steps of mail: settings, name, connection, TLS and certificate, login,
     sender, recipient, content. Exits with 1 where a step fails or a recipient is refused.
     """
-    attempts = [_attempt(one, as_json=as_json) for one in _chosen(channel or [])]
+    chosen = _chosen(channel or [])
+    several = len(chosen) > 1 and not as_json
+    attempts = list[_Attempt]()
+    for one in chosen:
+        # Of many, each step stands under its channel, and what failed where it did.
+        if several:
+            say(f"channel {one.name}")
+        attempts.append(_attempt(one, as_json=as_json))
+        if several and (error := attempts[-1].error) is not None:
+            say(f"no  {error.step:<11} {error}")
     failed = [one.error for one in attempts if one.error is not None]
     refused = {who: why for one in attempts for who, why in one.refused.items()}
     if as_json:
@@ -56,10 +65,14 @@ def send_test(
                 "channels": [one.as_json() for one in attempts],
             }
         )
+    elif failed and several:
+        names = ", ".join(one.channel for one in attempts if one.error is not None)
+        raise ChannelError(
+            failed[-1].step,
+            f"{len(failed):,} of {counted(len(attempts), 'channel')} could not be told: {names}",
+        )
     elif failed:
-        for error in failed[:-1]:
-            warn(str(error))
-        raise failed[-1]
+        raise failed[0]
     raise typer.Exit(1 if failed or refused else 0)
 
 

@@ -670,6 +670,16 @@ def test_the_command_tries_each_and_tells_of_each(
     assert "ok  address     chat is ntfy" in done.stdout
     assert "ok  message     answered 200" in done.stdout
     assert (len(mails.mails), len(hooks.posted)) == (1, 2)
+    hooks.answers += [Answer(500), Answer(429)]
+    done = cli("alerts", "test", env=given)
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    named = [lines.index(f"channel {name}") for name in ("mail", "chat", "desk")]
+    assert named == sorted(named)
+    assert lines[named[1] + 2].startswith("no  message     the service of chat answers 500")
+    assert lines[-1] == "no  message     the webhook desk answers 429 Too Many Requests"
+    assert done.stderr.strip() == "error: 2 of 3 channels could not be told: chat, desk"
+    mails.mails.pop()
     hooks.answers += [Answer(500)]
     done = cli("alerts", "test", "--channel", "chat", "--json", env=given)
     assert done.exit_code == 1
