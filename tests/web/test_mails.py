@@ -108,6 +108,13 @@ CONTENTS: dict[str, dict[str, Any]] = {
                 "by pid 4711 (nightly export, user reporting, idle in transaction), open for 9 h; "
                 "end it, then run again",
             ),
+            change(
+                "opened",
+                "runtime",
+                "critical",
+                "run airflow:consumer_analytics_etl:manual__2026-12-01T20:45:01.799902+00:00 took "
+                "17.6 s",
+            ),
             change("over", "runtime", "warning", "It was: slow. Now: the last run took 2.3 s."),
         ],
         "next": [{"text": "What is wrong, and what mends it", "code": "consumer-analytics doctor"}],

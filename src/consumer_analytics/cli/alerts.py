@@ -199,7 +199,7 @@ def check(as_json: JsonFlag = False) -> None:
             }
         )
         return
-    say(f"health     {done.health.state}: {done.health.cause.text}")
+    say(f"health     {done.health.state}: {done.health.why}")
     say(f"mails      {done.delivery.sent} sent, {done.delivery.waiting} wait")
     if done.beaten is not None:
         say(f"heartbeat  {'given' if done.beaten else 'not given'}")

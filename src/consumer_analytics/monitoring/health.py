@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from consumer_analytics.db.connection import Connection, consistent
 from consumer_analytics.formatting import amount, between, moment, seconds
-from consumer_analytics.monitoring.measures import MEASURES, MeasureDefinition
+from consumer_analytics.monitoring.measures import FRESHNESS, MEASURES, MeasureDefinition
 from consumer_analytics.monitoring.observation import (
     Cause,
     LastRun,
@@ -142,6 +142,18 @@ class Health:
     def measure(self, name: str) -> Measure:
         """Return a measure by its name."""
         return next(one for one in self.measures if one.name == name)
+
+    @property
+    def why(self) -> str:
+        """What the state comes of: that figures are fresh says nothing of what else is amiss."""
+        amiss = [one for one in self.measures if one.state != "normal"]
+        others = [
+            f"{one.definition.label} {amount(one.value, one.unit)}"
+            for one in amiss
+            if one.definition.subject is not FRESHNESS
+        ]
+        fresh = len(others) == len(amiss)
+        return "; ".join([*others, self.cause.text] if fresh else [self.cause.text, *others])
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json` and the web."""

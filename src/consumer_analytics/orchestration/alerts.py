@@ -243,7 +243,7 @@ def watch() -> str:
         # After what is urgent; the next pass sends it.
         digest.put_if_due(connection, config)
     judged = done.health
-    log.info("health is %s: %s", judged.state, judged.cause.text)
+    log.info("health is %s: %s", judged.state, judged.why)
     for one in judged.measures:
         log.info(
             "%s: %s, %s%s", one.name, one.value, one.state, f" ({one.cause})" if one.cause else ""

@@ -110,6 +110,25 @@ def test_dag_runtime(with_airflow: Any, seconds: float, state: str) -> None:
     assert (found.value, found.state, found.source) == (seconds, state, "airflow")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "at", "words"),
+    [
+        (2.0, MIDNIGHT + HOUR, "the figures reach"),
+        (17.6, MIDNIGHT + HOUR, "DAG runtime 17.6 s; the figures reach"),
+        (17.6, MIDNIGHT + DAY + 7 * HOUR, "; DAG runtime 17.6 s"),
+    ],
+    ids=["normal", "slow", "slow and behind"],
+)
+def test_why_names_what_the_state_comes_of(
+    with_airflow: Any, seconds: float, at: dt.datetime, words: str
+) -> None:
+    """Fresh figures alone do not tell why health is critical."""
+    airflow_tables.add_run(with_airflow, MIDNIGHT, seconds=seconds)
+    found = read(with_airflow, at)
+    assert found.why.startswith(words) or (words[0] == ";" and found.why.endswith(words))
+    assert found.cause.text in found.why
+
+
 @pytest.mark.parametrize(("count", "state"), [(0, "normal"), (1, "warning"), (2, "critical")])
 def test_failed_runs(with_airflow: Any, count: int, state: str) -> None:
     at = MIDNIGHT + 12 * HOUR

@@ -198,4 +198,4 @@ def _fresh(
         if whole
         else f"The figures reach {moment(as_of, to='minutes')} only, not the end of the week"
     )
-    return f"{reach}; health is {judged.state}: {judged.cause.text}"
+    return f"{reach}; health is {judged.state}: {judged.why}"
