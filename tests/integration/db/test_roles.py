@@ -199,6 +199,11 @@ def test_a_login_that_may_not_is_told_so(made: Roles, cli: Any) -> None:
         made.apply(add_tenants=[("no such login", uuid.uuid4())])
 
 
+def without_changes(cli: Any) -> dict[str, Any]:
+    known = cli("watermark", "show", "--json").json
+    return {name: value for name, value in known.items() if name != "changes"}
+
+
 def test_a_reader_asks_for_the_status_and_is_told_of_snapshots(
     made: Roles, consumers: list[uuid.UUID], cli: Any
 ) -> None:
@@ -211,6 +216,13 @@ def test_a_reader_asks_for_the_status_and_is_told_of_snapshots(
     assert {one["consumer_id"] for one in told["consumers"]} >= {str(one) for one in consumers}
     assert {one["name"] for one in told["consumers"]} == {None}
     assert (told["runs"], told["storage"]) == (None, None)
+    # What snapshots said before, and how far they are, is a reader's as well.
+    said = "no snapshot was ever restated" in cli("status", "--revisions").stdout
+    told = cli("status", "--revisions", env=mine)
+    assert (told.exit_code, said) == (0, "no snapshot was ever restated" in told.stdout)
+    assert "moved by hand      not told" in cli("watermark", "show", env=mine).stdout
+    mark = cli("watermark", "show", "--json", env=mine).json
+    assert (mark.pop("changes"), mark) == (None, without_changes(cli))
 
 
 @pytest.mark.both_versions
