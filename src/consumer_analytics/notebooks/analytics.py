@@ -128,13 +128,11 @@ class Analytics:
         """
         from consumer_analytics import backfill
 
-        request = backfill.request_of(
-            start,
-            end,
-            interval,
-            who=caller.name(),
-            consumers=None if consumers is None else [str(one) for one in _chosen(consumers)],
-        )
+        chosen = None if consumers is None else [str(one) for one in _chosen(consumers)]
+        # Whoever computed an empty list does not mean all.
+        if chosen == []:
+            raise UsageError("consumers is empty; name one at least, or leave it out to mean all")
+        request = backfill.request_of(start, end, interval, who=caller.name(), consumers=chosen)
         if self.settings.shards_file is not None:
             from consumer_analytics.shards import backfills
 
@@ -166,7 +164,7 @@ class Analytics:
 
         Raises:
             UsageError: there is no such grain, an instant cannot be read, the range ends before it
-                begins, no consumer is named, or an id is none.
+                begins, or an id is none.
         """
         if of not in tuple(_VIEWS):
             raise UsageError(f"snapshots of {of!r} are unknown; there are {', '.join(_VIEWS)}")
@@ -232,17 +230,14 @@ def _chosen(consumers: Consumers) -> Sequence[uuid.UUID | str]:
     """Return the ids of consumers, or of one, as several.
 
     Raises:
-        UsageError: there are none. Whoever computed an empty list does not mean all.
+        UsageError: it is neither.
     """
     if isinstance(consumers, uuid.UUID | str):
         return [consumers]
     try:
-        chosen = list(consumers)
+        return list(consumers)
     except TypeError:
         raise UsageError(f"consumers {consumers!r} are neither ids nor one") from None
-    if not chosen:
-        raise UsageError("consumers is empty; name one at least, or leave it out to mean all")
-    return chosen
 
 
 def _uuid(value: uuid.UUID | str) -> uuid.UUID:
