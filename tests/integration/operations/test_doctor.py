@@ -40,6 +40,7 @@ from consumer_analytics.etl import extract, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
+from consumer_analytics.operations.doctor import snapshots
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict, ok
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
@@ -162,6 +163,18 @@ SNAPSHOTS = (
     "select analytics_id, consumer_id, snapshot_timestamp, metrics_json, xmin::text "
     "from consumer_analytics order by 1"
 )
+
+
+def test_rows_that_nobody_has_counted_are_not_told_as_none(healthy: Any) -> None:
+    def told() -> str:
+        with healthy.connect() as connection:
+            return snapshots.once(Context(healthy.settings, connection)).says
+
+    statistics = "update pg_class set reltuples = {} where oid = 'consumer_analytics'::regclass"
+    with healthy.connect_admin() as admin:
+        for known, words in ((-1, "in once"), (1, "in once (about 1 row)"), (9, "(about 9 rows)")):
+            admin.execute(statistics.format(known))
+            assert told().endswith(words)
 
 
 @pytest.mark.both_versions

@@ -25,8 +25,8 @@ def once(context: Context) -> Finding:
     )
     if constraint is not None:
         # What the server enforces need not be counted.
-        about = f"about {counted(rows, 'row')}"
-        return ok(f"{constraint} lets each consumer and instant in once ({about})")
+        about = "" if rows is None else f" (about {counted(rows, 'row')})"
+        return ok(f"{constraint} lets each consumer and instant in once{about}")
     doubled, surplus = connection.execute(query("operations/doctor/doubled-sum")).fetchone() or (
         0,
         0,

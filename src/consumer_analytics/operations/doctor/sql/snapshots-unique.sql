@@ -1,5 +1,5 @@
 -- What enforces one row per consumer and instant, NULL consumer included; whether
--- this login owns the table, and about how many rows it has.
+-- this login owns the table, and about how many rows it has: NULL where nobody has counted them yet.
 select
     (
         select index_class.relname::text
@@ -21,6 +21,6 @@ select
         limit 1
     ),
     pg_has_role(class.relowner, 'usage'),
-    greatest(class.reltuples, 0)::bigint
+    nullif(class.reltuples, -1)::bigint
 from pg_class as class
 where class.oid = 'public.consumer_analytics'::regclass
