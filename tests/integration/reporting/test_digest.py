@@ -163,6 +163,32 @@ def test_days_without_a_snapshot_are_gaps_and_behind_is_said(
     assert "The figures reach 2026-03-07 00:00 UTC only, not the end of the week" in text
 
 
+@pytest.mark.long
+def test_a_week_without_a_snapshot_at_its_beginning_says_so(
+    told: Database, mails: MailServer
+) -> None:
+    """Else all events that ever were, or those of days before it, stand as the week's own."""
+    week = MONDAY - 7 * DAY
+    told.execute(
+        "delete from consumer_analytics where snapshot_timestamp = any(%s)",
+        [[week, week - HOUR]],
+    )
+    look(told, MONDAY + 8 * HOUR)
+    text = mails.parts()[1]
+    assert "The week's events count from 2026-03-01 00:00 UTC; health is" in text
+    told.execute("delete from consumer_analytics where snapshot_timestamp <= %s", [week])
+    with told.connect() as connection:
+        ((events,),) = told.rows(
+            "select metrics_json->>'total_events_all_consumers' from consumer_analytics "
+            f"where consumer_id is null and snapshot_timestamp = '{MONDAY.isoformat()}'"
+        )
+        made = digest.compose(connection, told.settings, MONDAY.date(), MONDAY + 8 * HOUR)
+    assert made is not None
+    assert f": {int(events):,} events in all, 1," in made.subject
+    assert made.digest is not None
+    assert made.digest.fresh.startswith("There is no snapshot from before the week; health is")
+
+
 def test_without_a_snapshot_of_the_week_there_is_no_digest(
     told: Database, mails: MailServer
 ) -> None:

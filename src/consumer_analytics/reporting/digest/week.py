@@ -97,7 +97,7 @@ def compose(
             **_movers(connection, settings, now, before, earlier),
             days=_drawn(monday, ends),
             unusual=_unusual(connection, settings, monday),
-            fresh=_fresh(connection, settings, monday, now.at, at),
+            fresh=_fresh(connection, settings, monday, (before.at, now.at), at),
         )
         database = scalar(connection, "select current_database()")
     return Message("digest", at, database, digest=digest)
@@ -129,7 +129,10 @@ def _between(later: int | None, earlier: int | None) -> int | None:
 def _figures(now: _End, before: _End, earlier: _End) -> tuple[DigestFigure, ...]:
     week = _between(now.events, before.events)
     told = [
-        ("Events", now.events if week is None else week, _between(before.events, earlier.events)),
+        # Without a snapshot from before it the week's own events are not known.
+        ("Events in all", now.events, None)
+        if week is None
+        else ("Events", week, _between(before.events, earlier.events)),
         ("Customers", now.customers, before.customers),
         ("Active customers", now.active, before.active),
         ("Consumers", now.consumers, before.consumers),
@@ -187,15 +190,21 @@ def _fresh(
     connection: Connection,
     settings: Settings,
     monday: dt.date,
-    as_of: dt.datetime,
+    between: tuple[dt.datetime | None, dt.datetime],
     at: dt.datetime,
 ) -> str:
-    """Say whether the figures reach the week's end, and what health is."""
+    """Say whether the figures are of the week from its beginning to its end, and what health is."""
     judged = health.read(connection, settings, now=at)
-    whole = as_of >= days.start_of_day(monday, settings.zone)
-    reach = (
-        "The figures are of the whole week"
-        if whole
-        else f"The figures reach {moment(as_of, to='minutes')} only, not the end of the week"
-    )
+    since, as_of = between
+    begins = days.start_of_day(_ago(monday, _WEEK), settings.zone)
+    told = []
+    if since is None:
+        told.append("There is no snapshot from before the week")
+    elif since != begins:
+        told.append(f"The week's events count from {moment(since, to='minutes')}")
+    if as_of < days.start_of_day(monday, settings.zone):
+        told.append(
+            f"The figures reach {moment(as_of, to='minutes')} only, not the end of the week"
+        )
+    reach = ". ".join(told) or "The figures are of the whole week"
     return f"{reach}; health is {judged.state}: {judged.why}"
