@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from tests.conftest import Database
 from tests.support.mail_server import MailServer, mail_server
 
 from consumer_analytics.orchestration import alerts
@@ -106,6 +108,16 @@ def test_a_callback_never_raises(mails: MailServer, caplog: pytest.LogCaptureFix
     mails.start()
     alerts.task_failed(context(task_id="another"))
     assert len(mails.mails) == 1
+
+
+def test_an_error_of_the_databases_is_told_without_the_statement(database: Database) -> None:
+    with database.connect() as connection, pytest.raises(psycopg.Error) as refused:
+        connection.execute("select metrics_jsonx from consumer_analytics")
+    assert "LINE 1" in str(refused.value)
+    found = alerts.failure_of({**context(), "exception": refused.value})
+    assert found.error.startswith("UndefinedColumn: a column is missing, or was renamed meanwhile")
+    assert "\n" not in found.error
+    assert "LINE" not in found.error
 
 
 def test_a_task_that_was_killed_is_told_without_an_error() -> None:

@@ -220,7 +220,7 @@ def test_one_mail_after_the_last_try_with_everything(
             "2026-01-15 00:00:00 UTC",
             failed_run,
             "2 of 2",
-            "UndefinedColumn: column ",
+            "UndefinedColumn: a column is missing",
             "metrics_json",
             "does not exist",
             "consumer-analytics doctor",

@@ -64,7 +64,9 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
 
     task, dag_run = context["ti"], context["dag_run"]
     error = context.get("exception")
-    reason = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else error
+    # The database's own text quotes the statement, which a mail shows to who cannot use it.
+    said = one_line(error) if isinstance(error, psycopg.Error) else error
+    reason = f"{type(error).__name__}: {said}" if isinstance(error, BaseException) else error
     most = getattr(task, "max_tries", None)
     return Failure(
         dag_id=task.dag_id,
