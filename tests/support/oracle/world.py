@@ -160,15 +160,44 @@ class World:
         self, consumer: uuid.UUID | None, kind: str, since: Moment, until: Moment, n: int
     ) -> None:
         """Forget some of the events that are noted under a stretch: they are counted no more."""
-        of_note = sorted(
-            key
-            for key in self.judged.vanished
-            if _cell(key) == (consumer, kind) and (since <= key[3] < until or key[3] == since)
-        )
+
+        def noted() -> list[_Counted]:
+            return sorted(
+                key
+                for key in self.judged.vanished
+                if _cell(key) == (consumer, kind) and (since <= key[3] < until or key[3] == since)
+            )
+
+        of_note = noted()
+        if consumer is None and len(of_note) < n:
+            self._exchange(kind, since, until, n - len(of_note))
+            of_note = noted()
         if len(of_note) < n:
             raise AssertionError(f"{n} of {len(of_note)} events taken off: {consumer} {kind}")
         for key in of_note[:n]:
             del self.judged.vanished[key], self.judged.counted[key]
+
+    def _exchange(self, kind: str, since: Moment, until: Moment, n: int) -> None:
+        """Let events of one type have vanished in a stretch, and as many others where they did.
+
+        No snapshot tells unattributed events by type: how many of a type have vanished of a day is
+        known, and how many of a stretch, but not which type in which stretch. Lifecycle events
+        stay where they are: customers hang on when they were.
+        """
+        of_day = sorted(
+            key
+            for key in self.judged.vanished
+            if key[1] is None and _day_of(key[3]) == _day_of(since) and key[2] not in LIFECYCLE
+        )
+        others = [key for key in of_day if key[2] != kind and since <= key[3] < until]
+        elsewhere = [key for key in of_day if key[2] == kind and not since <= key[3] < until]
+        for one, other in list(zip(others, elsewhere, strict=False))[:n]:
+            first, second = self.judged.vanished[one], self.judged.vanished[other]
+            for key, mine, its in ((one, first, second), (other, second, first)):
+                del self.judged.vanished[key], self.judged.counted[key]
+                event = replace(mine.event, at=its.event.at)
+                self.judged.counted[_counted(event)] = event
+                self.judged.vanished[_counted(event)] = replace(its, event=event)
 
     def judge(self, sources: Sources, since: Moment = BEFORE_ALL) -> Judgement:
         """Return what counts, where all days from one on are looked at now."""
