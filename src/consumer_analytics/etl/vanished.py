@@ -275,6 +275,7 @@ def _judge(
     there = archived.held_where_reported(connection, settings, days)
     connection.execute(query("etl/vanished/place", settings.sources, **there))
     connection.execute(query("etl/vanished/refine", settings.sources, **there))
+    connection.execute(query("etl/vanished/exchange", settings.sources), {"by": by})
     judged = Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
     if judged.noted:
         connection.execute(query("etl/vanished/restate-undated", settings.sources))

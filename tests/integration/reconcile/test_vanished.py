@@ -1093,3 +1093,41 @@ def test_a_row_for_being_registered_follows_also_where_customers_can_no_longer_b
     swept(database, since=on(1).date())
     assert customers(database, A) == [0, 1]
     clean(database)
+
+
+def unattributed(database: Any) -> list[int]:
+    """Return what the snapshots tell of events without a consumer, in the order of time."""
+    return [
+        n
+        for (n,) in database.rows(
+            "select metrics_json -> 'unattributed_events' from consumer_analytics "
+            "where consumer_id is null order by snapshot_timestamp"
+        )
+    ]
+
+
+@pytest.mark.parametrize("restored", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
+def test_an_unattributed_event_that_is_restored_counts_once_whatever_its_types_note_is_under(
+    database: Any, restored: tuple[int, ...]
+) -> None:
+    """Snapshots tell no types of such events: which of them went of which stretch nobody knows."""
+    rows = (("pay", on(2, 6)), ("login", on(2, 15)))
+    for kind, at in rows:
+        put(database, kind, at, 2, consumer=None)
+    for at in (on(2), on(2, 14), on(3)):
+        go(database, at)
+    reported = unattributed(database)
+    assert reported == [0, 2, 4]
+    database.execute("delete from customer_events")
+    assert swept(database, since=on(1).date()).events_noted == 4
+    for which in restored:
+        put(database, *rows[which], consumer=None)
+    assert swept(database, since=on(1).date()).events_came_back == len(restored)
+    notes = noted(database)
+    for column, of_each in ((0, ["login", "pay"]), (1, [on(2), on(2, 14)])):
+        for one in of_each:
+            assert sum(note[3] for note in notes if note[column] == one) == 2
+    clean(database)
+    assert swept(database, restored=vanished.EVERYTHING).events_taken_off == len(restored)
+    assert unattributed(database) == reported
+    clean(database)
