@@ -59,6 +59,7 @@ def test_it_says_what_the_installed_command_says(
         )
 
 
+@pytest.mark.long
 def test_one_that_takes_too_long_is_killed(warm: WarmCommand, database: Database) -> None:
     environment = command_environment({f"{PREFIX}DATABASE_URL": database.url})
     with (

@@ -624,6 +624,7 @@ def test_the_server_killed_or_restarted_in_the_middle_of_a_run(
         assert "\n" not in failure
 
 
+@pytest.mark.long
 def test_what_is_said_to_be_done_survives_a_machine_that_loses_what_was_not_synced(
     private: tuple[Any, EmbeddedPostgres],
 ) -> None:

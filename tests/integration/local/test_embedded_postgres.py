@@ -329,6 +329,7 @@ def test_stopping_what_never_ran_is_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.long
 def test_stopping_ends_a_creation_of_data_that_nobody_waits_for(make: Make, tmp_path: Path) -> None:
     server = make()
     server.folder.mkdir()

@@ -145,6 +145,7 @@ def test_one_that_keeps_dying_is_given_up(start: Start) -> None:
     assert len(told) == 2
 
 
+@pytest.mark.long
 def test_stopping_ends_the_stubborn_and_their_children(home: Home, start: Start) -> None:
     supervision = start(stubborn=STUBBORN, polite=SLEEPS)
     wait_until(lambda: len(scripts(home, "stubborn")) == 2 and scripts(home, "polite"))
@@ -167,6 +168,7 @@ def test_a_killed_supervisord_is_told(home: Home, start: Start) -> None:
     assert running(home) == []
 
 
+@pytest.mark.long
 def test_all_of_it_ends_when_its_starter_is_killed(home: Home) -> None:
     (home.run / "worker.py").write_text(SLEEPS)
     code = f"""

@@ -173,6 +173,7 @@ scrape_configs:
             process.wait(30)
 
 
+@pytest.mark.long
 def test_prometheus_finds_what_rules_and_dashboard_ask_for(
     database: Database, prometheus: Prometheus
 ) -> None:

@@ -158,6 +158,7 @@ def require_as_one(federation: Federation) -> int:
     return federation.require_equal()
 
 
+@pytest.mark.long
 def test_a_few_writers_in_each_shard(federation: Federation) -> None:
     writing = Writing(federation, 2)
     for seed, name in enumerate(NAMES):
