@@ -129,7 +129,7 @@ def test_a_run_writes_what_was_told_whatever_happened(
         ground = Asking(app, ours, settings)
         script = script_of(PRESETS[kinds], seed, 10)
         assert len(list(Compared(ground, PRESETS[kinds], seed).play(script))) == len(script)
-        assert ground.asked > 1
+        assert ground.asked
 
 
 def test_rows_of_the_future_wait(database: Database) -> None:
