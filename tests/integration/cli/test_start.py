@@ -57,6 +57,8 @@ MAY_READ = {
     "maintenance": {"airflow", "operations", "orchestration"},
     "metrics": {"airflow", "monitoring"},
     "tokens": {"web"},
+    # What a login that may read little is told.
+    "watermark": {"reporting"},
     "up": {"airflow", "backfill", "ingest", "local", "operations", "reporting"},
     "backfill": {"backfill"},
     "archive": {"operations"},
