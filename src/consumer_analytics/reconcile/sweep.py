@@ -188,9 +188,9 @@ def sweep(
             put_right = comparison.put_right_of(
                 connection, settings, state, consumers, lower, state.processed_through, reason
             )
-            differing, restated = put_right or (0, 0)
-            consumers = None if put_right is None else ()
+            consumers = None
             if put_right is not None:
+                consumers, (differing, restated) = (), put_right
                 compared = query("reconcile/sweep/customers-compared")
                 connection.execute(compared, {"since": lower})
         if consumers is None or consumers:
