@@ -77,8 +77,10 @@ def instants(database: Any) -> list[dt.datetime]:
 def kept_of(all_of_them: list[dt.datetime], every: int, daily: int | None) -> list[dt.datetime]:
     """Return what the policy keeps, worked out the plain way."""
     zone = ZoneInfo(ZONE)
-    every_from = midnight(TODAY - every * DAY)
-    daily_from = midnight(TODAY - daily * DAY) if daily else dt.datetime.min.replace(tzinfo=dt.UTC)
+    # A midnight may have passed since these tests began.
+    today = dt.datetime.now(zone).date()
+    every_from = midnight(today - every * DAY)
+    daily_from = midnight(today - daily * DAY) if daily else dt.datetime.min.replace(tzinfo=dt.UTC)
     places: dict[Any, list[dt.datetime]] = defaultdict(list)
     for at in all_of_them:
         # A midnight ends its day.
