@@ -142,6 +142,7 @@ def _merge(
             connection, job.settings, there["snapshots"], job.request.consumers
         )
         there = {"snapshots": [at for at in there["snapshots"] if at not in refused]}
+    vanished.keep_means(connection, job.settings)
     vanished.hold_gone(connection, job.settings)
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount

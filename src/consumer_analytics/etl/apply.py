@@ -201,6 +201,7 @@ def _write_snapshots(
     if concerned:
         refused = vanished.freeze(connection, settings, plan.snapshots)
         there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
+    vanished.keep_means(connection, settings)
     vanished.hold_gone(connection, settings, accepts_gone)
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount

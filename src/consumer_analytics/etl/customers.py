@@ -127,6 +127,8 @@ def _count_changes(
     present = sql.SQL("select * from pg_temp.present_customers").format()
     values: dict[str, Any] = {"bounds": list(plan.bounds)}
     moved, undated = _beyond_rows(connection, settings, plan.bounds[1], events)
+    if undated:
+        lives.remember_undated(connection, settings, customers=narrowed.get("customers"))
     if moved or undated:
         told = _lives_at(settings, events, narrowed, undated=undated)
         changes = query("etl/customers/changed", lives=told, present=present)
@@ -172,6 +174,8 @@ def count_cells(
     pivoted, named = pivot(list(columns.values()), list(columns), template, "status")
     events = lives.remember_since(connection, settings, bounds[1], many=many)
     _, undated = _beyond_rows(connection, settings, bounds[1], events)
+    if undated:
+        lives.remember_undated(connection, settings)
     statement = query(
         "etl/customers/cells",
         settings.sources,

@@ -68,6 +68,8 @@ def remember(
     if stretches == [_EVER] and not looking_back:
         every = _lay_apart(connection, _lifecycle(settings))
         return _remember(connection, settings, every, first, apart=True, every=every)
+    if looking_back:
+        remember_undated(connection, settings, judged=ranges)
     also: sql.Composable = _NOTHING
     if stretches[0].lower > MINUS_INFINITY:
         since = sql.Literal(stretches[0].lower)
@@ -240,6 +242,7 @@ def work_out(
         settings.sources,
         lifecycle=lifecycle,
         unjudged=_unjudged(settings, judged),
+        birth_is_unjudged=_birth_is_unjudged(settings, judged),
         stays=query("etl/lives/stays", settings.sources, **told),
         **told,
     )
@@ -249,15 +252,50 @@ def work_out(
 
 def _unjudged(settings: Settings, judged: Sequence[TimeRange]) -> sql.Composed:
     """Compose what of the memory still tells although what told it may be gone."""
-
-    def is_judged(column: str) -> sql.Composable:
-        return within(judged, column) if judged else sql.SQL("false")
-
     return query(
         "etl/lives/unjudged",
         settings.sources,
-        end_is_judged=is_judged("deleted_at"),
-        birth_is_judged=is_judged("created_at"),
-        return_is_judged=is_judged("reborn_at"),
+        end_is_judged=_is_judged(judged, "deleted_at"),
+        birth_is_unjudged=_birth_is_unjudged(settings, judged),
+        return_is_judged=_is_judged(judged, "reborn_at"),
         first_judged=sql.Literal(min((one.lower for one in judged), default=INFINITY)),
+    )
+
+
+def _birth_is_unjudged(settings: Settings, judged: Sequence[TimeRange]) -> sql.Composed:
+    """Compose whether a birth that is remembered still tells although what told it may be gone."""
+    is_judged = _is_judged(judged, "created_at")
+    return query("etl/lives/unjudged-birth", settings.sources, is_judged=is_judged)
+
+
+def _is_judged(judged: Sequence[TimeRange], column: str) -> sql.Composable:
+    return within(judged, column) if judged else sql.SQL("false")
+
+
+def remember_undated(
+    connection: Connection,
+    settings: Settings,
+    *,
+    customers: sql.Composable | None = None,
+    judged: Sequence[TimeRange] = (),
+) -> None:
+    """Remember the births of customers whose row has no time, as far as events tell of them.
+
+    Within the caller's transaction.
+
+    Args:
+        connection: in a transaction that may write.
+        settings: where the source is.
+        customers: a relation that stands for the customers; None: all.
+        judged: as `work_out` has it.
+    """
+    narrowed = {} if customers is None else {"customers": customers}
+    connection.execute(
+        query(
+            "etl/lives/undated",
+            settings.sources,
+            told_events=archived.told(settings),
+            is_unjudged=_birth_is_unjudged(settings, judged),
+            **narrowed,
+        )
     )

@@ -192,6 +192,7 @@ def judge_everything(connection: Connection, settings: Settings, by: str) -> Jud
     disbelieve(connection)
     archived.renew(connection, settings)
     judged = judge_days(connection, settings, _ALWAYS, _ALWAYS, by)
+    connection.execute(query("etl/vanished/looked-at-births"))
     connection.execute("delete from consumer_analytics_internal.changed_events where doubted")
     return judged
 
@@ -279,6 +280,7 @@ def _judge(
     judged = Judged(*(connection.execute(query("etl/vanished/note"), {"by": by}).fetchone() or ()))
     if judged.noted:
         connection.execute(query("etl/vanished/restate-undated", settings.sources))
+        connection.execute(query("etl/vanished/doubt-births", settings.sources))
     return judged
 
 
@@ -372,6 +374,14 @@ def freeze(
         query("etl/vanished/freeze-whole", settings.sources), {"instants": kept["instants"]}
     )
     return lost
+
+
+def keep_means(connection: Connection, settings: Settings) -> None:
+    """Let `rendered_snapshots` say the means reported where a birth can't be told any more.
+
+    Its customer counts all the same; a mean that was not reported leaves it out.
+    """
+    connection.execute(query("etl/vanished/keep-means", settings.sources))
 
 
 def hold_gone(

@@ -24,6 +24,8 @@ Where the definitions leave a choice, this is the reading:
 - A status of NULL in the row is `(none)`; in a payload it cannot be read.
 - An event tells a birth also where creation events of the consumer have vanished; only where
   there is no event but the deletion does nothing tell it.
+- What events told of the birth of a customer whose row has no time, they go on telling once they
+  have vanished, as those of a deleted one do.
 - A life that goes on without a row, and whose end nobody saw, did not take place.
 - An event is of the consumer that it names, also a vanished one: that consumer's figures stay.
 """

@@ -88,6 +88,16 @@ def snapshot(sources: Told, at: dt.datetime, window_start: dt.datetime | None = 
     return answer
 
 
+def birthless(sources: Told, at: dt.datetime) -> set[uuid.UUID | None]:
+    """Return who had customers at an instant of whom nothing tells when they were born."""
+    return {
+        life.consumer
+        for customer in sources.customers.values()
+        for life in lives_of(customer, sources.creations_vanished)
+        if life.birth is None and life.holds(moment(at))
+    }
+
+
 def of_lives(lives: list[Life], at: Moment, start: Moment) -> dict[str, Any]:
     """Count a consumer's customers that existed at an instant."""
     statuses = Counter(life.status(at) for life in lives)

@@ -180,7 +180,8 @@ def lives_of(
         if stretch.end is not None:
             found.append(_over(stretch, customer, creations_vanished))
         elif row is not None:
-            found.append(_going_on(stretch, row, first=stretch is stretches[0]))
+            first = stretch is stretches[0]
+            found.append(_going_on(stretch, row, creations_vanished, first=first))
     return found
 
 
@@ -244,14 +245,21 @@ def _told(stretch: _Stretch) -> dict[str, Any]:
     }
 
 
-def _going_on(stretch: _Stretch, row: Row, *, first: bool) -> Life:
+def _going_on(
+    stretch: _Stretch,
+    row: Row,
+    creations_vanished: Collection[uuid.UUID | None],
+    *,
+    first: bool,
+) -> Life:
     birth = row.created
     if birth is None or (not first and birth < stretch.after):
         birth = stretch.begin
     if birth is None:
         birth = min((one.at for one in stretch.events if one.kind == CREATION), default=None)
     if birth is None:
-        birth = min((one.at for one in stretch.events), default=AFTER_ALL)
+        untold = None if row.consumer in creations_vanished else AFTER_ALL
+        birth = min((one.at for one in stretch.events), default=untold)
     return Life(birth, AFTER_ALL, row.consumer, last=named(row.status), **_told(stretch))
 
 

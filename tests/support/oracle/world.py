@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tests.support.oracle.figures import OF_CUSTOMERS, Figures, snapshot, whole
+from tests.support.oracle.figures import OF_CUSTOMERS, Figures, birthless, snapshot, whole
 from tests.support.oracle.lives import (
     CREATION,
     DELETION,
@@ -28,6 +28,7 @@ from tests.support.oracle.lives import (
 from tests.support.oracle.moments import BEFORE_ALL, DAY, Moment, midnight, moment
 from tests.support.oracle.reading import Sources
 
+_MEAN = "avg_customer_lifetime_days"
 #: What a row of the counts is: this event, counted as of this consumer, type and time.
 _Counted = tuple[uuid.UUID, uuid.UUID | None, str, Moment]
 
@@ -68,7 +69,8 @@ class World:
         processed: up to where runs have counted.
         reported: every snapshot that was reported, as it was last right.
         ends: what was seen of rows when they went, by customer.
-        kept: events of customers that were gone by then, which have vanished since.
+        kept: events that have vanished, of customers that were gone by then, or whose row has no
+            time.
     """
 
     sweep_days: int = 7
@@ -141,8 +143,14 @@ class World:
                 self.kept[event.customer].append(event)
 
     def _was_remembered(self, sources: Sources, event: Event, fresh: list[Event]) -> bool:
-        """Tell whether an event is of a life whose end had been taken in, or began the next."""
+        """Tell whether an event is of a life whose end had been taken in, or began the next.
+
+        Or of a customer whose row has no time: it may have told its birth.
+        """
         assert event.customer is not None
+        row = sources.rows.get(event.customer)
+        if row is not None and row.created is None:
+            return True
         of_customer = [
             *(one for one in sources.events if one.customer == event.customer),
             *self.kept[event.customer],
@@ -295,7 +303,13 @@ class World:
         figures = snapshot(everything, at, window_start)
         frozen = self.frozen(vanished, at)
         reported = self.reported.get(at)
-        if not frozen or reported is None:
+        if reported is None:
+            return figures
+        if everything.creations_vanished:
+            for owner in map(str, birthless(everything, at) - {None}):
+                if owner in reported:
+                    figures[owner][_MEAN] = reported[owner][_MEAN]
+        if not frozen:
             return figures
         unattributed = figures[None]["unattributed_customers"]
         if None in frozen:

@@ -200,7 +200,9 @@ class Application:
                 self.event(self.rng.choice(TYPES), at, self.rng.choice([known, None]))
             elif what == "change":
                 self.change(known, at)
-            elif at > known.last and (self.captured or not known.birth_purged):
+            elif at > known.last and (
+                self.captured or not known.birth_purged or self.kinds.untold_births
+            ):
                 self.delete(known, at)
 
     # -- what should not happen, and does ----------------------------------------
@@ -395,6 +397,17 @@ class Application:
                     payload={"status": "BLOCKED"} if kind == CREATION else None,
                     event_id=self.identity(),
                 )
+
+    def timeless_customer(self) -> None:
+        """Let a customer come into being whose row has no time, and that lives as others do."""
+        at, consumer = self.past(), self.rng.choice(self.tenants)
+        known = Known(self.identity(), Row(consumer, "ACTIVE", None), "there", at)
+        self.customers.append(known)
+        with self.ground.app.transaction():
+            self.ground.row(known.customer, consumer, "ACTIVE", None)
+            for kind in self.rng.choice([("login",), (CREATION,), ("login", CREATION)]):
+                payload = {"status": "ACTIVE"} if kind == CREATION else None
+                self.event(kind, self.past(), known, payload)
 
     def event_beyond_the_calendar(self) -> None:
         """Write an event before everything, before Christ, or after everything."""

@@ -151,7 +151,7 @@ class History:
         until = self._tick()
         self.app.live(until)
         self._run(until)
-        if self.kinds.odd and not self.app.captured:
+        if (self.kinds.odd or self.kinds.untold_births) and not self.app.captured:
             # An odd row may tell something of the past.
             self._finds_and_repairs()
         self._compare()

@@ -68,11 +68,13 @@ class Kinds:
             no creation event, a late one, a foreign consumer, an unreadable payload, a status
             that contradicts.
         ties: how many times in a hundred two rows share their microsecond.
+        untold_births: whether customers may end of whom nothing tells when they were born.
     """
 
     steps: dict[str, int] = field(default_factory=lambda: dict(_PLAIN))
     odd: int = 0
     ties: int = 0
+    untold_births: bool = False
 
 
 PRESETS = {
@@ -83,6 +85,7 @@ PRESETS = {
     "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
     # Nothing is odd: then lifecycle events are purged as well.
     "returns": Kinds({**_PLAIN, **_PURGES, **_CAPTURE, "restore": 6, "bear_again": 3}),
+    "births": Kinds({**_PLAIN, **_PURGES, "timeless_customer": 6}, untold_births=True),
     "thinning": Kinds({**_PLAIN, **_PURGES, **_REMOVALS, **_THINNING, **_CAPTURE}),
     # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
     "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),

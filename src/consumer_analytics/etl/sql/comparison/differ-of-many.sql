@@ -6,6 +6,8 @@ with recursive {owners},
 
 {frozen},
 
+{birthless},
+
 instants as materialized (
     select
         slot::int as slot,
@@ -103,7 +105,16 @@ from (
             then jsonb_build_object(
                 'total_customers', metrics -> 'total_customers',
                 'customers_by_status', metrics -> 'customers_by_status',
-                'avg_customer_lifetime_days', metrics -> 'avg_customer_lifetime_days'
+                'avg_customer_lifetime_days', case
+                    when exists (
+                        select from birthless
+                        where birthless.consumer_id = as_known_now.consumer_id
+                            and birthless.since < instants.at
+                            and birthless.until >= instants.at
+                    )
+                        then customers -> 'avg_customer_lifetime_days'
+                    else metrics -> 'avg_customer_lifetime_days'
+                end
             ) <> customers
             or (
                 metrics #> '{{incremental_stats,new_customers_in_window}}' is distinct from to_jsonb(born)

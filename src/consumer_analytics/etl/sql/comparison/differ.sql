@@ -8,6 +8,8 @@ with recursive {owners},
 
 {frozen},
 
+{birthless},
+
 instants as materialized (
     select
         slot::int as slot,
@@ -120,7 +122,15 @@ from (
             else
                 reported.by_status is distinct from known.by_status
                 or reported.total is distinct from to_jsonb(known.total)
-                or reported.lifetime is distinct from coalesce(to_jsonb(known.lifetime), 'null')
+                or (
+                    reported.lifetime is distinct from coalesce(to_jsonb(known.lifetime), 'null')
+                    and not exists (
+                        select from birthless
+                        where birthless.consumer_id = known.consumer_id
+                            and birthless.since < known.at
+                            and birthless.until >= known.at
+                    )
+                )
                 or (
                     reported.fresh ->> 'new_customers_in_window' is distinct from known.born::text
                     and reported.fresh ->> 'window_start' = known.window_text

@@ -4,6 +4,8 @@
 create temporary table unlike_customers on commit drop as
 with recursive {life_owners},
 
+{birthless},
+
 instants as materialized (
     select
         slot::int as slot,
@@ -69,8 +71,16 @@ each_row as (
         coalesce(there.total, 0)::bigint as total,
         coalesce(there.by_status, '{{}}') as by_status,
         case
+            when metrics is not null
+                and exists (
+                    select from birthless
+                    where birthless.consumer_id = reported.consumer_id
+                        and birthless.since < wrong.at
+                        and birthless.until >= wrong.at
+                )
+                then metrics -> 'avg_customer_lifetime_days'
             when there.dated > 0
-                then round((there.dated * at_us - there.us) / there.dated / 86400000000, 2)
+                then to_jsonb(round((there.dated * at_us - there.us) / there.dated / 86400000000, 2))
         end as lifetime,
         coalesce(born.n, 0) as born
     from reported

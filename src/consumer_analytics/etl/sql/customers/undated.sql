@@ -1,20 +1,20 @@
 union all
+-- Rows without a time. Where creation events of its consumer have vanished and nothing tells a birth, the
+-- customer counts at each instant that can be told.
 select
     today.customer_id,
     today.consumer_id,
     today.status::text,
     null,
-    coalesce(
-        min(event.created_at) filter (where event.event_type::text = {customer_creation}),
-        min(event.created_at)
-    )::timestamptz
+    coalesce(known.born_at, '-infinity')
 from {customers} as today
-join {told_events} as event using (customer_id)
+left join consumer_analytics_internal.undated_births as known using (customer_id)
 where today.created_at is null
-    -- Where nothing has ended, one at -infinity tells it, too.
-    and event.created_at > all (
-        select known.deleted_at
-        from {remembered} as known
-        where known.customer_id = today.customer_id and known.reborn_at is not null
+    and (
+        known.born_at is not null
+        or coalesce(today.consumer_id, '00000000-0000-0000-0000-000000000000') in (
+            select coalesce(vanished.consumer_id, '00000000-0000-0000-0000-000000000000')
+            from consumer_analytics_internal.vanished_events as vanished
+            where vanished.event_type = {customer_creation}
+        )
     )
-group by today.customer_id, today.consumer_id, today.status

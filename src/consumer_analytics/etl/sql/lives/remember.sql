@@ -21,6 +21,24 @@ rows_now as materialized (
 
 {unjudged},
 
+-- Of births that events told while the row had no time, those that tell of a row that is gone.
+undated as materialized (
+    select customer_id, created_at, born_from
+    from (
+        select customer_id, born_at as created_at, born_from
+        from consumer_analytics_internal.undated_births
+        where customer_id in (select customer_id from pg_temp.concerned_customers)
+            and customer_id not in (select customer_id from rows_now)
+    ) as known
+    where ({birth_is_unjudged}) or exists (
+        select from lost
+        where (known.born_from = 'event' or lost.event_type = {customer_creation})
+            and lost.since <= known.created_at
+            and lost.until > known.created_at
+            and lost.until <= known.created_at::date + 1
+    )
+),
+
 -- What is known already, but for deletions that were taken back: neither the source has them,
 -- nor have they vanished.
 remembered as materialized (
@@ -114,6 +132,10 @@ markers as materialized (
                 and vanished.until <= began.at::date + 1
                 and not (vanished.is_accepted and began.has_course)
         ))
+    union all
+    select customer_id, created_at, true, null, 'creation', null, null, null, null
+    from undated
+    where born_from = 'creation'
     union all
     -- A row that came back under its old time tells nothing of the life that it had then.
     select customer_id, created_at, true, null, 'birth', null, null, null, null
@@ -276,12 +298,12 @@ true_now as materialized (
         over.ended_by,
         case
             when birth_from is not null then birth
-            when others.first_at < over.ended_at then others.first_at
+            when first.at < over.ended_at then first.at
             when creations.consumer_id is null then over.ended_at
         end as created_at,
         case
             when birth_from is not null then birth_from
-            when others.first_at < over.ended_at then 'event'
+            when first.at < over.ended_at then 'event'
             when creations.consumer_id is null then 'deletion'
             else 'nothing'
         end as born_from,
@@ -311,6 +333,10 @@ true_now as materialized (
     left join last_words using (customer_id, life)
     left join led_to using (customer_id, life)
     left join others using (customer_id, life)
+    left join undated
+        on undated.customer_id = over.customer_id
+            and undated.created_at > coalesce(previous_end, '-infinity')
+    cross join lateral (select least(others.first_at, undated.created_at) as at) as first
     cross join lateral (
         select
             case

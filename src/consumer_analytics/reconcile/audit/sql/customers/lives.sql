@@ -248,6 +248,14 @@ select
         when life.ended is null then
             case
                 when life.row_created_at >= life.previous_end then life.row_created_at
+                when undated.born_from = 'creation' then least(undated.born_at, creation.at)
+                when undated.born_at is not null
+                    and coalesce(creation.at, begun.at, nullif(life.opened_at, '-infinity')) is null
+                    then least(undated.born_at, first_of_any.at)
+                when coalesce(creation.at, begun.at, nullif(life.opened_at, '-infinity'), first_of_any.at) is null
+                    and life.row_created_at is null
+                    and creations.are_noted
+                    then null
                 else coalesce(
                     least(creation.at, begun.at), nullif(life.opened_at, '-infinity'), first_of_any.at, 'infinity'
                 )
@@ -346,6 +354,26 @@ left join lateral (
         and other.at >= greatest(life.previous_end, life.opened_at)
         and other.at <= coalesce(life.ended, 'infinity')
 ) as first_of_any on true
+-- What events that are gone told of the birth of one whose row has no time.
+left join lateral (
+    select known.born_at, known.born_from
+    from consumer_analytics_internal.undated_births as known
+    where known.customer_id = life.customer_id
+        and known.born_at > life.previous_end
+        and exists (
+            select from gone
+            where gone.since <= known.born_at
+                and gone.until > known.born_at
+                and (known.born_from = 'event' or gone.event_type = {customer_creation})
+        )
+) as undated on life.ended is null and life.row_created_at is null
+left join lateral (
+    select exists (
+        select from consumer_analytics_internal.vanished_events as noted
+        where noted.event_type = {customer_creation}
+            and noted.consumer_id is not distinct from life.consumer_id
+    ) as are_noted
+) as creations on life.ended is null and life.row_created_at is null
 -- Whether what told whose it was may have vanished, and lay nearer to the end than what tells now.
 left join lateral (
     select exists (

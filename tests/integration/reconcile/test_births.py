@@ -1,0 +1,251 @@
+"""Births that nothing tells any more: who counts then, when, and what means say of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.support import lanes, oracle
+from tests.support.zoo.ground import Ground, opened
+
+from consumer_analytics.etl import vanished
+
+BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
+CREATION, CHANGE, DELETION = oracle.LIFECYCLE
+Step = Callable[[Ground], None]
+
+
+def day(number: float) -> dt.datetime:
+    """Return the start of a day of January, or an instant within it."""
+    return BEGIN + dt.timedelta(days=number - 1)
+
+
+def identity(name: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, name)
+
+
+def row(name: str, created: float | None, of: uuid.UUID | None = A) -> Step:
+    return lambda on: on.row(
+        identity(name), of, "ACTIVE", None if created is None else day(created)
+    )
+
+
+def event(name: str, kind: str, at: float, of: uuid.UUID | None = A) -> Step:
+    payload = {"status": "ACTIVE"} if kind in (CREATION, DELETION) else None
+
+    def step(on: Ground) -> None:
+        on.event(kind, day(at), customer=identity(name), consumer=of, payload=payload)
+
+    return step
+
+
+def run(*days: float) -> Step:
+    def step(on: Ground) -> None:
+        for number in days:
+            on.run(day(number))
+
+    return step
+
+
+def gone(name: str) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute("delete from customers where customer_id = %s", [identity(name)])
+
+    return step
+
+
+def purged(before: float, kind: str = "%", of: uuid.UUID = A) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute(
+            "delete from customer_events "
+            "where created_at < %s and event_type like %s and consumer_id = %s",
+            [day(before), kind, of],
+        )
+
+    return step
+
+
+def taken_out(name: str, at: float) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute(
+            "delete from customer_events where customer_id = %s and created_at = %s",
+            [identity(name), day(at)],
+        )
+
+    return step
+
+
+def sweep(on: Ground) -> None:
+    on.sweep(day(1).date())
+
+
+def accepted(on: Ground) -> None:
+    on.sweep(accepted=vanished.EVERYTHING)
+
+
+def in_company(on: Ground) -> None:
+    on.backfill(day(1).date(), on.reported()[-1].date())
+
+
+def alone(on: Ground) -> None:
+    for at in reversed(on.reported()):
+        on.run(at)
+
+
+#: Of A: `old` has its time, `new` has none and a creation event that goes.
+PLAIN: tuple[Step, ...] = (
+    row("old", 1),
+    event("old", "login", 1.25),
+    row("new", None),
+    event("new", CREATION, 2.5),
+    event("old", "login", 4.5),
+    run(2, 3, 4, 5),
+)
+
+#: By day how many customers A has, and their mean lifetime.
+Right = dict[float, tuple[int, float | None]]
+REMEMBERED: Right = {
+    2: (1, 1.0),
+    3: (2, 1.25),
+    4: (2, 2.25),
+    5: (2, 3.25),
+    6: (2, 4.25),
+}
+STORIES: dict[str, tuple[tuple[Step, ...], Right]] = {
+    "all is there": (PLAIN, {2: (1, 1.0), 3: (2, 1.25), 4: (2, 2.25), 5: (2, 3.25)}),
+    # What a run has read of it is remembered.
+    "a creation is gone": ((*PLAIN, purged(4, CREATION), run(6)), REMEMBERED),
+    "all old events are gone": ((*PLAIN, purged(4), run(6)), REMEMBERED),
+    "a later event would tell": (
+        (*PLAIN, event("new", "login", 5.5), purged(4, CREATION), run(6)),
+        REMEMBERED,
+    ),
+    "one that is remembered goes as well": (
+        (
+            *PLAIN,
+            purged(4, CREATION),
+            run(6),
+            gone("new"),
+            event("new", DELETION, 6.5),
+            run(7),
+        ),
+        {**REMEMBERED, 7: (1, 6.0)},
+    ),
+    "of one without a creation all old events are gone": (
+        (
+            row("old", 1),
+            event("old", "login", 1.25),
+            row("new", None),
+            event("new", "login", 2.5),
+            event("old", "login", 4.5),
+            event("new", "login", 4.5),
+            run(2, 3, 4, 5),
+            purged(4),
+            run(6),
+            gone("new"),
+            event("new", DELETION, 6.5),
+            run(7),
+        ),
+        {**REMEMBERED, 7: (1, 6.0)},
+    ),
+    # It tells nothing that was not so: it is corrected.
+    "a creation is taken out": (
+        (
+            row("old", 1),
+            event("old", CREATION, 1.25),
+            row("new", None),
+            event("new", CREATION, 2.5),
+            event("new", CREATION, 3.5),
+            event("old", "login", 4.5),
+            run(2, 3, 4, 5),
+            taken_out("new", 2.5),
+            run(6),
+        ),
+        {2: (1, 1.0), 3: (1, 2.0), 4: (2, 1.75), 5: (2, 2.75), 6: (2, 3.75)},
+    ),
+    # It counts at each instant that can be told, and what was reported of means stays.
+    "nothing ever told": (
+        (
+            row("old", 1),
+            event("old", CREATION, 1.5),
+            row("never", None),
+            event("old", "login", 4.5),
+            run(2, 3, 4, 5),
+            purged(4),
+            run(6),
+        ),
+        {2: (2, 1.0), 3: (2, 2.0), 4: (2, 3.0), 5: (2, 4.0), 6: (2, 5.0)},
+    ),
+    # What is lost of another consumer's says nothing of this one's.
+    "another consumer's creation is gone": (
+        (
+            row("old", 1),
+            row("never", None),
+            event("of B", CREATION, 2.5, B),
+            event("of B", "login", 3.5, B),
+            run(2, 3, 4, 5),
+            purged(3, CREATION, B),
+            run(6),
+        ),
+        {2: (1, 1.0), 5: (1, 4.0), 6: (1, 5.0)},
+    ),
+    # What it told is remembered all the same.
+    "what is gone is accepted": ((*PLAIN, purged(4, CREATION), run(6), accepted), REMEMBERED),
+    # Its row told its birth as long as it was there: its end comes after what told it is gone.
+    "of a life that ends after the loss": (
+        (
+            row("old", 1),
+            event("old", "login", 1.25),
+            row("new", 2.5),
+            event("new", CREATION, 2.5),
+            event("old", "login", 4.5),
+            run(2, 3, 4, 5),
+            purged(4, CREATION),
+            run(6),
+            gone("new"),
+            event("new", DELETION, 6.5),
+            run(7),
+        ),
+        {3: (2, 1.25), 4: (2, 2.25), 5: (2, 3.25), 6: (2, 4.25), 7: (1, 6.0)},
+    ),
+}
+LOOKS: dict[str, tuple[Step, ...]] = {
+    "a sweep": (sweep,),
+    "each alone": (alone, sweep),
+    "all in company": (in_company,),
+    "a repair": (Ground.repair,),
+}
+
+
+@pytest.fixture(scope="module")
+def ground(servers: Any) -> Iterator[Ground]:
+    with opened(servers.get("main")) as ground:
+        yield ground
+
+
+@pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, every=2))
+@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
+def test_who_counts_where_nothing_tells_a_birth(
+    ground: Ground, story: str, look: str, captured: bool
+) -> None:
+    steps, right = STORIES[story]
+    ground.clear()
+    for consumer in (A, B):
+        ground.consumer(consumer, day(1))
+    ground.capture(captured)
+    for step in (*steps, sweep, *LOOKS[look]):
+        step(ground)
+    stored = {number: oracle.stored(ground.app, day(number))[str(A)] for number in right}
+    assert {
+        number: (one["total_customers"], one["avg_customer_lifetime_days"])
+        for number, one in stored.items()
+    } == right
+    audited = ground.audit()
+    assert audited.clean, audited.as_json()["first_differences"]
+    kept = ground.kept()
+    sweep(ground)
+    assert ground.kept() == kept
