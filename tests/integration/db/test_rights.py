@@ -92,6 +92,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     f"{INTERNAL}.touched_customers": STATE,
     f"{INTERNAL}.touched_days": STATE,
     f"{INTERNAL}.transaction_horizons": STATE,
+    f"{INTERNAL}.undated_births": STATE,
     f"{INTERNAL}.untold_events": STATE,
     f"{INTERNAL}.vanished_events": STATE,
     f"{INTERNAL}.watermark_changes": SHOWN,

@@ -213,11 +213,16 @@ STORIES: dict[str, tuple[tuple[Step, ...], Right]] = {
         {3: (2, 1.25), 4: (2, 2.25), 5: (2, 3.25), 6: (2, 4.25), 7: (1, 6.0)},
     ),
 }
-LOOKS: dict[str, tuple[Step, ...]] = {
-    "a sweep": (sweep,),
-    "each alone": (alone, sweep),
-    "all in company": (in_company,),
-    "a repair": (Ground.repair,),
+#: Whether capture is on, and how all is looked at once more.
+LOOKS: dict[str, tuple[bool, tuple[Step, ...]]] = {
+    f"{name}, {'captured' if captured else 'capture off'}": (captured, steps)
+    for name, steps in {
+        "a sweep": (sweep,),
+        "each alone": (alone, sweep),
+        "all in company": (in_company,),
+        "a repair": (Ground.repair,),
+    }.items()
+    for captured in (False, True)
 }
 
 
@@ -227,17 +232,14 @@ def ground(servers: Any) -> Iterator[Ground]:
         yield ground
 
 
-@pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, every=2))
-@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
-def test_who_counts_where_nothing_tells_a_birth(
-    ground: Ground, story: str, look: str, captured: bool
-) -> None:
-    steps, right = STORIES[story]
+@pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, hours=True, every=2))
+def test_who_counts_where_nothing_tells_a_birth(ground: Ground, story: str, look: str) -> None:
+    (steps, right), (captured, looks) = STORIES[story], LOOKS[look]
     ground.clear()
     for consumer in (A, B):
         ground.consumer(consumer, day(1))
     ground.capture(captured)
-    for step in (*steps, sweep, *LOOKS[look]):
+    for step in (*steps, sweep, *looks):
         step(ground)
     stored = {number: oracle.stored(ground.app, day(number))[str(A)] for number in right}
     assert {

@@ -6,6 +6,24 @@ create table consumer_analytics_internal.undated_births (
     born_from text not null check (born_from in ('creation', 'event'))
 );
 
+-- Who remembers ended lives writes it.
+do $$
+declare
+    role text;
+begin
+    for role in
+        select distinct acl.grantee::regrole::text
+        from pg_class as class
+        cross join lateral aclexplode(class.relacl) as acl
+        where class.oid = 'consumer_analytics_internal.deleted_customers'::regclass
+            and acl.privilege_type = 'UPDATE'
+            and acl.grantee not in (0, class.relowner)
+    loop
+        execute 'grant select, insert, update, delete on consumer_analytics_internal.undated_births to ' || role;
+    end loop;
+end
+$$;
+
 -- Lives that ended before this instant were taken in when all that may have told their births had been looked
 -- at. Those that were taken in since without anything that tells it are worked out again where
 -- creation events turn out to have vanished.
@@ -38,7 +56,9 @@ begin
                         least(creation.at, begun.at),
                         nullif(life.opened_at, '-infinity'),
                         first_of_any.at,
-                        case when life.row_created_at is null and creations.have_vanished then '-infinity' else 'infinity' end
+                        case when life.row_created_at is null and creations.have_vanished then '-infinity'::timestamptz
+                            else 'infinity'
+                        end
                     )$$
                 ),
                 (

@@ -87,6 +87,7 @@ from (
     from as_known_now
     full join as_reported using (consumer_id, slot)
     join instants using (slot)
+    left join birthless using (consumer_id)
     where case
         -- Whose customers of then can no longer be told: whether it has its row for being registered.
         when exists (
@@ -106,13 +107,7 @@ from (
                 'total_customers', metrics -> 'total_customers',
                 'customers_by_status', metrics -> 'customers_by_status',
                 'avg_customer_lifetime_days', case
-                    when exists (
-                        select from birthless
-                        where birthless.consumer_id = as_known_now.consumer_id
-                            and birthless.since < instants.at
-                            and birthless.until >= instants.at
-                    )
-                        then customers -> 'avg_customer_lifetime_days'
+                    when birthless.instants @> instants.at then customers -> 'avg_customer_lifetime_days'
                     else metrics -> 'avg_customer_lifetime_days'
                 end
             ) <> customers

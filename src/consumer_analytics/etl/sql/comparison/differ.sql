@@ -117,6 +117,7 @@ from (
         and not exists (select from {customers} as one where one.consumer_id = known.consumer_id) as is_held
     from as_known_now as known
     left join as_reported as reported using (consumer_id, slot)
+    left join birthless using (consumer_id)
     where case
             when reported.consumer_id is null then known.is_registered is true or known.total > 0
             else
@@ -124,12 +125,7 @@ from (
                 or reported.total is distinct from to_jsonb(known.total)
                 or (
                     reported.lifetime is distinct from coalesce(to_jsonb(known.lifetime), 'null')
-                    and not exists (
-                        select from birthless
-                        where birthless.consumer_id = known.consumer_id
-                            and birthless.since < known.at
-                            and birthless.until >= known.at
-                    )
+                    and (birthless.instants @> known.at) is not true
                 )
                 or (
                     reported.fresh ->> 'new_customers_in_window' is distinct from known.born::text

@@ -71,14 +71,7 @@ each_row as (
         coalesce(there.total, 0)::bigint as total,
         coalesce(there.by_status, '{{}}') as by_status,
         case
-            when metrics is not null
-                and exists (
-                    select from birthless
-                    where birthless.consumer_id = reported.consumer_id
-                        and birthless.since < wrong.at
-                        and birthless.until >= wrong.at
-                )
-                then metrics -> 'avg_customer_lifetime_days'
+            when metrics is not null and birthless.instants @> wrong.at then metrics -> 'avg_customer_lifetime_days'
             when there.dated > 0
                 then to_jsonb(round((there.dated * at_us - there.us) / there.dated / 86400000000, 2))
         end as lifetime,
@@ -92,6 +85,7 @@ each_row as (
     full join registered using (consumer_id, slot)
     join wrong using (slot)
     left join born using (consumer_id, slot)
+    left join birthless using (consumer_id)
 ),
 
 -- A row that joins or goes, or whose window is another, takes more than its customers.
