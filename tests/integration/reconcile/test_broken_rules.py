@@ -41,7 +41,7 @@ RULES: dict[str, list[tuple[str, str, str]]] = {
     "else its earliest event": [
         (
             REMEMBER,
-            "when others.first_at < over.ended_at then others.first_at",
+            "when first.at < over.ended_at then first.at",
             "when false then null",
         ),
     ],
