@@ -85,7 +85,9 @@ PRESETS = {
     "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
     # Nothing is odd: then lifecycle events are purged as well.
     "returns": Kinds({**_PLAIN, **_PURGES, **_CAPTURE, "restore": 6, "bear_again": 3}),
-    "births": Kinds({**_PLAIN, **_PURGES, "timeless_customer": 6}, untold_births=True),
+    "births": Kinds(
+        {**_PLAIN, **_PURGES, **_CAPTURE, "timeless_customer": 6, "restore": 2}, untold_births=True
+    ),
     "thinning": Kinds({**_PLAIN, **_PURGES, **_REMOVALS, **_THINNING, **_CAPTURE}),
     # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
     "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),
