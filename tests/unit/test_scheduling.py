@@ -34,6 +34,7 @@ def test_the_long_lane_has_enough_for_a_second_server_on_each_worker() -> None:
     assert len({group_of(one, both_servers_everywhere=True) for one in ids}) == len(ids)
 
 
+@pytest.mark.long
 def test_workers_keep_to_it(tmp_path: Path) -> None:
     """With the real pytest and the real workers, as the suite is run."""
     folder = tmp_path / "tests" / "web"

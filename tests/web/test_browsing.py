@@ -439,6 +439,7 @@ def test_what_is_not_there_or_cannot_be_asked_is_said_on_a_page(
         visit.problems.clear()
 
 
+@pytest.mark.long
 def test_everything_works_below_a_prefix(
     browser: Browser, servers: Servers, operated: Operated
 ) -> None:

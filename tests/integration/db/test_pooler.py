@@ -64,6 +64,7 @@ def held(database: Database) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.long
 def test_in_session_mode_all_works(database: Database, pooled: str, files: Path, cli: Cli) -> None:
     through = {f"{PREFIX}DATABASE_URL": pooled}
     for arguments in (

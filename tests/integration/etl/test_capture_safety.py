@@ -344,6 +344,7 @@ def test_it_gives_up_before_a_writer_looks_for_a_deadlock(
     assert longest < 0.9
 
 
+@pytest.mark.long
 def test_readers_do_not_wait_and_are_not_waited_for(database: Database, cli: Cli) -> None:
     with application(database) as reader:
         for table in ("consumers", "customers", "customer_events"):

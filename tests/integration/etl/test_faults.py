@@ -18,6 +18,7 @@ from consumer_analytics.sql import query
 LEFT = "select restate_after is not null from consumer_analytics_internal.state"
 
 
+@pytest.mark.long
 def test_a_short_while(database: Database) -> None:
     tally = faults.Tally()
     faults.Round(database, 5, tally, None).play(time.monotonic() + 6, writers=8)

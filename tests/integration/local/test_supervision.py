@@ -114,6 +114,7 @@ def test_a_death_is_told_and_made_good(home: Home, start: Start) -> None:
     assert second.pid != first.pid
 
 
+@pytest.mark.long
 def test_what_a_dead_component_leaves_behind_is_ended(home: Home, start: Start) -> None:
     supervision = start(stubborn=STUBBORN, other=SLEEPS)
     wait_until(lambda: len(scripts(home, "stubborn")) == 2 and scripts(home, "other"))
@@ -137,6 +138,7 @@ def test_one_that_does_not_start_is_given_up(home: Home, start: Start) -> None:
     assert "no configuration" in (home.logs / "broken.log").read_text()
 
 
+@pytest.mark.long
 def test_one_that_keeps_dying_is_given_up(start: Start) -> None:
     supervision = start(weak="import time; time.sleep(1.5); raise SystemExit(7)")
     told: list[str] = []
