@@ -23,6 +23,7 @@ from consumer_analytics.sql import query
 #: More separate ranges than this are read as fewer, longer ones.
 _MOST_RANGES = 16
 _ONE_DAY = dt.timedelta(days=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST_DAY = dt.date.min
 _Time = TypeVar("_Time", dt.date, dt.datetime)
 
@@ -120,12 +121,14 @@ def _date(day: dt.date) -> str:
 
 
 def previous_snapshot(connection: Connection, before: dt.datetime) -> dt.datetime:
-    """Return the instant of the last snapshot before another; the epoch where there is none.
+    """Return the instant of the last snapshot before another.
 
-    One that was thinned counts: the window of the next one began at it.
+    Where there is none: the epoch, at which the watermark began; of one that is no later, the
+    beginning of time, as no window ends before it begins. One that was thinned counts: the window
+    of the next one began at it.
     """
     row = connection.execute(query("etl/plan/snapshots-previous"), {"before": before}).fetchone()
-    return (row and row[0]) or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return (row and row[0]) or (_EPOCH if before > _EPOCH else MINUS_INFINITY)
 
 
 def owed_snapshots(connection: Connection, until: dt.datetime) -> list[dt.datetime]:

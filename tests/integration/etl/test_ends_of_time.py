@@ -152,3 +152,37 @@ def test_a_watermark_at_the_end_of_time_changes_no_figure(shop: Any, cli: Any, s
         "select last_processed_timestamp::date::text, last_run_status from etl_job_watermarks"
     ) == [("2026-01-06", "success")]
     assert cli("audit").exit_code == 0
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["after a later one", "alone"])
+def test_a_snapshot_of_a_time_before_1970_counts_what_was_before_it(
+    shop: Any, cli: Any, later: bool
+) -> None:
+    """Its window does not begin after its end: what is at its instant is the next one's."""
+    shop.execute(
+        f"""
+        insert into customer_events (event_id, customer_id, consumer_id, event_type, created_at)
+        select gen_random_uuid(), '{ANNA}', '{SHOP}', 'login', at
+        from unnest('{{1965-03-01, 1965-03-01 10:00, 1965-03-02}}'::timestamptz[]) as at
+        """
+    )
+    for at in ([*["2026-01-03"] * later, "1965-03-02"], ["1965-03-03"], ["2026-01-04"]):
+        for one in at:
+            assert cli("run", "--as-of", one).exit_code == 0
+    told = dict(
+        shop.rows(
+            "select snapshot_timestamp::date::text, "
+            "array[metrics_json -> 'total_events_all_consumers', "
+            "metrics_json #> '{incremental_stats,new_events_in_window}']::int[] "
+            "from consumer_analytics where consumer_id is null"
+        )
+    )
+    assert told["1965-03-02"] == [2, 2]
+    assert told["1965-03-03"] == [3, 1]
+    assert told["2026-01-04"][0] == 6
+    done = cli("audit")
+    assert done.exit_code == 0, done.stdout
+    # Who reads the windows can read this one.
+    for command in (("snapshots", "list"), ("status",), ("sweep", "--since", "1960-01-01")):
+        done = cli(*command)
+        assert done.exit_code == 0, (command, done.stdout, done.stderr)
