@@ -25,7 +25,11 @@ GIVEN = {
     "reconcile/audit/sql/events/count.sql",
 }
 #: Look beside the table where the archive has something to say themselves.
-ASK_BOTH = {"etl/sql/vanished/judge.sql", "etl/sql/vanished/look.sql"}
+ASK_BOTH = {
+    "etl/sql/vanished/judge.sql",
+    "etl/sql/vanished/lives-lacking.sql",
+    "etl/sql/vanished/look.sql",
+}
 #: Read days that no run has taken in or that are the table's, what was counted beside them, or a
 #: sample: of any row that is missed something else tells.
 NEED_NOT = {

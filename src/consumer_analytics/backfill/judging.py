@@ -2,7 +2,8 @@
 
 What has vanished stays counted, and what was reported before it stays: a backfill must not take
 the loss for the truth. It looks at the source's oldest row, as a run does, and where it reads
-days from the source that runs have counted, whether they still hold as much.
+days from the source that runs have counted, whether they still hold as much. So it does with
+the lifecycle events since its first instant, from which it tells the customers.
 """
 
 from __future__ import annotations
@@ -34,16 +35,28 @@ def judge(
     by = f"backfill of {request.start} to {request.end}"
     with job_lock(connection, settings):
         judged = vanished.look(connection, settings, by)
-        days = _lacking(connection, settings, bounds)
-        if days is not None:
-            judged += vanished.judge_days(connection, settings, days, days, by)
+        for lacking in (_lacking, _lives_lacking):
+            days = lacking(connection, settings, bounds)
+            if days is not None:
+                judged += vanished.judge_days(connection, settings, days, days, by)
     return judged.noted
 
 
 def _lacks(connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]) -> bool:
     if vanished.needs_look(connection, settings):
         return True
-    return _lacking(connection, settings, bounds) is not None
+    return any(
+        lacking(connection, settings, bounds) is not None for lacking in (_lives_lacking, _lacking)
+    )
+
+
+def _lives_lacking(
+    connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]
+) -> str | None:
+    if len(bounds) == 1:
+        return None
+    known = job_state.read(connection).processed_through
+    return vanished.lives_lacking(connection, settings, bounds[1], known)
 
 
 def _lacking(

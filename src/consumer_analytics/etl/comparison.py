@@ -222,6 +222,7 @@ def put_right(
         Rows restated; None where the snapshots have to be computed again.
     """
     wrong = found.wrong
+    vanished.judge_lives(connection, settings, wrong[0], state.processed_through, reason)
     # The whole system's row is the sum of all there were, and of what was reported of these.
     if found.holds or vanished.concerns(connection, wrong[0]):
         return None

@@ -76,6 +76,10 @@ def _load(
         plan = plan_run(connection, job_state.read(connection), run.reached_at)
     with timed(seconds, "look"):
         seen = vanished.look(connection, settings, f"run {run.run_key}")
+        if plan.snapshots:
+            known = plan.job_state.processed_through
+            looked_at = (plan.snapshots[0], known, f"run {run.run_key}")
+            seen += vanished.judge_lives(connection, settings, *looked_at)
     taken = (connection, settings, run, plan)
     extracted_customers, customers = extract.take(*taken, extract.CUSTOMERS, notify)
     extracted_events, events = extract.take(*taken, extract.EVENTS, notify)

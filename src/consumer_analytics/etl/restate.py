@@ -13,7 +13,7 @@ from typing import Any
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import comparison, job_state, untold, watermark
+from consumer_analytics.etl import comparison, job_state, untold, vanished, watermark
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.windows import all_in_a_row, in_a_row, restate_window, windows
 from consumer_analytics.formatting import counted, moment
@@ -80,6 +80,8 @@ def restate(
                 beginnings += 1
                 if beginnings > _MOST_BEGINNINGS:
                     return restated
+                known = job_state.read(connection).processed_through
+                vanished.judge_lives(connection, settings, after, known, reason)
             state = job_state.read(connection)
             limit = _at_once(connection, settings)
             rows = connection.execute(

@@ -166,6 +166,50 @@ def needs_look(connection: Connection, settings: Settings) -> bool:
     return row is not None and row[0] and row[2] is not None
 
 
+def lives_lacking(
+    connection: Connection, settings: Settings, first: dt.datetime, known: dt.datetime
+) -> str | None:
+    """Return the days since an instant of which lifecycle events are gone that nobody has noted.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is.
+        first: as of this instant customers are told.
+        known: how far the counts reach.
+
+    Returns:
+        The days as PostgreSQL writes a datemultirange; None where there are none.
+    """
+    if first >= known:
+        return None
+    days: str | None = scalar_of(
+        connection,
+        "etl/vanished/lives-lacking",
+        {"first": first, "known": known},
+        sources=settings.sources,
+    )
+    return days
+
+
+def judge_lives(
+    connection: Connection, settings: Settings, first: dt.datetime, known: dt.datetime, by: str
+) -> Judged:
+    """Judge what is gone of the lifecycle events that tell of customers as of an instant.
+
+    Within the caller's transaction, under the job's lock. Whoever tells customers as of an instant
+    in the past reads these events, and would take a loss that nobody has noted for the truth.
+
+    Args:
+        connection: in a transaction.
+        settings: where the source is, and how many days are swept.
+        first: as of this instant customers are told.
+        known: how far the counts reach.
+        by: what asks, as the note tells it.
+    """
+    days = lives_lacking(connection, settings, first, known)
+    return Judged() if days is None else judge_days(connection, settings, days, days, by)
+
+
 def judge_days(
     connection: Connection, settings: Settings, days: str, held_days: str, by: str
 ) -> Judged:

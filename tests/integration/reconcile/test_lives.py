@@ -1249,6 +1249,44 @@ def test_a_birth_stays_where_nobody_has_looked_yet_whether_what_told_it_has_vani
     assert ground.audit().clean
 
 
+def _swept_lately(on: Ground) -> None:
+    on.sweep()
+
+
+#: What tells customers of the past again, before anybody has looked at what was purged.
+UNNOTICED: dict[str, tuple[Step, ...]] = {
+    "a run of that instant": (lambda on: on.run(day(3)),),
+    "a backfill": (backfill(2, 4),),
+    "a sweep that goes further back": (corrected("d", status="LATER"), _swept_lately),
+    "a run that restates": (watched(), row("e", 2.75), run(22)),
+}
+
+
+@pytest.mark.parametrize("look", lanes.first(2, UNNOTICED))
+def test_what_was_lost_and_nobody_has_noted_tells_no_other_past(ground: Ground, look: str) -> None:
+    """Older rows are there, so no run sees that any are gone: whoever tells the past looks."""
+    ground.clear()
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    for step in (
+        born("c", 2, "NEW"),
+        born("d", 2.5, "EARLY"),
+        run(3),
+        changed("c", 4, "NEW", "ACTIVE"),
+        run(5, 20, 21),
+        purged(5, CHANGE),
+        *UNNOTICED[look],
+    ):
+        step(ground)
+    assert "NEW" in told(ground.app, [3])[3]["A"]
+    assert "ACTIVE" in told(ground.app, [5])[5]["A"]
+    assert ground.noted(vanished.EVERYTHING).events == 1
+    _sweep(ground)
+    assert "NEW" in told(ground.app, [3])[3]["A"]
+    assert ground.audit().clean
+
+
 def test_an_accepted_end_takes_the_accepted_birth_of_its_life_along(ground: Ground) -> None:
     """Of two lives the first is accepted whole, and the birth of the second."""
     ground.clear()
