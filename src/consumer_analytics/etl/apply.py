@@ -20,7 +20,7 @@ from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar,
 from consumer_analytics.etl import archived, capture, lives, untold, vanished, within_days
 from consumer_analytics.etl.extract import EVENTS, Extracts
 from consumer_analytics.etl.models import Corrections
-from consumer_analytics.etl.plan import Plan
+from consumer_analytics.etl.plan import Plan, TimeRange
 from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.etl.snapshots import snapshots_of_plan
 from consumer_analytics.settings import Settings
@@ -68,10 +68,14 @@ def apply(
             _ask_again(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
         lives_from = None
-        if corrections.vanished and plan.job_state.touched_notes:
-            # Capture saw something go that may have told of an ended life: now it is judged.
+        if plan.job_state.touched_notes:
+            # Capture saw something go, or given to another, that may have told of an ended life:
+            # now it is judged.
             ranges = plan.recounted_ranges
-            lives_from = lives.remember(connection, settings, ranges, looking_back=True)
+            if ranges and not corrections.vanished:
+                ranges = _changed_in_place(connection, plan)
+            if ranges:
+                lives_from = lives.remember(connection, settings, ranges, looking_back=True)
         _advance(connection, settings, plan, corrections.first_day, lives_from)
         capture.catch_up(connection, plan.job_state.processed_through, plan.until)
         if plan.snapshots and plan.snapshots[0] <= plan.job_state.processed_through:
@@ -86,6 +90,17 @@ def apply(
                 connection, settings, plan, reason, snapshots, accepts_gone=accepts_gone
             )
     return replace(written, corrections=corrections)
+
+
+def _changed_in_place(connection: Connection, plan: Plan) -> list[TimeRange]:
+    """Return what was counted again of days on which something changed that is in no count."""
+    days = scalar_of(
+        connection, "etl/apply/days-in-place", {"known": plan.job_state.processed_through}
+    )
+    starts = [instants.start_of(day) for day in days]
+    return [
+        one for one in plan.recounted_ranges if any(one.lower <= at < one.upper for at in starts)
+    ]
 
 
 def _ask_again(connection: Connection, settings: Settings, plan: Plan) -> None:

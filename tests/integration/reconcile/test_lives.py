@@ -1203,6 +1203,46 @@ def test_what_told_something_and_was_taken_out_tells_it_no_more(
     assert ground.kept() == kept
 
 
+#: What was of one customer is another's from now on, or nobody's: no count tells it.
+GIVEN: dict[str, tuple[str, str | None, list[str]]] = {
+    "its creation": (CREATION, "another", ["", "BLOCKED", ""]),
+    "its creation, to nobody": (CREATION, None, ["", "BLOCKED", ""]),
+    "what told its status": (CHANGE, "another", ["ACTIVE", "ACTIVE", ""]),
+    "its end": (DELETION, None, ["", "", ""]),
+}
+
+
+@pytest.mark.parametrize("what", lanes.first(2, GIVEN))
+def test_what_is_given_to_another_customer_tells_of_it_no_more(ground: Ground, what: str) -> None:
+    """Capture sees it, so the next run works out anew what it told."""
+    kind, to, right = GIVEN[what]
+    ground.clear()
+    ground.capture(True)
+    for consumer in CONSUMERS.values():
+        ground.consumer(consumer, day(1))
+    WITNESSES(ground)
+    for step in (
+        creation("c", 2),
+        change("c", 3.5, "ACTIVE", "BLOCKED"),
+        run(3, 4),
+        event("c", DELETION, 6, {}),
+        run(7),
+        lambda on: _executed(
+            on,
+            "update customer_events set customer_id = %s "
+            "where customer_id = %s and event_type = %s",
+            None if to is None else identity(to),
+            identity("c"),
+            kind,
+        ),
+        run(8),
+    ):
+        step(ground)
+    days = (3, 4, 7)
+    assert [" ".join(told(ground.app, days)[number]["A"]) for number in days] == right
+    assert ground.audit().clean
+
+
 def _set_back(on: Ground) -> None:
     on.set_watermark(day(1))
     on.run(day(14))
