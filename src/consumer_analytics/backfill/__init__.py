@@ -21,17 +21,19 @@ In the order of the work:
     * `columns`: which event types and statuses get a column,
     * `customers` and `events`: counted by consumer and slot,
     * `transfer`: what two sessions hand each other of that;
-* `writing`: in chunks; then again what was outdated meanwhile.
+* `writing`: in chunks; then again what was outdated meanwhile;
+* `several`: what chosen consumers take where several databases do it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import psycopg
 
-from consumer_analytics.backfill import holdback, judging, record, sessions
+from consumer_analytics.backfill import holdback, judging, record, sessions, several
 from consumer_analytics.backfill.estimate import Estimate, estimate_of
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.record import BackfillRecord, records
@@ -133,6 +135,9 @@ def _fill(connection: Connection, job: Job, estimate: Estimate) -> None:
     bounds, held = holdback.settled(connection, job.settings, estimate.bounds, job.notify)
     if len(bounds) > 1:
         sessions.fill(connection, job, bounds, estimate.rows_to_scan)
+        for of_window, window in several.left(job):
+            sessions.fill(connection, of_window, window, estimate.rows_to_scan)
+            job.counts.add(replace(of_window.counts.written, periods=0))
     if held is not None:
         raise held
 

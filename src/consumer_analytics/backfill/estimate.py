@@ -7,7 +7,9 @@ it, is left out here; all that follows works on what is left.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +102,8 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         )
     bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
     with connection.transaction():
-        _require_known(connection, settings, request)
+        if not request.is_of_several:
+            require_known(unknown(connection, settings, request.consumers or ()))
         if request.first_row is not None:
             first_row = request.first_row.at
         else:
@@ -138,15 +141,25 @@ def registered(connection: Connection, settings: Settings, request: Request) -> 
     return count
 
 
-def _require_known(connection: Connection, settings: Settings, request: Request) -> None:
-    """Refuse consumers that no row tells of: a typing error would else write nothing."""
-    unknown = connection.execute(
-        query("backfill/consumers-unknown", settings.sources),
-        {"consumers": list(request.consumers or ())},
-    ).fetchone()
-    if unknown is not None:
+def unknown(
+    connection: Connection, settings: Settings, consumers: Sequence[uuid.UUID]
+) -> tuple[uuid.UUID, ...]:
+    """Return those of some consumers that no row tells of, in their order."""
+    rows = connection.execute(
+        query("backfill/consumers-unknown", settings.sources), {"consumers": list(consumers)}
+    )
+    return tuple(consumer for (consumer,) in rows)
+
+
+def require_known(strangers: Sequence[uuid.UUID]) -> None:
+    """Refuse consumers that no row tells of: a typing error would else write nothing.
+
+    Raises:
+        UsageError: there is one; the first is named.
+    """
+    if strangers:
         raise UsageError(
-            f"consumer {unknown[0]} is unknown: it is not in consumers, and no customer and no "
+            f"consumer {strangers[0]} is unknown: it is not in consumers, and no customer and no "
             "event is its own"
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +63,8 @@ class Job:
         progress: told how many periods are done.
         counts: what came of it so far.
         stopped: set when one of two sessions has failed, or is to end.
+        put_off: rows of other windows than the periods', to be written after all else: consumer,
+            instant, and where its window begins.
     """
 
     settings: Settings
@@ -70,3 +74,4 @@ class Job:
     progress: Callable[[int], None]
     counts: Counts = field(default_factory=Counts)
     stopped: threading.Event = field(default_factory=threading.Event)
+    put_off: set[tuple[uuid.UUID, dt.datetime, dt.datetime]] = field(default_factory=set)

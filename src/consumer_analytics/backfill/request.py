@@ -46,6 +46,11 @@ class Request:
     consumers: tuple[uuid.UUID, ...] | None = None
     first_row: FirstRow | None = None
 
+    @property
+    def is_of_several(self) -> bool:
+        """Whether several databases do it, and somebody has looked at all of them before."""
+        return self.first_row is not None
+
 
 def request_of(
     start_date: Any,

@@ -16,14 +16,12 @@ class SnapshotCounts:
         new: rows of snapshots that were not there.
         untouched: rows that were there and right.
         restated: rows that were there and are now as the sources say.
-        refused: periods that the source no longer tells, and that were not written.
     """
 
     periods: int = 0
     new: int = 0
     untouched: int = 0
     restated: int = 0
-    refused: int = 0
 
     def __add__(self, other: SnapshotCounts) -> SnapshotCounts:
         return SnapshotCounts(
@@ -31,7 +29,6 @@ class SnapshotCounts:
             self.new + other.new,
             self.untouched + other.untouched,
             self.restated + other.restated,
-            self.refused + other.refused,
         )
 
 

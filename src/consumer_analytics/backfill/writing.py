@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.backfill import record
+from consumer_analytics.backfill import record, several
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.reading import Reading
 from consumer_analytics.backfill.result import SnapshotCounts
@@ -94,16 +94,21 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
             ends = {"from": bounds[first], "until": bounds[last]}
-            if vanished.concerns(connection, bounds[first]) or scalar_of(
-                connection, "backfill/occupied", ends
+            refused: tuple[dt.datetime, ...] = ()
+            if (
+                several.concerns(request)
+                or vanished.concerns(connection, bounds[first])
+                or scalar_of(connection, "backfill/occupied", ends)
             ):
-                written = _merge(connection, job, reading, span, rendered, values)
+                written, refused = _merge(connection, job, reading, span, rendered, values)
                 # Rows of other windows than these: what is new in theirs.
                 again = scalar_of(connection, "shared/state-restate-from") is not None
                 outdated = outdated or (written.restated > 0 and again)
             else:
                 written = _insert(connection, job, rendered, values)
-    written += SnapshotCounts(periods=last - first + 1 - written.refused)
+            if several.concerns(request):
+                several.note(connection, request, bounds[first - 1 : last + 1], refused)
+    written += SnapshotCounts(periods=last - first + 1 - len(refused))
     # In a transaction of its own: two sessions may be done at the same time. And not beside a run,
     # which notes here what it corrects: it would lose its turn if the record changed under it.
     with job_lock(connection, job.settings, shared=True, sees_commits=True):
@@ -131,8 +136,12 @@ def _merge(
     span: tuple[int, int],
     rendered: list[sql.Composable],
     values: dict[str, Any],
-) -> SnapshotCounts:
-    """Write to a range that has snapshots: insert what is missing, restate what differs."""
+) -> tuple[SnapshotCounts, tuple[dt.datetime, ...]]:
+    """Write to a range that has snapshots: insert what is missing, restate what differs.
+
+    Returns:
+        What was written, and instants that the source no longer tells.
+    """
     reason = {"reason": f"backfill {job.backfill_id}"}
     there = {"snapshots": list(reading.bounds[span[0] : span[1] + 1])}
     lay_apart(connection, sql.SQL("\nunion all\n").join(rendered), values)
@@ -144,6 +153,8 @@ def _merge(
         there = {"snapshots": [at for at in there["snapshots"] if at not in refused]}
     vanished.keep_means(connection, job.settings)
     vanished.hold_gone(connection, job.settings)
+    if several.concerns(job.request):
+        several.put_off(connection, job)
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
     withdrawn = 0
@@ -154,12 +165,8 @@ def _merge(
             {**reason, **there},
         ).rowcount
     new = scalar_of(connection, "shared/snapshots-insert")
-    return SnapshotCounts(
-        new=new,
-        restated=restated + withdrawn,
-        untouched=rows - restated - new,
-        refused=len(refused),
-    )
+    counts = SnapshotCounts(new=new, restated=restated + withdrawn, untouched=rows - restated - new)
+    return counts, refused
 
 
 def _mark_outdated(connection: Connection, job: Job, reading: Reading, until: dt.datetime) -> bool:

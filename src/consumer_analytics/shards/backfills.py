@@ -11,10 +11,11 @@ from typing import Any
 
 from consumer_analytics.backfill import BackfillResult, Estimate, Request, estimate_of, record
 from consumer_analytics.backfill import backfill as backfill_one
+from consumer_analytics.backfill.estimate import require_known, unknown
 from consumer_analytics.backfill.request import FirstRow
 from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.calendar import periods
-from consumer_analytics.errors import HeldBackError, ShardsError, UsageError
+from consumer_analytics.errors import HeldBackError, ShardsError
 from consumer_analytics.settings import Settings
 from consumer_analytics.shards import runs, together
 from consumer_analytics.shards.runs import Workplace
@@ -67,23 +68,20 @@ def backfill(
         What came of it; None where nothing was to be done.
 
     Raises:
-        UsageError: the range cannot be used, or chosen consumers are asked for.
+        UsageError: the range cannot be used, or a consumer is known in no shard.
         ConsumerAnalyticsError: as backfills do; `ShardsError` names the shard.
     """
-    if request.consumers is not None:
-        raise UsageError(
-            "over several shards all consumers are backfilled together: leave out --consumer"
-        )
     with runs.over_all(settings, "backfill", notify) as place:
         bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
         each(place.shards, lambda shard: runs.require_usable(shard, notify))
+        _require_known(place, request)
         first = runs.first_row_after(place.shards, bounds[0])
         request = replace(request, first_row=FirstRow(first))
         estimates = each(
             place.shards,
             lambda shard: estimate_of(shard.connection, shard.settings, request),
         )
-        estimate = _estimate(list(estimates.values()))
+        estimate = _estimate(place, request, list(estimates.values()))
         told(estimate)
         if dry_run:
             return None
@@ -93,7 +91,7 @@ def backfill(
         except BaseException as error:
             record.close(place.analytics, begun, "failed", {}, error)
             raise
-        counts = _counts(place, published, bounds)
+        counts = _counts(place, request, results, published, bounds)
         record.advance(place.analytics, begun, counts)
         state = "done" if held is None else "interrupted"
         record.close(place.analytics, begun, state, {}, held)
@@ -165,12 +163,40 @@ def _fill(
     return results, published, held
 
 
+def _require_known(place: Workplace, request: Request) -> None:
+    """Refuse consumers that no row of any shard tells of."""
+    consumers = request.consumers
+    if consumers is None:
+        return
+    found = each(
+        place.shards, lambda shard: unknown(shard.connection, shard.settings, consumers)
+    ).values()
+    require_known([one for one in consumers if all(one in strangers for strangers in found)])
+
+
+def _there(place: Workplace, request: Request, snapshots: Sequence[dt.datetime]) -> tuple[int, int]:
+    """Count the instants that are published, as far as they are asked for, and their rows."""
+    values: dict[str, Any] = {"snapshots": list(snapshots)}
+    if request.consumers is None:
+        statement = query("shards/backfills/there")
+    else:
+        statement = query("shards/backfills/there-chosen")
+        values["consumers"] = list(request.consumers)
+    return place.analytics.execute(statement, values).fetchone() or (0, 0)
+
+
 def _counts(
-    place: Workplace, published: Published, bounds: tuple[dt.datetime, ...]
+    place: Workplace,
+    request: Request,
+    results: dict[str, BackfillResult],
+    published: Published,
+    bounds: tuple[dt.datetime, ...],
 ) -> SnapshotCounts:
-    instants, rows = place.analytics.execute(
-        query("shards/backfills/there"), {"snapshots": list(bounds[1:])}
-    ).fetchone() or (0, 0)
+    instants, rows = _there(place, request, bounds[1:])
+    if request.consumers is not None and len(results) == len(place.shards):
+        # At some of them nobody may have a row.
+        refused = {at for one in results.values() for at in one.not_recountable}
+        instants = max(one.periods + one.periods_purged for one in results.values()) - len(refused)
     return SnapshotCounts(
         periods=instants,
         new=published.inserted,
@@ -179,15 +205,20 @@ def _counts(
     )
 
 
-def _estimate(parts: Sequence[Estimate]) -> Estimate:
+def _estimate(place: Workplace, request: Request, parts: Sequence[Estimate]) -> Estimate:
     """Put estimates together: about, as consumers may be in several shards."""
     first = parts[0]
+    bounds = max((one.bounds for one in parts), key=len)
+    if request.consumers is None:
+        consumers, there = sum(one.consumers for one in parts), min(one.there for one in parts)
+    else:
+        consumers, (there, _) = first.consumers, _there(place, request, bounds[1:])
     return replace(
         first,
-        bounds=max((one.bounds for one in parts), key=len),
-        consumers=sum(one.consumers for one in parts),
+        bounds=bounds,
+        consumers=consumers,
         snapshots=sum(one.snapshots for one in parts),
-        there=min(one.there for one in parts),
+        there=there,
         rows_to_scan=sum(one.rows_to_scan for one in parts),
         bytes_to_write=sum(one.bytes_to_write for one in parts),
         refused=tuple(sorted({at for one in parts for at in one.refused})),

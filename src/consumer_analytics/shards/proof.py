@@ -59,16 +59,16 @@ def prove(
             },
         )
         published = dict(analytics.execute(query("shards/proof/published"), span).fetchall())
-        for chunk in _chunks(_both(told, published, findings), told):
+        both, apart = _compared(told, _apart(analytics, shards, span), published, findings)
+        for chunk in _chunks(both):
             notify(f"held to the shards: snapshots up to {chunk[-1].isoformat()}")
             _stage(analytics, shards, chunk)
-            rows = analytics.execute(query("shards/proof/differ"), {"snapshots": chunk})
-            for at, consumer, figure, value, due in rows:
-                findings.differs(at, consumer, figure, value, due)
-            findings.result.snapshots += len(chunk)
-            findings.result.rows += scalar_of(
-                analytics, "shards/proof/compared", {"snapshots": chunk}
-            )
+            _compare(analytics, chunk, findings)
+        for chunk in _chunks(apart):
+            notify(f"held to the shards: chosen consumers up to {chunk[-1].isoformat()}")
+            _stage(analytics, shards, chunk)
+            _stage_apart(analytics, shards, chunk)
+            _compare(analytics, chunk, findings)
         for at, figure, value, due in analytics.execute(query("shards/proof/digests"), span):
             if figure == "revisions":
                 findings.lost(at, value, due)
@@ -76,6 +76,15 @@ def prove(
                 findings.differs(at, None, "customers", "was edited", "as it was written")
     findings.result.wrong_snapshots = sorted(findings.wrong)
     return findings.result
+
+
+def _compare(analytics: Connection, chunk: list[dt.datetime], findings: _Findings) -> None:
+    """Hold what is published at some instants to the shards' rows that were brought."""
+    rows = analytics.execute(query("shards/proof/differ"), {"snapshots": chunk})
+    for at, consumer, figure, value, due in rows:
+        findings.differs(at, consumer, figure, value, due)
+    findings.result.snapshots += len(chunk)
+    findings.result.rows += scalar_of(analytics, "shards/proof/compared", {"snapshots": chunk})
 
 
 class _Findings:
@@ -98,14 +107,18 @@ class _Findings:
         )
 
 
-def _both(
+def _compared(
     told: dict[str, _Told],
+    asked: dict[dt.datetime, int],
     published: dict[dt.datetime, str],
     findings: _Findings,
-) -> list[dt.datetime]:
-    """Return the instants that are published and that every shard has; tell of the others.
+) -> tuple[dict[dt.datetime, int], dict[dt.datetime, int]]:
+    """Return the instants to compare, each with about how many rows; tell of those that lack one.
 
     Those whose windows are not the same everywhere are published by nobody.
+
+    Returns:
+        Those that are published and that every shard has, and those of chosen consumers alone.
     """
     complete = set.intersection(*(set(one) for one in told.values()))
     apart = {at for at in complete if len({one[at][1] for one in told.values()}) > 1}
@@ -115,7 +128,26 @@ def _both(
     for at in sorted(there - complete):
         lacking = next(name for name, one in told.items() if at not in one)
         findings.differs(at, None, "row", "there", f"shard {lacking} has no snapshot of then")
-    return sorted(complete & there)
+    both = {at: sum(one[at][0] for one in told.values()) for at in sorted(complete & there)}
+    alone = {at for at, kept in published.items() if kept == "apart"}
+    alone |= asked.keys() - published.keys()
+    # What shards have whole, and wait for others with, may have as many rows.
+    rows = {
+        at: asked.get(at, 0) + sum(one[at][0] for one in told.values() if at in one)
+        for at in sorted(alone - complete)
+    }
+    return both, rows
+
+
+def _apart(
+    analytics: Connection, shards: Sequence[Shard], span: dict[str, dt.datetime]
+) -> dict[dt.datetime, int]:
+    """Return for how many consumers instants were asked apart, in the shards and here."""
+    asked: dict[dt.datetime, int] = {}
+    for session in (analytics, *(shard.connection for shard in shards)):
+        for at, consumers in session.execute(query("shards/proof/apart"), span):
+            asked[at] = asked.get(at, 0) + consumers
+    return asked
 
 
 def customers_in_several(
@@ -148,11 +180,10 @@ def believe(analytics: Connection, snapshots: Sequence[dt.datetime]) -> None:
     analytics.execute(query("shards/proof/believe"), {"snapshots": list(snapshots)})
 
 
-def _chunks(instants: Sequence[dt.datetime], told: dict[str, _Told]) -> Sequence[list[dt.datetime]]:
+def _chunks(instants: dict[dt.datetime, int]) -> Sequence[list[dt.datetime]]:
     chunks: list[list[dt.datetime]] = []
     rows = _ROWS_AT_ONCE
-    for at in instants:
-        of_instant = sum(one[at][0] for one in told.values())
+    for at, of_instant in instants.items():
         if rows + of_instant > _ROWS_AT_ONCE:
             chunks.append([])
             rows = 0
@@ -177,3 +208,22 @@ def _stage(analytics: Connection, shards: Sequence[Shard], chunk: list[dt.dateti
             sql.SQL("copy pg_temp.proof_rows from stdin"),
         )
     analytics.execute("analyze pg_temp.proof_rows")
+
+
+def _stage_apart(analytics: Connection, shards: Sequence[Shard], chunk: list[dt.datetime]) -> None:
+    """Leave of the rows that were brought those that every shard was asked for apart."""
+    analytics.execute(query("shards/proof/apart-stage"))
+    for shard in shards:
+        told = query(
+            "shards/proof/apart-told",
+            shard=sql.Literal(shard.name),
+            snapshots=sql.SQL("{}::timestamptz[]").format(sql.Literal(chunk)),
+        )
+        copied(
+            shard.connection,
+            sql.SQL("copy ({}) to stdout").format(told),
+            analytics,
+            sql.SQL("copy pg_temp.proof_apart from stdin"),
+        )
+    names = [shard.name for shard in shards]
+    analytics.execute(query("shards/proof/apart-early"), {"shards": names})

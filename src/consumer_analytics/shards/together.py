@@ -25,7 +25,10 @@ from consumer_analytics.etl.keys import Kind, SnapshotKey
 from consumer_analytics.etl.plan import plan_restatement
 from consumer_analytics.etl.rendering import lay_apart
 from consumer_analytics.settings import Settings
-from consumer_analytics.shards.sessions import Shard, copied, each
+from consumer_analytics.shards import apart
+from consumer_analytics.shards.apart import AskedApart
+from consumer_analytics.shards.sessions import Shard, each
+from consumer_analytics.shards.transfer import TABLES, ask, hand_over, timestamps
 from consumer_analytics.sql import query
 
 #: Rows put together in one transaction, about.
@@ -67,11 +70,33 @@ class _Instants:
         fresh: those that are not published yet.
         outgrown: those that are.
         again: those of the latter of which every row is looked at, not those that changed alone.
+        joined: whether any of the first has rows of chosen consumers that are published.
     """
 
     fresh: tuple[dt.datetime, ...]
     outgrown: tuple[dt.datetime, ...]
     again: tuple[dt.datetime, ...]
+    joined: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be put together.
+
+    Attributes:
+        complete: instants that every shard has whole, ascending: whether each is published, and
+            about how many rows it has.
+        lower: from where on each shard's rows of those that are not are read.
+        again: published ones of which all rows are looked at.
+        apart: instants at which chosen consumers' rows stand alone, ascending.
+        noted: for how many consumers instants were asked apart.
+    """
+
+    complete: dict[dt.datetime, tuple[bool, int]]
+    lower: dict[str, int]
+    again: frozenset[dt.datetime]
+    apart: tuple[dt.datetime, ...]
+    noted: AskedApart
 
 
 def publish(
@@ -104,11 +129,15 @@ def publish(
             wait_long(shard.connection)
         before = _positions(analytics)
         now = each(shards, lambda shard: _position(shard, before[shard.name]))
-        complete, lower, anew = _complete(analytics, shards, before, again, published)
-        for instants, is_last in _chunks(complete, anew):
+        plan = _plan(analytics, shards, before, again, published)
+        for chunk in apart.chunks(plan.apart, plan.noted):
             with job_lock(analytics, settings):
                 wait_long(analytics)
-                _put_together(analytics, shards, before, lower, instants, reason, published)
+                _put_apart(analytics, shards, chunk, again, reason, published)
+        for instants, is_last in _chunks(plan):
+            with job_lock(analytics, settings):
+                wait_long(analytics)
+                _put_together(analytics, shards, before, plan.lower, instants, reason, published)
                 if is_last:
                     _note_positions(analytics, now, published.awaited)
                     finish(analytics, published)
@@ -129,20 +158,14 @@ def _position(shard: Shard, before: _Position) -> _Position:
     return _Position(max(rows, before.rows), max(revisions, before.revisions))
 
 
-def _complete(
+def _plan(
     analytics: Connection,
     shards: Sequence[Shard],
     before: dict[str, _Position],
     again: Sequence[dt.datetime],
     published: Published,
-) -> tuple[dict[dt.datetime, tuple[bool, int]], dict[str, int], frozenset[dt.datetime]]:
-    """Find the instants to put together.
-
-    Returns:
-        By instant, ascending: whether it is published, and about how many rows it has. From where
-        on each shard's rows of those that are not are read. And of which published ones all rows
-        are looked at.
-    """
+) -> _Plan:
+    """Find what is to be put together."""
 
     def changed(shard: Shard) -> set[dt.datetime]:
         position = before[shard.name]
@@ -163,21 +186,27 @@ def _complete(
         return {at: _Whole(*told) for at, *told in rows}
 
     having = each(shards, whole)
+    noted = apart.noted(analytics, shards, candidates["snapshots"])
     complete: dict[dt.datetime, tuple[bool, int]] = {}
+    alone: list[dt.datetime] = []
     lower = {shard.name: before[shard.name].rows for shard in shards}
     for at in candidates["snapshots"]:
         told = [instants[at] for instants in having.values() if at in instants]
         if len(told) < len(shards) or len({one.window_start for one in told}) > 1:
-            published.awaited.append(at)
+            if told or at in there:
+                published.awaited.append(at)
+            if at not in there and (noted.rows(at) or at in again):
+                alone.append(at)
             continue
         is_there = at in there or at in again
         complete[at] = (is_there, sum(one.rows for one in told))
         for name, instants in having.items():
-            if not is_there and not instants[at].is_new:
-                # It has waited for others.
+            if not is_there and (not instants[at].is_new or noted.rows(at)):
+                # It has waited for others, or chosen consumers' rows were there before.
                 lower[name] = 0
     # What changed while it waited was read before.
-    return complete, lower, frozenset(again) | (waiting & there.keys())
+    anew = frozenset(again) | (waiting & there.keys())
+    return _Plan(complete, lower, anew, tuple(alone), noted)
 
 
 @dataclass(frozen=True)
@@ -195,31 +224,42 @@ class _Whole:
     window_start: str | None
 
 
-def _chunks(
-    complete: dict[dt.datetime, tuple[bool, int]], again: frozenset[dt.datetime]
-) -> Iterator[tuple[_Instants, bool]]:
+def _chunks(plan: _Plan) -> Iterator[tuple[_Instants, bool]]:
     """Cut instants into what is put together at once; yield each, and whether it is the last."""
     chunk: list[dt.datetime] = []
     rows = 0
-    for at, (_, of_instant) in complete.items():
+    for at, (_, of_instant) in plan.complete.items():
         if chunk and rows + of_instant > _ROWS_AT_ONCE:
-            yield _apart(chunk, complete, again), False
+            yield _parted(chunk, plan), False
             chunk, rows = [], 0
         chunk.append(at)
         rows += of_instant
-    yield _apart(chunk, complete, again), True
+    yield _parted(chunk, plan), True
 
 
-def _apart(
-    chunk: list[dt.datetime],
-    complete: dict[dt.datetime, tuple[bool, int]],
-    again: frozenset[dt.datetime],
-) -> _Instants:
+def _parted(chunk: list[dt.datetime], plan: _Plan) -> _Instants:
+    fresh = tuple(at for at in chunk if not plan.complete[at][0])
     return _Instants(
-        tuple(at for at in chunk if not complete[at][0]),
-        tuple(at for at in chunk if complete[at][0]),
-        tuple(at for at in chunk if at in again),
+        fresh,
+        tuple(at for at in chunk if plan.complete[at][0]),
+        tuple(at for at in chunk if at in plan.again),
+        any(at in plan.noted.published for at in fresh),
     )
+
+
+def _put_apart(
+    analytics: Connection,
+    shards: Sequence[Shard],
+    instants: Sequence[dt.datetime],
+    again: Sequence[dt.datetime],
+    reason: str,
+    published: Published,
+) -> None:
+    """Put chosen consumers' rows together that stand apart, within the caller's transaction."""
+    analytics.execute(query("shards/together/stage"))
+    waiting = apart.bring(analytics, shards, instants, [at for at in instants if at in again])
+    published.awaited += [at for at in waiting if at not in published.awaited]
+    _write(analytics, shards, (), reason, published, restates=True, is_whole=False)
 
 
 def _put_together(
@@ -240,48 +280,66 @@ def _put_together(
     for shard in shards:
         parts: dict[str, sql.Composable] = {
             "shard": sql.Literal(shard.name),
-            "fresh": _timestamps(instants.fresh),
-            "outgrown": _timestamps(instants.outgrown),
+            "fresh": timestamps(instants.fresh),
+            "outgrown": timestamps(instants.outgrown),
             "lower": sql.Literal(lower[shard.name]),
         }
         select = query("shards/together/rows-fresh", None, **parts)
         if instants.outgrown:
             select += sql.SQL("\nunion all\n")
             select += query("shards/together/rows-asked", None, **parts)
-        _hand_over(shard.connection, select, analytics, _COLUMNS["shard_rows"])
+        hand_over(shard.connection, select, analytics, TABLES["shard_rows"])
+    _write(
+        analytics,
+        shards,
+        (*instants.fresh, *instants.again),
+        reason,
+        published,
+        restates=bool(instants.outgrown) or instants.joined,
+        is_whole=True,
+    )
+    published.snapshots += [*instants.fresh, *instants.outgrown]
+
+
+def _write(
+    analytics: Connection,
+    shards: Sequence[Shard],
+    all_there: Sequence[dt.datetime],
+    reason: str,
+    published: Published,
+    *,
+    restates: bool,
+    is_whole: bool,
+) -> None:
+    """Write what `shard_rows` come to together, within the caller's transaction.
+
+    Args:
+        analytics: where they are.
+        shards: all of them.
+        all_there: instants of which every row was handed over.
+        reason: kept with what a snapshot said before.
+        published: to be added to.
+        restates: whether any of the rows may be there.
+        is_whole: whether rows of the whole system are among them.
+    """
     # Of documents nothing need be known.
     analytics.execute("analyze pg_temp.shard_rows (consumer_id, snapshot_timestamp)")
     analytics.execute(query("shards/together/shared"))
     _bring_lifetimes(analytics, shards)
     try:
-        consumers, whole = _rendered((*instants.fresh, *instants.again))
+        consumers, whole = _rendered(all_there)
         lay_apart(analytics, consumers)
-        analytics.execute(whole)
+        if is_whole:
+            analytics.execute(whole)
     except psycopg.DataError as error:
         raise ShardsError(
             f"a snapshot of a shard is no longer what was written ({error.diag.message_primary}); "
             "`consumer-analytics audit --repair` puts it right"
         ) from error
     published.inserted += scalar_of(analytics, "shared/snapshots-insert")
-    if instants.outgrown:
+    if restates:
         for name in ("shared/snapshots-restate", "shards/together/withdraw"):
             published.restated += analytics.execute(query(name), {"reason": reason}).rowcount
-    published.snapshots += [*instants.fresh, *instants.outgrown]
-
-
-_COLUMNS: dict[str, sql.SQL] = {
-    "shard_rows": sql.SQL(
-        "pg_temp.shard_rows (shard, consumer_id, snapshot_timestamp, metrics_json)"
-    ),
-    "shard_pairs": sql.SQL("pg_temp.shard_pairs (consumer_id, snapshot_timestamp)"),
-    "shard_lifetimes": sql.SQL(
-        "pg_temp.shard_lifetimes (consumer_id, snapshot_timestamp, customers, dated, created_us)"
-    ),
-}
-
-
-def _timestamps(instants: Sequence[dt.datetime]) -> sql.Composable:
-    return sql.SQL("{}::timestamptz[]").format(sql.Literal(list(instants)))
 
 
 def _ask_for_pairs(
@@ -292,34 +350,22 @@ def _ask_for_pairs(
 ) -> None:
     """Tell every shard which rows any of them has changed: what is published is the sum of all."""
     if instants.again:
-        everything = query("shards/together/pairs-there", again=_timestamps(instants.again))
+        everything = query("shards/together/pairs-there", again=timestamps(instants.again))
         for shard in shards:
-            _hand_over(shard.connection, everything, analytics, _COLUMNS["shard_pairs"])
-        analytics.execute(sql.SQL("insert into {} {}").format(_COLUMNS["shard_pairs"], everything))
+            hand_over(shard.connection, everything, analytics, TABLES["shard_pairs"])
+        analytics.execute(sql.SQL("insert into {} {}").format(TABLES["shard_pairs"], everything))
     for shard in shards:
         position = before[shard.name]
         changed = query(
             "shards/together/pairs-changed",
             rows=sql.Literal(position.rows),
             revisions=sql.Literal(position.revisions),
-            outgrown=_timestamps(instants.outgrown),
+            outgrown=timestamps(instants.outgrown),
         )
-        _hand_over(shard.connection, changed, analytics, _COLUMNS["shard_pairs"])
+        hand_over(shard.connection, changed, analytics, TABLES["shard_pairs"])
     analytics.execute(query("shards/together/pairs-once"))
     for shard in shards:
-        shard.connection.execute(query("shards/together/pairs-asked"))
-        pairs = sql.SQL("select consumer_id, snapshot_timestamp from pg_temp.shard_pairs")
-        _hand_over(analytics, pairs, shard.connection, _COLUMNS["shard_pairs"])
-        shard.connection.execute("analyze pg_temp.shard_pairs")
-
-
-def _hand_over(
-    source: Connection, select: sql.Composable, target: Connection, into: sql.Composable
-) -> None:
-    """Put what a query answers in one session into a table of another's."""
-    reading = sql.SQL("copy ({}) to stdout (format binary)").format(select)
-    writing = sql.SQL("copy {} from stdin (format binary)").format(into)
-    copied(source, reading, target, writing)
+        ask(analytics, shard)
 
 
 def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
@@ -340,7 +386,7 @@ def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
     each(shards, count)
     told = sql.SQL("select * from pg_temp.told_lifetimes")
     for shard in shards:
-        _hand_over(shard.connection, told, analytics, _COLUMNS["shard_lifetimes"])
+        hand_over(shard.connection, told, analytics, TABLES["shard_lifetimes"])
 
 
 def _rendered(all_there: Sequence[dt.datetime]) -> tuple[sql.Composed, sql.Composed]:
@@ -370,7 +416,7 @@ def _rendered(all_there: Sequence[dt.datetime]) -> tuple[sql.Composed, sql.Compo
         window=_numbers(keys.of_whole(keys.WINDOW_KEYS)),
         maps=_maps(of_whole),
         counted=sql.Literal(counts[0]),
-        whole=_timestamps(all_there),
+        whole=timestamps(all_there),
     )
     return rows, whole
 

@@ -21,7 +21,7 @@ from tests.integration.shards.test_runs import (
 
 from consumer_analytics import backfill
 from consumer_analytics.backfill import Request
-from consumer_analytics.errors import ShardsError, UsageError
+from consumer_analytics.errors import ShardsError
 from consumer_analytics.etl import capture, vanished
 from consumer_analytics.reconcile.sweep import sweep
 from consumer_analytics.shards import audits, backfills, repairs, runs, together
@@ -75,13 +75,6 @@ def test_a_backfill_writes_what_one_database_would(federation: Federation) -> No
         "select state, periods_done from consumer_analytics_internal.backfills order by backfill_id"
     )
     assert records == [("done", 7)] * 3
-
-
-def test_a_backfill_of_chosen_consumers_is_refused(federation: Federation) -> None:
-    fill(federation)
-    chosen = backfill.request_of("2025-01-01", "2025-01-03", "daily", consumers=[str(B)])
-    with pytest.raises(UsageError, match="leave out --consumer"):
-        backfills.backfill(federation.settings, chosen)
 
 
 def test_a_period_that_one_shard_was_held_back_from_waits_for_it(federation: Federation) -> None:

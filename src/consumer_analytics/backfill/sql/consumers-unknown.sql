@@ -1,6 +1,6 @@
--- Of these consumers, one that no row tells of.
+-- Those of these consumers that no row tells of.
 select asked.consumer_id
-from unnest(%(consumers)s::uuid[]) as asked (consumer_id)
+from unnest(%(consumers)s::uuid[]) with ordinality as asked (consumer_id, place)
 where not exists (select from {consumers} as c where c.consumer_id = asked.consumer_id)
     and not exists (
         select
@@ -9,4 +9,4 @@ where not exists (select from {consumers} as c where c.consumer_id = asked.consu
     )
     and not exists (select from {customers} as c where c.consumer_id = asked.consumer_id)
     and not exists (select from {customer_events} as e where e.consumer_id = asked.consumer_id)
-limit 1
+order by place

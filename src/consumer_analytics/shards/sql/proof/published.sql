@@ -1,8 +1,19 @@
--- Instants that are published, `there`, or of which nothing is any more, `thinned`.
+-- Instants that are published: `there`, or `apart` where chosen consumers' rows stand alone; or of
+-- which nothing is any more, `thinned`.
 select snapshot_timestamp, 'thinned'
 from consumer_analytics_internal.thinned_snapshots
 where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
 union all
-select distinct snapshot_timestamp, 'there'
-from public.consumer_analytics
-where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
+select snapshot_timestamp, case when bool_or(is_whole) then 'there' else 'apart' end
+from (
+    select snapshot_timestamp, consumer_id is null as is_whole
+    from public.consumer_analytics
+    where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
+    union all
+    -- Its row of the whole system may have been removed by hand.
+    select snapshot_timestamp, true
+    from consumer_analytics_internal.written_snapshots
+    where is_whole
+        and snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
+) as rows
+group by snapshot_timestamp

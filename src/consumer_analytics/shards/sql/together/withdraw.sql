@@ -46,6 +46,24 @@ noted as (
         group by snapshot_timestamp
     ) as gone
     where written.snapshot_timestamp = gone.snapshot_timestamp
+),
+
+noted_apart as (
+    update consumer_analytics_internal.written_apart as written
+    set consumers = array(
+        select consumer_id
+        from unnest(written.consumers) as one (consumer_id)
+        where not exists (
+            select from strangers
+            where strangers.snapshot_timestamp = written.snapshot_timestamp
+                and strangers.consumer_id = one.consumer_id
+        )
+    )
+    where exists (
+        select from strangers
+        where strangers.snapshot_timestamp = written.snapshot_timestamp
+            and strangers.consumer_id = any(written.consumers)
+    )
 )
 
 delete from public.consumer_analytics
