@@ -31,6 +31,7 @@ FORBIDDEN = {
         ("reporting.ranges", "notebooks.tables"),
         ("reporting.ranges", "operations.storage"),
         ("operations.storage", "reporting.ranges"),
+        ("operations.storage", "shards.runs"),
         ("backfill.record", "reconcile.sweep"),
         ("reconcile.sweep", "ingest.importer"),
         ("monitoring.heartbeat", "backfill.record"),

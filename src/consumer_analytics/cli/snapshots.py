@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -101,24 +101,31 @@ def remove(
         _source(source),
         tuple(dict.fromkeys(consumer_id_of(one) for one in consumer or ())),
     )
-    with (
-        connected(settings(), "snapshots remove") as connection,
-        progress("snapshots") as show,
-    ):
-        done = engine.remove(
-            connection,
-            settings(),
-            selection,
-            who=caller.name(),
-            reason=reason,
-            dry_run=dry_run,
-            progress=show,
-        )
+    how: dict[str, Any] = {"who": caller.name(), "reason": reason, "dry_run": dry_run}
+    if settings().shards_file is not None:
+        done, told = _over_shards(selection, how)
+    else:
+        with (
+            connected(settings(), "snapshots remove") as connection,
+            progress("snapshots") as show,
+        ):
+            done = engine.remove(connection, settings(), selection, progress=show, **how)
+        told = done.as_json()
     if as_json:
-        print_json({"dry_run": dry_run, **done.as_json()})
+        print_json({"dry_run": dry_run, **told})
         return
     _print(done.entries[:limit], len(done.entries))
     _print_removal(done, dry_run=dry_run)
+
+
+def _over_shards(
+    selection: engine.Selection, how: dict[str, Any]
+) -> tuple[engine.Removal, dict[str, Any]]:
+    from consumer_analytics.shards import removals
+
+    with progress("snapshots", before="taking back in the shards") as show:
+        result = removals.remove(settings(), selection, notify=warn, progress=show, **how)
+    return result.whole, result.as_json()
 
 
 def _print_removal(done: engine.Removal, *, dry_run: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from consumer_analytics.db import schema
@@ -109,6 +109,21 @@ class SnapshotListing:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What there is of what is meant, the earliest first.
+
+    Attributes:
+        entries: instants at which there is something to take back.
+        others: those at which there is not.
+        left: of these, whole snapshots, of which single consumers' rows cannot go.
+    """
+
+    entries: tuple[SnapshotEntry, ...]
+    others: tuple[SnapshotEntry, ...]
+    left: tuple[dt.datetime, ...]
+
+
+@dataclass(frozen=True)
 class Removal:
     """What was taken back, or would be.
 
@@ -201,29 +216,74 @@ def remove(
     """
     schema.require_current(connection)
     federation.require_own(connection)
+    found = found_of(connection, selection)
+    require(found, selection)
+    planned = Removal(
+        found.entries,
+        sum(one.rows for one in found.entries),
+        () if selection.consumers else tuple(one.at for one in found.entries if one.is_owed),
+        found.left,
+        not_writable(connection, settings, found.entries),
+        watermark.processed_through(connection) in [one.at for one in found.entries],
+    )
+    if dry_run:
+        return planned
+    rows, owed = take_back(
+        connection,
+        settings,
+        found.entries,
+        selection.consumers,
+        who=who,
+        reason=reason,
+        progress=progress,
+    )
+    return replace(planned, rows=rows, no_longer_owed=owed)
+
+
+def found_of(connection: Connection, selection: Selection) -> Found:
+    """Look what there is of what is meant, to be taken back and otherwise."""
     found = tuple(reversed(listing(connection, selection).entries))
     states = _ALONE if selection.consumers else _STANDING
-    entries = tuple(one for one in found if one.state in states)
-    left = tuple(one.at for one in found if selection.consumers and one.state == "whole")
-    _require(entries, found, selection)
-    instants = [one.at for one in entries]
-    not_writable = vanished.refused(
-        connection, settings, [one.at for one in entries if one.rows], are_reported=False
+    return Found(
+        tuple(one for one in found if one.state in states),
+        tuple(one for one in found if one.state not in states),
+        tuple(one.at for one in found if selection.consumers and one.state == "whole"),
     )
-    passes_mark = watermark.processed_through(connection) in instants
-    if dry_run:
-        rows = sum(one.rows for one in entries)
-        owed = [] if selection.consumers else [one.at for one in entries if one.is_owed]
-        return Removal(entries, rows, tuple(owed), left, not_writable, passes_mark)
+
+
+def not_writable(
+    connection: Connection, settings: Settings, entries: Sequence[SnapshotEntry]
+) -> tuple[dt.datetime, ...]:
+    """Return those of some instants that no command can write again once they are taken back."""
+    instants = [one.at for one in entries if one.rows]
+    return vanished.refused(connection, settings, instants, are_reported=False)
+
+
+def take_back(
+    connection: Connection,
+    settings: Settings,
+    entries: Sequence[SnapshotEntry],
+    consumers: Sequence[uuid.UUID],
+    *,
+    who: str,
+    reason: str,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[int, tuple[dt.datetime, ...]]:
+    """Take back what is there at some instants, or of chosen consumers what stands alone there.
+
+    Returns:
+        How many rows went, and the instants that were owed.
+    """
     why = f"snapshots remove by {who} ({connection.info.user})" + (f": {reason}" if reason else "")
-    rows, owed, done = 0, [], 0
+    rows, done = 0, 0
+    owed: list[dt.datetime] = []
     for chunk in _chunks(entries):
         with job_lock(connection, settings, sees_commits=True):
             gone = connection.execute(
                 query("operations/snapshots/remove"),
                 {
                     "instants": chunk,
-                    "consumers": list(selection.consumers) or None,
+                    "consumers": list(consumers) or None,
                     "reason": why,
                 },
             ).fetchall()
@@ -231,7 +291,7 @@ def remove(
         owed += [at for at, _, was_owed in gone if was_owed]
         done += len(chunk)
         progress(done, len(entries))
-    return Removal(entries, rows, tuple(owed), left, not_writable, passes_mark)
+    return rows, tuple(owed)
 
 
 def _chunks(entries: Sequence[SnapshotEntry]) -> Iterator[list[dt.datetime]]:
@@ -248,19 +308,20 @@ def _chunks(entries: Sequence[SnapshotEntry]) -> Iterator[list[dt.datetime]]:
         yield chunk
 
 
-def _require(
-    entries: Sequence[SnapshotEntry], found: Sequence[SnapshotEntry], selection: Selection
-) -> None:
-    """Refuse where there is nothing to remove at an instant that was named, or in the range."""
-    states = {one.at: one.state for one in found}
-    lacking = sorted(set(selection.instants) - {one.at for one in entries})
-    if entries and not lacking:
+def require(found: Found, selection: Selection) -> None:
+    """Refuse where there is nothing to remove at an instant that was named, or in the range.
+
+    Raises:
+        UsageError: there is not; the message says why.
+    """
+    states = {one.at: one.state for one in found.others}
+    lacking = sorted(set(selection.instants) - {one.at for one in found.entries})
+    if found.entries and not lacking:
         return
-    whole = [at for at, state in states.items() if selection.consumers and state == "whole"]
-    if whole:
+    if found.left:
         raise UsageError(
-            f"all consumers have their rows at {vanished.named(whole)}: such a snapshot goes as a "
-            "whole, without --consumer; nothing was removed"
+            f"all consumers have their rows at {vanished.named(found.left)}: such a snapshot goes "
+            "as a whole, without --consumer; nothing was removed"
         )
     what = "rows of these consumers" if selection.consumers else "snapshot"
     if selection.source:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import Database
 from tests.integration.shards.conftest import Federation, documents
 from tests.integration.shards.test_repairs import REVISIONS, backfill_alone
 from tests.integration.shards.test_runs import A, B, C, add_customer, add_event, fill
@@ -15,6 +16,8 @@ from tests.integration.shards.test_runs import A, B, C, add_customer, add_event,
 from consumer_analytics import backfill
 from consumer_analytics.backfill import Request
 from consumer_analytics.errors import ShardsError, UsageError
+from consumer_analytics.operations import snapshots
+from consumer_analytics.operations.snapshots import Selection, SnapshotEntry
 from consumer_analytics.reconcile import audit
 from consumer_analytics.reconcile.sweep import sweep
 from consumer_analytics.shards import audits, backfills, repairs
@@ -32,6 +35,12 @@ NOTED = (
 def chosen(start: str, end: str, *consumers: uuid.UUID, interval: str = "daily") -> Request:
     """Return what a person asks for."""
     return backfill.request_of(start, end, interval, consumers=[str(one) for one in consumers])
+
+
+def listed(database: Database) -> list[SnapshotEntry]:
+    """Return what `snapshots list` tells."""
+    with database.connect(writes_sources=False) as connection:
+        return list(snapshots.listing(connection, Selection()).entries)
 
 
 def backfill_both(federation: Federation, asked: Request) -> backfills.ShardedBackfill:
@@ -59,6 +68,22 @@ def repair_alone(federation: Federation) -> None:
         audit.repair(connection, settings, audit.audit(connection, settings))
 
 
+def test_chosen_consumers_rows_add_up_over_the_shards_that_have_them(
+    federation: Federation,
+) -> None:
+    fill(federation)
+    federation.unite()
+    # A is in one shard, B in two, and C registered in one and at home in all.
+    done = backfill_both(federation, chosen("2025-01-01", "2025-01-05", A, B, C))
+    assert federation.require_equal() == done.whole.snapshots_written == 4 + 4 + 4
+    assert federation.instants() == []
+    # In a shard in which one of them has nothing it is noted that it was asked for.
+    shown = listed(federation.shards["north"])
+    assert {one.state for one in shown} == {"chosen"}
+    assert sorted(one.rows for one in shown) == [0, 1, 1, 1]
+
+
+@pytest.mark.long
 def test_chosen_consumers_rows_are_what_one_database_would_write(federation: Federation) -> None:
     fill(federation)
     federation.unite()
@@ -90,6 +115,7 @@ def test_chosen_consumers_rows_are_what_one_database_would_write(federation: Fed
     assert audits.audit(federation.settings).clean
 
 
+@pytest.mark.long
 def test_whole_snapshots_and_chosen_consumers_rows_may_come_in_any_order(
     federation: Federation,
 ) -> None:
@@ -131,6 +157,7 @@ class KilledError(Exception):
     """A shard's session ended in the middle of its work."""
 
 
+@pytest.mark.long
 def test_what_one_shard_has_not_done_waits_until_the_next_try(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +197,7 @@ def test_what_one_shard_has_not_done_waits_until_the_next_try(
     assert federation.analytics.rows(states) == [("failed",), ("done",)]
 
 
+@pytest.mark.long
 def test_an_edited_row_of_a_chosen_consumer_is_found_and_put_right(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:
@@ -184,19 +212,15 @@ def test_an_edited_row_of_a_chosen_consumer_is_found_and_put_right(
     assert "done       4 periods: 8 snapshots written, 0 untouched" in done.stdout
     backfill_alone(federation, chosen("2025-01-01", "2025-01-05", A, B))
     require_same(federation)
+    edited = "jsonb_set(metrics_json, '{total_events}', '77')"
+    of_b = "consumer_id = %s and snapshot_timestamp = '2025-01-03Z'"
     edits = [
-        (
-            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, '{total_events}', "
-            "'77') where consumer_id = %s and snapshot_timestamp = '2025-01-03Z'"
-        ),
-        (
-            "delete from consumer_analytics where consumer_id = %s "
-            "and snapshot_timestamp = '2025-01-04Z'"
-        ),
+        f"update consumer_analytics set metrics_json = {edited} where {of_b}",
+        f"delete from consumer_analytics where {of_b}",
         (
             "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
             "select 'ffffffff-0000-0000-0000-000000000000', snapshot_timestamp, metrics_json "
-            "from consumer_analytics where consumer_id = %s and snapshot_timestamp = '2025-01-02Z'"
+            f"from consumer_analytics where {of_b}"
         ),
     ]
     for statement in edits:

@@ -199,9 +199,7 @@ def test_what_is_not_carried_is_refused(
     federation.run("2025-01-03T00:00Z")
     before = documents(federation.analytics)
     removal = ["snapshots", "remove", "--at", "2025-01-03"]
-    for refused in (["archive", "--through", "2025-01-02"], removal):
-        result = federated(*refused)
-        assert result.exit_code != 0, refused
+    assert federated("archive", "--through", "2025-01-02").exit_code != 0
     for refused in (["vanished"], ["simulate", "--append"]):
         assert "it has no rows: " in federated(*refused).stderr, refused
     lake = {"CONSUMER_ANALYTICS_LAKE_URL": "file:///tmp"}

@@ -9,7 +9,8 @@ written as (
         is_whole,
         window_start,
         snapshot_source,
-        revisions
+        revisions,
+        digest
     from consumer_analytics_internal.written_snapshots
 ),
 
@@ -48,6 +49,8 @@ listed as materialized (
             owed.snapshot_source
         ) as snapshot_source,
         coalesce(written.is_whole, false) as is_whole,
+        -- A shard notes for whom it was asked, also where there is nothing to write.
+        not written.is_whole and written.digest = 0 as is_empty,
         written.is_whole and %(consumers)s::uuid[] is null or alone.at is not null as is_noted,
         owed.snapshot_timestamp is not null as is_owed,
         thinned.snapshot_timestamp is not null as is_thinned,
@@ -96,7 +99,7 @@ select
     snapshot_source,
     case
         when has_global or is_whole and counted.n > 0 then 'whole'
-        when counted.n > 0 then 'chosen'
+        when counted.n > 0 or (is_noted and is_empty) then 'chosen'
         when is_noted then 'lost'
         when is_owed then 'owed'
         when is_thinned then 'thinned'
