@@ -108,8 +108,8 @@ def _note(
         )
     if scalar(analytics, "select exists (select from public.consumer_analytics)"):
         raise ShardsError(
-            f"shard {shard.name} is new, and figures were published without it: put them together "
-            "in a new database, and backfill there"
+            f"shard {shard.name} is new, and figures were published without it: begin again with "
+            "a new database for them; `consumer-analytics docs shards` says how"
         )
     identity: uuid.UUID
     if member is None:

@@ -6,7 +6,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from tests.conftest import Database
 from tests.integration.shards.conftest import Federation, documents
 from tests.integration.shards.test_chosen import (
@@ -20,10 +22,11 @@ from tests.integration.shards.test_runs import A, B, C, add_event, fill
 
 from consumer_analytics import backfill
 from consumer_analytics.errors import ShardsError, UsageError
+from consumer_analytics.etl import run as etl_run
 from consumer_analytics.operations import snapshots
 from consumer_analytics.operations.snapshots import Removal, Selection
 from consumer_analytics.reconcile.sweep import sweep
-from consumer_analytics.shards import removals, repairs
+from consumer_analytics.shards import removals, repairs, runs
 
 
 def day(number: int) -> dt.datetime:
@@ -157,3 +160,65 @@ def test_what_one_shard_still_has_stays_published_until_the_next_try(
     shown = federated("snapshots", "remove", "--from", "2025-01-01", "--to", "2025-01-09")
     assert "removed 2 snapshots, " in shown.stdout, shown.stderr
     assert federation.instants() == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("whose", ["all", "chosen"])
+def test_what_all_shards_have_taken_back_is_taken_back_by_the_next_try(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    fill(federation)
+    federation.unite()
+    if whose == "all":
+        run_both(federation, 2, 3, 4)
+        selection = Selection((day(3),))
+    else:
+        backfill_both(federation, chosen("2025-01-01", "2025-01-05", A, B, C))
+        selection = Selection((day(3),), consumers=(A, C))
+    work = snapshots.take_back
+
+    def dies_here(connection: Any, *arguments: Any, **options: Any) -> Any:
+        if connection.shard is None:
+            raise KilledError
+        return work(connection, *arguments, **options)
+
+    before = documents(federation.analytics)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "take_back", dies_here)
+        with pytest.raises(KilledError):
+            removals.remove(federation.settings, selection, who="tester")
+    assert documents(federation.analytics) == before
+    told = removals.remove(federation.settings, selection, who="tester")
+    assert told.whole == remove_alone(federation, selection)
+    assert set(told.shards.values()) == {0}
+    require_same(federation)
+    run_both(federation, 5)
+    require_same(federation)
+
+
+@pytest.mark.long
+def test_a_snapshot_that_is_owed_in_all_shards_is_owed_no_longer(federation: Federation) -> None:
+    fill(federation)
+    federation.unite()
+    run_both(federation, 2)
+    impatient = {"holdback_wait": 0.3}
+    writers = [psycopg.connect(one.url, autocommit=True) for one in both_sides(federation)]
+    for number, writer in enumerate(writers):
+        writer.execute("begin; select pg_current_xact_id()")
+        writer.execute(sql.SQL("prepare transaction {}").format(sql.Literal(f"held {number}")))
+    at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    runs.run(federation.settings.replaced(impatient), at=at, named=True)
+    with federation.alone.connect(writes_sources=False) as connection:
+        etl_run.run(connection, federation.alone.settings.replaced(impatient), at=at, named=True)
+    remove_both(federation, Selection((at,)))
+    for number, writer in enumerate(writers):
+        writer.execute(sql.SQL("rollback prepared {}").format(sql.Literal(f"held {number}")))
+        writer.close()
+    owed = "select snapshot_timestamp from consumer_analytics_internal.owed_snapshots"
+    for database in (federation.analytics, federation.alone, *federation.shards.values()):
+        assert database.rows(owed) == []
+
+
+def both_sides(federation: Federation) -> tuple[Database, Database]:
+    """Return a shard, and the database that has all rows."""
+    return federation.shards["west"], federation.alone

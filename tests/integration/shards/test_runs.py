@@ -23,9 +23,10 @@ from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError, ShardsError, UsageError
 from consumer_analytics.etl import run as etl_run
 from consumer_analytics.fields import Secret
+from consumer_analytics.operations.snapshots import Selection
 from consumer_analytics.reconcile.audit import audit
 from consumer_analytics.reconcile.sweep import sweep
-from consumer_analytics.shards import audits, backfills, runs, sessions
+from consumer_analytics.shards import audits, backfills, removals, runs, sessions
 
 A, B, C, STRANGER = (uuid.UUID(int=n) for n in (0xA, 0xB, 0xC, 0xF))
 
@@ -305,7 +306,7 @@ def test_databases_that_are_not_what_the_file_says_are_refused(
     messages = {
         "swapped": "^shard west: the database is the shard north; call it that in the file",
         "removed": "^shard north is not in the file",
-        "added": "^shard south is new, and figures were published without it",
+        "added": "^shard south is new, and figures .* `consumer-analytics docs shards` says how$",
         "own": "^shard west: it is the database that figures are put together in",
         "shared": "^shard east: its figures go to another database",
     }
@@ -366,6 +367,49 @@ def test_what_shards_have_written_is_published_in_a_new_database(
     )
     assert window == [("2025-01-05T12:00:00+00:00",)]
     assert audits.audit(federation.settings).clean
+
+
+@pytest.mark.long
+def test_a_shard_that_joins_later_is_in_what_a_new_database_publishes(
+    federation: Federation, new_database: Any
+) -> None:
+    fill(federation)
+    for at in ("2025-01-03T00:00Z", "2025-01-04T12:00Z"):
+        federation.run(at)
+    # It has a past, and has worked by itself.
+    south = new_database()
+    add_customer(south, B, "2025-01-02 15:00")
+    with south.connect(writes_sources=False) as connection:
+        etl_run.run(connection, south.settings, at=instant("2025-01-04T00:00Z"))
+    for shard in federation.shards.values():
+        shard.execute("delete from consumer_analytics_internal.federation")
+    federation = replace(
+        federation, analytics=new_database(), shards={**federation.shards, "south": south}
+    )
+    federation.write_file()
+    told: list[str] = []
+    federation.run("2025-01-06T00:00Z", notify=told.append)
+    assert any(text.startswith("not published: 2025-01-03 00:00:00 UTC") for text in told), told
+    # What some have alone, or for another window, is taken back.
+    waiting = "select snapshot_timestamp from consumer_analytics_internal.shards_awaited order by 1"
+    waited = tuple(at for (at,) in federation.analytics.rows(waiting))
+    assert len(waited) == 3
+    removals.remove(federation.settings, Selection(waited), who="tester")
+    days = backfill.request_of("2025-01-01", "2025-01-06", "daily")
+    backfills.backfill(federation.settings, days)
+    federation.unite()
+    federation.run_alone("2025-01-06T00:00Z")
+    with federation.alone.connect(writes_sources=False) as connection:
+        backfill.backfill(connection, federation.alone.settings, days)
+    told_of, known = documents(federation.analytics), documents(federation.alone)
+    assert told_of.keys() == known.keys()
+    for key, document in known.items():
+        one, other = json.loads(told_of[key]), json.loads(document)
+        # Shards that had the snapshot before keep its window.
+        for of in (one, other):
+            del of["snapshot_source"], of["incremental_stats"]
+        assert one == other, key
+    assert federation.analytics.rows(waiting) == []
 
 
 def test_one_of_several_is_not_worked_in_alone(federation: Federation) -> None:

@@ -101,8 +101,8 @@ def published(context: Context) -> Finding:
             f"{counted(awaited, 'snapshot')} that some shards have are not published, from "
             f"{moment(first)} on",
             (),
-            "not every shard has a snapshot of then: events have vanished there, or it was held "
-            "back from the period",
+            "not every shard has a snapshot of then: events have vanished there, it was held back "
+            "from the period, or a backfill or a removal did not come to its end there",
             Fix("consumer-analytics backfill --start-date DATE --end-date DATE   # of these days"),
         )
     return ok("all that the shards have is published")
