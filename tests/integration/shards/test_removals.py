@@ -206,11 +206,14 @@ def test_a_snapshot_that_is_owed_in_all_shards_is_owed_no_longer(federation: Fed
     for number, writer in enumerate(writers):
         writer.execute("begin; select pg_current_xact_id()")
         writer.execute(sql.SQL("prepare transaction {}").format(sql.Literal(f"held {number}")))
-    at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    at = dt.datetime.now(dt.UTC)
     runs.run(federation.settings.replaced(impatient), at=at, named=True)
     with federation.alone.connect(writes_sources=False) as connection:
         etl_run.run(connection, federation.alone.settings.replaced(impatient), at=at, named=True)
-    remove_both(federation, Selection((at,)))
+    told = removals.remove(federation.settings, Selection((at,)), who="tester").whole
+    # Each had its own last instant that was settled.
+    assert told == remove_alone(federation, Selection((at,)))
+    assert ([one.state for one in told.entries], told.no_longer_owed) == (["owed"], (at,))
     for number, writer in enumerate(writers):
         writer.execute(sql.SQL("rollback prepared {}").format(sql.Literal(f"held {number}")))
         writer.close()

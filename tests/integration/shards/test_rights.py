@@ -13,7 +13,8 @@ from tests.support.roles import Roles
 
 from consumer_analytics import backfill
 from consumer_analytics.fields import Secret
-from consumer_analytics.shards import audits, backfills, repairs, runs
+from consumer_analytics.operations.snapshots import Selection
+from consumer_analytics.shards import audits, backfills, removals, repairs, runs
 
 
 class _Cleaned(Roles):
@@ -45,6 +46,10 @@ def test_members_of_etl_do_all_of_it(federation: Federation, plain: Any) -> None
     backfills.backfill(plain, backfill.request_of("2025-01-01", "2025-01-03", "daily"))
     add_event(federation.shards["west"], C, "2025-01-02 12:00", "late")
     repairs.sweep(plain, lambda _: None)
+    chosen = backfill.request_of("2025-01-03", "2025-01-05", "daily", consumers=[str(C)])
+    backfills.backfill(plain, chosen)
+    alone = Selection(source="backfill", consumers=(C,))
+    assert removals.remove(plain, alone, who="a test").whole.rows == 2
     assert audits.audit(plain, repair=True).clean
     federation.unite()
     federation.run_alone("2025-01-03T00:00Z")
