@@ -93,9 +93,12 @@ def bring(
     analytics.execute(
         query("shards/apart/pairs", instants=timestamps(instants), again=timestamps(again))
     )
+    analytics.execute("analyze pg_temp.shard_apart; analyze pg_temp.shard_pairs")
     for shard in shards:
         ask(analytics, shard)
         rows = query("shards/apart/rows", shard=sql.Literal(shard.name))
         hand_over(shard.connection, rows, analytics, TABLES["shard_rows"])
-    waiting = analytics.execute(query("shards/apart/wait"), {"shards": len(shards)})
+    analytics.execute("analyze pg_temp.shard_rows (consumer_id, snapshot_timestamp)")
+    names = [shard.name for shard in shards]
+    waiting = analytics.execute(query("shards/apart/wait"), {"shards": names})
     return [at for (at,) in waiting]

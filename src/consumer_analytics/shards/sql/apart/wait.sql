@@ -4,28 +4,26 @@ with told as materialized (
     select
         asked.consumer_id,
         asked.snapshot_timestamp,
-        count(distinct one.shard) as shards,
-        count(distinct one.window_start) as windows
+        count(distinct one.shard) filter (where coalesce(own.window_start, whole.window_start) is not null)
+            as shards,
+        count(distinct coalesce(own.window_start, whole.window_start)) as windows
     from pg_temp.shard_pairs as asked
-    left join pg_temp.shard_apart as one
-        on one.snapshot_timestamp = asked.snapshot_timestamp
-            and (
-                one.consumer_id = asked.consumer_id
-                or one.consumer_id is null
-                and not exists (
-                    select from pg_temp.shard_apart as own
-                    where own.shard = one.shard
-                        and own.snapshot_timestamp = one.snapshot_timestamp
-                        and own.consumer_id = asked.consumer_id
-                )
-            )
+    cross join unnest(%(shards)s::text[]) as one (shard)
+    left join pg_temp.shard_apart as own
+        on own.shard = one.shard
+            and own.consumer_id = asked.consumer_id
+            and own.snapshot_timestamp = asked.snapshot_timestamp
+    left join pg_temp.shard_apart as whole
+        on whole.shard = one.shard
+            and whole.consumer_id is null
+            and whole.snapshot_timestamp = asked.snapshot_timestamp
     group by asked.consumer_id, asked.snapshot_timestamp
 ),
 
 early as materialized (
     select consumer_id, snapshot_timestamp
     from told
-    where (shards < %(shards)s or windows > 1)
+    where (shards < cardinality(%(shards)s::text[]) or windows > 1)
         and exists (
             select from pg_temp.shard_rows as had
             where had.consumer_id = told.consumer_id and had.snapshot_timestamp = told.snapshot_timestamp
