@@ -38,7 +38,7 @@ def test_a_document_has_its_keys_in_the_order_of_jsonb() -> None:
 
 def test_the_audit_computes_exactly_these_keys_apart() -> None:
     figured = text("reconcile/audit/snapshots/figures")
-    _, consumer, whole = re.split(r"\n +concat\(\n +provenance,", figured)
+    _, consumer, whole = re.split(r"\n +concat\(\n +job,", figured)
     named = re.compile(r'"([a-z_]{5,})":')
     assert set(named.findall(re.split(r"\n *union all\n", consumer)[0])) == figures(CONSUMER) | {
         *WINDOW

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+from tests.integration.reconcile.test_broken_rules import broken
 from tests.integration.reconcile.test_sweep import (
     BEGIN,
     DAY,
@@ -97,6 +98,37 @@ def test_snapshots_taken_one_by_one_say_what_they_say_together(
     assert audited(database) == together
     assert {one.figure for one in together.listed} == {"extra"}
     assert together.wrong_snapshots == [at for (at,) in edited]
+
+
+def test_documents_are_written_as_jsonb_writes_them(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else each is read as jsonb to be compared, which is an eighth of an audit's work."""
+    # Another one has a type without a column.
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, ' ', %s)",
+        [uuid.UUID(int=6), AT - dt.timedelta(hours=1)],
+    )
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
+        [TENANT, AT - dt.timedelta(hours=7)],
+    )
+    small(database)
+    read = "when record_image_eq(row(metrics_json), row(written::jsonb)) then false"
+    in_order = [("reconcile/audit/snapshots/figures", read, "when is_in_order then true")]
+    put_together, apart = snapshots.put_together, []
+
+    def noting(*asked: Any, **options: Any) -> tuple[int, int, int]:
+        rows = put_together(*asked, **options)
+        apart.append(rows[2])
+        return rows
+
+    monkeypatch.setattr(snapshots, "put_together", noting)
+    with broken(monkeypatch, in_order):
+        audited(database)
+    assert apart == [0]
 
 
 @pytest.mark.parametrize("columns", lanes.first(1, ["two", "none", "all"]))

@@ -125,7 +125,7 @@ def _keyed(kind: LiteralString, names: Sequence[str], rest: str) -> sql.Composed
         for place in range(1, len(names) + 1)
     ]
     pieces.append(
-        sql.SQL("',' || nullif(right(left(jsonb_strip_nulls({})::text, -1), -1), '')").format(
+        sql.SQL("', ' || nullif(right(left(jsonb_strip_nulls({})::text, -1), -1), '')").format(
             sql.Identifier("one", rest)
         )
     )
@@ -141,7 +141,7 @@ def _one(kind: LiteralString, names: Sequence[str], name: str) -> sql.Composable
 
 
 def _key(name: str) -> str:
-    return f",{json.dumps(name, ensure_ascii=False)}:"
+    return f", {json.dumps(name, ensure_ascii=False)}: "
 
 
 def _column(kind: str, place: int) -> sql.Identifier:

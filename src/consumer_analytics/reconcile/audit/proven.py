@@ -46,9 +46,12 @@ def put_right(
     chosen = sorted(set(compared) & set(wrong))
     rows = 0
     step = snapshots.at_once(connection, settings)
+    rest = snapshots.without_columns(connection)
     for begin in range(0, len(chosen), step):
         chunk = chosen[begin : begin + step]
-        snapshots.put_together(connection, settings, columns, chunk, bounds, with_vanished=True)
+        snapshots.put_together(
+            connection, settings, columns, rest, chunk, bounds, with_vanished=True
+        )
         rows += connection.execute(
             query(
                 "reconcile/audit/proven/put-right",

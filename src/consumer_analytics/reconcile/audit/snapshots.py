@@ -95,11 +95,12 @@ def compare(
 ) -> None:
     """Put together what the rows must say, some snapshots at a time, and compare."""
     step = at_once(connection, settings)
+    rest = without_columns(connection)
     for begin in range(0, len(compared), step):
         chunk = compared[begin : begin + step]
         notify(f"comparing snapshots from {moment(chunk[0])} on")
         rows, on_trust, taken_apart = put_together(
-            connection, settings, columns, chunk, bounds, with_vanished=with_vanished
+            connection, settings, columns, rest, chunk, bounds, with_vanished=with_vanished
         )
         result.snapshots += len(chunk)
         result.rows += rows
@@ -116,10 +117,19 @@ def at_once(connection: Connection, settings: Settings) -> int:
     return max(1, _ROWS_AT_ONCE // width)
 
 
+def without_columns(connection: Connection) -> tuple[bool, bool]:
+    """Tell whether types, and statuses, are laid out that have no column."""
+    types, statuses = connection.execute(
+        query("reconcile/audit/snapshots/rest-exists")
+    ).fetchone() or (True, True)
+    return types, statuses
+
+
 def put_together(
     connection: Connection,
     settings: Settings,
     columns: Columns,
+    rest: tuple[bool, bool],
     instants: list[dt.datetime],
     bounds: list[dt.datetime],
     *,
@@ -135,10 +145,7 @@ def put_together(
         are in `audit_figures`.
     """
     connection.execute("delete from audit_figures")
-    rest_types, rest_statuses = connection.execute(
-        query("reconcile/audit/snapshots/rest-exists")
-    ).fetchone() or (True, True)
-    of_points = sums(columns, rest_types=rest_types, rest_statuses=rest_statuses)
+    of_points = sums(columns, rest_types=rest[0], rest_statuses=rest[1])
     of_documents = figures(columns, settings.sources.words)
     statement = query(
         "reconcile/audit/snapshots/figures",

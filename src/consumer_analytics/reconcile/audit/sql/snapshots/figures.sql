@@ -1,7 +1,7 @@
 -- What the rows of some snapshots must say, key by key. To `audit_figures` go those that say
 -- something else, those that nothing asks for, without figures, and all rows of instants with
 -- figures on trust. Events and customers were placed by `all_bounds`.
-with recursive instants as materialized (
+with instants as materialized (
     select
         at,
         (extract(epoch from at) - 946684800) * 1000000 as at_us,
@@ -18,10 +18,9 @@ scopes as materialized (
         window_start,
         array_position(%(all_bounds)s::timestamptz[], window_start) as start_place,
         consumers,
-        -- As they stand at the beginning of a document.
-        rtrim(
-            jsonb_build_object('etl_job', {job}::text, 'snapshot_source', snapshot_source)::text, '}}'
-        ) as provenance,
+        -- As they stand in a document.
+        rtrim(jsonb_build_object('etl_job', {job}::text)::text, '}}') as job,
+        rtrim(ltrim(jsonb_build_object('snapshot_source', snapshot_source)::text, '{{'), '}}') as provenance,
         rtrim(jsonb_build_object('window_start', window_start, 'window_end', at)::text, '}}') as window_keys
     from audit_scopes
     join instants using (at)
@@ -71,27 +70,6 @@ changes as (
         and place <= (select max(place) from places)
 ),
 
--- Whoever has a row: the unique index is walked from one to the next.
-mentioned (consumer_id) as (
-    (
-        select consumer_id
-        from public.consumer_analytics
-        where consumer_id is not null
-        order by consumer_id
-        limit 1
-    )
-    union all
-    select (
-        select next.consumer_id
-        from public.consumer_analytics as next
-        where next.consumer_id > mentioned.consumer_id
-        order by next.consumer_id
-        limit 1
-    )
-    from mentioned
-    where mentioned.consumer_id is not null
-),
-
 -- Whoever may have a row, and since when at the latest.
 known as materialized (
     select is_whole, consumer_id, min(since) as since, bool_or(is_present) as is_present
@@ -105,10 +83,6 @@ known as materialized (
         union all
         select distinct is_whole, consumer_id, 'infinity'::timestamptz, false
         from changes
-        union all
-        select false, consumer_id, 'infinity', false
-        from mentioned
-        where consumer_id is not null
         union all
         select true, null, 'infinity', false
     ) as one
@@ -351,13 +325,13 @@ held_by_status as materialized (
     from (
         select at, entry.key as status, sum(sign * entry.value::numeric) as n
         from (
-            select held.at, '{{' || right(concat({by_status}), -1) || '}}' as by_status, 1 as sign
+            select held.at, '{{' || right(concat({by_status}), -2) || '}}' as by_status, 1 as sign
             from points as one
             join instants using (place)
             join held using (at)
             where is_whole
             union all
-            select at, '{{' || right(concat({by_status}), -1) || '}}', -1
+            select at, '{{' || right(concat({by_status}), -2) || '}}', -1
             from rows as one
             where is_held
             union all
@@ -375,9 +349,9 @@ held_by_status as materialized (
 whole_by_kind as materialized (
     select
         at,
-        right(concat({by_type}), -1) as by_type,
+        right(concat({by_type}), -2) as by_type,
         case
-            when held.at is null then '{{' || right(concat({by_status}), -1) || '}}'
+            when held.at is null then '{{' || right(concat({by_status}), -2) || '}}'
             else coalesce(held_by_status.by_status, '{{}}')::text
         end as by_status,
         case
@@ -418,30 +392,34 @@ stray as materialized (
     ) as kept on true
 ),
 
+-- Those of consumers are written as jsonb writes them, so that the same text is the same document;
+-- where types or statuses have no column, their keys are not in its order.
 documents as not materialized (
     select
         consumer_id,
         false as is_whole,
         consumer_id as owner,
         one.at,
+        coalesce(one.rest_types, '{{}}') = '{{}}' and coalesce(one.rest_statuses, '{{}}') = '{{}}' as is_in_order,
         concat(
+            job,
+            ', "total_events": ', events,
+            ', "events_by_type": {{', right(concat({by_type}), -2), '}}, ',
             provenance,
-            ',"total_customers":', customers,
-            ',"active_customers":',
+            ', "total_customers": ', customers,
+            ', "active_customers": ',
             case when is_held then coalesce((held_by_status -> {active})::numeric, 0) else {active_customers} end,
-            ',"inactive_customers":',
+            ', "incremental_stats": ', window_keys,
+            ', "new_events_in_window": ', new_events, ', "new_customers_in_window": ', new_customers,
+            '}}, "inactive_customers": ',
             case when is_held then coalesce((held_by_status -> {inactive})::numeric, 0) else {inactive_customers} end,
-            ',"customers_by_status":{{',
+            ', "customers_by_status": {{',
             case
                 when is_held then right(left(held_by_status::text, -1), -1)
-                else right(concat({by_status}), -1)
+                else right(concat({by_status}), -2)
             end,
-            '}},"avg_customer_lifetime_days":', lifetime,
-            ',"total_events":', events,
-            ',"events_by_type":{{', right(concat({by_type}), -1), '}},"incremental_stats":', window_keys,
-            ',"new_customers_in_window":', new_customers,
-            ',"new_events_in_window":', new_events, '}}}}'
-        )::jsonb as figures,
+            '}}, "avg_customer_lifetime_days": ', lifetime, '}}'
+        ) as written,
         is_on_trust as is_held
     from rows as one
     join scopes using (scope)
@@ -451,8 +429,9 @@ documents as not materialized (
         true,
         '00000000-0000-0000-0000-000000000000',
         scopes.at,
+        false,
         concat(
-            provenance, ',"snapshot_type":"GLOBAL","consumers_in_system":', coalesce(whole.consumers, 0),
+            job, ',', provenance, ',"snapshot_type":"GLOBAL","consumers_in_system":', coalesce(whole.consumers, 0),
             ',"total_customers_all_consumers":', coalesce(whole.customers, 0),
             ',"active_customers_all_consumers":', coalesce(whole_by_kind.active, 0),
             ',"inactive_customers_all_consumers":', coalesce(whole_by_kind.inactive, 0),
@@ -465,7 +444,7 @@ documents as not materialized (
             ',"incremental_stats":', window_keys,
             ',"new_customers_in_window":', coalesce(whole.new_customers, 0),
             ',"new_events_in_window":', coalesce(whole_cut.new_events, whole.new_events, 0), '}}}}'
-        )::jsonb,
+        ),
         coalesce(whole.is_on_trust, false) or stray.is_held
     from scopes
     join stray using (at)
@@ -499,16 +478,17 @@ noted as (
     select distinct
         coalesce(documents.consumer_id, kept.consumer_id),
         at,
-        figures,
+        written::jsonb,
         coalesce(is_held, false)
     from documents
     full join kept using (at, is_whole, owner)
     -- Documents of the same bytes are the same; others may be, with figures written otherwise.
     where case
-            when record_image_eq(row(metrics_json), row(figures)) then false
-            else metrics_json is distinct from figures
+            when is_in_order and metrics_json::text = written then false
+            when record_image_eq(row(metrics_json), row(written::jsonb)) then false
+            else metrics_json is distinct from written::jsonb
         end
-        or (figures is not null and at in (select at from trusted))
+        or (written is not null and at in (select at from trusted))
     returning at
 )
 
