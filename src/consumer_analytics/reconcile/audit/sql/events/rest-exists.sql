@@ -1,2 +1,2 @@
 -- Whether events have types without a column.
-select exists (select from audit_events where events <> 0 {named})
+select exists (select from audit_events where events {named} <> 0)
