@@ -50,19 +50,21 @@ def build(
     connection.execute(query("reconcile/audit/customers/lives-plain", sources))
     connection.execute(query("reconcile/audit/customers/lives", sources))
     connection.execute("analyze audit_lives (customer_id)")
-    connection.execute(query("reconcile/audit/customers/steps"), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/births"), {"bounds": bounds})
     connection.execute(query("reconcile/audit/customers/owners", sources))
     connection.execute(query("reconcile/audit/customers/arrivals"))
     connection.execute("analyze audit_births (born_place, consumer_id); analyze audit_owners")
-    values = {"statuses": list(columns.statuses)}
     changes = query(
         "reconcile/audit/customers/changes",
         columns=columns.each_status("{}"),
-        pivoted=columns.each_status("coalesce(sum(n) filter (where status = {name}), 0)"),
+        pivoted=columns.each_status(
+            "pg_temp.audit_sum(case {name} when come then moving else 0 end"
+            " - case {name} when gone then moving else 0 end) as {}"
+        ),
+        summed=columns.each_status("pg_temp.audit_sum({})"),
     )
-    connection.execute(changes, values if columns.statuses else None)
-    connection.execute(query("reconcile/audit/customers/rest"), values)
+    connection.execute(changes, {"bounds": bounds, "statuses": list(columns.statuses)})
+    connection.execute(query("reconcile/audit/customers/rest"))
 
 
 def _mark(

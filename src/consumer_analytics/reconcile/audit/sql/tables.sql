@@ -69,7 +69,7 @@ create temporary table if not exists audit_filed (
 -- Rows of the archive's days that no file has.
 create temporary table if not exists audit_strays (like audit_filed);
 -- Customers of whom something is told, and how many of the others were born after the same bound.
-create temporary table if not exists audit_eventful (customer_id uuid primary key);
+create temporary table if not exists audit_eventful (customer_id uuid not null);
 create temporary table if not exists audit_uneventful (
     consumer_id uuid,
     status text not null,
@@ -101,15 +101,13 @@ create temporary table if not exists audit_lives (
     remembered_as text,
     lost_until timestamptz
 );
+-- Of the customers whose status has no column: how many more there are from a place on.
 create temporary table if not exists audit_steps (
     consumer_id uuid,
     status text not null,
     -- The first of the bounds at which it holds.
     place int not null,
-    n bigint not null,
-    dated bigint not null,
-    born_us numeric not null,
-    undated bigint not null
+    n bigint not null
 );
 -- Births: at the bounds from `born_place` to `end_place` the customer exists.
 create temporary table if not exists audit_births (

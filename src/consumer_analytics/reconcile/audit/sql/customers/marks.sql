@@ -26,3 +26,5 @@ from (
         and customer_id is not null
         and {which}
 ) as events
+-- In the order of their index, which takes them in faster so.
+order by customer_id, created_at

@@ -18,7 +18,6 @@ from (
         where consumer_id is not null
         group by status, place
     ) as steps
-    where status <> all(%(statuses)s::text[])
 ) as changes
 group by is_whole, consumer_id, place
 order by place
