@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
 from consumer_analytics.sql import query
+
+
+def make_room(connection: Connection) -> None:
+    """Let a session keep in memory what it puts together: before it has a temporary table.
+
+    One that had some before stays as it is.
+    """
+    with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():
+        connection.execute("select set_config('temp_buffers', '64MB', false)")
 
 
 def prepare(connection: Connection) -> None:

@@ -23,7 +23,7 @@ from consumer_analytics.db.side_by_side import Part, Pipe
 from consumer_analytics.reconcile.audit import customers, events, revisions, since, snapshots
 from consumer_analytics.reconcile.audit.columns import Columns, choose
 from consumer_analytics.reconcile.audit.models import AuditResult, Collector, SinceLast
-from consumer_analytics.reconcile.audit.reading import prepare
+from consumer_analytics.reconcile.audit.reading import make_room, prepare
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -133,6 +133,7 @@ def look(connection: Connection, request: AuditRequest) -> Findings:
 @contextmanager
 def _tables(connection: Connection, columns: Columns) -> Iterator[None]:
     """Let transactions of the block be read-only; they may fill temporary tables, not make them."""
+    make_room(connection)
     connection.execute(query("reconcile/audit/tables", None, **columns.tables()))
     connection.read_only = True
     try:
