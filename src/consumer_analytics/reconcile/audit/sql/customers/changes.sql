@@ -237,11 +237,11 @@ rest as (
     from (
         select consumer_id, come as status, place, moving as n
         from counted
-        where come <> all(%(statuses)s::text[])
+        where come is not null and come <> all(%(statuses)s::text[])
         union all
         select consumer_id, gone, place, -moving
         from counted
-        where gone <> all(%(statuses)s::text[])
+        where gone is not null and gone <> all(%(statuses)s::text[])
     ) as steps
     group by consumer_id, status, place
     having sum(n) <> 0
