@@ -269,6 +269,7 @@ def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     assert f"snapshots written {summary['snapshots_written']:,}" in text
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_every_process(system: Installation) -> None:
     assert len(system.processes()) > 10
     began = time.monotonic()

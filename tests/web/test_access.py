@@ -467,6 +467,7 @@ def test_a_query_that_takes_too_long_is_given_up(operated: Operated) -> None:
         pool.close()
 
 
+@pytest.mark.long
 def test_without_a_database_it_says_so(operated: Operated, client: Client, tmp_path: Path) -> None:
     nowhere = f"host={tmp_path} dbname=none connect_timeout=1"
     away = client(operated.database.settings.replaced({"database_url": Secret(nowhere)}))

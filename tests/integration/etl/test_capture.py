@@ -477,6 +477,7 @@ def race(database: Any, seconds: float) -> None:
         run.run(connection, settings, at=runs[-1] + 3 * DAY)
 
 
+@pytest.mark.long
 @pytest.mark.both_versions
 def test_late_rows_that_race_with_runs_are_all_counted(database: Any) -> None:
     race(database, 4)
