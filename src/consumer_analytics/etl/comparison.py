@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.db.connection import Connection, scalar_of
+from consumer_analytics.db.connection import INFINITY, Connection, scalar_of
 from consumer_analytics.etl import lives, vanished
 from consumer_analytics.etl.customers import (
     EXTRACTED_CUSTOMERS,
@@ -208,6 +208,7 @@ def put_right(
     state: JobState,
     found: Differences,
     reason: str,
+    looked_from: dt.datetime = INFINITY,
 ) -> int | None:
     """Let rows that say other customers than there were say who there was, if that is all.
 
@@ -217,12 +218,14 @@ def put_right(
         state: where the job stands.
         found: what `differing` has found: something.
         reason: kept with what a row said before.
+        looked_from: from when on all that is gone has just been judged.
 
     Returns:
         Rows restated; None where the snapshots have to be computed again.
     """
     wrong = found.wrong
-    vanished.judge_lives(connection, settings, wrong[0], state.processed_through, reason)
+    if wrong[0] < looked_from:
+        vanished.judge_lives(connection, settings, wrong[0], state.processed_through, reason)
     # The whole system's row is the sum of all there were, and of what was reported of these.
     if found.holds or vanished.concerns(connection, wrong[0]):
         return None

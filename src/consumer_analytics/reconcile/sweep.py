@@ -18,7 +18,7 @@ from psycopg import sql
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar, scalar_of
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar, scalar_of
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import (
@@ -195,7 +195,7 @@ def sweep(
                 connection.execute(compared, {"since": lower})
         if consumers is None or consumers:
             differing, restated = _sweep_customers(
-                connection, settings, state, first, reason, **gone
+                connection, settings, state, first, reason, all_since=not chosen, **gone
             )
         if accepted is not None:
             # At once: a run in between would restate the same, and does not know what was accepted.
@@ -392,6 +392,7 @@ def _sweep_customers(
     first: dt.date,
     reason: str,
     *,
+    all_since: bool,
     accepts_gone: Sequence[str] | None,
 ) -> tuple[int, int]:
     """Compare the customers of each snapshot with who there was, as is known now.
@@ -399,7 +400,8 @@ def _sweep_customers(
     One pass over the customers tells all these instants. Where the earliest one
     differs, so may those before it: further back, until one is as it was.
 
-    Where nothing but customers differs, the rows that do are put right at once.
+    Where nothing but customers differs, the rows that do are put right at once. `all_since`: all
+    days since `first` have just been swept.
 
     Returns:
         How many snapshots told other customers than there were, and how many rows were restated.
@@ -442,7 +444,10 @@ def _sweep_customers(
         suspicious = before in wrong
         put_right = None
         if wrong and accepts_gone == ():
-            put_right = comparison.put_right(connection, settings, state, found, reason)
+            looked_from = lower if all_since else INFINITY
+            put_right = comparison.put_right(
+                connection, settings, state, found, reason, looked_from
+            )
         if not put_right:
             earliest = min(wrong, default=earliest)
         restated += put_right or 0
