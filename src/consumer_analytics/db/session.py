@@ -139,14 +139,19 @@ def _apply(
     A pooler makes a process id up for each of its clients, or has one that has gone elsewhere.
     """
     try:
+        values = _SETTINGS | _CHECK_INTERVAL
         try:
-            statement = _statement(_SETTINGS | _CHECK_INTERVAL, reader, only_as)
-            return connection.execute(statement).fetchone() is not None
+            row = connection.execute(_statement(values, reader, only_as)).fetchone()
         except psycopg.errors.InvalidParameterValue:
-            statement = _statement(_SETTINGS, reader, only_as)
-            return connection.execute(statement).fetchone() is not None
+            values = _SETTINGS
+            row = connection.execute(_statement(values, reader, only_as)).fetchone()
+        if row is not None and row[list(values).index("statement_timeout")] is not None:
+            # The time that this statement had may end after it has: then the next one is canceled.
+            with suppress(psycopg.errors.QueryCanceled):
+                connection.execute("select")
     except psycopg.Error as error:
         raise _refusal(error, closed=connection.closed) from None
+    return row is not None
 
 
 def _refusal(error: psycopg.Error, *, closed: bool) -> ConsumerAnalyticsError:
