@@ -67,6 +67,9 @@ def apply(
         if plan.recount and plan.job_state.asks_to_count_again:
             _ask_again(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
+        if plan.recount:
+            # What told a birth and was taken out of these days tells it no more.
+            lives.remember_undated(connection, settings, judged=plan.recounted_ranges)
         lives_from = None
         if plan.job_state.touched_notes:
             # Capture saw something go, or given to another, that may have told of an ended life:
