@@ -64,10 +64,11 @@ def apply(
     whoever it is.
     """
     with timed(seconds, "fold"):
-        if plan.recount and plan.job_state.asks_to_count_again:
+        is_asked = bool(plan.recount) and plan.job_state.asks_to_count_again
+        if is_asked:
             _ask_again(connection, settings, plan)
         corrections = _fold(connection, settings, extracts, plan, reason)
-        if plan.recount:
+        if is_asked:
             # What told a birth and was taken out of these days tells it no more.
             lives.remember_undated(connection, settings, judged=plan.recounted_ranges)
         lives_from = None

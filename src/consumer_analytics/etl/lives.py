@@ -243,6 +243,7 @@ def work_out(
         lifecycle=lifecycle,
         unjudged=_unjudged(settings, judged),
         birth_is_unjudged=_birth_is_unjudged(settings, judged),
+        birth_is_lost=query("etl/lives/lost-birth", settings.sources),
         stays=query("etl/lives/stays", settings.sources, **told),
         **told,
     )
@@ -296,6 +297,7 @@ def remember_undated(
             settings.sources,
             told_events=archived.told(settings),
             is_unjudged=_birth_is_unjudged(settings, judged),
+            is_lost=query("etl/lives/lost-birth", settings.sources),
             **narrowed,
         )
     )

@@ -30,13 +30,7 @@ undated as materialized (
         where customer_id in (select customer_id from pg_temp.concerned_customers)
             and customer_id not in (select customer_id from rows_now)
     ) as known
-    where ({birth_is_unjudged}) or exists (
-        select from lost
-        where (known.born_from = 'event' or lost.event_type = {customer_creation})
-            and lost.since <= known.created_at
-            and lost.until > known.created_at
-            and lost.until <= known.created_at::date + 1
-    )
+    where ({birth_is_unjudged}) or {birth_is_lost}
 ),
 
 -- What is known already, but for deletions that were taken back: neither the source has them,

@@ -50,13 +50,7 @@ known as materialized (
 stays as (
     select known.customer_id, known.created_at, known.born_from
     from known
-    where exists (
-        select from lost
-        where (known.born_from = 'event' or lost.event_type = {customer_creation})
-            and lost.since <= known.created_at
-            and lost.until > known.created_at
-            and lost.until <= known.created_at::date + 1
-    )
+    where {is_lost}
     or (
         {is_unjudged}
         -- What is there still tells what it can tell.
