@@ -45,6 +45,9 @@ from consumer_analytics.etl import vanished
 from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import Settings
 
+#: So often lifecycle events may go while they are read.
+_TRIES = 5
+
 __all__ = [
     "BackfillRecord",
     "BackfillResult",
@@ -86,31 +89,25 @@ def backfill(
     estimate = estimate_of(connection, settings, request)
     if judging.judge(connection, settings, request, estimate.bounds):
         estimate = estimate_of(connection, settings, request)
-    if estimate.empty and estimate.first_row is not None:
-        notify(
-            f"{counted(estimate.empty, 'period is', 'periods are')} left out, "
-            f"as nothing was there before the first row, of "
-            f"{moment(estimate.first_row)}"
-        )
-    if estimate.refused:
-        notify(
-            f"{counted(len(estimate.refused), 'period is', 'periods are')} left out, "
-            f"as events have vanished that would be needed; "
-            f"ending at {vanished.named(estimate.refused)}"
-        )
+    _tell_what_is_left_out(estimate, notify)
     backfill_id = record.begin(connection, settings, request, estimate.periods)
     job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))
-    counts = job.counts
     try:
-        if estimate.periods:
-            _fill(connection, job, estimate)
+        for attempt in range(1, _TRIES + 1):
+            if _filled(connection, job, estimate, is_last=attempt == _TRIES):
+                break
+            judging.judge_lives(connection, settings, request, estimate.bounds[1])
+            estimate = estimate_of(connection, settings, request)
+            _tell_what_is_left_out(estimate, notify)
+            record.revise(connection, backfill_id, estimate.periods)
     except BaseException as error:
         failed = isinstance(error, Exception) and not isinstance(error, HeldBackError)
         state = "failed" if failed else "interrupted"
-        record.close(connection, backfill_id, state, counts.seconds, error)
+        record.close(connection, backfill_id, state, job.counts.seconds, error)
         raise
     finally:
         _tidy(connection, backfill_id)
+    counts = job.counts
     record.close(connection, backfill_id, "done", counts.seconds)
     return BackfillResult(
         backfill_id=backfill_id,
@@ -127,6 +124,35 @@ def backfill(
         snapshots_restated=counts.written.restated,
         seconds=counts.seconds,
     )
+
+
+def _tell_what_is_left_out(estimate: Estimate, notify: Callable[[str], None]) -> None:
+    if estimate.empty and estimate.first_row is not None:
+        notify(
+            f"{counted(estimate.empty, 'period is', 'periods are')} left out, "
+            f"as nothing was there before the first row, of "
+            f"{moment(estimate.first_row)}"
+        )
+    if estimate.refused:
+        notify(
+            f"{counted(len(estimate.refused), 'period is', 'periods are')} left out, "
+            f"as events have vanished that would be needed; "
+            f"ending at {vanished.named(estimate.refused)}"
+        )
+
+
+def _filled(connection: Connection, job: Job, estimate: Estimate, *, is_last: bool) -> bool:
+    """Fill what is settled, unless its own reading shows that lifecycle events are gone."""
+    try:
+        if estimate.periods:
+            _fill(connection, job, estimate)
+    except judging.LivesLackingError:
+        if is_last:
+            raise
+        # What was written before that, if anything, is right and stays.
+        job.begin_again()
+        return False
+    return True
 
 
 def _fill(connection: Connection, job: Job, estimate: Estimate) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 
 from psycopg import sql
 
-from consumer_analytics.backfill import columns
+from consumer_analytics.backfill import columns, judging
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import lives
 from consumer_analytics.etl.customers import count_cells, count_customers
@@ -30,11 +30,26 @@ def count(
     Returns:
         The statuses, each with a column; None where there are too many, or one
         that nobody thought of: then `backfill_customers` has a row for each.
+
+    Raises:
+        LivesLackingError: lifecycle events are gone that nobody has noted.
     """
     if state.processed_through < bounds[1]:
         # No run has taken in yet what ended before the first instant.
         ended = [TimeRange(state.processed_through, bounds[1])]
         lives.remember(connection, settings, ended, looking_back=True)
+    counted = _count(connection, settings, state, bounds)
+    judging.require_lives(connection, settings, state, bounds[1])
+    return counted
+
+
+def _count(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    bounds: tuple[dt.datetime, ...],
+) -> tuple[str, ...] | None:
+    """Count them as `count` does, from what lifecycle events there are."""
     shape = shape_of((), columns.statuses(connection, settings), settings.sources.words)
     if not shape.rest:
         statuses = dict(zip(shape.statuses, shape.customer_columns, strict=True))

@@ -75,3 +75,9 @@ class Job:
     counts: Counts = field(default_factory=Counts)
     stopped: threading.Event = field(default_factory=threading.Event)
     put_off: set[tuple[uuid.UUID, dt.datetime, dt.datetime]] = field(default_factory=set)
+
+    def begin_again(self) -> None:
+        """Forget what came of it, before all is done once more."""
+        self.counts = Counts()
+        self.put_off = set()
+        self.stopped.clear()

@@ -2,8 +2,10 @@
 
 What has vanished stays counted, and what was reported before it stays: a backfill must not take
 the loss for the truth. It looks at the source's oldest row, as a run does, and where it reads
-days from the source that runs have counted, whether they still hold as much. So it does with
-the lifecycle events since its first instant, from which it tells the customers.
+days from the source that runs have counted, whether they still hold as much.
+
+The lifecycle events since its first instant, from which it tells the customers, are read once: what
+is lacking of them is seen while they are (`require_lives`), and judged before all is read again.
 """
 
 from __future__ import annotations
@@ -14,9 +16,15 @@ from consumer_analytics.backfill.request import Request
 from consumer_analytics.backfill.sources import EventSources
 from consumer_analytics.db.connection import Connection, consistent, scalar_of
 from consumer_analytics.db.locks import job_lock
-from consumer_analytics.etl import archived, job_state, vanished
+from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.etl import archived, job_state, lives, vanished
+from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.plan import multirange
 from consumer_analytics.settings import Settings
+
+
+class LivesLackingError(ConsumerAnalyticsError):
+    """Lifecycle events go while they are read: nothing is half-written, run it again."""
 
 
 def judge(
@@ -30,33 +38,55 @@ def judge(
         How many events are newly noted.
     """
     with consistent(connection):
-        if not _lacks(connection, settings, bounds):
+        if (
+            not vanished.needs_look(connection, settings)
+            and _lacking(connection, settings, bounds) is None
+        ):
             return 0
-    by = f"backfill of {request.start} to {request.end}"
+    by = _named(request)
     with job_lock(connection, settings):
         judged = vanished.look(connection, settings, by)
-        for lacking in (_lacking, _lives_lacking):
-            days = lacking(connection, settings, bounds)
-            if days is not None:
-                judged += vanished.judge_days(connection, settings, days, days, by)
+        days = _lacking(connection, settings, bounds)
+        if days is not None:
+            judged += vanished.judge_days(connection, settings, days, days, by)
     return judged.noted
 
 
-def _lacks(connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]) -> bool:
-    if vanished.needs_look(connection, settings):
-        return True
-    return any(
-        lacking(connection, settings, bounds) is not None for lacking in (_lives_lacking, _lacking)
-    )
+def require_lives(
+    connection: Connection, settings: Settings, state: JobState, first: dt.datetime
+) -> None:
+    """Check that no lifecycle event that tells of a backfill's customers is gone unnoted.
+
+    Within the transaction that has just read them, by `lives.remember_since`.
+
+    Args:
+        connection: in that transaction.
+        settings: where the source is.
+        state: where the job stands there.
+        first: the backfill's first instant.
+
+    Raises:
+        LivesLackingError: some are gone; `judge_lives` notes which.
+    """
+    known, read = state.processed_through, lives.laid_apart_of_days_since(first)
+    if vanished.lives_lacking(connection, settings, first, known, read) is None:
+        return
+    # What tells of no customer was counted, too, and is not among what was read.
+    if vanished.lives_lacking(connection, settings, first, known) is not None:
+        raise LivesLackingError
 
 
-def _lives_lacking(
-    connection: Connection, settings: Settings, bounds: tuple[dt.datetime, ...]
-) -> str | None:
-    if len(bounds) == 1:
-        return None
-    known = job_state.read(connection).processed_through
-    return vanished.lives_lacking(connection, settings, bounds[1], known)
+def judge_lives(
+    connection: Connection, settings: Settings, request: Request, first: dt.datetime
+) -> None:
+    """Note what has vanished of the lifecycle events since an instant, under the job's lock."""
+    with job_lock(connection, settings):
+        known = job_state.read(connection).processed_through
+        vanished.judge_lives(connection, settings, first, known, _named(request))
+
+
+def _named(request: Request) -> str:
+    return f"backfill of {request.start} to {request.end}"
 
 
 def _lacking(

@@ -51,6 +51,11 @@ def begin(connection: Connection, settings: Settings, request: Request, periods:
     return backfill_id
 
 
+def revise(connection: Connection, backfill_id: int, periods: int) -> None:
+    """Record that it has another number of periods than it had, before any is done."""
+    connection.execute(query("backfill/revise"), {"id": backfill_id, "periods": periods})
+
+
 def advance(connection: Connection, backfill_id: int, written: SnapshotCounts) -> None:
     """Add to what is done."""
     connection.execute(

@@ -129,10 +129,12 @@ def remember_since(
     if many:
         mostly = query("etl/lives/mostly-since", settings.sources)
         (is_all,) = connection.execute(mostly, {"first": first}).fetchone() or (False,)
-    lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, first)
+    # From the day's beginning on: counts of days show whether any is gone.
+    day = _day_of(first)
+    lifecycle = _lifecycle(settings) if is_all else lifecycle_since(settings, day)
     apart = _lay_apart(connection, lifecycle)
     since: sql.Composable = apart
-    if is_all:
+    if is_all or day < first:
         since = laid_apart_since(first)
     _remember(connection, settings, since, first, apart=True, every=apart if is_all else None)
     return since
@@ -148,6 +150,16 @@ def lay_apart_of_some(connection: Connection, settings: Settings, first: dt.date
 def laid_apart_since(first: dt.datetime) -> sql.Composable:
     """Compose those of the lifecycle events that were laid apart that are from an instant on."""
     return query("etl/lives/lifecycle-since", apart=_APART, first=sql.Literal(first))
+
+
+def laid_apart_of_days_since(first: dt.datetime) -> sql.Composable:
+    """Compose those that `remember_since` has laid apart, of an instant's day and all after it."""
+    return laid_apart_since(_day_of(first))
+
+
+def _day_of(at: dt.datetime) -> dt.datetime:
+    """Return when the day of an instant begins; days are counted as UTC has them."""
+    return at.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _lay_apart(connection: Connection, lifecycle: sql.Composable) -> sql.Identifier:

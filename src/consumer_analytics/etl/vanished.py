@@ -167,7 +167,11 @@ def needs_look(connection: Connection, settings: Settings) -> bool:
 
 
 def lives_lacking(
-    connection: Connection, settings: Settings, first: dt.datetime, known: dt.datetime
+    connection: Connection,
+    settings: Settings,
+    first: dt.datetime,
+    known: dt.datetime,
+    lifecycle: sql.Composable | None = None,
 ) -> str | None:
     """Return the days since an instant of which lifecycle events are gone that nobody has noted.
 
@@ -176,6 +180,8 @@ def lives_lacking(
         settings: where the source is.
         first: as of this instant customers are told.
         known: how far the counts reach.
+        lifecycle: where the lifecycle events are, with `at`, from the beginning of that instant's
+            day on; None: in the source, which is read for it.
 
     Returns:
         The days as PostgreSQL writes a datemultirange; None where there are none.
@@ -187,6 +193,7 @@ def lives_lacking(
         "etl/vanished/lives-lacking",
         {"first": first, "known": known},
         sources=settings.sources,
+        lifecycle=lifecycle or query("etl/vanished/lives-held", settings.sources),
     )
     return days
 

@@ -15,11 +15,9 @@ from (
         where vanished.since >= %(first)s::timestamptz::date::timestamptz
             and event_type in ({customer_creation}, {customer_status_change}, {customer_deletion})
         union all
-        select created_at::timestamptz::date, -count(*)
-        from {customer_events} as customer_events
-        where created_at >= %(first)s::timestamptz::date::timestamptz
-            and created_at < %(known)s::timestamptz
-            and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
+        select at::date, -count(*)
+        from {lifecycle} as lifecycle
+        where at < %(known)s::timestamptz
         group by 1
     ) as counted
     where not exists (
