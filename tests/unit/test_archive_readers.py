@@ -27,7 +27,7 @@ GIVEN = {
 #: Look beside the table where the archive has something to say themselves.
 ASK_BOTH = {
     "etl/sql/vanished/judge.sql",
-    "etl/sql/vanished/lives-lacking.sql",
+    "etl/sql/vanished/lives-held.sql",
     "etl/sql/vanished/look.sql",
 }
 #: Read days that no run has taken in or that are the table's, what was counted beside them, or a

@@ -11,6 +11,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, say
 from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.operations.upgrade import upgrade
 from consumer_analytics.settings import Settings, settings
 
 
@@ -78,7 +79,7 @@ def _missing(own: Settings) -> list[str]:
 
 def _migrate(shard: str, own: Settings, notes: list[str]) -> list[str]:
     try:
-        return [migration.name for migration in schema.migrate(own, notes.append)]
+        return [migration.name for migration in upgrade(own, notes.append)]
     except ConsumerAnalyticsError as error:
         if not shard:
             raise

@@ -30,6 +30,7 @@ CAPTURE = {
     "capture_inserted_customers": "customers",
     "capture_updated_customers": "customers",
     "capture_deleted_customers": "customers",
+    "capture_truncating_customers": "customers",
     "capture_inserted_events": "customer_events",
     "capture_updated_events": "customer_events",
     "capture_deleted_events": "customer_events",

@@ -51,7 +51,7 @@ class Trigger:
 
     Attributes:
         table: the source table.
-        event: `insert`, `update`, `delete` or `truncate`.
+        event: `insert`, `update`, `delete`, `truncate`, or `truncating`, which is before that.
         function: what it runs, in the product's internal schema.
     """
 
@@ -75,16 +75,15 @@ class Trigger:
             "insert": "referencing new table as new_rows",
             "update": "referencing old table as old_rows new table as new_rows",
             "delete": "referencing old table as old_rows",
-            "truncate": "",
         }
+        when = "before truncate" if self.event == "truncating" else f"after {self.event}"
         return sql.SQL(
-            "create or replace trigger {} after {} on {} {} for each statement "
-            "execute function {}()"
+            "create or replace trigger {} {} on {} {} for each statement execute function {}()"
         ).format(
             sql.Identifier(self.name),
-            sql.SQL(self.event),
+            sql.SQL(when),
             table,
-            sql.SQL(rows[self.event]),
+            sql.SQL(rows.get(self.event, "")),
             sql.Identifier(INTERNAL, own_names.function(self.function, names)),
         )
 
@@ -121,7 +120,12 @@ class Watched:
 
 
 _EVENTS = ("insert", "update", "delete", "truncate")
-_PAST = {"insert": "inserted", "update": "updated", "delete": "deleted"}
+_DONE = {
+    "insert": "inserted",
+    "update": "updated",
+    "delete": "deleted",
+    "truncating": "truncating",
+}
 
 
 def _function(table: str, event: str) -> str:
@@ -129,12 +133,13 @@ def _function(table: str, event: str) -> str:
         return "capture_truncated"
     if table == "consumers":
         return "capture_consumers"
-    return f"capture_{_PAST[event]}_{table.removeprefix('customer_')}"
+    return f"capture_{_DONE[event]}_{table.removeprefix('customer_')}"
 
 
-TRIGGERS = tuple(
-    Trigger(table, event, _function(table, event)) for table in SOURCE_TABLES for event in _EVENTS
-)
+#: Afterwards nobody could tell which customers a TRUNCATE took.
+_ASKED = [(table, event) for table in SOURCE_TABLES for event in _EVENTS]
+_ASKED.append(("customers", "truncating"))
+TRIGGERS = tuple(Trigger(table, event, _function(table, event)) for table, event in _ASKED)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ from consumer_analytics.airflow.configuration import PASSWORDS, USER
 from consumer_analytics.airflow.dag_ids import DAGS
 from consumer_analytics.airflow.metadata_tables import AirflowTables
 from consumer_analytics.calendar import days, instants
-from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, connected, conninfo, scalar
 from consumer_analytics.errors import LocalServerError, UpError
 from consumer_analytics.etl import run
@@ -46,6 +45,7 @@ from consumer_analytics.local.embedded_postgres import (
 from consumer_analytics.local.home import Home
 from consumer_analytics.local.supervision import Component, Supervision, sweep
 from consumer_analytics.mapping import Sources
+from consumer_analytics.operations.upgrade import upgrade
 from consumer_analytics.reporting import status
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import source_table
@@ -194,7 +194,7 @@ class _System:
                 if not self._server.start():
                     detail("found running")
         with self._notifier.step("bringing the schema up to date") as detail:
-            applied = schema.migrate(self._settings)
+            applied = upgrade(self._settings)
             detail(counted(len(applied), "migration") if applied else "it was already")
 
     def _stop_server(self) -> None:

@@ -110,6 +110,7 @@ FUNCTIONS: dict[str, set[str]] = {
     f"{INTERNAL}.capture_inserted_customers()": set(),
     f"{INTERNAL}.capture_inserted_events()": set(),
     f"{INTERNAL}.capture_truncated()": set(),
+    f"{INTERNAL}.capture_truncating_customers()": set(),
     f"{INTERNAL}.capture_updated_customers()": set(),
     f"{INTERNAL}.capture_updated_events()": set(),
     f"{INTERNAL}.chain_start(text[], text[], text)": {"etl"},

@@ -22,6 +22,7 @@ from tests.support.checks import figures, wrong_snapshots
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import BusyError, SourceError
 from consumer_analytics.etl import capture, extract, load, run, vanished
+from consumer_analytics.reconcile import audit
 from consumer_analytics.sql import query
 
 TENANT = uuid.UUID(int=1)
@@ -257,7 +258,7 @@ def test_a_truncated_table_is_counted_again_wholly(database: Any) -> None:
     with database.connect() as connection:
         kept = connection.execute("select * from customer_events").fetchall()
         with connection.transaction():
-            connection.execute("truncate customer_events, customers")
+            connection.execute("truncate customer_events")
             with connection.cursor() as cursor:
                 cursor.executemany(
                     "insert into customer_events values (%s, %s, %s, %s, %s, %s)",
@@ -267,6 +268,56 @@ def test_a_truncated_table_is_counted_again_wholly(database: Any) -> None:
     # Nobody said that what is gone never was.
     swept(database, accepted=vanished.EVERYTHING)
     assert wrong(database) == []
+
+
+def _in_parts(database: Any) -> None:
+    database.execute(
+        "drop table customers; "
+        "create table customers (customer_id uuid, consumer_id uuid, status text, "
+        "created_at timestamptz, primary key (customer_id, consumer_id)) "
+        "partition by list (consumer_id); "
+        f"create table customers_of_one partition of customers for values in ('{TENANT}'); "
+        "create table customers_of_others partition of customers default"
+    )
+
+
+@pytest.mark.parametrize("is_in_parts", [False, True], ids=["a table", "partitions"])
+@pytest.mark.parametrize("how", ["delete from customers", "truncate customers"])
+def test_customers_that_were_truncated_were_there_until_then(
+    database: Any, how: str, is_in_parts: bool
+) -> None:
+    if is_in_parts:
+        _in_parts(database)
+    other = uuid.UUID(int=2)
+    came = "insert into customers (customer_id, consumer_id, status, created_at) "
+    for consumer in (TENANT, other):
+        database.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'one', %s)",
+            [consumer, BEGIN],
+        )
+        database.execute(
+            f"{came} select gen_random_uuid(), %s, status, %s from "
+            "unnest(array['ACTIVE', null, 'BLOCKED']) as status",
+            [consumer, BEGIN + DAY],
+        )
+    for day in (1, 2, 3):
+        go(database, BEGIN + day * DAY)
+    enable(database)
+    database.execute(how)
+    # Its past must not follow the one that comes again.
+    database.execute(
+        f"{came} values (gen_random_uuid(), %s, 'ACTIVE', %s)", [TENANT, BEGIN + 1.5 * DAY]
+    )
+    now(database)
+    assert [
+        (document["total_customers"], document["active_customers"])
+        for (document,) in database.rows(
+            "select metrics_json from consumer_analytics where consumer_id is not null "
+            "order by snapshot_timestamp, consumer_id"
+        )
+    ] == [(0, 0)] * 2 + [(4, 2), (3, 1)] * 2 + [(1, 1), (0, 0)]
+    with database.session("audit") as connection:
+        assert audit.audit(connection, database.settings).listed == []
 
 
 # -- writers that race with a run ----------------------------------------------

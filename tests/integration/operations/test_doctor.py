@@ -36,7 +36,7 @@ from consumer_analytics.db import locks, roles, schema
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.etl import extract, run
+from consumer_analytics.etl import capture, extract, run
 from consumer_analytics.fields import Secret
 from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
@@ -451,6 +451,26 @@ def test_a_source_column_gone(healthy: Any) -> None:
 
 
 # -- the watermark -------------------------------------------------------------
+
+
+def test_a_trigger_of_capture_that_is_off(healthy: Any) -> None:
+    with healthy.connect() as connection:
+        capture.enable(connection, healthy.settings)
+        assert found(healthy) == {}
+        connection.execute(
+            "drop trigger consumer_analytics_capture_truncating on customers; "
+            "alter table customers disable trigger consumer_analytics_capture_insert"
+        )
+        one = only(healthy, "source-capture")
+        assert one.finding.verdict is Verdict.WARNING
+        assert one.finding.evidence == (
+            "trigger customers.consumer_analytics_capture_insert is missing or disabled",
+            "trigger customers.consumer_analytics_capture_truncating is missing or disabled",
+        )
+        # It is the owner's to switch on.
+        assert only(healthy, "source-capture", fix=True).treatment is None
+        capture.enable(connection, healthy.settings)
+    assert found(healthy) == {}
 
 
 def test_a_failed_run(healthy: Any) -> None:

@@ -19,6 +19,7 @@ from consumer_analytics.operations.doctor.findings import (
     ok,
 )
 from consumer_analytics.operations.thinning import Policy
+from consumer_analytics.operations.upgrade import upgrade
 from consumer_analytics.sql import INTERNAL, query
 
 #: Rights that are named of those that are lacking: one who has none lacks more than a hundred.
@@ -60,7 +61,7 @@ def migrations(context: Context) -> Finding:
 
 
 def _migrate(context: Context) -> str:
-    applied = schema.migrate(context.settings)
+    applied = upgrade(context.settings)
     return f"applied {', '.join(one.name for one in applied) or 'nothing'}"
 
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import scalar, scalar_of
-from consumer_analytics.etl import sources, vanished
+from consumer_analytics.etl import capture, sources, vanished
 from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import SOURCES
 from consumer_analytics.operations.doctor import indexes
@@ -293,11 +293,26 @@ def losses(context: Context) -> Finding:
     )
 
 
+def captured(context: Context) -> Finding:
+    """Tell whether capture, where it is on, sees all that happens to the source tables."""
+    found = capture.status(context.database, context.settings)
+    if not found.missing:
+        return ok(f"capture is {found.state}")
+    return Finding(
+        Verdict.WARNING,
+        "capture is on, and does not see all that happens to the source tables",
+        tuple(f"trigger {name} is missing or disabled" for name in found.missing),
+        "a partition or a trigger came later, as with an upgrade, or somebody switched one off",
+        Fix("consumer-analytics capture enable   # as the login that owns the source tables"),
+    )
+
+
 CHECKS = (
     Check("source-columns", "have the source tables what a run reads?", columns),
     Check("source-names", "does the database take the sources to be called so?", names),
     Check("source-in-flight", "does a source hide rows in flight?", in_flight),
     *indexes.CHECKS,
+    Check("source-capture", "does capture, where it is on, see everything?", captured),
     Check("source-zone", "are times without a zone written in UTC?", zone),
     Check("source-times", "has every row a time?", times),
     Check("source-lifecycle", "can the lifecycle events be read?", lifecycle),
