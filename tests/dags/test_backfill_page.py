@@ -53,6 +53,7 @@ def start(airflow: TestClient, **headers: str) -> str:
     return str(run)
 
 
+@pytest.mark.long
 def test_no_id_of_a_run_leads_to_another_address_of_airflows(airflow: TestClient) -> None:
     """It stands in an address: with `..` there the DAG itself answers, which has no state."""
     run = start(airflow)

@@ -255,6 +255,7 @@ def unsigned(token: str) -> str:
     return f"{header}.{token.split('.')[1]}."
 
 
+@pytest.mark.long
 def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     ((summary,),) = ask(
         system,

@@ -66,6 +66,7 @@ def test_any_polite_signal_ends_it_with_nothing_left(
     assert filled.processes() == []
 
 
+@pytest.mark.long
 def test_interrupted_while_it_starts(installation: Installation) -> None:
     installation.start("--no-airflow")
     installation.await_text(installation.errors, "starting PostgreSQL", 30)
@@ -144,6 +145,7 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
     assert installation.processes() == []
 
 
+@pytest.mark.long
 def test_a_users_own_empty_database_is_not_filled_unasked(
     installation: Installation, new_database: object
 ) -> None:

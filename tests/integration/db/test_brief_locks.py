@@ -15,6 +15,7 @@ from psycopg import sql
 from tests.conftest import Database
 from tests.integration.etl.test_capture import enable
 from tests.integration.reconcile.test_sweep import END, go
+from tests.support import lanes
 from tests.support.roles import Roles
 
 from consumer_analytics.db import brief_locks, schema
@@ -108,7 +109,7 @@ def alter(database: Database) -> None:
         )
 
 
-@pytest.mark.parametrize("change", [switch, alter])
+@pytest.mark.parametrize("change", lanes.first(1, [switch, alter]))
 def test_the_application_and_its_readers_notice_nothing(
     database: Database, change: Callable[[Database], None]
 ) -> None:

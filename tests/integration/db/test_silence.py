@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conftest import Database
-from tests.support import lanes, relay
+from tests.support import relay
 
 from consumer_analytics.db import silence
 from consumer_analytics.db.connection import connected
@@ -58,7 +58,8 @@ def test_a_lock_is_waited_for(database: Database, between: relay.Relay) -> None:
         release.join()
 
 
-@pytest.mark.parametrize("what", lanes.first(1, ["an answer", "a question"]))
+@pytest.mark.parametrize("what", ["an answer", "a question"])
+@pytest.mark.long
 def test_what_is_swallowed_is_not_waited_for(
     database: Database, between: relay.Relay, what: str
 ) -> None:

@@ -14,6 +14,7 @@ from tests.conftest import Cli, Database
 from tests.integration.etl.test_capture import LATE, TENANT, application, enable, notes, wrong
 from tests.integration.etl.test_sources import found
 from tests.integration.reconcile.test_sweep import BEGIN, DAY, END, go, history
+from tests.support import lanes
 
 from consumer_analytics.errors import SourceError
 from consumer_analytics.etl import capture
@@ -213,8 +214,9 @@ VIRTUAL = {
 }
 
 
-@pytest.mark.parametrize("column", sorted(VIRTUAL))
-@pytest.mark.parametrize("kind", ["virtual", "stored"])
+@pytest.mark.parametrize(
+    ("column", "kind"), lanes.each_once(sorted(VIRTUAL), ["virtual", "stored"])
+)
 def test_generated_columns(database: Database, cli: Cli, column: str, kind: str) -> None:
     if database.server.version < 18 and kind == "virtual":
         pytest.skip("PostgreSQL 18 brought them")

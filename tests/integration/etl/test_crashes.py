@@ -569,6 +569,7 @@ def finish(database: Any, key: str, *steps: Callable[..., Any]) -> None:
             step(connection, database.settings, found)
 
 
+@pytest.mark.long
 def test_the_server_killed_or_restarted_in_the_middle_of_a_run(
     private: tuple[Any, EmbeddedPostgres],
 ) -> None:

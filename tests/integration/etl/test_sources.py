@@ -116,7 +116,7 @@ def play(database: Database, *, watched: bool) -> dict[Any, Any]:
 
 @pytest.mark.parametrize(
     ("kind", "watched"),
-    lanes.each_once([kind for kind in KINDS if kind != "text"], [False, True], every=3),
+    lanes.each_once([kind for kind in KINDS if kind != "text"], [False, True], every=6),
 )
 @pytest.mark.both_versions
 def test_status_and_type_of_any_kind_give_the_same_figures(

@@ -128,6 +128,7 @@ def test_what_a_dead_component_leaves_behind_is_ended(home: Home, start: Start) 
     assert other.is_running()
 
 
+@pytest.mark.long
 def test_one_that_does_not_start_is_given_up(home: Home, start: Start) -> None:
     supervision = start(broken="raise SystemExit('no configuration')")
     with pytest.raises(UpError) as caught:

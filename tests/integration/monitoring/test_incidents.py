@@ -295,6 +295,7 @@ def test_a_failed_task_is_told_once_with_everything(watched: Any, mails: MailSer
             assert wanted in part, wanted
 
 
+@pytest.mark.long
 def test_the_monitor_does_not_tell_a_failure_that_was_told(watched: Any, mails: MailServer) -> None:
     """The task's mail opens the incident; what follows from the failure belongs to it."""
     airflow_tables.create(watched)
@@ -354,6 +355,7 @@ def test_the_same_run_failing_again_after_it_was_cleared_is_told_again(
     assert [one.partition(":")[0] for one in subjects(mails)] == ["FAILED", "FAILED"]
 
 
+@pytest.mark.long
 def test_a_failing_monitor_does_not_mail_at_each_pass(watched: Any, mails: MailServer) -> None:
     for minutes in (*range(0, 120, 5), *range(120, 30 * 60, 20)):
         at = MIDNIGHT + minutes * MINUTE

@@ -232,7 +232,7 @@ def ground(servers: Any) -> Iterator[Ground]:
         yield ground
 
 
-@pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, hours=True, every=3))
+@pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, hours=True, every=6))
 def test_who_counts_where_nothing_tells_a_birth(ground: Ground, story: str, look: str) -> None:
     (steps, right), (captured, looks) = STORIES[story], LOOKS[look]
     ground.clear()

@@ -911,7 +911,7 @@ def told(connection: Connection, days: Any) -> dict[float, dict[str, list[str]]]
     return answer
 
 
-@pytest.mark.parametrize(("case", "way"), lanes.each_once(CASES, WAYS, hours=True, every=3))
+@pytest.mark.parametrize(("case", "way"), lanes.each_once(CASES, WAYS, hours=True, every=6))
 def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
     captured, looks = WAYS[way]
     tell(ground, case, captured=captured)

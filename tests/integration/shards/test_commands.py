@@ -91,6 +91,7 @@ def test_status_and_doctor_name_a_shard_that_is_down(
         assert "hidden" not in result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_who_holds_runs_back_is_named_with_the_shard(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:

@@ -58,6 +58,10 @@ class Ground:
                 [["public", _INTERNAL], list(_KEPT)],
             )
         ]
+        self._numbers_of_full = sql.SQL(" union all ").join(
+            sql.SQL("select {} where exists (select from {})").format(number, table)
+            for number, table in enumerate(self._tables)
+        )
         app.execute(f"create schema {_PRISTINE}")
         self._filled = []
         for number, table in enumerate(self._tables):
@@ -79,9 +83,11 @@ class Ground:
         """Make it what it was before the first history."""
         capture.disable(self.app, self.settings)
         with self.app.transaction():
-            self.app.execute(
-                sql.SQL("truncate {} restart identity").format(sql.SQL(", ").join(self._tables))
-            )
+            # Most are empty, and emptying one makes files anew.
+            full = [number for (number,) in self.app.execute(self._numbers_of_full)]
+            if full:
+                tables = sql.SQL(", ").join(self._tables[number] for number in full)
+                self.app.execute(sql.SQL("truncate {} restart identity cascade").format(tables))
             for table, copy in self._filled:
                 self.app.execute(
                     sql.SQL("insert into {} overriding system value table {}").format(table, copy)
