@@ -107,6 +107,8 @@ def spy(database: Database) -> Iterator[Spy]:
     with database.connect() as connection:
         for statement in FILL.split(";\n"):
             connection.execute(statement, {"consumers": CONSUMERS, "days": DAYS})
+        # Of all rows, as few are the whole system's: what a sample has of these is chance.
+        connection.execute("set default_statistics_target = 1000")
         connection.execute("vacuum analyze consumer_analytics, consumers")
         connection.execute("analyze consumer_analytics_internal.runs")
         connection.execute("set plan_cache_mode = force_generic_plan")
