@@ -14,25 +14,31 @@ _BUSY_WITH = (
 )
 
 
-def kill_during(database: Database, statement: str, *arguments: Any) -> None:
-    """Start `consumer-analytics`, kill it while it runs the query file `statement`.
+def kill_during(
+    database: Database, statement: str, *arguments: Any, env: dict[str, str] | None = None
+) -> None:
+    """Start `consumer-analytics`, kill it while it runs the query file `statement` in a database.
 
     Returns when the server has noticed that its client is gone.
     """
     process = subprocess.Popen(
         [str(COMMAND), *map(str, arguments)],
-        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url}),
+        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url, **(env or {})}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 60
     with database.server.connect_admin(database.name) as watcher, process:
-        while not any(f" {statement} " in row[0] for row in watcher.execute(_BUSY_WITH)):
+
+        def busy() -> bool:
+            return any(f" {statement} " in row[0] for row in watcher.execute(_BUSY_WITH))
+
+        while not busy():
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.002)
         process.kill()
         process.wait()
-        while watcher.execute(_BUSY_WITH).fetchall():
+        while busy():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -22,6 +22,8 @@ from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, named, query
 
+#: What forgetting is called among the parts of a maintenance.
+PART = "internal state"
 _AGING = "operations/aging"
 
 
@@ -79,7 +81,7 @@ def forget(connection: Connection, settings: Settings, *, dry_run: bool = False)
     if removed and not dry_run:
         notes += tables.vacuum(connection, names)
     return MaintenancePart(
-        "internal state",
+        PART,
         sum(removed.values()),
         bytes_removed=size,
         bytes_before=before,

@@ -9,7 +9,7 @@ write a thinned snapshot again.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -22,10 +22,13 @@ from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import PREFIX, Settings
 from consumer_analytics.sql import query
 
+#: What thinning is called among the parts of a maintenance.
+PART = "snapshots"
 _MICROSECOND = dt.timedelta(microseconds=1)
 #: Instants thinned in one transaction.
 _AT_ONCE = 200
-_TABLES = ("public.consumer_analytics", "public.consumer_analytics_revisions")
+#: Tables that are thinned.
+TABLES = ("public.consumer_analytics", "public.consumer_analytics_revisions")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class SnapshotInstant:
         at: when.
         is_whole: whether it has a row of the whole system.
         is_removable: whether thinning may remove it at all.
+        is_reported: whether it is what people read; several databases may have some that wait.
     """
 
     at: dt.datetime
     is_whole: bool = True
     is_removable: bool = True
+    is_reported: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,8 @@ class Policy:
     def kept(self, there: Iterable[SnapshotInstant], now: dt.datetime) -> list[SnapshotInstant]:
         """Return which of the instants stay, ascending.
 
-        Of each period the last stays, one of the whole system before one of some consumers
-        only, and of two midnights the first.
+        Of each period the last stays, one that is reported before one that waits, one of the
+        whole system before one of some consumers only, and of two midnights the first.
         """
         horizons = [(self.horizon(stage, now), stage) for stage in reversed(self.stages)]
         # By the stage and the first day of its period; by themselves what no stage thins.
@@ -113,12 +118,17 @@ class Policy:
                 last[stage, stage.period.first_day(day)] = one
         return sorted(last.values(), key=lambda one: one.at)
 
-    def _rank(self, one: SnapshotInstant) -> tuple[bool, dt.datetime]:
+    def superfluous(self, there: Sequence[SnapshotInstant], now: dt.datetime) -> list[dt.datetime]:
+        """Return those of the instants that go, in the order in which they are given."""
+        kept = set(self.kept(there, now))
+        return [one.at for one in there if one.is_removable and one not in kept]
+
+    def _rank(self, one: SnapshotInstant) -> tuple[bool, bool, dt.datetime]:
         """Return what is the greater, the rather an instant stands for its period."""
         at = one.at
         if days.is_second_midnight(at, self.zone):
             at = days.start_of_day(days.day_of(at, self.zone), self.zone) - _MICROSECOND
-        return one.is_whole, at
+        return one.is_reported, one.is_whole, at
 
     def kept_of_new(self, a_day: float, ahead: int) -> float:
         """Return how many of the snapshots of the days ahead will be kept at their end.
@@ -133,6 +143,34 @@ class Policy:
             kept += rate * max(end - begin, 0)
             begin, rate = max(begin, end), min(a_day, 1 / stage.period.days)
         return kept + rate * max(ahead - begin, 0)
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """What went with some instants, or would.
+
+    Attributes:
+        snapshots: how many rows.
+        revisions: how many that kept what they said before.
+        bytes: their own size.
+    """
+
+    snapshots: int = 0
+    revisions: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Thinned) -> Thinned:
+        """Return both together."""
+        return Thinned(
+            self.snapshots + other.snapshots,
+            self.revisions + other.revisions,
+            self.bytes + other.bytes,
+        )
+
+    def described(self, instants: int) -> str:
+        """Say what it is, of how many instants."""
+        told = f"{counted(self.snapshots, 'row')} and {counted(self.revisions, 'revision')}"
+        return f"{counted(instants, 'instant')}: {told} of theirs"
 
 
 def thin(
@@ -150,61 +188,84 @@ def thin(
         BusyError: a run would not end.
     """
     policy = Policy.of(settings)
-    if not policy.thins:
-        first = settings.tiers[0].setting.upper()
-        return MaintenancePart("snapshots", skipped=f"thinning is off: {PREFIX}{first} is unset")
-    if not dry_run and not scalar_of(connection, "operations/thinning/may-remove"):
-        login = connection.info.user
-        return MaintenancePart(
-            "snapshots",
-            skipped=f"login {login} may not remove revisions: GRANT consumer_analytics_maintenance "
-            f"TO {login} (a role that `consumer-analytics roles` makes)",
-        )
-    before = tables.size(connection, _TABLES)
+    if (refused := why_not(connection, settings, dry_run=dry_run)) is not None:
+        return MaintenancePart(PART, skipped=refused)
+    before = tables.size(connection, TABLES)
     if dry_run:
         chosen = _superfluous(connection, policy)
-        snapshots, revisions, size = connection.execute(
-            query("operations/thinning/size"), {"instants": chosen}
-        ).fetchone() or (0, 0, 0)
+        gone = size_of(connection, chosen)
     else:
-        snapshots = revisions = size = 0
+        gone = Thinned()
         with job_lock(connection, settings, sees_commits=True):
             connection.execute(query("operations/thinning/forget-backfilled"))
             chosen = _superfluous(connection, policy)
-        for begin in range(0, len(chosen), _AT_ONCE):
-            chunk = chosen[begin : begin + _AT_ONCE]
-            notify(f"thinning {counted(len(chunk), 'snapshot')} from {chunk[0].isoformat()} on")
-            with job_lock(connection, settings, sees_commits=True):
-                rows = _remove(connection, "snapshots-remove", chunk)
-                theirs = _remove(connection, "revisions-remove", chunk)
-            snapshots, revisions = snapshots + rows.rows, revisions + theirs.rows
-            size += rows.bytes + theirs.bytes
-    told = f"{counted(snapshots, 'row')} and {counted(revisions, 'revision')} of theirs"
-    notes = [f"{counted(len(chosen), 'instant')}: {told}"]
-    if not dry_run and snapshots:
-        notes += tables.vacuum(connection, _TABLES)
+        for chunk in chunks(chosen, notify):
+            gone += remove(connection, settings, chunk)
+    notes = [gone.described(len(chosen))]
+    if not dry_run and gone.snapshots:
+        notes += tables.vacuum(connection, TABLES)
     return MaintenancePart(
-        "snapshots",
-        snapshots + revisions,
-        bytes_removed=size,
+        PART,
+        gone.snapshots + gone.revisions,
+        bytes_removed=gone.bytes,
         bytes_before=before,
-        bytes_after=before if dry_run else tables.size(connection, _TABLES),
+        bytes_after=before if dry_run else tables.size(connection, TABLES),
         notes=tuple(notes),
     )
+
+
+def why_not(connection: Connection, settings: Settings, *, dry_run: bool) -> str | None:
+    """Say why nothing is thinned; None where it is."""
+    if not Policy.of(settings).thins:
+        return f"thinning is off: {PREFIX}{settings.tiers[0].setting.upper()} is unset"
+    if dry_run or scalar_of(connection, "operations/thinning/may-remove"):
+        return None
+    login = connection.info.user
+    return (
+        f"login {login} may not remove revisions: GRANT consumer_analytics_maintenance "
+        f"TO {login} (a role that `consumer-analytics roles` makes)"
+    )
+
+
+def there(connection: Connection, until: dt.datetime) -> list[SnapshotInstant]:
+    """Return the instants up to one that have rows, ascending."""
+    rows = connection.execute(query("operations/thinning/instants"), {"until": until})
+    return [SnapshotInstant(*row) for row in rows]
+
+
+def size_of(connection: Connection, chosen: Sequence[dt.datetime]) -> Thinned:
+    """Return what would go with some instants."""
+    values = {"instants": list(chosen)}
+    row = connection.execute(query("operations/thinning/size"), values).fetchone()
+    return Thinned(*row) if row else Thinned()
+
+
+def chunks(
+    chosen: Sequence[dt.datetime], notify: Callable[[str], None]
+) -> Iterator[list[dt.datetime]]:
+    """Yield the instants, so many together as are thinned in one transaction; tell of each."""
+    for begin in range(0, len(chosen), _AT_ONCE):
+        chunk = list(chosen[begin : begin + _AT_ONCE])
+        notify(f"thinning {counted(len(chunk), 'snapshot')} from {chunk[0].isoformat()} on")
+        yield chunk
+
+
+def remove(connection: Connection, settings: Settings, chosen: Sequence[dt.datetime]) -> Thinned:
+    """Remove what some instants have, and note it, in one transaction.
+
+    Raises:
+        BusyError: a run would not end.
+    """
+    with job_lock(connection, settings, sees_commits=True):
+        rows = _remove(connection, "snapshots-remove", chosen)
+        theirs = _remove(connection, "revisions-remove", chosen)
+    return Thinned(rows.rows, theirs.rows, rows.bytes + theirs.bytes)
 
 
 def _superfluous(connection: Connection, policy: Policy) -> list[dt.datetime]:
     """Return the instants that the policy does without, ascending."""
     now = instants.now(connection)
-    there = [
-        SnapshotInstant(*row)
-        for row in connection.execute(
-            query("operations/thinning/instants"),
-            {"until": policy.horizon(policy.stages[0], now)},
-        )
-    ]
-    kept = set(policy.kept(there, now))
-    return [one.at for one in there if one.is_removable and one not in kept]
+    return policy.superfluous(there(connection, policy.horizon(policy.stages[0], now)), now)
 
 
 def _remove(connection: Connection, what: str, chosen: Sequence[dt.datetime]) -> tables.Removed:

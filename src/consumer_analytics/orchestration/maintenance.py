@@ -20,6 +20,7 @@ from consumer_analytics.formatting import counted, size
 from consumer_analytics.operations import retention, thinning
 from consumer_analytics.operations.part import MaintenancePart
 from consumer_analytics.settings import Settings, settings
+from consumer_analytics.shards import retention as of_all
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,10 @@ def maintain(
     """
     with connected(config, "maintenance") as connection:
         schema.require_current(connection)
-        federation.require_no_shard(connection)
+        if config.shards_file is None:
+            federation.require_own(connection)
+        else:
+            federation.require_no_shard(connection)
         now = instants.now(connection)
         number = None if dry_run else retention.begin(connection, who)
         command = AirflowCommand.find(config)
@@ -74,10 +78,21 @@ def _works(
 ) -> list[tuple[str, Callable[[], MaintenancePart]]]:
     ours: list[tuple[str, Callable[[], MaintenancePart]]] = [
         (
-            "snapshots",
-            lambda: thinning.thin(connection, config, dry_run=dry_run, notify=notify),
+            thinning.PART,
+            lambda: (
+                thinning.thin(connection, config, dry_run=dry_run, notify=notify)
+                if config.shards_file is None
+                else of_all.thin(config, dry_run=dry_run, notify=notify)
+            ),
         ),
-        ("internal state", lambda: retention.forget(connection, config, dry_run=dry_run)),
+        (
+            retention.PART,
+            lambda: (
+                retention.forget(connection, config, dry_run=dry_run)
+                if config.shards_file is None
+                else of_all.forget(config, dry_run=dry_run, notify=notify)
+            ),
+        ),
     ]
     if command is None:
         return [

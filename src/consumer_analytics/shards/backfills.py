@@ -87,7 +87,7 @@ def backfill(
             return None
         begun = record.begin(place.analytics, settings, request, estimate.periods)
         try:
-            results, published, held = _fill(place, request, estimate, notify, progress)
+            results, published, held = _fill(place, request, estimate, bounds, notify, progress)
         except BaseException as error:
             record.close(place.analytics, begun, "failed", {}, error)
             raise
@@ -118,6 +118,7 @@ def _fill(
     place: Workplace,
     request: Request,
     estimate: Estimate,
+    bounds: tuple[dt.datetime, ...],
     notify: Notify,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, BackfillResult], Published, ShardsError | None]:
@@ -148,6 +149,7 @@ def _fill(
         place.settings,
         place.shards,
         f"backfill of {request.start} to {request.end}",
+        asked=bounds[1:] if request.consumers is None else (),
     )
     if published.awaited:
         notify(together.describe_awaited(published.awaited))

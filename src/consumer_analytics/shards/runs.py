@@ -365,7 +365,12 @@ def _complete(
         whole.append(summary)
 
     published = together.publish(
-        analytics, settings, shards, f"run {noted.opening.key}", finish=finish
+        analytics,
+        settings,
+        shards,
+        f"run {noted.opening.key}",
+        asked=(noted.opening.reached,),
+        finish=finish,
     )
     if published.awaited:
         notify(together.describe_awaited(published.awaited))

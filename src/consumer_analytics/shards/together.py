@@ -8,7 +8,7 @@ by two that overlap, it comes to the same.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import LiteralString
@@ -106,6 +106,7 @@ def publish(
     reason: str,
     *,
     again: Sequence[dt.datetime] = (),
+    asked: Sequence[dt.datetime] = (),
     finish: Callable[[Connection, Published], None] = lambda _, __: None,
 ) -> Published:
     """Put together what the shards have written since they were last read.
@@ -116,6 +117,7 @@ def publish(
         shards: all of them.
         reason: kept with what a snapshot said before.
         again: instants to be put together anew, whatever was read of them.
+        asked: instants that were asked for: they are published, should they have been thinned too.
         finish: called in the transaction that publishes the last of it.
 
     Raises:
@@ -129,7 +131,7 @@ def publish(
             wait_long(shard.connection)
         before = _positions(analytics)
         now = each(shards, lambda shard: _position(shard, before[shard.name]))
-        plan = _plan(analytics, shards, before, again, published)
+        plan = _plan(analytics, shards, before, again, asked, published)
         for chunk in apart.chunks(plan.apart, plan.noted):
             with job_lock(analytics, settings):
                 wait_long(analytics)
@@ -163,6 +165,7 @@ def _plan(
     shards: Sequence[Shard],
     before: dict[str, _Position],
     again: Sequence[dt.datetime],
+    asked: Sequence[dt.datetime],
     published: Published,
 ) -> _Plan:
     """Find what is to be put together."""
@@ -174,11 +177,10 @@ def _plan(
 
     waiting = {at for (at,) in analytics.execute(query("shards/together/awaited"))}
     found = waiting.union(again, *each(shards, changed).values())
-    candidates = {"snapshots": sorted(found)}
-    there: dict[dt.datetime, str] = dict(
-        analytics.execute(query("shards/together/published"), candidates).fetchall()
-    )
-    candidates = {"snapshots": [at for at in sorted(found) if there.get(at) != "thinned"]}
+    there, thinned = published_of(analytics, found.union(asked))
+    thinned_for_good = thinned - written_again(shards, thinned) - set(asked)
+    found |= thinned.intersection(asked)
+    candidates = {"snapshots": sorted(found - thinned_for_good)}
 
     def whole(shard: Shard) -> dict[dt.datetime, _Whole]:
         values = candidates | {"rows": before[shard.name].rows}
@@ -202,11 +204,38 @@ def _plan(
         complete[at] = (is_there, sum(one.rows for one in told))
         for name, instants in having.items():
             if not is_there and (not instants[at].is_new or noted.rows(at)):
-                # It has waited for others, or chosen consumers' rows were there before.
+                # It has waited for others, was thinned here alone, or chosen consumers' rows were
+                # there before.
                 lower[name] = 0
     # What changed while it waited was read before.
-    anew = frozenset(again) | (waiting & there.keys())
+    anew = frozenset(again) | (waiting & there)
     return _Plan(complete, lower, anew, tuple(alone), noted)
+
+
+def published_of(
+    analytics: Connection, snapshots: Iterable[dt.datetime]
+) -> tuple[set[dt.datetime], set[dt.datetime]]:
+    """Return those of some instants that are published whole, and those that were thinned."""
+    values = {"snapshots": sorted(snapshots)}
+    rows = analytics.execute(query("shards/together/published"), values).fetchall()
+    return {at for at, kept in rows if kept == "there"}, {
+        at for at, kept in rows if kept == "thinned"
+    }
+
+
+def written_again(
+    shards: Sequence[Shard], snapshots: set[dt.datetime] | None
+) -> frozenset[dt.datetime]:
+    """Return those of some instants, or of all, that a shard has thinned, and has again."""
+    if snapshots is not None and not snapshots:
+        return frozenset()
+    values = {"snapshots": None if snapshots is None else sorted(snapshots)}
+
+    def look(shard: Shard) -> set[dt.datetime]:
+        rows = shard.connection.execute(query("shards/together/written-again"), values)
+        return {at for (at,) in rows}
+
+    return frozenset().union(*each(shards, look).values())
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,20 @@ forgotten as (
 forgotten_apart as (
     delete from consumer_analytics_internal.written_apart
     where snapshot_timestamp = any(%(instants)s::timestamptz[])
+    returning snapshot_timestamp
 ),
 
 noted as (
     insert into consumer_analytics_internal.thinned_snapshots (snapshot_timestamp, rows_removed)
-    select snapshot_timestamp, count(*)
-    from removed
+    select snapshot_timestamp, sum(n)
+    from (
+        select snapshot_timestamp, 1 as n
+        from removed
+        union all
+        -- A shard notes for whom it was asked, also where there was nothing to write.
+        select snapshot_timestamp, 0 as n
+        from forgotten_apart
+    ) as rows
     group by snapshot_timestamp
     on conflict (snapshot_timestamp) do update
     set rows_removed = excluded.rows_removed, thinned_at = excluded.thinned_at

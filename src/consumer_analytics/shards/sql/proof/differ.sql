@@ -44,7 +44,7 @@ sides as materialized (
         max(case when side = 1 and jsonb_typeof(value) = 'number' then value::text::numeric end) as highest,
         count(*) filter (where side = 1 and jsonb_typeof(value) = 'number') as numbers,
         min(value::text) filter (where side = 1) as word,
-        count(distinct value::text) filter (where side = 1) as words,
+        array_agg(distinct value::text) filter (where side = 1) as words,
         min(value::text) filter (where side = 2) as kept
     from values_of
     group by consumer_id, at, path
@@ -91,7 +91,9 @@ due as (
                 else 'between ' || lowest || ' and ' || highest
             end
             when numbers > 0 then summed::text
-            when words = 1 then word
+            when cardinality(words) = 1 then word
+            -- An instant that one shard had by a run may have been written by a backfill in another.
+            when sides.path = 'snapshot_source' and sides.kept = any(words) then sides.kept
         end as due
     from sides
     left join rows on rows.at = sides.at

@@ -1,11 +1,13 @@
 -- Instants that are published: `there`, or `apart` where chosen consumers' rows stand alone; or of
 -- which nothing is any more, `thinned`.
-select snapshot_timestamp, 'thinned'
-from consumer_analytics_internal.thinned_snapshots
-where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
-union all
-select snapshot_timestamp, case when bool_or(is_whole) then 'there' else 'apart' end
+select
+    snapshot_timestamp,
+    case bool_or(is_whole) when true then 'there' when false then 'apart' else 'thinned' end
 from (
+    select snapshot_timestamp, null::boolean as is_whole
+    from consumer_analytics_internal.thinned_snapshots
+    where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
+    union all
     select snapshot_timestamp, consumer_id is null as is_whole
     from public.consumer_analytics
     where snapshot_timestamp between %(lower)s::timestamptz and %(upper)s::timestamptz
