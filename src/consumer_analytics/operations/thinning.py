@@ -197,7 +197,7 @@ def thin(
     else:
         gone = Thinned()
         with job_lock(connection, settings, sees_commits=True):
-            connection.execute(query("operations/thinning/forget-backfilled"))
+            forget_backfilled(connection)
             chosen = _superfluous(connection, policy)
         for chunk in chunks(chosen, notify):
             gone += remove(connection, settings, chunk)
@@ -225,6 +225,11 @@ def why_not(connection: Connection, settings: Settings, *, dry_run: bool) -> str
         f"login {login} may not remove revisions: GRANT consumer_analytics_maintenance "
         f"TO {login} (a role that `consumer-analytics roles` makes)"
     )
+
+
+def forget_backfilled(connection: Connection) -> None:
+    """Forget that instants were thinned that are there again, within the caller's transaction."""
+    connection.execute(query("operations/thinning/forget-backfilled"))
 
 
 def there(connection: Connection, until: dt.datetime) -> list[SnapshotInstant]:

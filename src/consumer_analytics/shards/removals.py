@@ -121,7 +121,7 @@ def _together(
         All of it; and what is not published, its rows those of all shards.
     """
     entries = {one.at: one for one in here.entries}
-    # What was thinned here the shards still have: it was removed for its age.
+    # What was thinned here a shard may still have, or have again: the next maintenance removes it.
     known = entries.keys() | set(here.left)
     known |= {one.at for one in here.others if one.state == "thinned"}
     besides: dict[dt.datetime, SnapshotEntry] = {}

@@ -143,7 +143,7 @@ def _forget_written_again(place: Workplace) -> None:
     maintenance that was cut off has left there.
     """
     with job_lock(place.analytics, place.settings, sees_commits=True):
-        place.analytics.execute(query("operations/thinning/forget-backfilled"))
+        thinning.forget_backfilled(place.analytics)
     again = together.written_again(place.shards, None)
     _, waiting = together.published_of(place.analytics, again)
     values = {"snapshots": sorted(again - waiting)}

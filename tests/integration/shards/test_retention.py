@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.conftest import Database
 from tests.integration.shards.conftest import Federation, documents
 from tests.integration.shards.test_chosen import (
     KilledError,
@@ -23,6 +22,7 @@ from tests.integration.shards.test_runs import A, B, C, add_event, fill
 from tests.support.kill import kill_during
 
 from consumer_analytics import backfill
+from consumer_analytics.db.connection import scalar_of
 from consumer_analytics.errors import ShardsError
 from consumer_analytics.operations import thinning
 from consumer_analytics.operations.part import MaintenancePart
@@ -265,13 +265,13 @@ def test_what_shards_have_left_of_it_is_published_where_it_is_asked_for_again(
 
 @pytest.mark.long
 def test_what_waits_for_a_shard_is_thinned_as_well(
-    federation: Federation, federated: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(federation)
     federation.unite()
     run_both(federation, 9)
     days = backfill.request_of("2025-01-01", "2025-01-08", "daily")
-    work = backfills.backfill_one
+    work = backfill.backfill
 
     def dies_in_west(connection: Any, *arguments: Any, **options: Any) -> Any:
         if connection.shard == "west":
@@ -340,13 +340,12 @@ def test_where_a_shard_is_down_or_does_not_let_it_nothing_is_thinned(
     assert result.exit_code == 1
     assert "snapshots: failed: shard north: the database cannot be reached" in result.stderr
     federation.write_file()
-    may_remove = thinning.scalar_of
 
     def may_not(connection: Any, *arguments: Any) -> Any:
-        return connection.shard != "west" and may_remove(connection, *arguments)
+        return connection.shard != "west" and scalar_of(connection, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(thinning, "scalar_of", may_not)
+        patch.setattr("consumer_analytics.operations.thinning.scalar_of", may_not)
         told = thin(federation).skipped
     assert told is not None
     assert told.startswith("shard west: login ")
@@ -356,8 +355,8 @@ def test_where_a_shard_is_down_or_does_not_let_it_nothing_is_thinned(
     assert unset.exit_code == 1
     assert "put together from shards" in unset.stderr
     assert federation.state() == before
-    with pytest.raises(ShardsError, match="two shards|is missing|are one database"):
-        federation.write_file({**urls, "north": urls["west"]})
+    federation.write_file({**urls, "north": urls["west"]})
+    with pytest.raises(ShardsError, match="are one database"):
         thin(federation)
 
 
