@@ -53,7 +53,7 @@ def require_own(connection: Connection) -> None:
         raise ShardsError(
             "this database's figures are put together from shards, and this cannot be done here; "
             f"with {variable('shards_file')} set, run, backfill, sweep, audit, "
-            "maintenance, capture and snapshots remove work over all of them"
+            "archive, maintenance, capture and snapshots remove work over all of them"
         )
     require_no_shard(connection)
 

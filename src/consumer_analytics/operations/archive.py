@@ -83,15 +83,10 @@ def archive(
         MissingExtraError: what writes and reads the files is not installed.
         BusyError: a run would not end.
     """
-    if settings.lake_url is None:
-        raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
-    schema.require_current(connection)
-    federation.require_own(connection)
-    sources.require_usable(connection, settings, notify)
+    require_ready(connection, settings, through, notify)
     folder.checked(settings, manifest.files(connection), unfinished=True)
     # Each day is looked at again when it has its turn; until then runs go on.
     with consistent(connection):
-        _require_closed(connection, settings, through)
         first_day = manifest.first_own_day(connection)
         days = _days(connection, settings, through, first_day)
     reached = through + _ONE_DAY
@@ -105,6 +100,25 @@ def archive(
         result = replace(result, files=len(manifest.files(connection)))
     progress(len(days), len(days))
     return result
+
+
+def require_ready(
+    connection: Connection,
+    settings: Settings,
+    through: dt.date,
+    notify: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Check that all days up to one can be archived, as far as can be told without reading them.
+
+    Raises:
+        ConsumerAnalyticsError: as `archive`, but for what days hold.
+    """
+    if settings.lake_url is None:
+        raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
+    schema.require_current(connection)
+    federation.require_own(connection)
+    sources.require_usable(connection, settings, notify)
+    _require_closed(connection, settings, through)
 
 
 def _require_closed(connection: Connection, settings: Settings, through: dt.date) -> None:

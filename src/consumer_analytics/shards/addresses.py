@@ -42,12 +42,17 @@ class Address:
     password_file: Path | None
 
     def settings(self, settings: Settings) -> Settings:
-        """Return the settings for work in it: all others are the same for all."""
+        """Return the settings for work in it: all others are the same for all.
+
+        Each has an archive of its own, below the lake's address by its name.
+        """
+        lake = settings.lake_url
         return settings.replaced(
             {
                 "database_url": self.url,
                 "database_password_file": self.password_file,
                 "shards_file": None,
+                "lake_url": None if lake is None else f"{lake.rstrip('/')}/{self.name}",
             }
         )
 
@@ -55,9 +60,9 @@ class Address:
 def of_analytics(settings: Settings) -> Settings:
     """Return the settings of the database that figures are put together in.
 
-    It has no rows of its own, and so no names for them.
+    It has no rows of its own, and so neither names for them nor an archive.
     """
-    return settings.replaced({"sources_file": None, "source_schema": "public"})
+    return settings.replaced({"sources_file": None, "source_schema": "public", "lake_url": None})
 
 
 def read(settings: Settings) -> tuple[Address, ...]:
@@ -69,9 +74,9 @@ def read(settings: Settings) -> tuple[Address, ...]:
     path = settings.shards_file
     if path is None:
         raise SettingsError(f"{SETTING} is not set")
-    if settings.lake_url is not None:
+    if settings.lake_url is not None and settings.spark_remote is not None:
         raise SettingsError(
-            f"{SETTING} and {variable('lake_url')} do not go together yet: unset one of them"
+            f"the archives of {SETTING} are read by DuckDB: unset {variable('spark_remote')}"
         )
     secret_files.warn_if_exposed(path)
     try:

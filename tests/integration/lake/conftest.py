@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from tests.integration.shards.conftest import federated, federation
 from tests.support import sail, spark_cluster
+
+__all__ = ["federated", "federation"]
 
 collect_ignore_glob = (
     [] if find_spec("duckdb") and find_spec("pyarrow") and find_spec("pysail") else ["test_*.py"]

@@ -14,6 +14,8 @@ from tests.conftest import Cli, Database
 from tests.integration.shards.conftest import NAMES, Federation, documents
 from tests.integration.shards.test_runs import C, add_event, fill
 
+from consumer_analytics.shards import addresses
+
 
 def test_each_command_works_over_all_shards(
     federation: Federation, federated: Callable[..., Any]
@@ -200,11 +202,15 @@ def test_what_is_not_carried_is_refused(
     federation.run("2025-01-03T00:00Z")
     before = documents(federation.analytics)
     removal = ["snapshots", "remove", "--at", "2025-01-03"]
-    assert federated("archive", "--through", "2025-01-02").exit_code != 0
+    nowhere = federated("archive", "--through", "2025-01-02").stderr
+    assert "nothing says where to: set CONSUMER_ANALYTICS_LAKE_URL" in nowhere
+    spark = {
+        "CONSUMER_ANALYTICS_LAKE_URL": "file:///tmp",
+        "CONSUMER_ANALYTICS_SPARK_REMOTE": "sc://127.0.0.1:1",
+    }
+    assert "unset CONSUMER_ANALYTICS_SPARK_REMOTE" in federated("run", env=spark).stderr
     for refused in (["vanished"], ["simulate", "--append"]):
         assert "it has no rows: " in federated(*refused).stderr, refused
-    lake = {"CONSUMER_ANALYTICS_LAKE_URL": "file:///tmp"}
-    assert "do not go together yet" in federated("run", env=lake).stderr
     # In a shard alone, too.
     alone = Cli(federation.shards["west"])
     for refused in (["run"], ["sweep"], ["maintenance"], ["capture", "enable"], removal):
@@ -212,3 +218,11 @@ def test_what_is_not_carried_is_refused(
         assert result.exit_code != 0, refused
         assert "the shard west of another one's figures" in result.stderr, refused
     assert documents(federation.analytics) == before
+
+
+def test_each_shard_has_a_place_of_its_own_below_the_lakes_address(federation: Federation) -> None:
+    for url in ("file:///srv/lake", "s3://bucket/folder/"):
+        settings = federation.settings.replaced({"lake_url": url})
+        found = [one.settings(settings).lake_url for one in addresses.read(settings)]
+        assert found == [f"{url.rstrip('/')}/{name}" for name in federation.shards]
+        assert addresses.of_analytics(settings).lake_url is None

@@ -14,7 +14,7 @@ from tests.support.roles import Roles
 from consumer_analytics import backfill
 from consumer_analytics.fields import Secret
 from consumer_analytics.operations.snapshots import Selection
-from consumer_analytics.shards import audits, backfills, removals, repairs, runs
+from consumer_analytics.shards import audits, backfills, removals, repairs, retention, runs
 
 
 class _Cleaned(Roles):
@@ -26,14 +26,15 @@ class _Cleaned(Roles):
 
 
 @pytest.fixture
-def plain(federation: Federation) -> Iterator[Any]:
-    """Return settings by which each database is worked in as a member of `etl`."""
+def plain(federation: Federation, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Return settings by which each database is worked in as a member of `etl`, or another role."""
+    role = getattr(request, "param", "etl")
     with ExitStack() as made:
 
         def login(database: Any) -> str:
             roles = made.enter_context(closing(_Cleaned(database)))
             roles.apply()
-            return roles.login("etl")
+            return roles.login(role)
 
         federation.write_file({name: login(shard) for name, shard in federation.shards.items()})
         yield federation.settings.replaced({"database_url": Secret(login(federation.analytics))})
@@ -58,3 +59,22 @@ def test_members_of_etl_do_all_of_it(federation: Federation, plain: Any) -> None
         "from consumer_analytics where snapshot_timestamp = '2025-01-03Z' order by 1"
     )
     assert federation.analytics.rows(said) == federation.alone.rows(said) != []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plain", ["etl", "maintenance"], indirect=True)
+def test_who_may_thin_one_database_may_thin_all(
+    federation: Federation, plain: Any, request: pytest.FixtureRequest
+) -> None:
+    fill(federation)
+    for at in ("2025-01-02T12:00Z", "2025-01-03T00:00Z", "2025-01-04T00:00Z"):
+        runs.run(plain, at=instant(at), named=True)
+    told = retention.thin(plain.replaced({"keep_snapshots_days": 30}))
+    if "maintenance" in request.node.name:
+        assert told.skipped is None
+        assert [at.day for at in federation.instants()] == [3, 4]
+    else:
+        assert "may not remove revisions" in str(told.skipped)
+        assert len(federation.instants()) == 3
+    assert retention.forget(plain).failed is None
+    assert audits.audit(plain).clean
