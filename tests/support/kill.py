@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.conftest import COMMAND, Database, command_environment
 
-_BUSY_WITH = (
-    "select query from pg_stat_activity where application_name like 'consumer-analytics %' "
+_SESSIONS = (
+    "select pid, query from pg_stat_activity where application_name like 'consumer-analytics %' "
     "and datname = current_database() and pid <> pg_backend_pid()"
 )
 
@@ -21,24 +21,28 @@ def kill_during(
 
     Returns when the server has noticed that its client is gone.
     """
-    process = subprocess.Popen(
-        [str(COMMAND), *map(str, arguments)],
-        env=command_environment({"CONSUMER_ANALYTICS_DATABASE_URL": database.url, **(env or {})}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 60
-    with database.server.connect_admin(database.name) as watcher, process:
+    with database.server.connect_admin(database.name) as watcher:
+        others = {pid for pid, _ in watcher.execute(_SESSIONS)}
 
-        def busy() -> bool:
-            return any(f" {statement} " in row[0] for row in watcher.execute(_BUSY_WITH))
+        def queries() -> list[str]:
+            return [query for pid, query in watcher.execute(_SESSIONS) if pid not in others]
 
-        while not busy():
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
-        while busy():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        process = subprocess.Popen(
+            [str(COMMAND), *map(str, arguments)],
+            env=command_environment(
+                {"CONSUMER_ANALYTICS_DATABASE_URL": database.url, **(env or {})}
+            ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        deadline = time.monotonic() + 60
+        with process:
+            while not any(f" {statement} " in query for query in queries()):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            process.kill()
+            process.wait()
+            while queries():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
