@@ -13,6 +13,7 @@ from (
         order by snapshot_timestamp desc
         limit 1
     ) as latest
+    where jsonb_typeof(metrics_json -> 'customers_by_status_all_consumers') = 'object'
     union
     select payload_json ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
     from (

@@ -2,8 +2,21 @@
 -- where these can no longer be told.
 with {frozen},
 
+-- What was reported may have been edited since: what is no number is none.
 rows as materialized (
-    select new.consumer_id, new.snapshot_timestamp as at, new.metrics_json as metrics
+    select
+        new.consumer_id,
+        new.snapshot_timestamp as at,
+        case
+            when jsonb_typeof(new.metrics_json -> 'customers_by_status') = 'object'
+                then new.metrics_json -> 'customers_by_status'
+        end as by_status,
+        array[
+            new.metrics_json -> 'total_customers',
+            new.metrics_json -> 'active_customers',
+            new.metrics_json -> 'inactive_customers',
+            new.metrics_json #> '{{incremental_stats,new_customers_in_window}}'
+        ] as said
     from rendered_snapshots as new
     where new.consumer_id is not null
         and new.snapshot_timestamp = any(%(instants)s::timestamptz[])
@@ -12,9 +25,10 @@ rows as materialized (
 statuses as (
     select at, jsonb_object_agg(status, n) as by_status
     from (
-        select at, status, sum(n::bigint)::bigint as n
+        select at, status, trim_scale(sum(n::numeric)) as n
         from rows
-        cross join lateral jsonb_each_text(metrics -> 'customers_by_status') as counted (status, n)
+        cross join lateral jsonb_each(by_status) as counted (status, n)
+        where jsonb_typeof(n) = 'number'
         group by at, status
     ) as summed
     group by at
@@ -24,10 +38,10 @@ sums as (
     select
         at,
         count(*) as consumers,
-        sum((metrics ->> 'total_customers')::bigint)::bigint as customers,
-        sum((metrics ->> 'active_customers')::bigint)::bigint as active,
-        sum((metrics ->> 'inactive_customers')::bigint)::bigint as inactive,
-        sum((metrics #>> '{{incremental_stats,new_customers_in_window}}')::bigint)::bigint as new_customers
+        trim_scale(sum(case when jsonb_typeof(said[1]) = 'number' then said[1]::numeric end)) as customers,
+        trim_scale(sum(case when jsonb_typeof(said[2]) = 'number' then said[2]::numeric end)) as active,
+        trim_scale(sum(case when jsonb_typeof(said[3]) = 'number' then said[3]::numeric end)) as inactive,
+        trim_scale(sum(case when jsonb_typeof(said[4]) = 'number' then said[4]::numeric end)) as new_customers
     from rows
     group by at
 )
@@ -40,7 +54,7 @@ set metrics_json = new.metrics_json || jsonb_build_object(
     'inactive_customers_all_consumers', coalesce(sums.inactive, 0),
     'customers_by_status_all_consumers', coalesce(statuses.by_status, '{{}}'),
     'system_wide_active_ratio', case
-        when sums.customers > 0 then round(sums.active::numeric / sums.customers, 4)
+        when sums.customers > 0 then round(sums.active / sums.customers, 4)
         else 0
     end,
     'unattributed_customers', case

@@ -1,5 +1,6 @@
 -- Consumers of whom no customer's row is left, and no event tells why: what was reported of them
--- stays. Answers at which instants there is one.
+-- stays. Answers at which instants there is one. A document may have been edited: what is no number
+-- in it counts for nothing.
 with recursive {owners},
 
 -- With those for whom nothing else speaks: they are not rendered.
@@ -31,11 +32,19 @@ fewer as materialized (
         -- Events tell of so many: deletions that have come since, creations that were corrected.
         - greatest(
             coalesce((new.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0)
-            - coalesce((old.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0),
+            - case
+                when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
+                    then (old.metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
+                else 0
+            end,
             0
         )
         - greatest(
-            coalesce((old.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0)
+            case
+                when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
+                    then (old.metrics_json -> 'events_by_type' -> {customer_creation})::numeric
+                else 0
+            end
             - coalesce((new.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0),
             0
         ) as missed
@@ -64,10 +73,8 @@ more as materialized (
         case
             when new.consumer_id is null
                 then coalesce((new.metrics_json ->> 'unattributed_customers')::numeric, 0)
-                - coalesce((old.metrics_json ->> 'unattributed_customers')::numeric, 0)
             else (new.metrics_json ->> 'total_customers')::numeric
-                - coalesce((old.metrics_json ->> 'total_customers')::numeric, 0)
-        end as n
+        end - case when jsonb_typeof(said) = 'number' then said::numeric else 0 end as n
     from (
         select distinct snapshot_timestamp
         from fewer
@@ -77,6 +84,11 @@ more as materialized (
     left join public.consumer_analytics as old
         on old.snapshot_timestamp = new.snapshot_timestamp
             and old.consumer_id is not distinct from new.consumer_id
+    cross join lateral (
+        select
+            old.metrics_json
+            -> case when new.consumer_id is null then 'unattributed_customers' else 'total_customers' end as said
+    ) as before
 ),
 
 -- One that is theirs by its creation event has come late, and from nobody.
