@@ -270,6 +270,27 @@ LABELS = {
         edit("metrics_json - 'snapshot_source'"),
         {("snapshot", "snapshot_source")},
     ),
+    # To jsonb they are equal; who reads an integer, as the guide's statements do, reads none.
+    "an integer with a point": (
+        edit(put("total_customers", "1.0"), f"consumer_id = '{ONE}'"),
+        {("snapshot", "total_customers")},
+    ),
+    "an integer with a point, of all": (
+        edit(put("incremental_stats,new_customers_in_window", "1.00")),
+        {("snapshot", f"{WINDOW}.new_customers_in_window")},
+    ),
+    "a mean of three decimals": (
+        edit(
+            "jsonb_set(metrics_json, '{avg_customer_lifetime_days}', "
+            "((metrics_json ->> 'avg_customer_lifetime_days') || '0')::jsonb)",
+            f"consumer_id = '{ONE}'",
+        ),
+        {("snapshot", "avg_customer_lifetime_days")},
+    ),
+    "a ratio of none": (
+        edit(put("system_wide_active_ratio", "1")),
+        {("snapshot", "system_wide_active_ratio")},
+    ),
     "the job": (edit(put("etl_job", "7"), f"consumer_id = '{ONE}'"), {("snapshot", "etl_job")}),
 }
 
@@ -317,6 +338,57 @@ def test_neither_run_nor_sweep_stumbles_over_a_row_that_is_no_document(database:
     assert [row for row in documents(database) if row[0] < LIVE] == [
         row for row in sound if row[0] < LIVE
     ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        put("total_customers", "1.0"),
+        put("total_customers", '"many"'),
+        put("customers_by_status", "[]"),
+        put("incremental_stats,new_customers_in_window", "1.5"),
+    ],
+)
+def test_a_backfill_does_not_stumble_over_what_is_on_trust(database: Any, document: str) -> None:
+    purged(database)
+    database.execute(edit(document, f"consumer_id = '{TWO}'", FIRST))
+    filled(database)
+    assert set(told(audited(database))) <= {
+        ("snapshot", figure)
+        for figure in (
+            "total_customers",
+            "total_customers_all_consumers",
+            "active_customers",
+            "customers_by_status",
+            "customers",
+            f"{WINDOW}.new_customers_in_window",
+            "system_wide_active_ratio",
+        )
+    }
+
+
+@pytest.mark.parametrize("kept", ['"x"', "[]", "{}"])
+def test_a_sweep_reads_of_customers_without_a_consumer_what_is_a_number(
+    database: Any, kept: str
+) -> None:
+    written(database)
+    database.execute(edit(put("unattributed_customers", kept), at=FIRST))
+    database.execute(edit(put("events_by_type,customer_creation", kept), f"consumer_id = '{TWO}'"))
+    database.execute("delete from customers where consumer_id = %s", [TWO])
+    swept(database, since=BEGIN.date())
+    repaired(database, audited(database))
+    assert audited(database).clean
+
+
+@pytest.mark.parametrize("kept", ["1", "[]"])
+def test_chosen_consumers_are_backfilled_beside_a_row_that_lists_no_statuses(
+    database: Any, kept: str
+) -> None:
+    written(database)
+    database.execute(edit(put("customers_by_status_all_consumers", kept), at=LIVE))
+    filled(database, [str(ONE)])
+    found = audited(database)
+    assert ("snapshot", "customers_by_status_all_consumers") in told(found)
 
 
 REVISIONS = {
@@ -500,6 +572,26 @@ def test_what_can_be_counted_beside_it_is_put_right_all_the_same(database: Any) 
     repaired(database, found)
     assert audited(database).listed == []
     assert documents(database) == sound
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        put("total_customers", "0.0"),
+        put("incremental_stats,new_events_in_window", "0.0"),
+        # Nothing but the digest tells this one, and to it they are one number.
+        put("incremental_stats,new_customers_in_window", "0.0"),
+    ],
+)
+def test_a_number_on_trust_is_written_as_ever(database: Any, document: str) -> None:
+    purged(database)
+    sound = documents(database)
+    database.execute(edit(document, f"consumer_id = '{TWO}'", FIRST))
+    found = audited(database)
+    assert (found.differences, found.lasting) == (1, [])
+    assert repaired(database, found).rows_relabelled == 1
+    assert documents(database) == sound
+    assert audited(database).clean
 
 
 def test_what_an_earlier_version_wrote_is_taken_over(database: Any) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from consumer_analytics.db.connection import MINUS_INFINITY
@@ -22,6 +23,7 @@ _SUMMED = (
     "differences",
     "untold_snapshots",
     "doubled_rows",
+    "written_otherwise",
     "snapshots_on_trust",
     "snapshots_not_recountable",
 )
@@ -105,6 +107,7 @@ class AuditResult:
         wrong_snapshots: instants with a difference.
         untold_snapshots: those whose figures of customers only a digest tells, and not these.
         doubled_rows: rows that are there more than once, each further one counted.
+        written_otherwise: numbers that are right and written otherwise, such as 2.0 for 2.
         snapshots_on_trust: snapshots with figures of customers that the source can no longer
             tell, and that are held to a digest.
         snapshots_not_recountable: snapshots around which events have vanished, on either side:
@@ -130,6 +133,7 @@ class AuditResult:
     wrong_snapshots: list[dt.datetime] = field(default_factory=list)
     untold_snapshots: list[dt.datetime] = field(default_factory=list)
     doubled_rows: int = 0
+    written_otherwise: int = 0
     snapshots_on_trust: int = 0
     snapshots_not_recountable: int = 0
     awaiting: bool = False
@@ -206,7 +210,7 @@ class RepairResult:
         totals_corrected: totals that were not the sum of their days.
         rows_removed: rows that were there twice, or that nobody has written.
         rows_relabelled: rows whose window or provenance was not the one they were written with,
-            and that tell the same figures.
+            or with a number that was written otherwise, and that tell the same figures.
         snapshots_restated: snapshot rows that said something else.
     """
 
@@ -223,10 +227,15 @@ class RepairResult:
 
 
 def read_document(text: str) -> Any:
-    """Return what a document's text says; the text itself where Python cannot take it in."""
+    """Return what a document's text says; the text itself where Python cannot take it in.
+
+    Fractions keep the digits that they are written with.
+    """
     try:
         return json.loads(
-            text, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits
+            text,
+            parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits,
+            parse_float=lambda digits: Decimal(digits) if len(digits) < _MOST_DIGITS else digits,
         )
     except (RecursionError, ValueError):
         return text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from psycopg import sql
+
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection
 from consumer_analytics.reconcile.audit import customers, events, snapshots
 from consumer_analytics.reconcile.audit.columns import choose
@@ -31,6 +33,39 @@ def put_right(
     Returns:
         How many rows were put right.
     """
+    statement = query(
+        "reconcile/audit/proven/put-right",
+        trusted_digest=query("reconcile/audit/trusted-digest"),
+    )
+    return _with_figures(connection, settings, wrong, statement, {"reason": reason})
+
+
+def write_as_ever(connection: Connection, settings: Settings, wrong: list[dt.datetime]) -> int:
+    """Write numbers of these instants as they always are, where all of a row's are right.
+
+    No figure changes by it: runs take them for what they are, and nothing is kept of it.
+
+    Args:
+        connection: in a transaction, under the job's lock.
+        settings: where the source is.
+        wrong: instants with a difference, ascending.
+
+    Returns:
+        How many rows were written again.
+    """
+    return _with_figures(
+        connection, settings, wrong, query("reconcile/audit/proven/write-as-ever"), {}
+    )
+
+
+def _with_figures(
+    connection: Connection,
+    settings: Settings,
+    wrong: list[dt.datetime],
+    statement: sql.Composable,
+    values: dict[str, Any],
+) -> int:
+    """Work out what the rows of these instants must say, some at a time; do something with it."""
     if not wrong:
         return 0
     columns = choose(connection, settings)
@@ -52,12 +87,6 @@ def put_right(
         snapshots.put_together(
             connection, settings, columns, rest, chunk, bounds, with_vanished=True
         )
-        rows += connection.execute(
-            query(
-                "reconcile/audit/proven/put-right",
-                trusted_digest=query("reconcile/audit/trusted-digest"),
-            ),
-            {"reason": reason},
-        ).rowcount
+        rows += connection.execute(statement, values).rowcount
     connection.execute(query("reconcile/audit/forget"))
     return rows

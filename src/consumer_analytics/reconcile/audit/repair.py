@@ -85,6 +85,8 @@ def repair(
             },
         )
         connection.execute(query("reconcile/audit/repair/labels"), wrong)
+        if result.written_otherwise:
+            relabelled += proven.write_as_ever(connection, settings, sure)
         digests = query(
             "reconcile/audit/repair/digests",
             trusted_digest=query("reconcile/audit/trusted-digest"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from psycopg import sql
@@ -175,22 +176,39 @@ def _compare(
             differences.add(AuditDifference("snapshot", consumer, "row", at, *rows, lasting))
             continue
         for figure, said, must in _unlike(read_document(kept), read_document(true_now)):
-            differences.add(AuditDifference("snapshot", consumer, figure, at, said, must, lasting))
+            if said == must:
+                result.written_otherwise += 1
+            # How they are written is of interest only where nothing else differs.
+            show = str if said == must else _plain
+            differences.add(
+                AuditDifference("snapshot", consumer, figure, at, show(said), show(must), lasting)
+            )
 
 
 def _unlike(kept: Any, true_now: Any) -> list[tuple[str, Any, Any]]:
-    """Return what two documents say differently, each with its path; at least one thing."""
+    """Return what two documents say differently, each with its path; at least one thing.
+
+    Numbers that are written otherwise differ: who reads 2.0 as an integer reads nothing.
+    """
     if not isinstance(kept, dict):
         return [("document", kept, "a document with figures")]
     try:
         said, must = dict(flat(kept)), dict(flat(true_now))
+        unlike = [
+            (key, said.get(key), must.get(key))
+            for key in sorted(said.keys() | must.keys())
+            if str(said.get(key)) != str(must.get(key))
+            or said.get(key) != must.get(key)
+            or (key in said) != (key in must)
+        ]
     except RecursionError:
         return [("document", "nested too deeply to be read", "a document with figures")]
-    return [
-        (key, said.get(key), must.get(key))
-        for key in sorted(said.keys() | must.keys())
-        if said.get(key) != must.get(key) or (key in said) != (key in must)
-    ] or [("document", "numbers that Python cannot tell apart", "other figures")]
+    return unlike or [("document", "keys that look alike", "other figures")]
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as JSON has it."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _hold_to_digests(connection: Connection, result: AuditResult, differences: Collector) -> None:

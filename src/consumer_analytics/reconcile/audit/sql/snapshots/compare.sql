@@ -7,5 +7,5 @@ left join public.consumer_analytics as old
         and coalesce(old.consumer_id, '00000000-0000-0000-0000-000000000000')
         = coalesce(true_now.consumer_id, '00000000-0000-0000-0000-000000000000')
         and (old.consumer_id is null) = (true_now.consumer_id is null)
-where old.metrics_json is distinct from figures
+where old.metrics_json::text is distinct from figures::text
 order by true_now.at, true_now.consumer_id nulls first

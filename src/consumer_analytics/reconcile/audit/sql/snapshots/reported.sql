@@ -4,17 +4,21 @@ select distinct on (doubtful.consumer_id, doubtful.at)
     doubtful.at,
     of_status.by_status,
     of_status.total,
-    case
-        when jsonb_typeof(metrics_json -> 'avg_customer_lifetime_days') in ('number', 'null')
-            then metrics_json -> 'avg_customer_lifetime_days'
+    case jsonb_typeof(metrics_json -> 'avg_customer_lifetime_days')
+        -- With its two decimals, where it has no others.
+        when 'number' then (
+            select case when mean = round(mean, 2) then to_jsonb(round(mean, 2)) else to_jsonb(mean) end
+            from (select (metrics_json -> 'avg_customer_lifetime_days')::numeric as mean) as said
+        )
+        when 'null' then 'null'
     end as lifetime,
     case
         when jsonb_typeof(stats -> 'new_customers_in_window') = 'number'
-            then (stats -> 'new_customers_in_window')::numeric
+            then trim_scale((stats -> 'new_customers_in_window')::numeric)
     end as new_customers,
     case
         when jsonb_typeof(stats -> 'new_events_in_window') = 'number'
-            then (stats -> 'new_events_in_window')::numeric
+            then trim_scale((stats -> 'new_events_in_window')::numeric)
     end as new_events,
     case
         when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
@@ -39,8 +43,8 @@ cross join lateral (
 ) as told
 cross join lateral (
     select
-        coalesce(jsonb_object_agg(key, value), '{{}}') as by_status,
-        coalesce(sum(value::numeric), 0) as total
+        coalesce(jsonb_object_agg(key, trim_scale(value::numeric)), '{{}}') as by_status,
+        coalesce(trim_scale(sum(value::numeric)), 0) as total
     from jsonb_each(told.by_status)
     where jsonb_typeof(value) = 'number'
 ) as of_status
