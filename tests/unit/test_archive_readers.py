@@ -26,6 +26,7 @@ GIVEN = {
 }
 #: Look beside the table where the archive has something to say themselves.
 ASK_BOTH = {
+    "etl/sql/comparison/lacking.sql",
     "etl/sql/vanished/judge.sql",
     "etl/sql/vanished/lives-held.sql",
     "etl/sql/vanished/look.sql",

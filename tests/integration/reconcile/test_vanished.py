@@ -1131,3 +1131,48 @@ def test_an_unattributed_event_that_is_restored_counts_once_whatever_its_types_n
     assert swept(database, restored=vanished.EVERYTHING).events_taken_off == len(restored)
     assert unattributed(database) == reported
     clean(database)
+
+
+def test_a_late_customer_beside_a_loss_that_nobody_has_noted_moves_nothing_before_it(
+    database: Any,
+) -> None:
+    """Where capture names whose customers came late, theirs alone are counted: the loss is one."""
+    put(database, "login", on(1))
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (%s, %s, 'BLOCKED', %s)",
+        [uuid.UUID(int=7), A, on(2, 1)],
+    )
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    for day in (3, 4):
+        go(database, on(day))
+    database.execute(
+        "insert into customer_events "
+        "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+        "values (gen_random_uuid(), %s, %s, 'customer_deletion', '{\"status\": \"BLOCKED\"}', %s)",
+        [uuid.UUID(int=7), A, on(5, 5)],
+    )
+    database.execute("delete from customers where customer_id = %s", [uuid.UUID(int=7)])
+    go(database, on(6))
+    # As where a partition is dropped: no trigger sees it.
+    deleting = "trigger consumer_analytics_capture_delete"
+    database.execute(
+        f"alter table customer_events disable {deleting}; "
+        "delete from customer_events where event_type = 'customer_deletion'; "
+        f"alter table customer_events enable always {deleting}"
+    )
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (%s, %s, 'ACTIVE', %s)",
+        [uuid.UUID(int=8), A, on(3, 1)],
+    )
+    go(database, on(8))
+    assert customers(database, A) == [1, 1, 1, 1]
+    (frozen,) = database.rows(
+        "select array_agg(metrics_json -> 'customers_by_status' order by snapshot_timestamp) "
+        "from consumer_analytics where consumer_id = %s",
+        [A],
+    )
+    assert frozen[0] == [{"BLOCKED": 1}] * 2 + [{"ACTIVE": 1}] * 2
+    clean(database)
