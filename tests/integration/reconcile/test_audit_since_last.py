@@ -147,6 +147,15 @@ TAMPERED = {
         ),
         AT,
     ),
+    "a number that is written otherwise": (
+        (
+            "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+            "'{total_events_all_consumers}', "
+            "((metrics_json ->> 'total_events_all_consumers') || '.0')::jsonb) "
+            "where consumer_id is null and snapshot_timestamp = %s"
+        ),
+        AT,
+    ),
     "an old row gone": (
         "delete from consumer_analytics where consumer_id is not null and snapshot_timestamp = %s",
         AT + DAY,
