@@ -293,11 +293,11 @@ def put_right_of(
     if not rows or len(chunks) > 1 + _MOST_APART:
         return None
     first = rows[0][0]
-    if not lay_customers_of(connection, settings, consumers, first):
-        return None
-    # A loss that nobody has noted yet is judged where all are compared: what it leaves of them stays.
     told_by = {"consumers": list(consumers), "first": first, "known": state.processed_through}
-    if scalar_of(connection, "etl/comparison/lacking", told_by, sources=settings.sources):
+    # A loss that nobody has noted yet is judged where all are compared.
+    if not lay_customers_of(connection, settings, consumers, first) or scalar_of(
+        connection, "etl/comparison/lacking", told_by, sources=settings.sources
+    ):
         return None
     put_right: list[tuple[int, int]] = []
     with connection.transaction() as attempt:
