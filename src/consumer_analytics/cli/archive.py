@@ -14,7 +14,6 @@ from consumer_analytics.formatting import counted
 from consumer_analytics.operations.archive import ArchiveResult
 from consumer_analytics.operations.archive import archive as archive_days
 from consumer_analytics.settings import settings
-from consumer_analytics.shards import archives
 
 
 def archive(
@@ -35,6 +34,8 @@ def archive(
     except ValueError:
         raise UsageError(f"{through!r} is not a day; write it like 2025-12-31") from None
     if settings().shards_file is not None:
+        from consumer_analytics.shards import archives
+
         with progress("days") as show:
             over_all = archives.archive(settings(), last, notify=note, progress=show)
         if as_json:

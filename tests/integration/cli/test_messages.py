@@ -29,7 +29,7 @@ COMMANDS = {
     "import {files}": "consumers",
     "migrate": "consumer_analytics_internal.alembic_version",
     "status": "consumer_analytics",
-    "archive --through 2024-12-01": "consumer_analytics_internal.archived_files",
+    "archive --through 2024-12-01": "consumer_analytics_internal.state",
     "snapshots list": "consumer_analytics",
     "snapshots remove --at 2025-01-01": "consumer_analytics",
     "watermark show": "etl_job_watermarks",

@@ -62,6 +62,7 @@ MAY_READ = {
     "up": {"airflow", "backfill", "ingest", "local", "operations", "reporting"},
     "backfill": {"backfill"},
     "archive": {"operations"},
+    "migrate": {"operations"},
     "snapshots": {"operations"},
 }
 #: Commands that share an option, or what they print, with another one.
