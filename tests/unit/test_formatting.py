@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 
 import pytest
 from tests.support.durations import WRITTEN
 
 from consumer_analytics import formatting
+from consumer_analytics.web import rendering
 
 
 @pytest.mark.parametrize(("seconds", "text"), WRITTEN)
@@ -100,6 +103,19 @@ def test_numbers() -> None:
 def test_how_many() -> None:
     assert [formatting.counted(n, "day") for n in (0, 1, 1200)] == ["0 days", "1 day", "1,200 days"]
     assert formatting.counted(2, "figure differs", "figures differ") == "2 figures differ"
+
+
+def test_how_many_on_a_page() -> None:
+    """Of what a page reads somebody may have edited any."""
+    assert [rendering.counted(n, "customer") for n in (None, 0, 1, 1200)] == [
+        "\N{EN DASH} customers",
+        "0 customers",
+        "1 customer",
+        "1,200 customers",
+    ]
+    plural = re.compile(r"\| count \}\} \w+s\b")
+    for page in Path(rendering.__file__).with_name("templates").glob("*.html"):
+        assert plural.findall(page.read_text()) == [], page.name
 
 
 def test_ratios() -> None:

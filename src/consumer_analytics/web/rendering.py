@@ -48,6 +48,11 @@ def _typeset(rule: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: typeset(rule(value))
 
 
+def counted(value: float | None, thing: str) -> str:
+    """Return how many there are of something, one of them as one: `1 customer`."""
+    return f"{typeset(formatting.count(value))} {thing if value == 1 else f'{thing}s'}"
+
+
 def dash(line: charts.Line, place: int) -> str:
     """Return how a line is dashed, as SVG has it."""
     return "3 4" if line.reference else charts.DASHES[place % len(charts.DASHES)]
@@ -81,6 +86,7 @@ def _timed(found: re.Match[str]) -> str:
 
 #: By the name that templates know them by.
 _FILTERS: dict[str, Callable[..., Any]] = {
+    "counted": counted,
     "moment": moment,
     "timed": timed,
     "dash": dash,
