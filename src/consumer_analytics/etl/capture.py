@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import psycopg
@@ -136,10 +137,14 @@ def _function(table: str, event: str) -> str:
     return f"capture_{_DONE[event]}_{table.removeprefix('customer_')}"
 
 
-#: Afterwards nobody could tell which customers a TRUNCATE took.
-_ASKED = [(table, event) for table in SOURCE_TABLES for event in _EVENTS]
-_ASKED.append(("customers", "truncating"))
-TRIGGERS = tuple(Trigger(table, event, _function(table, event)) for table, event in _ASKED)
+TRIGGERS = tuple(
+    Trigger(table, event, _function(table, event))
+    for table, event in [
+        *product(SOURCE_TABLES, _EVENTS),
+        # After it nobody could tell whom it took.
+        ("customers", "truncating"),
+    ]
+)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,16 @@ def archive(
     return result
 
 
+def require_lake(settings: Settings) -> None:
+    """Check that something says where the archive is.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    if settings.lake_url is None:
+        raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
+
+
 def require_ready(
     connection: Connection,
     settings: Settings,
@@ -113,8 +123,7 @@ def require_ready(
     Raises:
         ConsumerAnalyticsError: as `archive`, but for what days hold.
     """
-    if settings.lake_url is None:
-        raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
+    require_lake(settings)
     schema.require_current(connection)
     federation.require_own(connection)
     sources.require_usable(connection, settings, notify)

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.errors import UsageError
-from consumer_analytics.operations.archive import ArchiveResult, require_ready
+from consumer_analytics.operations.archive import ArchiveResult, require_lake, require_ready
 from consumer_analytics.operations.archive import archive as archive_one
-from consumer_analytics.settings import Settings, variable
+from consumer_analytics.settings import Settings
 from consumer_analytics.shards import runs, sessions
 from consumer_analytics.shards.sessions import Shard, each
 
@@ -63,8 +62,7 @@ def archive(
     Raises:
         ConsumerAnalyticsError: as `operations.archive.archive`; `ShardsError` names the shard.
     """
-    if settings.lake_url is None:
-        raise UsageError(f"nothing says where to: set {variable('lake_url')}=file:///folder")
+    require_lake(settings)
     with runs.over_all(settings, _PURPOSE, notify) as place:
         each(
             place.shards,

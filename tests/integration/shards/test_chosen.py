@@ -157,6 +157,17 @@ class KilledError(Exception):
     """A shard's session ended in the middle of its work."""
 
 
+def dies_in_west(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a shard's session is handed to, dying where it is that of west."""
+
+    def dying(connection: Any, *arguments: Any, **options: Any) -> Any:
+        if connection.shard == "west":
+            raise KilledError
+        return work(connection, *arguments, **options)
+
+    return dying
+
+
 @pytest.mark.long
 def test_what_one_shard_has_not_done_waits_until_the_next_try(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
@@ -170,15 +181,8 @@ def test_what_one_shard_has_not_done_waits_until_the_next_try(
         backfills.backfill(federation.settings, asked)
     federation.write_file()
     assert all(documents(shard) == {} for shard in federation.shards.values())
-    work = backfill.backfill
-
-    def dies_in_west(connection: Any, *arguments: Any, **options: Any) -> Any:
-        if connection.shard == "west":
-            raise KilledError
-        return work(connection, *arguments, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(backfills, "backfill_one", dies_in_west)
+        patch.setattr(backfills, "backfill_one", dies_in_west(backfill.backfill))
         with pytest.raises(KilledError):
             backfills.backfill(federation.settings, asked)
     # East has its rows of A, whom no other shard knows; nobody but these can tell.

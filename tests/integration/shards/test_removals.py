@@ -15,6 +15,7 @@ from tests.integration.shards.test_chosen import (
     KilledError,
     backfill_both,
     chosen,
+    dies_in_west,
     listed,
     require_same,
 )
@@ -129,15 +130,8 @@ def test_what_one_shard_still_has_stays_published_until_the_next_try(
         removals.remove(federation.settings, selection, who="tester")
     federation.write_file()
     assert all(has(shard, day(3)) for shard in federation.shards.values())
-    work = snapshots.take_back
-
-    def dies_in_west(connection: Any, *arguments: Any, **options: Any) -> Any:
-        if connection.shard == "west":
-            raise KilledError
-        return work(connection, *arguments, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "take_back", dies_in_west)
+        patch.setattr(snapshots, "take_back", dies_in_west(snapshots.take_back))
         with pytest.raises(KilledError):
             removals.remove(federation.settings, selection, who="tester")
     assert [name for name, shard in federation.shards.items() if has(shard, day(3))] == ["west"]

@@ -14,6 +14,7 @@ from tests.integration.shards.test_chosen import (
     KilledError,
     backfill_both,
     chosen,
+    dies_in_west,
     listed,
     require_same,
 )
@@ -271,15 +272,8 @@ def test_what_waits_for_a_shard_is_thinned_as_well(
     federation.unite()
     run_both(federation, 9)
     days = backfill.request_of("2025-01-01", "2025-01-08", "daily")
-    work = backfill.backfill
-
-    def dies_in_west(connection: Any, *arguments: Any, **options: Any) -> Any:
-        if connection.shard == "west":
-            raise KilledError
-        return work(connection, *arguments, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(backfills, "backfill_one", dies_in_west)
+        patch.setattr(backfills, "backfill_one", dies_in_west(backfill.backfill))
         with pytest.raises(KilledError):
             backfills.backfill(federation.settings, days)
     assert federation.instants() == [day(9)]
