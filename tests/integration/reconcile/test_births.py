@@ -251,3 +251,41 @@ def test_who_counts_where_nothing_tells_a_birth(ground: Ground, story: str, look
     kept = ground.kept()
     sweep(ground)
     assert ground.kept() == kept
+
+
+def test_of_nobody_the_day_alone_tells_what_has_vanished(ground: Ground) -> None:
+    """No snapshot tells events of nobody by type: which of two went before noon is not known."""
+    story = (
+        row("back", 1, None),
+        event("back", CREATION, 1, None),
+        run(2),
+        gone("back"),
+        event("back", DELETION, 2.5, None),
+        run(3),
+        event("other", CHANGE, 4.25, None),
+        row("back", 1, None),
+        event("back", CREATION, 4.75, None),
+        run(4, 4.5, 5),
+        taken_out("back", 1),
+        taken_out("back", 2.5),
+        taken_out("back", 4.75),
+        taken_out("other", 4.25),
+        sweep,
+        event("back", "login", 6.25, None),
+        gone("back"),
+        event("back", DELETION, 6.75, None),
+        run(6, 7),
+    )
+    ground.clear()
+    for step in story:
+        step(ground)
+    for again in (sweep, in_company):
+        assert ground.app.execute(
+            "select extract(day from snapshot_timestamp at time zone 'UTC')::int, "
+            "(metrics_json ->> 'unattributed_customers')::int from consumer_analytics "
+            "where consumer_id is null and snapshot_timestamp <> %s order by 1",
+            [day(4.5)],
+        ).fetchall() == [(2, 1), (3, 0), (4, 0), (5, 1), (6, 1), (7, 0)]
+        audited = ground.audit()
+        assert audited.clean, audited.as_json()["first_differences"]
+        again(ground)
