@@ -56,12 +56,14 @@ def apply(
     seconds: dict[str, float],
     *,
     accepts_gone: Sequence[str] | None = (),
+    of_chosen: bool = False,
 ) -> Written:
     """Fold what was extracted for a plan and write the plan's snapshots.
 
     Within the caller's transaction, under the job's lock. `accepts_gone` are consumers whose
     customers were never there where their rows are all gone, with no event that tells why; None:
-    whoever it is.
+    whoever it is. `of_chosen`: no snapshots, but the rows of consumers that were backfilled by
+    themselves where there is none.
     """
     with timed(seconds, "fold"):
         is_asked = bool(plan.recount) and plan.job_state.asks_to_count_again
@@ -91,7 +93,13 @@ def apply(
                 connection, settings, extracts.customers, plan, snapshot_source
             )
             written = _write_snapshots(
-                connection, settings, plan, reason, snapshots, accepts_gone=accepts_gone
+                connection,
+                settings,
+                plan,
+                reason,
+                snapshots,
+                accepts_gone=accepts_gone,
+                of_chosen=of_chosen,
             )
     return replace(written, corrections=corrections)
 
@@ -196,6 +204,7 @@ def _write_snapshots(
     snapshots: tuple[sql.Composable, dict[str, Any]],
     *,
     accepts_gone: Sequence[str] | None,
+    of_chosen: bool,
 ) -> Written:
     """Insert a plan's snapshots; where some are there, restate those that say something else."""
 
@@ -206,7 +215,7 @@ def _write_snapshots(
     there = {"snapshots": list(plan.snapshots)}
     inserted = 0
     concerned = vanished.concerns(connection, plan.snapshots[0])
-    if not concerned and not scalar_of(connection, "shared/snapshots-are-there", there):
+    if not (concerned or of_chosen or scalar_of(connection, "shared/snapshots-are-there", there)):
         new = query(
             "etl/apply/snapshots-insert-new",
             rendered=rendered,
@@ -218,10 +227,12 @@ def _write_snapshots(
     lay_apart(connection, rendered, bound)
     refused: tuple[dt.datetime, ...] = ()
     if concerned:
-        refused = vanished.freeze(connection, settings, plan.snapshots)
+        refused = vanished.freeze(connection, settings, plan.snapshots, of_chosen=of_chosen)
         there = {"snapshots": [at for at in plan.snapshots if at not in refused]}
     vanished.keep_means(connection, settings)
     vanished.hold_gone(connection, settings, accepts_gone)
+    if of_chosen:
+        connection.execute(query("etl/apply/rows-of-chosen"))
     inserted += scalar_of(connection, "shared/snapshots-insert")
     restated = connection.execute(query("shared/snapshots-restate"), {"reason": reason}).rowcount
     restated += connection.execute(

@@ -100,6 +100,9 @@ def restate(
                 restated += rows_restated
                 if rows_restated:
                     notify(_restated(chunk, rows_restated))
+            restated += restate_alone(
+                connection, settings, reason, after, reached, accepts_gone=accepts_gone
+            )
 
 
 def restate_these(
@@ -134,6 +137,41 @@ def restate_these(
     return restated
 
 
+def restate_alone(
+    connection: Connection,
+    settings: Settings,
+    reason: str,
+    after: dt.datetime,
+    until: dt.datetime | None = None,
+    *,
+    accepts_gone: Sequence[str] | None = (),
+) -> int:
+    """Restate rows of chosen consumers where there is no whole snapshot, since an instant.
+
+    Within the caller's transaction, under the job's lock: the one that uses up what they wait for.
+
+    Returns:
+        Rows restated.
+    """
+    state = job_state.read(connection)
+    values = {"after": after, "until": until or state.processed_through}
+    alone = connection.execute(query("etl/restate/windows-alone"), values).fetchall()
+    if not alone:
+        return 0
+    return sum(
+        restate_window(
+            connection,
+            settings,
+            state,
+            chunk,
+            reason,
+            accepts_gone=accepts_gone,
+            of_chosen=True,
+        )
+        for chunk in all_in_a_row(alone, _at_once(connection, settings))
+    )
+
+
 def _at_once(connection: Connection, settings: Settings) -> int:
     """Return how many snapshots are computed together: fewer, the more consumers there are."""
     consumers: int = scalar(connection, query("etl/restate/consumers", settings.sources))
@@ -159,6 +197,7 @@ def _tell_untold(
         restated += _restate_chunk(
             connection, settings, state, chunk, reason, accepts_gone=accepts_gone
         )
+    restated += restate_alone(connection, settings, reason, waiting[0], accepts_gone=accepts_gone)
     if restated:
         notify(f"restated {counted(restated, 'row')} of snapshots since {moment(waiting[0])}")
     return restated

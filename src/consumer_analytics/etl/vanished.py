@@ -374,6 +374,7 @@ def refused(
     instants: Sequence[dt.datetime],
     *,
     are_reported: bool = True,
+    of_chosen: bool = False,
 ) -> tuple[dt.datetime, ...]:
     """Return those of some instants whose snapshots nobody can write any more.
 
@@ -385,10 +386,11 @@ def refused(
         settings: what the source's lifecycle events are called.
         instants: which.
         are_reported: whether to look if they are reported; False: as if none of them were.
+        of_chosen: whether rows of chosen consumers alone count as reported.
     """
     found = connection.execute(
         query("etl/vanished/refused", settings.sources),
-        {"instants": list(instants), "are_reported": are_reported},
+        {"instants": list(instants), "are_reported": are_reported, "of_chosen": of_chosen},
     )
     return tuple(at for (at,) in found)
 
@@ -398,6 +400,8 @@ def freeze(
     settings: Settings,
     instants: Sequence[dt.datetime],
     consumers: Sequence[Any] | None = None,
+    *,
+    of_chosen: bool = False,
 ) -> tuple[dt.datetime, ...]:
     """Hold `rendered_snapshots` to what can be told: the rest stays as it was reported.
 
@@ -406,11 +410,12 @@ def freeze(
         settings: where the source is.
         instants: those that were rendered.
         consumers: only these were rendered; None: all, and the whole system.
+        of_chosen: as `refused` has it.
 
     Returns:
         The instants that are not written.
     """
-    lost = refused(connection, settings, instants)
+    lost = refused(connection, settings, instants, of_chosen=of_chosen)
     if lost:
         connection.execute(query("etl/vanished/spare"), {"refused": list(lost)})
     kept: dict[str, Any] = {"instants": [at for at in instants if at not in lost]}

@@ -52,10 +52,12 @@ def restate_window(
     reason: str,
     *,
     accepts_gone: Sequence[str] | None = (),
+    of_chosen: bool = False,
 ) -> int:
     """Restate snapshots whose windows follow each other, each given with the start of its window.
 
-    Within the caller's transaction, under the job's lock.
+    Within the caller's transaction, under the job's lock. `accepts_gone` and `of_chosen` as `apply`
+    has them.
 
     Returns:
         Snapshot rows restated, and inserted where they were missing.
@@ -65,6 +67,14 @@ def restate_window(
     extract_events(connection, settings, plan)
     # Rows that come in now take their provenance from what was noted of the snapshot.
     written = apply(
-        connection, settings, OWN, plan, "cli_etl", reason, {}, accepts_gone=accepts_gone
+        connection,
+        settings,
+        OWN,
+        plan,
+        "cli_etl",
+        reason,
+        {},
+        accepts_gone=accepts_gone,
+        of_chosen=of_chosen,
     )
     return written.inserted + written.restated

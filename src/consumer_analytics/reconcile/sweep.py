@@ -35,7 +35,7 @@ from consumer_analytics.etl.apply import correct
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan, TimeRange, plan_recount, plan_recount_of
-from consumer_analytics.etl.restate import restate
+from consumer_analytics.etl.restate import restate, restate_alone
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -201,6 +201,8 @@ def sweep(
             # At once: a run in between would restate the same, and does not know what was accepted.
             restated += restate(connection, settings, reason, notify, has_turn=True, **gone)
     restated += restate(connection, settings, reason, notify)
+    with job_lock(connection, settings):
+        restated += _restate_alone(connection, settings, lower, reason, **gone)
     result = replace(
         result,
         snapshots_with_other_customers=differing,
@@ -383,6 +385,17 @@ def _with_those_that_wait(
     if waiting.consumers is None or waiting.after < lower:
         return None
     return sorted({*consumers, *waiting.consumers})
+
+
+def _restate_alone(
+    connection: Connection, settings: Settings, lower: dt.datetime, reason: str, **gone: Any
+) -> int:
+    """Restate rows of chosen consumers where there is no whole snapshot to compare them with."""
+    restated = restate_alone(connection, settings, reason, lower, **gone)
+    if restated and lower > MINUS_INFINITY:
+        # Who was there before may be others, too.
+        restated += restate_alone(connection, settings, reason, MINUS_INFINITY, lower, **gone)
+    return restated
 
 
 def _sweep_customers(

@@ -949,7 +949,7 @@ class Unwatched(Ground):
     def run(self, at: dt.datetime, *, in_steps: bool = False) -> None:
         """Run nothing."""
 
-    def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
+    def backfill(self, *_: Any, **__: Any) -> Any:
         """Fill nothing."""
 
 

@@ -144,6 +144,34 @@ def test_whole_snapshots_and_chosen_consumers_rows_may_come_in_any_order(
     require_same(federation)
 
 
+@pytest.mark.long
+def test_a_sweep_restates_chosen_consumers_rows_that_stand_alone(federation: Federation) -> None:
+    fill(federation)
+    federation.unite()
+    backfill_both(federation, chosen("2025-01-01", "2025-01-07", A, B, C))
+    federation.run("2025-01-08T00:00Z")
+    federation.run_alone("2025-01-08T00:00Z")
+
+    def swept() -> None:
+        repairs.sweep(federation.settings, lambda _: None)
+        with federation.alone.connect(writes_sources=False) as connection:
+            sweep(connection, federation.alone.settings)
+        require_same(federation)
+
+    # Where it has rows, and its first one in a shard.
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, C, "2025-01-02 12:00", "late")
+        add_event(database, A, "2025-01-02 13:00", "late")
+    swept()
+    # What it had in that shard goes again.
+    for database in (federation.shards["west"], federation.alone):
+        database.execute("delete from customer_events where event_type = 'late'")
+    swept()
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, A, "2025-01-03 12:00", "later")
+    swept()
+
+
 def test_a_consumer_that_no_shard_knows_is_refused(federation: Federation) -> None:
     fill(federation)
     with pytest.raises(UsageError, match="is unknown: it is not in consumers"):

@@ -68,6 +68,7 @@ class World:
         sweep_days: the product's setting.
         processed: up to where runs have counted.
         reported: every snapshot that was reported, as it was last right.
+        alone: rows of chosen consumers that were reported where there is no snapshot.
         ends: what was seen of rows when they went, by customer.
         kept: events that have vanished, of customers that were gone by then, or whose row has no
             time.
@@ -77,6 +78,7 @@ class World:
     processed: Moment = BEFORE_ALL
     judged: Judgement = field(default_factory=lambda: Judgement({}, {}))
     reported: dict[dt.datetime, Figures] = field(default_factory=dict)
+    alone: dict[dt.datetime, Figures] = field(default_factory=dict)
     ends: dict[uuid.UUID, list[End]] = field(default_factory=lambda: defaultdict(list))
     kept: dict[uuid.UUID, list[Event]] = field(default_factory=lambda: defaultdict(list))
     #: Rows of the counts that were seen to change: corrections, however old.
@@ -276,9 +278,14 @@ class World:
     # -- what is right -----------------------------------------------------------
 
     def truth(
-        self, sources: Sources, at: dt.datetime, window_start: dt.datetime | None = None
+        self,
+        sources: Sources,
+        at: dt.datetime,
+        window_start: dt.datetime | None = None,
+        *,
+        alone: bool = False,
     ) -> Figures:
-        """Return what the snapshot at an instant must say."""
+        """Return what the snapshot at an instant must say, or rows that stand `alone` there."""
         vanished = [one.event for one in self.judge(sources).vanished.values()]
         everything = _Everything(
             sources.consumers,
@@ -302,7 +309,7 @@ class World:
         )
         figures = snapshot(everything, at, window_start)
         frozen = self.frozen(vanished, at)
-        reported = self.reported.get(at)
+        reported = (self.alone if alone else self.reported).get(at)
         if reported is None:
             return figures
         if everything.creations_vanished:
@@ -312,7 +319,7 @@ class World:
         if not frozen:
             return figures
         unattributed = figures[None]["unattributed_customers"]
-        if None in frozen:
+        if None in frozen and None in reported:
             unattributed = reported[None]["unattributed_customers"]
         nothing = {"total_events": 0, "events_by_type": {}, "new_events_in_window": 0}
         for consumer in frozen - {None}:

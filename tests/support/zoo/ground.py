@@ -177,10 +177,17 @@ class Ground:
         """List what is noted as vanished."""
         return vanished.listing(self._ours, choice, limit=10_000)
 
-    def backfill(self, start: dt.date, end: dt.date, interval: str = "daily") -> Any:
-        """Backfill a range of days."""
+    def backfill(
+        self,
+        start: dt.date,
+        end: dt.date,
+        interval: str = "daily",
+        consumers: list[str] | None = None,
+    ) -> Any:
+        """Backfill a range of days, of all consumers or of some."""
+        request = request_of(start, end, interval, consumers=consumers)
         with connected(self.settings, "zoo") as session:
-            return backfill(session, self.settings, request_of(start, end, interval))
+            return backfill(session, self.settings, request)
 
     def audit(self) -> audit.AuditResult:
         """Audit everything, and before it what has changed since the last clean audit."""
@@ -214,11 +221,12 @@ class Ground:
         thinning.thin(self._ours, replace(self.settings, keep_snapshots_days=1))
 
     def reported(self) -> list[dt.datetime]:
-        """Return every instant with a snapshot, in order."""
+        """Return every instant with a whole snapshot, in order."""
         return [
             at
             for (at,) in self.app.execute(
-                "select distinct snapshot_timestamp from consumer_analytics order by 1"
+                "select snapshot_timestamp from consumer_analytics "
+                "where consumer_id is null order by 1"
             )
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -202,6 +203,20 @@ class History:
             raise DisagreementError(f"{left_out} cannot be told, and were written")
         self._compare()
 
+    def _backfill_chosen(self) -> None:
+        """Backfill some consumers by themselves, where there may be no snapshot."""
+        consumers = sorted(str(consumer) for consumer, _ in Sources(self.ground.app).consumers)
+        first, last = BEGIN.date(), self.app.clock.date()
+        start = first + dt.timedelta(days=self.rng.randrange(max((last - first).days, 1)))
+        end = min(start + dt.timedelta(days=self.rng.randrange(1, 9)), last)
+        chosen = self.rng.sample(consumers, min(len(consumers), self.rng.choice([1, 1, 2])))
+        if start >= end or not chosen:
+            return
+        interval = self.rng.choice(["daily", "daily", "weekly"])
+        self.told[-1] += f"({start:%d}..{end:%d} {interval})"
+        self._again(lambda: self.ground.backfill(start, end, interval, chosen))
+        self._compare()
+
     def _writable_midnights(self, start: dt.date, end: dt.date) -> dict[dt.datetime, bool]:
         sources = Sources(self.ground.app)
         midnights = (
@@ -342,15 +357,33 @@ class History:
     def _differences(self) -> list[tuple[Any, ...]]:
         """Return rows that are not what they should be; remember those that are."""
         sources = Sources(self.ground.app)
-        windows = self.ground.app.execute(
-            "select snapshot_timestamp, (metrics_json #>> '{incremental_stats,window_start}')"
-            "::timestamptz from consumer_analytics where consumer_id is null order by 1"
+        rows = self.ground.app.execute(
+            "select snapshot_timestamp, consumer_id::text, "
+            "(metrics_json #>> '{incremental_stats,window_start}')::timestamptz "
+            "from consumer_analytics order by 1"
         ).fetchall()
+        whole = {at: start for at, consumer, start in rows if consumer is None}
+        apart: dict[dt.datetime, dict[str, dt.datetime]] = defaultdict(dict)
+        for at, consumer, start in rows:
+            if consumer is not None and whole.get(at) != start:
+                apart[at][consumer] = start
         found: list[tuple[Any, ...]] = []
         seen: dict[dt.datetime, Figures] = {}
-        for at, window_start in windows:
+        alone: dict[dt.datetime, Figures] = {}
+        for at in sorted(whole.keys() | apart.keys() | self.world.alone.keys()):
             there = stored(self.ground.app, at)
-            true = self.world.truth(sources, at, window_start)
+            if at in whole:
+                true, is_of = self.world.truth(sources, at, whole[at]), seen
+            else:
+                true, is_of = {}, alone
+                for consumer in self.world.alone.get(at, {}).keys() - there.keys():
+                    # It may be gone where it has no part any more.
+                    apart[at].setdefault(str(consumer), at)
+            for consumer, start in apart[at].items():
+                own = self.world.truth(sources, at, start, alone=at not in whole)
+                true.pop(consumer, None)
+                if consumer in own:
+                    true[consumer] = own[consumer]
             if self.world.judged.vanished:
                 # What of a stretch lay before the window's start nobody can tell.
                 there, true = _without_new_events(there), _without_new_events(true)
@@ -360,9 +393,9 @@ class History:
                 if there.get(consumer) != true.get(consumer)
             ]
             found += differing
-            seen[at] = there
+            is_of[at] = there
         if not found:
-            self.world.reported = seen
+            self.world.reported, self.world.alone = seen, alone
         return found
 
     @staticmethod

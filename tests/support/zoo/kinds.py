@@ -49,6 +49,13 @@ _ACCEPTANCES = {
     "restored": 4,
     "switch_capture": 1,
 }
+_CHOSEN = {
+    "backfill_chosen": 8,
+    "backfill_daily": 3,
+    "late_event": 3,
+    "late_creation": 2,
+    "sweep": 2,
+}
 _TIMES = {
     "timeless_event": 1,
     "timeless_row": 2,
@@ -91,6 +98,7 @@ PRESETS = {
     "thinning": Kinds({**_PLAIN, **_PURGES, **_REMOVALS, **_THINNING, **_CAPTURE}),
     # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
     "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),
+    "chosen": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_CHOSEN}, odd=10, ties=10),
     "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
     "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_TIMES}, odd=15, ties=15),
 }

@@ -73,7 +73,11 @@ def repair(
     for at, start, is_whole, _ in windows:
         if not is_whole and at <= watermark.processed_through(connection):
             with job_lock(connection, settings):
-                restated += _restate_alone(connection, settings, at, start, reason)
+                state = job_state.read(connection)
+                alone = [(at, start)]
+                restated += restate_window(
+                    connection, settings, state, alone, reason, of_chosen=True
+                )
     with job_lock(connection, settings):
         # Rows that were put back name who put them back.
         connection.execute(
@@ -129,17 +133,3 @@ def _repair_counts(
         rows_relabelled=0,
         snapshots_restated=0,
     )
-
-
-def _restate_alone(
-    connection: Connection, settings: Settings, at: dt.datetime, start: dt.datetime, reason: str
-) -> int:
-    """Restate the rows of an instant that has chosen consumers' alone; return how many it were."""
-    state = job_state.read(connection)
-    restated = restate_window(connection, settings, state, [(at, start)], reason)
-    chosen = scalar_of(connection, "reconcile/audit/repair/chosen", {"at": at})
-    # Put together as a whole snapshot: the rest of it goes again.
-    removed = connection.execute(
-        query("reconcile/audit/repair/only-chosen"), {"at": at, "consumers": chosen}
-    ).rowcount
-    return max(restated - removed, 0)

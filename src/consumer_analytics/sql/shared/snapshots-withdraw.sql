@@ -6,9 +6,8 @@ with recursive {owners},
 -- Only instants that were written before and are rendered now.
 there as materialized (
     select snapshot_timestamp
-    from public.consumer_analytics
-    where consumer_id is null
-        and snapshot_timestamp = any(%(snapshots)s::timestamptz[])
+    from consumer_analytics_internal.written_snapshots
+    where snapshot_timestamp = any(%(snapshots)s::timestamptz[])
 ),
 
 strangers as materialized (
@@ -82,6 +81,11 @@ noted_apart as (
         where strangers.snapshot_timestamp = written.snapshot_timestamp
             and strangers.consumer_id = any(written.consumers)
     )
+        -- Where no whole snapshot is, it stays known of whom it was asked: others may wait for that.
+        and exists (
+            select from consumer_analytics_internal.written_snapshots as whole
+            where whole.snapshot_timestamp = written.snapshot_timestamp and whole.is_whole
+        )
 )
 
 delete from public.consumer_analytics

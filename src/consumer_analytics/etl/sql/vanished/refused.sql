@@ -4,10 +4,20 @@
 select at
 from unnest(%(instants)s::timestamptz[]) as asked (at)
 cross join lateral (
-    select %(are_reported)s and exists (
-        select
-        from public.consumer_analytics
-        where consumer_id is null and snapshot_timestamp = at
+    select %(are_reported)s and (
+        exists (
+            select
+            from public.consumer_analytics
+            where consumer_id is null and snapshot_timestamp = at
+        )
+        or (
+            %(of_chosen)s
+            and exists (
+                select
+                from consumer_analytics_internal.written_apart
+                where snapshot_timestamp = at and consumers <> '{{}}'
+            )
+        )
     ) as is_reported
 ) as there
 where exists (

@@ -1,0 +1,140 @@
+"""Rows of chosen consumers without a whole snapshot: whatever restates snapshots does them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.conftest import Database
+from tests.integration.backfill.test_backfill import BEGIN, DAY, END, fill, live
+from tests.support import oracle
+from tests.support.history import random_history
+
+from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import capture
+from consumer_analytics.reconcile import audit as auditing
+from consumer_analytics.reconcile import sweep
+
+
+def chosen_of(database: Database, days: int = 8) -> str:
+    """Make a history, and rows of one consumer alone for each of its days."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(41), BEGIN, END)
+    (consumer,) = database.rows(
+        "select consumer_id::text from customer_events where consumer_id in "
+        "(select consumer_id from consumers) group by 1 order by count(*) desc, 1 limit 1"
+    )[0]
+    fill(
+        database,
+        f"{BEGIN:%Y-%m-%d}",
+        f"{BEGIN + days * DAY:%Y-%m-%d}",
+        consumers=[consumer],
+    )
+    return str(consumer)
+
+
+def late(database: Database, consumer: str, at: dt.datetime) -> None:
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [consumer, at],
+    )
+
+
+def born_late(database: Database, consumer: str, at: dt.datetime) -> None:
+    database.execute(
+        "insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (gen_random_uuid(), %s, 'ACTIVE', %s)",
+        [consumer, at],
+    )
+
+
+def swept(database: Database, **days: Any) -> int:
+    with connected(database.settings, "sweep") as connection:
+        return sweep.sweep(connection, database.settings, **days).snapshots_restated
+
+
+def require_right(database: Database, consumer: str) -> None:
+    """Hold the consumer's rows to a recount; the audit agrees, and nobody else has any there."""
+    with database.connect() as connection:
+        sources = oracle.Sources(connection)
+        rows = connection.execute(
+            "select snapshot_timestamp, (metrics_json #>> '{incremental_stats,window_start}')"
+            "::timestamptz from consumer_analytics "
+            "where consumer_id = %s and snapshot_timestamp <= %s order by 1",
+            [consumer, END],
+        ).fetchall()
+        for at, start in rows:
+            stored = oracle.stored(connection, at)
+            assert stored[consumer] == oracle.snapshot(sources, at, start)[consumer], at
+            assert set(stored) == {consumer} or None in stored, at
+    with connected(database.settings, "audit") as connection:
+        audited = auditing.audit(connection, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
+
+
+LATE: dict[str, Callable[[Database, str], None]] = {
+    "an event": lambda on, consumer: late(on, consumer, BEGIN + 2.5 * DAY),
+    "a customer": lambda on, consumer: born_late(on, consumer, BEGIN + 2.5 * DAY),
+}
+SWEEPS: dict[str, dict[str, Any]] = {
+    "all days": {"since": BEGIN.date()},
+    "the day": {"dates": [(BEGIN + 2 * DAY).date()]},
+}
+
+
+@pytest.mark.parametrize("days", SWEEPS)
+@pytest.mark.parametrize("what", LATE)
+def test_a_sweep_restates_rows_that_stand_alone(database: Database, what: str, days: str) -> None:
+    consumer = chosen_of(database)
+    live(database, END + DAY)
+    LATE[what](database, consumer)
+    # Six days that end after it; the run's snapshot for the consumer, and for the whole system.
+    assert swept(database, **SWEEPS[days]) == 6 + 2
+    require_right(database, consumer)
+    assert swept(database, **SWEEPS[days]) == 0
+    assert database.rows("select count(*) from consumer_analytics_revisions") == [(8,)]
+
+
+def test_a_run_restates_what_capture_saw(database: Database) -> None:
+    consumer = chosen_of(database)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    live(database, END + DAY)
+    late(database, consumer, BEGIN + 2.5 * DAY)
+    born_late(database, consumer, BEGIN + 4.5 * DAY)
+    live(database, END + 2 * DAY)
+    require_right(database, consumer)
+
+
+def test_a_run_that_comes_to_them_looks_at_them(database: Database) -> None:
+    """They were written from rows that no run had counted; some have come since."""
+    consumer = chosen_of(database)
+    late(database, consumer, BEGIN + 2.5 * DAY)
+    live(database, END + DAY)
+    require_right(database, consumer)
+
+
+def test_a_consumer_that_has_no_part_any_more_goes(database: Database) -> None:
+    chosen_of(database)
+    other = database.rows("select gen_random_uuid()::text")[0][0]
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'trial', %s)",
+        [other, BEGIN],
+    )
+    fill(database, "2025-03-01", "2025-03-09", consumers=[other])
+    live(database, END + DAY)
+    of_other = "select count(*) from consumer_analytics where consumer_id = %s"
+    assert database.rows(of_other, [other]) == [(9,)]
+    database.execute("delete from consumers where consumer_id = %s", [other])
+    swept(database, since=BEGIN.date())
+    assert database.rows(of_other, [other]) == [(0,)]
+    assert database.rows(
+        "select count(*) from consumer_analytics_revisions where consumer_id = %s", [other]
+    ) == [(9,)]
+    with connected(database.settings, "audit") as connection:
+        audited = auditing.audit(connection, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
