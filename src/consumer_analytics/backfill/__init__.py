@@ -33,7 +33,7 @@ from dataclasses import replace
 
 import psycopg
 
-from consumer_analytics.backfill import holdback, judging, record, sessions, several
+from consumer_analytics.backfill import holdback, judging, record, sessions, windows
 from consumer_analytics.backfill.estimate import Estimate, estimate_of
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.record import BackfillRecord, records
@@ -161,7 +161,7 @@ def _fill(connection: Connection, job: Job, estimate: Estimate) -> None:
     bounds, held = holdback.settled(connection, job.settings, estimate.bounds, job.notify)
     if len(bounds) > 1:
         sessions.fill(connection, job, bounds, estimate.rows_to_scan)
-        for of_window, window in several.left(job):
+        for of_window, window in windows.left(job):
             sessions.fill(connection, of_window, window, estimate.rows_to_scan)
             job.counts.add(replace(of_window.counts.written, periods=0))
     if held is not None:

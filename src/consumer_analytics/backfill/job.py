@@ -63,8 +63,8 @@ class Job:
         progress: told how many periods are done.
         counts: what came of it so far.
         stopped: set when one of two sessions has failed, or is to end.
-        put_off: rows of other windows than the periods', to be written after all else: consumer,
-            instant, and where its window begins.
+        put_off: rows of other windows than the periods', to be written after all else: consumer
+            (None: all, and the whole system), instant, and where its window begins.
     """
 
     settings: Settings
@@ -74,7 +74,7 @@ class Job:
     progress: Callable[[int], None]
     counts: Counts = field(default_factory=Counts)
     stopped: threading.Event = field(default_factory=threading.Event)
-    put_off: set[tuple[uuid.UUID, dt.datetime, dt.datetime]] = field(default_factory=set)
+    put_off: set[tuple[uuid.UUID | None, dt.datetime, dt.datetime]] = field(default_factory=set)
 
     def begin_again(self) -> None:
         """Forget what came of it, before all is done once more."""

@@ -8,12 +8,10 @@ that in which the consumer was first asked for, whatever a later backfill has fo
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise
 
-from consumer_analytics.backfill.job import Counts, Job
+from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.request import Request
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.sql import query
@@ -27,7 +25,7 @@ def concerns(request: Request) -> bool:
 def put_off(connection: Connection, job: Job) -> None:
     """Take rows out of `rendered_snapshots` that are not there and belong to another window.
 
-    Within the transaction that writes the others. `left` tells what to write then.
+    Within the transaction that writes the others. `windows.left` tells what to write then.
     """
     rows = connection.execute(query("backfill/other-windows")).fetchall()
     job.put_off.update(rows)
@@ -57,16 +55,3 @@ def note(
             "consumers": list(request.consumers or ()),
         },
     )
-
-
-def left(job: Job) -> Iterator[tuple[Job, tuple[dt.datetime, dt.datetime]]]:
-    """Yield what is left of a backfill that has written all else: of each window, what to do."""
-    windows: dict[tuple[dt.datetime, dt.datetime], list[uuid.UUID]] = {}
-    for consumer, at, start in sorted(job.put_off):
-        windows.setdefault((start, at), []).append(consumer)
-    for bounds, consumers in windows.items():
-        request = replace(job.request, consumers=tuple(consumers))
-        yield (
-            Job(job.settings, request, job.backfill_id, job.notify, lambda _: None, Counts()),
-            bounds,
-        )

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from consumer_analytics.backfill import record, several
+from consumer_analytics.backfill import record, several, windows
 from consumer_analytics.backfill.job import Job
 from consumer_analytics.backfill.reading import Reading
 from consumer_analytics.backfill.result import SnapshotCounts
@@ -157,6 +157,8 @@ def _merge(
         several.put_off(connection, job)
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
+    if restated:
+        windows.put_off(connection, job, reading)
     withdrawn = 0
     whole = job.request.consumers is None
     if whole and scalar_of(connection, "shared/snapshots-are-there", there):

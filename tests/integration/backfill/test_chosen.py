@@ -138,3 +138,36 @@ def test_a_consumer_that_has_no_part_any_more_goes(database: Database) -> None:
     with connected(database.settings, "audit") as connection:
         audited = auditing.audit(connection, database.settings)
     assert audited.clean, audited.as_json()["first_differences"]
+
+
+@pytest.mark.parametrize("ran", ["a run", "no run"])
+@pytest.mark.parametrize("of", ["all", "a chosen one"])
+def test_what_is_new_in_another_window_is_restated(database: Database, of: str, ran: str) -> None:
+    """A row keeps the window that it was written for, whichever windows a backfill has later."""
+    with database.connect() as connection:
+        random_history(connection, random.Random(43), BEGIN, END)
+    (consumer,) = database.rows("select min(consumer_id::text) from consumers")[0]
+    whose = {} if of == "all" else {"consumers": [consumer]}
+    fill(database, "2025-03-01", "2025-03-09", "weekly", **whose)
+    if ran == "a run":
+        live(database, END)
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'login', %s)",
+        [consumer, BEGIN + 2.5 * DAY],
+    )
+    if ran == "a run":
+        swept(database, since=BEGIN.date())
+    fill(database, "2025-03-01", "2025-03-09", "daily")
+    with database.connect() as connection:
+        sources = oracle.Sources(connection)
+        for at, of_whom, start in connection.execute(
+            "select snapshot_timestamp, consumer_id::text, "
+            "(metrics_json #>> '{incremental_stats,window_start}')::timestamptz "
+            "from consumer_analytics"
+        ).fetchall():
+            right = oracle.snapshot(sources, at, start)[of_whom]
+            assert oracle.stored(connection, at)[of_whom] == right, (at, of_whom)
+    with connected(database.settings, "audit") as session:
+        audited = auditing.audit(session, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
