@@ -103,7 +103,8 @@ def tell(
     concerned = query("etl/untold/concerned", settings.sources)
     last = last if restate_after is None else min(last, restate_after)
     connection.execute(concerned, {"first": first, "last": last})
-    if not scalar_of(connection, "etl/untold/sure", {"last_day": instants.day_of(known)}):
+    counted = {"last_day": instants.day_of(known), "known": known}
+    if not scalar_of(connection, "etl/untold/sure", counted, sources=settings.sources):
         give_up(connection)
         return 0, []
     lay_apart(connection, query("etl/untold/rendered"))

@@ -554,3 +554,41 @@ def test_a_late_customer_at_a_snapshot_of_a_longer_window(database: Any) -> None
         found = sweep.sweep(connection, database.settings, since=(BEGIN - 3 * DAY).date())
     assert found.snapshots_restated > 2 * 10
     is_right(database)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_of_hours_those_of_its_own_day_alone_are_computed(
+    database: Any, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    """Of another day's instants the source tells what came before them."""
+    first, second, *_ = history(database, 6)
+    request = backfill.request_of(
+        (BEGIN + 2 * DAY).date(), (BEGIN + 6 * DAY).date(), "hourly", who="test"
+    )
+    with database.connect("backfill", writes_sources=False) as connection:
+        backfill.backfill(connection, database.settings, request)
+    late(database, first, BEGIN + 3.5 * DAY)
+    late(database, second, BEGIN + 3.6 * DAY, "a new type")
+    hour = BEGIN + 4.5 * DAY
+    if edited:
+        database.execute(
+            "update consumer_analytics set metrics_json = "
+            "jsonb_set(metrics_json, '{total_events}', '1000000') "
+            "where consumer_id = %s and snapshot_timestamp = %s",
+            [first, hour],
+        )
+    computed: list[dt.datetime] = []
+    restate_window = restate.restate_window
+
+    def noted(*arguments: Any, **options: Any) -> int:
+        computed.extend(at for at, _ in arguments[3])
+        return restate_window(*arguments, **options)
+
+    monkeypatch.setattr(restate, "restate_window", noted)
+    swept(database)
+    is_right(database)
+    # The day's last one was written by a run, and has the whole day in its window.
+    own = [BEGIN + 3 * DAY + n * dt.timedelta(hours=1) for n in range(1, 24)]
+    assert set(own) <= set(computed)
+    assert (computed == own) is not edited
+    assert edited is (hour in computed)

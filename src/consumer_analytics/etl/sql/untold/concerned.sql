@@ -1,6 +1,6 @@
 -- The snapshots that what waits to be told concerns, of each consumer and of the whole system: a
--- row for each, with how many events come to it. Instants within a day, or whose window begins
--- within one that is noted, are told apart by NULLs: counts by day do not prove what they say.
+-- row for each, with how many events come to it. Instants within a day that is noted, or whose window
+-- begins within one, are told apart by NULLs: how much of the day lies before them is not known.
 create temporary table untold_rows on commit drop as
 with noted as materialized (
     select consumer_id, day, event_type, until, n, day::timestamptz as begins, (day + 1)::timestamptz as ends
@@ -31,7 +31,7 @@ added as materialized (
         sum(noted.n)::bigint as n,
         coalesce(sum(noted.n) filter (where instants.window_start <= noted.begins), 0)::bigint as fresh,
         bool_or(
-            instants.at <> instants.at::date::timestamptz
+            instants.at < noted.ends
             or instants.window_start is null
             or (instants.window_start > noted.begins and instants.window_start < noted.ends)
         ) as is_cut

@@ -12,6 +12,13 @@ consumers as materialized (
     group by consumer_id
 ),
 
+-- Days that an instant cuts: of these the source tells what came before it.
+cut_days as materialized (
+    select distinct at::date as day
+    from asked
+    where at <> at::date::timestamptz
+),
+
 totals as materialized (
     select consumer_id, event_type, n
     from consumer_analytics_internal.event_totals
@@ -26,10 +33,21 @@ moments as (
     cross join lateral (
         select event_type, day, n
         from consumer_analytics_internal.event_days
-        where day = consumers.first_day + place and consumer_id = consumers.consumer_id
+        where day = consumers.first_day + place
+            and consumer_id = consumers.consumer_id
+            and day not in (select day from cut_days)
         -- Not to be joined otherwise, which would read all days of all consumers.
         offset 0
     ) as counted
+    union all
+    select event.consumer_id, {event_type_name}, event.created_at::timestamptz, 1, false
+    from {customer_events} as event
+    where exists (select from cut_days)
+        and event.created_at >= (select min(day)::timestamptz from cut_days)
+        and event.created_at < (select (max(day) + 1)::timestamptz from cut_days)
+        and event.created_at < %(known)s::timestamptz
+        and event.consumer_id in (select consumer_id from consumers)
+        and event.created_at::date in (select day from cut_days)
     union all
     select consumer_id, event_type, asked.at, 0, true
     from asked
