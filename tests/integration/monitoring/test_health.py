@@ -288,6 +288,18 @@ def test_held_back_by_whom(caught_up: Any) -> None:
     assert "has ended since" in found.cause.text
 
 
+def test_a_watermark_of_the_future_hides_no_lag(caught_up: Any) -> None:
+    at = MIDNIGHT + DAY
+    caught_up.execute(
+        "update etl_job_watermarks set last_processed_timestamp = '2099-01-01 00:00:00+00'"
+    )
+    add_events(caught_up, at - HOUR, 3)
+    found = read(caught_up, at + 2 * HOUR)
+    assert found.cause.kind == "not_run"
+    assert found.measure("watermark_lag").value == 7200
+    assert found.measure("pending_events").value == 3
+
+
 def test_a_reset_counts_from_the_reset(caught_up: Any) -> None:
     at = MIDNIGHT + 12 * HOUR
     caught_up.execute(
