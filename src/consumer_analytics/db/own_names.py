@@ -80,6 +80,16 @@ def are_adopted(connection: Connection, sources: Sources) -> bool:
     return bool(scalar_of(connection, "db/own_names/recorded") == described(sources))
 
 
+def adopted(connection: Connection) -> str | None:
+    """Return what the database takes the source tables to be, for messages.
+
+    Returns:
+        None where this login may not ask, or nobody has said it.
+    """
+    there = dict(_said(scalar_of(connection, "db/own_names/recorded")))
+    return ", ".join(there[known] for known in SOURCE_TABLES) if there else None
+
+
 def require_adopted(connection: Connection, sources: Sources) -> None:
     """Check that the database takes the sources to be called so.
 

@@ -64,8 +64,9 @@ def require_usable(
             hidden from this login; or the database takes the sources to be others. The message
             names it.
     """
-    require_columns(connection, settings.sources)
+    # First: settings of another database, or none at all, name tables that nobody has to make.
     own_names.require_adopted(connection, settings.sources)
+    require_columns(connection, settings.sources)
     archived.require_readable(connection, settings)
     for line in require_all_rows(connection, settings):
         notify(line)

@@ -500,10 +500,31 @@ def test_the_command_follows_the_file(mapped: Database) -> None:
     # Another file, or none, is another database's.
     refused = cli("run")
     assert refused.exit_code == 1
-    assert "source table public.consumers does not exist" in refused.stderr
+    assert "the database takes consumers to be " in refused.stderr
 
 
 # -- what bad input gets --------------------------------------------------------------------------
+
+
+def test_without_the_file_it_is_told_what_the_database_takes_the_sources_to_be(
+    mapped: Database,
+) -> None:
+    taken = kept.shown(mapped.settings.sources)
+    forgotten = mapped.settings.replaced({"sources_file": None, "source_schema": "public"})
+    with connected(forgotten, "test") as connection:
+        with pytest.raises(SourceError, match=f"takes consumers to be {taken.partition(',')[0]}"):
+            run.run(connection, forgotten, at=UNTIL)
+        context = Context(forgotten, connection)
+        found = {
+            one.name: look(one, context)
+            for one in CHECKS
+            if one.name in {"source-columns", "source-names"}
+        }
+    assert f"the database: {taken}" in found["source-names"].evidence
+    # Nobody is told to make tables that are there under other names.
+    fix = found["source-columns"].fix
+    assert fix is not None
+    assert fix.command.endswith(f"the database takes the sources to be {taken}")
 
 
 def test_names_are_held_against_what_migrate_wrote_down(

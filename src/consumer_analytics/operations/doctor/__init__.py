@@ -101,8 +101,11 @@ def look(
         if context.connection is not None and not context.connection.closed:
             _be_patient(context.connection, _LOCK_SECONDS, seconds)
         return check.look(context)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        reason = "the schema is not this version's: see schema-migrations"
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        reason = (
+            f"{error.diag.message_primary}: see schema-migrations, or source-columns where it is "
+            "a source table's"
+        )
     except psycopg.errors.InsufficientPrivilege as error:
         reason = f"{error.diag.message_primary}: see schema-grants"
     except psycopg.errors.LockNotAvailable:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import LiteralString
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.db import own_names
@@ -67,6 +68,12 @@ def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]
 
     for place in sorted({place for place, known, _, usable, _ in rows if known and not usable}):
         yield said("GRANT USAGE ON SCHEMA {} TO {};", sql.Identifier(place), login)
+    if not here and (taken := _taken_otherwise(context)) is not None:
+        yield (
+            f"set {PREFIX}SOURCES_FILE and {PREFIX}SOURCE_SCHEMA as before: the database takes "
+            f"the sources to be {taken}"
+        )
+        return
     if not here:
         settings = [f"export {PREFIX}SOURCE_SCHEMA={shlex.quote(one)}" for one in elsewhere]
         makes = MAKES
@@ -77,6 +84,19 @@ def _mending(context: Context, lacking: Sequence[sources.Lack]) -> Iterator[str]
         return
     for one in lacking:
         yield from _mending_of(context, one, here.get(one.table), login)
+
+
+def _taken_otherwise(context: Context) -> str | None:
+    """Return what the database takes the sources to be, where the settings say otherwise."""
+    if not context.is_migrated:
+        return None
+    try:
+        # A savepoint: `check` is in a transaction, and its login may have no rights on ours.
+        with context.database.transaction():
+            taken = own_names.adopted(context.database)
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+        return None
+    return taken if taken != own_names.shown(context.settings.sources) else None
 
 
 def _mending_of(
@@ -120,7 +140,10 @@ def names(context: Context) -> Finding:
     return Finding(
         Verdict.PROBLEM,
         "the database takes the sources to be called otherwise than the settings say",
-        (f"the settings: {tables}",),
+        (
+            f"the database: {own_names.adopted(context.database) or 'nothing yet'}",
+            f"the settings: {tables}",
+        ),
         "names were changed since `migrate` wrote them down, or these settings are another "
         "database's; runs refuse to work",
         Fix("set the names as before, or take the new ones over: consumer-analytics migrate"),
