@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from consumer_analytics.calendar.intervals import INTERVALS
+from consumer_analytics.monitoring import measures
 from consumer_analytics.settings import PREFIX, Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -238,3 +239,11 @@ def test_the_readme_counts_the_migrations() -> None:
     scripts = (ROOT / "src" / "consumer_analytics" / "migrations" / "versions").glob("[0-9]*.py")
     shown = re.findall(r"up to date: (\d+) migrations", (ROOT / "README.md").read_text("utf-8"))
     assert shown == [str(len(list(scripts)))]
+
+
+def test_the_runbook_knows_what_each_mail_is_about() -> None:
+    page = (DOCS / "runbook.md").read_text()
+    for subject in (measures.FRESHNESS, measures.FAILURES, measures.RUNTIME, measures.MEASURING):
+        assert f"`{subject.title}`" in page
+    for word in ("FAILED:", "LATE:", "OVER:", "WARNING", "CRITICAL", "STILL"):
+        assert f"`{word}" in page
