@@ -106,3 +106,13 @@ def test_another_program_gets_each_row_on_a_line() -> None:
     _, row = done.stdout.splitlines()
     assert row.split("  ")[0] == ID
     assert REASON in row
+
+
+def test_bytes_are_told_short_enough_for_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file of 105 MiB the whole is cut from 80 columns, and the part looks like more."""
+    file = io.StringIO()
+    monkeypatch.setattr(output, "err", Console(file=file, width=80, force_terminal=True))
+    with output.progress("reading customer_events.csv", of_bytes=True) as show:
+        show(48_701_440, 110_400_055)
+    assert "46.4/105.3 MiB" in file.getvalue()
+    assert "…" not in file.getvalue()

@@ -29,7 +29,8 @@ def steps() -> Iterator[importer.Progress]:
             nonlocal current, bar
             if bar is None or step != current:
                 bars.close()
-                current, bar = step, bars.enter_context(progress(step))
+                current = step
+                bar = bars.enter_context(progress(step, of_bytes=step.startswith(importer.READING)))
             bar(done, total)
 
         yield show

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from consumer_analytics.errors import UsageError
-from consumer_analytics.formatting import NOTHING, count, exactly
+from consumer_analytics.formatting import NOTHING, count, exactly, size
 
 #: A file or another program gets each row on one line, to be searched.
 _ENDLESS = 10_000
@@ -225,6 +225,16 @@ def working() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(escape(harmless(text)))
 
 
+@contextmanager
+def living(text: str) -> Iterator[None]:
+    """Show on a terminal that a job lives which tells nothing until it is done."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(escape(text)):
+        yield
+
+
 def warn(text: str) -> None:
     """Print a warning line to standard error."""
     told = laid_out(harmless(text), err, before=len("warning: "))
@@ -232,12 +242,15 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(label: str, before: str = "") -> Iterator[Callable[[int, int], None]]:
+def progress(
+    label: str, before: str = "", *, of_bytes: bool = False
+) -> Iterator[Callable[[int, int], None]]:
     """Show how far a long job is: a bar with ETA on a terminal, else plain lines.
 
     Args:
         label: what is counted.
         before: what goes on before the first of it is done, where that takes long.
+        of_bytes: whether it is bytes, too many for a terminal's line as they are.
 
     Yields:
         A function that takes how much is done and how much there is.
@@ -250,7 +263,8 @@ def progress(label: str, before: str = "") -> Iterator[Callable[[int, int], None
             if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
                 share = f" ({done / total:.0%})" if total else ""
-                err.print(f"{escape(label)}: {done:,} of {total:,}{share}")
+                of = f"{size(done)} of {size(total)}" if of_bytes else f"{done:,} of {total:,}"
+                err.print(f"{escape(label)}: {of}{share}")
 
         if before:
             err.print(escape(before))
@@ -258,6 +272,7 @@ def progress(label: str, before: str = "") -> Iterator[Callable[[int, int], None
         return
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
@@ -268,7 +283,7 @@ def progress(label: str, before: str = "") -> Iterator[Callable[[int, int], None
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn(binary_units=True) if of_bytes else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=err,

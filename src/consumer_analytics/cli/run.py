@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, living, print_json, print_table, say, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import vanished
 from consumer_analytics.etl.models import RunSummary
@@ -38,7 +38,10 @@ def run(
     if settings().shards_file is not None:
         _over_shards(at, as_json=as_json)
         return
-    with connected(settings(), "run", works_long=True) as connection:
+    with (
+        living("processing what is new"),
+        connected(settings(), "run", works_long=True) as connection,
+    ):
         summary = run_etl(connection, settings(), at=at, named=at is not None, notify=warn)
     if as_json:
         print_json(summary.as_json())
@@ -49,7 +52,8 @@ def run(
 def _over_shards(at: dt.datetime | None, *, as_json: bool) -> None:
     from consumer_analytics.shards import runs
 
-    summary = runs.run(settings(), at=at, named=at is not None, notify=warn)
+    with living("processing what is new in the shards"):
+        summary = runs.run(settings(), at=at, named=at is not None, notify=warn)
     if as_json:
         print_json(summary.as_json())
         return

@@ -8,7 +8,7 @@ import typer
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.choice import AcceptPurged, Consumers, Restored, Types, choice_of
-from consumer_analytics.cli.output import JsonFlag, note, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, living, note, print_json, print_table, say
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import counted, exactly
@@ -74,13 +74,17 @@ def sweep(
     if settings().shards_file is not None:
         from consumer_analytics.shards import repairs
 
-        over_all = repairs.sweep(settings(), note, **options)
+        with living("recounting days of the shards"):
+            over_all = repairs.sweep(settings(), note, **options)
         if as_json:
             print_json(over_all.as_json())
         else:
             print_result(over_all.whole, taking_off=takes_off)
         return
-    with connected(settings(), "sweep", works_long=True) as connection:
+    with (
+        living("recounting days"),
+        connected(settings(), "sweep", works_long=True) as connection,
+    ):
         result = sweep_days(connection, settings(), **options, notify=note)
     if as_json:
         print_json(result.as_json())

@@ -71,6 +71,10 @@ _UNFIT = (
 _REFUSALS = (*_UNFIT, psycopg.errors.RaiseException)
 
 
+#: What a step of so many bytes is called, before its file; other steps are of rows.
+READING = "reading "
+
+
 def no_progress(step: str, done: int, total: int) -> None:
     """Show nothing."""
 
@@ -332,7 +336,7 @@ def _create(connection: Connection, name: sql.Identifier, file: CsvFile, *, type
 
 
 def _copy(connection: Connection, stage: _Stage, file: CsvFile, progress: Progress) -> None:
-    step = f"reading {file.name}"
+    step = f"{READING}{file.name}"
     statement = query("ingest/importer/copy", stage=stage.name, columns=_names(file.columns))
     with connection.cursor() as cursor:
         # A thread sends while this one reads on.

@@ -200,6 +200,27 @@ def test_on_a_terminal_a_command_says_once_which_database_it_is_about(
         assert said == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "says"), [("run", "processing what is new"), ("sweep", "recounting days")]
+)
+def test_on_a_terminal_what_may_take_long_says_what_it_is_at(
+    database: Database, command: str, says: str
+) -> None:
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [COMMAND, command],
+        env=command_environment({f"{PREFIX}DATABASE_URL": database.url, "TERM": "xterm"}),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=60,
+        check=True,
+    )
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert says in said
+
+
 def test_a_home_whose_server_is_not_used_is_named(database: Database, tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "socket").write_text("/somewhere/else\n")
