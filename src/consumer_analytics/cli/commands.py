@@ -87,7 +87,8 @@ GROUPS = {
         "audit": Registered(
             "audit",
             "Recount everything from the source tables and compare it with all that is kept.",
-            "what it has put right stays, nothing is half-written; the same command does the rest",
+            "nothing is half-written, and what `--repair` has put right stays; the same command "
+            "does the rest",
         ),
         "vanished": Registered(
             "vanished",
@@ -150,6 +151,12 @@ class LazyCommands(TyperGroup):
         super().__init__(**attributes)
         for name, registered in COMMANDS.items():
             self.add_command(TyperCommand(name, short_help=registered.summary))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `help`, which many type first, as `--help`: of all commands, or of one."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return list(super().parse_args(ctx, args))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a command, read from its module; None where there is none of the name."""

@@ -17,6 +17,8 @@ from consumer_analytics.etl import vanished as engine
 from consumer_analytics.formatting import counted, moment
 from consumer_analytics.settings import settings
 
+_NOTHING = "nothing is noted as vanished"
+
 
 def vanished(
     consumer: Consumers = None,
@@ -50,7 +52,8 @@ def vanished(
         print_json(found.as_json())
         return
     if not found.notes:
-        say("nothing is noted as vanished")
+        asked = since or until or consumer or type_
+        say("nothing that you ask for is noted as vanished" if asked else _NOTHING)
         return
     stay = counted(found.events, "event stays", "events stay")
     say(f"vanished   {stay} counted that the source no longer has")

@@ -185,6 +185,19 @@ def test_a_watermark_is_not_moved_without_a_yes(cli: Any, database: Any) -> None
     assert database.rows("select * from etl_job_watermarks") == before
 
 
+def test_help_is_what_many_type_first(cli: Any) -> None:
+    for path in ([], ["audit"], ["watermark", "set"]):
+        asked = cli("help", *path)
+        assert asked.exit_code == 0
+        assert asked.stdout == cli(*path, "--help").stdout
+
+
+def test_nothing_vanished_of_what_was_asked_for_is_not_nothing_vanished(cli: Any) -> None:
+    assert cli("vanished").stdout == "nothing is noted as vanished\n"
+    for asked in (["--type", "purchse"], ["--since", "2025-01-01"]):
+        assert cli("vanished", *asked).stdout == "nothing that you ask for is noted as vanished\n"
+
+
 def test_unknown_commands_and_options(cli: Any) -> None:
     for arguments in (["frobnicate"], ["run", "--frobnicate"]):
         result = cli(*arguments)
