@@ -190,7 +190,7 @@ class _Warnings(logging.Handler):
 
 
 class _Databases(logging.Handler):
-    """Prints, once and on a terminal alone, which database a command works on.
+    """Prints, on a terminal alone, which database a command works on, once, and waits for.
 
     And, wherever it prints to, that another one was named as well.
     """
@@ -206,7 +206,8 @@ class _Databases(logging.Handler):
                 warn(record.getMessage())
             self._has_warned = True
             return
-        logging.getLogger(record.name).removeHandler(self)
+        if record.levelno < logging.INFO:
+            logging.getLogger(record.name).removeHandler(self)
         if err.is_terminal and "--json" not in sys.argv:
             err.print(harmless(record.getMessage()), style="dim", markup=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ from consumer_analytics.sql import query
 
 _T = TypeVar("_T")
 
-#: Tells, for the command line, which database each session is of.
+#: Tells, for the command line, which database each session is of, and which one is waited for.
 log = logging.getLogger(__name__)
 
 #: UNIQUE NULLS NOT DISTINCT came with PostgreSQL 15.
@@ -69,6 +70,8 @@ _TIMES_TO_ASK = 10
 #: In seconds: less than the server lets a transaction of ours be idle.
 _LONGEST_PAUSE = 30.0
 _SECONDS_TO_END = 0.5
+#: A server that has not answered until then is told of.
+_SECONDS_IN_SILENCE = 2.0
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -299,7 +302,8 @@ def connect(
     """
     address = parameters(settings, purpose)
     try:
-        connection = Connection.connect(address, autocommit=True)
+        with _telling_that_it_waits(address):
+            connection = Connection.connect(address, autocommit=True)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"the database cannot be reached: {one_line(error)}; {_advice(str(error))}"
@@ -317,6 +321,28 @@ def connect(
     _tell_what_is_passed_over(settings, told.host)
     log.debug("database %s at %s:%s, as %s", told.dbname, told.host, told.port, told.user)
     return connection
+
+
+@contextmanager
+def _telling_that_it_waits(address: str) -> Iterator[None]:
+    """Log whom a `with` block waits for, should no answer come."""
+    asked = conninfo_to_dict(address)
+    teller = threading.Timer(
+        _SECONDS_IN_SILENCE,
+        log.info,
+        (
+            "no answer yet from %s; it is waited for %s s",
+            asked.get("host", "the database"),
+            asked["connect_timeout"],
+        ),
+    )
+    # Nothing waits for it: an interrupt ends the command at once.
+    teller.daemon = True
+    teller.start()
+    try:
+        yield
+    finally:
+        teller.cancel()
 
 
 def _tell_what_is_passed_over(settings: Settings, host: str) -> None:
