@@ -574,6 +574,19 @@ def test_what_can_be_counted_beside_it_is_put_right_all_the_same(database: Any) 
     assert documents(database) == sound
 
 
+def test_a_row_that_is_gone_is_found_where_the_source_can_no_longer_tell_it(database: Any) -> None:
+    purged(database)
+    sound = documents(database)
+    # The digest bears out that there were no customers.
+    taken = "delete from consumer_analytics where consumer_id = %s and snapshot_timestamp = %s"
+    database.execute(taken, [TWO, FIRST])
+    found = audited(database)
+    assert told(found) == {("snapshot", "row")}
+    repaired(database, found)
+    assert documents(database) == sound
+    assert audited(database).clean
+
+
 @pytest.mark.parametrize(
     "document",
     [

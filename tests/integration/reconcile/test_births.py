@@ -289,3 +289,59 @@ def test_of_nobody_the_day_alone_tells_what_has_vanished(ground: Ground) -> None
         audited = ground.audit()
         assert audited.clean, audited.as_json()["first_differences"]
         again(ground)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize(
+    "untold", [event("untold", DELETION, 12), row("untold", None)], ids=["over", "going on"]
+)
+def test_who_was_not_reported_has_no_row_for_customers_that_nobody_can_tell(
+    ground: Ground, untold: Step, captured: bool
+) -> None:
+    unreported(ground, untold, captured=captured)
+    for look in (lambda _: None, sweep, in_company, alone, Ground.repair):
+        look(ground)
+        at_first = oracle.stored(ground.app, day(3))
+        assert (at_first[None]["consumers_in_system"], len(at_first)) == (1, 2)
+        assert at_first[None]["total_customers_all_consumers"] == 0
+        assert oracle.stored(ground.app, day(8))[str(A)]["total_customers"] == 2
+        audited = ground.audit()
+        assert audited.clean, audited.as_json()["first_differences"]
+
+
+@pytest.mark.parametrize("mend", [sweep, Ground.repair])
+def test_who_was_not_reported_has_no_row_for_customers_that_come_to_it(
+    ground: Ground, mend: Step
+) -> None:
+    """A customer of B moves to A, of whom nobody can tell the customers of then."""
+    unreported(ground, row("moved", 2, B), captured=False)
+    ground.app.execute(
+        "update customers set consumer_id = %s where customer_id = %s", [A, identity("moved")]
+    )
+    assert day(3) in ground.audit().wrong_snapshots
+    mend(ground)
+    at_first = oracle.stored(ground.app, day(3))
+    assert str(A) not in at_first
+    assert at_first[str(B)]["total_customers"] == 0
+    audited = ground.audit()
+    assert audited.clean, audited.as_json()["first_differences"]
+
+
+def unreported(ground: Ground, untold: Step, *, captured: bool) -> None:
+    """A is registered after the first run, and what tells of its first customer vanishes."""
+    ground.clear()
+    ground.consumer(B, day(1))
+    ground.consumer(A, day(5))
+    ground.capture(captured)
+    for step in (
+        row("other", 4, B),
+        event("other", "login", 1.5, B),
+        row("first", 6),
+        event("first", CREATION, 6),
+        untold,
+        run(3, 8, 13),
+        purged(7),
+        run(14),
+        sweep,
+    ):
+        step(ground)

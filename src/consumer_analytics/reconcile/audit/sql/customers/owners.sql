@@ -1,5 +1,6 @@
--- Since when a consumer has owned a customer, living or not; and whoever has a row at all: the unique
--- index is walked from one to the next.
+-- Since when a consumer has owned a customer whose life is over; those that go on speak for it where
+-- they are counted, and so do those whose birth nothing tells: creation events of its consumer have
+-- vanished. And whoever has a row at all: the unique index is walked from one to the next.
 insert into audit_owners as known (consumer_id, since, is_present)
 with recursive mentioned (consumer_id) as (
     (
@@ -23,12 +24,9 @@ with recursive mentioned (consumer_id) as (
 
 select consumer_id, min(since), bool_or(is_present)
 from (
-    select consumer_id, coalesce(born, '-infinity') as since, false as is_present
+    select consumer_id, born as since, false as is_present
     from audit_lives
-    where coalesce(born, '-infinity') < ended
-    union all
-    select consumer_id, born, false
-    from audit_uneventful
+    where born < ended and ended < 'infinity'
     union all
     select distinct consumer_id, 'infinity'::timestamptz, true
     from {customers} as customers

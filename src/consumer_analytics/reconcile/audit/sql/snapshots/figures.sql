@@ -157,7 +157,9 @@ counted as materialized (
         -- None of its rows is left, and perhaps no event tells why; or the source cannot tell.
         not known.is_present or coalesce(instants.at < frozen.until, false) as may_be_held,
         coalesce(instants.at < frozen.until, false) as is_frozen,
-        known.since < instants.at or one.events > 0 as is_due
+        known.since < instants.at
+        or one.events > 0
+        or (one.customers > 0 and coalesce(instants.at >= frozen.until, true)) as is_due
     from points as one
     join instants using (place)
     join known using (consumer_id)
@@ -166,6 +168,8 @@ counted as materialized (
     left join frozen using (consumer_id)
     where known.since < instants.at
         or one.events > 0
+        -- Where nobody can tell of them they are taken out of the whole system's.
+        or one.customers > 0
         -- For whom nothing speaks any more, but the row that says what customers it had.
         or (
             (not known.is_present or instants.at < frozen.until)
@@ -260,7 +264,8 @@ rows as materialized (
         counted.consumer_id,
         counted.at,
         counted.scope,
-        case when is_held then judged.total else counted.customers end as customers,
+        -- Where the row is not there, nothing says what customers it had.
+        case when is_held then coalesce(judged.total, 0) else counted.customers end as customers,
         case when is_held then judged.by_status end as held_by_status,
         case
             when (is_held or counted.undated > 0) and judged.lifetime is not null then judged.lifetime::text
@@ -290,7 +295,8 @@ rows as materialized (
             else counted.events - coalesce(earlier.events, 0)
         end as new_events_whole,
         is_held is true as is_held,
-        is_held is true or is_cut is true as is_on_trust
+        is_held is true or is_cut is true as is_on_trust,
+        counted.is_due or judged.total > 0 as has_row
     from counted
     left join judged on judged.owner = counted.consumer_id and judged.asked_at = counted.at
     left join beside on beside.consumer_id = counted.consumer_id and beside.at = counted.at
@@ -310,6 +316,7 @@ whole as (
         sum(new_events_whole) as new_events,
         bool_or(is_on_trust) as is_on_trust
     from rows
+    where has_row
     group by at
 ),
 
@@ -423,6 +430,7 @@ documents as not materialized (
         is_on_trust as is_held
     from rows as one
     join scopes using (scope)
+    where has_row
     union all
     select
         null,
@@ -467,7 +475,7 @@ documents as not materialized (
 trusted as materialized (
     select at
     from rows
-    where is_on_trust
+    where is_on_trust and has_row
     union
     select at
     from stray
@@ -496,7 +504,7 @@ noted as (
 )
 
 select
-    (select count(*) from rows where scope is not null)
+    (select count(*) from rows where scope is not null and has_row)
     + (select count(*) from scopes where consumers is null) as rows,
     (select count(*) from trusted) as on_trust,
     (select count(*) from noted) as taken_apart
