@@ -642,6 +642,8 @@ def _touch(connection: Connection, stages: list[_Stage]) -> int:
         arrived = [stage.query("ingest/importer/arrived", created_at=created_at)]
         if {"customer_id", "event_type"} <= set(stage.columns):
             arrived.append(stage.query("ingest/importer/arrived-lifecycle"))
+            noted = stage.query("ingest/importer/touch-customers", created_at=created_at)
+            connection.execute(noted, values)
         for rows in arrived:
             touched += touch_days(connection, rows, processed_through, values)
     return touched

@@ -422,6 +422,51 @@ def test_a_lifecycle_event_touches_its_customers_first_day(
     ]
 
 
+#: Events of one customer whose row is gone: what is there, and what comes late.
+LIVES = {
+    "a creation": (["customer_deletion"], ["customer_creation"]),
+    "a deletion": (["customer_creation"], ["customer_deletion"]),
+    "a deletion, where another event tells the birth": (["login"], ["customer_deletion"]),
+    "an event that tells the birth": (["customer_deletion"], ["login"]),
+    "all": ([], ["customer_creation", "customer_deletion"]),
+}
+
+
+@pytest.mark.parametrize("late", LIVES)
+def test_what_comes_late_of_a_life_that_is_over_is_restated_by_the_next_run(
+    database: Database, folder: Path, late: str
+) -> None:
+    def put(kinds: list[str]) -> None:
+        days = {"customer_creation": 4, "login": 4, "customer_deletion": 6}
+        rows = [
+            (uuid.uuid4(), uuid.UUID(int=13), BANK, kind, "{}", f"2025-03-{days[kind]:02d}T12:00Z")
+            for kind in kinds
+        ]
+        (folder / "customers.csv").unlink(missing_ok=True)
+        write(folder, "customer_events.csv", as_csv([EVENT_COLUMNS.split(","), *rows]))
+        load(database, folder)
+
+    def figures() -> list[int]:
+        return [
+            total
+            for (total,) in database.rows(
+                "select (metrics_json -> 'total_customers')::int from consumer_analytics "
+                "where consumer_id = %s order by snapshot_timestamp",
+                [BANK],
+            )
+        ]
+
+    there, comes = LIVES[late]
+    put(there)
+    with database.session("run") as session:
+        for day in (4, 5, 6, 7, 8):
+            run.run(session, database.settings, at=dt.datetime(2025, 3, day, tzinfo=dt.UTC))
+        assert figures() == [0, 0, 0, 0, 0]
+        put(comes)
+        run.run(session, database.settings, at=dt.datetime(2025, 3, 9, tzinfo=dt.UTC))
+    assert figures() == [0, 1, 1, 0, 0, 0]
+
+
 # -- what is refused -----------------------------------------------------------
 
 _NOT_A_TIME = "created_at: not a time such as 2025-10-01T12:00:00Z"

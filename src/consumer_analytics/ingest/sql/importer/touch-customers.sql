@@ -1,0 +1,27 @@
+-- Customers whose past new events may tell otherwise, as capture notes them: a lifecycle event from
+-- before what was processed, and of a life that is over any event, which may tell its birth or its
+-- owner. The first of each will do.
+insert into consumer_analytics_internal.touched_customers (customer_id, consumer_id, event_at)
+select customer_id, consumer_id, min(created_at)
+from (
+    select
+        staged.customer_id,
+        staged.consumer_id,
+        {created_at} as created_at,
+        staged.event_type in ({customer_creation}, {customer_status_change}, {customer_deletion}) as is_lifecycle
+    from {stage} as staged
+    where staged.customer_id is not null
+        and (
+            staged.ctid < %(all_new_until)s::tid
+            or staged.event_id in (select inserted.event_id from {inserted} as inserted)
+        )
+) as arrived
+where created_at < %(processed_through)s::timestamptz
+    and (
+        is_lifecycle
+        or exists (
+            select from consumer_analytics_internal.deleted_customers as known
+            where known.customer_id = arrived.customer_id
+        )
+    )
+group by customer_id, consumer_id, is_lifecycle
