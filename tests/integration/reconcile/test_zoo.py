@@ -13,6 +13,7 @@ from tests.support import lanes
 from tests.support.zoo.ground import Ground, opened
 from tests.support.zoo.history import History, script_of
 from tests.support.zoo.kinds import PRESETS
+from tests.support.zoo.shapes import SHAPES, available
 
 #: One history of each of these for each change; what the others make, `all` makes too, but for
 #: `removals`. The long lane has theirs, and more of each.
@@ -34,3 +35,19 @@ def ground(servers: Any) -> Iterator[Ground]:
 def test_every_step_of_a_history_is_told_rightly(ground: Ground, kinds: str, seed: int) -> None:
     script = script_of(PRESETS[kinds], seed, 30)
     assert len(list(History(ground, PRESETS[kinds], seed).play(script))) == len(script)
+
+
+@lanes.LONG
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "plain"])
+@pytest.mark.both_versions
+def test_every_shape_of_sources_is_told_rightly(server: Any, shape: str) -> None:
+    """Rows come in through partitions, types are of every kind, a view stands before tables."""
+    if server.version < SHAPES[shape].since:
+        pytest.skip(f"PostgreSQL {server.version} has no such columns")
+    if not available(server, SHAPES[shape]):
+        pytest.skip(f"this server has no {SHAPES[shape].extension}")
+    with opened(server, shape) as ground:
+        kinds = PRESETS["all"] if ground.shape.watched else PRESETS["all"].unwatched()
+        script = script_of(kinds, 0, 10)
+        assert len(list(History(ground, kinds, 0).play(script))) == len(script)

@@ -38,13 +38,13 @@ class Sources:
         self.rows = {
             customer: Row(consumer, status, _moment(created))
             for customer, consumer, status, created in connection.execute(
-                f"select customer_id, consumer_id, status, {at} from {schema}.customers"
+                f"select customer_id, consumer_id, status::text, {at} from {schema}.customers"
             )
         }
         self.events = [
             Event(event_id, customer, consumer, kind, payload, created)
             for event_id, customer, consumer, kind, payload, seconds in connection.execute(
-                "select event_id, customer_id, consumer_id, event_type, payload_json, "
+                "select event_id, customer_id, consumer_id, event_type::text, payload_json, "
                 f"{at} from {schema}.customer_events"
             )
             if (created := _moment(seconds)) is not None

@@ -9,12 +9,15 @@ from tests.conftest import Servers
 from tests.support.zoo.ground import opened
 from tests.support.zoo.history import History, script_of, shortened, told_of
 from tests.support.zoo.kinds import PRESETS
+from tests.support.zoo.shapes import SHAPES
 
 parser = argparse.ArgumentParser(prog="python -m tests.support.zoo", description=__doc__)
 parser.add_argument("--minutes", type=float, default=10.0, help="how long to go on beginning")
 parser.add_argument("--seed", type=int, default=0, help="of the first history")
 parser.add_argument("--steps", type=int, default=40, help="in each history")
 parser.add_argument("--kinds", choices=PRESETS, default="all", help="what may happen")
+parser.add_argument("--shape", choices=SHAPES, default="plain", help="of the sources")
+parser.add_argument("--server", default="main", help="main, other or between")
 parser.add_argument("--shrink", action="store_true", help="what differs, to few steps")
 parser.add_argument(
     "--no-audit", dest="audited", action="store_false", help="compare snapshots alone"
@@ -27,12 +30,14 @@ seed, done = arguments.seed, 0
 wrong: list[int] = []
 servers = Servers()
 try:
-    with opened(servers.get("main")) as ground:
+    with opened(servers.get(arguments.server), arguments.shape) as ground:
         # At least one, however little time there is.
         while seed == arguments.seed or (
             time.monotonic() < until and not (wrong and arguments.stop)
         ):
             kinds = PRESETS[arguments.kinds]
+            if not ground.shape.watched:
+                kinds = kinds.unwatched()
             script = script_of(kinds, seed, arguments.steps)
             try:
                 history = History(ground, kinds, seed, audited=arguments.audited)

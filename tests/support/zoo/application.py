@@ -437,7 +437,7 @@ class Application:
     def purge_by_type(self) -> None:
         """Delete all events of a type from before a midnight."""
         kind = self.rng.choice(["login", "purchase", *(() if self.kinds.odd else LIFECYCLE)])
-        self._delete_events("created_at < %s and event_type = %s", self._midnight(), kind)
+        self._delete_events("created_at < %s and event_type::text = %s", self._midnight(), kind)
 
     def purge_by_tenant(self) -> None:
         """Delete all events of a consumer from before a midnight."""
@@ -468,7 +468,7 @@ class Application:
         if self.kinds.odd:
             # Whose figures stay is told by the consumer of a lifecycle event that has vanished,
             # which here may be any consumer's.
-            statement += " and coalesce(event_type, '') not like 'customer_%%'"
+            statement += " and coalesce(event_type::text, '') not like 'customer_%%'"
         self.ground.app.execute(statement, values)
         born = {one.customer for one in Sources(self.ground.app).events if one.kind == CREATION}
         for known in self.customers:

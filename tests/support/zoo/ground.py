@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import sql
 from tests.support import runs
+from tests.support.zoo.shapes import PLAIN, SHAPES, SOURCES, Shape, Shaped, shaped
 
 from consumer_analytics.backfill import backfill, request_of
 from consumer_analytics.db.connection import Connection, connected
@@ -37,25 +38,30 @@ class Ground:
         gone_on: how many audits have gone on from an earlier one.
     """
 
-    def __init__(self, app: Connection, ours: Connection, settings: Settings) -> None:
+    def __init__(
+        self, app: Any, ours: Connection, settings: Settings, shape: Shape = PLAIN
+    ) -> None:
         """Keep what the database is like before the first history.
 
         Args:
             app: a session that may write the sources and make tables.
             ours: a session as the product has it.
             settings: for this database.
+            shape: of the sources.
         """
         self.app, self._ours, self.settings = app, ours, settings
+        self.shape = shape
         self.gone_on = 0
-        for source in ("consumers", "customers", "customer_events"):
-            # As tables of users may have it.
-            app.execute(f"alter table {source} alter created_at drop not null")
+        if shape is PLAIN:
+            for source in SOURCES:
+                # As tables of users may have it.
+                app.execute(f"alter table {source} alter created_at drop not null")
         self._tables = [
             sql.Identifier(schema, name)
             for schema, name in app.execute(
                 "select schemaname, tablename from pg_tables "
                 "where schemaname = any(%s) and tablename <> all(%s) order by 1 desc, 2",
-                [["public", _INTERNAL], list(_KEPT)],
+                [["public", "app", _INTERNAL], list(_KEPT)],
             )
         ]
         self._numbers_of_full = sql.SQL(" union all ").join(
@@ -237,15 +243,17 @@ class Ground:
 
 
 @contextmanager
-def opened(server: Any) -> Iterator[Ground]:
+def opened(server: Any, shape: str = "plain") -> Iterator[Ground]:
     """Make a database on a server of the tests, and remove it in the end."""
     name = server.create(server.template)
     settings = Settings(database_url=Secret(server.url(name)))
+    shaped(server, name, SHAPES[shape], server.role)
     try:
         with (
             connected(settings, "zoo", writes_sources=True) as app,
             connected(settings, "zoo") as ours,
         ):
-            yield Ground(app, ours, settings)
+            written = app if shape == "plain" else Shaped(app, SHAPES[shape])
+            yield Ground(written, ours, settings, SHAPES[shape])
     finally:
         server.drop(name)

@@ -338,9 +338,10 @@ class History:
 
     def _notes(self) -> tuple[Any, ...] | None:
         """Return how many notes there are of what has vanished, and of how many events."""
-        return self.ground.app.execute(
+        row: tuple[Any, ...] | None = self.ground.app.execute(
             "select count(*), sum(n) from consumer_analytics_internal.vanished_events"
         ).fetchone()
+        return row
 
     # -- comparing ---------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 #: Steps by their weight: what every system does.
 _PLAIN = {
@@ -82,6 +82,13 @@ class Kinds:
     odd: int = 0
     ties: int = 0
     untold_births: bool = False
+
+    def unwatched(self) -> Kinds:
+        """Return the same without capture, for sources that it cannot watch."""
+        return replace(
+            self,
+            steps={name: n for name, n in self.steps.items() if name != "switch_capture"},
+        )
 
 
 PRESETS = {
