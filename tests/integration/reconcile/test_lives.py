@@ -267,6 +267,11 @@ RESTORED = [
         {3: a("ACTIVE"), 5: a("ACTIVE"), 6: a("ACTIVE")},
     ),
     Case(
+        "one that comes after the row has come back under a time of its own",
+        (born("c", 2), run(3), died("c", 4), run(5), row("c", 6), run(7), deletion("c", 8), run(9)),
+        {3: a("ACTIVE"), 5: a(""), 7: a("ACTIVE"), 9: a("ACTIVE")},
+    ),
+    Case(
         "deleted and restored between two runs, and changed since",
         (
             born("c", 2),
