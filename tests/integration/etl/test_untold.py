@@ -16,6 +16,7 @@ from tests.support.plans import Plans
 
 from consumer_analytics import backfill
 from consumer_analytics.etl import capture, comparison, restate, run, untold
+from consumer_analytics.etl.windows import restate_window
 from consumer_analytics.reconcile import audit, sweep
 
 DAY = dt.timedelta(days=1)
@@ -578,7 +579,6 @@ def test_of_hours_those_of_its_own_day_alone_are_computed(
             [first, hour],
         )
     computed: list[dt.datetime] = []
-    restate_window = restate.restate_window
 
     def noted(*arguments: Any, **options: Any) -> int:
         computed.extend(at for at, _ in arguments[3])
