@@ -304,9 +304,16 @@ def _narrowed_to_unlike(connection: Connection, settings: Settings, plan: Plan) 
     relation = archived.held(connection, settings, plan.recount_multirange, ())
     # In parts, which the server's processes can take turn by turn: PostgreSQL takes days for many
     # groups, which it does not put together in parallel.
-    stretches = plan.ranges if relation else [part for one in plan.ranges for part in _parts(one)]
+    of_table = relation is archived.PLAIN
+    stretches = [part for one in plan.ranges for part in _parts(one)] if of_table else plan.ranges
+    # A product of numbers that may be too large for a bigint costs more than all else.
+    weight = sql.SQL("" if of_table else "n::numeric * ")
     digests = [
-        query("reconcile/sweep/days-held", held=_held_in(settings, stretch, relation))
+        query(
+            "reconcile/sweep/days-held",
+            held=_held_in(settings, stretch, relation),
+            weight=weight,
+        )
         for stretch in stretches
     ]
     unlike = query("reconcile/sweep/days-unlike", digests=_UNION_ALL.join(digests))
