@@ -252,7 +252,12 @@ returned as (
     select
         gone.consumer_id,
         change.slot,
-        case when gone.status ~ '\S' then gone.status else '(none)' end as status,
+        case
+            -- Nearly all begin with a letter, which costs less to see.
+            when gone.status collate "C" >= '!' and gone.status collate "C" < '~' then gone.status
+            when gone.status ~ '\S' then gone.status
+            else '(none)'
+        end as status,
         change.n,
         case when isfinite(gone.birth) then change.n end as dated,
         case when isfinite(gone.birth) then change.n * (tstzrange_subdiff(gone.birth, 'epoch') * 1e6)::bigint end
