@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
@@ -39,8 +40,25 @@ _WEIGHED: dict[str, sql.Composable] = {
     "events_there": sql.SQL("{}(events_of_row)").format(sql.SQL(TOTAL)),
     "events_of_row": sql.SQL("events_of_row"),
 }
+#: No day before it is ever archived: the calendar's first stands for all time before it.
+FIRST_DAY = dt.date(1, 1, 2)
 #: All days, as PostgreSQL writes a datemultirange.
 _ALWAYS = "{[-infinity,infinity]}"
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What the archive has of some days, counted into `archived_slots`.
+
+    Attributes:
+        first_day: the first day that is the table's.
+        is_named: whether each event's type has a column.
+        is_apart: whether the table has no event of the archive's days that counts beside it.
+    """
+
+    first_day: dt.date
+    is_named: bool
+    is_apart: bool
 
 
 def require_readable(connection: Connection, settings: Settings) -> None:
@@ -97,10 +115,12 @@ def held(
     inside = sorted({at for at in cuts if _cuts(at, first_day)})
     cut = multirange((at.date(), at.date() + _ONE_DAY) for at in inside)
     counts: LiteralString = "etl/archived/days" if by_day else "etl/archived/counts"
-    relation = _lay_apart(connection, settings, first_day, days, cut, counts)
+    connection.execute("drop table if exists pg_temp.archived_held")
+    _strays(connection, settings, days, first_day)
+    connection.execute(query(counts), {"days": days, "cut": cut})
     if listed := manifest.files(connection, days, cut):
         _read_cut(connection, settings, listed, inside)
-    return {"customer_events": relation, **_WEIGHED}
+    return {"customer_events": _held(settings, first_day), **_WEIGHED}
 
 
 def held_by_slot(
@@ -109,11 +129,12 @@ def held_by_slot(
     days: str,
     bounds: Sequence[dt.datetime],
     types: Sequence[str],
-) -> tuple[dict[str, sql.Composable], bool]:
+) -> tuple[dict[str, sql.Composable], Filed | None]:
     """Compose what `held` does of the table's rows, and count the archive's apart.
 
     For whoever counts days that are cut everywhere: by consumer and slot, with a column for each
-    type, they are fewer than by day. They go into the temporary table `archived_slots`.
+    type, they are fewer than by day. They go into the temporary table `archived_slots`, which is
+    the caller's: it outlives the transaction.
 
     Args:
         connection: in a transaction.
@@ -123,7 +144,7 @@ def held_by_slot(
         types: event types with a column.
 
     Returns:
-        What statements name, and whether the archive has any of these days.
+        What statements name, and what the archive has; None where it has none of these days.
 
     Raises:
         ArchiveError: files are not what was archived, or an engine has other rows of them.
@@ -131,11 +152,15 @@ def held_by_slot(
     """
     first_day = _reaches(connection, settings, days)
     if first_day is None:
-        return PLAIN, False
-    own = {**PLAIN, "customer_events": _lay_apart(connection, settings, first_day, days, days)}
+        return PLAIN, None
+    connection.execute("drop table if exists pg_temp.archived_held")
+    has_strays = _strays(connection, settings, days, first_day)
+    # Of days that are all cut no count is taken from what the database keeps.
+    connection.execute(query("etl/archived/nothing"))
+    own = {**PLAIN, "customer_events": _held(settings, first_day)}
     listed = manifest.files(connection, days)
     if not listed:
-        return own, False
+        return own, None
     places = list(enumerate(types, 1))
     # No event bears a name that stands for a longer one, but for one that bears it by chance.
     kinds = [(kind, place) for place, kind in places if not is_long(kind)]
@@ -152,13 +177,15 @@ def held_by_slot(
         answer = archive.slots(numbers, instants_us, kinds)
         into = ", ".join(("consumer_id", "slot", "rest", "events", *names))
         load(connection, f"archived_slots ({into})", answer)
-    rows, expected = scalar_of(connection, "etl/archived/slotted"), sum(one.rows for one in listed)
+    expected = sum(one.rows for one in listed)
+    slotted = connection.execute(query("etl/archived/slotted")).fetchone()
+    rows, is_named = slotted or (0, False)
     if rows != expected:
         raise ArchiveError(
             f"the archive has {counted(expected, 'row')} of {counted(len(numbers), 'day')}, "
             f"and {rows:,} were counted"
         )
-    return own, True
+    return own, Filed(first_day, is_named, not has_strays)
 
 
 def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date | None:
@@ -169,18 +196,8 @@ def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date |
     return first_day
 
 
-def _lay_apart(
-    connection: Connection,
-    settings: Settings,
-    first_day: dt.date,
-    days: str,
-    cut: str,
-    counts: LiteralString = "etl/archived/counts",
-) -> sql.Composed:
-    """Lay down what no file has of some days, and the files' counts of those that are not cut."""
-    connection.execute("drop table if exists pg_temp.archived_held")
-    _strays(connection, settings, days, first_day)
-    connection.execute(query(counts), {"days": days, "cut": cut})
+def _held(settings: Settings, first_day: dt.date) -> sql.Composed:
+    """Compose what was laid apart, beside what the table has of its own days."""
     return query("etl/archived/held", settings.sources, first_day=sql.Literal(first_day))
 
 
@@ -242,10 +259,13 @@ def _cuts(at: dt.datetime, first_day: dt.date) -> bool:
     )
 
 
-def _strays(connection: Connection, settings: Settings, days: str, first_day: dt.date) -> None:
+def _strays(connection: Connection, settings: Settings, days: str, first_day: dt.date) -> bool:
     """Find the rows of the archive's days that are in the table alone.
 
     Where the table has just the files' rows, or none, no file is read.
+
+    Returns:
+        Whether there may be any.
     """
     apart: str | None = scalar_of(
         connection,
@@ -263,6 +283,7 @@ def _strays(connection: Connection, settings: Settings, days: str, first_day: dt
     connection.execute(strays, {"apart": apart})
     if apart is not None:
         _leave_out_moved(connection, settings)
+    return apart is not None
 
 
 def _leave_out_moved(connection: Connection, settings: Settings) -> None:
