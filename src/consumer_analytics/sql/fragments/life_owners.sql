@@ -8,7 +8,9 @@ life_owners (consumer_id, since) as (
         from consumer_analytics_internal.deleted_customers as life
         where life.consumer_id is not null
             and life.born_from is not null
-            and life.created_at <> life.deleted_at
+            -- Not `<>`, which lets the planner expect many, and read all customers.
+            and life.created_at is distinct from life.deleted_at
+            and life.created_at is not null
             and not exists (
                 select from {customers} as today
                 where today.customer_id = life.customer_id
@@ -26,7 +28,8 @@ life_owners (consumer_id, since) as (
         from consumer_analytics_internal.deleted_customers as life
         where life.consumer_id > life_owners.consumer_id
             and life.born_from is not null
-            and life.created_at <> life.deleted_at
+            and life.created_at is distinct from life.deleted_at
+            and life.created_at is not null
             and not exists (
                 select from {customers} as today
                 where today.customer_id = life.customer_id

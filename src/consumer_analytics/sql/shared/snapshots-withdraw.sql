@@ -6,8 +6,14 @@ with recursive {owners},
 -- Only instants that were written before and are rendered now.
 there as materialized (
     select snapshot_timestamp
+    from public.consumer_analytics
+    where consumer_id is null
+        and snapshot_timestamp = any(%(snapshots)s::timestamptz[])
+    union all
+    select snapshot_timestamp
     from consumer_analytics_internal.written_snapshots
     where snapshot_timestamp = any(%(snapshots)s::timestamptz[])
+        and not is_whole
 ),
 
 strangers as materialized (
