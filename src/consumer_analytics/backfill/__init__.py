@@ -174,7 +174,4 @@ def _tidy(connection: Connection, backfill_id: int) -> None:
         return
     with suppress(psycopg.Error):
         record.untag(connection, backfill_id)
-        connection.execute(
-            "drop table if exists "
-            "pg_temp.archived_slots, pg_temp.backfill_counted, pg_temp.figures_carried"
-        )
+        connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.figures_carried")

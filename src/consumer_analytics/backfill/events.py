@@ -32,61 +32,31 @@ def count(
     bounds: tuple[dt.datetime, ...],
     types: tuple[str, ...],
     request: Request,
-) -> list[int] | None:
+) -> bool:
     """Count the events by consumer and slot into `backfill_counted`.
 
     Returns:
-        The slots of which it may have several rows of a consumer, where all it has are types with
-        columns; None where that is not known.
+        Whether it surely has one row, of types with columns, for each of them.
     """
     shape = Shape(types, (), False)
     cut = multirange(sources.cut)
-    connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.archived_slots")
-    held, filed = archived.held_by_slot(connection, settings, cut, bounds, types)
+    held, is_filed = archived.held_by_slot(connection, settings, cut, bounds, types)
     asked = (settings, shape, bounds, request, held)
     others = [_types_of(one, *asked) for one in sources.ranges]
-    parts = [_source_of(one, *asked) for one in sources.ranges] if types else [*others]
+    parts = [_source_of(one, *asked) for one in sources.ranges]
+    if not types:
+        parts = list(others)
     parts += _of_counts(connection, sources, shape, bounds, request)
+    if is_filed:
+        parts.append(_filed(shape, bounds, request))
+    connection.execute("drop table if exists pg_temp.backfill_counted")
     _run(connection, "backfill/events-counted", parts)
-    named = bool(types)
     if types and sources.ranges:
-        columns = sql.SQL(" + ").join(shape.event_columns)
-        if scalar(connection, query("backfill/events-overlooked", named=columns)):
+        named = sql.SQL(" + ").join(shape.event_columns)
+        if scalar(connection, query("backfill/events-overlooked", named=named)):
             _run(connection, "backfill/events-others", others)
-            named = False
-    if filed is None:
-        return [] if len(parts) == 1 and named else None
-    return _add_filed(connection, filed, sources, shape, bounds, request, named=named)
-
-
-def _add_filed(
-    connection: Connection,
-    filed: archived.Filed,
-    sources: EventSources,
-    shape: Shape,
-    bounds: tuple[dt.datetime, ...],
-    request: Request,
-    *,
-    named: bool,
-) -> list[int] | None:
-    """Put what the archive's files have, and what else was counted, together; answer as `count`.
-
-    The files' part is nearly all of it: where it can be, it is taken as it is, and the other added.
-    """
-    columns = each(shape.event_columns, "{}")
-    if request.consumers is not None or not named or not filed.is_named:
-        _run(connection, "backfill/events-filed-added", [_filed(shape, bounds, request)])
-        return None
-    is_rest = scalar_of(connection, "backfill/events-are-rest")
-    taken = query("backfill/events-filed-first", columns=columns, slots=sql.Literal(len(bounds)))
-    connection.execute(taken)
-    if is_rest or sources.days or len(sources.ranges) > 1 or not filed.is_apart:
-        return None
-    if vanished.concerns(connection, instants.start_of(sources.cut[0][0])):
-        return None
-    # All else lies before the first instant or any archive, or from the table's first day on.
-    ends = (archived.FIRST_DAY, filed.first_day)
-    return sorted({0, *(plan.slot_of(instants.start_of(day), bounds) for day in ends)})
+            return False
+    return len(parts) == 1 and bool(types)
 
 
 @dataclass(frozen=True)
@@ -280,15 +250,11 @@ def _side(connection: Connection, sources: EventSources) -> LiteralString:
     return "backfill/events-before" if before <= after else "backfill/events-not-after"
 
 
-def cells(connection: Connection, shape: Shape, several: list[int] | None) -> None:
-    """Make the events' cells of what was counted: as it is where each has one row already.
-
-    `several`: as `count` answers it.
-    """
+def cells(connection: Connection, shape: Shape, *, once: bool) -> None:
+    """Make the events' cells of what was counted: as it is where each has one row already."""
     # What has no column, if only statuses, is read beside the cells.
     if not shape.rest:
-        if several is None:
-            several = scalar_of(connection, "backfill/events-several")
+        several: list[int] | None = [] if once else scalar_of(connection, "backfill/events-several")
         if several is not None and len(several) <= _MOST_MERGED:
             if several:
                 summed = each(shape.event_columns, TOTAL + "({0})")

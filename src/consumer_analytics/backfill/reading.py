@@ -88,21 +88,20 @@ def _lay_out(
     settings, request, counts = job.settings, job.request, job.counts
     types = share.types if share is not None else columns.types(connection, settings)
     before, after = 0, len(bounds) - 1
-    several: list[int] | None = None
-    statuses: tuple[str, ...] | None = None
+    once, statuses = False, None
     connection.execute("drop table if exists pg_temp.backfill_counted, pg_temp.backfill_customers")
     changes = query("shared/customers-changes", table=customers.CHANGES, lifetime=sql.SQL(""))
     connection.execute(changes)
     if share is None or not share.first:
         with counts.timed("read events"):
             sources = EventSources(state, bounds)
-            several = events.count(connection, settings, sources, bounds, types, request)
+            once = events.count(connection, settings, sources, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
             statuses = customers.count(connection, settings, state, bounds)
     if share is not None:
         with counts.timed("exchange"):
-            statuses, several = exchange(connection, share, statuses, several)
+            statuses, once = exchange(connection, share, statuses, once=once)
         before, after = (0, share.middle) if share.first else (share.middle, after)
     with counts.timed("lay out"):
         connection.execute("analyze pg_temp.backfill_customers")
@@ -110,15 +109,13 @@ def _lay_out(
             connection, "select array(select distinct status from pg_temp.backfill_customers)"
         )
         shape = shape_of(types, named, settings.sources.words)
-        others = several is None and scalar_of(
-            connection, "backfill/rest-exists", {"types": list(types)}
-        )
+        others = not once and scalar_of(connection, "backfill/rest-exists", {"types": list(types)})
         shape = Shape(shape.types, shape.statuses, shape.rest or others)
         figures.lay_out(
             shape,
             sql.SQL("(select * from {} where slot <= {})").format(customers.CHANGES, after),
             sql.SQL("({})").format(query("backfill/rest")),
-            event_cells=lambda: events.cells(connection, shape, several),
+            event_cells=lambda: events.cells(connection, shape, once=once),
             with_customer_cells=statuses is not None,
             consumers=request.consumers,
             before=before,
@@ -128,5 +125,5 @@ def _lay_out(
             "analyze pg_temp.customer_cells (consumer_id, slot); "
             "analyze pg_temp.listed_consumers; analyze pg_temp.figures_before (consumer_id); "
             "drop table pg_temp.backfill_customers; "
-            "drop table if exists pg_temp.backfill_counted, pg_temp.archived_slots"
+            "drop table if exists pg_temp.backfill_counted"
         )

@@ -35,18 +35,15 @@ class Share:
 
 
 def exchange(
-    connection: Connection,
-    share: Share,
-    statuses: tuple[str, ...] | None,
-    several: list[int] | None,
-) -> tuple[tuple[str, ...] | None, list[int] | None]:
+    connection: Connection, share: Share, statuses: tuple[str, ...] | None, *, once: bool
+) -> tuple[tuple[str, ...] | None, bool]:
     """Hand the other session what it needs of what this one has read, and receive the same.
 
     In this order in both, so that they do not wait for each other.
 
     Returns:
-        The statuses that have a column, as the first session has found them, and the slots of
-        which the events may have several rows of a consumer, as the second has (`events.count`).
+        The statuses that have a column, as the first session has found them, and
+        whether the events have one row for each cell, as the second has.
     """
     columns = Shape(share.types, (), False).event_columns
     if share.first:
@@ -60,15 +57,15 @@ def exchange(
         share.customers.receive_rows(connection, _customers_taken(connection, statuses))
     counted = sql.SQL("consumer_id, slot, rest, events {}").format(each(columns, "{}"))
     if share.first:
-        several = share.events.receive()
+        once = share.events.receive()
         share.events.receive_rows(
             connection, sql.SQL("pg_temp.backfill_counted ({})").format(counted)
         )
     else:
-        share.events.send(several)
+        share.events.send(once)
         earlier = sql.SQL("select {} from pg_temp.backfill_counted where slot <= {}")
         share.events.send_rows(connection, earlier.format(counted, share.middle))
-    return statuses, several
+    return statuses, once
 
 
 def _customers_later(share: Share, statuses: tuple[str, ...] | None) -> sql.Composed:

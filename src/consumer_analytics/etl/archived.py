@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import sql
@@ -40,25 +39,8 @@ _WEIGHED: dict[str, sql.Composable] = {
     "events_there": sql.SQL("{}(events_of_row)").format(sql.SQL(TOTAL)),
     "events_of_row": sql.SQL("events_of_row"),
 }
-#: No day before it is ever archived: the calendar's first stands for all time before it.
-FIRST_DAY = dt.date(1, 1, 2)
 #: All days, as PostgreSQL writes a datemultirange.
 _ALWAYS = "{[-infinity,infinity]}"
-
-
-@dataclass(frozen=True)
-class Filed:
-    """What the archive has of some days, counted into `archived_slots`.
-
-    Attributes:
-        first_day: the first day that is the table's.
-        is_named: whether each event's type has a column.
-        is_apart: whether the table has no event of the archive's days that counts beside it.
-    """
-
-    first_day: dt.date
-    is_named: bool
-    is_apart: bool
 
 
 def require_readable(connection: Connection, settings: Settings) -> None:
@@ -115,12 +97,10 @@ def held(
     inside = sorted({at for at in cuts if _cuts(at, first_day)})
     cut = multirange((at.date(), at.date() + _ONE_DAY) for at in inside)
     counts: LiteralString = "etl/archived/days" if by_day else "etl/archived/counts"
-    connection.execute("drop table if exists pg_temp.archived_held")
-    _strays(connection, settings, days, first_day)
-    connection.execute(query(counts), {"days": days, "cut": cut})
+    relation = _lay_apart(connection, settings, first_day, days, cut, counts)
     if listed := manifest.files(connection, days, cut):
         _read_cut(connection, settings, listed, inside)
-    return {"customer_events": _held(settings, first_day), **_WEIGHED}
+    return {"customer_events": relation, **_WEIGHED}
 
 
 def held_by_slot(
@@ -129,12 +109,11 @@ def held_by_slot(
     days: str,
     bounds: Sequence[dt.datetime],
     types: Sequence[str],
-) -> tuple[dict[str, sql.Composable], Filed | None]:
+) -> tuple[dict[str, sql.Composable], bool]:
     """Compose what `held` does of the table's rows, and count the archive's apart.
 
     For whoever counts days that are cut everywhere: by consumer and slot, with a column for each
-    type, they are fewer than by day. They go into the temporary table `archived_slots`, which is
-    the caller's: it outlives the transaction.
+    type, they are fewer than by day. They go into the temporary table `archived_slots`.
 
     Args:
         connection: in a transaction.
@@ -144,7 +123,7 @@ def held_by_slot(
         types: event types with a column.
 
     Returns:
-        What statements name, and what the archive has; None where it has none of these days.
+        What statements name, and whether the archive has any of these days.
 
     Raises:
         ArchiveError: files are not what was archived, or an engine has other rows of them.
@@ -152,15 +131,11 @@ def held_by_slot(
     """
     first_day = _reaches(connection, settings, days)
     if first_day is None:
-        return PLAIN, None
-    connection.execute("drop table if exists pg_temp.archived_held")
-    has_strays = _strays(connection, settings, days, first_day)
-    # Of days that are all cut no count is taken from what the database keeps.
-    connection.execute(query("etl/archived/nothing"))
-    own = {**PLAIN, "customer_events": _held(settings, first_day)}
+        return PLAIN, False
+    own = {**PLAIN, "customer_events": _lay_apart(connection, settings, first_day, days, days)}
     listed = manifest.files(connection, days)
     if not listed:
-        return own, None
+        return own, False
     places = list(enumerate(types, 1))
     # No event bears a name that stands for a longer one, but for one that bears it by chance.
     kinds = [(kind, place) for place, kind in places if not is_long(kind)]
@@ -177,15 +152,13 @@ def held_by_slot(
         answer = archive.slots(numbers, instants_us, kinds)
         into = ", ".join(("consumer_id", "slot", "rest", "events", *names))
         load(connection, f"archived_slots ({into})", answer)
-    expected = sum(one.rows for one in listed)
-    slotted = connection.execute(query("etl/archived/slotted")).fetchone()
-    rows, is_named = slotted or (0, False)
+    rows, expected = scalar_of(connection, "etl/archived/slotted"), sum(one.rows for one in listed)
     if rows != expected:
         raise ArchiveError(
             f"the archive has {counted(expected, 'row')} of {counted(len(numbers), 'day')}, "
             f"and {rows:,} were counted"
         )
-    return own, Filed(first_day, is_named, not has_strays)
+    return own, True
 
 
 def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date | None:
@@ -196,8 +169,18 @@ def _reaches(connection: Connection, settings: Settings, days: str) -> dt.date |
     return first_day
 
 
-def _held(settings: Settings, first_day: dt.date) -> sql.Composed:
-    """Compose what was laid apart, beside what the table has of its own days."""
+def _lay_apart(
+    connection: Connection,
+    settings: Settings,
+    first_day: dt.date,
+    days: str,
+    cut: str,
+    counts: LiteralString = "etl/archived/counts",
+) -> sql.Composed:
+    """Lay down what no file has of some days, and the files' counts of those that are not cut."""
+    connection.execute("drop table if exists pg_temp.archived_held")
+    _strays(connection, settings, days, first_day)
+    connection.execute(query(counts), {"days": days, "cut": cut})
     return query("etl/archived/held", settings.sources, first_day=sql.Literal(first_day))
 
 
@@ -259,13 +242,10 @@ def _cuts(at: dt.datetime, first_day: dt.date) -> bool:
     )
 
 
-def _strays(connection: Connection, settings: Settings, days: str, first_day: dt.date) -> bool:
+def _strays(connection: Connection, settings: Settings, days: str, first_day: dt.date) -> None:
     """Find the rows of the archive's days that are in the table alone.
 
     Where the table has just the files' rows, or none, no file is read.
-
-    Returns:
-        Whether there may be any.
     """
     apart: str | None = scalar_of(
         connection,
@@ -283,7 +263,6 @@ def _strays(connection: Connection, settings: Settings, days: str, first_day: dt
     connection.execute(strays, {"apart": apart})
     if apart is not None:
         _leave_out_moved(connection, settings)
-    return apart is not None
 
 
 def _leave_out_moved(connection: Connection, settings: Settings) -> None:

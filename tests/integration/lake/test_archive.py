@@ -220,34 +220,6 @@ def test_a_backfill_from_nothing_but_the_lake_is_equal(pair: Pair) -> None:
     pair.clean()
 
 
-def test_on_the_day_that_the_archives_end_cuts_a_consumer_has_one_row(pair: Pair) -> None:
-    """What files have is taken as it is where each type has a column; the table's is added."""
-    ends = dt.datetime.combine(THROUGH, dt.time(), dt.UTC) + dt.timedelta(days=1)
-    times = [BEGIN, BEGIN + HOUR, ends - HOUR, ends - HOUR, ends + HOUR, ends + 30 * HOUR]
-    for database in pair:
-        with database.connect() as connection:
-            for place, at in enumerate([*times, END - 3 * HOUR, END - HOUR]):
-                kind, owner = (("login", "pay", None)[place % 3], (A, A, B, None)[place % 4])
-                connection.execute(PUT, [uuid.UUID(int=place), B, owner, kind, "{}", at])
-                connection.execute(PUT, [uuid.UUID(int=place + 99), B, A, "login", "{}", at])
-    pair.each(go, END)
-    archived(pair.lake)
-    purge(pair.lake)
-    pair.each(forget_snapshots)
-    pair.each(filled_in, CUTTING)
-    pair.clean()
-    # So has one of whom other events come late, to days that are archived.
-    for place, at in enumerate([ends - 2 * HOUR, BEGIN + 2 * HOUR], 500):
-        for database in pair:
-            with database.connect() as connection:
-                connection.execute(PUT, [uuid.UUID(int=place), B, A, "login", "{}", at])
-        pair.each(swept)
-        pair.clean()
-    pair.each(forget_snapshots)
-    pair.each(filled_in, CUTTING)
-    pair.clean()
-
-
 def test_all_is_the_same_where_a_spark_connect_server_reads(
     new_database: Any, tmp_path: Path, sail_server: sail.Server
 ) -> None:

@@ -6,4 +6,4 @@ create temporary table archived_slots (
     rest text,
     events bigint not null
     {columns}
-)
+) on commit drop
