@@ -496,8 +496,9 @@ class EmbeddedPostgres:
             try:
                 code = process.wait()
             except BaseException:
-                # With the processes that it has started itself.
-                os.killpg(process.pid, signal.SIGKILL)
+                # With the processes that it has started itself; all of them may have ended by now.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
             output.seek(0)
