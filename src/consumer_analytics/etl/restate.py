@@ -234,6 +234,7 @@ def _compare_customers(
         if put_right is not None:
             connection.execute(query("etl/restate/customers-compared"), {"after": None})
             differing, restated_of = put_right
+            restated_of += restate_alone(connection, settings, reason, waiting.after)
             if restated_of:
                 notify(
                     f"restated {counted(restated_of, 'row')} of "
@@ -249,8 +250,11 @@ def _compare_customers(
     snapshots = [at for at, _ in rows]
     reached = snapshots[-1] if len(rows) == limit else None
     connection.execute(query("etl/restate/customers-compared"), {"after": reached})
+    alone = restate_alone(
+        connection, settings, reason, waiting.after, reached or until, accepts_gone=accepts_gone
+    )
     if not snapshots:
-        return 0, True
+        return alone, True
     restated: int | None = None
     if accepts_gone == ():
         found = comparison.differing(connection, settings, state, snapshots)
@@ -262,7 +266,7 @@ def _compare_customers(
         connection.execute(query("shared/state-restate-after"), after)
     elif restated:
         notify(_restated(rows, restated))
-    return restated or 0, reached is None
+    return (restated or 0) + alone, reached is None
 
 
 def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:

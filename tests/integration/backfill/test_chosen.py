@@ -99,6 +99,17 @@ def test_a_sweep_restates_rows_that_stand_alone(database: Database, what: str, d
     assert database.rows("select count(*) from consumer_analytics_revisions") == [(8,)]
 
 
+@pytest.mark.parametrize("what", LATE)
+def test_a_run_restates_one_thing_that_capture_saw(database: Database, what: str) -> None:
+    consumer = chosen_of(database)
+    with database.connect() as connection:
+        capture.enable(connection, database.settings)
+    live(database, END + DAY)
+    LATE[what](database, consumer)
+    live(database, END + 2 * DAY)
+    require_right(database, consumer)
+
+
 def test_a_run_restates_what_capture_saw(database: Database) -> None:
     consumer = chosen_of(database)
     with database.connect() as connection:
