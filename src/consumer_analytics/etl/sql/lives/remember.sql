@@ -142,21 +142,24 @@ markers as materialized (
             where at > created_at and at < deleted_at
         )
     union all
-    -- A row from after the last deletion counts as the creation that follows it. After the last creation
-    -- the first will do: what comes later contradicts the row.
+    -- A row from after the last end counts as the creation that follows it. A deletion after that end
+    -- contradicts the row.
     select customer_id, rows_now.at, true, null, 'today', null, null, null, null
     from rows_now
     join (
-        select customer_id, begun.at as begun, max(ends.at) as at, min(ends.at) filter (where ends.at >= begun.at) as first
+        select customer_id, min(ends.at) as at
         from ends
         left join (
-            select customer_id, coalesce(max(at) filter (where event_type = {customer_creation}), '-infinity') as at
+            select told.customer_id, max(told.at) as at
             from told
-            group by customer_id
+            join (select customer_id, max(at) as at from ends group by customer_id) as last using (customer_id)
+            where event_type = {customer_creation} and told.at <= last.at
+            group by told.customer_id
         ) as begun using (customer_id)
-        group by customer_id, begun.at
-    ) as last_end using (customer_id)
-    where rows_now.at >= last_end.at or (rows_now.at >= begun and rows_now.at >= first)
+        where ends.at >= coalesce(begun.at, '-infinity')
+        group by customer_id
+    ) as first_end using (customer_id)
+    where rows_now.at >= first_end.at
 ),
 
 -- Both in one microsecond leave things as they were before it.

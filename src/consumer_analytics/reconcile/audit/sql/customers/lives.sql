@@ -10,12 +10,41 @@ with ended as materialized (
     where kind in ('deletion', 'gone')
 ),
 
+-- Rows that came back under a time of their own, of lives that a deletion has ended since: what they say
+-- begins a life where nothing was open, unless another one has begun and ended after it.
+returned as materialized (
+    select customer_id, row_at as at
+    from (
+        select customer_id, customer.created_at::timestamptz as row_at
+        from {customers} as customer
+        join ended using (customer_id)
+    ) as today
+    cross join lateral (
+        select
+            max(at) filter (where kind <> 'creation' and at <= row_at) as end_before,
+            max(at) filter (where kind = 'creation' and at <= row_at) as begun_before,
+            min(at) filter (where kind = 'creation' and at > row_at) as begun_after,
+            max(at) filter (where kind <> 'creation' and at > row_at) as last_end
+        from audit_marks as mark
+        where mark.customer_id = today.customer_id and kind in ('creation', 'deletion', 'gone')
+    ) as around
+    where end_before >= coalesce(begun_before, '-infinity')
+        and (last_end >= begun_after) is not true
+        and last_end is not null
+),
+
 -- Several of a kind in one microsecond are one; the first of them tells.
 told as materialized (
     select distinct on (customer_id, at, kind) *
-    from audit_marks
+    from (
+        select customer_id, at, kind, event_id, consumer_id, status
+        from audit_marks
+        where kind <> 'change'
+        union all
+        select customer_id, at, 'back', null, null, null
+        from returned
+    ) as marks
     join ended using (customer_id)
-    where kind <> 'change'
     order by customer_id, at, kind, event_id
 ),
 
