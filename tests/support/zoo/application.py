@@ -39,7 +39,8 @@ class Known:
     """What the application knows of a customer.
 
     Attributes:
-        state: `there`, `deleted` with an event, `erased` without, or `left`: never touched again.
+        state: `there`, `deleted` with an event, `erased` or `returned` without, or `left`:
+            never touched again.
         last: when something was last written of it.
         last_end: when its last life ended, by an event.
         witness: it is never touched, so that no consumer is ever bare.
@@ -63,6 +64,9 @@ class Application:
         self.ground, self.world, self.kinds, self.rng = ground, world, kinds, rng
         self.clock = BEGIN + 2 * HOUR
         self.captured = False
+        #: Whether a deletion may say another consumer of a life than its row did, which a run that
+        #: takes it in cannot see.
+        self.tells_otherwise = False
         self.customers: list[Known] = []
         self.registered = [self.identity() for _ in range(3)]
         self.unknown = self.identity()
@@ -142,7 +146,8 @@ class Application:
         new = self.rng.choice([one for one in STATUSES if one != old])
         payload: Any = {"old_status": old, "new_status": new}
         if at > known.last and self.odd():
-            payload = self.rng.choice([*UNREADABLE, {**payload, "old_status": "OTHER"}])
+            others = [{**payload, "old_status": "OTHER"}, {**payload, "old_status": new}]
+            payload = self.rng.choice([*UNREADABLE, *others])
         with self.ground.app.transaction():
             self.update(known, status=new)
             self.event(CHANGE, at, known, payload)
@@ -171,6 +176,8 @@ class Application:
         with self.ground.app.transaction():
             self.event(DELETION, at, known, payload)
             self._delete_row(known)
+        # Nobody's: an earlier life's events tell whose it was.
+        self.tells_otherwise |= known.row.consumer is None and known.last_end is not None
         if self.captured:
             self.world.row_went(
                 known.customer,
@@ -228,7 +235,21 @@ class Application:
             else:
                 # Once its row is gone, nothing would tell of this life.
                 self._put(known, at, None)
-                known.state = "left"
+                known.state = "returned"
+
+    def restore_under_its_return(self) -> None:
+        """Delete one whose row alone tells of its return, and restore it under that time."""
+        known = self.one_of("returned")
+        if known is None or known.row.consumer is None:
+            return
+        if known.last + 3 * HOUR < self.clock:
+            ended = self.moment_between(known.last + HOUR, self.clock)
+            at = self.moment_between(ended + HOUR, self.clock + 2 * HOUR)
+            with self.ground.app.transaction():
+                self.delete(known, ended)
+                self._put(known, at, {"status": known.row.status})
+            # Of its life in between nothing tells but the row.
+            known.state = "left"
 
     def _put(self, known: Known, at: dt.datetime, creation: Any) -> None:
         with self.ground.app.transaction():
@@ -305,7 +326,7 @@ class Application:
         """Write a change under a time that has been processed, of a customer that goes on."""
         known = self.one_of("there")
         if known is not None and known.last_end is None:
-            old, new = self.rng.sample(STATUSES, 2)
+            old, new = self.rng.choices(STATUSES, k=2)
             # Never in one microsecond with another: it contradicts what is there.
             at = self.past() + dt.timedelta(microseconds=self.rng.randrange(1, 500))
             self.event(CHANGE, at, known, {"old_status": old, "new_status": new})

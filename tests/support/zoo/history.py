@@ -152,9 +152,11 @@ class History:
         until = self._tick()
         self.app.live(until)
         self._run(until)
-        if (self.kinds.odd or self.kinds.untold_births) and not self.app.captured:
+        is_odd = self.kinds.odd or self.kinds.untold_births or self.app.tells_otherwise
+        if is_odd and not self.app.captured:
             # An odd row may tell something of the past.
             self._finds_and_repairs()
+        self.app.tells_otherwise = False
         self._compare()
 
     def _run(self, at: dt.datetime) -> None:

@@ -18,6 +18,7 @@ _PLAIN = {
 _CUSTOMERS = {
     "restore": 3,
     "bear_again": 2,
+    "restore_under_its_return": 1,
     "move": 2,
     "correct_status": 2,
     "correct_birth": 2,
@@ -98,7 +99,16 @@ PRESETS = {
     "capture": Kinds({**_PLAIN, **_CUSTOMERS, **_CAPTURE}, odd=25, ties=25),
     "removals": Kinds({**_PLAIN, **_PURGES, **_REMOVALS}),
     # Nothing is odd: then lifecycle events are purged as well.
-    "returns": Kinds({**_PLAIN, **_PURGES, **_CAPTURE, "restore": 6, "bear_again": 3}),
+    "returns": Kinds(
+        {
+            **_PLAIN,
+            **_PURGES,
+            **_CAPTURE,
+            "restore": 6,
+            "bear_again": 3,
+            "restore_under_its_return": 2,
+        }
+    ),
     "births": Kinds(
         {**_PLAIN, **_PURGES, **_CAPTURE, "timeless_customer": 6, "restore": 2}, untold_births=True
     ),

@@ -71,11 +71,11 @@ later as materialized (
     window moment as (partition by event.customer_id order by event.at)
 ),
 
--- Customers of whom several changes lie in one microsecond, or one changes nothing.
+-- Customers of whom several changes lie in one microsecond.
 tied as materialized (
     select distinct customer_id
     from later
-    where at = previous_at or status = new_status
+    where at = previous_at
 ),
 
 -- All changes of one microsecond are one step: what was before it.

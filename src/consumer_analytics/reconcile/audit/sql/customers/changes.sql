@@ -107,7 +107,7 @@ beginnings as materialized (
 candidates as not materialized (
     select life, at, old_status as status, null as event_id, last_status
     from changes
-    where not is_together and old_status is distinct from new_status
+    where not is_together
     union all
     select life, at, status, event_id, last_status
     from beginnings
@@ -154,7 +154,7 @@ turns as materialized (
     from (
         select life, at, old_status as status
         from changes
-        where not is_together and old_status is distinct from new_status
+        where not is_together
         union all
         select life, at, status
         from last_chains
