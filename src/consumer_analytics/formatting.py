@@ -121,15 +121,16 @@ def count(value: float | None) -> str:
         return f"{Decimal(value):.3E}"
 
 
-def counted(value: int, thing: str, things: str | None = None) -> str:
+def counted(value: int | None, thing: str, things: str | None = None) -> str:
     """Write how many there are of something: `1 day`, `1,200 days`.
 
     Args:
-        value: how many.
+        value: how many; None where that is not known.
         thing: what one of them is called.
         things: what more of them are called; the same with an s where nothing is said.
     """
-    return f"{value:,} {thing if value == 1 else things or f'{thing}s'}"
+    number = NOTHING if value is None else f"{value:,}"
+    return f"{number} {thing if value == 1 else things or f'{thing}s'}"
 
 
 def named(name: str) -> str:

@@ -18,12 +18,12 @@ from consumer_analytics.cli.output import (
     shown,
     warn,
 )
-from consumer_analytics.db import schema
+from consumer_analytics.db import documents, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import noted
 from consumer_analytics.etl import revisions, sources
 from consumer_analytics.etl.revisions import Revision
-from consumer_analytics.formatting import counted, exactly, moment, percent, size
+from consumer_analytics.formatting import count, counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
 from consumer_analytics.reporting.status import Status, permitted
 from consumer_analytics.reporting.status import read as read_status
@@ -218,14 +218,18 @@ def print_status(found: Status) -> None:
     if found.latest is None:
         say("no snapshot yet: run `consumer-analytics run`")
         return
-    system = found.system
+    # Somebody may have edited it.
+    system = found.system if isinstance(found.system, dict) else {}
+    consumers = documents.count(system.get("consumers_in_system"))
+    customers = documents.count(system.get("total_customers_all_consumers"))
+    active = documents.count(system.get("active_customers_all_consumers"))
+    events = documents.count(system.get("total_events_all_consumers"))
     say(f"snapshot   {exactly(found.latest)}")
     say(
-        f"system     {counted(system['consumers_in_system'], 'consumer')}, "
-        f"{counted(system['total_customers_all_consumers'], 'customer')} "
-        f"({system['active_customers_all_consumers']:,} active, "
-        f"{percent(system['system_wide_active_ratio'])}), "
-        f"{counted(system['total_events_all_consumers'], 'event')}"
+        f"system     {counted(consumers, 'consumer')}, {counted(customers, 'customer')} "
+        f"({count(active)} active, "
+        f"{percent(documents.number(system.get('system_wide_active_ratio')))}), "
+        f"{counted(events, 'event')}"
     )
     print_table(
         ["consumer", "name", "customers", "active", "events", "new in window"],
@@ -234,7 +238,7 @@ def print_status(found: Status) -> None:
             for one in found.consumers
         ],
     )
-    more = system["consumers_in_system"] - len(found.consumers)
+    more = (consumers or 0) - len(found.consumers)
     if more > 0:
         say(f"… and {more:,} more")
     if found.runs is None:

@@ -26,9 +26,10 @@ from psycopg.types.datetime import (
     DatetimeDumper,
     TimestamptzLoader,
 )
+from psycopg.types.json import set_json_loads
 
 from consumer_analytics import secret_files
-from consumer_analytics.db import session, silence
+from consumer_analytics.db import documents, session, silence
 from consumer_analytics.errors import (
     ConnectionLostError,
     DatabaseUnreachableError,
@@ -434,6 +435,7 @@ def prepare(
     connection.adapters.register_dumper(dt.datetime, _TimestamptzDumper)
     connection.adapters.register_loader("date", _DateLoader)
     connection.adapters.register_dumper(dt.date, _DateDumper)
+    set_json_loads(documents.read, connection)
     connection.pooled = session.set_up(
         connection, lambda: parameters(settings, "pooler check"), reader=not writes_sources
     )

@@ -16,6 +16,7 @@ from consumer_analytics.reporting.changes import between
 from consumer_analytics.reporting.consumers import ConsumerRow
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
+from consumer_analytics.reporting.series import grown
 from consumer_analytics.sql import query
 
 #: Consumers compared at most.
@@ -31,7 +32,7 @@ class ComparedConsumer:
         consumer_id: as text.
         name: as `consumers` has it; None where it has none.
         standing: its row of the table, at the comparison's `latest`; None without a snapshot there.
-        customers: customers at each instant; None where it has no snapshot.
+        customers: customers at each instant; None where it has no snapshot, or no number there.
         active: of those, the ones with status ACTIVE.
         active_ratio: active ÷ customers, four decimals; 0 without customers.
         total_events: events before each instant.
@@ -212,19 +213,18 @@ def _points(rows: Iterable[tuple[Any, ...]], begins: dt.datetime) -> Iterator[Co
         begins: where the range begins.
     """
     whose, before = None, None
-    for whom, at, customers, active, total in rows:
+    for whom, at, customers, active, total, is_there in rows:
         if whom != whose:
             whose, before = whom, None
         if at >= begins:
-            # One that has no row was not there yet, and had no events.
-            counts = at > begins and before is not None and total is not None
             yield ComparedPoint(
                 whom,
                 at,
                 customers,
                 active,
-                None if customers is None else ratio(active or 0, customers),
+                None if customers is None or active is None else ratio(active, customers),
                 total,
-                total - before if counts else None,
+                grown(total, before) if at > begins else None,
             )
-        before = total or 0
+        # One that has no row was not there yet, and had no events.
+        before = total if is_there else 0

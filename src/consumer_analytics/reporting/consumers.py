@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from psycopg import sql
 
@@ -17,8 +17,9 @@ from consumer_analytics.reporting import series
 from consumer_analytics.reporting.changes import Between, between
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
+from consumer_analytics.reporting.series import grown
 from consumer_analytics.reporting.standing import Figure, figure
-from consumer_analytics.sql import query, source_rows
+from consumer_analytics.sql import fragment, query, source_rows
 
 PAGE = 50
 MOST_ROWS = 200
@@ -30,9 +31,14 @@ Direction = Literal["asc", "desc"]
 
 _FETCHED_AT_ONCE = 1_000
 
-_CUSTOMERS = "(snapshot.metrics_json ->> 'total_customers')::bigint"
-_ACTIVE = "(snapshot.metrics_json ->> 'active_customers')::bigint"
-_EVENTS = "(snapshot.metrics_json ->> 'total_events')::bigint"
+
+def _figure(key: LiteralString) -> LiteralString:
+    return f"jsonb_path_query_first(snapshot.metrics_json -> '{key}', {{a_number}})::bigint"
+
+
+_CUSTOMERS = _figure("total_customers")
+_ACTIVE = _figure("active_customers")
+_EVENTS = _figure("total_events")
 #: The figure that each order goes by.
 _FIGURES: dict[str, str] = {
     "name": "lower(known.name::text)",
@@ -51,6 +57,8 @@ _CHANGES = frozenset({"new_events", "change"})
 class ConsumerRow:
     """A consumer in the table.
 
+    A figure that the snapshot does not have, as somebody edited it, is None.
+
     Attributes:
         consumer_id: as text.
         name: as `consumers` has it; None where it has none.
@@ -66,10 +74,10 @@ class ConsumerRow:
     consumer_id: str
     name: str | None
     customers: Figure
-    active: int
-    inactive: int
-    active_ratio: float
-    total_events: int
+    active: int | None
+    inactive: int | None
+    active_ratio: float | None
+    total_events: int | None
     new_events: int | None
     sparkline: list[int | None]
 
@@ -245,10 +253,12 @@ def _table(
     return query(
         name,
         sources,
-        figure=sql.SQL(_FIGURES[sort]),
+        figure=sql.SQL(_FIGURES[sort]).format(a_number=sql.SQL(fragment("a_number"))),
         # A figure that a consumer did not have yet was 0.
         ranked=sql.SQL(
-            "standing.figure - coalesce(earlier.figure, 0)" if compared else "standing.figure"
+            "standing.figure - case when earlier.consumer_id is null then 0 else earlier.figure end"
+            if compared
+            else "standing.figure"
         ),
         compared=sql.SQL("left join earlier using (consumer_id)" if compared else ""),
         direction=sql.SQL("asc" if direction == "asc" else "desc"),
@@ -310,17 +320,18 @@ def rows(
 def _row(
     found: tuple[Any, ...], before: dt.datetime | None, sparkline: list[int | None]
 ) -> ConsumerRow:
-    consumer_id, name, customers, active, inactive, events, old, old_events = found
-    customers, active, events = customers or 0, active or 0, events or 0
+    consumer_id, name, customers, active, inactive, events, old, old_events, was_there = found
+    if not was_there:
+        # One that did not exist yet had none.
+        old, old_events = 0, 0
     return ConsumerRow(
         consumer_id=str(consumer_id),
         name=name,
-        # One that did not exist yet had none.
-        customers=figure(customers, (old or 0) if before else None),
+        customers=figure(customers, old if before else None),
         active=active,
-        inactive=inactive or 0,
-        active_ratio=ratio(active, customers),
+        inactive=inactive,
+        active_ratio=None if active is None or customers is None else ratio(active, customers),
         total_events=events,
-        new_events=events - (old_events or 0) if before else None,
+        new_events=grown(events, old_events) if before else None,
         sparkline=sparkline,
     )

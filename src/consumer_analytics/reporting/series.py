@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from psycopg import sql
 
+from consumer_analytics.db import documents
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.reporting.ranges import Range
 from consumer_analytics.reporting.ratios import ratio
@@ -34,6 +35,8 @@ Bounds = tuple[dt.datetime, dt.datetime]
 @dataclass(frozen=True)
 class Point:
     """A snapshot, as a chart shows it.
+
+    A figure that the snapshot does not have, as somebody edited it, is None, and by name empty.
 
     Attributes:
         at: the snapshot's instant.
@@ -60,14 +63,14 @@ class Point:
     since: dt.datetime | None
     source: Source
     revised: bool
-    customers: int
-    active: int
-    inactive: int
-    active_ratio: float
+    customers: int | None
+    active: int | None
+    inactive: int | None
+    active_ratio: float | None
     customers_by_status: dict[str, int]
     consumers: int | None
     average_lifetime_days: float | None
-    total_events: int
+    total_events: int | None
     events: int | None
     events_by_type: dict[str, int]
 
@@ -101,26 +104,48 @@ class Series:
 class Document:
     """A snapshot's row, its figures under one name whether system's or consumer's."""
 
-    def __init__(self, at: dt.datetime, metrics: dict[str, Any], revised: bool) -> None:
+    def __init__(self, at: dt.datetime, metrics: Any, revised: bool) -> None:
         """Take a row of the snapshots.
 
         Args:
             at: its instant.
-            metrics: its `metrics_json`.
+            metrics: its `metrics_json`; somebody may have written into it whatever JSON can say.
             revised: whether it was restated.
         """
         self.at = at
-        self.metrics = metrics
+        self.metrics: dict[str, Any] = metrics if isinstance(metrics, dict) else {}
         self.revised = revised
-        self._suffix = "_all_consumers" if "snapshot_type" in metrics else ""
+        self._suffix = "_all_consumers" if "snapshot_type" in self.metrics else ""
+        self._lacks: tuple[Any, Any] = (None, None)
+        self._counts: dict[str, dict[str, int] | None] = {}
 
-    def count(self, key: str) -> int:
-        """Return a figure such as `total_customers`."""
-        return self.metrics.get(key + self._suffix) or 0
+    @classmethod
+    def of_nothing(cls, at: dt.datetime) -> Document:
+        """Return what a consumer that was not there yet had: nothing, which is no figure amiss."""
+        made = cls(at, {}, False)
+        made._lacks = (0, {})
+        return made
 
-    def counts(self, key: str) -> dict[str, int]:
-        """Return figures by name, such as `events_by_type`."""
-        return self.metrics.get(key + self._suffix) or {}
+    def count(self, key: str) -> int | None:
+        """Return a figure such as `total_customers`; None where there is no number."""
+        return documents.count(self.metrics.get(key + self._suffix, self._lacks[0]))
+
+    def counts(self, key: str) -> dict[str, int] | None:
+        """Return figures by name, such as `events_by_type`; None where there are none."""
+        if key not in self._counts:
+            told = self.metrics.get(key + self._suffix, self._lacks[1])
+            self._counts[key] = documents.counts(told)
+        return self._counts[key]
+
+    @property
+    def consumers(self) -> int | None:
+        """Consumers in the system; None for a consumer's own document."""
+        return documents.count(self.metrics.get("consumers_in_system"))
+
+    @property
+    def average_lifetime_days(self) -> float | None:
+        """Mean age of the customers."""
+        return documents.number(self.metrics.get("avg_customer_lifetime_days"))
 
     @property
     def source(self) -> Source:
@@ -129,12 +154,13 @@ class Document:
         return "backfilled" if written_by.endswith("backfill") else "live"
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Active by customers, four decimals: the snapshot's own figure where it has one."""
-        own = self.metrics.get("system_wide_active_ratio")
+        own = documents.number(self.metrics.get("system_wide_active_ratio"))
         if own is not None:
             return float(own)
-        return ratio(self.count("active_customers"), self.count("total_customers"))
+        active, customers = self.count("active_customers"), self.count("total_customers")
+        return None if active is None or customers is None else ratio(active, customers)
 
 
 def whose(consumer: uuid.UUID | None) -> sql.Composable:
@@ -196,10 +222,10 @@ def _series(
         query("reporting/series", whose=whose(consumer_id)),
         {**whom(consumer_id), **sliced(begins, ends, points)},
     ).fetchall()
-    documents = [Document(*row[:3]) for row in rows]
-    start = _start(connection, consumer_id, documents[0].at, begins) if documents else None
-    inside = [document for document in documents if document.at >= begins]
-    base = next((one for one in reversed(documents) if one.at <= begins), start)
+    read = [Document(*row[:3]) for row in rows]
+    start = _start(connection, consumer_id, read[0].at, begins) if read else None
+    inside = [document for document in read if document.at >= begins]
+    base = next((one for one in reversed(read) if one.at <= begins), start)
     types = _types(inside, base)
     statuses = _statuses(inside)
     return Series(
@@ -210,7 +236,7 @@ def _series(
         sampled=bool(rows and rows[0][3]),
         event_types=types,
         statuses=statuses,
-        points=list(_points(documents, start, begins, types, statuses)),
+        points=list(_points(read, start, begins, types, statuses)),
     )
 
 
@@ -261,11 +287,11 @@ def _every(
     with connection.cursor("dashboard_series") as cursor:
         cursor.itersize = _FETCHED_AT_ONCE
         cursor.execute(query("reporting/series-all", whose=whose(consumer_id)), values)
-        documents = (Document(*row) for row in cursor)
-        first = next(documents, None)
+        read = (Document(*row) for row in cursor)
+        first = next(read, None)
         if first is not None:
             start = _start(connection, consumer_id, first.at, begins)
-            yield from _points(itertools.chain([first], documents), start, begins, types, statuses)
+            yield from _points(itertools.chain([first], read), start, begins, types, statuses)
 
 
 def _start(
@@ -282,11 +308,11 @@ def _start(
     if consumer_id is None or first <= begins:
         return None
     row = connection.execute(query("reporting/before"), {"consumer": consumer_id}).fetchone()
-    return Document(row[0], {}, False) if row and row[0] is not None else None
+    return Document.of_nothing(row[0]) if row and row[0] is not None else None
 
 
 def _points(
-    documents: Iterable[Document],
+    read: Iterable[Document],
     start: Document | None,
     begins: dt.datetime,
     types: list[str],
@@ -295,14 +321,14 @@ def _points(
     """Yield the snapshots of a range, each with what it brought since the one before.
 
     Args:
-        documents: the snapshots, the oldest first; the first may lie before the range.
+        read: the snapshots, the oldest first; the first may lie before the range.
         start: what was before all of them; None where nothing is known.
         begins: where the range begins; a snapshot at that instant brought nothing to it.
         types: the event types to tell.
         statuses: the statuses to tell.
     """
     before = start
-    for document in documents:
+    for document in read:
         if document.at >= begins:
             since = before if document.at > begins else None
             yield _point(document, since, types, statuses)
@@ -320,28 +346,32 @@ def sliced(begins: dt.datetime, ends: dt.datetime, points: int) -> dict[str, Any
     return {"since": begins, "until": ends, "points": points, "slices": max(1, points - 1)}
 
 
-def _types(documents: list[Document], before: Document | None) -> list[str]:
+def _types(read: list[Document], before: Document | None) -> list[str]:
     """Return the event types that a chart tells one by one, those with most events first."""
-    if not documents:
+    counted = _counted(read, "events_by_type")
+    if not counted:
         return []
-    key = "events_by_type"
-    earlier = before.counts(key) if before else {}
-    grown = {name: n - earlier.get(name, 0) for name, n in documents[-1].counts(key).items()}
+    earlier = (before and before.counts("events_by_type")) or {}
+    since = {name: n - earlier.get(name, 0) for name, n in counted[-1].items()}
     # Others may have been there and be gone: what they counted was taken back.
-    for name in set().union(*(document.counts(key) for document in documents)):
-        grown.setdefault(name, 0)
-    return _told(grown)
+    for name in set().union(*counted):
+        since.setdefault(name, 0)
+    return _told(since)
 
 
-def _statuses(documents: list[Document]) -> list[str]:
+def _statuses(read: list[Document]) -> list[str]:
     """Return the statuses that a chart tells one by one, the most frequent first."""
-    if not documents:
+    counted = _counted(read, "customers_by_status")
+    if not counted:
         return []
-    key = "customers_by_status"
-    latest = dict(documents[-1].counts(key))
-    for name in set().union(*(document.counts(key) for document in documents)):
+    latest = dict(counted[-1])
+    for name in set().union(*counted):
         latest.setdefault(name, 0)
     return _told(latest)
+
+
+def _counted(read: list[Document], key: str) -> list[dict[str, int]]:
+    return [counts for document in read if (counts := document.counts(key)) is not None]
 
 
 def _told(counts: dict[str, int]) -> list[str]:
@@ -354,16 +384,17 @@ def _shortened(names: list[str], most: int) -> list[str]:
 
 
 def _folded(
-    counts: dict[str, int], names: list[str], earlier: dict[str, int] | None = None
+    counts: dict[str, int] | None, names: list[str], less: dict[str, int] | None
 ) -> dict[str, int]:
     """Return the counts of these names, all others summed up where `OTHER` is the last.
 
     Args:
-        counts: by name.
+        counts: by name; None where they are missing, which leaves nothing to tell.
         names: what is told.
-        earlier: what is taken off, by name.
+        less: what is taken off, by name; likewise.
     """
-    less = earlier or {}
+    if counts is None or less is None:
+        return {}
     if not names or names[-1] != OTHER:
         return {name: counts.get(name, 0) - less.get(name, 0) for name in names}
     named = {name: counts.get(name, 0) - less.get(name, 0) for name in names[:-1]}
@@ -376,7 +407,6 @@ def _point(
 ) -> Point:
     events = document.count("total_events")
     by_type = document.counts("events_by_type")
-    lifetime = document.metrics.get("avg_customer_lifetime_days")
     return Point(
         at=document.at,
         since=before.at if before else None,
@@ -386,13 +416,18 @@ def _point(
         active=document.count("active_customers"),
         inactive=document.count("inactive_customers"),
         active_ratio=document.ratio,
-        customers_by_status=_folded(document.counts("customers_by_status"), statuses),
-        consumers=document.metrics.get("consumers_in_system"),
-        average_lifetime_days=lifetime,
+        customers_by_status=_folded(document.counts("customers_by_status"), statuses, {}),
+        consumers=document.consumers,
+        average_lifetime_days=document.average_lifetime_days,
         total_events=events,
-        events=events - before.count("total_events") if before else None,
+        events=grown(events, before.count("total_events") if before else None),
         events_by_type=_folded(by_type, types, before.counts("events_by_type")) if before else {},
     )
+
+
+def grown(value: int | None, before: int | None) -> int | None:
+    """Return by how much a figure has grown; None where one of the two is missing."""
+    return None if value is None or before is None else value - before
 
 
 def instants(

@@ -7,11 +7,20 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from consumer_analytics.db import documents
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.formatting import percent_of
 from consumer_analytics.reporting.changes import between
 from consumer_analytics.reporting.ranges import Range
-from consumer_analytics.reporting.series import Bounds, Document, Source, bounds, whom, whose
+from consumer_analytics.reporting.series import (
+    Bounds,
+    Document,
+    Source,
+    bounds,
+    grown,
+    whom,
+    whose,
+)
 from consumer_analytics.sql import query
 
 
@@ -20,14 +29,14 @@ class Figure:
     """A figure, and what it was a period earlier.
 
     Attributes:
-        value: as of the latest snapshot.
-        before: a period earlier; None where no snapshot is that old.
-        change: value less before; None without `before`.
+        value: as of the latest snapshot; None where somebody edited that and it has no number.
+        before: a period earlier; None where no snapshot is that old, or has no number.
+        change: value less before; None without one of them.
         change_percent: the change in per cent of `before`, one decimal; None without `before`,
             or where that is 0.
     """
 
-    value: int | float
+    value: int | float | None
     before: int | float | None
     change: int | float | None
     change_percent: float | None
@@ -53,11 +62,12 @@ class CurrentFigures:
         events: events between `compared_with` and `at`, against as long a time before that.
             All events, and nothing to compare with, without `compared_with`.
         consumers: consumers in the system; None for a consumer.
-        total_events: all events before the instant.
+        total_events: all events before the instant; None where the snapshot has no number.
         average_lifetime_days: mean age of the customers; None for the system.
         customers_by_status: every status with its number.
         events_by_type: every type with its events, of all time.
-        unattributed_events: rows whose `consumer_id` is NULL; 0 for a consumer.
+        unattributed_events: rows whose `consumer_id` is NULL; 0 for a consumer; None where the
+            system's snapshot has no number.
         unattributed_customers: the same for customers.
     """
 
@@ -72,18 +82,18 @@ class CurrentFigures:
     active_ratio: Figure | None
     events: Figure | None
     consumers: Figure | None
-    total_events: int
+    total_events: int | None
     average_lifetime_days: float | None
     customers_by_status: dict[str, int]
     events_by_type: dict[str, int]
-    unattributed_events: int
-    unattributed_customers: int
+    unattributed_events: int | None
+    unattributed_customers: int | None
 
 
-def figure(value: float, before: float | None, digits: int = 0) -> Figure:
+def figure(value: float | None, before: float | None, digits: int = 0) -> Figure:
     """Return a figure with its change, rounded to `digits` decimals where there are any."""
-    if before is None:
-        return Figure(value, None, None, None)
+    if value is None or before is None:
+        return Figure(value, before, None, None)
     change = round(value - before, digits) if digits else value - before
     return Figure(value, before, change, percent_of(change, before) if before else None)
 
@@ -119,8 +129,6 @@ def _standing(
             shown, None, None, False, span.name, None, None, None, None, None, None, 0, None,
             {}, {}, 0, 0,
         )  # fmt: skip
-    lifetime = now.metrics.get("avg_customer_lifetime_days")
-    consumers = now.metrics.get("consumers_in_system")
     return CurrentFigures(
         consumer_id=shown,
         at=now.at,
@@ -133,14 +141,14 @@ def _standing(
         active_ratio=figure(now.ratio, before.ratio if before else None, 4),
         events=_flow(now, before, earlier),
         consumers=None
-        if consumers is None
-        else figure(consumers, before.metrics.get("consumers_in_system") if before else None),
+        if consumer_id is not None
+        else figure(now.consumers, before.consumers if before else None),
         total_events=now.count("total_events"),
-        average_lifetime_days=None if lifetime is None else float(lifetime),
-        customers_by_status=now.counts("customers_by_status"),
-        events_by_type=now.counts("events_by_type"),
-        unattributed_events=int(now.metrics.get("unattributed_events") or 0),
-        unattributed_customers=int(now.metrics.get("unattributed_customers") or 0),
+        average_lifetime_days=now.average_lifetime_days,
+        customers_by_status=now.counts("customers_by_status") or {},
+        events_by_type=now.counts("events_by_type") or {},
+        unattributed_events=_stray(now, consumer_id, "unattributed_events"),
+        unattributed_customers=_stray(now, consumer_id, "unattributed_customers"),
     )
 
 
@@ -186,7 +194,7 @@ def _or_nothing(
     there: Mapping[dt.datetime | None, Document], at: dt.datetime | None
 ) -> Document | None:
     """Return the snapshot at an instant; one with nothing in it where the consumer has none."""
-    return None if at is None else there.get(at) or Document(at, {}, False)
+    return None if at is None else there.get(at) or Document.of_nothing(at)
 
 
 def _level(now: Document, before: Document | None, key: str) -> Figure:
@@ -197,5 +205,10 @@ def _flow(now: Document, before: Document | None, earlier: Document | None) -> F
     key = "total_events"
     if before is None:
         return figure(now.count(key), None)
-    compared = None if earlier is None else before.count(key) - earlier.count(key)
-    return figure(now.count(key) - before.count(key), compared)
+    compared = None if earlier is None else grown(before.count(key), earlier.count(key))
+    return figure(grown(now.count(key), before.count(key)), compared)
+
+
+def _stray(now: Document, consumer_id: uuid.UUID | None, key: str) -> int | None:
+    """Return how many rows are nobody's: of the system's snapshots alone."""
+    return 0 if consumer_id is not None else documents.count(now.metrics.get(key))

@@ -21,6 +21,8 @@ T = TypeVar("T")
 class ConsumerSnapshot:
     """A consumer's figures at the latest instant.
 
+    A figure that the snapshot does not have, as somebody edited it, is None.
+
     Attributes:
         consumer_id: as text.
         name: as `consumers` has it; None where it has none.
@@ -32,10 +34,10 @@ class ConsumerSnapshot:
 
     consumer_id: str
     name: str | None
-    customers: int
-    active: int
-    events: int
-    new_events: int
+    customers: int | None
+    active: int | None
+    events: int | None
+    new_events: int | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Status:
     Attributes:
         mark: the watermark's row.
         latest: instant of the latest snapshot; None before the first.
-        system: `metrics_json` of its global row.
+        system: `metrics_json` of its global row, as it is.
         consumers: its largest consumers by events.
         runs: the latest runs, the newest first; None where this login may not see them.
         noted_as_vanished: events that are counted and that the source no longer has; None where
@@ -54,7 +56,7 @@ class Status:
 
     mark: watermark.Watermark
     latest: dt.datetime | None
-    system: dict[str, Any]
+    system: Any
     consumers: list[ConsumerSnapshot]
     runs: list[dict[str, Any]] | None
     noted_as_vanished: int | None

@@ -13,7 +13,8 @@ A statement names bound values as `%(name)s` and identifiers as `{name}`. Always
   `{source_columns}` (the product's name of the table, and of the column, the column's name);
 - the words in them that carry meaning, as literals: see `Words` in `mapping.py`;
 - the job's name as `{job}`, and what several statements have in common as the name of its file
-  in `fragments/`.
+  in `fragments/`. `{a_number}` and `{an_object}` among them are the paths of what somebody may have
+  written otherwise into a snapshot: they find nothing there, which no cast stumbles over.
 
 Every statement carries its name as a comment, so that `pg_stat_activity` and the server's log say
 what is running.

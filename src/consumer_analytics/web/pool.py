@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic_core import from_json
 
+from consumer_analytics.db import documents
 from consumer_analytics.db.connection import Connection, connect, parameters, prepare
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
@@ -77,7 +79,7 @@ class Pool:
     def _configure(self, connection: Connection) -> None:
         prepare(connection, self.settings)
         # Twice as fast as the standard library's: a chart is two hundred documents.
-        set_json_loads(from_json, connection)
+        set_json_loads(_read, connection)
         milliseconds = max(1, round(self.settings.dashboard_statement_timeout * 1000))
         connection.execute(
             "select set_config('default_transaction_read_only', 'on', false), "
@@ -105,6 +107,13 @@ class Pool:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+
+def _read(text: bytes | str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        return documents.read(text)
 
 
 def _begin(connection: Connection) -> None:

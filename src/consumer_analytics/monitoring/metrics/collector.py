@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from psycopg.rows import class_row
 
 import consumer_analytics
-from consumer_analytics.db import schema
+from consumer_analytics.db import documents, schema
 from consumer_analytics.db.connection import Connection, connect, consistent
 from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
@@ -165,7 +165,7 @@ class _State:
     schema_version: str
     snapshots_bytes: int
     snapshot_timestamp: dt.datetime | None
-    system: dict[str, Any] | None
+    system: Any
 
     @classmethod
     def read(cls, connection: Connection) -> _State:
@@ -184,9 +184,9 @@ class _Consumer:
 
     consumer_id: str
     name: str
-    customers: float
-    active_customers: float
-    events: float
+    customers: float | None
+    active_customers: float | None
+    events: float | None
 
 
 def read(connection: Connection, settings: Settings) -> tuple[Samples, Counters, str]:
@@ -287,25 +287,32 @@ def _operator(judged: health.Health, incidents: list[tuple[Any, ...]], state: _S
 
 def _figures(state: _State, shown: list[_Consumer]) -> Samples:
     samples: Samples = {"snapshots_size_bytes": _one(state.snapshots_bytes)}
-    system = state.system
-    if system is None or state.snapshot_timestamp is None:
+    if state.snapshot_timestamp is None:
         return samples
+    # What somebody edited so that it is no number is left out.
+    told = state.system if isinstance(state.system, dict) else {}
+    consumers = documents.count(told.get("consumers_in_system"))
     samples |= {
         "snapshot_timestamp_seconds": _one(state.snapshot_timestamp.timestamp()),
-        "consumers": _one(system["consumers_in_system"]),
-        "inactive_customers": _one(system["inactive_customers_all_consumers"]),
+        "consumers": _one(consumers),
+        "inactive_customers": _one(documents.count(told.get("inactive_customers_all_consumers"))),
     }
     whole = {
-        "customers": system["total_customers_all_consumers"],
-        "active_customers": system["active_customers_all_consumers"],
-        "events": system["total_events_all_consumers"],
+        "customers": told.get("total_customers_all_consumers"),
+        "active_customers": told.get("active_customers_all_consumers"),
+        "events": told.get("total_events_all_consumers"),
     }
-    for name, total in whole.items():
+    for name, figure in whole.items():
+        total = documents.count(figure)
         samples[name] = _one(total)
-        each: list[Sample] = [((one.consumer_id, one.name), getattr(one, name)) for one in shown]
-        if len(shown) < system["consumers_in_system"]:
-            each.append(((OTHER, ""), total - sum(value for _, value in each)))
+        each: list[Sample] = [
+            ((one.consumer_id, one.name), value)
+            for one in shown
+            if (value := getattr(one, name)) is not None
+        ]
         samples[f"consumer_{name}"] = each
+        if total is not None and len(each) == len(shown) and consumers and len(shown) < consumers:
+            each.append(((OTHER, ""), total - sum(value for _, value in each)))
     return samples
 
 

@@ -14,18 +14,18 @@ class DigestFigure:
 
     Attributes:
         label: what it is.
-        value: in the week, or at its end.
+        value: in the week, or at its end; None where nothing is known of that.
         before: in the week before, or at its end; None where nothing is known of that.
     """
 
     label: str
-    value: int
+    value: int | None
     before: int | None
 
     @property
     def change(self) -> str:
         """The change, as people read it: `+1,200 (+4.0 %)`."""
-        if self.before is None:
+        if self.value is None or self.before is None:
             return ""
         difference = signed(self.value - self.before)
         if not self.before or self.value == self.before:

@@ -137,7 +137,7 @@ def _figures(now: _End, before: _End, earlier: _End) -> tuple[DigestFigure, ...]
         ("Active customers", now.active, before.active),
         ("Consumers", now.consumers, before.consumers),
     ]
-    return tuple(DigestFigure(label, value or 0, old) for label, value, old in told)
+    return tuple(DigestFigure(label, value, old) for label, value, old in told)
 
 
 def _movers(

@@ -1,10 +1,11 @@
--- Several consumers at the same instants; NULL where one has no snapshot.
+-- Several consumers at the same instants; NULL where one has no snapshot, or no number there.
 select
     wanted.consumer_id::text,
     wanted.snapshot_timestamp,
-    (snapshot.metrics_json ->> 'total_customers')::bigint,
-    (snapshot.metrics_json ->> 'active_customers')::bigint,
-    (snapshot.metrics_json ->> 'total_events')::bigint
+    jsonb_path_query_first(snapshot.metrics_json -> 'total_customers', {a_number})::bigint,
+    jsonb_path_query_first(snapshot.metrics_json -> 'active_customers', {a_number})::bigint,
+    jsonb_path_query_first(snapshot.metrics_json -> 'total_events', {a_number})::bigint,
+    snapshot.analytics_id is not null as is_there
 from (
     select consumer_id, whom.place, snapshot_timestamp
     from unnest(%(consumers)s::uuid[]) with ordinality as whom (consumer_id, place)

@@ -3,10 +3,10 @@ with standing as materialized (
     select
         snapshot.consumer_id,
         known.name::text as name,
-        (snapshot.metrics_json ->> 'total_customers')::bigint as customers,
-        (snapshot.metrics_json ->> 'active_customers')::bigint as active,
-        (snapshot.metrics_json ->> 'inactive_customers')::bigint as inactive,
-        (snapshot.metrics_json ->> 'total_events')::bigint as events,
+        jsonb_path_query_first(snapshot.metrics_json -> 'total_customers', {a_number})::bigint as customers,
+        jsonb_path_query_first(snapshot.metrics_json -> 'active_customers', {a_number})::bigint as active,
+        jsonb_path_query_first(snapshot.metrics_json -> 'inactive_customers', {a_number})::bigint as inactive,
+        jsonb_path_query_first(snapshot.metrics_json -> 'total_events', {a_number})::bigint as events,
         {figure} as figure
     from public.consumer_analytics as snapshot
     left join {consumers} as known on known.consumer_id = snapshot.consumer_id
@@ -19,8 +19,8 @@ with standing as materialized (
 earlier as materialized (
     select
         snapshot.consumer_id,
-        (snapshot.metrics_json ->> 'total_customers')::bigint as customers,
-        (snapshot.metrics_json ->> 'total_events')::bigint as events,
+        jsonb_path_query_first(snapshot.metrics_json -> 'total_customers', {a_number})::bigint as customers,
+        jsonb_path_query_first(snapshot.metrics_json -> 'total_events', {a_number})::bigint as events,
         {figure} as figure
     from public.consumer_analytics as snapshot
     left join {consumers} as known on known.consumer_id = snapshot.consumer_id
@@ -35,7 +35,8 @@ select
     standing.inactive,
     standing.events,
     earlier.customers as customers_before,
-    earlier.events as events_before
+    earlier.events as events_before,
+    earlier.consumer_id is not null as was_there
 from standing
 left join earlier using (consumer_id)
 order by {ranked} {direction} nulls last, consumer_id

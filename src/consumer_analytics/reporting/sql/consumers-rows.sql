@@ -3,12 +3,13 @@
 select
     page.consumer_id,
     known.name::text,
-    (latest.metrics_json ->> 'total_customers')::bigint,
-    (latest.metrics_json ->> 'active_customers')::bigint,
-    (latest.metrics_json ->> 'inactive_customers')::bigint,
-    (latest.metrics_json ->> 'total_events')::bigint,
-    (earlier.metrics_json ->> 'total_customers')::bigint,
-    (earlier.metrics_json ->> 'total_events')::bigint
+    jsonb_path_query_first(latest.metrics_json -> 'total_customers', {a_number})::bigint,
+    jsonb_path_query_first(latest.metrics_json -> 'active_customers', {a_number})::bigint,
+    jsonb_path_query_first(latest.metrics_json -> 'inactive_customers', {a_number})::bigint,
+    jsonb_path_query_first(latest.metrics_json -> 'total_events', {a_number})::bigint,
+    jsonb_path_query_first(earlier.metrics_json -> 'total_customers', {a_number})::bigint,
+    jsonb_path_query_first(earlier.metrics_json -> 'total_events', {a_number})::bigint,
+    earlier.consumer_id is not null as was_there
 from unnest(%(page)s::uuid[]) with ordinality as page (consumer_id, place)
 join public.consumer_analytics as latest
     on latest.consumer_id = page.consumer_id and latest.snapshot_timestamp = %(at)s

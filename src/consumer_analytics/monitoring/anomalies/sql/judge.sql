@@ -16,8 +16,8 @@ counted as materialized (
     select
         consumer_id,
         snapshot_timestamp as at,
-        (metrics_json ->> 'total_events')::float8 as events,
-        (metrics_json ->> 'total_customers')::float8 as customers
+        jsonb_path_query_first(metrics_json -> 'total_events', {a_number})::float8 as events,
+        jsonb_path_query_first(metrics_json -> 'total_customers', {a_number})::float8 as customers
     from public.consumer_analytics
     where consumer_id is not null and snapshot_timestamp = any(%(instants)s::timestamptz [])
 ),
@@ -35,6 +35,8 @@ sums as materialized (
     inner join counted on windows.ends = counted.at
     inner join counted as before
         on windows.begins = before.at and counted.consumer_id = before.consumer_id
+    -- Of a snapshot that somebody edited so that it has no number nothing can be said.
+    where counted.events is not null and before.events is not null
 ),
 
 -- The like windows: a week apart, of the same weekday and hour.
@@ -373,16 +375,23 @@ new_types as (
     select
         now.consumer_id,
         typed.key as event_type,
-        typed.value::float8 - coalesce((before.metrics_json #>> array['events_by_type', typed.key])::float8, 0)
-            as observed
+        jsonb_path_query_first(typed.value, {a_number})::float8
+        - jsonb_path_query_first(
+            coalesce(before.metrics_json #> array['events_by_type', typed.key], '0'), {a_number}
+        )::float8 as observed
     from public.consumer_analytics as now
     inner join public.consumer_analytics as before
         on now.consumer_id = before.consumer_id and before.snapshot_timestamp = %(day_before)s
     inner join public.consumer_analytics as known
         on now.consumer_id = known.consumer_id and known.snapshot_timestamp = %(week_before)s
-    cross join lateral jsonb_each_text(now.metrics_json -> 'events_by_type') as typed
+    cross join lateral jsonb_each(
+        jsonb_path_query_first(now.metrics_json -> 'events_by_type', {an_object})
+    ) as typed
     where now.snapshot_timestamp = %(at)s
-        and coalesce((known.metrics_json #>> array['events_by_type', typed.key])::float8, 0) = 0
+        and coalesce(known.metrics_json #> array['events_by_type', typed.key], '0') = '0'
+        -- Where one of them has no types all would be new.
+        and jsonb_typeof(before.metrics_json -> 'events_by_type') = 'object'
+        and jsonb_typeof(known.metrics_json -> 'events_by_type') = 'object'
 )
 
 select

@@ -17,9 +17,9 @@ with known as (
 select
     known.consumer_id::text,
     coalesce(known.name, '') as name,
-    (metrics_json ->> 'total_customers')::float8 as customers,
-    (metrics_json ->> 'active_customers')::float8 as active_customers,
-    (metrics_json ->> 'total_events')::float8 as events
+    jsonb_path_query_first(metrics_json -> 'total_customers', {a_number})::float8 as customers,
+    jsonb_path_query_first(metrics_json -> 'active_customers', {a_number})::float8 as active_customers,
+    jsonb_path_query_first(metrics_json -> 'total_events', {a_number})::float8 as events
 from known
 cross join lateral (
     select metrics_json
@@ -29,5 +29,5 @@ cross join lateral (
     -- Keeps the planner, who cannot know of the newest instant, from another order.
     offset 0
 ) as snapshot
-order by events desc, known.consumer_id
+order by events desc nulls last, known.consumer_id
 limit %(limit)s

@@ -1,10 +1,10 @@
 -- The whole system at some midnights, by the last snapshot at or before each.
 select
     last.snapshot_timestamp,
-    (last.metrics_json ->> 'total_events_all_consumers')::bigint,
-    (last.metrics_json ->> 'total_customers_all_consumers')::bigint,
-    (last.metrics_json ->> 'active_customers_all_consumers')::bigint,
-    (last.metrics_json ->> 'consumers_in_system')::bigint
+    jsonb_path_query_first(last.metrics_json -> 'total_events_all_consumers', {a_number})::bigint,
+    jsonb_path_query_first(last.metrics_json -> 'total_customers_all_consumers', {a_number})::bigint,
+    jsonb_path_query_first(last.metrics_json -> 'active_customers_all_consumers', {a_number})::bigint,
+    jsonb_path_query_first(last.metrics_json -> 'consumers_in_system', {a_number})::bigint
 from unnest(%(midnights)s::timestamptz[]) with ordinality as wanted (midnight, place)
 left join lateral (
     select snapshot_timestamp, metrics_json
