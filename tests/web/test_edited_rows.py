@@ -331,3 +331,36 @@ def test_the_database_and_python_tell_the_same_of_whatever_stands_there(database
     assert documents.count(1) == 1
     assert documents.counts({"a": 1, "b": 2.5}) == {"a": 1, "b": 3}
     assert documents.counts({"a": 1, "b": None}) is documents.counts([]) is None
+
+
+#: What stands where a window begins, and what the views tell of it.
+TIMES = {
+    "2026-03-09T00:00:00+00:00": "2026-03-09 00:00:00+00",
+    "2026-03-09T01:02:03.456789+00:00": "2026-03-09 01:02:03.456789+00",
+    "2026-03-09T05:30:00+05:30": "2026-03-09 00:00:00+00",
+    "0001-01-01T00:00:00+00:00": "0001-01-01 00:00:00+00",
+    "2026-03-09": None,
+    "2026-02-31T00:00:00+00:00": None,
+    "10:00:00": None,
+    "2026-03-09T24:00:00+00:00": None,
+    "2026-03-09T00:00:00+99:00": None,
+    "294276-12-31T23:59:59-15:59": None,
+    "yesterday": None,
+}
+
+
+@pytest.mark.both_versions
+@pytest.mark.parametrize("view", ["consumer_analytics_flat", "consumer_analytics_flat_system"])
+def test_a_window_that_is_no_time_is_missing(database: Database, view: str) -> None:
+    whose = None if view.endswith("system") else EDITED
+    with database.connect_admin() as admin, admin.cursor() as cursor:
+        cursor.executemany(
+            "insert into consumer_analytics (consumer_id, snapshot_timestamp, metrics_json) "
+            "values (%s, %s, %s)",
+            [
+                (whose, MONDAY + n * DAY, json.dumps({"incremental_stats": {"window_start": one}}))
+                for n, one in enumerate(TIMES)
+            ],
+        )
+    told = database.rows(f"select window_start::text from {view} order by snapshot_timestamp")
+    assert [row[0] for row in told] == list(TIMES.values())

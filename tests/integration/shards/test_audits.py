@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,8 @@ from tests.integration.shards.conftest import Federation, documents
 from tests.integration.shards.test_runs import B, C, add_customer, add_event, fill
 from tests.support import lanes
 
-from consumer_analytics.shards import audits, repairs
+from consumer_analytics import backfill
+from consumer_analytics.shards import audits, backfills, repairs
 
 #: What somebody does to what is published, and under which key that is found.
 EDITS: list[tuple[str, str]] = [
@@ -155,3 +157,33 @@ def test_what_is_wrong_in_a_shard_is_repaired_there_and_published(
     repaired = audits.audit(federation.settings, repair=True)
     assert repaired.clean
     assert documents(federation.analytics) == before
+
+
+#: What somebody writes into every figure of a row, or into the whole of it.
+ODD = ['"many"', "1e400"]
+ODD_FIGURES = """(
+    select jsonb_object_agg(
+        key,
+        case when jsonb_typeof(inner_of) <> 'object' then '{value}' else (
+            select jsonb_object_agg(inner_key, '{value}'::jsonb)
+            from jsonb_object_keys(inner_of) as inner_key
+        ) end
+    )
+    from jsonb_each(metrics_json) as told (key, inner_of)
+)"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("whole", [False, True])
+def test_nothing_that_a_published_row_holds_stops_anybody(
+    federation: Federation, value: str, whole: bool
+) -> None:
+    prepared(federation)
+    edited = f"'{value}'" if whole else ODD_FIGURES.format(value=value)
+    federation.analytics.execute(f"update consumer_analytics set metrics_json = {edited}")
+    days = (dt.date(2025, 1, 1), dt.date(2025, 1, 6))
+    backfills.backfill(federation.settings, backfill.request_of(*days, "daily"))
+    federation.run("2025-01-07T00:00Z")
+    audits.audit(federation.settings, repair=True)
+    assert audits.audit(federation.settings).clean

@@ -2,7 +2,8 @@
 -- is NULL, and a time that is none is too, where the casts of 0010 made the whole query an error.
 --
 -- A path finds nothing in what is no number. To look at a value's type first would take a document
--- apart three times for each figure. A fraction where a count stands is rounded.
+-- apart three times for each figure. A fraction where a count stands is rounded. Of times nearly all are
+-- written in one way: to try that before all others takes a third of the time.
 create or replace view public.consumer_analytics_flat with (security_invoker = true) as
 select
     analytics_id,
@@ -28,15 +29,27 @@ select
     jsonb_path_query_first(metrics_json -> 'total_events', 'strict $ ? (@ > -1e18 && @ < 1e18)')::bigint
         as total_events,
     (
-        jsonb_path_query_first(
-            metrics_json #> '{incremental_stats,window_start}',
-            'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+        coalesce(
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_start}',
+                'strict $.datetime("YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM")', '{}', true
+            ),
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_start}',
+                'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+            )
         ) #>> '{}'
     )::timestamptz as window_start,
     (
-        jsonb_path_query_first(
-            metrics_json #> '{incremental_stats,window_end}',
-            'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+        coalesce(
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_end}',
+                'strict $.datetime("YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM")', '{}', true
+            ),
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_end}',
+                'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+            )
         ) #>> '{}'
     )::timestamptz as window_end,
     jsonb_path_query_first(
@@ -72,15 +85,27 @@ select
     jsonb_path_query_first(metrics_json -> 'unattributed_customers', 'strict $ ? (@ > -1e18 && @ < 1e18)')::bigint
         as unattributed_customers,
     (
-        jsonb_path_query_first(
-            metrics_json #> '{incremental_stats,window_start}',
-            'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+        coalesce(
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_start}',
+                'strict $.datetime("YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM")', '{}', true
+            ),
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_start}',
+                'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+            )
         ) #>> '{}'
     )::timestamptz as window_start,
     (
-        jsonb_path_query_first(
-            metrics_json #> '{incremental_stats,window_end}',
-            'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+        coalesce(
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_end}',
+                'strict $.datetime("YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM")', '{}', true
+            ),
+            jsonb_path_query_first(
+                metrics_json #> '{incremental_stats,window_end}',
+                'strict $.datetime() ? (@.type() starts with "timestamp")', '{}', true
+            )
         ) #>> '{}'
     )::timestamptz as window_end,
     jsonb_path_query_first(
