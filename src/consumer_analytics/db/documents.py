@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP as _HALF_UP
+from decimal import Decimal
 from typing import Any
 
 #: What no count reaches: what the path `{a_number}` has, too.
 _LARGEST = 10**18
+_ONLY_INT = {int}
 #: Digits of a number that Python reads.
 _MOST_DIGITS = 4_000
 
@@ -43,28 +45,27 @@ def read(text: bytes | str) -> Any:
 
 def number(value: Any) -> int | float | None:
     """Return a figure; None where a document has no number there."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if -_LARGEST < value < _LARGEST else None
+    # Not by `isinstance`, to which a boolean is a number: JSON's have these types and no others.
+    kind = type(value)
+    return value if (kind is int or kind is float) and -_LARGEST < value < _LARGEST else None
 
 
 def count(value: Any) -> int | None:
     """Return a figure that counts something, a fraction rounded as the database does it."""
+    # What was never edited is told at once: a page has thousands of them.
+    if type(value) is int and -_LARGEST < value < _LARGEST:
+        return value
     figure = number(value)
-    if not isinstance(figure, float):
-        return figure
-    return int(Decimal(repr(figure)).quantize(Decimal(1), ROUND_HALF_UP))
+    return None if figure is None else int(Decimal(repr(figure)).quantize(Decimal(1), _HALF_UP))
 
 
 def counts(value: Any) -> dict[str, int] | None:
     """Return counts by name; None where a document has none there, or one of them is no number."""
     if not isinstance(value, dict):
         return None
-    # What was never edited is handed on as it is: a page has thousands of them.
+    told = value.values()
     if not value or (
-        set(map(type, value.values())) == {int}
-        and min(value.values()) > -_LARGEST
-        and max(value.values()) < _LARGEST
+        set(map(type, told)) == _ONLY_INT and -_LARGEST < min(told) <= max(told) < _LARGEST
     ):
         return value
     read_again = {name: count(one) for name, one in value.items()}

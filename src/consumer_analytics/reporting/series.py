@@ -132,10 +132,13 @@ class Document:
 
     def counts(self, key: str) -> dict[str, int] | None:
         """Return figures by name, such as `events_by_type`; None where there are none."""
-        if key not in self._counts:
-            told = self.metrics.get(key + self._suffix, self._lacks[1])
-            self._counts[key] = documents.counts(told)
-        return self._counts[key]
+        # Asked twice: for the snapshot's own point, and for the one after it.
+        try:
+            return self._counts[key]
+        except KeyError:
+            told = documents.counts(self.metrics.get(key + self._suffix, self._lacks[1]))
+            self._counts[key] = told
+            return told
 
     @property
     def consumers(self) -> int | None:
