@@ -31,8 +31,8 @@ def run(
 ) -> None:
     """Process what is new and write the snapshot of every consumer and of the whole system.
 
-    Done again at the same instant it changes nothing. An instant at or before the
-    watermark is restated; the watermark stays.
+    Done again at the same instant it changes nothing. An instant at or before what is
+    processed is restated; the watermark stays.
     """
     at = instants.parse(as_of, settings().zone) if as_of is not None else None
     if settings().shards_file is not None:

@@ -198,6 +198,8 @@ def print_status(found: Status) -> None:
     """Show a status to people."""
     mark = found.mark
     say(f"watermark  {exactly(mark.last_processed_timestamp)}")
+    if mark.is_ahead:
+        say(f"ahead      {mark.ahead}")
     # What the row says of a run that was killed, nobody could set right.
     latest = found.runs[0] if found.runs else None
     killed = mark.last_run_status == "running" and latest and latest["state"] == "interrupted"

@@ -31,14 +31,18 @@ def show(as_json: JsonFlag = False) -> None:
     with connected(settings(), "watermark show") as connection:
         # A reader may see the watermark, and not by whom it was moved.
         permitted(lambda: schema.require_current(connection))
-        mark = watermark.read(connection)
+        mark = permitted(lambda: watermark.read_with_reach(connection)) or watermark.read(
+            connection
+        )
         moves = permitted(lambda: watermark.moves(connection))
     if as_json:
         changes = None if moves is None else [one.as_json() for one in moves]
         print_json(mark.as_json() | {"changes": changes})
         return
     say(f"job                {JOB}")
-    say(f"processed up to    {exactly(mark.last_processed_timestamp)}")
+    say(f"processed up to    {exactly(mark.reach)}")
+    if mark.is_ahead:
+        say(f"ahead              {mark.ahead}")
     say(f"last run           {mark.last_run_status} at {moment(mark.last_run_at)}")
     say(f"records processed  {mark.records_processed:,}")
     if moves is None:
@@ -76,13 +80,14 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
         before, after = watermark.move(
             connection, to, who=caller.name(), reason=reason or "no reason given"
         )
-        ahead = after > instants.now(connection)
+        mark = watermark.read_with_reach(connection)
     if as_json:
         print_json({"from": before, "to": after})
     else:
         say(f"watermark moved from {exactly(before)} to {exactly(after)}")
-        if ahead:
-            warn("that lies in the future: the next run reads from where the counts end, instead")
+        if mark.is_ahead:
+            future = "lies in the future" if after > mark.read_at else "is beyond what is processed"
+            warn(f"that {future}: the next run reads from where the counts end, instead")
         else:
             say("the next run reads from there: `consumer-analytics run`")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from consumer_analytics.db.connection import MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.errors import SchemaError
+from consumer_analytics.formatting import exactly, moment, named
 from consumer_analytics.sql import JOB, query
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -27,6 +28,7 @@ class Watermark:
         records_processed: events and customers new in the last run's window.
         metadata: what the last run, or the last person, noted.
         read_at: the server's clock when it was read.
+        processed_through: how far the counts themselves reach; None where nobody asked.
     """
 
     last_processed_timestamp: dt.datetime
@@ -35,9 +37,55 @@ class Watermark:
     records_processed: int
     metadata: dict[str, Any]
     read_at: dt.datetime
+    processed_through: dt.datetime | None = None
+
+    @property
+    def reach(self) -> dt.datetime:
+        """Up to where all is processed: set by hand to beyond that, the watermark says nothing."""
+        if self.processed_through is None:
+            return self.last_processed_timestamp
+        return min(self.last_processed_timestamp, max(self.processed_through, EPOCH))
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether somebody set it to beyond what has been processed."""
+        return self.last_processed_timestamp > self.reach
+
+    @property
+    def ahead(self) -> str:
+        """What to say of one that is ahead, and why it does not count; empty where it is not."""
+        if not self.is_ahead:
+            return ""
+        to = "the end of time"
+        if self.last_processed_timestamp.year < dt.MAXYEAR:
+            to = exactly(self.last_processed_timestamp)
+        moved = self.moved_by_hand
+        when = f" at {moment(moved[0])} ({moved[1]})" if moved is not None else ""
+        only = f"only what is before {exactly(self.reach)} is processed"
+        if self.reach <= EPOCH:
+            only = "nothing is processed yet"
+        return f"the watermark was set by hand{when} to {to}, but {only}"
+
+    @property
+    def moved_by_hand(self) -> tuple[dt.datetime, str] | None:
+        """When somebody set it, and who or by what; None where none did, or a run came since."""
+        if self.last_run_status != "pending":
+            return None
+        for key in ("override_at", "reset_at"):
+            try:
+                at = dt.datetime.fromisoformat(str(self.metadata[key]))
+                at = (at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                continue
+            who = self.metadata.get("override_by") or self.metadata.get("reset_reason") or "SQL"
+            # Whoever may write the row may have written anything.
+            return at, named(str(who))
+        return None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row under its columns' names."""
+        """Return the row under its columns' names, and how far the counts reach, where asked."""
+        through = self.processed_through
+        reach = None if through is None or through == MINUS_INFINITY else through
         return {
             "job_name": JOB,
             "last_processed_timestamp": self.last_processed_timestamp,
@@ -45,7 +93,19 @@ class Watermark:
             "last_run_status": self.last_run_status,
             "records_processed": self.records_processed,
             "metadata_json": self.metadata,
+            "processed_through": reach,
         }
+
+
+def read_with_reach(connection: Connection) -> Watermark:
+    """Read the job's row, and how far the counts themselves reach.
+
+    Raises:
+        SchemaError: as `read`.
+    """
+    # In this order: a run that ends in between moves both, and leaves none ahead.
+    mark = read(connection)
+    return replace(mark, processed_through=processed_through(connection))
 
 
 def read(connection: Connection, *, for_update: bool = False) -> Watermark:

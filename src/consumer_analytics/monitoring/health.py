@@ -195,7 +195,7 @@ def of(seen: Observation) -> Health:
     """Judge an observation; in the transaction that it was taken in."""
     cause = cause_of_freshness(seen)
     measures = tuple(_judged(one, seen, cause) for one in MEASURES.values())
-    watermark = seen.mark.last_processed_timestamp
+    watermark = seen.mark.reach
     return Health(
         at=seen.at,
         state=worst(one.state for one in measures),

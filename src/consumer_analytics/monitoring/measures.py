@@ -272,7 +272,7 @@ def _failed(seen: Observation, _: Cause) -> Measurement:
 def _lag(seen: Observation, cause: Cause) -> Measurement:
     """Take for how long the watermark has been behind what was due."""
     since = seen.due.since
-    age = seconds(seen.at - seen.mark.last_processed_timestamp)
+    age = seconds(seen.at - seen.mark.reach)
     return Measurement(
         seconds(seen.at - since) if since is not None else 0.0,
         "runs",

@@ -204,13 +204,13 @@ def read(
         points: of `reached`, at most.
         seen: health's in the same transaction, if there was one: nothing is read twice.
     """
-    mark = seen.mark if seen else watermark.read(connection)
+    mark = seen.mark if seen else watermark.read_with_reach(connection)
     tables = seen.airflow.tables if seen else AirflowTables.find(connection)
     now = mark.read_at
     first, latest = connection.execute(query("reporting/ends")).fetchone() or (None, None)
     since, until = span.bounds(first or now, now)
     begins, ends = span.held(first or now, now)
-    is_set = mark.last_processed_timestamp > watermark.EPOCH
+    is_set = mark.reach > watermark.EPOCH
     ranged = {"since": begins, "until": ends}
     # Asked for at once, the longest last: while it is answered the others' answers are read.
     with connection.pipeline():
@@ -227,8 +227,8 @@ def read(
         marks = [_reached(*row) for row in reached]
         return Freshness(
             now=now,
-            watermark=mark.last_processed_timestamp if is_set else None,
-            watermark_age_seconds=_seconds(mark.last_processed_timestamp, now) if is_set else None,
+            watermark=mark.reach if is_set else None,
+            watermark_age_seconds=_seconds(mark.reach, now) if is_set else None,
             last_run_at=mark.last_run_at,
             last_run_status=mark.last_run_status,
             latest_snapshot=latest,

@@ -45,7 +45,7 @@ class Status:
     """What `consumer-analytics status` tells.
 
     Attributes:
-        mark: the watermark's row.
+        mark: the watermark's row, and how far the counts reach, where this login may see that.
         latest: instant of the latest snapshot; None before the first.
         system: `metrics_json` of its global row, as it is.
         consumers: its largest consumers by events.
@@ -86,7 +86,7 @@ def read(connection: Connection, sources: Sources, *, consumers: int, runs: int 
         or ()
     )
     return Status(
-        mark=watermark.read(connection),
+        mark=permitted(lambda: watermark.read_with_reach(connection)) or watermark.read(connection),
         latest=latest[0] if latest else None,
         system=latest[1] if latest else {},
         consumers=[ConsumerSnapshot(whom, names.get(whom), *rest) for whom, *rest in rows],

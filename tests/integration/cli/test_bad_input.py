@@ -219,9 +219,21 @@ def test_a_watermark_of_the_future_is_said_to_be_one(cli: Any) -> None:
     ahead = cli("watermark", "set", "2999-01-01", "--yes")
     assert (ahead.exit_code, "lies in the future" in ahead.stderr) == (0, True)
     assert "from there" not in ahead.stdout
+    said = cli("status").stdout.splitlines()
+    assert said[0] == "watermark  2999-01-01 00:00:00 UTC"
+    assert said[1].startswith("ahead      the watermark was set by hand at ")
+    assert said[1].endswith(" to 2999-01-01 00:00:00 UTC, but nothing is processed yet")
+    assert said[1] in cli("watermark", "show").stdout.replace("ahead              ", "ahead      ")
     assert cli("run").stdout.startswith("window     1970-01-01 00:00:00 UTC to ")
     back = cli("watermark", "set", "2025-01-01", "--yes")
     assert ("from there" in back.stdout, back.stderr) == (True, "")
+    assert "ahead" not in cli("status").stdout
+
+
+def test_a_watermark_beyond_what_is_processed_is_said_to_be_one(cli: Any) -> None:
+    assert cli("run", "--as-of", "2025-02-01").exit_code == 0
+    ahead = cli("watermark", "set", "2025-02-02", "--yes")
+    assert (ahead.exit_code, "is beyond what is processed" in ahead.stderr) == (0, True)
 
 
 def test_a_failed_run_leaves_the_watermark_and_says_why(cli: Any, database: Any) -> None:

@@ -111,6 +111,7 @@ def look(database: Database, day: int) -> None:
         "last_run_status = 'success'",
         [at, at],
     )
+    database.execute("update consumer_analytics_internal.state set processed_through = %s", [at])
     with database.connect("monitor", writes_sources=False) as connection:
         monitor.watch(connection, database.settings, now=at + DAY / 24)
 

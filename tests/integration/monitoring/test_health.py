@@ -15,7 +15,7 @@ from tests.support import airflow_tables, lanes
 
 from consumer_analytics.errors import SourceError
 from consumer_analytics.etl import run, watermark
-from consumer_analytics.monitoring import health
+from consumer_analytics.monitoring import health, incidents, monitor
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting import freshness, ranges
@@ -288,16 +288,97 @@ def test_held_back_by_whom(caught_up: Any) -> None:
     assert "has ended since" in found.cause.text
 
 
-def test_a_watermark_of_the_future_hides_no_lag(caught_up: Any) -> None:
+@pytest.mark.parametrize("to", ["2099-01-01", "2025-03-06", "2025-03-06 01:30"])
+def test_a_watermark_set_beyond_what_is_processed_hides_no_lag(caught_up: Any, to: str) -> None:
+    """Of the future or not: what is processed is held against what was due."""
     at = MIDNIGHT + DAY
-    caught_up.execute(
-        "update etl_job_watermarks set last_processed_timestamp = '2099-01-01 00:00:00+00'"
-    )
     add_events(caught_up, at - HOUR, 3)
+    caught_up.execute(
+        "update etl_job_watermarks set last_processed_timestamp = %s::timestamp at time zone 'UTC'",
+        [to],
+    )
     found = read(caught_up, at + 2 * HOUR)
     assert found.cause.kind == "not_run"
     assert found.measure("watermark_lag").value == 7200
     assert found.measure("pending_events").value == 3
+    assert (found.watermark, found.backlog_events) == (MIDNIGHT, 3)
+    assert found.cause.text.startswith("the run of 2025-03-06 00:00:00 UTC has not happened; ")
+    assert f"was set by hand to {to}" in found.cause.text
+    assert "only what is before 2025-03-05 00:00:00 UTC is processed" in found.cause.text
+    assert "\n" not in found.cause.text
+
+
+def test_the_monitor_tells_of_one_set_ahead_and_gives_no_sign_of_life(
+    caught_up: Any, tmp_path: Path
+) -> None:
+    at = MIDNIGHT + DAY
+    add_events(caught_up, at - HOUR, 3)
+    caught_up.execute("update etl_job_watermarks set last_processed_timestamp = %s", [at])
+    settings = caught_up.settings.replaced({"heartbeat_file": tmp_path / "beat"})
+    with caught_up.connect("monitor", writes_sources=False) as connection:
+        done = monitor.watch(connection, settings, now=at + 7 * HOUR)
+        (incident,) = incidents.open_incidents(connection)
+    assert (done.health.state, done.beaten) == ("critical", False)
+    assert "the watermark was set by hand to 2025-03-06 00:00:00 UTC, but" in incident.cause
+    assert incident.symptoms.keys() == {"watermark_lag", "pending_events"}
+
+
+def test_the_guides_own_sql_does_not_start_the_clock_again(caught_up: Any) -> None:
+    at = MIDNIGHT + DAY + 2 * HOUR
+    caught_up.execute(
+        "UPDATE etl_job_watermarks SET last_processed_timestamp = '2025-03-06 00:00:00', "
+        "last_run_status = 'pending', metadata_json = "
+        "jsonb_build_object('manual_override', true, 'override_at', %s::timestamptz) "
+        "WHERE job_name = 'consumer_analytics_daily'",
+        [at],
+    )
+    found = read(caught_up, at)
+    assert found.measure("watermark_lag").value == 7200
+    assert "by hand at 2025-03-06 02:00:00 UTC (SQL) to 2025-03-06 00:00:00 UTC" in found.cause.text
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "soon", "9999-12-31T23:00:00-12:00"])
+def test_who_set_it_by_hand_may_have_written_anything(caught_up: Any, at: str) -> None:
+    caught_up.execute(
+        "update etl_job_watermarks set last_processed_timestamp = '2099-01-01', "
+        "last_run_status = 'pending', metadata_json = jsonb_build_object("
+        "'override_at', %s::text, 'reset_at', '2025-03-05T12:00:00Z', 'override_by', %s::text)",
+        [at, "me\nhealth     normal"],
+    )
+    found = read(caught_up, MIDNIGHT + DAY + HOUR)
+    assert found.measure("watermark_lag").value == 3600
+    assert "by hand at 2025-03-05 12:00:00 UTC (me health normal) to 2099-01-01" in found.cause.text
+
+
+def test_one_set_ahead_is_told_of_where_nothing_is_late(caught_up: Any) -> None:
+    caught_up.execute(
+        "update etl_job_watermarks set last_processed_timestamp = %s", [MIDNIGHT + HOUR]
+    )
+    found = read(caught_up, MIDNIGHT + 2 * HOUR)
+    assert (found.state, found.measure("watermark_lag").value) == ("normal", 0)
+    assert found.cause.text.startswith("the figures reach 2025-03-05 00:00:00 UTC as they should; ")
+    assert "was set by hand to 2025-03-05 01:00:00 UTC, but only" in found.cause.text
+
+
+def test_one_set_ahead_before_the_first_run(database: Any) -> None:
+    installed = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
+    database.execute(
+        "update consumer_analytics_internal.alembic_version set installed_at = %s", [installed]
+    )
+    database.execute("update etl_job_watermarks set last_processed_timestamp = '2025-03-05'")
+    found = read(database, MIDNIGHT + HOUR)
+    assert found.due == MIDNIGHT
+    assert found.measure("watermark_lag").value == (4 * DAY - 23 * HOUR).total_seconds()
+    assert "but nothing is processed yet" in found.cause.text
+
+
+def test_a_run_of_the_past_charts_no_watermark_that_was_set_ahead(caught_up: Any) -> None:
+    caught_up.execute("update etl_job_watermarks set last_processed_timestamp = '2099-01-01'")
+    ran(caught_up, MIDNIGHT)
+    with caught_up.connect(writes_sources=False) as connection:
+        found = freshness.read(connection, ranges.parse("all"))
+    assert [one.watermark for one in found.reached] == [MIDNIGHT, MIDNIGHT]
+    assert found.watermark == MIDNIGHT
 
 
 def test_a_reset_counts_from_the_reset(caught_up: Any) -> None:
@@ -313,6 +394,19 @@ def test_a_reset_counts_from_the_reset(caught_up: Any) -> None:
     assert found.measure("watermark_lag").value == 7200
     assert found.cause.kind == "not_run"
     assert "set by hand at 2025-03-05 12:00:00 UTC (manual_reset)" in found.cause.text
+
+
+def test_a_reset_of_what_was_behind_does_not_start_the_clock_again(caught_up: Any) -> None:
+    at = MIDNIGHT + DAY + 2 * HOUR
+    caught_up.execute(
+        "update etl_job_watermarks set last_processed_timestamp = '1970-01-01', "
+        "last_run_status = 'pending', "
+        "metadata_json = jsonb_build_object('reset_at', %s::timestamptz)",
+        [at],
+    )
+    found = read(caught_up, at)
+    assert found.measure("watermark_lag").value == 7200
+    assert "set by hand at 2025-03-06 02:00:00 UTC" in found.cause.text
 
 
 def test_airflows_tables_that_cannot_be_read_are_named(with_airflow: Any) -> None:

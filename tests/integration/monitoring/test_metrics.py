@@ -107,6 +107,18 @@ def test_an_empty_database_has_every_counter_at_zero(database: Database) -> None
     assert found("freshness_cause", cause="not_due") == 1
 
 
+def test_a_watermark_set_ahead_hides_no_lag(database: Database) -> None:
+    live(database, BEGIN)
+    database.execute("update etl_job_watermarks set last_processed_timestamp = now()")
+    found = scrape(database)
+    assert found("watermark_timestamp_seconds") == BEGIN.timestamp()
+    lag, age = found("watermark_lag_seconds"), found("watermark_age_seconds")
+    assert lag is not None
+    assert age is not None
+    assert DAY.total_seconds() < lag < age
+    assert found("freshness_cause", cause="not_run") == 1
+
+
 @pytest.mark.both_versions
 def test_they_are_what_the_database_holds(database: Database) -> None:
     history(database, 1)

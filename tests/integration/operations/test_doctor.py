@@ -501,15 +501,24 @@ def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
         return run.run(connection, database.settings, at=at).as_json()
 
 
-def test_a_watermark_that_was_set_to_the_future(healthy: Any) -> None:
+@pytest.mark.parametrize(
+    ("to", "verdict", "says"),
+    [
+        ("1 year", Verdict.PROBLEM, "has not come yet"),
+        ("-1 hour", Verdict.WARNING, "is beyond what is processed"),
+    ],
+)
+def test_a_watermark_that_was_set_ahead(healthy: Any, to: str, verdict: Verdict, says: str) -> None:
     """The guide's fourth issue: the mark no longer says what has been taken in."""
     healthy.execute(
-        "update etl_job_watermarks set last_processed_timestamp = now() + interval '1 year', "
+        "update etl_job_watermarks set last_processed_timestamp = now() + %s::interval, "
         "last_run_status = 'pending', "
-        "metadata_json = jsonb_build_object('manual_override', true, 'override_at', now())"
+        "metadata_json = jsonb_build_object('manual_override', true, 'override_at', now())",
+        [to],
     )
     one = only(healthy, "watermark")
-    assert one.finding.verdict is Verdict.PROBLEM
+    assert one.finding.verdict is verdict
+    assert one.finding.says.endswith(says)
     assert "set by an UPDATE by hand" in one.finding.evidence
     assert "begins where the counts end" in (one.finding.cause or "")
     treated = only(healthy, "watermark", fix=True).treatment

@@ -93,6 +93,19 @@ def test_status_and_doctor_name_a_shard_that_is_down(
         assert "hidden" not in result.stdout + result.stderr
 
 
+def test_a_watermark_set_ahead_hides_no_lag_over_shards(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    federation.analytics.execute("update etl_job_watermarks set last_processed_timestamp = now()")
+    judged = federated("health", "--json")
+    assert (judged.exit_code, judged.json["watermark"]) == (2, "2025-01-03T00:00:00+00:00")
+    said = judged.json["cause"]["text"]
+    assert said.endswith("but only what is before 2025-01-03 00:00:00 UTC is processed")
+    assert "ahead      the watermark was set by hand to " in federated("status").stdout
+
+
 @pytest.mark.long
 def test_who_holds_runs_back_is_named_with_the_shard(
     federation: Federation, federated: Callable[..., Any]

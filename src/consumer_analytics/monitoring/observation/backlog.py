@@ -44,7 +44,7 @@ class Backlog:
         counted = named_row(
             connection,
             query("monitoring/observation/events-pending", settings.sources),
-            watermark=mark.last_processed_timestamp,
+            watermark=mark.reach,
             due=due.instant if due.since is not None else None,
             now=at,
             limit=MOST_EVENTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from consumer_analytics.airflow import command_lines, states
@@ -55,6 +55,14 @@ class Cause:
 
 def cause_of_freshness(seen: Observation) -> Cause:
     """Return why the figures are as fresh as they are, in the observation's transaction."""
+    cause = _cause(seen)
+    if seen.mark.is_ahead:
+        # Who set it took it for what is processed.
+        return replace(cause, text=f"{cause.text}; {seen.mark.ahead}")
+    return cause
+
+
+def _cause(seen: Observation) -> Cause:
     due, mark = seen.due, seen.mark
     if due.instant is None:
         if due.following is None:

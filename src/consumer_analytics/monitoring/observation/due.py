@@ -47,33 +47,24 @@ def due_of(
     # The first day is due itself.
     start = days.start_of_day(settings.start_date, settings.zone)
     floor = start - dt.timedelta(microseconds=1)
-    if mark.last_run_at is None and mark.last_processed_timestamp == watermark.EPOCH:
+    if mark.last_run_at is None and mark.reach == watermark.EPOCH:
         # It has never run, and nothing was due before there was anything to run.
         floor = max(floor, installed if installed is not None and installed <= at else floor)
     if instant <= floor:
         return Due(None, following)
-    if mark.last_processed_timestamp >= instant:
+    if mark.reach >= instant:
         return Due(instant, following)
-    missed = schedule.after(max(mark.last_processed_timestamp, floor))
-    moved_at, moved = _moved_by_hand(mark, at)
-    return Due(instant, following, max(missed, moved_at or missed), missed, moved)
-
-
-def _moved_by_hand(mark: watermark.Watermark, at: dt.datetime) -> tuple[dt.datetime | None, str]:
-    """Return when somebody set the watermark, where nothing has run since; and by what."""
-    if mark.last_run_status != "pending":
-        return None, ""
-    for key in ("override_at", "reset_at"):
-        try:
-            moved_at = dt.datetime.fromisoformat(str(mark.metadata[key]))
-        except (KeyError, ValueError):
-            continue
-        if moved_at.tzinfo is None:
-            moved_at = moved_at.replace(tzinfo=dt.UTC)
-        moved_at = min(moved_at.astimezone(dt.UTC), at)
-        who = mark.metadata.get("override_by") or mark.metadata.get("reset_reason") or "SQL"
-        return moved_at, f"the watermark was set by hand at {moment(moved_at)} ({who})"
-    return None, ""
+    missed = schedule.after(max(mark.reach, floor))
+    moved_at, who = mark.moved_by_hand or (None, "")
+    if moved_at is None or mark.is_ahead:
+        return Due(instant, following, missed, missed)
+    moved_at = min(moved_at, at)
+    since = max(missed, moved_at)
+    if mark.processed_through is not None and mark.processed_through < instant:
+        # It was behind before, which setting it does not change.
+        since = min(since, schedule.after(max(mark.processed_through, floor)))
+    moved = f"the watermark was set by hand at {moment(moved_at)} ({who})"
+    return Due(instant, following, since, missed, moved)
 
 
 def grace(settings: Settings) -> dt.timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from consumer_analytics.airflow.dag_ids import ETL, run_key
 from consumer_analytics.db.connection import Connection
@@ -45,7 +45,7 @@ class Observation:
         connection: the session that looked.
         settings: for the schedule and the limits.
         at: the instant.
-        mark: the watermark; where it is set to what has not come yet, as far as is counted.
+        mark: the watermark, and how far the counts reach; what is judged is the lesser of both.
         engine: what the engine's own record says of runs.
         airflow: what Airflow's says.
         due: what the schedule asked for.
@@ -75,14 +75,8 @@ class Observation:
         Raises:
             SchemaError: `etl_job_watermarks` lacks the job's row.
         """
-        mark = watermark.read(connection)
+        mark = watermark.read_with_reach(connection)
         at = now or mark.read_at
-        if mark.last_processed_timestamp > at:
-            # Set there by hand it says nothing; a run, too, begins where the counts end.
-            through = max(watermark.processed_through(connection), watermark.EPOCH)
-            mark = replace(
-                mark, last_processed_timestamp=min(mark.last_processed_timestamp, through)
-            )
         engine = EngineRuns.read(connection, settings, mark, at)
         due = due_of(settings, mark, engine.installed_at, at)
         return cls(

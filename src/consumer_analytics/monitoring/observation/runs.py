@@ -86,7 +86,7 @@ class EngineRuns:
             connection,
             query("monitoring/observation/runs"),
             now=at,
-            watermark=mark.last_processed_timestamp,
+            watermark=mark.reach,
             until_tried_again=settings.retry_delay + _SCHEDULERS_DELAY,
         )
         return cls(

@@ -37,7 +37,7 @@ def advancing(context: Context) -> Finding:
     """Tell whether runs move the watermark, and why not."""
     connection = context.database
     try:
-        mark = watermark.read(connection)
+        mark = watermark.read_with_reach(connection)
     except SchemaError as error:
         return Finding(
             Verdict.PROBLEM,
@@ -47,8 +47,6 @@ def advancing(context: Context) -> Finding:
             Fix("consumer-analytics watermark reset --yes", _put_back),
         )
     now = instants.now(connection)
-    if mark.last_processed_timestamp > now:
-        return _ahead(context, mark, now)
     if mark.last_run_status == "failed":
         metadata = mark.metadata
         return Finding(
@@ -64,6 +62,8 @@ def advancing(context: Context) -> Finding:
         )
     if mark.last_run_status == "running" and (gone := _abandoned(context)) is not None:
         return gone
+    if mark.is_ahead:
+        return _ahead(context, mark, now)
     held = mark.metadata.get("held_back_by") or []
     requested = mark.metadata.get("requested")
     if mark.last_run_status == "success" and held:
@@ -110,16 +110,21 @@ def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Fin
         "an UPDATE by hand" if metadata.get("manual_override") else "-"
     )
     through = _processed_through(context)
+    set_to = moment(mark.last_processed_timestamp)
+    has_come = mark.last_processed_timestamp <= now
     return Finding(
-        Verdict.PROBLEM,
-        f"the watermark is {moment(mark.last_processed_timestamp)}, which has not come yet",
+        Verdict.WARNING if has_come else Verdict.PROBLEM,
+        f"the watermark is {set_to}, which "
+        + ("is beyond what is processed" if has_come else "has not come yet"),
         (
             f"the server's clock says {moment(now)}",
-            f"counted so far is what came before {moment(through)}",
+            "nothing is counted yet"
+            if through == watermark.EPOCH
+            else f"counted so far is what came before {moment(through)}",
             f"set by {who}",
         ),
-        "it was set to an instant in the future: it does not say what has been read, until a run, "
-        "which begins where the counts end, has set it right",
+        "it was set by hand to beyond what is counted: it does not say what has been read, until "
+        "a run, which begins where the counts end, has set it right",
         Fix(f"consumer-analytics watermark set {through.isoformat()} --yes", _put_back),
     )
 
