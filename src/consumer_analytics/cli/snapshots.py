@@ -11,6 +11,7 @@ import typer
 from consumer_analytics import caller
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.choice import consumer_id_of
+from consumer_analytics.cli.consent import Yes, confirm
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, connected
 from consumer_analytics.errors import UsageError
@@ -82,6 +83,7 @@ def remove(
         bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
     ] = False,
     limit: Limit = 50,
+    yes: Yes = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Take snapshots back that were a mistake: by their instants, or all of a range.
@@ -101,21 +103,38 @@ def remove(
         _source(source),
         tuple(dict.fromkeys(consumer_id_of(one) for one in consumer or ())),
     )
-    how: dict[str, Any] = {"who": caller.name(), "reason": reason, "dry_run": dry_run}
-    if settings().shards_file is not None:
-        done, told = _over_shards(selection, how)
-    else:
-        with (
-            connected(settings(), "snapshots remove") as connection,
-            progress("snapshots") as show,
-        ):
-            done = engine.remove(connection, settings(), selection, progress=show, **how)
-        told = done.as_json()
+    how: dict[str, Any] = {"who": caller.name(), "reason": reason}
+    ask = not (yes or dry_run)
+    done, told = _take_back(selection, how | {"dry_run": dry_run or ask})
+    if not as_json:
+        _print(done.entries[:limit], len(done.entries))
+    if ask:
+        if not as_json:
+            _print_losses(done)
+        confirm(f"Remove {_these(done)}?")
+        done, told = _take_back(selection, how)
     if as_json:
         print_json({"dry_run": dry_run, **told})
         return
-    _print(done.entries[:limit], len(done.entries))
     _print_removal(done, dry_run=dry_run)
+    if not ask:
+        _print_losses(done)
+    if done.passes_mark:
+        say("the watermark stays: the window of the next run begins where it did")
+
+
+def _take_back(
+    selection: engine.Selection, how: dict[str, Any]
+) -> tuple[engine.Removal, dict[str, Any]]:
+    """Take back, or look what would be, in sessions of its own: no run waits for an answer."""
+    if settings().shards_file is not None:
+        return _over_shards(selection, how)
+    with (
+        connected(settings(), "snapshots remove") as connection,
+        progress("snapshots") as show,
+    ):
+        done = engine.remove(connection, settings(), selection, progress=show, **how)
+    return done, done.as_json()
 
 
 def _over_shards(
@@ -128,17 +147,24 @@ def _over_shards(
     return result.whole, result.as_json()
 
 
+def _these(done: engine.Removal) -> str:
+    return f"{counted(len(done.entries), 'snapshot')}, {counted(done.rows, 'row')}"
+
+
 def _print_removal(done: engine.Removal, *, dry_run: bool) -> None:
-    these = f"{counted(len(done.entries), 'snapshot')}, {counted(done.rows, 'row')}"
     if dry_run:
-        say(f"would remove {these}; nothing was changed")
+        say(f"would remove {_these(done)}; nothing was changed")
     else:
-        say(f"removed {these}; what they said is kept in consumer_analytics_revisions")
+        say(f"removed {_these(done)}; what they said is kept in consumer_analytics_revisions")
     if done.no_longer_owed:
         say(
             f"no longer owed: {named(done.no_longer_owed)}; the next run "
             f"{'would' if dry_run else 'does'} not write it"
         )
+
+
+def _print_losses(done: engine.Removal) -> None:
+    """Say what does not go, and what would not come back: before it is asked for a yes."""
     if done.left:
         warn(
             f"left as they are, since all consumers have their rows there: {named(done.left)}; "
@@ -149,8 +175,6 @@ def _print_removal(done: engine.Removal, *, dry_run: bool) -> None:
             f"nobody can write these again, as events have vanished since: "
             f"{named(done.not_writable)}"
         )
-    if done.passes_mark:
-        say("the watermark stays: the window of the next run begins where it did")
 
 
 def _print(entries: Sequence[engine.SnapshotEntry], total: int) -> None:

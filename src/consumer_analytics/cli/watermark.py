@@ -9,10 +9,10 @@ import typer
 
 from consumer_analytics import caller
 from consumer_analytics.calendar import instants
+from consumer_analytics.cli.consent import Yes, confirm
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import watermark
 from consumer_analytics.formatting import exactly, moment
 from consumer_analytics.reporting.status import permitted
@@ -22,7 +22,6 @@ from consumer_analytics.sql import JOB
 app = typer.Typer(no_args_is_help=True, help="Show or move the watermark.")
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with who and when.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command()
@@ -76,7 +75,7 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
     with connected(settings(), "watermark set") as connection:
         schema.require_current(connection)
         if not yes:
-            _confirm(f"Set the watermark to {exactly(to)}?")
+            confirm(f"Set the watermark to {exactly(to)}?")
         before, after = watermark.move(
             connection, to, who=caller.name(), reason=reason or "no reason given"
         )
@@ -90,12 +89,3 @@ def _move(to: dt.datetime, reason: str, *, yes: bool, as_json: bool) -> None:
             warn(f"that {future}: the next run reads from where the counts end, instead")
         else:
             say("the next run reads from there: `consumer-analytics run`")
-
-
-def _confirm(question: str) -> None:
-    try:
-        agreed = typer.confirm(question)
-    except typer.Abort:
-        raise UsageError("not confirmed; answer y, or give --yes") from None
-    if not agreed:
-        raise UsageError("not confirmed; nothing was changed")

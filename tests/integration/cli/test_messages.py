@@ -31,7 +31,7 @@ COMMANDS = {
     "status": "consumer_analytics",
     "archive --through 2024-12-01": "consumer_analytics_internal.state",
     "snapshots list": "consumer_analytics",
-    "snapshots remove --at 2025-01-01": "consumer_analytics",
+    "snapshots remove --at 2025-01-01 --yes": "consumer_analytics",
     "watermark show": "etl_job_watermarks",
     "watermark set 2025-01-01 --yes": "etl_job_watermarks",
     "watermark reset --yes": "etl_job_watermarks",

@@ -72,8 +72,9 @@ READ_TOO = {
     "audit": {"choice"},
     "sweep": {"choice"},
     "vanished": {"choice"},
-    "snapshots": {"choice"},
+    "snapshots": {"choice", "consent"},
     "up": {"status"},
+    "watermark": {"consent"},
 }
 
 

@@ -367,17 +367,20 @@ def test_the_command_lists_and_removes_within_80_columns(database: Any, cli: Any
         assert touched_rows(connection) == before
     rows = known[latest].rows
     assert f"would remove 1 snapshot, {rows} rows; nothing was changed" in would.stdout
-    done = cli("snapshots", "remove", "--at", shown, "--reason", "wrong instant")
+    done = cli("snapshots", "remove", "--at", shown, "--yes", "--reason", "wrong instant")
     page = next(
         text.partition("\n")[2] for _, text in blocks(PAGE) if "--reason 'wrong instant'" in text
     )
     assert unlike(page, done.stdout) == []
-    done = cli("snapshots", "remove", "--at", "2025-03-05T00Z", "--at", "2025-03-06", env=narrow)
+    done = cli(
+        *("snapshots", "remove", "--at", "2025-03-05T00Z", "--at", "2025-03-06", "--yes"),
+        env=narrow,
+    )
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
     assert "removed 2 snapshots, " in done.stdout
     ranged = ("--from", "2025-03-01", "--to", "2025-03-04", "--source", "backfill")
     told = cli("snapshots", "list", *ranged, "--json").json
-    done = cli("snapshots", "remove", *ranged, "--reason", "wrong year", "--json").json
+    done = cli("snapshots", "remove", *ranged, "--reason", "wrong year", "-y", "--json").json
     assert done["snapshots"] == told["snapshots"][::-1]
     assert done["rows"] == sum(one["rows"] for one in told["snapshots"]) > 0
     assert cli("audit").exit_code == 0
@@ -429,6 +432,29 @@ def test_one_instant_without_a_snapshot_and_nothing_goes(database: Any, cli: Any
     assert cli("snapshots", "list", "--from", "2031-01-01").stdout == "no snapshot in that range\n"
 
 
+def test_it_is_not_taken_back_without_a_yes(database: Any, cli: Any) -> None:
+    history(database, 313, snapshots=2)
+    at, other, *_ = sorted(entries(database))
+    with database.connect() as connection:
+        before = touched_rows(connection)
+        for answer, says in (("n\n", "nothing was changed"), ("", "answer y, or give --yes")):
+            refused = cli("snapshots", "remove", "--at", at.isoformat(), stdin=answer)
+            assert refused.exit_code == 2
+            assert f"Remove 1 snapshot, {entries(database)[at].rows} rows? [y/N]" in refused.stderr
+            assert says in refused.stderr
+            # What it is about was shown before.
+            assert "whole" in refused.stdout
+            assert "removed" not in refused.stdout
+        assert touched_rows(connection) == before
+    done = cli("snapshots", "remove", "--at", at.isoformat(), stdin="y\n")
+    assert (done.exit_code, done.stdout.count("whole")) == (0, 1)
+    assert "removed 1 snapshot, " in done.stdout
+    assert entries(database)[at].state == "removed"
+    told = cli("snapshots", "remove", "--at", other.isoformat(), "--json", stdin="y\n")
+    assert told.json["dry_run"] is False
+    assert entries(database)[other].state == "removed"
+
+
 def test_who_may_take_back(database: Any, cli: Any) -> None:
     if database.server.role is None:
         pytest.skip("the test server's admin may not create roles")
@@ -439,13 +465,14 @@ def test_who_may_take_back(database: Any, cli: Any) -> None:
         made.apply()
         for role in ("reader", "dashboard", "tenant"):
             env = {"CONSUMER_ANALYTICS_DATABASE_URL": made.login(role)}
-            refused = cli("snapshots", "remove", "--at", at.isoformat(), env=env)
+            refused = cli("snapshots", "remove", "--at", at.isoformat(), "-y", env=env)
             assert refused.exit_code == 1
             assert "permission denied" in one_line(refused), role
         assert entries(database)[at].state == "whole"
         for role, taken in (("etl", at), ("maintenance", other)):
             env = {"CONSUMER_ANALYTICS_DATABASE_URL": made.login(role)}
-            assert cli("snapshots", "remove", "--at", taken.isoformat(), env=env).exit_code == 0
+            done = cli("snapshots", "remove", "--at", taken.isoformat(), "-y", env=env)
+            assert done.exit_code == 0
             assert entries(database)[taken].state == "removed"
         require_clean(database)
     finally:

@@ -76,7 +76,10 @@ def test_a_snapshot_goes_in_every_shard_and_in_what_is_published(
     dry = federated(*arguments, "--dry-run", "--json").json
     assert (dry["rows"], dry["shards"]["east"]) == (rows, {"snapshots": 1})
     assert len(documents(federation.analytics)) == rows
-    result = federated(*arguments)
+    asked = federated(*arguments)
+    assert (asked.exit_code, len(documents(federation.analytics))) == (2, rows)
+    assert f"Remove 1 snapshot, {rows} rows?" in asked.stderr
+    result = federated(*arguments, "--yes")
     assert f"removed 1 snapshot, {rows} rows" in result.stdout, result.stderr
     for database in (federation.analytics, *federation.shards.values()):
         assert documents(database) == {}
@@ -139,7 +142,7 @@ def test_what_one_shard_still_has_stays_published_until_the_next_try(
     repairs.sweep(federation.settings, told.append)
     assert documents(federation.analytics) == before
     assert any(text.startswith("not published: 2025-01-03 00:00:00 UTC") for text in told), told
-    result = federated("snapshots", "remove", "--at", "2025-01-03", "--json")
+    result = federated("snapshots", "remove", "--at", "2025-01-03", "--yes", "--json")
     assert result.exit_code == 0, result.stderr
     assert result.json["shards"] == {
         "east": {"snapshots": 0},
@@ -151,7 +154,8 @@ def test_what_one_shard_still_has_stays_published_until_the_next_try(
     require_same(federation)
     waiting = "select count(*) from consumer_analytics_internal.shards_awaited"
     assert federation.analytics.rows(waiting) == [(0,)]
-    shown = federated("snapshots", "remove", "--from", "2025-01-01", "--to", "2025-01-09")
+    ranged = ("--from", "2025-01-01", "--to", "2025-01-09", "--yes")
+    shown = federated("snapshots", "remove", *ranged)
     assert "removed 2 snapshots, " in shown.stdout, shown.stderr
     assert federation.instants() == []
 
