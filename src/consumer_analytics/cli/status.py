@@ -20,7 +20,7 @@ from consumer_analytics.cli.output import (
 )
 from consumer_analytics.db import documents, schema
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import noted
+from consumer_analytics.errors import UsageError, noted
 from consumer_analytics.etl import revisions, sources
 from consumer_analytics.etl.revisions import Revision
 from consumer_analytics.formatting import count, counted, exactly, moment, percent, size
@@ -46,6 +46,14 @@ def status(
         bool,
         typer.Option("--revisions", help="Show the latest restatements instead: what, when, why."),
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="With --revisions: how many to show, 20 where nothing is said; all are counted.",
+        ),
+    ] = None,
     disk_free: Annotated[
         str | None,
         typer.Option(
@@ -59,8 +67,10 @@ def status(
     """Show the watermark, the latest runs and snapshots, and what storage is needed."""
     free = None if disk_free is None else parse_size(disk_free)
     if show_revisions:
-        _revisions(as_json=as_json)
+        _revisions(limit or _REVISIONS, as_json=as_json)
         return
+    if limit is not None:
+        raise UsageError("--limit goes with --revisions; --consumers is how many consumers to show")
     own, shards = settings(), None
     if own.shards_file is not None:
         from consumer_analytics.shards import addresses, standing
@@ -160,15 +170,14 @@ def _print_storage(stored: storage.Storage, free: int | None) -> None:
             say(f"disk       {size(free)} free last for {left}, until {day:%Y-%m-%d}")
 
 
-def _revisions(*, as_json: bool) -> None:
+def _revisions(limit: int, *, as_json: bool) -> None:
     with connected(settings(), "status") as connection:
         # Who may read snapshots may read what they said before.
         permitted(lambda: schema.require_current(connection))
-        # One more than is shown tells whether there are more.
-        found = revisions.latest(connection, _REVISIONS + 1)
-    latest = found[:_REVISIONS]
+        latest = revisions.latest(connection, limit)
+        total = revisions.total(connection)
     if as_json:
-        print_json({"revisions": [one.as_json() for one in latest]})
+        print_json({"total": total, "revisions": [one.as_json() for one in latest]})
         return
     if not latest:
         say("no snapshot was ever restated")
@@ -179,8 +188,11 @@ def _revisions(*, as_json: bool) -> None:
             said = (one.at, one.reason)
             say(f"restated {moment(one.at)}: {one.reason}")
         _print_revision(one)
-    if len(found) > len(latest):
-        say("… and earlier ones, in consumer_analytics_revisions")
+    if (more := total - len(latest)) > 0:
+        say(
+            f"… and {counted(more, 'earlier one', 'earlier ones')}: "
+            f"`consumer-analytics status --revisions --limit {total}` shows all"
+        )
 
 
 def _print_revision(one: Revision) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.etl.keys import PROVENANCE
 from consumer_analytics.sql import query
 
@@ -55,6 +55,11 @@ def latest(connection: Connection, limit: int) -> list[Revision]:
             query("etl/revisions/latest"), {"limit": limit}
         )
     ]
+
+
+def total(connection: Connection) -> int:
+    """Return how many restatements of snapshot rows there are."""
+    return int(scalar_of(connection, "etl/revisions/total"))
 
 
 def flat(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -534,4 +534,14 @@ def test_status_says_that_there_are_more_restatements_than_it_shows(
     assert restated > 20
     lines = cli("status", "--revisions").stdout.splitlines()
     assert sum(line.startswith("  2") for line in lines) == 20
-    assert lines[-1] == "… and earlier ones, in consumer_analytics_revisions"
+    assert lines[-1] == (
+        f"… and {restated - 20:,} earlier ones: `consumer-analytics status --revisions "
+        f"--limit {restated}` shows all"
+    )
+    told = cli("status", "--revisions", "--limit", "3", "--json").json
+    assert (told["total"], len(told["revisions"])) == (restated, 3)
+    whole = cli("status", "--revisions", "--limit", str(restated)).stdout.splitlines()
+    assert sum(line.startswith("  2") for line in whole) == restated
+    assert not any("earlier ones" in line for line in whole)
+    refused = cli("status", "--limit", "3")
+    assert (refused.exit_code, "--limit goes with --revisions" in refused.stderr) == (2, True)

@@ -1,0 +1,2 @@
+select count(*)
+from public.consumer_analytics_revisions
