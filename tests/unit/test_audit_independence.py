@@ -36,7 +36,8 @@ ALLOWED = (
 GATES = {"consumer_analytics.etl.federation", "consumer_analytics.etl.sources"}
 #: What runs keep, and what is compared with it: never a part of a figure.
 COMPARED = {
-    "event_days": {"days.sql", "sums.sql"},
+    # Whether there is any, where nothing is counted, changes no figure.
+    "event_days": {"days.sql", "sums.sql", "reaches.sql"},
     # How much work it is, and which types get a column, changes no figure.
     "event_totals": {"totals.sql", "size.sql", "types.sql"},
     "runs": set(),

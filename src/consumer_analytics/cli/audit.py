@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from consumer_analytics.reconcile.audit import audit as audit_all
 from consumer_analytics.reconcile.audit import repair as repair_found
 from consumer_analytics.reconcile.audit.models import SinceLast
 from consumer_analytics.settings import settings
+
+if TYPE_CHECKING:
+    from consumer_analytics.shards.audits import ShardedAudit
 
 #: Characters of a value: a row may hold anything.
 _LONGEST_SHOWN = 80
@@ -69,16 +72,15 @@ def audit(
         "limit": limit,
         "accept_purged": accept_purged,
     }
-    is_range = from_ is not None or to is not None
+    nothing = _no_snapshots(from_, to) if from_ or to else None
     if settings().shards_file is not None:
-        _over_shards(options, repair=repair, as_json=as_json)
+        _over_shards(options, nothing, repair=repair, as_json=as_json)
         return
     repaired: RepairResult | None = None
     with connected(settings(), "audit", works_long=True) as connection:
         with working() as notify:
             result = audit_all(connection, settings(), **options, notify=notify)
-        if is_range and not result.snapshots and result.clean:
-            raise UsageError(f"nothing to compare: {_no_snapshots(from_, to)}")
+        _require_compared(result, nothing)
         accepted = vanished.EVERYTHING if accept_purged else None
         if repair and (accepted is not None or not result.clean):
             if not as_json:
@@ -106,11 +108,14 @@ def audit(
         raise typer.Exit(1)
 
 
-def _over_shards(options: dict[str, Any], *, repair: bool, as_json: bool) -> None:
+def _over_shards(
+    options: dict[str, Any], nothing: str | None, *, repair: bool, as_json: bool
+) -> None:
     from consumer_analytics.shards import audits
 
     with working() as notify:
         result = audits.audit(settings(), **options, repair=repair, notify=notify)
+    _require_compared(result, nothing)
     if as_json:
         print_json(result.as_json())
     else:
@@ -140,6 +145,12 @@ def _print_published(result: AuditResult) -> None:
         say("nothing differs" if result.snapshots else "nothing to compare: there is no snapshot")
         return
     _print_differences(result)
+
+
+def _require_compared(result: AuditResult | ShardedAudit, nothing: str | None) -> None:
+    """Take no audit of a range for a proof that had nothing to compare."""
+    if nothing is not None and not result.snapshots and result.clean:
+        raise UsageError(f"nothing to compare: {nothing}")
 
 
 def _no_snapshots(from_: str | None, to: str | None) -> str:

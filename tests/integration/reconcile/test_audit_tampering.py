@@ -491,6 +491,26 @@ def test_a_row_of_a_shorter_window_keeps_it_and_is_repaired_with_it(database: An
     assert audited(database).listed == []
 
 
+def test_of_what_has_not_come_nothing_is_recounted(database: Any, cli: Any) -> None:
+    written(database)
+    ahead = dt.datetime(2199, 1, 1, tzinfo=dt.UTC)
+    told: list[str] = []
+    with database.connect("audit", writes_sources=False) as connection:
+        found = audit.audit(connection, database.settings, lower=ahead, notify=told.append)
+        assert (found.clean, found.snapshots, found.rows, told) == (True, 0, 0, [])
+        audit.audit(connection, database.settings, lower=LIVE, notify=told.append)
+        assert told
+    assert cli("audit", "--from", "2199-01-01").stderr == (
+        "error: nothing to compare: no snapshot was written from 2199-01-01 on\n"
+    )
+    # What nobody has written is found there, whatever it is.
+    database.execute(
+        "insert into consumer_analytics_internal.event_days values "
+        f"('2199-02-01', '{ONE}', 'login', 1)"
+    )
+    assert cli("audit", "--from", "2199-01-01").exit_code == 1
+
+
 def test_a_range_without_a_snapshot_is_no_proof(database: Any, cli: Any) -> None:
     written(database)
     for options in (["--from", "2199-01-01"], ["--to", "1999-01-01"]):

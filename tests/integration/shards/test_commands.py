@@ -48,6 +48,9 @@ def test_each_command_works_over_all_shards(
     audited = federated("audit")
     assert audited.exit_code == 0, audited.stdout
     assert audited.stdout.count("nothing differs") == 4
+    ahead = federated("audit", "--from", "2199-01-01")
+    assert ahead.exit_code == 2
+    assert ahead.stderr.endswith("no snapshot was written from 2199-01-01 on\n")
     federation.analytics.execute(
         "update consumer_analytics set metrics_json = jsonb_set(metrics_json, '{total_events}', "
         "'1') where consumer_id = %s and snapshot_timestamp = '2025-01-03Z'",

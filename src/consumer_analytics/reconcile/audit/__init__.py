@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection
+from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, Connection, scalar_of
 from consumer_analytics.etl import federation, sources
-from consumer_analytics.reconcile.audit import last, losses
+from consumer_analytics.reconcile.audit import last, losses, snapshots
 from consumer_analytics.reconcile.audit.models import AuditDifference, AuditResult, RepairResult
+from consumer_analytics.reconcile.audit.reading import first_day
 from consumer_analytics.reconcile.audit.repair import repair
 from consumer_analytics.reconcile.audit.sessions import AuditRequest, look
 from consumer_analytics.settings import Settings
@@ -57,6 +58,9 @@ def audit(
     schema.require_current(connection)
     federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
+    if lower is not None and not _reaches(connection, lower):
+        # Nothing is recounted for what has not come yet.
+        return AuditResult(processed_through=snapshots.awaited(connection)[0])
     is_whole = lower is None and upper is None and not accept_purged
     request = AuditRequest(
         settings,
@@ -77,3 +81,9 @@ def audit(
     if findings.state is not None and result.clean:
         last.keep(connection, settings, *findings.state, result.processed_through)
     return result
+
+
+def _reaches(connection: Connection, lower: dt.datetime) -> bool:
+    """Tell whether anything is kept from an instant on."""
+    values = {"lower": lower, "from_day": first_day(lower)}
+    return bool(scalar_of(connection, "reconcile/audit/reaches", values))
