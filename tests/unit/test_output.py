@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -50,6 +51,47 @@ def test_a_table_of_several_long_cells_fits_too(monkeypatch: pytest.MonkeyPatch)
     output.print_table(["moved at", "by", "from", "to", "reason"], [row])
     assert max(map(len, file.getvalue().splitlines())) <= 80
     assert sorted(file.getvalue().split()[6:]) == sorted(" ".join(row).split())
+
+
+def test_a_list_of_ids_has_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `tokens list` has to say on 80 columns: one id a line."""
+    file = io.StringIO()
+    monkeypatch.setattr(output, "out", Console(file=file, width=80, soft_wrap=True))
+    ids = [ID, ID.replace("7", "8"), ID.replace("7", "9")]
+    made = "2026-12-01 10:00:00 UTC"
+    output.print_table(
+        ["name", "sees", "made", "valid until"], [["me", ", ".join(ids), made, made]]
+    )
+    lines = file.getvalue().splitlines()
+    assert [line[6:43].strip(" ,") for line in lines[1:]] == ids
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_id_without_room_is_broken_between_its_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(output, "out", Console(file=file, width=38, soft_wrap=True))
+    output.print_table(["consumer", "name"], [[ID, "Beacon Bank 0001"]])
+    _, first, second = (line.split()[0] for line in file.getvalue().splitlines())
+    assert (first, second) == (ID[:19], ID[19:])
+
+
+def test_another_program_is_told_what_takes_long_though_it_began_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(output, "err", Console(file=file, width=80))
+    monkeypatch.setattr(output, "_SECONDS_BETWEEN_LINES", 0.02)
+    with output.working() as take:
+        for text in ("first", "soon after", "and long"):
+            take(text)
+        for _ in range(500):
+            if "long" in file.getvalue():
+                break
+            time.sleep(0.01)
+    assert file.getvalue().splitlines() == ["first", "and long"]
+    with output.working():
+        "Who says nothing is not told of."
+    assert file.getvalue().count("\n") == 2
 
 
 def test_wide_letters_have_their_room(monkeypatch: pytest.MonkeyPatch) -> None:

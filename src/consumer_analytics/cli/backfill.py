@@ -20,7 +20,7 @@ from consumer_analytics.backfill import (
     records as records_of,
 )
 from consumer_analytics.calendar import intervals
-from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, progress, say, tell
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import counted, duration, exactly, moment, size
@@ -95,7 +95,7 @@ def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:
                     show(count, total)
 
                 result = write_snapshots(
-                    connection, settings(), request, notify=warn, progress=shown
+                    connection, settings(), request, notify=tell, progress=shown
                 )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -122,7 +122,7 @@ def _over_shards(request: Request, *, dry_run: bool, as_json: bool) -> None:
     try:
         with progress("periods", before="reading the shards") as show:
             result = backfills.backfill(
-                settings(), request, dry_run=dry_run, told=told, notify=warn, progress=show
+                settings(), request, dry_run=dry_run, told=told, notify=tell, progress=show
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from consumer_analytics import caller
-from consumer_analytics.cli.output import JsonFlag, err, print_json, say, warn
+from consumer_analytics.cli.output import JsonFlag, print_json, say, warn, working
 from consumer_analytics.orchestration import maintenance as work
 from consumer_analytics.settings import settings
 
@@ -24,13 +23,8 @@ def maintenance(
     Snapshots are thinned only where CONSUMER_ANALYTICS_KEEP_SNAPSHOTS_DAYS is set. What was
     removed is recorded. Exits 1 where a part failed; the others are done all the same.
     """
-    with err.status("maintenance") as shown:
-        parts = work.maintain(
-            settings(),
-            f"cli:{caller.name()}",
-            dry_run=dry_run,
-            notify=lambda text: shown.update(escape(text)),
-        )
+    with working() as notify:
+        parts = work.maintain(settings(), f"cli:{caller.name()}", dry_run=dry_run, notify=notify)
     if as_json:
         print_json({"dry_run": dry_run, "parts": [part.as_json() for part in parts]})
     else:

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import textwrap
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from rich.markup import escape
 
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import NOTHING, count, exactly, size
+from consumer_analytics.messages import Information
 
 #: A file or another program gets each row on one line, to be searched.
 _ENDLESS = 10_000
@@ -42,6 +44,8 @@ _SHORT = 20
 _LONG_WORD = 24
 #: Longer ones are broken no shorter than this: an id after its third group.
 _PART_OF_WORD = 19
+#: An id, with a comma after it.
+_ID = 37
 _GAP = 2
 #: Where a list goes on in its next line.
 _HANGING = 6
@@ -79,7 +83,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    least, most = list[int](), list[int]()
+    least, whole, most = list[int](), list[int](), list[int]()
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(
             isinstance(row[index], (int, float)) or row[index] is None for row in rows
@@ -90,12 +94,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         short = widest <= _SHORT
         if not short:
             widest = max(cell_len(word) for cell in cells for word in cell.split())
+        whole.append(max(len(column), widest))
         least.append(max(len(column), widest if widest <= _LONG_WORD else _PART_OF_WORD))
         table.add_column(
             column, justify="right" if numeric else "left", overflow="fold", no_wrap=short
         )
     # Rich itself, where it has to wrap, comes out a few columns too wide.
-    for place, width in zip(table.columns, _widths(least, most), strict=True):
+    for place, width in zip(table.columns, _widths(least, whole, most), strict=True):
         place.width = width
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
@@ -104,14 +109,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
     out.print(table)
 
 
-def _widths(least: Sequence[int], most: Sequence[int]) -> list[int]:
-    """Share out a terminal's room: each column has its least, those that lack little all."""
+def _widths(least: Sequence[int], whole: Sequence[int], most: Sequence[int]) -> list[int]:
+    """Share out a terminal's room: each column has its least, those that lack little all.
+
+    First, where there is room for that, words that are longer than a column's least stay whole:
+    an id can be read, and copied, in one piece. An id that cannot is broken after its third group.
+    """
     widths = [*least]
     room = out.width - sum(least) - _GAP * (len(least) - 1)
+    broken = set()
+    for index in sorted(range(len(least)), key=lambda at: whole[at] - least[at]):
+        more = whole[index] - least[index]
+        if more <= room:
+            widths[index] += more
+            room -= more
+        elif whole[index] <= _ID:
+            broken.add(index)
     for index in sorted(range(len(least)), key=lambda at: most[at] - least[at]):
-        more = max(0, min(room, most[index] - least[index]))
-        widths[index] += more
-        room -= more
+        if index not in broken:
+            more = max(0, min(room, most[index] - widths[index]))
+            widths[index] += more
+            room -= more
     return widths
 
 
@@ -211,18 +229,41 @@ def working() -> Iterator[Callable[[str], None]]:
         line for the first, and for what it is at now and then.
     """
     if not err.is_terminal:
-        said = -_SECONDS_BETWEEN_LINES
-
-        def lines(text: str) -> None:
-            nonlocal said
-            if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                note(text)
-
-        yield lines
+        with _lines() as take:
+            yield take
         return
     with err.status("") as status:
         yield lambda text: status.update(escape(harmless(text)))
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[str], None]]:
+    """Print the first of what a job is at, and later what it has come to, now and then."""
+    ended = threading.Event()
+    told: list[str] = []
+    at_work: list[threading.Thread] = []
+
+    def take(text: str) -> None:
+        told.append(text)
+        if len(told) == 1:
+            note(text)
+            # What comes soon after it may be what takes long, and nobody calls when that is due.
+            at_work.append(threading.Thread(target=tell_later, daemon=True))
+            at_work[0].start()
+
+    def tell_later() -> None:
+        said = told[0]
+        while not ended.wait(_SECONDS_BETWEEN_LINES):
+            if told[-1] != said:
+                said = told[-1]
+                note(said)
+
+    try:
+        yield take
+    finally:
+        ended.set()
+        for one in at_work:
+            one.join()
 
 
 @contextmanager
@@ -239,6 +280,11 @@ def warn(text: str) -> None:
     """Print a warning line to standard error."""
     told = laid_out(harmless(text), err, before=len("warning: "))
     err.print(f"[yellow]warning:[/yellow] {escape(told)}")
+
+
+def tell(text: str) -> None:
+    """Print what work tells to standard error: what is done as it is, all else as a warning."""
+    (note if isinstance(text, Information) else warn)(text)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from consumer_analytics.calendar import instants
-from consumer_analytics.cli.output import JsonFlag, living, print_json, print_table, say, warn
+from consumer_analytics.cli.output import JsonFlag, living, print_json, print_table, say, tell, warn
 from consumer_analytics.db.connection import connected
 from consumer_analytics.etl import vanished
 from consumer_analytics.etl.models import RunSummary
@@ -42,7 +42,7 @@ def run(
         living("processing what is new"),
         connected(settings(), "run", works_long=True) as connection,
     ):
-        summary = run_etl(connection, settings(), at=at, named=at is not None, notify=warn)
+        summary = run_etl(connection, settings(), at=at, named=at is not None, notify=tell)
     if as_json:
         print_json(summary.as_json())
     else:
@@ -53,7 +53,7 @@ def _over_shards(at: dt.datetime | None, *, as_json: bool) -> None:
     from consumer_analytics.shards import runs
 
     with living("processing what is new in the shards"):
-        summary = runs.run(settings(), at=at, named=at is not None, notify=warn)
+        summary = runs.run(settings(), at=at, named=at is not None, notify=tell)
     if as_json:
         print_json(summary.as_json())
         return

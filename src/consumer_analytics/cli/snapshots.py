@@ -12,7 +12,15 @@ from consumer_analytics import caller
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.choice import consumer_id_of
 from consumer_analytics.cli.consent import Yes, confirm
-from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
+from consumer_analytics.cli.output import (
+    JsonFlag,
+    print_json,
+    print_table,
+    progress,
+    say,
+    tell,
+    warn,
+)
 from consumer_analytics.db.connection import INFINITY, MINUS_INFINITY, connected
 from consumer_analytics.errors import UsageError
 from consumer_analytics.etl.vanished import named
@@ -143,7 +151,7 @@ def _over_shards(
     from consumer_analytics.shards import removals
 
     with progress("snapshots", before="taking back in the shards") as show:
-        result = removals.remove(settings(), selection, notify=warn, progress=show, **how)
+        result = removals.remove(settings(), selection, notify=tell, progress=show, **how)
     return result.whole, result.as_json()
 
 

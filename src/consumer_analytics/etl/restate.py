@@ -17,6 +17,7 @@ from consumer_analytics.etl import comparison, job_state, untold, vanished, wate
 from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.windows import all_in_a_row, in_a_row, restate_window, windows
 from consumer_analytics.formatting import counted, moment
+from consumer_analytics.messages import Information
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -199,7 +200,8 @@ def _tell_untold(
         )
     restated += restate_alone(connection, settings, reason, waiting[0], accepts_gone=accepts_gone)
     if restated:
-        notify(f"restated {counted(restated, 'row')} of snapshots since {moment(waiting[0])}")
+        since = moment(waiting[0])
+        notify(Information(f"restated {counted(restated, 'row')} of snapshots since {since}"))
     return restated
 
 
@@ -237,8 +239,10 @@ def _compare_customers(
             restated_of += restate_alone(connection, settings, reason, waiting.after)
             if restated_of:
                 notify(
-                    f"restated {counted(restated_of, 'row')} of "
-                    f"{counted(differing, 'snapshot')} since {moment(waiting.after)}"
+                    Information(
+                        f"restated {counted(restated_of, 'row')} of "
+                        f"{counted(differing, 'snapshot')} since {moment(waiting.after)}"
+                    )
                 )
             return restated_of, True
     # Those after it are computed again in any case.
@@ -269,10 +273,10 @@ def _compare_customers(
     return (restated or 0) + alone, reached is None
 
 
-def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> str:
+def _restated(chunk: list[tuple[dt.datetime, dt.datetime | None]], rows: int) -> Information:
     first, last = moment(chunk[0][0]), moment(chunk[-1][0])
     these = f"snapshot {first}" if len(chunk) == 1 else f"snapshots between {first} and {last}"
-    return f"restated {counted(rows, 'row')} of {these}"
+    return Information(f"restated {counted(rows, 'row')} of {these}")
 
 
 def _restate_chunk(

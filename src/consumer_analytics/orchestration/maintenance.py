@@ -60,7 +60,7 @@ def maintain(
         command = AirflowCommand.find(config)
         parts = []
         for name, work in _works(connection, config, command, now, dry_run=dry_run, notify=notify):
-            notify(name)
+            notify(f"looking after {name}")
             parts.append(_guarded(name, work))
         if number is not None:
             retention.record(connection, number, parts)

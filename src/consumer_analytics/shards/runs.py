@@ -23,6 +23,7 @@ from consumer_analytics.etl import federation, load, sources, watermark
 from consumer_analytics.etl import run as etl_run
 from consumer_analytics.etl.models import Run
 from consumer_analytics.etl.run import Opening
+from consumer_analytics.messages import Information
 from consumer_analytics.settings import Settings
 from consumer_analytics.shards import addresses, joining, sessions, summaries, together
 from consumer_analytics.shards.sessions import Shard, each
@@ -231,7 +232,7 @@ def _finish_unfinished(
     begun = unfinished(analytics)
     if begun is None:
         return None
-    notify(f"run {begun.opening.key} was not published: it is finished first")
+    notify(Information(f"run {begun.opening.key} was not published: it is finished first"))
     opened[:] = [etl_run.record(analytics, settings, begun.opening, whole=True)]
     summary = _complete(analytics, settings, shards, begun, opened[0], notify)
     opened.clear()

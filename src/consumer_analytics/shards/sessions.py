@@ -22,6 +22,7 @@ from consumer_analytics.errors import (
     ShardsError,
     one_line,
 )
+from consumer_analytics.messages import Information
 from consumer_analytics.settings import Settings, variable
 from consumer_analytics.shards import addresses
 
@@ -49,7 +50,12 @@ class Shard:
 
     def telling(self, notify: Notify) -> Notify:
         """Return what tells people something of this shard."""
-        return lambda text: notify(f"shard {self.name}: {text}")
+
+        def told(text: str) -> None:
+            of_this = f"shard {self.name}: {text}"
+            notify(Information(of_this) if isinstance(text, Information) else of_this)
+
+        return told
 
 
 @contextmanager

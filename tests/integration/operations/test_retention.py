@@ -471,6 +471,7 @@ def test_the_command_tells_does_and_records(long: Any, cli: Any) -> None:
     would = cli("maintenance", "--dry-run", env=env)
     assert would.exit_code == 0, would.stderr
     assert "snapshots: would remove" in would.stdout
+    assert would.stderr.startswith("looking after snapshots\n")
     assert len(instants(long)) == 126
     assert long.rows("select count(*) from consumer_analytics_internal.maintenance") == [(0,)]
 
