@@ -29,7 +29,7 @@ from consumer_analytics.db.connection import Connection, connected, scalar
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.db.schema import require_current
 from consumer_analytics.errors import BusyError, RolesError, UsageError
-from consumer_analytics.settings import Settings
+from consumer_analytics.settings import Settings, variable
 from consumer_analytics.sql import INTERNAL, query
 
 KINDS = ("owner", "etl", "maintenance", "reader", "dashboard", "tenant")
@@ -240,9 +240,9 @@ def apply(
         # A superuser reads what others own: tables, but no views, which would run their code.
         connection.execute(query("db/roles-no-views"))
         session.trust_nobody(connection)
-        _refuse_planted(connection, Lock.MIGRATE.value)
-        require_current(connection)
         try:
+            _refuse_planted(connection, Lock.MIGRATE.value)
+            require_current(connection)
             with connection.transaction():
                 _take_turn(connection)
                 return brief_locks.work(
@@ -257,7 +257,8 @@ def apply(
         except psycopg.errors.InsufficientPrivilege as error:
             raise RolesError(
                 f"this login may not make the roles: {error.diag.message_primary}; nothing was "
-                "changed, run it as a superuser"
+                "changed, run it as a superuser: for this one command with that login's address in "
+                f"{variable('database_url')}"
             ) from None
 
 

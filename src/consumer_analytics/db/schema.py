@@ -292,33 +292,52 @@ def migrate(settings: Settings, notify: Callable[[str], None] = lambda _: None) 
             names what is not there.
         BusyError: another migration is under way.
     """
-    sources = settings.sources
     with connected(settings, "migrate", as_admin=True) as connection:
         # First of all: what there is belongs to that role, whose rights are more than others'.
         session.trust_nobody(connection)
-        _become_owner(connection)
-        missing = pending(connection)
-        # A migration may have replaced what was made for the names.
-        adopts = migrations()[-1].version >= _NAMES_KEPT and (
-            bool(missing) or not own_names.are_adopted(connection, sources)
-        )
-        if sources.is_mapped or (adopts and not missing):
-            own_names.require_there(connection, sources)
         try:
-            if missing:
-                _make_room(connection)
-                _set_schema(connection, sources)
-                connection.autocommit = False
-                _upgrade(connection)
-                connection.commit()
-                connection.autocommit = True
-            if adopts:
-                own_names.adopt(connection, sources)
-                if not missing:
-                    notify(f"took over the names of the sources: {own_names.shown(sources)}")
+            return _migrate(connection, settings.sources, notify)
         except psycopg.errors.InsufficientPrivilege as error:
+            connection.rollback()
             raise SchemaError(
                 f"this login may not migrate: {error.diag.message_primary}; "
-                "use the database's owner"
+                f"{_mending(connection, settings.sources)}"
             ) from None
-        return missing
+
+
+def _migrate(
+    connection: Connection, sources: Sources, notify: Callable[[str], None]
+) -> list[Migration]:
+    _become_owner(connection)
+    missing = pending(connection)
+    # A migration may have replaced what was made for the names.
+    adopts = migrations()[-1].version >= _NAMES_KEPT and (
+        bool(missing) or not own_names.are_adopted(connection, sources)
+    )
+    if sources.is_mapped or (adopts and not missing):
+        own_names.require_there(connection, sources)
+    if missing:
+        _make_room(connection)
+        _set_schema(connection, sources)
+        connection.autocommit = False
+        _upgrade(connection)
+        connection.commit()
+        connection.autocommit = True
+    if adopts:
+        own_names.adopt(connection, sources)
+        if not missing:
+            notify(f"took over the names of the sources: {own_names.shown(sources)}")
+    return missing
+
+
+def _mending(connection: Connection, sources: Sources) -> str:
+    """Say what lets this login migrate, or who else can: by what it lacks."""
+    created_in = ["public", *(() if sources.is_mapped else (sources.tables[0].schema,))]
+    lacking = connection.execute(
+        query("db/migrate-lacks"), {"schema": INTERNAL, "created_in": created_in}
+    ).fetchall()
+    if not lacking:
+        return "run it as who owns that, or as a superuser"
+    owner = lacking[0][0]
+    who = f"a member of {owner}, which owns what is there" if owner else "the database's owner"
+    return f"run it as {who}, or have granted: " + "; ".join(grant for _, grant in lacking)

@@ -102,6 +102,46 @@ def ask(url: str, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def refused_to_migrate(cli: Any, url: str) -> str:
+    """Migrate, which must be refused; return what the error says to do."""
+    done = cli("migrate", env={"CONSUMER_ANALYTICS_DATABASE_URL": url})
+    assert done.exit_code == 1, done.stdout
+    line: str = done.stderr
+    assert line.startswith("error: this login may not migrate: permission denied for ")
+    return line.partition("; ")[2].removesuffix("\n")
+
+
+def test_who_may_not_migrate_is_told_what_lets_him(
+    made: Roles, cli: Any, new_database: Callable[..., Any]
+) -> None:
+    """By the cause: not of the owner's role, or no right to create where there is nothing yet."""
+    owner = f"{made.prefix}_owner"
+    made.database.execute(
+        "update consumer_analytics_internal.alembic_version "
+        "set version_num = '0037', checksums = checksums[:37]"
+    )
+    for member in ("reader", "etl"):
+        url = made.login(member)
+        assert refused_to_migrate(cli, url) == (
+            f"run it as a member of {owner}, which owns what is there, or have granted: "
+            f"GRANT {owner} TO {made.made[-1]}"
+        )
+    bare = new_database(migrated=False)
+    url, login = make_conninfo(made.login(), dbname=bare.name), made.made[-1]
+    as_owner = "run it as the database's owner, or have granted: "
+    of_database = f"GRANT CREATE ON DATABASE {bare.name} TO {login}"
+    of_schema = f"GRANT USAGE, CREATE ON SCHEMA public TO {login}"
+    assert refused_to_migrate(cli, url) == f"{as_owner}{of_database}; {of_schema}"
+    bare.execute(of_database)
+    assert refused_to_migrate(cli, url) == f"{as_owner}{of_schema}"
+    bare.execute(of_schema)
+    env = {"CONSUMER_ANALYTICS_DATABASE_URL": url}
+    assert cli("migrate", env=env).exit_code == 0
+    # So that the login can be dropped.
+    with bare.connect_admin() as admin:
+        admin.execute(f"drop owned by {login} cascade")
+
+
 # -- applying ------------------------------------------------------------------
 
 
@@ -188,7 +228,11 @@ def test_a_tenant_is_told_in_few_lines_and_an_id_that_nobody_knows_is_named(
 def test_a_login_that_may_not_is_told_so(made: Roles, cli: Any) -> None:
     done = cli("roles", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login("etl")})
     assert done.exit_code == 1
-    assert "run it as a superuser" in done.stderr
+    assert "run it as a superuser: for this one command" in done.stderr
+    # To whoever has no right at all as well.
+    done = cli("roles", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login()})
+    assert "permission denied for schema" in done.stderr
+    assert "run it as a superuser: for this one command" in done.stderr
     done = cli("status", env={"CONSUMER_ANALYTICS_DATABASE_URL": made.login()})
     assert done.exit_code == 1
     assert "permission denied" in done.stderr
