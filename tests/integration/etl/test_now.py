@@ -214,6 +214,36 @@ def test_rows_that_went_twice_since_the_last_run_are_told_by_events_in_their_ord
         assert ground.audit().clean
 
 
+def test_a_row_from_between_two_deletions_began_a_life_that_the_second_one_ended(
+    database: Database,
+) -> None:
+    """What goes on began with the creation after it."""
+    one = uuid.UUID(int=1)
+    with (
+        connected(database.settings, "zoo", writes_sources=True) as app,
+        connected(database.settings, "zoo") as ours,
+    ):
+        ground = Asking(app, ours, database.settings)
+
+        def told(kind: str, day: int) -> None:
+            at = BEGIN + day * DAY
+            said = {"status": "ACTIVE"}
+            ground.event(f"customer_{kind}", at, customer=one, consumer=one, payload=said)
+
+        ground.row(one, one, "ACTIVE", BEGIN)
+        told("creation", 0)
+        ground.run(BEGIN + DAY)
+        app.execute("delete from customers")
+        ground.row(one, one, "ACTIVE", BEGIN + 2 * DAY)
+        for kind, day in (("deletion", 1), ("deletion", 3), ("creation", 5)):
+            told(kind, day)
+        ground.run(BEGIN + 6 * DAY)
+        figures = stored(app, BEGIN + 6 * DAY)[str(one)]
+        assert figures["avg_customer_lifetime_days"] == 1.0
+        assert ground.asked == 2
+        assert ground.audit().clean
+
+
 def test_what_was_accepted_never_happened(database: Database) -> None:
     """Nobody went and came back, and of whom nothing is left nothing is told."""
     back, over, owner = (uuid.UUID(int=number) for number in (1, 2, 3))
