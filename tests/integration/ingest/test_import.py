@@ -433,11 +433,12 @@ LIVES = {
 
 
 @pytest.mark.parametrize("late", LIVES)
+@pytest.mark.parametrize("end", [6, 8], ids=["before the last run", "since the last run"])
 def test_what_comes_late_of_a_life_that_is_over_is_restated_by_the_next_run(
-    database: Database, folder: Path, late: str
+    database: Database, folder: Path, late: str, end: int
 ) -> None:
     def put(kinds: list[str]) -> None:
-        days = {"customer_creation": 4, "login": 4, "customer_deletion": 6}
+        days = {"customer_creation": 4, "login": 4, "customer_deletion": end}
         rows = [
             (uuid.uuid4(), uuid.UUID(int=13), BANK, kind, "{}", f"2025-03-{days[kind]:02d}T12:00Z")
             for kind in kinds
@@ -464,7 +465,7 @@ def test_what_comes_late_of_a_life_that_is_over_is_restated_by_the_next_run(
         assert figures() == [0, 0, 0, 0, 0]
         put(comes)
         run.run(session, database.settings, at=dt.datetime(2025, 3, 9, tzinfo=dt.UTC))
-    assert figures() == [0, 1, 1, 0, 0, 0]
+    assert figures() == [0, *(int(4 < day <= end) for day in (5, 6, 7, 8, 9))]
 
 
 # -- what is refused -----------------------------------------------------------
