@@ -61,6 +61,11 @@ def row(name: str, created: float, status: str = "ACTIVE", of: str | None = "A")
     return lambda on: on.row(identity(name), consumer_of(of), status, day(created))
 
 
+def timeless(name: str, status: str = "ACTIVE", of: str | None = "A") -> Step:
+    """A row that has no time."""
+    return lambda on: on.row(identity(name), consumer_of(of), status, None)
+
+
 def event(name: str, kind: str, at: float, payload: Any = None, of: str | None = "A") -> Step:
     def step(on: Ground) -> None:
         on.event(kind, day(at), customer=identity(name), consumer=consumer_of(of), payload=payload)
@@ -905,6 +910,109 @@ WITHOUT_EVENT = [
     ),
 ]
 
+# Lives that begin as another ends, and creation events that come later than a birth.
+AT_ONCE = [
+    Case(
+        "back under a time of its own, and its creation event later, with another status",
+        (
+            born("c", 2),
+            died("c", 4),
+            together(row("c", 5), creation("c", 7, "PENDING")),
+            run(6, 7, 8),
+        ),
+        {6: a("PENDING"), 7: a("PENDING"), 8: a("ACTIVE")},
+    ),
+    Case(
+        "deleted and born again in one transaction",
+        (
+            run(1, 2),
+            born("c", 2, "Y"),
+            run(3),
+            together(
+                gone("c"),
+                deletion("c", 3.25, "Y"),
+                row("c", 3.25, "X"),
+                creation("c", 3.25, "X"),
+            ),
+            run(4, 5),
+        ),
+        {3: a("Y"), 4: a("X"), 5: a("X")},
+    ),
+    Case(
+        "a deletion that says no status, and born again in that microsecond",
+        (
+            born("c", 2, "Y"),
+            run(3),
+            together(gone("c"), event("c", DELETION, 4.5, {})),
+            together(row("c", 4.5, "X"), creation("c", 4.5, "X")),
+            run(4, 5),
+        ),
+        {3: a("Y"), 4: a("Y"), 5: a("X")},
+    ),
+    Case(
+        "a row without a time, deleted and born again in one microsecond",
+        (
+            timeless("c"),
+            event("c", "login", 2),
+            deletion("c", 4.5),
+            creation("c", 4.5),
+            run(3, 4, 5),
+        ),
+        {3: a("ACTIVE"), 4: a("ACTIVE"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "no row: an event, then deleted and born again in one microsecond",
+        (event("c", "login", 2), together(creation("c", 4.5), deletion("c", 4.5)), run(3, 4, 5)),
+        {3: a("ACTIVE"), 4: a("ACTIVE"), 5: a("")},
+    ),
+    Case(
+        "two deletions in one microsecond, one of which says no status",
+        (creation("c", 2, "Y"), event("c", DELETION, 4.5, {}), deletion("c", 4.5), run(3, 4, 5)),
+        {3: a("ACTIVE"), 4: a("ACTIVE"), 5: a("")},
+    ),
+    Case(
+        "born and deleted in one microsecond, then back, and its creation event later",
+        (
+            together(creation("c", 2), deletion("c", 2)),
+            row("c", 3),
+            creation("c", 5, "Z"),
+            run(4, 5, 6),
+        ),
+        {4: a("Z"), 5: a("Z"), 6: a("ACTIVE")},
+    ),
+    Case(
+        "a row between two deletions, of which the second says no status, and a creation after it",
+        (
+            together(deletion("c", 2, "Y"), creation("c", 2, "X")),
+            row("c", 3),
+            event("c", DELETION, 5, {}),
+            creation("c", 7, "X"),
+            run(4, 5, 6, 8),
+        ),
+        {4: a("(none)"), 5: a("(none)"), 6: a(""), 8: a("ACTIVE")},
+    ),
+    Case(
+        "a creation later than the birth, and a change there and back after it",
+        (
+            row("c", 2),
+            creation("c", 4, "Y"),
+            together(change("c", 6, "Y", "ACTIVE"), change("c", 6, "ACTIVE", "Y")),
+            run(3, 5, 7),
+        ),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a("ACTIVE")},
+    ),
+    Case(
+        "two changes in one microsecond, one of which leads nowhere",
+        (
+            row("c", 2),
+            event("c", CHANGE, 4, {"old_status": "X"}),
+            change("c", 4, "Y", "Z"),
+            run(5),
+        ),
+        {5: a("ACTIVE")},
+    ),
+]
+
 UNREADABLE = {
     "doubly encoded": json.dumps({"old_status": "BLOCKED", "new_status": "ACTIVE"}),
     "an array": ["BLOCKED", "ACTIVE"],
@@ -929,6 +1037,7 @@ SECTIONS = {
     "late deletion": LATE_DELETION,
     "status": STATUS,
     "without an event": WITHOUT_EVENT,
+    "at once": AT_ONCE,
     "passed over": PASSED_OVER,
 }
 NAMED = {f"{section}: {case.name}": case for section, cases in SECTIONS.items() for case in cases}
@@ -1589,3 +1698,24 @@ def test_what_was_before_everything_tells_a_birth(ground: Ground, captured: bool
         assert stored["customers_by_status"] == {"WITNESS": 1, **status}
         assert stored["avg_customer_lifetime_days"] == mean
     assert ground.audit().clean
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["capture off", "capture on"])
+def test_a_change_at_minus_infinity_tells_the_status(ground: Ground, captured: bool) -> None:
+    """Where the deletion says none: no life has ended before it."""
+    ground.clear()
+    ground.capture(captured)
+    ground.consumer(CONSUMERS["A"], day(1))
+    ground.event(
+        CHANGE,
+        "-infinity",
+        customer=identity("c"),
+        consumer=CONSUMERS["A"],
+        payload={"old_status": "X", "new_status": "Z"},
+    )
+    event("c", DELETION, 4, {})(ground)
+    run(3, 5)(ground)
+    of_a = oracle.stored(ground.app, day(3))[str(CONSUMERS["A"])]
+    assert of_a["customers_by_status"] == {"Z": 1}
+    audited = ground.audit()
+    assert audited.clean, audited.as_json()["first_differences"]

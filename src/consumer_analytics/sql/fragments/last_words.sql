@@ -1,3 +1,23 @@
+-- What lifecycle events said until a life ended; a deletion that has vanished is remembered.
+said as (
+    select
+        over.customer_id, over.life, over.ended_at, over.previous_end, told.event_id, told.event_type, told.at,
+        told.consumer_id, told.status, told.old_status, told.new_status,
+        -- In the microsecond of an end one creation can begin the next life, or the life before.
+        (told.at < over.ended_at or told.at is distinct from over.next_began_at)
+        and (told.at is distinct from over.previous_end or told.at = over.began_at) as is_of_life
+    from over
+    join told using (customer_id)
+    where told.at <= over.ended_at
+    union all
+    select
+        over.customer_id, over.life, over.ended_at, over.previous_end, null, {customer_deletion}, known.deleted_at,
+        known.consumer_id, known.status, null, null, true
+    from over
+    join known using (customer_id)
+    where known.deleted_at = over.ended_at and known.row_status is null and known.is_vanished and not known.is_told
+),
+
 -- What the lifecycle events of ended lives said last: whose it was, and what.
 last_words as materialized (
     select
@@ -32,6 +52,7 @@ last_words as materialized (
             array_agg(status order by at desc, event_id desc) filter (
                 where event_type = {customer_creation}
                     and status is not null
+                    and is_of_life
                     and (previous_end is null or at >= previous_end)
             )
         )[1] as created_as

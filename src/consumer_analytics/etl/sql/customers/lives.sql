@@ -33,6 +33,7 @@ ended as materialized (
         life.status,
         life.born_from = 'row' as is_of_row,
         case when life.born_from = 'nothing' then null else life.created_at end as birth,
+        life.reborn_at,
         lag(life.deleted_at) over (partition by life.customer_id order by life.deleted_at) as previous_end
     from {remembered} as life
     where life.deleted_at >= %(first)s::timestamptz
@@ -138,11 +139,14 @@ creations as materialized (
         left join ended
             on ended.customer_id = event.customer_id
             and event.at <= ended.deleted_at
-            and event.at > ended.birth
+            and (event.at < ended.deleted_at or event.at is distinct from ended.reborn_at)
+            and event.at >= ended.birth
             and ended.is_of_row
         left join {customers} as today
-            on today.customer_id = event.customer_id and today.created_at < event.at and ended.customer_id is null
+            on today.customer_id = event.customer_id and today.created_at <= event.at and ended.customer_id is null
         left join restored on restored.customer_id = today.customer_id
+        -- What is of another life is no life's first.
+        where coalesce(ended.birth, restored.birth, today.created_at) <= event.at
         order by event.customer_id, life_until, event.at, event.event_id
     ) as first_of_life
     where birth < at
@@ -172,7 +176,13 @@ told_earlier as materialized (
                 and before.deleted_at < creations.at
                 and (
                     before.deleted_at > event.created_at
-                    or (before.deleted_at = event.created_at and event.event_type::text <> {customer_creation})
+                    or (
+                        before.deleted_at = event.created_at
+                        and (
+                            event.event_type::text <> {customer_creation}
+                            or before.reborn_at is distinct from event.created_at
+                        )
+                    )
                 )
         )
 ),

@@ -260,23 +260,6 @@ over as materialized (
         and not (life = last_life and exists (select from rows_now where rows_now.customer_id = ended.customer_id))
 ),
 
--- What lifecycle events said until a life ended; a deletion that has vanished is remembered.
-said as (
-    select
-        over.customer_id, over.life, over.ended_at, over.previous_end, told.event_id, told.event_type, told.at,
-        told.consumer_id, told.status, told.old_status, told.new_status
-    from over
-    join told using (customer_id)
-    where told.at <= over.ended_at
-    union all
-    select
-        over.customer_id, over.life, over.ended_at, over.previous_end, null, {customer_deletion}, known.deleted_at,
-        known.consumer_id, known.status, null, null
-    from over
-    join known using (customer_id)
-    where known.deleted_at = over.ended_at and known.row_status is null and known.is_vanished and not known.is_told
-),
-
 {last_words},
 
 -- Other events are read only where no lifecycle event tells enough.

@@ -4,17 +4,14 @@
 with {lost_events},
 
 undated as materialized (
-    select
-        customer_id,
-        coalesce(
-            (
-                select max(ended.deleted_at)
-                from consumer_analytics_internal.deleted_customers as ended
-                where ended.customer_id = today.customer_id and ended.reborn_at is not null
-            ),
-            '-infinity'
-        ) as previous_end
+    select today.customer_id, coalesce(ended.deleted_at, '-infinity') as previous_end, ended.reborn_at
     from {customers} as today
+    left join (
+        select distinct on (customer_id) customer_id, deleted_at, reborn_at
+        from consumer_analytics_internal.deleted_customers
+        where reborn_at is not null
+        order by customer_id, deleted_at desc
+    ) as ended using (customer_id)
     where (select 'customers' in ({maybe_undated})) and today.created_at is null
 ),
 
@@ -25,8 +22,10 @@ told as materialized (
         min(event.created_at)::timestamptz as first_at
     from undated
     join {told_events} as event using (customer_id)
-    -- Where nothing has ended, one at -infinity tells it, too.
-    where event.created_at > undated.previous_end or undated.previous_end = '-infinity'
+    -- Where nothing has ended, one at -infinity tells it, too; one creation can begin as another life ends.
+    where event.created_at > undated.previous_end
+        or undated.previous_end = '-infinity'
+        or (event.created_at = undated.reborn_at and event.event_type::text = {customer_creation})
     group by undated.customer_id
 ),
 
@@ -44,7 +43,9 @@ known as materialized (
     select customer_id, born_at as created_at, born_from
     from undated
     join consumer_analytics_internal.undated_births as known using (customer_id)
-    where known.born_at > undated.previous_end or undated.previous_end = '-infinity'
+    where known.born_at > undated.previous_end
+        or undated.previous_end = '-infinity'
+        or known.born_at = undated.reborn_at
 ),
 
 stays as (

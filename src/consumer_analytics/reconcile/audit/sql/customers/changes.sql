@@ -52,7 +52,8 @@ with lives as materialized (
             and mark.kind = 'change'
             and mark.old_status is not null
             and mark.new_status is not null
-            and mark.at > placed.previous_end
+            and mark.at >= placed.previous_end
+            and (mark.at > placed.previous_end or mark.at = '-infinity')
             and mark.at <= placed.ended
         order by mark.at desc, is_end desc, case when is_end then mark.event_id end, mark.event_id desc
         limit 1
@@ -81,7 +82,9 @@ changes as materialized (
     from lives
     join audit_marks as mark
         on mark.customer_id = lives.customer_id
-            and mark.at > lives.previous_end
+            -- One at -infinity is of the first life.
+            and mark.at >= lives.previous_end
+            and (mark.at > lives.previous_end or mark.at = '-infinity')
             and mark.at <= lives.ended
     where mark.kind = 'change' and mark.old_status is not null
 ),
@@ -187,8 +190,14 @@ moves as not materialized (
         step.come
     from lives
     left join turns as opening on opening.life = lives.life and is_first
+    -- Also those that changed nothing say otherwise.
+    left join (select distinct life from changes where is_together) as changed on changed.life = lives.life
     cross join lateral (
-        select opening.life is null and creation_at > born and creation_status is not null as is_told
+        select
+            opening.life is null
+            and changed.life is null
+            and creation_at > born
+            and creation_status is not null as is_told
     ) as creation
     cross join lateral (
         select

@@ -33,9 +33,14 @@ returned as materialized (
         and last_end is not null
 ),
 
--- Several of a kind in one microsecond are one; the first of them tells.
+-- Several of a kind in one microsecond are one: the first that can tell something tells it.
 told as materialized (
-    select distinct on (customer_id, at, kind) *
+    select
+        customer_id,
+        at,
+        kind,
+        (array_agg(consumer_id order by event_id) filter (where consumer_id is not null))[1] as consumer_id,
+        (array_agg(status order by event_id) filter (where status is not null))[1] as status
     from (
         select customer_id, at, kind, event_id, consumer_id, status
         from audit_marks
@@ -45,7 +50,7 @@ told as materialized (
         from returned
     ) as marks
     join ended using (customer_id)
-    order by customer_id, at, kind, event_id
+    group by customer_id, at, kind
 ),
 
 -- A deletion event tells better of an end than the row that went does: the one next to it,
@@ -169,12 +174,17 @@ past as materialized (
         coalesce(
             lag(ending.at) over (partition by ending.customer_id order by ending.place), '-infinity'
         ) as previous_end,
-        coalesce(opening.at, '-infinity') as opened_at
+        coalesce(opening.at, '-infinity') as opened_at,
+        following.at as next_opened
     from stretches as ending
     left join stretches as opening
         on opening.customer_id = ending.customer_id
             and opening.place = ending.place - 1
             and not opening.is_end
+    left join stretches as following
+        on following.customer_id = ending.customer_id
+            and following.place = ending.place
+            and not following.is_end
     where ending.is_end
 ),
 
@@ -251,11 +261,12 @@ every as (
         created_at as row_created_at,
         previous_end,
         opened_at,
+        null as next_opened,
         null as kind
     from going_on
     union all
     select
-        customer_id, ended, consumer_id, status, null, previous_end, opened_at, kind
+        customer_id, ended, consumer_id, status, null, previous_end, opened_at, next_opened, kind
     from past
     where not exists (
         select from going_on
@@ -330,6 +341,8 @@ left join lateral (
         and mark.kind = 'creation'
         and mark.at >= greatest(life.previous_end, life.opened_at)
         and mark.at <= coalesce(life.ended, 'infinity')
+        -- One in the microsecond of the end can begin the next life.
+        and mark.at is distinct from life.next_opened
     order by mark.at, mark.event_id
     limit 1
 ) as creation on true
@@ -351,6 +364,7 @@ left join lateral (
         and mark.status is not null
         and mark.at >= greatest(life.previous_end, life.opened_at)
         and mark.at <= coalesce(life.ended, 'infinity')
+        and mark.at is distinct from life.next_opened
     order by mark.at desc, mark.event_id desc
     limit 1
 ) as created on true
