@@ -11,7 +11,7 @@ import pytest
 from tests.support import lanes, oracle
 from tests.support.zoo.ground import Ground, opened
 
-from consumer_analytics.etl import vanished
+from consumer_analytics.etl import comparison, vanished
 
 BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
@@ -345,3 +345,35 @@ def unreported(ground: Ground, untold: Step, *, captured: bool) -> None:
         sweep,
     ):
         step(ground)
+
+
+@pytest.mark.parametrize("most", [comparison.MOST_COLUMNS, -1], ids=["few statuses", "many"])
+def test_a_birth_that_nothing_tells_any_more_is_new_in_no_window(
+    ground: Ground, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in one that another snapshot lies in, where the mean stays as it was reported."""
+    monkeypatch.setattr(comparison, "MOST_COLUMNS", most)
+    ground.clear()
+    ground.consumer(A, day(1))
+    for step in (
+        row("other", 1.5),
+        event("other", CREATION, 1.5),
+        row("c", 4.7),
+        event("c", CREATION, 4.7),
+        run(4, 6, 8, 4.5),
+        purged(7),
+        sweep,
+        gone("c"),
+        event("c", DELETION, 9),
+        run(10),
+        sweep,
+    ):
+        step(ground)
+    of_then = oracle.stored(ground.app, day(6))[str(A)]
+    assert of_then["total_customers"] == 2
+    assert of_then["new_customers_in_window"] == 0
+    audited = ground.audit()
+    assert audited.clean, audited.as_json()["first_differences"]
+    kept = ground.kept()
+    sweep(ground)
+    assert ground.kept() == kept

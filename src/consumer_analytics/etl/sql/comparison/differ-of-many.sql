@@ -115,6 +115,20 @@ from (
                 metrics #> '{{incremental_stats,new_customers_in_window}}' is distinct from to_jsonb(born)
                 and metrics #>> '{{incremental_stats,window_start}}' = as_known_now.window_text
             )
+            -- In a window of its own, where no mean tells of a birth that nothing tells any more.
+            or (
+                birthless.instants @> instants.at
+                and metrics #>> '{{incremental_stats,window_start}}' <> as_known_now.window_text
+                and (
+                    select to_jsonb(coalesce(sum(cell.n), 0)::bigint)
+                    from instants as first
+                    left join born as cell
+                        on cell.consumer_id = as_known_now.consumer_id
+                            and cell.slot between first.slot and as_known_now.slot
+                    where first.window_text = metrics #>> '{{incremental_stats,window_start}}'
+                    group by first.slot
+                ) is distinct from metrics #> '{{incremental_stats,new_customers_in_window}}'
+            )
         -- It may have its row for its events' sake.
         else metrics -> 'total_customers' is distinct from '0' or metrics -> 'total_events' = '0'
     end

@@ -131,6 +131,20 @@ from (
                     reported.fresh ->> 'new_customers_in_window' is distinct from known.born::text
                     and reported.fresh ->> 'window_start' = known.window_text
                 )
+                -- In a window of its own, where no mean tells of a birth that nothing tells any more.
+                or (
+                    birthless.instants @> known.at
+                    and reported.fresh ->> 'window_start' <> known.window_text
+                    and (
+                        select coalesce(sum(cell.born), 0)::text
+                        from instants as first
+                        left join pg_temp.customer_cells as cell
+                            on cell.consumer_id = known.consumer_id
+                                and cell.slot between first.slot and known.slot
+                        where first.window_text = reported.fresh ->> 'window_start'
+                        group by first.slot
+                    ) is distinct from reported.fresh ->> 'new_customers_in_window'
+                )
                 -- It may have its row for its events' sake.
                 or (known.is_registered is not true and known.total = 0 and reported.events = '0')
         end
