@@ -50,8 +50,15 @@ class Revision:
 def latest(connection: Connection, limit: int) -> list[Revision]:
     """Return the latest restatements, the newest first."""
     return [
-        Revision(at, reason, consumer, snapshot, _changed(before, after or {}), after is None)
-        for at, reason, consumer, snapshot, before, after in connection.execute(
+        Revision(
+            at,
+            reason,
+            consumer,
+            snapshot,
+            _changed(before, {} if withdrawn else after),
+            withdrawn,
+        )
+        for at, reason, consumer, snapshot, before, after, withdrawn in connection.execute(
             query("etl/revisions/latest"), {"limit": limit}
         )
     ]
@@ -71,7 +78,7 @@ def flat(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, document
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _changed(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     old, new = dict(flat(before)), dict(flat(after))
     return {
         key: (old.get(key), new.get(key))

@@ -13,7 +13,7 @@ from tests.support import lanes, oracle
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.history import random_history
 
-from consumer_analytics.etl import run, vanished
+from consumer_analytics.etl import revisions, run, vanished
 from consumer_analytics.formatting import exactly
 from consumer_analytics.reconcile import sweep
 
@@ -241,6 +241,15 @@ def test_a_consumer_that_had_no_part_in_a_snapshot_is_withdrawn_and_kept(
         ).fetchall()
     assert {(consumer, at): text for consumer, at, text in kept} == reported
     assert "withdrawn" in cli("status", "--revisions").stdout
+
+
+def test_a_row_edited_to_a_null_of_json_is_not_withdrawn(database: Any) -> None:
+    history(database, 3)
+    database.execute("update consumer_analytics set metrics_json = 'null'")
+    assert swept(database).snapshots_restated > 0
+    database.execute("update consumer_analytics set metrics_json = 'null'")
+    with database.connect() as connection:
+        assert {one.withdrawn for one in revisions.latest(connection, 100)} == {False}
 
 
 def test_days_and_since_say_how_far_back(database: Any, cli: Any) -> None:
