@@ -244,6 +244,28 @@ def test_a_row_from_between_two_deletions_began_a_life_that_the_second_one_ended
         assert ground.audit().clean
 
 
+def test_what_happened_twice_at_once_is_no_sign_of_itself(database: Database) -> None:
+    """Born and deleted in one microsecond, twice: neither life counts, nor begins another."""
+    with (
+        connected(database.settings, "zoo", writes_sources=True) as app,
+        connected(database.settings, "zoo") as ours,
+    ):
+        ground = Asking(app, ours, database.settings)
+        owner, back = uuid.UUID(int=1), uuid.UUID(int=2)
+        ground.run(BEGIN + DAY / 2)
+        ground.row(back, owner, "ACTIVE", None)
+        for day in (1, 3):
+            for kind in ("customer_creation", "customer_deletion"):
+                at = BEGIN + day * DAY
+                told = {"status": "ACTIVE"}
+                ground.event(kind, at, customer=back, consumer=owner, payload=told)
+        ground.event("login", BEGIN + 4.5 * DAY, customer=back, consumer=owner)
+        ground.event("customer_creation", BEGIN + 4.6 * DAY, customer=back, consumer=owner)
+        ground.run(BEGIN + 5 * DAY)
+        assert ground.asked == 2
+        assert ground.audit().clean
+
+
 def test_what_was_accepted_never_happened(database: Database) -> None:
     """Nobody went and came back, and of whom nothing is left nothing is told."""
     back, over, owner = (uuid.UUID(int=number) for number in (1, 2, 3))

@@ -1002,14 +1002,46 @@ AT_ONCE = [
         {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a("ACTIVE")},
     ),
     Case(
-        "two changes in one microsecond, one of which leads nowhere",
+        "two changes in one microsecond, one of which leads nowhere, and a row without a status",
         (
-            row("c", 2),
-            event("c", CHANGE, 4, {"old_status": "X"}),
+            lambda on: on.row(identity("c"), CONSUMERS["A"], None, day(2)),
+            lambda on: on.event(
+                CHANGE,
+                day(4),
+                customer=identity("c"),
+                consumer=CONSUMERS["A"],
+                payload={"old_status": "X"},
+                event_id=uuid.UUID(int=1),  # The first: nothing else tells which it is.
+            ),
             change("c", 4, "Y", "Z"),
-            run(5),
+            run(3, 5),
         ),
-        {5: a("ACTIVE")},
+        {3: a("X"), 5: a("(none)")},
+    ),
+    Case(
+        "a creation before the birth, and one after it",
+        (creation("c", 2, "X"), row("c", 3), creation("c", 6, "Z"), run(4, 5, 7)),
+        {4: a("ACTIVE"), 5: a("ACTIVE"), 7: a("ACTIVE")},
+    ),
+    Case(
+        "born, deleted and back in one microsecond, as the row says, and its creation event later",
+        (
+            row("c", 3),
+            together(creation("c", 3), deletion("c", 3)),
+            creation("c", 4, "Y"),
+            run(3.5, 5),
+        ),
+        {3.5: a("Y"), 5: a("ACTIVE")},
+    ),
+    Case(
+        "born and deleted in one microsecond, and again, and deleted",
+        (
+            together(creation("c", 3), deletion("c", 3)),
+            together(creation("c", 4), deletion("c", 4)),
+            deletion("c", 6),
+            run(3.5, 5, 7),
+        ),
+        {3.5: a(""), 5: a(""), 7: a("")},
     ),
 ]
 

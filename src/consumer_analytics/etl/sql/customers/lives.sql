@@ -33,8 +33,9 @@ ended as materialized (
         life.status,
         life.born_from = 'row' as is_of_row,
         case when life.born_from = 'nothing' then null else life.created_at end as birth,
-        life.reborn_at,
-        lag(life.deleted_at) over (partition by life.customer_id order by life.deleted_at) as previous_end
+        case when life.reborn_from = 'creation' then life.reborn_at end as next_creation,
+        lag(life.deleted_at) over lives_of as previous_end,
+        lag(life.reborn_at) over lives_of as opened_at
     from {remembered} as life
     where life.deleted_at >= %(first)s::timestamptz
         and not exists (
@@ -47,6 +48,7 @@ ended as materialized (
                     where later.customer_id = life.customer_id and later.deleted_at > life.deleted_at
                 )
         )
+    window lives_of as (partition by life.customer_id order by life.deleted_at)
 ),
 
 -- Changes since the first instant, as far as they say what they changed from.
@@ -101,7 +103,9 @@ steps as (
                 moment.news,
                 coalesce(
                     lead(moment.olds[1]) over (partition by moment.customer_id, moment.life_until order by moment.at),
-                    case when moment.life_until is null then today.status::text else ended.status end
+                    case when moment.life_until is null then today.status::text else ended.status end,
+                    -- What leads nowhere does not lead there.
+                    ''
                 )
             ) as status
         from (
@@ -130,23 +134,28 @@ creations as materialized (
             event.at,
             event.status,
             ended.deleted_at as life_until,
-            coalesce(ended.birth, restored.birth, today.created_at::timestamptz) as birth
+            -- What tells nothing of a row is the birth itself.
+            case
+                when ended.customer_id is null then coalesce(restored.birth, today.created_at::timestamptz)
+                when ended.is_of_row then ended.birth
+            end as birth
         from (
             select customer_id, at, status, event_id
             from {lifecycle} as lifecycle
             where event_type = {customer_creation}
         ) as event
+        -- In the microsecond of an end it can begin the next life.
         left join ended
             on ended.customer_id = event.customer_id
             and event.at <= ended.deleted_at
-            and (event.at < ended.deleted_at or event.at is distinct from ended.reborn_at)
-            and event.at >= ended.birth
-            and ended.is_of_row
-        left join {customers} as today
-            on today.customer_id = event.customer_id and today.created_at <= event.at and ended.customer_id is null
+            and (event.at < ended.deleted_at or event.at is distinct from ended.next_creation)
+            and (
+                ended.previous_end is null
+                or event.at > ended.previous_end
+                or (event.at = ended.previous_end and event.at = ended.opened_at)
+            )
+        left join {customers} as today on today.customer_id = event.customer_id
         left join restored on restored.customer_id = today.customer_id
-        -- What is of another life is no life's first.
-        where coalesce(ended.birth, restored.birth, today.created_at) <= event.at
         order by event.customer_id, life_until, event.at, event.event_id
     ) as first_of_life
     where birth < at

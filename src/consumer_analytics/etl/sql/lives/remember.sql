@@ -166,7 +166,8 @@ markers as materialized (
 moments as materialized (
     select
         *,
-        count(*) filter (where begins_too <> ends_too) over (partition by customer_id order by at) as place
+        count(*) filter (where begins_too <> ends_too) over (partition by customer_id order by at) as place,
+        min(at) over (partition by customer_id) as first_at
     from (
         select customer_id, at, bool_or(begins) as begins_too, bool_or(not begins) as ends_too
         from markers
@@ -184,10 +185,10 @@ ordered as materialized (
                 last.begins_too,
                 exists (
                     select from {told_events} as event
-                    where event.customer_id = marker.customer_id and event.created_at < marker.at
+                    where event.customer_id = marker.customer_id and event.created_at < moment.first_at
                 ) or exists (
                     select from rows_now
-                    where rows_now.customer_id = marker.customer_id and rows_now.at < marker.at
+                    where rows_now.customer_id = marker.customer_id and rows_now.at < moment.first_at
                 )
             ) then not marker.begins
             else marker.begins

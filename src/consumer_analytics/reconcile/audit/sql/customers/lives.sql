@@ -79,6 +79,7 @@ moments as materialized (
         count(*) filter (where decided) over (
             partition by customer_id order by at
         ) as place,
+        min(at) over (partition by customer_id) as first_at,
         is_both,
         is_open
     from (
@@ -115,22 +116,22 @@ ordered as materialized (
                 exists (
                     select from audit_marks as earlier
                     where earlier.customer_id = edges.customer_id
-                        and earlier.at < edges.at
+                        and earlier.at < moments.first_at
                 )
                 or exists (
                     select from audit_others as other
-                    where other.customer_id = edges.customer_id and other.at < edges.at
+                    where other.customer_id = edges.customer_id and other.at < moments.first_at
                 )
                 or exists (
                     select from {customers} as customer
-                    where customer.customer_id = edges.customer_id and customer.created_at < edges.at
+                    where customer.customer_id = edges.customer_id and customer.created_at < moments.first_at
                 )
                 or exists (
                     select from consumer_analytics_internal.deleted_customers as remembered
                     where remembered.customer_id = edges.customer_id
                         and remembered.deleted_at >= edges.at
                         and remembered.born_from = 'row'
-                        and remembered.created_at < edges.at
+                        and remembered.created_at < moments.first_at
                 )
             ) as is_there
     ) as evidence
