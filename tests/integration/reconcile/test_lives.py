@@ -66,9 +66,23 @@ def timeless(name: str, status: str = "ACTIVE", of: str | None = "A") -> Step:
     return lambda on: on.row(identity(name), consumer_of(of), status, None)
 
 
-def event(name: str, kind: str, at: float, payload: Any = None, of: str | None = "A") -> Step:
+def event(
+    name: str,
+    kind: str,
+    at: float,
+    payload: Any = None,
+    of: str | None = "A",
+    number: int | None = None,
+) -> Step:
     def step(on: Ground) -> None:
-        on.event(kind, day(at), customer=identity(name), consumer=consumer_of(of), payload=payload)
+        on.event(
+            kind,
+            day(at),
+            customer=identity(name),
+            consumer=consumer_of(of),
+            payload=payload,
+            event_id=None if number is None else uuid.UUID(int=number),
+        )
 
     return step
 
@@ -1005,14 +1019,8 @@ AT_ONCE = [
         "two changes in one microsecond, one of which leads nowhere, and a row without a status",
         (
             lambda on: on.row(identity("c"), CONSUMERS["A"], None, day(2)),
-            lambda on: on.event(
-                CHANGE,
-                day(4),
-                customer=identity("c"),
-                consumer=CONSUMERS["A"],
-                payload={"old_status": "X"},
-                event_id=uuid.UUID(int=1),  # The first: nothing else tells which it is.
-            ),
+            # The first of the two: nothing but its id tells which it is.
+            event("c", CHANGE, 4, {"old_status": "X"}, number=1),
             change("c", 4, "Y", "Z"),
             run(3, 5),
         ),
