@@ -29,6 +29,20 @@ def put_off(connection: Connection, job: Job, reading: Reading) -> None:
     job.put_off.update(connection.execute(query("backfill/later-windows"), asked))
 
 
+def leave_whole(connection: Connection, job: Job, reading: Reading) -> None:
+    """See to it that whole snapshots are summed again whose rows of chosen consumers will change.
+
+    Within the transaction that will write `rendered_snapshots`.
+    """
+    known = reading.state.processed_through
+    outgrown = connection.execute(query("backfill/whole-outgrown")).fetchall()
+    if outgrown and outgrown[0][0] <= known:
+        after = {"after": outgrown[0][0] - dt.timedelta(microseconds=1)}
+        connection.execute(query("shared/state-restate-after"), after)
+    # Nobody else restates those that runs have not come to.
+    job.put_off.update((None, at, start) for at, start in outgrown if at > known)
+
+
 def left(job: Job) -> Iterator[tuple[Job, tuple[dt.datetime, dt.datetime]]]:
     """Yield what is left of a backfill that has written all else: of each window, what to do."""
     windows: dict[tuple[dt.datetime, dt.datetime], set[uuid.UUID | None]] = {}

@@ -103,7 +103,7 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
                 written, refused = _merge(connection, job, reading, span, rendered, values)
                 # Rows of other windows than these: what is new in theirs.
                 again = scalar_of(connection, "shared/state-restate-from") is not None
-                outdated = outdated or (written.restated > 0 and again)
+                outdated = outdated or (written.restated + written.new > 0 and again)
             else:
                 written = _insert(connection, job, rendered, values)
             if several.concerns(request):
@@ -156,6 +156,8 @@ def _merge(
     if several.concerns(job.request):
         several.put_off(connection, job)
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
+    if job.request.consumers is not None:
+        windows.leave_whole(connection, job, reading)
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
     if restated:
         windows.put_off(connection, job, reading)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Database
-from tests.integration.backfill.test_backfill import BEGIN, DAY, END, fill, live
+from tests.integration.backfill.test_backfill import BEGIN, DAY, END, check, fill, live
 from tests.support import oracle
 from tests.support.history import random_history
 
@@ -182,3 +182,38 @@ def test_what_is_new_in_another_window_is_restated(database: Database, of: str, 
     with connected(database.settings, "audit") as session:
         audited = auditing.audit(session, database.settings)
     assert audited.clean, audited.as_json()["first_differences"]
+
+
+def registered_earlier(database: Database, consumer: str, _: dt.datetime) -> None:
+    database.execute(
+        "update consumers set created_at = %s where consumer_id = %s", [BEGIN, consumer]
+    )
+
+
+@pytest.mark.parametrize("ran", ["runs", "a backfill"])
+@pytest.mark.parametrize(
+    "what", [born_late, registered_earlier], ids=["a customer", "a consumer's time"]
+)
+def test_a_whole_snapshot_is_summed_again_with_its_chosen_rows(
+    database: Database, what: Callable[[Database, str, dt.datetime], None], ran: str
+) -> None:
+    """Also where no run has come to it yet: nobody else would see that its sum is another."""
+    consumer = "00000000-0000-0000-0000-00000000000a"
+    with database.connect() as connection:
+        random_history(connection, random.Random(44), BEGIN, END)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'new', %s)",
+        [consumer, BEGIN + 4 * DAY],
+    )
+    if ran == "runs":
+        for number in range(1, 9):
+            live(database, BEGIN + number * DAY)
+    else:
+        fill(database, "2025-03-01", "2025-03-09")
+    what(database, consumer, BEGIN + 2.5 * DAY)
+    fill(database, "2025-03-01", "2025-03-09", consumers=[consumer])
+    check(database, [BEGIN + number * DAY for number in range(1, 9)])
+    with connected(database.settings, "audit") as connection:
+        audited = auditing.audit(connection, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
+    assert fill(database, "2025-03-01", "2025-03-09", consumers=[consumer]).snapshots_restated == 0
