@@ -184,11 +184,13 @@ def find(directory: Path) -> tuple[dict[str, Path], list[str]]:
         if re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE)
         and name not in {path.name for path in paths.values()}
     ]
-    for table in (table for table in SOURCES if table not in paths):
-        lower = {name.lower(): name for name in others}
-        if close := difflib.get_close_matches(f"{table}.csv", lower, n=1, cutoff=0.75):
+    # Of the table that it is closest to: Customer_Events.csv is like customers.csv, too.
+    tables = {f"{table}.csv": table for table in SOURCES}
+    for name in others:
+        close = difflib.get_close_matches(name.lower(), tables, n=1, cutoff=0.75)
+        if close and tables[close[0]] not in paths:
             raise UsageError(
-                f"{directory} has no {table}.csv, but {lower[close[0]]}; "
+                f"{directory} has no {close[0]}, but {name}; "
                 "rename it, or move it away to import without"
             )
     if not paths:

@@ -901,6 +901,17 @@ def test_folders_that_cannot_be_used(database: Database, folder: Path, tmp_path:
         "…/files has no customers.csv, but Customers.CSV; "
         "rename it, or move it away to import without"
     )
+    (folder / "Customers.CSV").unlink()
+    (folder / "customer_events.csv").rename(folder / "Customer_Events.csv")
+    assert reason(folder) == (
+        "…/files has no customer_events.csv, but Customer_Events.csv; "
+        "rename it, or move it away to import without"
+    )
+    # An older copy of a file that is there is no other table's.
+    (folder / "Customer_Events.csv").unlink()
+    write(folder, "customers.csv", CUSTOMERS)
+    write(folder, "customers_old.csv", CUSTOMERS)
+    load(database, folder)
 
 
 def test_a_schema_or_source_that_is_not_as_it_must_be(
