@@ -260,9 +260,11 @@ def disable(connection: Connection, settings: Settings) -> list[str]:
         The triggers that are off and still there, as a table was read all the time.
 
     Raises:
-        SourceError: the source tables are not ours to change.
+        SourceError: the source tables are not ours to change, or the database takes them to be
+            others: the triggers are on those.
         BusyError: transactions hold a source table for too long; on others the triggers may be off.
     """
+    own_names.require_adopted(connection, settings.sources)
     until = time.monotonic() + _DDL_SECONDS
     locks.limit_waiting(connection, _DDL_SECONDS / 2)
     watched = _watched(connection, settings.sources)
@@ -423,7 +425,13 @@ def _try_on_a_copy(connection: Connection, names: Sources, table: SourceTable) -
 
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:
-    """Return whether capture is on, whole, and what it has noted."""
+    """Return whether capture is on, whole, and what it has noted.
+
+    Raises:
+        SourceError: the database takes the sources to be others. That the tables which the
+            settings name have no triggers would not mean that capture is off.
+    """
+    own_names.require_adopted(connection, settings.sources)
     watched = _watched(connection, settings.sources)
     missing = tuple(
         f"{one.table if one.schema in settings.sources.schemas else f'{one.schema}.{one.table}'}"

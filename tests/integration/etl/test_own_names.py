@@ -527,6 +527,18 @@ def test_without_the_file_it_is_told_what_the_database_takes_the_sources_to_be(
     assert fix.command.endswith(f"the database takes the sources to be {taken}")
 
 
+def test_without_the_file_nobody_is_told_that_capture_is_off(mapped: Database) -> None:
+    forgotten = mapped.settings.replaced({"sources_file": None, "source_schema": "public"})
+    with connected(mapped.settings, "test") as connection:
+        capture.enable(connection, mapped.settings)
+        for ask in (capture.status, capture.disable):
+            with pytest.raises(SourceError, match="takes consumers to be "):
+                ask(connection, forgotten)
+        watched = next(one for one in CHECKS if one.name == "source-capture")
+        assert look(watched, Context(forgotten, connection)).verdict is Verdict.UNKNOWN
+        assert capture.status(connection, mapped.settings).state == "on"
+
+
 def test_names_are_held_against_what_migrate_wrote_down(
     database: Database, cli: Cli, tmp_path: Path
 ) -> None:
