@@ -12,7 +12,7 @@ import typer
 
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, progress, say, warn
 from consumer_analytics.db.connection import connected
-from consumer_analytics.errors import ImportRefusedError
+from consumer_analytics.errors import ImportRefusedError, UsageError
 from consumer_analytics.formatting import counted, duration
 from consumer_analytics.ingest import importer
 from consumer_analytics.settings import settings
@@ -38,7 +38,7 @@ def steps() -> Iterator[importer.Progress]:
 
 def import_(
     directory: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="DIR",
             help="Folder with consumers.csv, customers.csv and customer_events.csv, "
@@ -48,12 +48,15 @@ def import_(
     as_json: JsonFlag = False,
 ) -> None:
     """Import CSV files into the source tables: all or nothing, each id once."""
+    # A path that is empty, as of a variable that is not set, would be the folder one stands in.
+    if not directory:
+        raise UsageError("'' is not a folder; name the one that holds the files, such as exported/")
     try:
         with (
             connected(settings(), "import", writes_sources=True) as connection,
             steps() as show,
         ):
-            report = importer.import_directory(connection, settings(), directory, show)
+            report = importer.import_directory(connection, settings(), Path(directory), show)
     except ImportRefusedError as refused:
         if as_json:
             print_json(

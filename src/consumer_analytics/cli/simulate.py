@@ -29,13 +29,13 @@ def simulate(
         int, typer.Option(help="Length of the history.")
     ] = simulator.SimulationPlan.days,
     until: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="End of the history, exclusive; by default the last midnight, UTC. "
             "Only with it does the same seed give the same rows every day.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Which of the many possible histories.")
     ] = simulator.SimulationPlan.seed,
@@ -48,7 +48,7 @@ def simulate(
     as_json: JsonFlag = False,
 ) -> None:
     """Fill the source tables with a realistic history, the same for the same seed."""
-    end = instants.parse(until, settings().zone) if until else None
+    end = instants.parse(until, settings().zone) if until is not None else None
     with (
         connected(settings(), "simulate", writes_sources=True) as connection,
         progress("simulating events") as show,

@@ -1174,6 +1174,17 @@ def test_other_ways_of_packing_are_named(
 # -- the command ---------------------------------------------------------------
 
 
+def test_no_folder_is_not_the_one_that_one_stands_in(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "consumers.csv", f"consumer_id\n{SHOP}\n")
+    monkeypatch.chdir(folder)
+    refused = cli("import", "")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: '' is not a folder")
+    assert cli("import", ".").exit_code == 0
+
+
 def test_the_command_prints_a_table(cli: Cli, folder: Path) -> None:
     write(folder, "consumers.csv", "consumer_id,name,colour\n" + f"{SHOP},Shop,red\n")
     result = cli("import", folder)

@@ -374,6 +374,10 @@ def test_the_command_tells_what_it_made(cli: Cli, database: Database) -> None:
     assert "30,000 events of 5,000 customers" in result.stdout
     assert "from 2025-06-03 00:00:00 UTC until 2025-10-01 00:00:00 UTC, seed 1" in result.stdout
     assert "events/s" in result.stdout
+    # As of a variable that is not set: nobody said "until today".
+    result = cli("simulate", "--append", "--seed", "2", "--until", "")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: '' is not a time")
     result = cli("simulate")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("error: public.consumers has rows already")
