@@ -128,7 +128,8 @@ def _attempt(channel: Channel, *, as_json: bool) -> _Attempt:
         if not as_json:
             say(f"ok  {step:<11} {detail}")
 
-    message = Message("test", dt.datetime.now(dt.UTC), "none needed")
+    # It is about no database, and none has to be there.
+    message = Message("test", dt.datetime.now(dt.UTC), database="")
     message_id = f"consumer-analytics.test.{secrets.token_hex(8)}"
     try:
         attempt.refused = channel.send(settings(), message, message_id=message_id, notify=passed)

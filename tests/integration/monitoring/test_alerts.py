@@ -58,6 +58,9 @@ def test_a_test_mail_arrives(cli: Any, server_of_mail: MailServer) -> None:
     assert subject == "[consumer-analytics] test mail: alerts arrive"
     assert "This is a test" in text
     assert "This is a test" in html
+    # It is about no database.
+    assert "\nconsumer-analytics. `consumer-analytics incidents`" in text
+    assert "database" not in html
     assert mail["To"] == RECIPIENT
     assert mail["Auto-Submitted"] == "auto-generated"
 

@@ -251,7 +251,7 @@ class Message:
     Attributes:
         kind: what made it: a failed task, a missed deadline, a look at health, a test, or a week.
         at: when it was written.
-        database: the name of the database that it is about.
+        database: the name of the database that it is about; empty in a test, which is about none.
         changes: of incidents.
         failures: tasks that failed.
         misses: runs that missed their deadline.
