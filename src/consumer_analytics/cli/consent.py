@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Annotated
 
 import typer
@@ -18,7 +20,9 @@ def confirm(question: str) -> None:
         UsageError: the answer is no, or there is nobody to give one.
     """
     try:
-        agreed = typer.confirm(question, err=True)
+        # click writes the question's last blank to standard output all the same.
+        with contextlib.redirect_stdout(sys.stderr):
+            agreed = typer.confirm(question, err=True)
     except typer.Abort:
         # Nobody has ended the question's line.
         typer.echo(err=True)

@@ -182,6 +182,7 @@ def test_a_watermark_is_not_moved_without_a_yes(cli: Any, database: Any) -> None
         result = cli("watermark", "reset", stdin=answer)
         assert result.exit_code == 2
         assert "not confirmed" in result.stderr
+        assert result.stdout == ""
     assert database.rows("select * from etl_job_watermarks") == before
 
 
