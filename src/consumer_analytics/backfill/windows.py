@@ -14,6 +14,7 @@ from dataclasses import replace
 from consumer_analytics.backfill.job import Counts, Job
 from consumer_analytics.backfill.reading import Reading
 from consumer_analytics.db.connection import Connection
+from consumer_analytics.etl import job_state
 from consumer_analytics.sql import query
 
 
@@ -37,8 +38,7 @@ def leave_whole(connection: Connection, job: Job, reading: Reading) -> None:
     known = reading.state.processed_through
     outgrown = connection.execute(query("backfill/whole-outgrown")).fetchall()
     if outgrown and outgrown[0][0] <= known:
-        after = {"after": outgrown[0][0] - dt.timedelta(microseconds=1)}
-        connection.execute(query("shared/state-restate-after"), after)
+        job_state.restate_from(connection, outgrown[0][0])
     # Nobody else restates those that runs have not come to.
     job.put_off.update((None, at, start) for at, start in outgrown if at > known)
 

@@ -59,6 +59,12 @@ def read(connection: Connection) -> JobState:
     )
 
 
+def restate_from(connection: Connection, at: dt.datetime) -> None:
+    """See to it that snapshots from an instant on are looked at again."""
+    after = {"after": at - dt.timedelta(microseconds=1)}
+    connection.execute(query("shared/state-restate-after"), after)
+
+
 @dataclass(frozen=True)
 class ToCompare:
     """What snapshots say of customers, to be compared with who there was.

@@ -31,7 +31,6 @@ _ROWS_COMPARED = 200_000
 #: How often one call begins again as a recount has found more. An application that writes all the
 #: time has something for each of them: what is left then is the next run's.
 _MOST_BEGINNINGS = 3
-_ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def restate(
@@ -266,8 +265,7 @@ def _compare_customers(
         if found.wrong:
             restated = comparison.put_right(connection, settings, state, found, reason)
     if restated is None:
-        after = {"after": snapshots[0] - _ONE_MICROSECOND}
-        connection.execute(query("shared/state-restate-after"), after)
+        job_state.restate_from(connection, snapshots[0])
     elif restated:
         notify(_restated(rows, restated))
     return (restated or 0) + alone, reached is None

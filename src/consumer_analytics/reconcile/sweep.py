@@ -48,7 +48,6 @@ _SNAPSHOTS_FURTHER_BACK = 32
 _LONG = dt.timedelta(days=28)
 _PARTS = 4
 _UNION_ALL = sql.SQL("\nunion all\n")
-_ONE_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -472,10 +471,7 @@ def _sweep_customers(
             earliest = min(wrong, default=earliest)
         restated += put_right or 0
     if earliest is not None:
-        connection.execute(
-            query("shared/state-restate-after"),
-            {"after": earliest - _ONE_MICROSECOND},
-        )
+        job_state.restate_from(connection, earliest)
     # All since then have been compared.
     connection.execute(query("reconcile/sweep/customers-compared"), {"since": lower})
     return differing, restated

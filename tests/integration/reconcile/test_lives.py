@@ -57,13 +57,11 @@ def backfill(start: int, end: int) -> Step:
     return lambda on: on.backfill(day(start).date(), day(end).date()) and None
 
 
-def row(name: str, created: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
-    return lambda on: on.row(identity(name), consumer_of(of), status, day(created))
-
-
-def timeless(name: str, status: str = "ACTIVE", of: str | None = "A") -> Step:
-    """A row that has no time."""
-    return lambda on: on.row(identity(name), consumer_of(of), status, None)
+def row(
+    name: str, created: float | None, status: str | None = "ACTIVE", of: str | None = "A"
+) -> Step:
+    at = None if created is None else day(created)
+    return lambda on: on.row(identity(name), consumer_of(of), status, at)
 
 
 def event(
@@ -966,7 +964,7 @@ AT_ONCE = [
     Case(
         "a row without a time, deleted and born again in one microsecond",
         (
-            timeless("c"),
+            row("c", None),
             event("c", "login", 2),
             deletion("c", 4.5),
             creation("c", 4.5),
@@ -1018,7 +1016,7 @@ AT_ONCE = [
     Case(
         "two changes in one microsecond, one of which leads nowhere, and a row without a status",
         (
-            lambda on: on.row(identity("c"), CONSUMERS["A"], None, day(2)),
+            row("c", 2, None),
             # The first of the two: nothing but its id tells which it is.
             event("c", CHANGE, 4, {"old_status": "X"}, number=1),
             change("c", 4, "Y", "Z"),

@@ -283,6 +283,12 @@ class Message:
         return dumped
 
     @property
+    def sender(self) -> str:
+        """Who says it: the product, and of which database."""
+        of = f", database {self.database}" if self.database else ""
+        return f"consumer-analytics{of}"
+
+    @property
     def subject(self) -> str:
         """How bad, what, where: one line of bounded length, marked as ours."""
         line = " ".join(f"{PREFIX} {self._title()}".split())

@@ -3,9 +3,9 @@ said as (
     select
         over.customer_id, over.life, over.ended_at, over.previous_end, told.event_id, told.event_type, told.at,
         told.consumer_id, told.status, told.old_status, told.new_status,
-        -- In the microsecond of an end one creation can begin the next life, or the life before.
-        (told.at < over.ended_at or told.at is distinct from over.next_began_at)
-        and (told.at is distinct from over.previous_end or told.at = over.began_at) as is_of_life
+        -- In the microsecond of an end a creation can begin the next life.
+        (over.previous_end is null or told.at > over.previous_end or told.at = over.began_at)
+        and (told.at < over.ended_at or told.at is distinct from over.next_began_at) as is_of_life
     from over
     join told using (customer_id)
     where told.at <= over.ended_at
@@ -53,7 +53,6 @@ last_words as materialized (
                 where event_type = {customer_creation}
                     and status is not null
                     and is_of_life
-                    and (previous_end is null or at >= previous_end)
             )
         )[1] as created_as
     from said

@@ -104,7 +104,7 @@ steps as (
                 coalesce(
                     lead(moment.olds[1]) over (partition by moment.customer_id, moment.life_until order by moment.at),
                     case when moment.life_until is null then today.status::text else ended.status end,
-                    -- What leads nowhere does not lead there.
+                    -- A change that names no new status does not lead to a row without one.
                     ''
                 )
             ) as status
@@ -134,7 +134,7 @@ creations as materialized (
             event.at,
             event.status,
             ended.deleted_at as life_until,
-            -- What tells nothing of a row is the birth itself.
+            -- Where no row told the birth of a life that is over, its creation is the birth.
             case
                 when ended.customer_id is null then coalesce(restored.birth, today.created_at::timestamptz)
                 when ended.is_of_row then ended.birth

@@ -6,12 +6,14 @@ with {lost_events},
 undated as materialized (
     select today.customer_id, coalesce(ended.deleted_at, '-infinity') as previous_end, ended.reborn_at
     from {customers} as today
-    left join (
-        select distinct on (customer_id) customer_id, deleted_at, reborn_at
-        from consumer_analytics_internal.deleted_customers
-        where reborn_at is not null
-        order by customer_id, deleted_at desc
-    ) as ended using (customer_id)
+    -- Looked up for each: few have no time, and of all customers many may have ended.
+    left join lateral (
+        select deleted_at, reborn_at
+        from consumer_analytics_internal.deleted_customers as life
+        where life.customer_id = today.customer_id and life.reborn_at is not null
+        order by deleted_at desc
+        limit 1
+    ) as ended on true
     where (select 'customers' in ({maybe_undated})) and today.created_at is null
 ),
 

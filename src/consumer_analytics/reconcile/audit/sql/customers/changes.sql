@@ -52,6 +52,7 @@ with lives as materialized (
             and mark.kind = 'change'
             and mark.old_status is not null
             and mark.new_status is not null
+            -- One at -infinity is of the first life, here and below.
             and mark.at >= placed.previous_end
             and (mark.at > placed.previous_end or mark.at = '-infinity')
             and mark.at <= placed.ended
@@ -82,7 +83,6 @@ changes as materialized (
     from lives
     join audit_marks as mark
         on mark.customer_id = lives.customer_id
-            -- One at -infinity is of the first life.
             and mark.at >= lives.previous_end
             and (mark.at > lives.previous_end or mark.at = '-infinity')
             and mark.at <= lives.ended
