@@ -6,8 +6,8 @@ select
     old.consumer_id::text,
     old.snapshot_timestamp,
     old.metrics_json,
-    next.metrics_json,
-    next.metrics_json is null
+    next.said,
+    next.said is null
 from (
     select *
     from public.consumer_analytics_revisions
@@ -28,6 +28,6 @@ cross join lateral (
             from public.consumer_analytics as snapshot
             where snapshot.analytics_id = old.analytics_id
         )
-    ) as metrics_json
+    ) as said
 ) as next
 order by old.reported_until desc, old.snapshot_timestamp desc, old.consumer_id nulls first
