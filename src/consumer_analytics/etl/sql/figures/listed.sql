@@ -18,6 +18,12 @@ from (
         width_bucket(since, %(bounds)s::timestamptz[])
     from life_owners
     where since < %(last)s::timestamptz
+        -- One that was registered before the first slot is told of already.
+        and not exists (
+            select from {consumers} as registered
+            where registered.consumer_id = life_owners.consumer_id
+                and registered.created_at < (%(bounds)s::timestamptz[])[1]
+        )
     union all
     select consumer_id, null, min(slot)
     from event_cells
