@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support import lanes
+from tests.support.zoo import sharded
 from tests.support.zoo.ground import Ground, opened
 from tests.support.zoo.history import History, script_of
 from tests.support.zoo.kinds import PRESETS
@@ -51,3 +52,23 @@ def test_every_shape_of_sources_is_told_rightly(server: Any, shape: str) -> None
         kinds = PRESETS["all"] if ground.shape.watched else PRESETS["all"].unwatched()
         script = script_of(kinds, 0, 10)
         assert len(list(History(ground, kinds, 0).play(script))) == len(script)
+
+
+@pytest.fixture(scope="module")
+def spread(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with sharded.opened(servers.get("main"), tmp_path_factory.mktemp("shards")) as ground:
+        yield ground
+
+
+@lanes.LONG
+@pytest.mark.timeout(480)
+@pytest.mark.parametrize(
+    ("kinds", "seed"), [("capture", 0), ("customers", 1), ("chosen", 2), ("thinning", 3)]
+)
+def test_shards_publish_what_one_database_says_of_all_rows(
+    spread: Ground, kinds: str, seed: int
+) -> None:
+    """After each step; what each shard judges by itself, what is gone, is left out."""
+    of_shards = PRESETS[kinds].spread()
+    script = script_of(of_shards, seed, 20)
+    assert len(list(History(spread, of_shards, seed).play(script))) == len(script)

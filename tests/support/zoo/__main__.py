@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 from tests.conftest import Servers
-from tests.support.zoo.ground import opened
+from tests.support.zoo import sharded
+from tests.support.zoo.ground import Ground, opened
 from tests.support.zoo.history import History, script_of, shortened, told_of
 from tests.support.zoo.kinds import PRESETS
 from tests.support.zoo.shapes import SHAPES
@@ -18,6 +22,7 @@ parser.add_argument("--steps", type=int, default=40, help="in each history")
 parser.add_argument("--kinds", choices=PRESETS, default="all", help="what may happen")
 parser.add_argument("--shape", choices=SHAPES, default="plain", help="of the sources")
 parser.add_argument("--server", default="main", help="main, other or between")
+parser.add_argument("--shards", type=int, help="the rows in several databases as well")
 parser.add_argument("--shrink", action="store_true", help="what differs, to few steps")
 parser.add_argument(
     "--no-audit", dest="audited", action="store_false", help="compare snapshots alone"
@@ -30,7 +35,13 @@ seed, done = arguments.seed, 0
 wrong: list[int] = []
 servers = Servers()
 try:
-    with opened(servers.get(arguments.server), arguments.shape) as ground:
+    with ExitStack() as stack:
+        server = servers.get(arguments.server)
+        if arguments.shards:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            ground: Ground = stack.enter_context(sharded.opened(server, folder, arguments.shards))
+        else:
+            ground = stack.enter_context(opened(server, arguments.shape))
         # At least one, however little time there is.
         while seed == arguments.seed or (
             time.monotonic() < until and not (wrong and arguments.stop)
@@ -38,6 +49,8 @@ try:
             kinds = PRESETS[arguments.kinds]
             if not ground.shape.watched:
                 kinds = kinds.unwatched()
+            if arguments.shards:
+                kinds = kinds.spread()
             script = script_of(kinds, seed, arguments.steps)
             try:
                 history = History(ground, kinds, seed, audited=arguments.audited)

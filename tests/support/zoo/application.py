@@ -60,7 +60,7 @@ class Application:
     """Writes rows; all that it decides comes from one seed."""
 
     def __init__(self, ground: Ground, world: World, kinds: Kinds, rng: random.Random) -> None:
-        """Begin with some consumers, each with a customer that nobody touches."""
+        """Begin with some consumers, each with a customer that nobody touches in each database."""
         self.ground, self.world, self.kinds, self.rng = ground, world, kinds, rng
         self.clock = BEGIN + 2 * HOUR
         self.captured = False
@@ -74,7 +74,8 @@ class Application:
         for consumer in self.registered:
             ground.consumer(consumer, BEGIN + self.rng.randrange(30) * HOUR)
         for tenant in self.tenants:
-            self.bear(BEGIN + HOUR, consumer=tenant, witness=True)
+            for _ in range(ground.databases):
+                self.bear(BEGIN + HOUR, consumer=tenant, witness=True)
 
     # -- chance ------------------------------------------------------------------
 

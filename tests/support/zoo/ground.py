@@ -36,7 +36,10 @@ class Ground:
         app: the session of the application.
         settings: of the product.
         gone_on: how many audits have gone on from an earlier one.
+        databases: in how many its rows lie.
     """
+
+    databases = 1
 
     def __init__(
         self, app: Any, ours: Connection, settings: Settings, shape: Shape = PLAIN
@@ -212,6 +215,9 @@ class Ground:
                     f"a whole one {right}"
                 )
         return whole
+
+    def hold(self) -> None:
+        """Hold what else there is to what was compared: nothing here."""
 
     def repair(self) -> None:
         """Repair what an audit finds."""

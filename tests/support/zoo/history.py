@@ -356,6 +356,7 @@ class History:
         if self.audited and not audited.clean:
             listed = audited.as_json()["first_differences"][:5]
             raise DisagreementError(f"the audit is not clean: {listed}")
+        self.ground.hold()
 
     def _differences(self) -> list[tuple[Any, ...]]:
         """Return rows that are not what they should be; remember those that are."""

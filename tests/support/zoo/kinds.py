@@ -64,6 +64,8 @@ _TIMES = {
     "row_beyond_the_calendar": 2,
     "switch_capture": 1,
 }
+#: What leaves something gone, or speaks of it: each of several shards judges that by itself.
+_JUDGED_APART = {*_PURGES, *_ACCEPTANCES} - {"late_event", "switch_capture"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ class Kinds:
         return replace(
             self,
             steps={name: n for name, n in self.steps.items() if name != "switch_capture"},
+        )
+
+    def spread(self) -> Kinds:
+        """Return the same without what each of several shards judges by itself: what is gone."""
+        return replace(
+            self,
+            steps={name: n for name, n in self.steps.items() if name not in _JUDGED_APART},
         )
 
 
