@@ -1647,6 +1647,10 @@ def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep
 
 #: What leaves A without any customer's row, and something tells why: nobody is counted twice.
 TOLD_WHY: dict[str, tuple[tuple[Step, ...], dict[float, dict[str, str]]]] = {
+    "moved, and back again": (
+        (born("c", 2), run(3), moved("c", "B"), run(5), moved("c", "A"), run(7)),
+        {3: a("ACTIVE"), 5: a("ACTIVE"), 7: a("ACTIVE")},
+    ),
     "moved, and only the row tells": (
         (row("c", 2), run(3), moved("c", "B"), run(5)),
         {3: {"B": "ACTIVE"}, 5: {"B": "ACTIVE"}},

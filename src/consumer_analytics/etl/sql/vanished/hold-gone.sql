@@ -65,11 +65,13 @@ without as materialized (
         )
 ),
 
--- Who has more customers than were reported, where one has none left: they may have moved there.
+-- Who has more customers than were reported, where one has none left: they may have moved there. Those
+-- whose creation has not come since, as they were there before: of them nobody's are not known.
 more as materialized (
     select
         new.snapshot_timestamp,
         new.consumer_id,
+        case when new.consumer_id is null then 0 else greatest(created.now - created.before, 0) end as created,
         case
             when new.consumer_id is null
                 then coalesce((new.metrics_json ->> 'unattributed_customers')::numeric, 0)
@@ -89,6 +91,15 @@ more as materialized (
             old.metrics_json
             -> case when new.consumer_id is null then 'unattributed_customers' else 'total_customers' end as said
     ) as before
+    cross join lateral (
+        select
+            coalesce((new.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0) as now,
+            case
+                when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
+                    then (old.metrics_json -> 'events_by_type' -> {customer_creation})::numeric
+                else 0
+            end as before
+    ) as created
 ),
 
 -- One that is theirs by its creation event has come late, and from nobody.
@@ -117,11 +128,12 @@ arrived as materialized (
 ),
 
 moved as (
-    select snapshot_timestamp, sum(least(n, arrivals)) as n
+    select snapshot_timestamp, sum(greatest(least(n, arrivals), known)) as n
     from (
         select
             more.snapshot_timestamp,
             more.n,
+            case when more.consumer_id is null then 0 else more.n - more.created end as known,
             (
                 select count(*)
                 from arrived

@@ -1,6 +1,6 @@
 -- How many customers at each instant may have come from a consumer of whom none is left: those of
--- one that has more than was reported, and no creation for them.
-select more.at, sum(least(more.n, arrivals.n)) as n
+-- one that has more than was reported, and no creation for them, or none that has come since.
+select more.at, sum(greatest(least(more.n, arrivals.n), more.n - more.created)) as n
 from (
     select
         counted.at,
@@ -9,7 +9,15 @@ from (
             when jsonb_typeof(kept.metrics_json -> 'total_customers') = 'number'
                 then (kept.metrics_json -> 'total_customers')::numeric
             else 0
-        end as n
+        end as n,
+        greatest(
+            counted.creations - case
+                when jsonb_typeof(kept.metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
+                    then (kept.metrics_json -> 'events_by_type' -> {customer_creation})::numeric
+                else 0
+            end,
+            0
+        ) as created
     from counted
     left join kept on kept.at = counted.at and kept.consumer_id = counted.consumer_id
     where not counted.is_frozen and counted.at in (select at from missed where n > 0)
@@ -21,7 +29,9 @@ from (
             when jsonb_typeof(kept.metrics_json -> 'unattributed_customers') = 'number'
                 then (kept.metrics_json -> 'unattributed_customers')::numeric
             else 0
-        end
+        end,
+        -- Snapshots tell no types of events without a consumer.
+        null
     from (select distinct at from missed where n > 0) as asked
     left join nobodys on nobodys.at = asked.at
     left join kept on kept.at = asked.at and kept.consumer_id is null
