@@ -11,7 +11,7 @@ import typer
 
 from consumer_analytics.calendar import instants
 from consumer_analytics.cli.output import JsonFlag, print_json, say, warn
-from consumer_analytics.db import schema
+from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, SettingsError, UsageError
 from consumer_analytics.formatting import counted
@@ -158,7 +158,10 @@ def send_digest(
     channel = CHANNELS["digest"]
     if not channel.is_configured(settings()):
         raise UsageError(channel.unset)
-    with connected(settings(), "alerts digest") as connection:
+    with (
+        connected(settings(), "alerts digest") as connection,
+        own_names.explaining(connection, settings()),
+    ):
         schema.require_current(connection)
         at = instants.now(connection)
         monday = (
@@ -183,7 +186,10 @@ def check(as_json: JsonFlag = False) -> None:
 
     The DAG consumer_analytics_monitor does the same; without Airflow, call this by cron.
     """
-    with connected(settings(), "alerts check") as connection:
+    with (
+        connected(settings(), "alerts check") as connection,
+        own_names.explaining(connection, settings()),
+    ):
         schema.require_current(connection)
         done = monitor.watch(connection, settings(), warn=warn)
         # After what is urgent; the next pass sends it.

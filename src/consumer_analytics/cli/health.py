@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
-from consumer_analytics.db import schema
+from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.formatting import amount, counted, duration, exactly, moment
 from consumer_analytics.monitoring.health import Health
@@ -25,7 +25,10 @@ def health(as_json: JsonFlag = False) -> None:
     measure cannot be taken, 2 where something is critical. (Where the command itself fails: 1, with
     one line on standard error.)
     """
-    with connected(settings(), "health") as connection:
+    with (
+        connected(settings(), "health") as connection,
+        own_names.explaining(connection, settings()),
+    ):
         schema.require_current(connection)
         judged = read_health(connection, settings())
         incidents = open_incidents(connection)

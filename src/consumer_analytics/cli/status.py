@@ -18,7 +18,7 @@ from consumer_analytics.cli.output import (
     shown,
     warn,
 )
-from consumer_analytics.db import documents, schema
+from consumer_analytics.db import documents, own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError, noted
 from consumer_analytics.etl import revisions, sources
@@ -77,7 +77,7 @@ def status(
 
         shards = standing.read(own)
         own = addresses.of_analytics(own)
-    with connected(own, "status") as connection:
+    with connected(own, "status") as connection, own_names.explaining(connection, own):
         # Who may read snapshots is told of these; what else there is needs more rights.
         permitted(lambda: schema.require_current(connection))
         found = read_status(connection, own.sources, consumers=consumers)

@@ -13,8 +13,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from consumer_analytics.db import locks
@@ -22,6 +24,7 @@ from consumer_analytics.db.connection import Connection, scalar_of
 from consumer_analytics.db.locks import Lock
 from consumer_analytics.errors import SchemaError, SourceError
 from consumer_analytics.mapping import SOURCES, Sources
+from consumer_analytics.settings import Settings
 from consumer_analytics.sql import INTERNAL, SOURCE_TABLES, query, source_rows
 
 #: Capture's functions, by the source table whose rows they see.
@@ -108,6 +111,31 @@ def require_adopted(connection: Connection, sources: Sources) -> None:
             "CONSUMER_ANALYTICS_SOURCE_SCHEMA as before, or take the new names over: "
             "consumer-analytics migrate"
         )
+
+
+@contextmanager
+def explaining(connection: Connection, settings: Settings) -> Iterator[None]:
+    """Say of a table or column that is missing in a `with` block whether it is called otherwise.
+
+    For what only reads, and works on where a login may not ask for the names.
+
+    Args:
+        connection: in autocommit; a transaction that the block leaves open is rolled back.
+        settings: what they say the sources are called.
+
+    Raises:
+        SourceError: the database takes the sources to be called otherwise; see `require_adopted`.
+    """
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        # What figures of shards are put together in has no rows, under whatever names.
+        if settings.shards_file is None and not connection.closed:
+            connection.rollback()
+            with suppress(psycopg.Error):
+                if adopted(connection) is not None:
+                    require_adopted(connection, settings.sources)
+        raise
 
 
 def _said(names: dict[str, Any] | None) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ import psycopg
 
 from consumer_analytics.airflow import dag_ids, states
 from consumer_analytics.airflow.processes import is_dag_test
+from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ChannelError, ConsumerAnalyticsError, one_line
 from consumer_analytics.formatting import counted
@@ -240,7 +241,11 @@ def watch() -> str:
     from consumer_analytics.reporting import digest
 
     config = settings()
-    with in_a_line("the monitor failed"), connected(config, "airflow monitor") as connection:
+    with (
+        in_a_line("the monitor failed"),
+        connected(config, "airflow monitor") as connection,
+        own_names.explaining(connection, config),
+    ):
         done = monitor.watch(connection, config, warn=log.warning)
         # After what is urgent; the next pass sends it.
         digest.put_if_due(connection, config)

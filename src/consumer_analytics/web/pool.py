@@ -11,7 +11,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 from pydantic_core import from_json
 
-from consumer_analytics.db import documents
+from consumer_analytics.db import documents, own_names
 from consumer_analytics.db.connection import Connection, connect, parameters, prepare
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.settings import Settings
@@ -46,9 +46,13 @@ class Pool:
             ConsumerAnalyticsError: there is none to be had; see `connect`.
             NoSessionError: all are in use.
             SlowQueryError: a query ran into the time limit.
+        SourceError: the database takes the sources to be called otherwise than settings say.
         """
         try:
-            with self._opened().connection() as connection:
+            with (
+                self._opened().connection() as connection,
+                own_names.explaining(connection, self.settings),
+            ):
                 yield connection
         except PoolTimeout:
             raise self._why() from None

@@ -527,6 +527,29 @@ def test_without_the_file_it_is_told_what_the_database_takes_the_sources_to_be(
     assert fix.command.endswith(f"the database takes the sources to be {taken}")
 
 
+@pytest.mark.parametrize(
+    "command",
+    lanes.first(2, ["status", "alerts check", "health", "metrics", "/api/v1/freshness/health"]),
+)
+def test_without_the_file_what_only_reads_names_the_cause(mapped: Database, command: str) -> None:
+    """It looked for tables of the product's names, and said that they are missing."""
+    taken = kept.shown(mapped.settings.sources).partition(",")[0]
+    told = f"the database takes consumers to be {taken}, the settings say public.consumers; set "
+    with connected(mapped.settings, "test") as connection:
+        run.run(connection, mapped.settings, at=UNTIL)
+    if command.startswith("/"):
+        forgotten = mapped.settings.replaced({"sources_file": None, "source_schema": "public"})
+        app = create_app(forgotten, authenticator=NoCredentials())
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            answer = client.get(command)
+        assert (answer.status_code, answer.json()["detail"][: len(told)]) == (503, told)
+        return
+    done = Cli(mapped)(*command.split())
+    assert done.exit_code == 1
+    assert told in done.stderr
+    assert "is missing" not in done.stderr
+
+
 def test_without_the_file_nobody_is_told_that_capture_is_off(mapped: Database) -> None:
     forgotten = mapped.settings.replaced({"sources_file": None, "source_schema": "public"})
     with connected(mapped.settings, "test") as connection:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from psycopg.rows import class_row
 
 import consumer_analytics
-from consumer_analytics.db import documents, schema
+from consumer_analytics.db import documents, own_names, schema
 from consumer_analytics.db.connection import Connection, connect, consistent
 from consumer_analytics.db.tags import Tag
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
@@ -86,7 +86,10 @@ class StateCollector(Collector):
     def _read(self) -> tuple[Samples, Counters | None]:
         version = consumer_analytics.__version__
         try:
-            with _Deadline(self._connected(), self._settings.metrics_timeout) as connection:
+            with (
+                _Deadline(self._connected(), self._settings.metrics_timeout) as connection,
+                own_names.explaining(connection, self._settings),
+            ):
                 samples, counters, schema_version = read(connection, self._settings)
         except (psycopg.Error, ConsumerAnalyticsError) as error:
             log.warning("metrics cannot be read: %s", self._why(error))
