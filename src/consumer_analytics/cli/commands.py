@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
@@ -143,6 +145,20 @@ COMMANDS = {name: one for group in GROUPS.values() for name, one in group.items(
 _INTERRUPTED = 130
 
 
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Let what a command is called with and cannot use end it with one line."""
+    try:
+        yield
+    except typer.TyperException as error:
+        # A group of commands alone is no mistake: it has shown its help.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        from consumer_analytics.cli import arguments
+
+        raise arguments.refused(error) from None
+
+
 class LazyCommands(TyperGroup):
     """Lists the commands as they are registered; imports one's module when it is called."""
 
@@ -162,10 +178,16 @@ class LazyCommands(TyperGroup):
         """Return a command, read from its module; None where there is none of the name."""
         return _read(cmd_name) if cmd_name in COMMANDS else None
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read what stands before the command."""
+        with _in_one_line():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Do a command; where Ctrl-C ends it, say what was kept."""
         try:
-            return super().invoke(ctx)
+            with _in_one_line():
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             # While its module was still being read, there is no command yet.
             begun = ctx.invoked_subcommand

@@ -95,7 +95,7 @@ def test_what_it_says_beforehand_is_what_comes(database: Database, cli: Cli) -> 
         ),
         ((*MARCH[1:], "--consumer", "acme"), "consumer 'acme' is not a UUID"),
         ((*MARCH[1:], "--consumer", str(uuid.UUID(int=9))), f"{uuid.UUID(int=9)} is unknown"),
-        ((*MARCH[1:], "--intervall", "daily"), "No such option: --intervall"),
+        ((*MARCH[1:], "--intervall", "daily"), "no such option: --intervall"),
         (("--start-date", "2025-03-01"), "give --start-date and --end-date"),
     ],
 )

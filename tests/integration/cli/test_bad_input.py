@@ -139,6 +139,29 @@ def test_times(cli: Any, text: str, says: str) -> None:
     assert result.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("status --revisions --limit 0", "--limit must be a whole number, 1 or more, and is '0'; "),
+        ("sweep --days x --json", "--days must be a whole number, 1 or more, and is 'x'; "),
+        ("serve --port 99999", "--port must be a whole number from 0 to 65535, and is '99999'; "),
+        ("alerts digest --week x", "--week must be a day of the calendar, such as 2025-11-03, "),
+        ("import", "missing argument 'DIR'; `consumer-analytics import --help` tells"),
+        ("archive --json", "missing option '--through'; `consumer-analytics archive --help` tells"),
+        ("run --as-off x", "no such option: --as-off (there is: --as-of); `consumer-analytics run"),
+        ("run now", "got unexpected extra argument(s) (now); `consumer-analytics run --help` "),
+        ("serve --port", "option '--port' requires an argument"),
+        ("snapshots prune", "no such command 'prune'; `consumer-analytics snapshots --help` "),
+        ("--nope", "no such option: --nope; `consumer-analytics --help` tells"),
+    ],
+)
+def test_what_it_is_called_with(cli: Any, command: str, says: str) -> None:
+    """What Typer refuses came in a box, in the validator's words."""
+    result = cli(*command.split())
+    assert one_line(result).startswith(f"error: {says}")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
 def test_an_instant_from_before_the_first_row_is_refused_where_a_person_names_it(
     cli: Any, database: Any
 ) -> None:
