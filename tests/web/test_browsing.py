@@ -425,6 +425,7 @@ def test_what_is_not_there_or_cannot_be_asked_is_said_on_a_page(
             422,
             "1 to 8",
         ),
+        "consumers?tz=Mars/Base": (422, "tz 'Mars/Base' cannot be used"),
     }
     with browsing.visit(browser, operated.address) as visit:
         for path, (status, line) in wrong.items():

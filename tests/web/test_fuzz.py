@@ -133,3 +133,4 @@ def test_hostile_values_are_refused_or_answered(operated: Operated, values: list
                 if answer.status_code != 200:
                     assert answer.json().keys() == {"detail"}
                     assert "\n" not in answer.json()["detail"]
+                    assert "should" not in answer.json()["detail"]

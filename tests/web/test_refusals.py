@@ -74,6 +74,52 @@ def protected(headers: Any) -> bool:
     )
 
 
+# -- parameters --------------------------------------------------------------------
+
+SOMEBODY = "00000000-0000-4000-8000-000000000001"
+TIME = "must be a time; write 2025-10-01 or 2025-10-01T06:00:00Z, and is "
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("consumers?page=0", "page must be 1 or more, and is '0'"),
+        ("consumers?page=9999999", "page must be 1,000,000 or less, and is '9999999'"),
+        ("consumers?page=two", "page must be a whole number, and is 'two'"),
+        (f"consumers?page={'9' * 5000}", f"page must be a whole number, and is '{'9' * 40}'"),
+        ("consumers?sort=x", "sort must be 'name', 'customers', "),
+        (
+            f"consumers?search={'x' * 201}",
+            f"search must have 200 characters at most, and is '{'x' * 40}'",
+        ),
+        ("system?from=tomorrow", f"from {TIME}'tomorrow'"),
+        ("system?to=2025-02-30", f"to {TIME}'2025-02-30'"),
+        ("consumers/nobody", "consumer_id must be a consumer's id, such as "),
+        ("compare", "consumer is missing: give it at least once"),
+        ("compare?consumer=x", "consumer must be a consumer's id, such as "),
+        (
+            f"compare?{'&'.join([f'consumer={SOMEBODY}'] * 9)}",
+            "consumer may be given 8 times at most",
+        ),
+        ("system?tz=Mars/Base", "tz 'Mars/Base' cannot be used; write tz=UTC, or leave it out"),
+        ("freshness/runs.csv?tz=UTC&tz=utc", "tz 'utc' cannot be used; "),
+        ("../../?tz=Mars/Base", "tz 'Mars/Base' cannot be used; "),
+        ("../../freshness?tz=%0a", r"tz '\n' cannot be used; "),
+    ],
+)
+def test_a_parameter_is_refused_in_words_of_ours(empty: TestClient, path: str, says: str) -> None:
+    """The validator's words were passed on; a zone that nothing knows was passed over."""
+    answer = empty.get(f"/api/v1/{path}")
+    assert (answer.status_code, answer.json().keys()) == (422, {"detail"})
+    assert answer.json()["detail"].startswith(says)
+    assert protected(answer.headers)
+
+
+def test_a_link_may_name_the_zone_that_it_shows(empty: TestClient) -> None:
+    for path in ("", "freshness?tz=UTC", "api/v1/consumers?tz=UTC", "api/v1/consumers?tz="):
+        assert empty.get(f"/{path}").status_code == 200
+
+
 # -- what fails here ---------------------------------------------------------------
 
 #: What must not be seen: parts of each of the messages below.

@@ -33,7 +33,7 @@ from consumer_analytics.errors import (
 )
 from consumer_analytics.monitoring.metrics.exposition import Exposition
 from consumer_analytics.settings import Settings
-from consumer_analytics.web import api, backfills, forms, pages
+from consumer_analytics.web import api, backfills, forms, pages, parameters
 from consumer_analytics.web.auth import (
     OPEN_BELOW,
     Authenticator,
@@ -47,6 +47,7 @@ from consumer_analytics.web.auth import (
     require_all,
 )
 from consumer_analytics.web.guard import Guard
+from consumer_analytics.web.parameters import require_known_zone
 from consumer_analytics.web.pool import NoSessionError, Pool, SlowQueryError
 from consumer_analytics.web.rendering import address
 
@@ -103,8 +104,8 @@ def create_app(
     app.state.pool = pool
     app.state.authenticator = authenticator
     app.state.backfills = starts
-    app.include_router(api.router)
-    app.include_router(pages.router)
+    app.include_router(api.router, dependencies=[Depends(require_known_zone)])
+    app.include_router(pages.router, dependencies=[Depends(require_known_zone)])
     if isinstance(authenticator, OwnCredentials):
         _add_login(app, authenticator, settings)
     if starts is not None:
@@ -330,9 +331,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        return _problem(request, _UNPROCESSABLE, f"{where}: {first['msg']}")
+        return _problem(request, _UNPROCESSABLE, parameters.refused(error.errors()[0]))
 
     @app.exception_handler(StarletteHTTPException)
     def refused(request: Request, error: StarletteHTTPException) -> Response:
