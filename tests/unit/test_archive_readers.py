@@ -34,7 +34,7 @@ ASK_BOTH = {
 #: Read days that no run has taken in or that are the table's, what was counted beside them, or a
 #: sample: of any row that is missed something else tells.
 NEED_NOT = {
-    "backfill/sql/consumers-unknown.sql",
+    "etl/sql/sources/consumers-unknown.sql",
     "etl/sql/capture/concern.sql",
     "etl/sql/capture/resolve.sql",
     "etl/sql/lives/mostly-since.sql",

@@ -7,9 +7,7 @@ it, is left out here; all that follows works on what is left.
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +101,9 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
     bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
     with connection.transaction():
         if not request.is_of_several:
-            require_known(unknown(connection, settings, request.consumers or ()))
+            sources.require_known(
+                sources.strangers(connection, settings.sources, request.consumers or ())
+            )
         if request.first_row is not None:
             first_row = request.first_row.at
         else:
@@ -139,29 +139,6 @@ def registered(connection: Connection, settings: Settings, request: Request) -> 
         sql.SQL("select count(*) from {}").format(source_table(settings.sources, "consumers")),
     )
     return count
-
-
-def unknown(
-    connection: Connection, settings: Settings, consumers: Sequence[uuid.UUID]
-) -> tuple[uuid.UUID, ...]:
-    """Return those of some consumers that no row tells of, in their order."""
-    rows = connection.execute(
-        query("backfill/consumers-unknown", settings.sources), {"consumers": list(consumers)}
-    )
-    return tuple(consumer for (consumer,) in rows)
-
-
-def require_known(strangers: Sequence[uuid.UUID]) -> None:
-    """Refuse consumers that no row tells of: a typing error would else write nothing.
-
-    Raises:
-        UsageError: there is one; the first is named.
-    """
-    if strangers:
-        raise UsageError(
-            f"consumer {strangers[0]} is unknown: it is not in consumers, and no customer and no "
-            "event is its own"
-        )
 
 
 def _expected(

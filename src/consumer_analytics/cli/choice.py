@@ -51,8 +51,12 @@ def choice_of(
     """Return which notes are meant.
 
     Raises:
-        UsageError: a day is no date, or a consumer no id.
+        UsageError: a day is no date, a consumer no id, or a type empty.
     """
+    if any(not text.strip() for text in types or ()):
+        raise UsageError(
+            f"--type is empty; give a type, or '{vanished.NONE}' for events without one"
+        )
     return vanished.Choice(
         days=tuple(day_of(text) for text in days or ()),
         consumers=tuple(_consumer(text) for text in consumers or ()),

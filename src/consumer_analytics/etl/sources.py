@@ -7,12 +7,13 @@ mapping of that.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import Connection, scalar_of
-from consumer_analytics.errors import SourceError
+from consumer_analytics.errors import SourceError, UsageError
 from consumer_analytics.etl import archived
 from consumer_analytics.mapping import SOURCES, SourceColumn, Sources, SourceTable
 from consumer_analytics.settings import PREFIX, Settings
@@ -70,6 +71,29 @@ def require_usable(
     archived.require_readable(connection, settings)
     for line in require_all_rows(connection, settings):
         notify(line)
+
+
+def strangers(
+    connection: Connection, sources: Sources, consumers: Sequence[uuid.UUID]
+) -> tuple[uuid.UUID, ...]:
+    """Return those of some consumers that no row tells of, in their order."""
+    rows = connection.execute(
+        query("etl/sources/consumers-unknown", sources), {"consumers": list(consumers)}
+    )
+    return tuple(consumer for (consumer,) in rows)
+
+
+def require_known(strangers: Sequence[uuid.UUID]) -> None:
+    """Refuse consumers that no row tells of: a typing error would else do nothing.
+
+    Raises:
+        UsageError: there is one; the first is named.
+    """
+    if strangers:
+        raise UsageError(
+            f"consumer {strangers[0]} is unknown: it is not in consumers, and no customer and no "
+            "event is its own"
+        )
 
 
 @dataclass(frozen=True)

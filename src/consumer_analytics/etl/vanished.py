@@ -8,6 +8,7 @@ at the source's oldest row besides, by `look`. What was noted goes only by `take
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
-from consumer_analytics.etl import archived
+from consumer_analytics.etl import archived, sources
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.formatting import exactly
 from consumer_analytics.settings import Settings
@@ -354,6 +355,18 @@ def listing(connection: Connection, choice: Choice, *, limit: int) -> Listing:
     ).fetchone() or (0, 0, 0)
     rows = connection.execute(query("etl/vanished/list"), {**choice.values(), "limit": limit})
     return Listing(notes, events, came_back, tuple(Note(*row) for row in rows))
+
+
+def strangers(
+    connection: Connection, settings: Settings, choice: Choice | None
+) -> tuple[uuid.UUID, ...]:
+    """Return the consumers of a choice that nothing tells of: no note, no snapshot and no row."""
+    asked = [uuid.UUID(one) for one in (choice or EVERYTHING).consumers if one != NONE]
+    if not asked:
+        return ()
+    rows = connection.execute(query("etl/vanished/consumers-untold"), {"consumers": asked})
+    untold = [consumer for (consumer,) in rows]
+    return sources.strangers(connection, settings.sources, untold) if untold else ()
 
 
 def named(instants: Sequence[dt.datetime]) -> str:

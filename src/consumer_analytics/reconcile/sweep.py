@@ -141,12 +141,11 @@ def sweep(
     Raises:
         SchemaError: the schema is not this version's.
         SourceError: a source table is missing or lacks a column.
-        UsageError: the first day lies after all that was counted.
+        UsageError: the first day lies after all that was counted, or nothing tells of a consumer
+            whose notes were to be taken off.
         BusyError: a run would not end.
     """
-    schema.require_current(connection)
-    federation.require_own(connection)
-    sources.require_usable(connection, settings, notify)
+    _require_usable(connection, settings, accepted or restored, notify)
     reason = f"sweep at {instants.now(connection).isoformat(timespec='seconds')}"
     with job_lock(connection, settings):
         state = job_state.read(connection)
@@ -219,6 +218,21 @@ def sweep(
         },
     )
     return result
+
+
+def _require_usable(
+    connection: Connection,
+    settings: Settings,
+    chosen: vanished.Choice | None,
+    notify: Callable[[str], None],
+) -> None:
+    """Check the schema, the source, and that something tells of the consumers that are chosen."""
+    schema.require_current(connection)
+    federation.require_own(connection)
+    sources.require_usable(connection, settings, notify)
+    if connection.shard is None:
+        # Of a consumer that one shard does not know another may.
+        sources.require_known(vanished.strangers(connection, settings, chosen))
 
 
 def _require_counted(state: JobState, since: dt.date | None, dates: tuple[dt.date, ...]) -> None:

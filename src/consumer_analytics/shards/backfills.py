@@ -11,11 +11,11 @@ from typing import Any
 
 from consumer_analytics.backfill import BackfillResult, Estimate, Request, estimate_of, record
 from consumer_analytics.backfill import backfill as backfill_one
-from consumer_analytics.backfill.estimate import require_known, unknown
 from consumer_analytics.backfill.request import FirstRow
 from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.calendar import periods
 from consumer_analytics.errors import HeldBackError, ShardsError
+from consumer_analytics.etl import sources
 from consumer_analytics.settings import Settings
 from consumer_analytics.shards import runs, together
 from consumer_analytics.shards.runs import Workplace
@@ -171,9 +171,12 @@ def _require_known(place: Workplace, request: Request) -> None:
     if consumers is None:
         return
     found = each(
-        place.shards, lambda shard: unknown(shard.connection, shard.settings, consumers)
+        place.shards,
+        lambda shard: sources.strangers(shard.connection, shard.settings.sources, consumers),
     ).values()
-    require_known([one for one in consumers if all(one in strangers for strangers in found)])
+    sources.require_known(
+        [one for one in consumers if all(one in strangers for strangers in found)]
+    )
 
 
 def _there(place: Workplace, request: Request, snapshots: Sequence[dt.datetime]) -> tuple[int, int]:

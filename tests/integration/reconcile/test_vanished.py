@@ -530,6 +530,10 @@ def test_what_is_accepted_or_restored_can_be_chosen(database: Any, cli: Any) -> 
         (("sweep", "--day", "2026-01-01", "--days", "3"), "not both"),
         (("sweep", "--accept-purged", "--day", "yesterday"), "not a date"),
         (("sweep", "--accept-purged", "--consumer", "me"), "a UUID"),
+        (("sweep", "--accept-purged", "--consumer", str(uuid.UUID(int=9))), "9 is unknown: it is"),
+        (("sweep", "--restored", "--consumer", str(uuid.UUID(int=9))), "9 is unknown: it is"),
+        (("sweep", "--accept-purged", "--type", ""), "--type is empty; give a type, or '(none)'"),
+        (("vanished", "--type", " "), "--type is empty; give a type, or '(none)'"),
         (("vanished", "--since", "2026-01-02", "--until", "2026-01-01"), "lies before"),
     ],
 )

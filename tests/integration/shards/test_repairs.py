@@ -21,7 +21,7 @@ from tests.integration.shards.test_runs import (
 
 from consumer_analytics import backfill
 from consumer_analytics.backfill import Request
-from consumer_analytics.errors import ShardsError
+from consumer_analytics.errors import ShardsError, UsageError
 from consumer_analytics.etl import capture, vanished
 from consumer_analytics.reconcile.sweep import sweep
 from consumer_analytics.shards import audits, backfills, repairs, runs, together
@@ -250,6 +250,12 @@ def test_what_was_purged_in_a_shard_stays_counted_until_it_is_accepted(
         alone = sweep(connection, federation.alone.settings, since=dt.date(2025, 1, 1))
     assert found.whole.noted_as_vanished == alone.noted_as_vanished == 9
     federation.require_equal()
+    nobody = vanished.Choice(consumers=(str(uuid.UUID(int=9)),))
+    with pytest.raises(UsageError, match="9 is unknown"):
+        repairs.sweep(federation.settings, lambda _: None, accepted=nobody)
+    # Two of the three shards have no row of it.
+    of_one = vanished.Choice(consumers=(str(C),), types=("login",))
+    assert not repairs.sweep(federation.settings, lambda _: None, accepted=of_one).whole.differences
     repairs.sweep(federation.settings, lambda _: None, accepted=vanished.EVERYTHING)
     with federation.alone.connect(writes_sources=False) as connection:
         sweep(connection, federation.alone.settings, accepted=vanished.EVERYTHING)
