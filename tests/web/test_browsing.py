@@ -536,6 +536,70 @@ def test_what_is_not_well_is_told_by_word_and_shape(
         assert visit.inaccessible() == []
 
 
+BACKFILLS = """
+insert into consumer_analytics_internal.backfills (
+    start_date, end_date, period, timezone, snapshot_source, requested_by, state,
+    periods, periods_done)
+values
+    ('2011-12-30', '2011-12-31', 'daily', 'Pacific/Apia', 'cli_backfill', 'operator', 'done', 0, 0),
+    ('2025-01-01', '2025-01-02', 'hourly', 'UTC', 'cli_backfill', 'operator', 'done', 24, 24),
+    ('2024-01-01', '2025-01-01', 'hourly', 'UTC', 'cli_backfill', 'operator', 'failed', 8784, 100)
+"""
+
+
+def test_how_far_a_backfill_is_stands_on_a_line(
+    browser: Browser, serve: Callable[..., str]
+) -> None:
+    size = {"width": 400, "height": 740}
+    with browsing.visit(browser, serve(BACKFILLS), viewport=size) as visit:
+        told = visit.open("backfills").locator(".progress")
+        assert told.all_inner_texts() == ["100 of 8,784", "24 of 24", "0 of 0"]
+        # It showed nothing as a full bar, and broke in the middle of "24 of 24".
+        assert [one.locator("progress").count() for one in told.all()] == [1, 1, 0]
+        heights = told.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        assert max(heights) < 30
+        assert visit.overflow() <= 0
+
+
+MIXED = """
+insert into consumer_analytics (snapshot_timestamp, metrics_json)
+select at, jsonb_build_object('snapshot_type', 'global', 'total_customers_all_consumers', 1,
+    'total_events_all_consumers', n, 'events_by_type_all_consumers', jsonb_build_object('login', n))
+from (
+    select at, 50 * row_number() over (order by at) as n
+    from (
+        select generate_series(timestamptz '2024-01-01', '2024-12-01', interval '1 month') as at
+        union all
+        select generate_series(timestamptz '2025-01-01', '2025-01-03', interval '2 hours')
+    ) as instants
+) as numbered
+"""
+#: How wide the bars of a chart are, in pixels, where a row of them is cut through the middle.
+WIDTHS = """
+canvas => {
+  const row = canvas.getContext("2d").getImageData(0, canvas.height * 0.45, canvas.width, 1).data;
+  const widths = [];
+  for (let x = 0, run = 0; x < canvas.width; x += 1) {
+    const [red, green, blue, alpha] = row.slice(4 * x, 4 * x + 4);
+    const drawn = alpha > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60;
+    if (!drawn && run) widths.push(run);
+    run = drawn ? run + 1 : 0;
+  }
+  return widths;
+}
+"""
+
+
+def test_bars_that_lie_apart_are_seen_where_most_do_not(
+    browser: Browser, serve: Callable[..., str]
+) -> None:
+    with browsing.visit(browser, serve(MIXED)) as visit:
+        widths = visit.open("?range=all").locator("#events canvas").evaluate(WIDTHS)
+        # The first has nothing before it that it could be told against; the last day is one.
+        assert len(widths) == 12
+        assert min(widths) >= 2
+
+
 # -- who may see what ------------------------------------------------------------
 
 

@@ -299,8 +299,10 @@ function bars(u, index, from, to) {
   for (let i = from; i <= to; i += 1) {
     const value = u.data[index][i];
     if (!value) continue;
-    const near = Math.min(usual, apart[i - 1] ?? Infinity, apart[i] ?? Infinity);
-    const half = Math.max(ratio, Math.min(26 * ratio, 0.86 * near)) / 2;
+    const near = Math.min(apart[i - 1] ?? Infinity, apart[i] ?? Infinity);
+    // Where most points lie close, those that have room can still be seen.
+    const least = Math.max(ratio, Math.min(2 * ratio, near));
+    const half = Math.max(least, Math.min(26 * ratio, 0.86 * usual, 0.86 * near)) / 2;
     const left = Math.round(at[i] - half);
     const top = Math.round(u.valToPos(value, "y", true));
     path.rect(left, top, Math.max(1, Math.round(at[i] + half) - left), zero - top);
