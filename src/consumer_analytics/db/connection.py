@@ -306,8 +306,10 @@ def connect(
         with _telling_that_it_waits(address):
             connection = Connection.connect(address, autocommit=True)
     except psycopg.OperationalError as error:
+        advice = _advice(str(error))
+        what = "lets no session begin" if advice == _PRELOADED else "cannot be reached"
         raise DatabaseUnreachableError(
-            f"the database cannot be reached: {one_line(error)}; {_advice(str(error))}"
+            f"the database {what}: {one_line(error)}; {advice}"
         ) from None
     try:
         prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)
@@ -364,9 +366,16 @@ def _tell_what_is_passed_over(settings: Settings, host: str) -> None:
         )
 
 
+#: It answers, and ends each session of this database or login before anything is asked of it.
+_PRELOADED = (
+    "the server has no such library: correct what session_preload_libraries or "
+    "local_preload_libraries name, set for the database, the login or the server"
+)
 #: What to do about a server that does not let us in. It says why in words alone, for which there
 #: is no other sign before the session is there; the first that is found counts.
 _ADVICE = {
+    "could not access file": _PRELOADED,
+    "could not load library": _PRELOADED,
     "starting up": "it is starting: run it again in a moment",
     "recovery": "it is recovering: run it again in a moment",
     "not yet accepting connections": "it is starting: run it again in a moment",

@@ -63,6 +63,17 @@ def test_unknown_database(cli: Any, database: Any) -> None:
     assert '"nowhere" does not exist' in line
 
 
+def test_a_library_that_the_server_has_not(cli: Any, database: Any) -> None:
+    """The advice was to start the server, which had answered."""
+    with database.connect_admin() as connection:
+        connection.execute(f"alter database {database.name} set session_preload_libraries = 'nope'")
+    line = one_line(cli("status"))
+    assert line.startswith("error: the database lets no session begin: ")
+    assert 'FATAL: could not access file "nope": No such file or directory; the server ' in line
+    assert "session_preload_libraries" in line
+    assert "start the server" not in line
+
+
 def test_no_database_at_all(cli: Any, tmp_path: Any) -> None:
     line = one_line(cli("run", env={PREFIX + "DATABASE_URL": "", PREFIX + "HOME": str(tmp_path)}))
     assert "consumer-analytics up" in line
