@@ -222,6 +222,19 @@ def _unreadable(path: Path, reason: str) -> ImportRefusedError:
     return ImportRefusedError([ImportProblem(path.name, None, None, reason)])
 
 
+def _broken(error: Exception) -> str:
+    """Say what the unpacking, or the disk, could not read."""
+    text = str(error)
+    if isinstance(error, EOFError):
+        return "the gzip data ends too early"
+    if isinstance(error, gzip.BadGzipFile) and text.startswith("Not a gzipped file"):
+        # The file's own beginning has been looked at.
+        return "what follows the gzip data is none; was something appended? pack it again"
+    if isinstance(error, (gzip.BadGzipFile, zlib.error)):
+        return f"the gzip data is damaged: {text}"
+    return f"cannot be read: {text}"
+
+
 class CsvFile:
     """An opened file: its header read, its records still to come.
 
@@ -345,9 +358,7 @@ class CsvFile:
             return f"a field longer than {LONGEST_FIELD // 1024**2} MiB; is a quote never closed?"
         if isinstance(error, csv.Error):
             return f"not CSV: {text}"
-        if isinstance(error, EOFError):
-            return "the gzip data ends too early"
-        return f"cannot be read: {text}"
+        return _broken(error)
 
     def value(self, text: str) -> str | None:
         """Return a value as an error may show it; None for not at all."""

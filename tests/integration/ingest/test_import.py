@@ -789,7 +789,10 @@ def test_gzip_that_is_none_or_damaged(database: Database, folder: Path) -> None:
     assert int(str(problem).split(":")[1]) > 1000
     path.write_bytes(whole[:2000] + b"\0" * 200 + whole[2200:])
     (problem,) = refused(database, folder).problems
-    assert "cannot be read" in str(problem)
+    assert "the gzip data is damaged: " in str(problem)
+    path.write_bytes(whole + b"trailing")
+    (problem,) = refused(database, folder).problems
+    assert "what follows the gzip data is none; was something appended?" in str(problem)
 
 
 def test_a_row_that_the_users_own_table_refuses(database: Database, folder: Path) -> None:
