@@ -54,6 +54,7 @@ __all__ = [
     "Estimate",
     "Request",
     "backfill",
+    "describe_skipped",
     "estimate_of",
     "records",
     "request_of",
@@ -89,6 +90,8 @@ def backfill(
     estimate = estimate_of(connection, settings, request)
     if judging.judge(connection, settings, request, estimate.bounds):
         estimate = estimate_of(connection, settings, request)
+    if estimate.is_skipped:
+        notify(describe_skipped(request, settings.timezone))
     _tell_what_is_left_out(estimate, notify)
     backfill_id = record.begin(connection, settings, request, estimate.periods)
     job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))
@@ -123,6 +126,14 @@ def backfill(
         snapshots_untouched=counts.written.untouched,
         snapshots_restated=counts.written.restated,
         seconds=counts.seconds,
+    )
+
+
+def describe_skipped(request: Request, zone: str) -> str:
+    """Say of a range that no day of it was ever there, and why."""
+    return (
+        f"there is nothing to write: {zone} skipped {request.start} to {request.end}, where it "
+        "moved to the other side of the date line"
     )
 
 

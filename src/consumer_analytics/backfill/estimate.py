@@ -60,6 +60,11 @@ class Estimate:
         """How many periods there are."""
         return len(self.bounds) - 1 - sum(at in self.refused for at in self.bounds[1:])
 
+    @property
+    def is_skipped(self) -> bool:
+        """Whether no day of the range was ever there: the zone's calendar jumped over it."""
+        return len(self.bounds) == 1 and not self.empty and not self.refused
+
     def as_json(self, request: Request) -> dict[str, Any]:
         """Return it for `--json`."""
         return {

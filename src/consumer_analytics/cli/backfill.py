@@ -12,6 +12,7 @@ from consumer_analytics.backfill import (
     BackfillResult,
     Estimate,
     Request,
+    describe_skipped,
     estimate_of,
     request_of,
 )
@@ -86,6 +87,8 @@ def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:
             if dry_run:
                 if estimate.empty and not as_json:
                     say(f"left out   {counted(estimate.empty, 'period')} before the first row")
+                if estimate.is_skipped and not as_json:
+                    say(f"left out   {describe_skipped(request, settings().timezone)}")
                 return
             with progress("periods", before="reading the source") as show:
 

@@ -536,6 +536,21 @@ def test_periods_before_the_first_row_are_left_out_and_that_is_said(
     assert "31 periods are left out" in nothing.stderr
 
 
+def test_a_day_that_its_zone_skipped_is_said_to_be(database: Database, cli: Cli) -> None:
+    registered(database, "2011-12-01 00:00")
+    zone = {"CONSUMER_ANALYTICS_TIMEZONE": "Pacific/Apia"}
+    said = "there is nothing to write: Pacific/Apia skipped 2011-12-30 to 2011-12-31, where it "
+    asked = ("backfill", "--start-date", "2011-12-30", "--end-date", "2011-12-31")
+    planned = cli(*asked, "--dry-run", env=zone)
+    assert (planned.exit_code, planned.stderr) == (0, "")
+    assert said in planned.stdout
+    done = cli(*asked, "--json", env=zone)
+    assert (done.exit_code, done.json["periods"]) == (0, 0)
+    assert said in done.stderr
+    # The day before is there.
+    assert "skipped" not in cli("backfill", asked[1], "2011-12-29", *asked[3:], env=zone).stderr
+
+
 def test_a_consumer_without_customers_has_zeros(database: Database) -> None:
     consumer = registered(database)
     fill(database, "2025-03-01", "2025-03-03")
