@@ -845,9 +845,14 @@ class Settings:
     def sources(self) -> Sources:
         """The source tables under the user's names; read from `sources_file` once a process.
 
+        The names are those of the shards, where there are any, each of which is worked on with
+        settings of its own: the database that their figures are put together in has no rows.
+
         Raises:
             SettingsError: that cannot be read, or says what cannot be.
         """
+        if self.shards_file is not None:
+            return _within("public")
         if self.sources_file is None:
             return _within(self.source_schema)
         return _mapped(self.sources_file, self.source_schema)

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import Cli, Database
 from tests.integration.shards.conftest import NAMES, Federation, documents
 from tests.integration.shards.test_runs import C, add_event, fill
+from tests.support import lanes, own_names
 
 from consumer_analytics.shards import addresses
 
@@ -107,6 +108,17 @@ def test_a_watermark_set_ahead_hides_no_lag_over_shards(
     said = judged.json["cause"]["text"]
     assert said.endswith("but only what is before 2025-01-03 00:00:00 UTC is processed")
     assert "ahead      the watermark was set by hand to " in federated("status").stdout
+
+
+@pytest.mark.parametrize("command", lanes.first(1, ["health", "metrics", "alerts check"]))
+def test_the_names_of_the_shards_are_not_looked_for_where_their_figures_are(
+    federated: Callable[..., Any], tmp_path: Path, command: str
+) -> None:
+    """There are no rows under any names: a command that reads them there failed."""
+    mapping = own_names.mapping_file(tmp_path, '[customer_events]\ntable = "happened"\n')
+    done = federated(*command.split(), env={"CONSUMER_ANALYTICS_SOURCES_FILE": str(mapping)})
+    assert "error: " not in done.stderr
+    assert "happened" not in done.stderr
 
 
 @pytest.mark.long
