@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from consumer_analytics.backfill.job import Counts, Job
 from consumer_analytics.backfill.reading import Reading
+from consumer_analytics.backfill.result import SnapshotCounts
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import job_state
 from consumer_analytics.sql import query
@@ -30,15 +31,32 @@ def put_off(connection: Connection, job: Job, reading: Reading) -> None:
     job.put_off.update(connection.execute(query("backfill/later-windows"), asked))
 
 
-def leave_whole(connection: Connection, job: Job, reading: Reading) -> None:
+def alone(
+    connection: Connection, reading: Reading, snapshots: Sequence[dt.datetime]
+) -> list[dt.datetime]:
+    """Return those of some instants that runs have not come to, and that have no whole snapshot."""
+    asked = {"snapshots": list(snapshots), "known": reading.state.processed_through}
+    return [at for (at,) in connection.execute(query("backfill/alone"), asked)]
+
+
+def leave_whole(
+    connection: Connection, job: Job, reading: Reading, snapshots: Sequence[dt.datetime]
+) -> None:
     """See to it that whole snapshots are summed again whose rows of chosen consumers will change.
 
-    Within the transaction that will write `rendered_snapshots`.
+    Likewise where a row should not be there: whether it goes, all rows together tell. Within the
+    transaction that will write `rendered_snapshots`.
     """
     known = reading.state.processed_through
-    outgrown = connection.execute(query("backfill/whole-outgrown")).fetchall()
+    asked = {
+        "snapshots": list(snapshots),
+        "consumers": list(job.request.consumers or ()),
+        "known": known,
+    }
+    outgrown = connection.execute(query("backfill/whole-outgrown"), asked).fetchall()
     if outgrown and outgrown[0][0] <= known:
         job_state.restate_from(connection, outgrown[0][0])
+        job.counts.add(SnapshotCounts(), outdated=True)
     # Nobody else restates those that runs have not come to.
     job.put_off.update((None, at, start) for at, start in outgrown if at > known)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -23,6 +23,8 @@ from consumer_analytics.sql import query
 #: Rows of a chunk: what a kill loses, and how long a run may have to wait.
 _ROWS_AT_ONCE = 100_000
 _TRIES = 5
+#: What stands for the consumers that have rows, where only some are asked for.
+_CHOSEN: LiteralString = "owners (consumer_id) as (select unnest(%(consumers)s::uuid[]))"
 
 
 def write(connection: Connection, job: Job, reading: Reading, slots: tuple[int, int]) -> None:
@@ -93,7 +95,8 @@ def _write_chunk(connection: Connection, job: Job, reading: Reading, span: tuple
             untold.give_up(connection)
         outdated = _mark_outdated(connection, job, reading, bounds[last])
         with counts.timed("write"):
-            ends = {"from": bounds[first], "until": bounds[last]}
+            chosen = list(request.consumers or ())
+            ends = {"from": bounds[first], "until": bounds[last], "consumers": chosen}
             refused: tuple[dt.datetime, ...] = ()
             if (
                 several.concerns(request)
@@ -152,18 +155,23 @@ def _merge(
         )
         there = {"snapshots": [at for at in there["snapshots"] if at not in refused]}
     vanished.keep_means(connection, job.settings)
-    vanished.hold_gone(connection, job.settings)
+    chosen = list(job.request.consumers or ())
+    alone = windows.alone(connection, reading, there["snapshots"]) if chosen else []
+    vanished.hold_gone(connection, job.settings, absent=(chosen, alone))
     if several.concerns(job.request):
         several.put_off(connection, job)
     rows = scalar(connection, "select count(*) from pg_temp.rendered_snapshots")
-    if job.request.consumers is not None:
-        windows.leave_whole(connection, job, reading)
+    if chosen:
+        windows.leave_whole(connection, job, reading, there["snapshots"])
     restated = connection.execute(query("shared/snapshots-restate"), reason).rowcount
     if restated:
         windows.put_off(connection, job, reading)
     withdrawn = 0
-    whole = job.request.consumers is None
-    if whole and scalar_of(connection, "shared/snapshots-are-there", there):
+    if alone:
+        withdraw = query("shared/snapshots-withdraw", owners=sql.SQL(_CHOSEN))
+        values = {**reason, "snapshots": alone, "consumers": chosen}
+        withdrawn = connection.execute(withdraw, values).rowcount
+    elif not chosen and scalar_of(connection, "shared/snapshots-are-there", there):
         withdrawn = connection.execute(
             query("shared/snapshots-withdraw"),
             {**reason, **there},

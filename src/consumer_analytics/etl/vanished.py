@@ -454,18 +454,30 @@ def keep_means(connection: Connection, settings: Settings) -> None:
 
 
 def hold_gone(
-    connection: Connection, settings: Settings, accepts_gone: Sequence[str] | None = ()
+    connection: Connection,
+    settings: Settings,
+    accepts_gone: Sequence[str] | None = (),
+    *,
+    absent: tuple[Sequence[Any], Sequence[dt.datetime]] = ((), ()),
 ) -> None:
     """Let `rendered_snapshots` say what was reported of consumers whose customers are all gone.
 
-    Where no event tells why, nobody knows that they were not there. `accepts_gone` are consumers
-    of whom somebody says so, as `Choice.gone` has them.
+    Where no event tells why, nobody knows that they were not there.
+
+    Args:
+        connection: in the transaction that has rendered them.
+        settings: where the source is.
+        accepts_gone: consumers of whom somebody says so, as `Choice.gone` has them.
+        absent: consumers, and instants without a row of the whole system, at which they may have
+            been reported though nothing is rendered of them.
     """
     if accepts_gone is None:
         return
     told = archived.told(settings)
     hold = query("etl/vanished/hold-gone", settings.sources, told_events=told)
-    held = connection.execute(hold, {"accepted": list(accepts_gone)}).fetchone()
+    consumers, instants = absent
+    asked = {"accepted": list(accepts_gone), "consumers": list(consumers), "alone": list(instants)}
+    held = connection.execute(hold, asked).fetchone()
     if held and held[0]:
         connection.execute(
             query("etl/vanished/freeze-whole", settings.sources), {"instants": held[0]}

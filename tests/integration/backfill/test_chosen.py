@@ -217,3 +217,78 @@ def test_a_whole_snapshot_is_summed_again_with_its_chosen_rows(
         audited = auditing.audit(connection, database.settings)
     assert audited.clean, audited.as_json()["first_differences"]
     assert fill(database, "2025-03-01", "2025-03-09", consumers=[consumer]).snapshots_restated == 0
+
+
+def registered_later(database: Database, consumer: str) -> None:
+    database.execute(
+        "update consumers set created_at = %s where consumer_id = %s", [BEGIN + 6 * DAY, consumer]
+    )
+
+
+@pytest.mark.parametrize("ran", ["runs", "no run"])
+@pytest.mark.parametrize("of", ["all", "a chosen one"])
+def test_a_row_without_a_part_goes(database: Database, of: str, ran: str) -> None:
+    """As a sweep withdraws it, a revision kept; whether it stands alone or in a whole snapshot."""
+    consumer = "00000000-0000-0000-0000-0000000000aa"
+    with database.connect() as connection:
+        random_history(connection, random.Random(45), BEGIN, END)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'new', %s)",
+        [consumer, BEGIN],
+    )
+    if of == "all" and ran == "runs":
+        for number in range(1, 9):
+            live(database, BEGIN + number * DAY)
+    else:
+        whose: dict[str, Any] = {} if of == "all" else {"consumers": [consumer]}
+        fill(database, "2025-03-01", "2025-03-09", **whose)
+        if ran == "runs":
+            live(database, END)
+    registered_later(database, consumer)
+    backfilled = fill(database, "2025-03-01", "2025-03-07", consumers=[consumer])
+    there = database.rows(
+        "select snapshot_timestamp from consumer_analytics where consumer_id = %s "
+        "and snapshot_timestamp < %s",
+        [consumer, BEGIN + 6.5 * DAY],
+    )
+    assert there == []
+    kept = database.rows(
+        "select count(*) from consumer_analytics_revisions where consumer_id = %s", [consumer]
+    )
+    assert kept == [(6,)]
+    assert backfilled.snapshots_restated == (12 if of == "all" else 6)
+    if of == "all":
+        check(database, [BEGIN + number * DAY for number in range(1, 9)])
+    with connected(database.settings, "audit") as session:
+        audited = auditing.audit(session, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
+    again = fill(database, "2025-03-01", "2025-03-07", consumers=[consumer])
+    assert again.snapshots_restated == again.snapshots_written == 0
+
+
+@pytest.mark.parametrize("ran", ["runs", "no run"])
+@pytest.mark.parametrize("of", ["all", "a chosen one"])
+def test_the_past_of_one_whose_customers_are_all_gone_stays(
+    database: Database, of: str, ran: str
+) -> None:
+    """Nothing is rendered of it before it registered, and no event tells why its customer went."""
+    consumer = "00000000-0000-0000-0000-0000000000aa"
+    with database.connect() as connection:
+        random_history(connection, random.Random(46), BEGIN, END)
+    born_late(database, consumer, BEGIN + DAY / 2)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'new', %s)",
+        [consumer, BEGIN + 6 * DAY],
+    )
+    whose: dict[str, Any] = {} if of == "all" else {"consumers": [consumer]}
+    fill(database, "2025-03-01", "2025-03-08", **whose)
+    if ran == "runs":
+        live(database, END)
+    database.execute("delete from customers where consumer_id = %s", [consumer])
+    done = fill(database, "2025-03-01", "2025-03-07", consumers=[consumer])
+    assert done.snapshots_restated == done.snapshots_written == 0
+    assert database.rows(
+        "select count(*), sum((metrics_json ->> 'total_customers')::int) from consumer_analytics "
+        "where consumer_id = %s and snapshot_timestamp < %s",
+        [consumer, BEGIN + 6.5 * DAY],
+    ) == [(6, 6)]

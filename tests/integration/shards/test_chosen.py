@@ -22,6 +22,8 @@ from consumer_analytics.reconcile import audit
 from consumer_analytics.reconcile.sweep import sweep
 from consumer_analytics.shards import audits, backfills, repairs
 
+#: Registered in one shard, and nowhere else.
+D = uuid.UUID("00000000-0000-0000-0000-0000000000dd")
 #: What was written apart, and which instants were written whole.
 NOTED = (
     "select snapshot_timestamp::text, written.is_whole, apart.window_start::text, "
@@ -261,3 +263,28 @@ def test_an_edited_row_of_a_chosen_consumer_is_found_and_put_right(
         repaired = federated("audit", "--repair", "--json")
         assert repaired.exit_code == 0, repaired.stdout
         federation.require_equal()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("of", ["all", "a chosen one"])
+def test_a_row_without_a_part_goes(federation: Federation, of: str) -> None:
+    fill(federation)
+    for database in (federation.shards["west"], federation.alone):
+        database.execute(
+            "insert into consumers (consumer_id, name, created_at) values (%s, 'D', '2025-01-01')",
+            [D],
+        )
+    federation.unite()
+    whose = (D,) if of == "a chosen one" else ()
+    backfill_both(federation, chosen("2025-01-01", "2025-01-08", *whose))
+    rows = require_same(federation)
+    for database in (federation.shards["west"], federation.alone):
+        database.execute(
+            "update consumers set created_at = '2025-01-05' where consumer_id = %s", [D]
+        )
+    backfill_both(federation, chosen("2025-01-01", "2025-01-08", D))
+    assert federation.require_equal() == rows - 4
+    assert audits.audit(federation.settings).clean
+    assert federation.analytics.rows(
+        "select count(*) from consumer_analytics_revisions where consumer_id = %s", [D]
+    ) == [(4,)]

@@ -1,8 +1,12 @@
--- Whether any of the rows to be written may be there: one look into the unique
--- index for each consumer.
+-- Whether any of the rows to be written may be there, or one that should not be, of consumers who
+-- were chosen: one look into the unique index for each consumer.
 select exists (
     select
-    from listed_consumers as listed
+    from (
+        select consumer_id from listed_consumers
+        union
+        select unnest(%(consumers)s::uuid[])
+    ) as listed
     where exists (
         select
         from public.consumer_analytics as old

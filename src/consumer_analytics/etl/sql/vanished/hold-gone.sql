@@ -15,6 +15,10 @@ rows as materialized (
         from rendered_snapshots as whole
         cross join owners
         where whole.consumer_id is null and owners.consumer_id is not null
+        union all
+        select consumer_id, snapshot_timestamp
+        from unnest(%(consumers)s::uuid[]) as chosen (consumer_id)
+        cross join unnest(%(alone)s::timestamptz[]) as alone (snapshot_timestamp)
         except
         select consumer_id, snapshot_timestamp
         from rendered_snapshots
