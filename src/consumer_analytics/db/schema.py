@@ -27,7 +27,7 @@ from consumer_analytics.errors import BusyError, SchemaError
 from consumer_analytics.formatting import counted
 from consumer_analytics.mapping import Sources
 from consumer_analytics.settings import Settings
-from consumer_analytics.sql import INTERNAL, query
+from consumer_analytics.sql import INTERNAL, JOB, query
 
 #: Each migration goes on trying for this long to lock what it alters.
 _LOCK_SECONDS = 30.0
@@ -143,7 +143,7 @@ def _require_no_namesakes(connection: Connection) -> None:
 
 
 def require_current(connection: Connection) -> None:
-    """Check that the schema is exactly this version's.
+    """Check that the schema is exactly this version's, with the one row that it came with.
 
     Raises:
         SchemaError: it is not; the message says what to do.
@@ -152,6 +152,11 @@ def require_current(connection: Connection) -> None:
         raise SchemaError(
             f"the schema lacks {counted(len(missing), 'migration')}, first {missing[0].name}; "
             "run `consumer-analytics migrate`"
+        )
+    if not scalar(connection, query("db/state-is-there")):
+        raise SchemaError(
+            f"{INTERNAL}.state has no row {JOB}, and nobody knows how far runs have counted: "
+            "somebody deleted it; `consumer-analytics doctor --fix` puts it back"
         )
 
 

@@ -118,3 +118,36 @@ def test_an_error_steers_no_terminal(cli: Cli) -> None:
     assert done.exit_code != 0
     assert "\\x1b[31mwhere" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+#: Commands that need to know how far runs have counted, or that tell it.
+KNOWING = (
+    "run",
+    "sweep",
+    "audit",
+    "audit --repair",
+    "audit --since-last",
+    "backfill --start-date 2025-01-01 --end-date 2025-01-03",
+    "status",
+    "health",
+    "vanished",
+    "capture status",
+    "capture enable",
+    "snapshots list",
+    "watermark show",
+    "watermark reset --yes",
+    "maintenance",
+)
+
+
+def test_without_the_jobs_state_a_command_says_so_in_one_line(database: Database, cli: Cli) -> None:
+    database.execute("delete from consumer_analytics_internal.state")
+    for command in KNOWING:
+        done = cli(*command.split())
+        assert (done.exit_code, done.stdout) == (1, ""), (command, done)
+        said = done.stderr.splitlines()
+        assert len(said) == 1, command
+        assert said[0].startswith(
+            "error: consumer_analytics_internal.state has no row consumer_analytics_daily"
+        )
+        assert said[0].endswith("`consumer-analytics doctor --fix` puts it back")

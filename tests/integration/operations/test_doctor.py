@@ -42,6 +42,7 @@ from consumer_analytics.local import doctor as local
 from consumer_analytics.operations import doctor
 from consumer_analytics.operations.doctor import snapshots
 from consumer_analytics.operations.doctor.findings import Context, Examined, Verdict, ok
+from consumer_analytics.reconcile import audit
 
 BEGIN = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 3, 5, tzinfo=dt.UTC)
@@ -1113,3 +1114,32 @@ def test_zone_rules_that_differ_from_the_servers_are_told(database: Any) -> None
     assert "here, " in finding.evidence[1]
     unknown = only(database, "database-zone", timezone="America/Nowhere").finding
     assert unknown.says == "the server does not know the time zone America/Nowhere"
+
+
+def test_the_jobs_state_that_was_deleted(healthy: Any) -> None:
+    """Counts without their end would be added to twice; the runs' records know it."""
+    kept = "select processed_through from consumer_analytics_internal.state"
+    before = healthy.rows(kept)
+    healthy.execute("delete from consumer_analytics_internal.state")
+    those = found(healthy)
+    assert list(those) == ["watermark-state", "watermark"]
+    assert those["watermark-state"].finding.verdict is Verdict.PROBLEM
+    treated = examined(healthy, fix=True)["watermark-state"].treatment
+    assert treated is not None
+    assert treated.worked
+    assert healthy.rows(kept) == before
+    assert found(healthy) == {}
+    go(healthy, END + DAY)
+    with db.connected(healthy.settings, "audit") as connection:
+        audited = audit.audit(connection, healthy.settings)
+    assert audited.clean, audited.as_json()["first_differences"]
+
+
+def test_state_that_no_run_tells_is_not_made_up(healthy: Any) -> None:
+    healthy.execute("delete from consumer_analytics_internal.state")
+    healthy.execute("delete from consumer_analytics_internal.runs")
+    one = examined(healthy, fix=True)["watermark-state"]
+    assert one.finding.fix is not None
+    assert "from a backup" in one.finding.fix.command
+    assert one.treatment is None
+    assert healthy.rows("select count(*) from consumer_analytics_internal.state") == [(0,)]
