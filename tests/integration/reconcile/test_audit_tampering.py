@@ -650,3 +650,54 @@ def test_what_an_earlier_version_wrote_is_taken_over(database: Any) -> None:
     assert told(found) == {("snapshot", f"{WINDOW}.window_start")}
     repaired(database, found)
     assert audited(database).listed == []
+
+
+#: What a hand may set in the notes of what was written: the instant of the last row, or its window.
+MOVED = {
+    "into its window": ("snapshot_timestamp", BEGIN + 5.5 * DAY),
+    "before its window": ("snapshot_timestamp", BEGIN + 2.5 * DAY),
+    "before all": ("snapshot_timestamp", BEGIN - 30 * DAY),
+    "beyond the calendar": ("snapshot_timestamp", "infinity"),
+    "a longer window": ("window_start", BEGIN + 1.5 * DAY),
+    "a window after it": ("window_start", BEGIN + 20 * DAY),
+}
+
+
+@pytest.mark.parametrize("table", ["written_apart", "written_snapshots"])
+@pytest.mark.parametrize("moved", MOVED)
+def test_a_note_that_was_moved_by_hand_is_told_and_repaired(
+    database: Any, moved: str, table: str
+) -> None:
+    sources(database)
+    go(database, LIVE)
+    filled(database, [str(ONE)] if table == "written_apart" else None)
+    assert audited(database).listed == []
+    column, to = MOVED[moved]
+    database.execute(
+        f"update consumer_analytics_internal.{table} set {column} = %s "
+        "where snapshot_timestamp = %s",
+        [to, BEGIN + 5 * DAY],
+    )
+    found = audited(database)
+    assert found.listed
+    repaired(database, found)
+    assert audited(database).listed == []
+
+
+@pytest.mark.parametrize("table", ["written_apart", "written_snapshots"])
+def test_a_note_that_was_moved_beyond_runs_says_why_it_stays(database: Any, table: str) -> None:
+    sources(database)
+    go(database, LIVE)
+    filled(database, [str(ONE)] if table == "written_apart" else None)
+    database.execute(
+        f"update consumer_analytics_internal.{table} set snapshot_timestamp = %s "
+        "where snapshot_timestamp = %s",
+        [LIVE + 10 * DAY, BEGIN + 5 * DAY],
+    )
+    repaired(database, audited(database))
+    left = audited(database)
+    assert left.listed
+    assert all(one.lasting for one in left.listed)
+    go(database, LIVE + 20 * DAY)
+    repaired(database, audited(database))
+    assert audited(database).listed == []

@@ -54,6 +54,7 @@ def repair(
         if accepted is not None:
             vanished.take_off(connection, settings, accepted, restored=False)
     with job_lock(connection, settings):
+        connection.execute(query("reconcile/audit/repair/notes"), wrong)
         strangers = connection.execute(
             query("reconcile/audit/repair/strangers"), {**wrong, "reason": reason}
         ).rowcount
