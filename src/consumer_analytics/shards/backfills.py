@@ -151,8 +151,7 @@ def _fill(
         f"backfill of {request.start} to {request.end}",
         asked=bounds[1:] if request.consumers is None else (),
     )
-    if published.awaited:
-        notify(together.describe_awaited(published.awaited))
+    together.tell_awaited(published, notify)
     results = {name: one for name, one in found.items() if isinstance(one, BackfillResult)}
     held = next(
         (

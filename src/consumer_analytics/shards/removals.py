@@ -103,8 +103,7 @@ def remove(
         published = together.publish(
             place.analytics, place.settings, place.shards, f"snapshots remove by {who}"
         )
-        if published.awaited:
-            notify(together.describe_awaited(published.awaited))
+        together.tell_awaited(published, notify)
     promised = set(owed).union(*(of for _, of in gone.values()))
     rows += sum(one.rows for one in unpublished)
     return ShardedRemoval(

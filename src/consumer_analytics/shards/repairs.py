@@ -64,8 +64,7 @@ def sweep(settings: Settings, notify: Notify, **options: Any) -> ShardedSweep:
         published = together.publish(
             place.analytics, place.settings, place.shards, "sweep of all shards"
         )
-        if published.awaited:
-            notify(together.describe_awaited(published.awaited))
+        together.tell_awaited(published, notify)
     first = next(iter(found.values()))
     counts: dict[str, Any] = {
         one.name: sum(getattr(of, one.name) for of in found.values())

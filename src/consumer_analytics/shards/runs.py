@@ -373,8 +373,7 @@ def _complete(
         asked=(noted.opening.reached,),
         finish=finish,
     )
-    if published.awaited:
-        notify(together.describe_awaited(published.awaited))
+    together.tell_awaited(published, notify)
     return whole[0]
 
 

@@ -46,12 +46,14 @@ class Published:
         restated: rows that said something else, or should not be there.
         snapshots: instants whose rows were looked at.
         awaited: instants that some shards have, and not all; they are not published.
+        unreadable: those of them at which a shard's row is no longer what was written.
     """
 
     inserted: int = 0
     restated: int = 0
     snapshots: list[dt.datetime] = field(default_factory=list)
     awaited: list[dt.datetime] = field(default_factory=list)
+    unreadable: list[dt.datetime] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -327,7 +329,8 @@ def _put_together(
         restates=bool(instants.outgrown) or instants.joined,
         is_whole=True,
     )
-    published.snapshots += [*instants.fresh, *instants.outgrown]
+    looked_at = [*instants.fresh, *instants.outgrown]
+    published.snapshots += [at for at in looked_at if at not in published.unreadable]
 
 
 def _write(
@@ -354,9 +357,12 @@ def _write(
     # Of documents nothing need be known.
     analytics.execute("analyze pg_temp.shard_rows (consumer_id, snapshot_timestamp)")
     analytics.execute(query("shards/together/shared"))
+    unreadable = [at for (at,) in analytics.execute(_unreadable())]
+    published.unreadable += unreadable
+    published.awaited += [at for at in unreadable if at not in published.awaited]
     _bring_lifetimes(analytics, shards)
     try:
-        consumers, whole = _rendered(all_there)
+        consumers, whole = _rendered([at for at in all_there if at not in unreadable])
         lay_apart(analytics, consumers)
         if is_whole:
             analytics.execute(whole)
@@ -416,6 +422,29 @@ def _bring_lifetimes(analytics: Connection, shards: Sequence[Shard]) -> None:
     told = sql.SQL("select * from pg_temp.told_lifetimes")
     for shard in shards:
         hand_over(shard.connection, told, analytics, TABLES["shard_lifetimes"])
+
+
+def _unreadable() -> sql.Composed:
+    """Compose what finds instants at which a shard's row holds no number where one stands.
+
+    Nobody knows what to add up there, until an audit has put it right.
+    """
+    consumers, whole = keys.of_consumer(), keys.of_whole()
+    windows = {**keys.of_consumer(keys.WINDOW_KEYS), **keys.of_whole(keys.WINDOW_KEYS)}
+    paths = [
+        [name]
+        for name, key in {**consumers, **whole}.items()
+        if key.kind is Kind.NUMBER and key.value != _COUNTS_ROWS
+    ]
+    paths += [["incremental_stats", name] for name in windows]
+    maps = [name for name, key in {**consumers, **whole}.items() if key.kind is Kind.MAP]
+    return query(
+        "shards/together/unreadable",
+        numbers=sql.SQL(", ").join(
+            sql.SQL("(metrics_json #>> {}::text[])").format(list(path)) for path in paths
+        ),
+        maps=sql.SQL("{}::text[]").format(sql.Literal(maps)),
+    )
 
 
 def _rendered(all_there: Sequence[dt.datetime]) -> tuple[sql.Composed, sql.Composed]:
@@ -508,9 +537,17 @@ def _note_positions(
     analytics.execute(query("shards/together/await"), {"snapshots": awaited})
 
 
-def describe_awaited(awaited: Sequence[dt.datetime]) -> str:
+def tell_awaited(published: Published, notify: Callable[[str], None]) -> None:
     """Say which instants are not published, and why."""
-    return (
-        f"not published: {vanished.named(tuple(awaited))}, as not every shard has a snapshot of "
-        "then, with the same window"
-    )
+    waiting = tuple(at for at in published.awaited if at not in published.unreadable)
+    if waiting:
+        notify(
+            f"not published: {vanished.named(waiting)}, as not every shard has a snapshot of "
+            "then, with the same window"
+        )
+    if published.unreadable:
+        notify(
+            f"not published: {vanished.named(sorted(set(published.unreadable)))}, as a shard's "
+            "snapshot of then is no longer what was written; "
+            "`consumer-analytics audit --repair` puts it right"
+        )

@@ -147,6 +147,48 @@ def test_a_sweep_publishes_what_changes_and_nothing_else(federation: Federation)
     assert federation.analytics.rows(REVISIONS) == federation.alone.rows(REVISIONS)
 
 
+EDITED = {
+    "a sum": ("consumer_id is null", "{total_events_all_consumers}", '"many"'),
+    "a consumer's map": (f"consumer_id = '{B}'", "{events_by_type}", '{"login": 1.5}'),
+    "a consumer's window": (f"consumer_id = '{B}'", "{incremental_stats}", "7"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("edited", EDITED)
+def test_an_edited_row_of_one_shard_keeps_nothing_but_its_instant_from_a_sweep(
+    federation: Federation, edited: str
+) -> None:
+    fill(federation)
+    for day in range(2, 7):
+        federation.run(f"2025-01-0{day}T00:00Z")
+    federation.replay()
+    whose, path, value = EDITED[edited]
+    federation.shards["east"].execute(
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, %s, %s) "
+        f"where snapshot_timestamp = '2025-01-05' and {whose}",
+        [path, value],
+    )
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, B, "2025-01-03 12:00", "late")
+    told: list[str] = []
+    repairs.sweep(federation.settings, told.append)
+    with federation.alone.connect(writes_sources=False) as connection:
+        sweep(connection, federation.alone.settings)
+    kept = [one for one in told if "no longer what was written" in one]
+    assert len(kept) == 1
+    assert kept[0].startswith("not published: 2025-01-05 00:00:00 UTC, as a shard's snapshot")
+    ours, right = documents(federation.analytics), documents(federation.alone)
+    assert {key[1] for key in right if ours.get(key) != right[key]} == {"2025-01-05 00:00:00+00"}
+    # The next command says so again, until it is put right.
+    told.clear()
+    repairs.sweep(federation.settings, told.append)
+    assert [one for one in told if "no longer what was written" in one] == kept
+    audits.audit(federation.settings, repair=True)
+    federation.require_equal()
+    assert audits.audit(federation.settings).clean
+
+
 @pytest.mark.long
 def test_capture_in_every_shard_lets_the_next_run_repair(federation: Federation) -> None:
     fill(federation)
