@@ -10,6 +10,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from consumer_analytics.db import own_names
 from consumer_analytics.db.connection import Connection, scalar_of
@@ -113,14 +114,14 @@ class Lack:
 
 def lacks(connection: Connection, sources: Sources) -> list[Lack]:
     """Return which tables and columns that we rely on are missing, or have another type."""
-    types: dict[str, dict[str, str]] = {known: {} for known in SOURCES}
-    for known, column, kind, _ in _columns(connection, sources):
-        types[known][column] = kind
-    return [lack for table in sources.tables for lack in _lacks_of(table, types[table.known])]
+    there: dict[str, dict[str, _Column]] = {known: {} for known in SOURCES}
+    for one in _columns(connection, sources):
+        there[one.table][one.name] = one
+    return [lack for table in sources.tables for lack in _lacks_of(table, there[table.known])]
 
 
-def _lacks_of(table: SourceTable, types: dict[str, str]) -> Iterator[Lack]:
-    if not types:
+def _lacks_of(table: SourceTable, there: dict[str, _Column]) -> Iterator[Lack]:
+    if not there:
         yield Lack(
             f"source table {table.shown} does not exist or this login may not read it; create it, "
             f"grant SELECT, or set {PREFIX}SOURCE_SCHEMA or {PREFIX}SOURCES_FILE",
@@ -129,8 +130,8 @@ def _lacks_of(table: SourceTable, types: dict[str, str]) -> Iterator[Lack]:
         return
     for known in table.needed:
         column, own = SOURCES[table.known][known], table.own[known]
-        kind = types.get(own)
-        if kind is None:
+        one = there.get(own)
+        if one is None:
             yield Lack(
                 f"source table {table.shown} has no column {own}; add it, offer a view with the "
                 "columns the product reads, or say in the mapping what it is called or what "
@@ -138,9 +139,18 @@ def _lacks_of(table: SourceTable, types: dict[str, str]) -> Iterator[Lack]:
                 table.known,
                 known,
             )
-        elif kind not in column.types:
+        elif one.kind not in column.types:
             yield Lack(
-                f"column {table.shown}.{own} is {kind}; it must be {_any_of(column)}",
+                f"column {table.shown}.{own} is {one.kind}; it must be {_any_of(column)}",
+                table.known,
+                known,
+            )
+        elif one.merging is not None and column.required:
+            # Words would be told apart here and taken for one there, and no pattern is looked for.
+            yield Lack(
+                f"column {table.shown}.{own} has the collation {one.merging}, which takes "
+                "different words for the same (nondeterministic); give it another, or offer a view "
+                'or a STORED generated column of it under COLLATE "C"',
                 table.known,
                 known,
             )
@@ -173,15 +183,33 @@ def virtual_columns(connection: Connection, sources: Sources) -> list[str]:
         if SOURCES[table.known][known].required
     }
     return [
-        read[known, column]
-        for known, column, _, is_virtual in _columns(connection, sources)
-        if is_virtual and (known, column) in read
+        read[one.table, one.name]
+        for one in _columns(connection, sources)
+        if one.is_virtual and (one.table, one.name) in read
     ]
 
 
-def _columns(connection: Connection, sources: Sources) -> list[tuple[str, str, str, bool]]:
+class _Column(NamedTuple):
+    """A column that is there: of which table, by the product's name, and what it is.
+
+    Attributes:
+        table: by the product's name.
+        name: by the user's.
+        kind: its type, below any domains.
+        is_virtual: whether it is worked out whenever it is read.
+        merging: its collation, where that takes different words for the same.
+    """
+
+    table: str
+    name: str
+    kind: str
+    is_virtual: bool
+    merging: str | None
+
+
+def _columns(connection: Connection, sources: Sources) -> list[_Column]:
     # The catalogue itself: the standard's views over it cost a new session ten times as much.
-    return connection.execute(query("etl/sources/columns", sources)).fetchall()
+    return [_Column(*row) for row in connection.execute(query("etl/sources/columns", sources))]
 
 
 def concerns(connection: Connection, sources: Sources) -> list[Concern]:

@@ -268,7 +268,9 @@ def _table(
         if search or sort == "name"
         else sql.SQL(""),
         found=sql.SQL(
-            "(known.name::text ilike %(pattern)s or snapshot.consumer_id::text ilike %(pattern)s)"
+            # Under a collation of its own a name may not be looked for in this way.
+            '(known.name::text collate "default" ilike %(pattern)s '
+            "or snapshot.consumer_id::text ilike %(pattern)s)"
             if search
             else "true"
         ),

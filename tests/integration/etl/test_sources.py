@@ -23,6 +23,7 @@ from consumer_analytics.mapping import PLAIN
 from consumer_analytics.operations import doctor
 from consumer_analytics.operations.doctor.findings import Context, Finding, Verdict
 from consumer_analytics.reconcile import audit, sweep
+from consumer_analytics.reporting import consumers, ranges
 from consumer_analytics.settings import PREFIX
 
 LIFECYCLE = ["customer_creation", "customer_status_change", "customer_deletion"]
@@ -177,6 +178,41 @@ def test_what_is_no_word_is_refused_by_name(database: Database, kind: str, says:
     with database.connect() as connection, pytest.raises(SourceError) as refused:
         run.run(connection, database.settings)
     assert f"column public.customers.status {says}" in str(refused.value)
+
+
+@pytest.mark.both_versions
+def test_a_collation_that_takes_words_for_one_is_refused_by_name(
+    database: Database, cli: Cli
+) -> None:
+    """No pattern may be looked for under it, and words told apart here are one there."""
+    try:
+        database.execute(
+            "create collation loose (provider = icu, locale = 'und-u-ks-level2', "
+            "deterministic = false); create domain word as varchar(40) collate loose; "
+            "create collation strict (provider = icu, locale = 'tr'); "
+            # What is not read may have any.
+            "alter table consumers alter name type text collate loose; "
+            "alter table customers alter status type text collate strict; "
+            "alter table customer_events alter event_type type word"
+        )
+    except psycopg.errors.FeatureNotSupported:
+        pytest.skip("this server has no ICU")
+    for command in (["run"], ["capture", "enable"], ["sweep"]):
+        result = cli(*command)
+        assert result.exit_code == 1
+        assert "public.customer_events.event_type has the collation loose" in result.stderr
+        assert result.stderr.count("\n") == 1
+    finding = found(database, "source-columns")
+    assert finding.verdict is Verdict.PROBLEM
+    assert finding.fix is not None
+    # What it prescribes works.
+    database.execute(finding.fix.command)
+    database.execute("insert into consumers values (gen_random_uuid(), 'Bank', null, '2025-03-01')")
+    for command in (["capture", "enable"], ["run"], ["audit"]):
+        assert cli(*command).exit_code == 0
+    with database.connect() as connection:
+        listed = consumers.page(connection, PLAIN, ranges.parse("all"), search="bank", sort="name")
+    assert [row.name for row in listed.rows] == ["Bank"]
 
 
 def found(database: Database, check: str, **changes: Any) -> Finding:

@@ -125,6 +125,11 @@ def _mending_of(
         yield said("ALTER TABLE {} ADD {} {};", table, column, kind)
     elif "has no column" in lack.says:
         yield said("GRANT SELECT ({}) ON {} TO {};", column, table, login)
+    elif "has the collation" in lack.says:
+        yield said(
+            'ALTER TABLE {} ALTER {} TYPE {} COLLATE "C";   -- or offer a view that has it so',
+            *(table, column, kind),
+        )
     else:
         yield said(
             "ALTER TABLE {} ALTER {} TYPE {};   -- or offer a view that casts it",

@@ -1,10 +1,16 @@
 -- The columns of the source tables that this login may read, by the product's names of the tables: what
--- each is in the end, below any domains over it, and whether it is worked out whenever it is read.
+-- each is in the end, below any domains over it, whether it is worked out whenever it is read, and its
+-- collation where that takes different words for the same.
 select
     source.known,
     attribute.attname,
     base.name as type,
-    attribute.attgenerated = 'v' as is_virtual
+    attribute.attgenerated = 'v' as is_virtual,
+    (
+        select own.collname::text
+        from pg_collation as own
+        where own.oid = attribute.attcollation and not own.collisdeterministic
+    ) as merging
 from {source_tables} as source (known, schema, name)
 inner join pg_namespace as namespace on namespace.nspname = source.schema
 inner join pg_class as class on class.relnamespace = namespace.oid and class.relname = source.name
