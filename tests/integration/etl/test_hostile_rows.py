@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import uuid
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -417,6 +418,89 @@ def test_lifecycle_events_that_cannot_be_read_are_passed_over_and_told(
     database.execute("delete from customer_events")
     found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
     assert found["source-lifecycle"]["verdict"] == "ok"
+
+
+#: What a column of type json takes, by what can be read of it.
+AS_JSON = {
+    None: [
+        r'{"old_status": "A\u0000", "status": "A\u0000"}',
+        r'{"old_status": "NEW", "status": "NEW", "of \\\u0000": 1}',
+        r'{"old_status": "NEW", "status": "NEW", "half": "\uD83D"}',
+        r'{"old_status": "NEW", "status": "NEW", "halves": ["\uD83D\uD83D\uDE00", "\uDE00"]}',
+    ],
+    "NEW": [
+        r'{"old_status": "NEW", "status": "NEW", "smile": "\uD83D\ude00", "text": "\\u0000\\"}',
+        '{"old_status": "NEW", "status": "NEW", "more than any number": 1e999999}',
+        '{"old_status": "OLD", "old_status": "NEW", "status": "NEW"}',
+    ],
+    "1e2": ['{"old_status": 1e2, "status": 1e2}'],
+    '{"a":  1}': ['{"old_status": {"a":  1}, "status": {"a":  1}}'],
+}
+
+
+@pytest.mark.both_versions
+def test_what_type_json_takes_and_nobody_can_read_stops_nothing(database: Any, cli: Any) -> None:
+    """Asked for any key of it, PostgreSQL answers with an error; and jsonb has other texts."""
+    database.execute("alter table customer_events alter payload_json type json")
+    tenant = uuid.UUID(int=1)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'A', '2025-01-01')",
+        [tenant],
+    )
+    add = (
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) values (gen_random_uuid(), %s, %s, %s, %s, %s)"
+    )
+    said = [(status, payload) for status, some in AS_JSON.items() for payload in some]
+
+    def happens(day: int) -> None:
+        for number, (_, payload) in enumerate(said):
+            there, gone = uuid.UUID(int=100 * day + number), uuid.UUID(int=1000 * day + number)
+            database.execute(
+                "insert into customers (customer_id, consumer_id, status, created_at) "
+                "values (%s, %s, 'ACTIVE', %s)",
+                [there, tenant, dt.datetime(2025, 1, day, 1, tzinfo=dt.UTC)],
+            )
+            for customer, kind, hour in [
+                (there, "customer_status_change", 20),
+                (gone, "customer_creation", 1),
+                (gone, "customer_deletion", 20),
+            ]:
+                at = dt.datetime(2025, 1, day, hour, tzinfo=dt.UTC)
+                database.execute(add, [customer, tenant, kind, payload, at])
+
+    def statuses(at: str) -> dict[str, int]:
+        ((found,),) = database.rows(
+            "select metrics_json -> 'customers_by_status' from consumer_analytics "
+            "where consumer_id is not null and snapshot_timestamp = %s",
+            [at],
+        )
+        return dict(found)
+
+    happens(2)
+    done = cli("run", "--as-of", "2025-01-02 12:00", "--json")
+    assert done.exit_code == 0, done.stderr
+    # What a change cannot tell, the row does; what a deletion cannot, nothing.
+    right = Counter(status or other for status, _ in said for other in ("ACTIVE", "(none)"))
+    assert statuses("2025-01-02 12:00Z") == right
+    done = cli("run", "--as-of", "2025-01-03", "--json")
+    # The creations it had read before.
+    assert done.json["bad_rows"]["unreadable_lifecycle_events"] == 2 * len(AS_JSON[None])
+    assert statuses("2025-01-03Z") == {"ACTIVE": len(said)}
+    found = {check["check"]: check for check in cli("doctor", "--json").json["checks"]}
+    assert found["source-lifecycle"]["verdict"] == "warning"
+    assert cli("capture", "enable").exit_code == 0
+    assert cli("audit").exit_code == 0
+    happens(3)
+    for command in (
+        ("run", "--as-of", "2025-01-04"),
+        ("audit", "--since-last"),
+        ("backfill", "--start-date", "2025-01-01", "--end-date", "2025-01-04"),
+        ("audit",),
+    ):
+        done = cli(*command)
+        assert done.exit_code == 0, (command, done.stderr, done.stdout)
+    assert statuses("2025-01-02 12:00Z") == right
 
 
 def test_deletions_that_end_no_life_are_told(database: Any, cli: Any) -> None:

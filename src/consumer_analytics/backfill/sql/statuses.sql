@@ -15,7 +15,9 @@ from (
     ) as latest
     where jsonb_typeof(metrics_json -> 'customers_by_status_all_consumers') = 'object'
     union
-    select payload_json ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
+    select
+        case when {readable} then payload_json end
+        ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
     from (
         select event_type, payload_json
         from {sampled} as customer_events

@@ -17,13 +17,16 @@ fresh as materialized (
         customer_id,
         event_type::text as event_type,
         created_at::timestamptz as at,
-        payload_json ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end
-            as status
+        case when {readable} then payload_json end
+        ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end as status
     from {customer_events} as customer_events
     where created_at >= %(processed_through)s::timestamptz
         and event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null
-        and (event_type::text <> {customer_status_change} or payload_json ->> {old_status_key} is not null)
+        and (
+            event_type::text <> {customer_status_change}
+            or case when {readable} then payload_json ->> {old_status_key} end is not null
+        )
 ),
 
 rows_before as materialized (

@@ -177,7 +177,10 @@ told_earlier as materialized (
     where event.created_at < %(first)s::timestamptz
         and (
             event.event_type::text = {customer_creation}
-            or (event.event_type::text = {customer_status_change} and event.payload_json ->> {old_status_key} is not null)
+            or (
+                event.event_type::text = {customer_status_change}
+                and case when {readable} then payload_json ->> {old_status_key} end is not null
+            )
         )
         and not exists (
             select from {remembered} as before

@@ -73,5 +73,5 @@ where {may_be_gone}
         where event.customer_id = known.customer_id
             and event.created_at = known.deleted_at
             and event.event_type::text = {customer_deletion}
-            and event.payload_json ->> {status_key} is not null
+            and case when {readable} then payload_json ->> {status_key} end is not null
     )

@@ -7,7 +7,7 @@ with lifecycle as (
         event_id,
         event_type::text as event_type,
         created_at::timestamptz as at,
-        {unreadable} as is_unreadable
+        case when {readable} then {unreadable} else true end as is_unreadable
     from {customer_events} as customer_events
     where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and ({ranges})

@@ -2,6 +2,6 @@
 select event_id::text, event_type::text, created_at::text, customer_id is null, count(*) over ()
 from {customer_events} as customer_events
 where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
-    and (customer_id is null or {unreadable})
+    and (customer_id is null or case when {readable} then {unreadable} else true end)
 order by created_at desc, event_id
 limit %(limit)s

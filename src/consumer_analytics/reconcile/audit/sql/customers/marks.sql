@@ -20,7 +20,15 @@ from (
         consumer_id,
         event_type::text as event_type,
         created_at::timestamptz as created_at,
-        case when jsonb_typeof(payload_json::jsonb) = 'object' then payload_json::jsonb end as payload
+        -- What is no text in a database, as type json takes it in all the same, tells nothing either.
+        case
+            when pg_typeof(payload_json) = 'jsonb'::regtype then payload_json
+            when
+                replace(payload_json::text, '\\', '')
+                ~ '\\u0000|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]'
+                then null
+            else payload_json
+        end as payload
     from {customer_events} as customer_events
     where event_type::text in ({customer_creation}, {customer_status_change}, {customer_deletion})
         and customer_id is not null

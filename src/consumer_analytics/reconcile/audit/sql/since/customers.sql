@@ -31,7 +31,14 @@ fresh as materialized (
         customer_id,
         event_type::text as event_type,
         created_at::timestamptz as at,
-        payload_json::jsonb
+        case
+            when pg_typeof(payload_json) = 'jsonb'::regtype then payload_json
+            when
+                replace(payload_json::text, '\\', '')
+                ~ '\\u0000|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]'
+                then null
+            else payload_json
+        end
         ->> case event_type::text when {customer_status_change} then {old_status_key} else {status_key} end as status
     from {customer_events} as customer_events
     where created_at >= %(audited_through)s::timestamptz
