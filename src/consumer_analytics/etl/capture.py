@@ -65,12 +65,16 @@ class Trigger:
         """Its name in the catalogue."""
         return _PREFIX + self.event
 
-    def create(self, table: sql.Identifier, names: Sources) -> sql.Composed:
+    def create(
+        self, table: sql.Identifier, names: Sources, *, is_partition: bool = False
+    ) -> sql.Composed:
         """Compose the statement that creates it on a table, or makes it what it should be.
 
         Args:
             table: where.
             names: what the table's columns are called.
+            is_partition: whether the table is one. Detached, it is no part of the source any more:
+                its rows are gone, and what is done to them corrects nothing.
         """
         rows = {
             "insert": "referencing new table as new_rows",
@@ -79,12 +83,17 @@ class Trigger:
         }
         when = "before truncate" if self.event == "truncating" else f"after {self.event}"
         return sql.SQL(
-            "create or replace trigger {} {} on {} {} for each statement execute function {}()"
+            "create or replace trigger {} {} on {} {} for each statement {} execute function {}()"
         ).format(
             sql.Identifier(self.name),
             sql.SQL(when),
             table,
             sql.SQL(rows.get(self.event, "")),
+            sql.SQL("when (pg_catalog.pg_partition_root({0}::regclass) <> {0}::regclass)").format(
+                sql.Literal(table.as_string(None))
+            )
+            if is_partition
+            else sql.SQL(""),
             sql.Identifier(INTERNAL, own_names.function(self.function, names)),
         )
 
@@ -98,6 +107,7 @@ class Watched:
         schema: where it is.
         table: its name.
         kind: what it is, as `pg_class.relkind` has it.
+        is_partition: whether it is one.
         enabled: those of capture's triggers that fire there.
         there: all of them that are there.
     """
@@ -106,6 +116,7 @@ class Watched:
     schema: str
     table: str
     kind: str
+    is_partition: bool
     enabled: list[str]
     there: list[str]
 
@@ -200,7 +211,9 @@ def enable(connection: Connection, settings: Settings) -> None:
         # What has come since the tables were looked at, such as a partition, as well.
         for one in _of(_watched(connection, settings.sources), source):
             for trigger in one.triggers:
-                connection.execute(trigger.create(one.identifier, settings.sources))
+                connection.execute(
+                    trigger.create(one.identifier, settings.sources, is_partition=one.is_partition)
+                )
                 # Also in sessions that replay another server's changes.
                 connection.execute(
                     sql.SQL("alter table {} enable always trigger {}").format(
@@ -272,6 +285,9 @@ def disable(connection: Connection, settings: Settings) -> list[str]:
         there = [one for one in watched if one.there]
         for source in SOURCE_TABLES:
             _switch_off(connection, _of(there, source), until)
+        for one in _detached(connection, settings.sources):
+            _switch_off(connection, [one], until)
+            there.append(one)
         # Nobody will look after their end any more.
         connection.execute(
             query("etl/capture/settle"), {"writers": [], "first": None, "last": None}
@@ -349,6 +365,14 @@ def _watched(connection: Connection, names: Sources) -> list[Watched]:
         {"prefix": _PREFIX},
     )
     return [Watched(*row) for row in rows]
+
+
+def _detached(connection: Connection, names: Sources) -> list[Watched]:
+    """Return what was part of a source once, is ours to change, and has triggers yet."""
+    rows = connection.execute(query("etl/capture/detached", names), {"prefix": _PREFIX})
+    return [
+        Watched("", schema, table, kind, False, [], there) for schema, table, kind, there in rows
+    ]
 
 
 def _require_tables(watched: list[Watched], names: Sources) -> None:

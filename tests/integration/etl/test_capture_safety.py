@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 import uuid
@@ -306,6 +307,46 @@ def test_rows_written_to_a_partition_or_an_inheriting_table_directly_are_seen(
     assert "parts.logins.consumer_analytics_capture_insert" in told["missing_triggers"]
     assert cli("capture", "enable", "--json").json["state"] == "on"
     assert cli("capture", "disable", "--json").json["state"] == "off"
+    assert triggers(database) == 0
+
+
+@pytest.mark.both_versions
+def test_what_is_done_to_a_detached_partition_corrects_nothing(
+    database: Database, cli: Cli
+) -> None:
+    """Its rows have vanished, as a purge takes them; its triggers go with the others."""
+    database.execute(
+        "drop table customer_events; create table customer_events (event_id uuid, "
+        "customer_id uuid, consumer_id uuid, event_type text, payload_json jsonb, "
+        "created_at timestamptz) partition by range (created_at); "
+        "create table old partition of customer_events for values from (minvalue) "
+        "to ('2025-03-02'); create table new partition of customer_events default; "
+        "insert into customer_events select gen_random_uuid(), null, "
+        "'00000000-0000-0000-0000-000000000001', 'login', '{}', "
+        "'2025-03-01 12:00Z'::timestamptz + n * interval '1 day' from generate_series(0, 30) as n"
+    )
+    enable(database)
+    assert cli("run", "--as-of", "2025-04-10").exit_code == 0
+    before = database.rows("select metrics_json from consumer_analytics")
+    database.execute("alter table customer_events detach partition old")
+    database.execute("update old set consumer_id = null")
+    database.execute("update old set event_type = 'anonymous'; delete from old; truncate old")
+    assert notes(database) == (0, 0)
+    assert cli("run", "--as-of", "2025-04-10").exit_code == 0
+    assert cli("sweep", "--since", "2025-03-01").exit_code == 0
+    assert database.rows("select metrics_json from consumer_analytics") == before
+    listed = cli("vanished", "--json").json
+    assert listed["events"] == 1
+    # What is a partition again is watched again.
+    database.execute(
+        "alter table customer_events attach partition old for values from (minvalue) "
+        "to ('2025-03-02')"
+    )
+    assert cli("capture", "status", "--json").json["state"] == "on"
+    database.execute(LATE.replace("customer_events", "old"), [TENANT, dt.date(2025, 3, 1)])
+    assert notes(database) != (0, 0)
+    database.execute("alter table customer_events detach partition old")
+    assert cli("capture", "disable").exit_code == 0
     assert triggers(database) == 0
 
 

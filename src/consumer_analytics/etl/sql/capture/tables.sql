@@ -16,6 +16,7 @@ select
     namespace.nspname::text,
     class.relname::text,
     class.relkind::text,
+    class.relispartition,
     array(
         select watch.tgname::text
         from pg_trigger as watch
