@@ -441,11 +441,22 @@ def _try_on_a_copy(connection: Connection, names: Sources, table: SourceTable) -
     if "created_at" in table.own:
         time = sql.Identifier(table.own["created_at"])
         for instant in ("2000-01-01", "infinity", "-infinity", "0044-03-15 BC"):
-            connection.execute(
-                sql.SQL("update {} set {} = {}").format(copy, time, sql.Literal(instant))
-            )
+            # What the column's own domain does not take no row can hold.
+            with _unless_a_domain_refuses(), connection.transaction():
+                connection.execute(
+                    sql.SQL("update {} set {} = {}").format(copy, time, sql.Literal(instant))
+                )
     for statement in ("delete from {}", "truncate {}"):
         connection.execute(sql.SQL(statement).format(copy))
+
+
+@contextmanager
+def _unless_a_domain_refuses() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.CheckViolation as error:
+        if error.diag.datatype_name is None:
+            raise
 
 
 def status(connection: Connection, settings: Settings) -> CaptureStatus:

@@ -131,6 +131,29 @@ def test_a_writer_s_own_time_limit_holds_while_it_waits_for_a_note(database: Dat
             session.execute(LATE, [TENANT, BEGIN])
 
 
+@pytest.mark.both_versions
+def test_instants_that_a_column_s_domain_does_not_take_are_not_tried(database: Database) -> None:
+    database.execute(
+        "create domain ours as timestamptz not null "
+        "check (value between '2000-01-01' and '2100-01-01')"
+    )
+    for table in ("consumers", "customers", "customer_events"):
+        database.execute(f"alter table {table} alter created_at type ours")
+    history(database, 67)
+    enable(database)
+    with application(database) as session:
+        change(session)
+    go(database, END + DAY)
+    assert wrong(database) == []
+    assert notes(database) == (0, 0)
+    # A trigger that fails is refused as ever.
+    with database.connect() as connection:
+        capture.disable(connection, database.settings)
+    database.execute(BREAK)
+    with pytest.raises(SourceError, match="its triggers fail on rows of public: new row"):
+        enable(database)
+
+
 def test_a_column_named_like_a_variable_of_ours_is_none(database: Database) -> None:
     for table in ("consumers", "customers", "customer_events"):
         database.execute(f"alter table {table} add below timestamptz default 'infinity'")
