@@ -15,7 +15,7 @@ from consumer_analytics.lake.engine.answer import Answer
 from consumer_analytics.lake.engine.dialect import DUCKDB
 
 #: DuckDB's own memory; what does not fit goes to a folder that nobody else can look into.
-_MEMORY = "256MB"
+_MEMORY = "160MB"
 _ROWS_AT_ONCE = 10_000
 _S3 = "s3://"
 _TYPES = {int: "bigint", str: "varchar"}
