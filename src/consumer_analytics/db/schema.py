@@ -31,6 +31,8 @@ from consumer_analytics.sql import INTERNAL, JOB, query
 
 #: Each migration goes on trying for this long to lock what it alters.
 _LOCK_SECONDS = 30.0
+#: What it means that the job's row of state is gone.
+STATE_LOST = f"{INTERNAL}.state has no row {JOB}, and nobody knows how far runs have counted"
 _ALTERED = re.compile(r"\b(?:alter|drop|truncate)\s+table\s+(?:if\s+exists\s+)?(\w+\.\w+)")
 #: From this migration on Alembic's row is the only record.
 _ONE_RECORD = "0016"
@@ -153,11 +155,16 @@ def require_current(connection: Connection) -> None:
             f"the schema lacks {counted(len(missing), 'migration')}, first {missing[0].name}; "
             "run `consumer-analytics migrate`"
         )
-    if not scalar(connection, query("db/state-is-there")):
+    if not has_state(connection):
         raise SchemaError(
-            f"{INTERNAL}.state has no row {JOB}, and nobody knows how far runs have counted: "
-            "somebody deleted it; `consumer-analytics doctor --fix` puts it back"
+            f"{STATE_LOST}: somebody deleted it; `consumer-analytics doctor --fix` puts it back"
         )
+
+
+def has_state(connection: Connection) -> bool:
+    """Tell whether the job has its row of state."""
+    there: bool = scalar(connection, query("db/state-is-there"))
+    return there
 
 
 def apply_file(name: str) -> None:

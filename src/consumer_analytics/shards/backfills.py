@@ -74,7 +74,12 @@ def backfill(
     with runs.over_all(settings, "backfill", notify) as place:
         bounds = periods.bounds(request.start, request.end, request.interval, settings.zone)
         each(place.shards, lambda shard: runs.require_usable(shard, notify))
-        _require_known(place, request)
+        if request.consumers is not None:
+            chosen = request.consumers
+            runs.require_known(
+                place,
+                lambda shard: sources.strangers(shard.connection, shard.settings.sources, chosen),
+            )
         first = runs.first_row_after(place.shards, bounds[0])
         request = replace(request, first_row=FirstRow(first))
         estimates = each(
@@ -162,20 +167,6 @@ def _fill(
         None,
     )
     return results, published, held
-
-
-def _require_known(place: Workplace, request: Request) -> None:
-    """Refuse consumers that no row of any shard tells of."""
-    consumers = request.consumers
-    if consumers is None:
-        return
-    found = each(
-        place.shards,
-        lambda shard: sources.strangers(shard.connection, shard.settings.sources, consumers),
-    ).values()
-    sources.require_known(
-        [one for one in consumers if all(one in strangers for strangers in found)]
-    )
 
 
 def _there(place: Workplace, request: Request, snapshots: Sequence[dt.datetime]) -> tuple[int, int]:

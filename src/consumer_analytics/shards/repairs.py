@@ -8,13 +8,12 @@ from typing import Any
 
 from consumer_analytics.db import schema
 from consumer_analytics.etl import capture as etl_capture
-from consumer_analytics.etl import federation, sources, vanished
+from consumer_analytics.etl import federation, vanished
 from consumer_analytics.etl.capture import CaptureStatus
 from consumer_analytics.reconcile.sweep import SweepResult
 from consumer_analytics.reconcile.sweep import sweep as sweep_one
 from consumer_analytics.settings import Settings
 from consumer_analytics.shards import runs, sessions, together
-from consumer_analytics.shards.runs import Workplace
 from consumer_analytics.shards.sessions import Shard, each
 
 Notify = Callable[[str], None]
@@ -54,7 +53,11 @@ def sweep(settings: Settings, notify: Notify, **options: Any) -> ShardedSweep:
         ConsumerAnalyticsError: as sweeps do; `ShardsError` names the shard.
     """
     with runs.over_all(settings, "sweep", notify) as place:
-        _require_known(place, options.get("accepted") or options.get("restored"))
+        chosen = options.get("accepted") or options.get("restored")
+        runs.require_known(
+            place,
+            lambda shard: vanished.strangers(shard.connection, shard.settings, chosen),
+        )
         found = each(
             place.shards,
             lambda shard: sweep_one(
@@ -79,15 +82,6 @@ def sweep(settings: Settings, notify: Notify, **options: Any) -> ShardedSweep:
     )
     whole = replace(whole, snapshots_restated=published.inserted + published.restated)
     return ShardedSweep(whole, found)
-
-
-def _require_known(place: Workplace, choice: vanished.Choice | None) -> None:
-    """Refuse consumers of whom no shard tells anything."""
-    of_each = each(
-        place.shards, lambda shard: vanished.strangers(shard.connection, shard.settings, choice)
-    ).values()
-    first = next(iter(of_each))
-    sources.require_known([one for one in first if all(one in of for of in of_each)])
 
 
 def capture(

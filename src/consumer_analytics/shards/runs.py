@@ -9,6 +9,7 @@ loaded does not load again.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,6 +261,20 @@ def require_usable(shard: Shard, notify: Notify) -> None:
     """
     federation.require_own(shard.connection)
     sources.require_usable(shard.connection, shard.settings, shard.telling(notify))
+
+
+def require_known(place: Workplace, strangers: Callable[[Shard], Sequence[uuid.UUID]]) -> None:
+    """Refuse consumers that no shard knows.
+
+    Args:
+        place: with the shards.
+        strangers: answers which of those that are asked for one shard does not know.
+
+    Raises:
+        UsageError: there is one; the first is named.
+    """
+    first, *others = each(place.shards, strangers).values()
+    sources.require_known([one for one in first if all(one in other for other in others)])
 
 
 def _settle(

@@ -46,7 +46,7 @@ class Pool:
             ConsumerAnalyticsError: there is none to be had; see `connect`.
             NoSessionError: all are in use.
             SlowQueryError: a query ran into the time limit.
-        SourceError: the database takes the sources to be called otherwise than settings say.
+            SourceError: the database takes the sources to be called otherwise than settings say.
         """
         try:
             with (

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.calendar import instants
+from consumer_analytics.db import schema
 from consumer_analytics.db.connection import MINUS_INFINITY, scalar
 from consumer_analytics.db.locks import job_lock
 from consumer_analytics.errors import HoldbackBlindError, SchemaError
@@ -22,7 +23,7 @@ from consumer_analytics.operations.doctor.findings import (
     Verdict,
     ok,
 )
-from consumer_analytics.sql import INTERNAL, JOB, query
+from consumer_analytics.sql import INTERNAL, query
 
 #: A run that says it is at work, with no session of ours to be seen for this long, is gone.
 _ABANDONED = dt.timedelta(minutes=15)
@@ -35,9 +36,9 @@ _COUNTED = 100_000
 
 def state(context: Context) -> Finding:
     """Tell whether it is known how far runs have counted."""
-    is_lost, through, has_counted = _lost(context)
-    if not is_lost:
+    if schema.has_state(context.database):
         return ok("it is known how far runs have counted")
+    through, has_counted = _recorded(context)
     if through is None and has_counted:
         fix = Fix(f"restore the schema {INTERNAL} from a backup, all of it")
         evidence = "no run that ended well is recorded any more, to tell it by"
@@ -50,21 +51,21 @@ def state(context: Context) -> Finding:
         )
     return Finding(
         Verdict.PROBLEM,
-        f"{INTERNAL}.state has no row {JOB}, and nobody knows how far runs have counted",
+        schema.STATE_LOST,
         (evidence,),
         "somebody deleted it, or emptied etl_job_watermarks with all that refers to it",
         fix,
     )
 
 
-def _lost(context: Context) -> tuple[bool, dt.datetime | None, bool]:
-    row = context.database.execute(query("operations/doctor/state-lost")).fetchone()
-    return row or (False, None, False)
+def _recorded(context: Context) -> tuple[dt.datetime | None, bool]:
+    row = context.database.execute(query("operations/doctor/state-recorded")).fetchone()
+    return row or (None, False)
 
 
 def _put_state_back(context: Context) -> str:
     with job_lock(context.database, context.settings, sees_commits=True):
-        _, through, _ = _lost(context)
+        through, _ = _recorded(context)
         values = {"through": MINUS_INFINITY if through is None else through}
         context.database.execute(query("operations/doctor/state-put-back"), values)
     return "put it back; the next run looks at all snapshots again"
@@ -73,7 +74,7 @@ def _put_state_back(context: Context) -> str:
 def advancing(context: Context) -> Finding:
     """Tell whether runs move the watermark, and why not."""
     connection = context.database
-    if _lost(context)[0]:
+    if not schema.has_state(connection):
         raise UnexaminableError("it needs what watermark-state asks for")
     try:
         mark = watermark.read_with_reach(connection)

@@ -39,12 +39,6 @@ registered as (
     select consumer_id, slot
     from life_owners
     join instants on since < instants.at
-    -- Before the first of them it does not matter since when.
-    where not exists (
-        select from {consumers} as before
-        where before.consumer_id = life_owners.consumer_id
-            and before.created_at < (%(bounds)s::timestamptz[])[2]
-    )
 ),
 
 as_known_now as materialized (

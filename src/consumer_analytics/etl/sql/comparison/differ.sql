@@ -28,12 +28,6 @@ registered as materialized (
         union all
         select consumer_id, since
         from life_owners
-        -- Before the first of them it does not matter since when.
-        where not exists (
-            select from {consumers} as before
-            where before.consumer_id = life_owners.consumer_id
-                and before.created_at < (%(bounds)s::timestamptz[])[2]
-        )
     ) as known
     where since < (select max(at) from instants)
     group by consumer_id

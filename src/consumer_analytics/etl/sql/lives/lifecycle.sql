@@ -7,16 +7,13 @@ select
     created_at::timestamptz as at,
     consumer_id,
     case
-        when event_type::text <> {customer_status_change}
-            then case when {readable} then payload_json ->> {status_key} end
+        when event_type::text <> {customer_status_change} and ({readable}) then payload_json ->> {status_key}
     end as status,
     case
-        when event_type::text = {customer_status_change}
-            then case when {readable} then payload_json ->> {old_status_key} end
+        when event_type::text = {customer_status_change} and ({readable}) then payload_json ->> {old_status_key}
     end as old_status,
     case
-        when event_type::text = {customer_status_change}
-            then case when {readable} then payload_json ->> {new_status_key} end
+        when event_type::text = {customer_status_change} and ({readable}) then payload_json ->> {new_status_key}
     end as new_status
 from {told_events} as customer_events
 where {in_ranges}
