@@ -73,7 +73,7 @@ class Application:
         self.tenants: list[uuid.UUID | None] = [*self.registered, self.unknown, None]
         for consumer in self.registered:
             ground.consumer(consumer, BEGIN + self.rng.randrange(30) * HOUR)
-        for tenant in self.tenants:
+        for tenant in self.tenants if kinds.witnesses else ():
             for _ in range(ground.databases):
                 self.bear(BEGIN + HOUR, consumer=tenant, witness=True)
 
@@ -177,8 +177,8 @@ class Application:
         with self.ground.app.transaction():
             self.event(DELETION, at, known, payload)
             self._delete_row(known)
-        # Nobody's: an earlier life's events tell whose it was.
-        self.tells_otherwise |= known.row.consumer is None and known.last_end is not None
+        # Nobody's: earlier events tell whose it was.
+        self.tells_otherwise |= known.row.consumer is None
         if self.captured:
             self.world.row_went(
                 known.customer,
@@ -194,10 +194,11 @@ class Application:
 
     def live(self, until: dt.datetime) -> None:
         """Let ordinary things happen until an instant, in their order."""
+        more = () if self.kinds.witnesses else ("delete", "delete", "delete")
         for at in sorted(
             self.moment_between(self.clock, until) for _ in range(self.rng.randrange(2, 7))
         ):
-            what = self.rng.choice(["bear", "event", "event", "change", "change", "delete"])
+            what = self.rng.choice(["bear", "event", "event", "change", "change", "delete", *more])
             known = self.one_of("there")
             if known is not None and known.last >= at and known.last > self.clock:
                 # A row of its own that is later was written already.

@@ -42,6 +42,17 @@ _PURGES = {
     "late_event": 2,
 }
 _CAPTURE = {"switch_capture": 3}
+_BARE = {
+    "restore": 3,
+    "bear_again": 3,
+    "restore_under_its_return": 1,
+    "move": 4,
+    "late_event": 1,
+    "late_row": 2,
+    "late_change": 1,
+    "second_deletion": 1,
+    "sweep": 2,
+}
 _REMOVALS = {"take_back": 8}
 _THINNING = {"thin": 8, "snapshot_of_the_past": 4, "sweep": 2}
 _ACCEPTANCES = {
@@ -79,12 +90,15 @@ class Kinds:
             that contradicts.
         ties: how many times in a hundred two rows share their microsecond.
         untold_births: whether customers may end of whom nothing tells when they were born.
+        witnesses: whether each consumer has a customer that nobody touches. Without, all of its
+            rows may be gone: where each deletion has its event, nothing is held for that.
     """
 
     steps: dict[str, int] = field(default_factory=lambda: dict(_PLAIN))
     odd: int = 0
     ties: int = 0
     untold_births: bool = False
+    witnesses: bool = True
 
     def unwatched(self) -> Kinds:
         """Return the same without capture, for sources that it cannot watch."""
@@ -125,6 +139,7 @@ PRESETS = {
     # Odd enough for lifecycle events to be spared: what accepted lives are is told by stories.
     "acceptances": Kinds({**_PLAIN, **_PURGES, **_ACCEPTANCES}, odd=1),
     "chosen": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_CHOSEN}, odd=10, ties=10),
+    "bare": Kinds({**_PLAIN, **_BARE, **_CAPTURE}, ties=25, witnesses=False),
     "times": Kinds({**_PLAIN, **_TIMES}, odd=5),
     "all": Kinds({**_PLAIN, **_CUSTOMERS, **_PURGES, **_CAPTURE, **_TIMES}, odd=15, ties=15),
 }
