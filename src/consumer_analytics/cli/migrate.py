@@ -11,7 +11,7 @@ from consumer_analytics.cli.output import JsonFlag, print_json, say
 from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import ConsumerAnalyticsError
-from consumer_analytics.operations.upgrade import upgrade
+from consumer_analytics.operations.upgrade import capture_lacks, upgrade
 from consumer_analytics.settings import Settings, settings
 
 
@@ -36,7 +36,9 @@ def migrate(
     by_shard: dict[str, list[str]] = {}
     notes: list[str] = []
     for shard, own in _databases():
-        by_shard[shard] = _missing(own) if check else _migrate(shard, own, notes)
+        told: list[str] = []
+        by_shard[shard] = _missing(own, told) if check else _migrate(shard, own, told)
+        notes += [f"shard {shard}: {one}" if shard else one for one in told]
     for note in () if as_json else notes:
         say(note)
     names = by_shard.pop("")
@@ -69,11 +71,14 @@ def _databases() -> Iterator[tuple[str, Settings]]:
         yield address.name, address.settings(settings())
 
 
-def _missing(own: Settings) -> list[str]:
+def _missing(own: Settings, notes: list[str]) -> list[str]:
     with connected(own, "migrate --check", as_admin=True) as connection:
         names = [migration.name for migration in schema.pending(connection)]
         if not names and not own_names.are_adopted(connection, own.sources):
             names = ["the names of the sources"]
+        wrong = None if names else capture_lacks(connection, own)
+        if wrong is not None:
+            notes.append(wrong)
     return names
 
 

@@ -108,7 +108,8 @@ class Watched:
         table: its name.
         kind: what it is, as `pg_class.relkind` has it.
         is_partition: whether it is one.
-        enabled: those of capture's triggers that fire there.
+        enabled: those of capture's triggers that fire there, each with the function that it runs
+            and whether it does so on a condition.
         there: all of them that are there.
     """
 
@@ -117,7 +118,7 @@ class Watched:
     table: str
     kind: str
     is_partition: bool
-    enabled: list[str]
+    enabled: dict[str, list[Any]]
     there: list[str]
 
     @property
@@ -129,6 +130,11 @@ class Watched:
     def triggers(self) -> list[Trigger]:
         """The triggers that should be there."""
         return [trigger for trigger in TRIGGERS if trigger.table == self.source]
+
+    def as_it_should_be(self, trigger: Trigger, names: Sources) -> bool:
+        """Tell whether a trigger that fires is one that this version would make."""
+        function = own_names.function(trigger.function, names)
+        return self.enabled[trigger.name] == [function, self.is_partition]
 
 
 _EVENTS = ("insert", "update", "delete", "truncate")
@@ -163,8 +169,9 @@ class CaptureStatus:
     """What `consumer-analytics capture status` tells.
 
     Attributes:
-        state: `on`, `off`, or `incomplete` where triggers are missing or disabled.
+        state: `on`, `off`, or `incomplete` where triggers are missing, disabled or differ.
         missing: triggers that should be there and are not, as `table.trigger`.
+        differing: triggers that this version makes otherwise, likewise.
         threshold: rows from before this instant leave a note; None before the first run.
         day_notes: notes of consumers and days that await the next run.
         customer_notes: notes of customers that await the next run.
@@ -173,6 +180,7 @@ class CaptureStatus:
 
     state: str
     missing: tuple[str, ...]
+    differing: tuple[str, ...]
     threshold: dt.datetime | None
     day_notes: int
     customer_notes: int
@@ -183,6 +191,7 @@ class CaptureStatus:
         return {
             "state": self.state,
             "missing_triggers": list(self.missing),
+            "differing_triggers": list(self.differing),
             "threshold": self.threshold,
             "day_notes": self.day_notes,
             "customer_notes": self.customer_notes,
@@ -371,7 +380,7 @@ def _detached(connection: Connection, names: Sources) -> list[Watched]:
     """Return what was part of a source once, is ours to change, and has triggers yet."""
     rows = connection.execute(query("etl/capture/detached", names), {"prefix": _PREFIX})
     return [
-        Watched("", schema, table, kind, False, [], there) for schema, table, kind, there in rows
+        Watched("", schema, table, kind, False, {}, there) for schema, table, kind, there in rows
     ]
 
 
@@ -467,15 +476,7 @@ def status(connection: Connection, settings: Settings) -> CaptureStatus:
             settings name have no triggers would not mean that capture is off.
     """
     own_names.require_adopted(connection, settings.sources)
-    watched = _watched(connection, settings.sources)
-    missing = tuple(
-        f"{one.table if one.schema in settings.sources.schemas else f'{one.schema}.{one.table}'}"
-        f".{trigger.name}"
-        for one in watched
-        for trigger in one.triggers
-        if trigger.name not in one.enabled
-    )
-    is_on = any(one.enabled for one in watched)
+    is_on, missing, differing = triggers(connection, settings)
     days, customers, unsure, threshold = connection.execute(
         query("etl/capture/status")
     ).fetchone() or (
@@ -485,13 +486,38 @@ def status(connection: Connection, settings: Settings) -> CaptureStatus:
         MINUS_INFINITY,
     )
     return CaptureStatus(
-        "off" if not is_on else "incomplete" if missing else "on",
-        missing if is_on else (),
+        "off" if not is_on else "incomplete" if missing or differing else "on",
+        missing,
+        differing,
         None if threshold == MINUS_INFINITY else threshold,
         days,
         customers,
         unsure,
     )
+
+
+def triggers(
+    connection: Connection, settings: Settings
+) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Tell by the catalogue alone whether capture is on, and which of its triggers are not right.
+
+    Returns:
+        Whether any is on; and where one is, those that are missing or disabled, and those that this
+        version makes otherwise, as `table.trigger`.
+    """
+    names = settings.sources
+    watched = _watched(connection, names)
+    if not any(one.enabled for one in watched):
+        return False, (), ()
+    missing, differing = [], []
+    for one in watched:
+        table = one.table if one.schema in names.schemas else f"{one.schema}.{one.table}"
+        for trigger in one.triggers:
+            if trigger.name not in one.enabled:
+                missing.append(f"{table}.{trigger.name}")
+            elif not one.as_it_should_be(trigger, names):
+                differing.append(f"{table}.{trigger.name}")
+    return True, tuple(missing), tuple(differing)
 
 
 def is_enabled(connection: Connection) -> bool:

@@ -17,12 +17,25 @@ select
     class.relname::text,
     class.relkind::text,
     class.relispartition,
-    array(
-        select watch.tgname::text
-        from pg_trigger as watch
-        where watch.tgrelid = class.oid
-            and watch.tgname like replace(%(prefix)s, '_', '\_') || '%%'
-            and watch.tgenabled in ('A', 'O')
+    -- Those that fire: what each of them runs, and whether only on a condition.
+    coalesce(
+        (
+            select jsonb_object_agg(
+                watch.tgname,
+                jsonb_build_array(
+                    case
+                        when function.pronamespace = 'consumer_analytics_internal'::regnamespace then function.proname
+                    end,
+                    watch.tgqual is not null
+                )
+            )
+            from pg_trigger as watch
+            inner join pg_proc as function on function.oid = watch.tgfoid
+            where watch.tgrelid = class.oid
+                and watch.tgname like replace(%(prefix)s, '_', '\_') || '%%'
+                and watch.tgenabled in ('A', 'O')
+        ),
+        '{{}}'
     ) as enabled,
     array(
         select watch.tgname::text
