@@ -16,6 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
+from consumer_analytics.errors import UsageError
 from consumer_analytics.etl import archived, sources
 from consumer_analytics.etl.plan import Plan
 from consumer_analytics.formatting import exactly
@@ -367,6 +368,28 @@ def strangers(
     rows = connection.execute(query("etl/vanished/consumers-untold"), {"consumers": asked})
     untold = [consumer for (consumer,) in rows]
     return sources.strangers(connection, settings.sources, untold) if untold else ()
+
+
+def strange_types(connection: Connection, choice: Choice | None) -> tuple[str, ...]:
+    """Return the event types of a choice that no count and no note tells of, or told once."""
+    asked = list((choice or EVERYTHING).types)
+    if not asked:
+        return ()
+    rows = connection.execute(query("etl/vanished/types-untold"), {"types": asked})
+    return tuple(one for (one,) in rows)
+
+
+def require_known_types(strange: Sequence[str]) -> None:
+    """Refuse event types that nothing tells of: a typing error would else do nothing.
+
+    Raises:
+        UsageError: there is one; the first is named.
+    """
+    if strange:
+        raise UsageError(
+            f"event type {strange[0]!r} is unknown: no snapshot tells of it, and nothing of it is "
+            "noted as vanished; `consumer-analytics vanished` lists what is"
+        )
 
 
 def named(instants: Sequence[dt.datetime]) -> str:

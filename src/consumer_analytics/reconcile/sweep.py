@@ -142,7 +142,7 @@ def sweep(
         SchemaError: the schema is not this version's.
         SourceError: a source table is missing or lacks a column.
         UsageError: the first day lies after all that was counted, or nothing tells of a consumer
-            whose notes were to be taken off.
+            or an event type whose notes were to be taken off.
         BusyError: a run would not end.
     """
     _require_usable(connection, settings, accepted or restored, notify)
@@ -226,13 +226,14 @@ def _require_usable(
     chosen: vanished.Choice | None,
     notify: Callable[[str], None],
 ) -> None:
-    """Check the schema, the source, and that something tells of the consumers that are chosen."""
+    """Check the schema, the source, and that something tells of what is chosen."""
     schema.require_current(connection)
     federation.require_own(connection)
     sources.require_usable(connection, settings, notify)
     if connection.shard is None:
-        # Of a consumer that one shard does not know another may.
+        # Of a consumer or a type that one shard does not know another may.
         sources.require_known(vanished.strangers(connection, settings, chosen))
+        vanished.require_known_types(vanished.strange_types(connection, chosen))
 
 
 def _require_counted(state: JobState, since: dt.date | None, dates: tuple[dt.date, ...]) -> None:

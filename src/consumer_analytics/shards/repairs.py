@@ -58,6 +58,9 @@ def sweep(settings: Settings, notify: Notify, **options: Any) -> ShardedSweep:
             place,
             lambda shard: vanished.strangers(shard.connection, shard.settings, chosen),
         )
+        vanished.require_known_types(
+            runs.unknown(place, lambda shard: vanished.strange_types(shard.connection, chosen))
+        )
         found = each(
             place.shards,
             lambda shard: sweep_one(

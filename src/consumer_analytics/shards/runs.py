@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.types.json import Jsonb
 
@@ -33,6 +33,7 @@ from consumer_analytics.shards.together import Published
 from consumer_analytics.sql import query
 
 Notify = Callable[[str], None]
+_Asked = TypeVar("_Asked")
 
 
 @dataclass(frozen=True)
@@ -273,8 +274,18 @@ def require_known(place: Workplace, strangers: Callable[[Shard], Sequence[uuid.U
     Raises:
         UsageError: there is one; the first is named.
     """
+    sources.require_known(unknown(place, strangers))
+
+
+def unknown(place: Workplace, strangers: Callable[[Shard], Sequence[_Asked]]) -> list[_Asked]:
+    """Return what no shard knows.
+
+    Args:
+        place: with the shards.
+        strangers: answers which of those that are asked for one shard does not know.
+    """
     first, *others = each(place.shards, strangers).values()
-    sources.require_known([one for one in first if all(one in other for other in others)])
+    return [one for one in first if all(one in other for other in others)]
 
 
 def _settle(

@@ -192,13 +192,27 @@ def test_retention_by_type_takes_nothing_until_it_is_accepted(database: Any, cli
     told = cli("vanished", "--json").json
     assert (told["notes"], told["events"]) == (10, 20)
     assert told["listed"][0]["noted_by"].startswith("run ")
-    told = cli("sweep", "--accept-purged", "--type", "logon").stdout
+    told = cli("sweep", "--accept-purged", "--type", "pay").stdout
     assert "taken off  0 events: `consumer-analytics vanished` lists what is noted\n" in told
     found = cli("sweep", "--accept-purged", "--json").json
     assert (found["events_taken_off"], found["noted_as_vanished"]) == (20, 0)
     assert events(database, on(22)) == {"login": 20, "pay": 20}
     assert events(database, on(5)) == {"pay": 4}
     clean(database)
+    # A type that nobody has is refused, and so is none that was there once.
+    for option in ("--accept-purged", "--restored"):
+        refused = cli("sweep", option, "--type", "pay", "--type", "logon")
+        assert refused.exit_code == 2
+        assert refused.stderr.splitlines()[-1] == (
+            "error: event type 'logon' is unknown: no snapshot tells of it, and nothing of it is "
+            "noted as vanished; `consumer-analytics vanished` lists what is"
+        )
+    put(database, "once", on(22))
+    go(database, on(23))
+    database.execute("delete from customer_events where event_type = 'once'")
+    for taken_off in (1, 0):
+        found = cli("sweep", "--accept-purged", "--type", "once", "--json")
+        assert found.json["events_taken_off"] == taken_off
     # What was said before is kept.
     (kept,) = database.rows(
         "select metrics_json -> 'events_by_type' from consumer_analytics_as_reported "
@@ -855,6 +869,8 @@ def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     assert told() == there
     clean(database)
     # Other things that are accepted are not this.
+    put(database, "login", on(4))
+    go(database, on(5))
     swept(database, accepted=vanished.Choice(types=("login",)))
     assert told() == there
     swept(database, accepted=vanished.Choice(consumers=(str(B),)))

@@ -295,6 +295,10 @@ def test_what_was_purged_in_a_shard_stays_counted_until_it_is_accepted(
     nobody = vanished.Choice(consumers=(str(uuid.UUID(int=9)),))
     with pytest.raises(UsageError, match="9 is unknown"):
         repairs.sweep(federation.settings, lambda _: None, accepted=nobody)
+    with pytest.raises(UsageError, match="event type 'logon' is unknown"):
+        repairs.sweep(
+            federation.settings, lambda _: None, accepted=vanished.Choice(types=("logon",))
+        )
     # Two of the three shards have no row of it.
     of_one = vanished.Choice(consumers=(str(C),), types=("login",))
     assert not repairs.sweep(federation.settings, lambda _: None, accepted=of_one).whole.differences
