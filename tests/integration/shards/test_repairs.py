@@ -18,6 +18,7 @@ from tests.integration.shards.test_runs import (
     add_event,
     fill,
 )
+from tests.support import lanes
 
 from consumer_analytics import backfill
 from consumer_analytics.backfill import Request
@@ -184,6 +185,37 @@ def test_an_edited_row_of_one_shard_keeps_nothing_but_its_instant_from_a_sweep(
     told.clear()
     repairs.sweep(federation.settings, told.append)
     assert [one for one in told if "no longer what was written" in one] == kept
+    audits.audit(federation.settings, repair=True)
+    federation.require_equal()
+    assert audits.audit(federation.settings).clean
+
+
+#: What somebody may have written in the place of how many consumers there are.
+NO_COUNT = ['"many"', "null", "{}", "[3]", "1e30", '"3"']
+
+
+@pytest.mark.parametrize("said", lanes.first(1, NO_COUNT))
+def test_an_edited_number_of_consumers_stops_nobody(federation: Federation, said: str) -> None:
+    """Where rows are added to what was published; what was no number is counted again."""
+    fill(federation)
+    for day in range(2, 5):
+        federation.run(f"2025-01-0{day}T00:00Z")
+    federation.replay()
+    federation.analytics.execute(
+        "update consumer_analytics set metrics_json = jsonb_set(metrics_json, "
+        "'{consumers_in_system}', %s) where consumer_id is null",
+        [said],
+    )
+    for database in (federation.shards["west"], federation.alone):
+        add_event(database, B, "2025-01-02 12:00", "late")
+        # A consumer more at what was published.
+        add_event(database, uuid.UUID(int=0xD), "2025-01-02 13:00", "late")
+    repairs.sweep(federation.settings, lambda _: None)
+    with federation.alone.connect(writes_sources=False) as connection:
+        sweep(connection, federation.alone.settings)
+    ours, right = documents(federation.analytics), documents(federation.alone)
+    wrong = {key[1] for key in right if ours.get(key) != right[key]}
+    assert wrong == {"2025-01-02 00:00:00+00"}, "which nothing was added to"
     audits.audit(federation.settings, repair=True)
     federation.require_equal()
     assert audits.audit(federation.settings).clean

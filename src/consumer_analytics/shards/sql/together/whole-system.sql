@@ -1,5 +1,6 @@
 -- The rows of the whole system: sums of the shards', but for how many consumers there are, of whom
--- several may have some: as many as there are rows.
+-- several may have some: as many as there are rows. Where what was published says no number, somebody has
+-- edited it: its rows are counted.
 with rows as materialized (
     select *
     from pg_temp.shard_rows
@@ -32,8 +33,17 @@ mapped as (
 ),
 
 there as materialized (
-    select snapshot_timestamp, metrics_json ->> {counted} as consumers
-    from public.consumer_analytics
+    select
+        snapshot_timestamp,
+        coalesce(
+            jsonb_path_query_first(metrics_json -> {counted}, {a_number})::bigint,
+            (
+                select count(*)
+                from public.consumer_analytics as one
+                where one.snapshot_timestamp = whole.snapshot_timestamp and one.consumer_id is not null
+            )
+        ) as consumers
+    from public.consumer_analytics as whole
     where consumer_id is null
         and snapshot_timestamp in (select snapshot_timestamp from summed)
         and snapshot_timestamp <> all({whole})
@@ -79,7 +89,7 @@ select
     || coalesce(mapped.maps, '{{}}')
     || jsonb_build_object(
         {figures},
-        {counted}, coalesce(there.consumers::bigint, 0) + coalesce(moved.n, 0),
+        {counted}, coalesce(there.consumers, 0) + coalesce(moved.n, 0),
         'incremental_stats', (summed.document -> 'incremental_stats') || jsonb_build_object({window})
     )
 from summed
