@@ -55,6 +55,7 @@ __all__ = [
     "Request",
     "backfill",
     "describe_skipped",
+    "describe_skipped_days",
     "estimate_of",
     "records",
     "request_of",
@@ -92,6 +93,8 @@ def backfill(
         estimate = estimate_of(connection, settings, request)
     if estimate.is_skipped:
         notify(describe_skipped(request, settings.timezone))
+    if estimate.skipped:
+        notify(f"left out {describe_skipped_days(estimate, settings.timezone)}")
     _tell_what_is_left_out(estimate, notify)
     backfill_id = record.begin(connection, settings, request, estimate.periods)
     job = Job(settings, request, backfill_id, notify, lambda done: progress(done, estimate.periods))
@@ -135,6 +138,12 @@ def describe_skipped(request: Request, zone: str) -> str:
         f"there is nothing to write: {zone} skipped {request.start} to {request.end}, where it "
         "moved to the other side of the date line"
     )
+
+
+def describe_skipped_days(estimate: Estimate, zone: str) -> str:
+    """Say which days of a range are left out, as they never were."""
+    days = ", ".join(map(str, estimate.skipped))
+    return f"{counted(len(estimate.skipped), 'day')} that {zone} skipped: {days}"
 
 
 def _tell_what_is_left_out(estimate: Estimate, notify: Callable[[str], None]) -> None:

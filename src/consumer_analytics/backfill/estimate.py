@@ -43,6 +43,7 @@ class Estimate:
         refused: instants left out, because the source no longer tells them.
         empty: how many periods before the first row of all are left out.
         first_row: that row's time; None where no period is left out for it.
+        skipped: days among the others that never were, where periods are days.
     """
 
     bounds: tuple[dt.datetime, ...]
@@ -54,6 +55,7 @@ class Estimate:
     refused: tuple[dt.datetime, ...]
     empty: int
     first_row: dt.datetime | None
+    skipped: tuple[dt.date, ...] = ()
 
     @property
     def periods(self) -> int:
@@ -114,6 +116,7 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         else:
             first_row = sources.first_row_after(connection, settings, bounds[0])
         empty = bisect_right(bounds, first_row, lo=1) - 1 if first_row is not None else 0
+        skipped = _skipped(settings, request, bounds, empty)
         bounds = bounds[empty:]
         state = job_state.read(connection)
         refused = vanished.refused(connection, settings, bounds[1:])
@@ -134,7 +137,19 @@ def estimate_of(connection: Connection, settings: Settings, request: Request) ->
         refused=refused,
         empty=empty,
         first_row=first_row,
+        skipped=skipped,
     )
+
+
+def _skipped(
+    settings: Settings, request: Request, bounds: tuple[dt.datetime, ...], empty: int
+) -> tuple[dt.date, ...]:
+    """Return the days among the periods that never were; a range of none is told of apart."""
+    asked = (request.end - request.start).days
+    if request.interval != "daily" or not 0 < len(bounds) - 1 < asked:
+        return ()
+    after = bounds[empty] if empty else dt.datetime.min.replace(tzinfo=dt.UTC)
+    return periods.skipped_days(request.start, request.end, settings.zone, after)
 
 
 def registered(connection: Connection, settings: Settings, request: Request) -> int:

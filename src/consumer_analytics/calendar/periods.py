@@ -73,6 +73,23 @@ def bounds(start: dt.date, end: dt.date, interval: str, zone: ZoneInfo) -> tuple
     return tuple(result)
 
 
+def skipped_days(
+    start: dt.date, end: dt.date, zone: ZoneInfo, after: dt.datetime
+) -> tuple[dt.date, ...]:
+    """Return the days of a range that never were: the zone moved over the date line.
+
+    Args:
+        start: the first day.
+        end: the day after the last one.
+        zone: whose days.
+        after: only those that would have begun later.
+    """
+    one = dt.timedelta(days=1)
+    days = (start + n * one for n in range((end - start).days))
+    begins = ((day, start_of_day(day, zone), start_of_day(day + one, zone)) for day in days)
+    return tuple(day for day, begin, until in begins if begin == until and begin > after)
+
+
 def require_range(start: dt.date, end: dt.date) -> None:
     """Check that a range has a day.
 

@@ -13,6 +13,7 @@ from consumer_analytics.backfill import (
     Estimate,
     Request,
     describe_skipped,
+    describe_skipped_days,
     estimate_of,
     request_of,
 )
@@ -89,6 +90,8 @@ def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:
                     say(f"left out   {counted(estimate.empty, 'period')} before the first row")
                 if estimate.is_skipped and not as_json:
                     say(f"left out   {describe_skipped(request, settings().timezone)}")
+                if estimate.skipped and not as_json:
+                    say(f"left out   {describe_skipped_days(estimate, settings().timezone)}")
                 return
             with progress("periods", before="reading the source") as show:
 

@@ -127,7 +127,7 @@ class BackfillProgress:
         state: running, done, failed or interrupted.
         periods: snapshots' instants it is to write.
         periods_done: and those it has.
-        percent: the same in per cent, one decimal.
+        percent: the same in per cent, one decimal; 100 where there is none to write.
         snapshots_written: rows it has written.
         snapshots_restated: rows it found different and restated.
         requested_by: who asked for it.

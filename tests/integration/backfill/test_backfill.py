@@ -547,8 +547,25 @@ def test_a_day_that_its_zone_skipped_is_said_to_be(database: Database, cli: Cli)
     done = cli(*asked, "--json", env=zone)
     assert (done.exit_code, done.json["periods"]) == (0, 0)
     assert said in done.stderr
-    # The day before is there.
-    assert "skipped" not in cli("backfill", asked[1], "2011-12-29", *asked[3:], env=zone).stderr
+    # Among others it is said, too.
+    said = "1 day that Pacific/Apia skipped: 2011-12-30"
+    asked = ("backfill", "--start-date", "2011-12-29", "--end-date", "2012-01-01")
+    assert f"left out   {said}" in cli(*asked, "--dry-run", env=zone).stdout
+    done = cli(*asked, "--json", env=zone)
+    assert (done.exit_code, done.json["periods"]) == (0, 2)
+    assert done.stderr.count(f"left out {said}") == 1
+    assert said in cli(*asked, "--start-date", "2011-12-30", env=zone).stderr
+    # A week has lost a day of its own; and the days before are there, and before the first row.
+    for others in (
+        ("--interval", "weekly"),
+        ("--end-date", "2011-12-30"),
+        ("--start-date", "2011-12-31"),
+    ):
+        assert "skipped" not in cli(*asked, *others, env=zone).stderr
+    database.execute("update consumers set created_at = '2011-12-31 12:00Z'")
+    done = cli(*asked, env=zone)
+    assert "before the first row" in done.stderr
+    assert "skipped" not in done.stderr
 
 
 def test_a_consumer_without_customers_has_zeros(database: Database) -> None:
