@@ -52,13 +52,13 @@ class Differences:
         snapshots: their instants, ascending.
         wrong: those of them at which a row says something else, is lacking or is too many.
         consumers: whose rows these are.
-        holds: whether rows of others stay as they were reported, of whom no customer is left.
+        held: rows of others that stay as they were reported, as no customer of theirs is left.
     """
 
     snapshots: list[dt.datetime]
     wrong: list[dt.datetime]
     consumers: list[uuid.UUID]
-    holds: bool
+    held: list[tuple[dt.datetime, uuid.UUID]]
 
 
 def differing(
@@ -95,7 +95,7 @@ def differing(
         snapshots,
         sorted({at for at, _ in wrong}),
         sorted({consumer for _, consumer in wrong if consumer is not None}),
-        holds=len(wrong) < len(rows),
+        [(at, consumer) for at, consumer, is_held in rows if is_held],
     )
     if columns is not None and wrong:
         take_apart(connection, columns, found.consumers)
@@ -227,7 +227,7 @@ def put_right(
     if wrong[0] < looked_from:
         vanished.judge_lives(connection, settings, wrong[0], state.processed_through, reason)
     # The whole system's row is the sum of all there were, and of what was reported of these.
-    if found.holds or vanished.concerns(connection, wrong[0]):
+    if found.held or vanished.concerns(connection, wrong[0]):
         return None
     connection.execute("drop table if exists pg_temp.unlike_customers")
     plan = plan_restatement(connection, state, found.snapshots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -42,6 +43,31 @@ def all_in_a_row(
         chunk = in_a_row(rows[:most])
         yield chunk
         rows = rows[len(chunk) :]
+
+
+def restate_beside(
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    held: Sequence[tuple[dt.datetime, uuid.UUID]],
+    reason: str,
+) -> int:
+    """Restate snapshots with rows that are held and that have another window than the whole system.
+
+    Such a row does not say how many of its consumer's customers were new in the whole system's
+    window: there it is those that are known, who may be fewer now though the row stays.
+
+    Returns:
+        Snapshot rows restated.
+    """
+    values = {
+        "instants": [at for at, _ in held],
+        "consumers": [consumer for _, consumer in held],
+    }
+    rows = connection.execute(query("etl/windows/held-beside"), values).fetchall() if held else []
+    return sum(
+        restate_window(connection, settings, state, chunk, reason) for chunk in all_in_a_row(rows)
+    )
 
 
 def restate_window(

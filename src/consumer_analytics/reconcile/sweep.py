@@ -36,6 +36,7 @@ from consumer_analytics.etl.job_state import JobState
 from consumer_analytics.etl.models import Corrections
 from consumer_analytics.etl.plan import Plan, TimeRange, plan_recount, plan_recount_of
 from consumer_analytics.etl.restate import restate, restate_alone
+from consumer_analytics.etl.windows import restate_beside
 from consumer_analytics.settings import Settings
 from consumer_analytics.sql import query
 
@@ -485,6 +486,8 @@ def _sweep_customers(
         if not put_right:
             earliest = min(wrong, default=earliest)
         restated += put_right or 0
+        if accepts_gone == ():
+            restated += restate_beside(connection, settings, state, found.held, reason)
     if earliest is not None:
         job_state.restate_from(connection, earliest)
     # All since then have been compared.

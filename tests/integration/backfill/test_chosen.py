@@ -292,3 +292,80 @@ def test_the_past_of_one_whose_customers_are_all_gone_stays(
         "where consumer_id = %s and snapshot_timestamp < %s",
         [consumer, BEGIN + 6.5 * DAY],
     ) == [(6, 6)]
+
+
+@pytest.mark.parametrize("registered", [6, 30], ids=["registered", "not registered yet"])
+@pytest.mark.parametrize("order", ["chosen first", "whole first"])
+@pytest.mark.parametrize(
+    ("interval", "start", "born"),
+    [("daily", "2025-03-09", BEGIN + DAY / 2), ("weekly", "2025-03-03", BEGIN + 4.5 * DAY)],
+    ids=["a shorter window", "a longer window"],
+)
+def test_what_is_held_in_another_window_is_new_in_none_of_the_whole(
+    database: Database, interval: str, start: str, born: dt.datetime, order: str, registered: int
+) -> None:
+    """What is held of it says nothing of the whole system's window; sweep, restating and audit."""
+    consumer = "00000000-0000-0000-0000-0000000000aa"
+    last = END + DAY
+    with database.connect() as connection:
+        random_history(connection, random.Random(46), BEGIN, END)
+    born_late(database, consumer, born)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'new', %s)",
+        [consumer, BEGIN + registered * DAY],
+    )
+    steps: list[Callable[[], Any]] = [
+        lambda: fill(database, start, "2025-03-10", interval, consumers=[consumer]),
+        lambda: live(database, last),
+    ]
+    if interval == "weekly":
+        live(database, END - DAY)
+    for step in steps if order == "chosen first" else reversed(steps):
+        step()
+    new_before = new_in_all(database, last)
+    database.execute("delete from customers where consumer_id = %s", [consumer])
+    swept(database)
+    assert told_customers(database, consumer, last) == [(1,)]
+    # Where the whole snapshot was first the row has its window, and what it says of that stays.
+    lost = interval == "daily" and order == "chosen first"
+    assert new_in_all(database, last) == new_before - lost
+    require_clean(database)
+    assert swept(database) == 0
+    # Another's customer comes late, from nobody: all is computed again.
+    database.execute(
+        "with born as (insert into customers (customer_id, consumer_id, status, created_at) "
+        "select gen_random_uuid(), min(consumer_id::text)::uuid, 'ACTIVE', %(at)s from customers "
+        "returning customer_id, consumer_id) insert into customer_events "
+        "(event_id, customer_id, consumer_id, event_type, payload_json, created_at) "
+        "select gen_random_uuid(), customer_id, consumer_id, 'customer_creation', "
+        """'{"status": "ACTIVE"}', %(at)s from born""",
+        {"at": END + DAY / 2},
+    )
+    swept(database)
+    assert told_customers(database, consumer, last) == [(1,)]
+    assert new_in_all(database, last) == new_before - lost + 1
+    require_clean(database)
+
+
+def new_in_all(database: Database, at: dt.datetime) -> int:
+    """Return how many customers are new in the whole system's window."""
+    (new,) = database.rows(
+        "select (metrics_json #> '{incremental_stats,new_customers_in_window}')::int "
+        "from consumer_analytics where consumer_id is null and snapshot_timestamp = %s",
+        [at],
+    )[0]
+    return int(new)
+
+
+def told_customers(database: Database, consumer: str, at: dt.datetime) -> list[Any]:
+    return database.rows(
+        "select (metrics_json -> 'total_customers')::int from consumer_analytics "
+        "where consumer_id = %s and snapshot_timestamp = %s",
+        [consumer, at],
+    )
+
+
+def require_clean(database: Database) -> None:
+    with connected(database.settings, "audit") as connection:
+        audited = auditing.audit(connection, database.settings)
+    assert audited.clean, audited.as_json()["first_differences"]

@@ -151,10 +151,23 @@ moved as (
     group by snapshot_timestamp
 ),
 
+-- A row with another window than the one that is rendered does not say what is new in this one.
 held as materialized (
-    select fewer.*
+    select
+        fewer.*,
+        whole.metrics_json -> 'incremental_stats' as rendered_window,
+        exists (
+            select
+            from consumer_analytics_internal.written_apart as apart
+            where apart.snapshot_timestamp = fewer.snapshot_timestamp
+                and fewer.consumer_id = any(apart.consumers)
+                and to_json(apart.window_start) #>> '{{}}'
+                <> whole.metrics_json #>> '{{incremental_stats,window_start}}'
+        ) as is_beside
     from fewer
     left join moved using (snapshot_timestamp)
+    left join rendered_snapshots as whole
+        on whole.consumer_id is null and whole.snapshot_timestamp = fewer.snapshot_timestamp
     where fewer.consumer_id in (select consumer_id from without) and fewer.missed > coalesce(moved.n, 0)
 ),
 
@@ -167,7 +180,10 @@ told as (
         'customers_by_status', coalesce(reported -> 'customers_by_status', '{{}}'),
         'avg_customer_lifetime_days', coalesce(reported -> 'avg_customer_lifetime_days', 'null'),
         'incremental_stats', (new.metrics_json -> 'incremental_stats') || jsonb_build_object(
-            'new_customers_in_window', coalesce(reported #> '{{incremental_stats,new_customers_in_window}}', '0')
+            'new_customers_in_window', case
+                when is_beside then new.metrics_json #> '{{incremental_stats,new_customers_in_window}}'
+                else coalesce(reported #> '{{incremental_stats,new_customers_in_window}}', '0')
+            end
         )
     )
     from held
@@ -182,7 +198,10 @@ put_back as (
         reported || jsonb_build_object(
             'total_events', 0,
             'events_by_type', jsonb_build_object(),
-            'incremental_stats', (reported -> 'incremental_stats') || jsonb_build_object('new_events_in_window', 0)
+            'incremental_stats', case
+                when is_beside then rendered_window || '{{"new_customers_in_window": 0}}'
+                else reported -> 'incremental_stats'
+            end || jsonb_build_object('new_events_in_window', 0)
         )
     from held
     where not is_rendered
