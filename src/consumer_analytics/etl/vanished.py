@@ -400,7 +400,7 @@ def named(instants: Sequence[dt.datetime]) -> str:
 
 
 def concerns(connection: Connection, first: dt.datetime) -> bool:
-    """Tell whether anything that has vanished lies after an instant, or around it."""
+    """Tell whether anything that has vanished lies after an instant, around it, or in its day."""
     return bool(scalar_of(connection, "etl/vanished/concerns", {"first": first}))
 
 
@@ -414,8 +414,8 @@ def refused(
 ) -> tuple[dt.datetime, ...]:
     """Return those of some instants whose snapshots nobody can write any more.
 
-    Vanished events lie around one of them, and nobody knows on which side; or lifecycle events
-    have vanished after it, and it was never reported.
+    Vanished events lie around one of them, and nobody knows on which side; or it was never
+    reported, and lies in a stretch that has lost some, or lifecycle events have vanished after it.
 
     Args:
         connection: to the product's database.

@@ -16,9 +16,11 @@ from tests.support.checks import figures, wrong_snapshots
 
 from consumer_analytics import backfill
 from consumer_analytics.etl import capture, run, vanished
+from consumer_analytics.operations import snapshots
 from consumer_analytics.operations.doctor.findings import Context, Finding, Verdict
 from consumer_analytics.operations.doctor.sources import losses
 from consumer_analytics.reconcile import audit, sweep
+from consumer_analytics.sql import query
 
 A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
 
@@ -304,6 +306,80 @@ def test_an_instant_that_can_no_longer_be_told_is_refused_with_its_reason(
     # Others are written.
     assert go(database, on(4))["snapshots_written"] == 2
     assert events(database, on(4)) == {"login": 6, "customer_creation": 1}
+    clean(database)
+
+
+def written(database: Any, at: dt.datetime) -> bool:
+    """Run as of an instant; tell whether its snapshot is there, or else named."""
+    told = go(database, at)
+    is_there: bool = told["snapshots_written"] > 0
+    assert told["not_recountable"] == ([] if is_there else [at.isoformat()])
+    return is_there
+
+
+def window_by_hand(database: Any) -> None:
+    database.execute("update etl_job_watermarks set last_processed_timestamp = %s", [on(5, 16)])
+    go(database, on(9))
+
+
+def kept(_database: Any, _at: dt.datetime) -> None:
+    pass
+
+
+def thinned(database: Any, at: dt.datetime) -> None:
+    with database.connect("thinning", writes_sources=False) as connection:
+        connection.execute(query("operations/thinning/snapshots-remove"), {"instants": [at]})
+
+
+def taken_back(database: Any, at: dt.datetime) -> None:
+    with database.connect("snapshots remove", writes_sources=False) as connection:
+        chosen = snapshots.Selection((at,))
+        snapshots.remove(connection, database.settings, chosen, who="tester", reason="a mistake")
+
+
+@pytest.mark.parametrize("then", [kept, thinned, taken_back])
+@pytest.mark.parametrize(
+    ("gone", "part", "refused"),
+    [
+        (20, (on(5, 16), on(6)), (13, 14, 16, 18, 22)),
+        (14, (on(5, 12), on(5, 16)), (13, 15, 16, 17, 22)),
+    ],
+    ids=["in the window", "before it"],
+)
+def test_a_windows_bound_ends_no_stretch(
+    database: Any, then: Any, gone: int, part: Any, refused: tuple[int, ...]
+) -> None:
+    for hour in (4, 14, 20):
+        put(database, "login", on(5, hour))
+    for at in (on(5, 12), on(8)):
+        go(database, at)
+    # A watermark set by hand: nothing was reported at 16:00.
+    window_by_hand(database)
+    database.execute("delete from customer_events where created_at = %s", [on(5, gone)])
+    assert swept(database).events_noted == 1
+    assert [(since, until) for _, since, until, _ in noted(database)] == [part]
+    # What was reported when it was noted bounds the stretch, also where that is gone since.
+    then(database, on(5, 12))
+    for hour in refused:
+        assert not written(database, on(5, hour)), hour
+    for at in (on(5, 8), on(5), on(6), on(6, 3)):
+        assert written(database, at), at
+    clean(database)
+
+
+@pytest.mark.parametrize("then", [thinned, taken_back])
+def test_what_is_gone_before_a_loss_is_noted_ends_no_stretch(database: Any, then: Any) -> None:
+    for hour in (4, 20):
+        put(database, "login", on(5, hour))
+    for at in (on(5, 12), on(8)):
+        go(database, at)
+    # The window after it still begins there.
+    then(database, on(5, 12))
+    database.execute("delete from customer_events where created_at = %s", [on(5, 20)])
+    assert swept(database).events_noted == 1
+    for hour in (8, 12, 16):
+        assert not written(database, on(5, hour)), hour
+    assert written(database, on(6))
     clean(database)
 
 
