@@ -347,6 +347,48 @@ def test_what_is_held_in_another_window_is_new_in_none_of_the_whole(
     require_clean(database)
 
 
+@pytest.mark.parametrize(
+    ("interval", "ran", "late_birth"),
+    [("daily", 4.0, 5.2), ("weekly", 7.0, 8.2)],
+    ids=["shorter", "longer"],
+)
+def test_what_cannot_be_told_in_another_window_adds_what_is_known_to_the_whole(
+    database: Database, interval: str, ran: float, late_birth: float
+) -> None:
+    """Events that told of its customers are purged, then one is born late: a repair converges."""
+    consumer, last = "00000000-0000-0000-0000-0000000000aa", END + DAY
+    with database.connect() as connection:
+        random_history(connection, random.Random(49), BEGIN, END)
+    database.execute(
+        "insert into consumers (consumer_id, name, created_at) values (%s, 'new', %s)",
+        [consumer, BEGIN],
+    )
+    for day in (4.5, 8.5):
+        born_late(database, consumer, BEGIN + day * DAY)
+    database.execute(
+        "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+        "values (gen_random_uuid(), %s, 'customer_status_change', %s)",
+        [consumer, BEGIN + 12.5 * DAY],
+    )
+    fill(database, "2025-03-03", "2025-03-10", interval, consumers=[consumer])
+    for at in (BEGIN + ran * DAY, last, END + 15 * DAY):
+        live(database, at)
+    new_before = new_in_all(database, last)
+    database.execute(
+        "delete from customer_events where consumer_id = %s and created_at > %s",
+        [consumer, last],
+    )
+    assert swept(database, since=BEGIN.date()) == 0
+    require_clean(database)
+    born_late(database, consumer, BEGIN + late_birth * DAY)
+    swept(database, since=BEGIN.date())
+    with connected(database.settings, "audit") as session:
+        found = auditing.audit(session, database.settings)
+        auditing.repair(session, database.settings, found)
+    assert new_in_all(database, last) == new_before + 1
+    require_clean(database)
+
+
 def new_in_all(database: Database, at: dt.datetime) -> int:
     """Return how many customers are new in the whole system's window."""
     (new,) = database.rows(
