@@ -35,6 +35,8 @@ from consumer_analytics.web.rendering import typeset
 
 #: What a page and all that it loads may weigh.
 MOST_BYTES = 500_000
+#: Widths between a phone's and a desktop's.
+TABLETS = (660, 800, 880, 960, 1010)
 PAGES = {
     "system": "?range=all",
     "consumers": "consumers",
@@ -130,6 +132,56 @@ def test_axe_finds_nothing_serious(
             page.set_viewport_size(PHONE_IN_AIRFLOW)
             expect(page.locator("html")).to_have_js_property("clientWidth", 303)
             assert visit.overflow() <= 0, "the page scrolls sideways within Airflow"
+
+
+#: What stands out of the panel that it is in, where that does not scroll.
+OUTSIDE = """
+() => [...document.querySelectorAll("main .panel table")]
+  .filter(table => table.checkVisibility() && !table.closest(".scroll"))
+  .filter(table => {
+    const panel = table.closest(".panel").getBoundingClientRect();
+    return [...table.querySelectorAll("td, th")]
+      .some(cell => cell.getBoundingClientRect().right > panel.right);
+  })
+  .map(table => table.caption?.textContent ?? table.getAttribute("aria-labelledby"))
+"""
+
+
+@pytest.mark.parametrize("path", [PAGES["consumers"], PAGES["compare"]])
+def test_tables_stay_in_their_panels_on_a_tablet(
+    browser: Browser, operated: Operated, path: str
+) -> None:
+    with browsing.visit(browser, operated.address) as visit:
+        fits_a_tablet(visit, path)
+
+
+def test_cards_are_sorted_as_tables_are(browser: Browser, operated: Operated) -> None:
+    for size in [PHONE, {"width": 800, "height": 900}]:
+        with browsing.visit(browser, operated.address, viewport=size) as visit:
+            page = visit.open("consumers")
+            by_events = page.get_by_role("link", name="Events", exact=True)
+            box = by_events.bounding_box()
+            assert box is not None
+            assert box["width"] > 20
+            # The middle of the link is what a finger would meet.
+            by_events.click(timeout=5_000)
+            expect(page.locator("th[aria-sort=descending]")).to_have_text("Events")
+            assert visit.inaccessible() == []
+
+
+def fits_a_tablet(visit: Visit, path: str) -> None:
+    """Assert that a page and its tables are no wider than what they are in."""
+    page = visit.open(path)
+    for width in TABLETS:
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(page.locator("html")).to_have_js_property("clientWidth", width)
+        assert visit.overflow() <= 0, f"the page scrolls sideways at {width}"
+        assert page.evaluate(OUTSIDE) == [], f"a table leaves its panel at {width}"
+        # Beside six figures it was left the room of a syllable a line.
+        names = page.locator(".panel tbody .name .id").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().height)"
+        )
+        assert max(names, default=0) < 40, f"an id breaks more than once at {width}"
 
 
 @two_pages
@@ -559,6 +611,14 @@ def test_how_far_a_backfill_is_stands_on_a_line(
         heights = told.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
         assert max(heights) < 30
         assert visit.overflow() <= 0
+
+
+def test_what_is_not_well_and_its_backfills_fit_a_tablet(
+    browser: Browser, serve: Callable[..., str]
+) -> None:
+    with browsing.visit(browser, serve(NOT_WELL + ";" + BACKFILLS)) as visit:
+        fits_a_tablet(visit, "freshness")
+        fits_a_tablet(visit, "backfills")
 
 
 MIXED = """
