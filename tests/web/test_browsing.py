@@ -613,6 +613,23 @@ def test_how_far_a_backfill_is_stands_on_a_line(
         assert visit.overflow() <= 0
 
 
+@pytest.mark.parametrize("path", [PAGES["system"], PAGES["consumer"]])
+def test_rows_of_tiles_are_full_at_every_width(
+    browser: Browser, operated: Operated, path: str
+) -> None:
+    with browsing.visit(browser, operated.address) as visit:
+        page = visit.open(path)
+        for width in (320, 641, *TABLETS, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            expect(page.locator("html")).to_have_js_property("clientWidth", width)
+            tops = page.locator("dl.tiles > div").evaluate_all(
+                "all => all.map(one => one.getBoundingClientRect().top)"
+            )
+            assert len(tops) == 4
+            rows = {tops.count(top) for top in tops}
+            assert len(rows) == 1, f"a row of tiles is not full at {width}"
+
+
 def test_what_is_not_well_and_its_backfills_fit_a_tablet(
     browser: Browser, serve: Callable[..., str]
 ) -> None:
