@@ -113,7 +113,10 @@ def client_for(engine: Engine, who: Principal) -> TestClient:
 
 def test_a_range_without_snapshots_offers_what_fills_it(history: Database, client: Client) -> None:
     asking = client(history.settings)
-    command = "consumer-analytics backfill --start-date {} --end-date {}"
+    command = (
+        '>consumer-analytics backfill <span class="nowrap">--start-date {}</span> '
+        '<span class="nowrap">--end-date {}</span><'
+    )
     page = asking.get("/").text
     assert "Before <time" in page
     assert command.format("2025-02-19", "2025-03-21") in page, "thirty days before the only one"

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.conftest import Servers
@@ -597,6 +597,39 @@ values
     ('2025-01-01', '2025-01-02', 'hourly', 'UTC', 'cli_backfill', 'operator', 'done', 24, 24),
     ('2024-01-01', '2025-01-01', 'hourly', 'UTC', 'cli_backfill', 'operator', 'failed', 8784, 100)
 """
+
+
+#: A phone of the smallest that are in use.
+SMALL: ViewportSize = {"width": 320, "height": 640}
+#: What is cut off in a box of its own, and is no list of points.
+CUT = """
+() => [...document.querySelectorAll("main pre, main .scroll")]
+  .filter(box => box.checkVisibility() && box.scrollWidth > box.clientWidth)
+  .map(box => box.innerText)
+"""
+
+
+def test_nothing_is_cut_off_on_a_small_phone(
+    browser: Browser, operated: Operated, serve: Callable[..., str]
+) -> None:
+    with browsing.visit(browser, operated.address, viewport=SMALL) as visit:
+        for path in (
+            PAGES["consumer"],
+            "?from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z",
+            "backfills",
+        ):
+            page = visit.open(path)
+            assert page.locator("main pre, main .scroll:visible").count(), path
+            for width in (303, 320, 360, 400, 440):
+                page.set_viewport_size({"width": width, "height": 640})
+                expect(page.locator("html")).to_have_js_property("clientWidth", width)
+                assert page.evaluate(CUT) == [], (path, width)
+                assert visit.overflow() <= 0
+        # An option is not broken after one of its hyphens.
+        parts = page.locator("pre .nowrap")
+        assert parts.count() == 2
+    with browsing.visit(browser, serve(), viewport=SMALL) as visit:
+        assert visit.open().evaluate(CUT) == []
 
 
 def test_how_far_a_backfill_is_stands_on_a_line(
