@@ -78,6 +78,8 @@ class Somebody:
 
 MAY = Principal("ann", may_backfill=lambda: True)
 MAY_NOT = Principal("ben")
+#: What the link says to those who may.
+WATCH = "Backfill a range, and watch it"
 TENANT = Principal("cleo", frozenset({uuid.UUID(int=1)}), may_backfill=lambda: True)
 
 
@@ -136,11 +138,13 @@ def test_the_button_is_for_those_who_may(engine: Engine) -> None:
     empty = "/?from=2025-03-02&to=2025-03-08"
     with client_for(engine, MAY) as client:
         assert "Backfill these days" in client.get(empty).text
+        assert WATCH in client.get("/freshness").text
         form = client.get("/backfills?start_date=2025-03-02&end_date=2025-03-09").text
         assert '<form class="bar-form" method="post" action="backfills">' in form
         assert 'value="2025-03-02"' in form
     with client_for(engine, MAY_NOT) as client:
         assert "Backfill these days" not in client.get(empty).text
+        assert WATCH not in client.get("/freshness").text
         page = client.get("/backfills").text
         assert 'method="post" action="backfills"' not in page
         assert "needs the right to trigger the DAG" in page
@@ -187,6 +191,9 @@ def test_where_nothing_starts_them_nothing_takes_them_in(history: Database, clie
     asking = client(history.settings)
     assert asking.post("/backfills", data=RANGE).status_code == 405
     assert "it does where the dashboard is a page of Airflow" in asking.get("/backfills").text
+    page = asking.get("/freshness").text
+    assert WATCH not in page, "it leads to a page that starts none"
+    assert '<a href="backfills">How a range is backfilled' in page
 
 
 def test_a_run_of_any_name_is_looked_for_and_not_repeated(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from consumer_analytics.web import views
 from consumer_analytics.web.api import Reading
 from consumer_analytics.web.auth import Caller, require_all
 from consumer_analytics.web.backfills import LONGEST_RUN, Backfills
-from consumer_analytics.web.pages.page import render
+from consumer_analytics.web.pages.page import may_backfill, render
 
 router = APIRouter(dependencies=[Depends(require_all)])
 
@@ -35,7 +35,7 @@ async def backfills(
     def read() -> tuple[list[BackfillProgress], bool]:
         with pool.read() as connection:
             found = freshness.backfills(connection)
-        return found, starting is not None and caller.may_backfill()
+        return found, may_backfill(request, caller)
 
     latest, may_start = await run_in_threadpool(read)
     asked = await starting.find(request, run) if starting is not None and run else None

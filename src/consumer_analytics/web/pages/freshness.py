@@ -13,9 +13,9 @@ from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting import freshness
 from consumer_analytics.web import views
 from consumer_analytics.web.api import Reading
-from consumer_analytics.web.auth import require_all
+from consumer_analytics.web.auth import Caller, require_all
 from consumer_analytics.web.charts import Exports
-from consumer_analytics.web.pages.page import Span, api_address, render
+from consumer_analytics.web.pages.page import Span, api_address, may_backfill, render
 from consumer_analytics.web.rendering import Parameter
 
 router = APIRouter()
@@ -25,7 +25,7 @@ _INCIDENTS = 20
 
 
 @router.get("/freshness", dependencies=[Depends(require_all)])
-def fresh(request: Request, pool: Reading, span: Span) -> Response:
+def fresh(request: Request, pool: Reading, caller: Caller, span: Span) -> Response:
     """Show whether the figures are as new as they should be, and what went wrong."""
     with pool.read() as connection:
         seen = Observation.take(connection, pool.settings)
@@ -64,6 +64,7 @@ def fresh(request: Request, pool: Reading, span: Span) -> Response:
         failed_in_all=found.failed_in_all,
         incidents=[views.freshness.incident(one) for one in latest],
         backfills=[views.freshness.backfill(one) for one in found.backfills],
+        may_start=may_backfill(request, caller),
         exports={
             "health": exports_of("freshness/measures.csv", "freshness/health", {}),
             "failed": exports_of("freshness/failed.csv", "freshness", fixed),

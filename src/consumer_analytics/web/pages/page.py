@@ -133,9 +133,12 @@ def gap(
     if not caller.sees_all:
         return None
     found = gaps.gap(span, known, pool.settings.zone, empty=empty, may_start=False)
-    if found is None or request.app.state.backfills is None:
-        return found
-    return replace(found, may_start=caller.may_backfill())
+    return found and replace(found, may_start=may_backfill(request, caller))
+
+
+def may_backfill(request: Request, caller: Principal) -> bool:
+    """Return whether somebody may start a backfill here; it may have to ask Airflow."""
+    return request.app.state.backfills is not None and caller.may_backfill()
 
 
 def api_address(request: Request, path: str, parameters: Mapping[str, Parameter]) -> str:
