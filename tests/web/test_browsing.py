@@ -398,6 +398,27 @@ def test_a_stretch_drawn_over_becomes_the_range(visit: Visit) -> None:
     assert 5 <= len(visit.table("customers")) - 1 <= 7
 
 
+def test_the_range_is_asked_for_by_a_button_whose_word_is_in_its_middle(visit: Visit) -> None:
+    page = visit.open("compare")
+    page.locator(".custom > summary").click()
+    left, right = page.locator(".custom button").evaluate(
+        """button => {
+            const range = document.createRange();
+            range.selectNodeContents(button);
+            const word = range.getBoundingClientRect(), box = button.getBoundingClientRect();
+            return [word.left - box.left, box.right - word.right];
+        }"""
+    )
+    assert abs(left - right) < 2
+
+
+def test_nobody_is_chosen_in_a_panel_as_wide_as_the_others(visit: Visit) -> None:
+    page = visit.open("compare")
+    widths = page.locator("main > .panel").evaluate_all("all => all.map(one => one.offsetWidth)")
+    assert len(widths) == 2
+    assert len(set(widths)) == 1
+
+
 def test_a_single_point_stands_in_the_middle_of_its_day(
     browser: Browser, serve: Callable[..., str]
 ) -> None:
