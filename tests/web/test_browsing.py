@@ -297,7 +297,17 @@ def test_without_scripts_there_is_everything_but_the_charts(
         page.get_by_role("button", name="Compare").click()
         assert page.locator(".drop").count() == 2
         page.goto(f"{visit.address}/")
-        assert "needs JavaScript" in page.locator("#customers").inner_text()
+        chart = page.locator("#customers")
+        assert "needs JavaScript" in chart.inner_text()
+        # What it names is there; what would do nothing is not, nor a table that stays empty.
+        assert "in the CSV and the JSON" in chart.inner_text()
+        for link in chart.locator(".exports a").all():
+            assert page.request.get(str(link.evaluate("link => link.href"))).ok
+        for dead in ("button[type=button]", "figure details", ".legend", "main .marks"):
+            assert [one.inner_text() for one in page.locator(dead).all() if one.is_visible()] == []
+        page.goto(f"{visit.address}/freshness")
+        assert page.locator("#gantt .marks").is_visible(), "drawn by the server"
+        assert page.locator("button[type=button]:visible").count() == 0
 
 
 # -- to take along ---------------------------------------------------------------
