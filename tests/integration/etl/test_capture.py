@@ -225,6 +225,70 @@ def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correcti
     assert wrong(database) == []
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (None, "'infinity'"),
+        (None, f"'{BEGIN + 4 * DAY}'"),
+        (BEGIN + 4 * DAY, "null"),
+        ("infinity", "null"),
+    ],
+    ids=["never", "later", "untimed", "untimed at last"],
+)
+def test_a_time_that_comes_to_a_row_or_goes_is_repaired(
+    database: Any, was: Any, becomes: str
+) -> None:
+    """A row without one was born when its creation event says: its change may concern any day."""
+    untimed(database, was)
+    enable(database)
+    database.execute(f"update customers set created_at = {becomes} where status = 'UNTIMED'")
+    assert wrong(database) != []
+    go(database, END + DAY)
+    assert wrong(database) == []
+
+
+@pytest.mark.parametrize("change", ["status = 'FIXED'", "consumer_id = gen_random_uuid()"])
+def test_a_correction_of_a_row_without_a_time_is_repaired(database: Any, change: str) -> None:
+    untimed(database, None)
+    enable(database)
+    database.execute(f"update customers set {change} where status = 'UNTIMED'")
+    assert wrong(database) != []
+    go(database, END + DAY)
+    assert wrong(database) == []
+
+
+def test_an_ordinary_change_of_a_row_without_a_time_restates_nothing(database: Any) -> None:
+    untimed(database, None)
+    enable(database)
+    with application(database) as session:
+        session.execute("update customers set status = 'NEW' where status = 'UNTIMED'")
+        session.execute(
+            "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+            "payload_json, created_at) select gen_random_uuid(), customer_id, consumer_id, "
+            "'customer_status_change', "
+            """'{"old_status": "UNTIMED", "new_status": "NEW"}', now() """
+            "from customers where status = 'NEW'"
+        )
+    assert now(database)["snapshots_restated"] == 0
+    assert wrong(database) == []
+
+
+def untimed(database: Any, created: Any) -> None:
+    """Let a customer be told of by its creation event, whatever its row says, and be reported."""
+    history(database)
+    database.execute("alter table customers alter created_at drop not null")
+    database.execute(
+        "with born as (insert into customers (customer_id, consumer_id, status, created_at) "
+        "values (gen_random_uuid(), %s, 'UNTIMED', %s) returning customer_id, consumer_id) "
+        "insert into customer_events (event_id, customer_id, consumer_id, event_type, "
+        "payload_json, created_at) select gen_random_uuid(), customer_id, consumer_id, "
+        """'customer_creation', '{"status": "UNTIMED"}', %s from born""",
+        [TENANT, created, BEGIN + 2 * DAY],
+    )
+    swept(database, since=BEGIN.date())
+    assert wrong(database) == []
+
+
 def test_a_deletion_without_a_status_is_held_to_the_life_that_it_ended(database: Any) -> None:
     """And not to the one before, which ended as this one was reported."""
     customer = uuid.UUID(int=3)

@@ -104,6 +104,11 @@ told_otherwise as (
         and creation.event_type::text = {customer_creation}
         and creation.created_at > said.created_before
         and creation.created_at < %(processed_through)s::timestamptz
+        -- Of a row without a time it is the birth.
+        and not exists (
+            select from {customers} as today
+            where today.customer_id = said.customer_id and today.created_at is null
+        )
         and exists (
             select from public.consumer_analytics as snapshot
             where snapshot.consumer_id is null
