@@ -19,6 +19,8 @@ _MEMORY = "160MB"
 _ROWS_AT_ONCE = 10_000
 _S3 = "s3://"
 _TYPES = {int: "bigint", str: "varchar"}
+#: What DuckDB says when it has heard a signal: by a class of Python's own, and without its cause.
+_INTERRUPTED = "Query interrupted"
 
 
 class DuckSession:
@@ -76,6 +78,7 @@ def started() -> Iterator[DuckSession]:
 
     Raises:
         ArchiveError: files cannot be read as what was archived.
+        KeyboardInterrupt: also where DuckDB, or Arrow, was the one to hear of it.
         MissingExtraError: DuckDB is not installed.
     """
     with of_extra("lake", "reading the archive"):
@@ -94,6 +97,12 @@ def started() -> Iterator[DuckSession]:
     ):
         try:
             yield DuckSession(session)
+        except (duckdb.InterruptException, arrow.ArrowCancelled):
+            raise KeyboardInterrupt from None
+        except RuntimeError as error:
+            if str(error) != _INTERRUPTED:
+                raise
+            raise KeyboardInterrupt from None
         except (duckdb.Error, arrow.ArrowException) as error:
             first = str(error).strip().splitlines()[0]
             raise ArchiveError(f"the archive cannot be read: {first}") from None
