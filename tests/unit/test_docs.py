@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from consumer_analytics.calendar.intervals import INTERVALS
+from consumer_analytics.local import doctor as machine
 from consumer_analytics.monitoring import measures
+from consumer_analytics.operations import doctor
 from consumer_analytics.settings import PREFIX, Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -247,3 +249,10 @@ def test_the_runbook_knows_what_each_mail_is_about() -> None:
         assert f"`{subject.title}`" in page
     for word in ("FAILED:", "LATE:", "OVER:", "WARNING", "CRITICAL", "STILL"):
         assert f"`{word}" in page
+
+
+def test_the_page_of_the_doctor_has_each_check_once() -> None:
+    page = (DOCS / "how-to/doctor.md").read_text(encoding="utf-8")
+    _, _, asked = page.partition("\n## What it asks\n")
+    told = re.findall(r"^\| `([a-z-]+)` \|", asked, re.MULTILINE)
+    assert sorted(told) == sorted(check.name for check in (*doctor.CHECKS, *machine.CHECKS))
