@@ -115,6 +115,14 @@ LINES = {
         "see it by `consumer-analytics status --json`",
         ["see it by", "`consumer-analytics status --json`"],
     ),
+    "what is to be copied into a shell stays whole": (
+        "database  /opt/postgres/bin/psql 'postgresql://analytics@/analytics'",
+        ["database  /opt/postgres/bin/psql 'postgresql://analytics@/analytics'"],
+    ),
+    "with variables before it too": (
+        "          AIRFLOW_HOME=/srv/airflow /opt/bin/airflow dags list",
+        ["          AIRFLOW_HOME=/srv/airflow /opt/bin/airflow dags list"],
+    ),
     "what fits": ("up to date", ["up to date"]),
 }
 

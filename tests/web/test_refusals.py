@@ -94,6 +94,9 @@ TIME = "must be a time; write 2025-10-01 or 2025-10-01T06:00:00Z, and is "
         ),
         ("system?from=tomorrow", f"from {TIME}'tomorrow'"),
         ("system?to=2025-02-30", f"to {TIME}'2025-02-30'"),
+        # The validator takes a number for seconds since 1970.
+        ("system/series?from=20260105", f"from {TIME}'20260105'"),
+        ("consumers?to=-1.5", f"to {TIME}'-1.5'"),
         ("consumers/nobody", "consumer_id must be a consumer's id, such as "),
         ("compare", "consumer is missing: give it at least once"),
         ("compare?consumer=x", "consumer must be a consumer's id, such as "),

@@ -53,6 +53,8 @@ _HANGING = 6
 _LABEL = re.compile(r" *\S+ {2,}(?=\S)")
 #: A command is copied: its blanks are no places for a break.
 _COMMAND = re.compile(r"`[^`]+`")
+#: A program's path, with variables before it or without: a line for a shell.
+_FOR_A_SHELL = re.compile(r"([A-Z_]+=\S+ )*/\S+ ")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -179,7 +181,7 @@ def _laid_out(line: str, width: int, before: int) -> str:
         return line
     label = _LABEL.match(line)
     hanging = before + (label.end() if label else len(line) - len(line.lstrip()))
-    if hanging > width // 2:
+    if hanging > width // 2 or _FOR_A_SHELL.match(line, hanging - before):
         return line
     whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line[hanging - before :])
     return line[: hanging - before] + textwrap.fill(

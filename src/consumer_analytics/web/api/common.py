@@ -9,7 +9,8 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from consumer_analytics.reporting import consumers, ranges, series
@@ -68,6 +69,18 @@ async def _pool(request: Request) -> Pool:
 Reading = Annotated[Pool, Depends(_pool)]
 
 
+def _no_number(text: object) -> object:
+    """Refuse a bare number, which would be taken for seconds since 1970: 20260105 is no second."""
+    try:
+        float(str(text))
+    except ValueError:
+        return text
+    raise PydanticCustomError("datetime_number", "must be a time")
+
+
+_Instant = Annotated[dt.datetime, BeforeValidator(_no_number)]
+
+
 async def _span(
     pool: Reading,
     name: Annotated[
@@ -79,14 +92,14 @@ async def _span(
         ),
     ] = None,
     since: Annotated[
-        dt.datetime | None,
+        _Instant | None,
         Query(
             alias="from",
             description="Beginning of the range, inclusive; without a zone in the configured one.",
         ),
     ] = None,
     until: Annotated[
-        dt.datetime | None,
+        _Instant | None,
         Query(alias="to", description="End of the range, inclusive."),
     ] = None,
 ) -> Range:
