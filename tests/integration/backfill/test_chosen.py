@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.conftest import Database
 from tests.integration.backfill.test_backfill import BEGIN, DAY, END, check, fill, live
-from tests.support import oracle
+from tests.support import lanes, oracle
 from tests.support.history import random_history
 
 from consumer_analytics.db.connection import connected
@@ -294,17 +294,33 @@ def test_the_past_of_one_whose_customers_are_all_gone_stays(
     ) == [(6, 6)]
 
 
-@pytest.mark.parametrize("registered", [6, 30], ids=["registered", "not registered yet"])
-@pytest.mark.parametrize("order", ["chosen first", "whole first"])
+#: A row's own window: its interval, where its backfill begins, and when its customer was born.
+OWN_WINDOWS = {
+    "shorter": ("daily", "2025-03-09", BEGIN + DAY / 2),
+    "longer": ("weekly", "2025-03-03", BEGIN + 4.5 * DAY),
+}
+
+
 @pytest.mark.parametrize(
-    ("interval", "start", "born"),
-    [("daily", "2025-03-09", BEGIN + DAY / 2), ("weekly", "2025-03-03", BEGIN + 4.5 * DAY)],
-    ids=["a shorter window", "a longer window"],
+    ("own", "order", "registered"),
+    lanes.first(
+        3,
+        [
+            ("shorter", "chosen first", 6),
+            ("longer", "chosen first", 30),
+            ("shorter", "whole first", 30),
+            ("longer", "chosen first", 6),
+            ("shorter", "chosen first", 30),
+            *(("longer", "whole first", day) for day in (6, 30)),
+            ("shorter", "whole first", 6),
+        ],
+    ),
 )
 def test_what_is_held_in_another_window_is_new_in_none_of_the_whole(
-    database: Database, interval: str, start: str, born: dt.datetime, order: str, registered: int
+    database: Database, own: str, order: str, registered: int
 ) -> None:
     """What is held of it says nothing of the whole system's window; sweep, restating and audit."""
+    interval, start, born = OWN_WINDOWS[own]
     consumer = "00000000-0000-0000-0000-0000000000aa"
     last = END + DAY
     with database.connect() as connection:
@@ -349,8 +365,7 @@ def test_what_is_held_in_another_window_is_new_in_none_of_the_whole(
 
 @pytest.mark.parametrize(
     ("interval", "ran", "late_birth"),
-    [("daily", 4.0, 5.2), ("weekly", 7.0, 8.2)],
-    ids=["shorter", "longer"],
+    lanes.first(1, [("daily", 4.0, 5.2), ("weekly", 7.0, 8.2)]),
 )
 def test_what_cannot_be_told_in_another_window_adds_what_is_known_to_the_whole(
     database: Database, interval: str, ran: float, late_birth: float

@@ -337,18 +337,18 @@ def taken_back(database: Any, at: dt.datetime) -> None:
         snapshots.remove(connection, database.settings, chosen, who="tester", reason="a mistake")
 
 
-@pytest.mark.parametrize("then", [kept, thinned, taken_back])
+#: On which side of the window's bound a row is gone: its hour, the note, and what is refused.
+SIDES = {
+    "in the window": (20, (on(5, 16), on(6)), (13, 14, 16, 18, 22)),
+    "before it": (14, (on(5, 12), on(5, 16)), (13, 15, 16, 17, 22)),
+}
+
+
 @pytest.mark.parametrize(
-    ("gone", "part", "refused"),
-    [
-        (20, (on(5, 16), on(6)), (13, 14, 16, 18, 22)),
-        (14, (on(5, 12), on(5, 16)), (13, 15, 16, 17, 22)),
-    ],
-    ids=["in the window", "before it"],
+    ("then", "side"), lanes.each_once([kept, thinned, taken_back], list(SIDES))
 )
-def test_a_windows_bound_ends_no_stretch(
-    database: Any, then: Any, gone: int, part: Any, refused: tuple[int, ...]
-) -> None:
+def test_a_windows_bound_ends_no_stretch(database: Any, then: Any, side: str) -> None:
+    gone, part, refused = SIDES[side]
     for hour in (4, 14, 20):
         put(database, "login", on(5, hour))
     for at in (on(5, 12), on(8)):
@@ -367,7 +367,7 @@ def test_a_windows_bound_ends_no_stretch(
     clean(database)
 
 
-@pytest.mark.parametrize("then", [thinned, taken_back])
+@pytest.mark.parametrize("then", lanes.first(1, [thinned, taken_back]))
 def test_what_is_gone_before_a_loss_is_noted_ends_no_stretch(database: Any, then: Any) -> None:
     for hour in (4, 20):
         put(database, "login", on(5, hour))
