@@ -332,7 +332,7 @@ def test_what_was_purged_in_a_shard_stays_counted_until_it_is_accepted(
             federation.settings, lambda _: None, accepted=vanished.Choice(types=("logon",))
         )
     # Two of the three shards have no row of it.
-    of_one = vanished.Choice(consumers=(str(C),), types=("login",))
+    of_one = vanished.Choice(consumers=(str(C),), types=("customer_creation",))
     assert not repairs.sweep(federation.settings, lambda _: None, accepted=of_one).whole.differences
     repairs.sweep(federation.settings, lambda _: None, accepted=vanished.EVERYTHING)
     with federation.alone.connect(writes_sources=False) as connection:

@@ -11,7 +11,17 @@ select
 from (
     select *
     from public.consumer_analytics_revisions
-    order by revision_id desc
+    -- No index has them so. The last that were written are the latest commands', in any order.
+    where reported_until >= (
+        select min(reported_until)
+        from (
+            select reported_until
+            from public.consumer_analytics_revisions
+            order by revision_id desc
+            limit %(limit)s
+        ) as last_written
+    )
+    order by reported_until desc, snapshot_timestamp desc, consumer_id nulls first
     limit %(limit)s
 ) as old
 cross join lateral (
