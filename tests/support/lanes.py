@@ -82,7 +82,9 @@ def _lane(number: int, place: int, places: int, hours: bool, *, is_spared: bool)
 
 
 def _param(case: Any) -> Any:
-    return case if hasattr(case, "marks") else pytest.param(case, id=str(case))
+    # A function's text has where it lies, and each worker would collect others.
+    name = getattr(case, "__name__", str(case))
+    return case if hasattr(case, "marks") else pytest.param(case, id=name)
 
 
 def _marked(case: Any, mark: Any) -> Any:
