@@ -97,10 +97,8 @@ def _print(connection: Connection, *, as_json: bool) -> None:
 
 def _print_status(found: CaptureStatus) -> None:
     say(f"capture    {found.state}")
-    for name in found.missing:
-        warn(f"trigger {name} is missing or disabled; run `consumer-analytics capture enable`")
-    for name in found.differing:
-        warn(f"trigger {name} differs from this version's; run `consumer-analytics capture enable`")
+    for fault in found.faults:
+        warn(f"{fault}; run `consumer-analytics capture enable`")
     if found.state != "off":
         say(f"threshold  rows from before {exactly(found.threshold)} leave a note")
         say(

@@ -186,6 +186,14 @@ class CaptureStatus:
     customer_notes: int
     unsure_writers: int
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with each trigger that is not as it should be, for people."""
+        return (
+            *(f"trigger {name} is missing or disabled" for name in self.missing),
+            *(f"trigger {name} differs from this version's" for name in self.differing),
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
         return {

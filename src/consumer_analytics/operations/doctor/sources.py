@@ -324,15 +324,12 @@ def losses(context: Context) -> Finding:
 def captured(context: Context) -> Finding:
     """Tell whether capture, where it is on, sees all that happens to the source tables."""
     found = capture.status(context.database, context.settings)
-    if not (found.missing or found.differing):
+    if not found.faults:
         return ok(f"capture is {found.state}")
     return Finding(
         Verdict.WARNING,
         "capture is on, and does not see all that happens to the source tables",
-        (
-            *(f"trigger {name} is missing or disabled" for name in found.missing),
-            *(f"trigger {name} differs from this version's" for name in found.differing),
-        ),
+        found.faults,
         "a partition or a trigger came later, as with an upgrade, or somebody switched one off",
         Fix("consumer-analytics capture enable   # as the login that owns the source tables"),
     )

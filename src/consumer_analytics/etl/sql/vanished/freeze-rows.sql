@@ -12,17 +12,13 @@ set metrics_json = new.metrics_json || jsonb_build_object(
     'avg_customer_lifetime_days', coalesce(old.metrics_json -> 'avg_customer_lifetime_days', 'null'),
     'incremental_stats', (new.metrics_json -> 'incremental_stats') || jsonb_build_object(
         'new_customers_in_window', case
-            when apart.window_start is not null then new.metrics_json #> '{{incremental_stats,new_customers_in_window}}'
+            when {is_beside} then new.metrics_json #> '{{incremental_stats,new_customers_in_window}}'
             else coalesce(old.metrics_json #> '{{incremental_stats,new_customers_in_window}}', '0')
         end
     )
 )
-from rendered_snapshots as same
-join frozen on frozen.consumer_id = same.consumer_id and same.snapshot_timestamp < frozen.until
+from rendered_snapshots as rendered
+join frozen as owner on owner.consumer_id = rendered.consumer_id and rendered.snapshot_timestamp < owner.until
 left join public.consumer_analytics as old
-    on old.consumer_id = same.consumer_id and old.snapshot_timestamp = same.snapshot_timestamp
-left join consumer_analytics_internal.written_apart as apart
-    on apart.snapshot_timestamp = same.snapshot_timestamp
-        and same.consumer_id = any(apart.consumers)
-        and to_json(apart.window_start) #>> '{{}}' <> same.metrics_json #>> '{{incremental_stats,window_start}}'
-where new.consumer_id = same.consumer_id and new.snapshot_timestamp = same.snapshot_timestamp
+    on old.consumer_id = rendered.consumer_id and old.snapshot_timestamp = rendered.snapshot_timestamp
+where new.consumer_id = rendered.consumer_id and new.snapshot_timestamp = rendered.snapshot_timestamp

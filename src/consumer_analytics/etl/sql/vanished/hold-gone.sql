@@ -151,24 +151,16 @@ moved as (
     group by snapshot_timestamp
 ),
 
--- A row with another window than the one that is rendered does not say what is new in this one.
 held as materialized (
     select
-        fewer.*,
-        whole.metrics_json -> 'incremental_stats' as rendered_window,
-        exists (
-            select
-            from consumer_analytics_internal.written_apart as apart
-            where apart.snapshot_timestamp = fewer.snapshot_timestamp
-                and fewer.consumer_id = any(apart.consumers)
-                and to_json(apart.window_start) #>> '{{}}'
-                <> whole.metrics_json #>> '{{incremental_stats,window_start}}'
-        ) as is_beside
-    from fewer
+        owner.*,
+        rendered.metrics_json -> 'incremental_stats' as rendered_window,
+        {is_beside} as is_beside
+    from fewer as owner
     left join moved using (snapshot_timestamp)
-    left join rendered_snapshots as whole
-        on whole.consumer_id is null and whole.snapshot_timestamp = fewer.snapshot_timestamp
-    where fewer.consumer_id in (select consumer_id from without) and fewer.missed > coalesce(moved.n, 0)
+    left join rendered_snapshots as rendered
+        on rendered.consumer_id is null and rendered.snapshot_timestamp = owner.snapshot_timestamp
+    where owner.consumer_id in (select consumer_id from without) and owner.missed > coalesce(moved.n, 0)
 ),
 
 told as (
