@@ -63,6 +63,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     f"{INTERNAL}.changed_events": STATE,
     f"{INTERNAL}.checks": SHOWN,
     f"{INTERNAL}.clean_audits": STATE,
+    f"{INTERNAL}.contradicted_deletions": STATE,
     f"{INTERNAL}.counters": STATE,
     f"{INTERNAL}.deadline_misses": SHOWN,
     f"{INTERNAL}.deleted_customers": STATE,

@@ -39,12 +39,13 @@ class Known:
     """What the application knows of a customer.
 
     Attributes:
-        state: `there`, `deleted` with an event, `erased` or `returned` without, or `left`:
-            never touched again.
+        state: `there`, `deleted` with an event, `erased` or `returned` without, `contradicted`
+            where its deletion has come and the row is there, or `left`: never touched again.
         last: when something was last written of it.
         last_end: when its last life ended, by an event.
         witness: it is never touched, so that no consumer is ever bare.
         birth_purged: its creation event is gone, so that only its row tells of its birth.
+        contradicted: when the deletion was that the row contradicts.
     """
 
     customer: uuid.UUID
@@ -54,6 +55,7 @@ class Known:
     last_end: dt.datetime | None = None
     witness: bool = False
     birth_purged: bool = False
+    contradicted: dt.datetime | None = None
 
 
 class Application:
@@ -348,12 +350,30 @@ class Application:
         self.event(DELETION, self.past(), known, {"status": "ACTIVE"})
 
     def contradicting_deletion(self) -> None:
-        """Write the deletion of a customer whose row stays, and who is left alone from then on."""
+        """Write the deletion of a customer whose row stays, until it may go without another."""
         known = self.one_of("there")
         if known is not None:
             at = self.moment_between(max(known.last + HOUR, BEGIN), self.clock + 2 * HOUR)
             self.event(DELETION, at, known, {"status": "GONE"})
-            known.state = "left"
+            known.state, known.contradicted = "contradicted", at
+
+    def erase_contradicted(self) -> None:
+        """Delete a row whose deletion was taken in, or will be seen, while it was there."""
+        known = self.one_of("contradicted")
+        if known is None or known.contradicted is None:
+            return
+        told = self.ground.app.execute(
+            "select from customer_events "
+            "where customer_id = %s and event_type = %s and created_at = %s",
+            [known.customer, DELETION, known.contradicted],
+        )
+        at = moment(known.contradicted)
+        if at >= self.world.processed or told.fetchone() is None:
+            return
+        self._delete_row(known)
+        last_end = None if known.last_end is None else moment(known.last_end)
+        self.world.row_went(known.customer, known.row, at, by_row=False, last_end=last_end)
+        known.state = "left"
 
     def second_deletion(self) -> None:
         """Write a second deletion of one life."""

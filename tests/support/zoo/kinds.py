@@ -29,7 +29,8 @@ _CUSTOMERS = {
     "late_change": 2,
     "late_creation": 2,
     "late_deletion": 1,
-    "contradicting_deletion": 1,
+    "contradicting_deletion": 2,
+    "erase_contradicted": 2,
     "second_deletion": 1,
     "retype": 1,
 }
@@ -50,6 +51,8 @@ _BARE = {
     "late_event": 1,
     "late_row": 2,
     "late_change": 1,
+    "contradicting_deletion": 3,
+    "erase_contradicted": 3,
     "second_deletion": 1,
     "sweep": 2,
 }

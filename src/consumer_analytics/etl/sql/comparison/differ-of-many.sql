@@ -83,6 +83,12 @@ from (
         and not exists (
             select from {customers} as one
             where one.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
+        )
+        and (
+            select to_jsonb(known.total + ({told_ends})) < metrics -> 'total_customers'
+            from (
+                values (consumer_id, at, coalesce((customers ->> 'total_customers')::numeric, 0))
+            ) as known (consumer_id, at, total)
         ) as is_held
     from as_known_now
     full join as_reported using (consumer_id, slot)

@@ -37,7 +37,7 @@ deletions as (
 )
 
 update consumer_analytics_internal.deleted_customers as known
-set deleted_at = deletions.at, reborn_at = null, reborn_from = null
+set deleted_at = deletions.at, known_since = now(), reborn_at = null, reborn_from = null
 from ends
 join deletions using (customer_id, place)
 where known.customer_id = ends.customer_id

@@ -14,7 +14,7 @@ told as materialized (
 ),
 
 rows_now as materialized (
-    select customer_id, created_at::timestamptz as at
+    select customer_id, created_at::timestamptz as at, consumer_id
     from {customers} as customers
     where customer_id in (select customer_id from pg_temp.concerned_customers)
 ),
@@ -77,90 +77,34 @@ known as materialized (
     from remembered
 ),
 
-ends as materialized (
-    select customer_id, at from told where event_type = {customer_deletion}
-    union all
-    select customer_id, deleted_at from known
+-- What a row said while it contradicted a deletion that is still told. Once it is gone it has told of that
+-- life; where it is there, and another life has begun, it tells nothing of the one before.
+seen as materialized (
+    select customer_id, deleted_at, created_at, consumer_id
+    from consumer_analytics_internal.contradicted_deletions
+    where customer_id in (select customer_id from pg_temp.concerned_customers)
+        and (customer_id, deleted_at) in (select customer_id, at from told where event_type = {customer_deletion})
+        and (
+            customer_id not in (select customer_id from rows_now)
+            or (customer_id, deleted_at) in (
+                select customer_id, deleted_at
+                from known
+                where 'row' in (born_from, consumer_from)
+            )
+        )
 ),
 
-markers as materialized (
-    select
-        customer_id, at, false as begins, event_id, 'event' as by, consumer_id, status, null as row_status,
-        null::timestamptz as row_birth
-    from told
-    where event_type = {customer_deletion}
-    union all
-    select
-        customer_id, deleted_at, false, null,
-        -- An event that told of a row's going goes on telling.
-        case when row_status is null or (ended_by = 'event' and not is_told and is_vanished) then 'event' else 'row' end,
-        consumer_id, status, row_status, case when born_from = 'row' then created_at end
-    from known
-    where row_status is not null or (not is_told and is_vanished)
-    union all
-    select customer_id, at, true, event_id, 'creation', null, null, null, null
-    from told
-    where event_type = {customer_creation}
-    union all
-    -- Beginnings that only what is remembered tells: of a row that came back without an event.
-    select customer_id, reborn_at, true, null, 'row', null, null, null, null
-    from known
-    where reborn_from = 'row' and ended_by = 'row'
-    union all
-    select customer_id, began.at, true, null, 'creation', null, null, null, null
-    from known
-    cross join lateral (
-        values
-            (case when born_from = 'creation' then created_at end, has_course, has_birth),
-            (case when reborn_from = 'creation' then reborn_at end, false, has_return)
-    ) as began (at, has_course, is_unjudged)
-    where began.at is not null
-        and (customer_id, began.at) not in (select customer_id, created_at from known where is_forgotten)
-        -- The life that it began tells it better, where that is over.
-        and not (is_forgotten and (customer_id, began.at) in (select customer_id, created_at from known))
-        and (began.is_unjudged or exists (
-            select from lost as vanished
-            where vanished.event_type = {customer_creation}
-                and vanished.since <= began.at
-                and vanished.until > began.at
-                and vanished.until <= began.at::date + 1
-                and not (vanished.is_accepted and began.has_course)
-        ))
-    union all
-    select customer_id, created_at, true, null, 'creation', null, null, null, null
-    from undated
-    where born_from = 'creation'
-    union all
-    -- A row that came back under its old time tells nothing of the life that it had then.
-    select customer_id, created_at, true, null, 'birth', null, null, null, null
+rows_seen as materialized (
+    select customer_id, deleted_at, created_at
     from known
     where born_from = 'row'
-        and (customer_id, deleted_at) not in (
-            select customer_id, deleted_at
-            from known
-            join ends using (customer_id)
-            where at > created_at and at < deleted_at
-        )
-    union all
-    -- A row from after the last end counts as the creation that follows it. A deletion after that end
-    -- contradicts the row.
-    select customer_id, rows_now.at, true, null, 'today', null, null, null, null
-    from rows_now
-    join (
-        select customer_id, min(ends.at) as at
-        from ends
-        left join (
-            select told.customer_id, max(told.at) as at
-            from told
-            join (select customer_id, max(at) as at from ends group by customer_id) as last using (customer_id)
-            where event_type = {customer_creation} and told.at <= last.at
-            group by told.customer_id
-        ) as begun using (customer_id)
-        where ends.at >= coalesce(begun.at, '-infinity')
-        group by customer_id
-    ) as first_end using (customer_id)
-    where rows_now.at >= first_end.at
+    union
+    select customer_id, deleted_at, created_at
+    from seen
+    where created_at is not null
 ),
+
+{life_markers},
 
 -- Both in one microsecond leave things as they were before it.
 moments as materialized (
@@ -225,9 +169,10 @@ lives as materialized (
         case when bool_or(by = 'creation') then 'creation' else min(by) filter (where begins) end as began_by,
         -- What the row said of its birth, unless that was before the life: of one that came back.
         (array_agg(row_birth order by at) filter (where row_birth is not null))[1] as row_birth,
-        bool_or(row_status is not null) as has_row,
+        bool_or(row_status is not null or by = 'seen') as has_row,
         (array_agg(row_status order by at desc) filter (where row_status is not null))[1] as row_status,
-        (array_agg(consumer_id order by at desc) filter (where row_status is not null))[1] as row_consumer,
+        (array_agg(consumer_id order by at desc) filter (where row_status is not null or by = 'seen'))[1]
+            as row_consumer,
         max(life) over (partition by customer_id) as last_life
     from placed
     group by customer_id, life
@@ -245,6 +190,13 @@ ended as materialized (
 ),
 
 -- The row of a life that is going on wins over a deletion that no creation follows.
+contradicted as materialized (
+    select ended.customer_id, ended.ended_at as deleted_at, rows_now.at as created_at, rows_now.consumer_id
+    from ended
+    join rows_now using (customer_id)
+    where ended.ended_at is not null and ended.ended_by = 'event' and ended.life = ended.last_life
+),
+
 over as materialized (
     select
         ended.*,
@@ -414,6 +366,25 @@ put as (
         reborn_at = excluded.reborn_at,
         reborn_from = excluded.reborn_from
     returning 1
+),
+
+-- What the row says while it is there: nobody may see it go.
+noted as (
+    insert into consumer_analytics_internal.contradicted_deletions as old
+        (customer_id, deleted_at, created_at, consumer_id)
+    select customer_id, deleted_at, created_at, consumer_id
+    from contradicted
+    order by customer_id, deleted_at
+    on conflict (customer_id, deleted_at) do update
+    set created_at = excluded.created_at, consumer_id = excluded.consumer_id
+    where (old.created_at, old.consumer_id) is distinct from (excluded.created_at, excluded.consumer_id)
+),
+
+followed as (
+    delete from consumer_analytics_internal.contradicted_deletions as old
+    where customer_id in (select customer_id from rows_now)
+        and (customer_id, deleted_at) not in (select customer_id, deleted_at from contradicted)
+        and (customer_id, deleted_at) not in (select customer_id, deleted_at from seen)
 )
 
 -- From when on the past of those who were known, or are there, is another one; of those whom nobody knew.

@@ -33,16 +33,7 @@ fewer as materialized (
         old.metrics_json as reported,
         (old.metrics_json ->> 'total_customers')::numeric
         - coalesce((new.metrics_json ->> 'total_customers')::numeric, 0)
-        -- Events tell of so many: deletions that have come since, creations that were corrected.
-        - greatest(
-            coalesce((new.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0)
-            - case
-                when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
-                    then (old.metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
-                else 0
-            end,
-            0
-        )
+        -- Creations that were corrected tell of so many.
         - greatest(
             case
                 when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
@@ -51,7 +42,7 @@ fewer as materialized (
             end
             - coalesce((new.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0),
             0
-        ) as missed
+        ) as n
     from rows as new
     join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
     where jsonb_typeof(old.metrics_json -> 'total_customers') = 'number'
@@ -69,6 +60,16 @@ without as materialized (
         )
 ),
 
+-- How many nothing tells of: an end that is known since so many were reported tells of one.
+unexplained as materialized (
+    select known.*, known.n - ({told_ends}) as missed
+    from (
+        select *, snapshot_timestamp as at
+        from fewer
+        where consumer_id in (select consumer_id from without)
+    ) as known
+),
+
 -- Who has more customers than were reported, where one has none left: they may have moved there. Those
 -- whose creation has not come since, as they were there before: of them nobody's are not known.
 more as materialized (
@@ -83,8 +84,8 @@ more as materialized (
         end - case when jsonb_typeof(said) = 'number' then said::numeric else 0 end as n
     from (
         select distinct snapshot_timestamp
-        from fewer
-        where missed > 0 and consumer_id in (select consumer_id from without)
+        from unexplained
+        where missed > 0
     ) as instants
     join rendered_snapshots as new using (snapshot_timestamp)
     left join public.consumer_analytics as old
@@ -156,11 +157,11 @@ held as materialized (
         owner.*,
         rendered.metrics_json -> 'incremental_stats' as rendered_window,
         {is_beside} as is_beside
-    from fewer as owner
+    from unexplained as owner
     left join moved using (snapshot_timestamp)
     left join rendered_snapshots as rendered
         on rendered.consumer_id is null and rendered.snapshot_timestamp = owner.snapshot_timestamp
-    where owner.consumer_id in (select consumer_id from without) and owner.missed > coalesce(moved.n, 0)
+    where owner.missed > coalesce(moved.n, 0)
 ),
 
 told as (

@@ -99,7 +99,9 @@ create temporary table if not exists audit_lives (
     created_as text,
     -- What is remembered of what it was last, and up to when events that told it may have vanished.
     remembered_as text,
-    lost_until timestamptz
+    lost_until timestamptz,
+    -- Whether an event tells of its end.
+    has_deletion boolean not null default false
 );
 -- Of the customers whose status has no column: how many more there are from a place on.
 create temporary table if not exists audit_steps (

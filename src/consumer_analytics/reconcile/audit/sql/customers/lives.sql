@@ -2,7 +2,7 @@
 -- life ends with a deletion, or when capture saw the row go; a creation after that begins the next.
 insert into audit_lives (
     customer_id, consumer_id, opened_at, previous_end, born, ended, status, creation_at, creation_status, created_as,
-    remembered_as, lost_until
+    remembered_as, lost_until, has_deletion
 )
 with ended as materialized (
     select distinct customer_id
@@ -280,6 +280,7 @@ select
     case
         when life.ended is null then life.consumer_id
         when remembered.consumer_from = 'row' then remembered.consumer_id
+        when seen.customer_id is not null then seen.consumer_id
         when life.consumer_id is null and owner.has_vanished then remembered.consumer_id
         else coalesce(life.consumer_id, of_lifecycle.consumer_id, of_any.consumer_id)
     end,
@@ -302,6 +303,7 @@ select
                 )
             end
         when remembered.born_from = 'row' and remembered.created_at >= life.previous_end then remembered.created_at
+        when seen.created_at >= life.previous_end then seen.created_at
         -- What was worked out once and can no longer be, as events have vanished.
         when (affected.since is not null or teller.has_vanished) and remembered.born_from = 'creation'
             then least(remembered.created_at, creation.at)
@@ -331,10 +333,16 @@ select
                 and gone.since < life.ended
                 and gone.until > life.previous_end
         )
-    end as lost_until
+    end as lost_until,
+    coalesce(life.kind = 'deletion', false)
 from every as life
 left join consumer_analytics_internal.deleted_customers as remembered
     on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended
+-- What its row said when the deletion was taken in, of one that has gone since.
+left join consumer_analytics_internal.contradicted_deletions as seen
+    on seen.customer_id = life.customer_id
+        and seen.deleted_at = life.ended
+        and not exists (select from {customers} as customer where customer.customer_id = life.customer_id)
 left join lateral (
     select mark.at, mark.status
     from audit_marks as mark

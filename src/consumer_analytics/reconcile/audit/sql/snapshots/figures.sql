@@ -149,7 +149,6 @@ counted as materialized (
         one.undated,
         one.events,
         {creations} as creations,
-        {deletions} as deletions,
         one.rest_types,
         one.rest_statuses
         {types}
@@ -190,6 +189,7 @@ kept as not materialized (
         consumer_id is null as is_whole,
         coalesce(consumer_id, '00000000-0000-0000-0000-000000000000') as owner,
         snapshot_timestamp as at,
+        created_at,
         metrics_json
     from public.consumer_analytics
     where snapshot_timestamp = any(%(instants)s::timestamptz[])
@@ -207,16 +207,34 @@ reported as materialized (
 ),
 
 -- Where none of a consumer's rows is left: how many of the customers reported no event tells of.
--- Deletions that have come since do, and creations that were corrected.
+-- Ends that nobody knew when so many were reported do, and creations that were corrected.
 missed as materialized (
     select
         consumer_id,
         at,
         reported.total - counted.customers
-        - greatest(counted.deletions - reported.deletions, 0)
-        - greatest(reported.creations - counted.creations, 0) as n
+        - greatest(reported.creations - counted.creations, 0)
+        - (
+            select count(distinct life.customer_id)
+            from audit_lives as life
+            left join consumer_analytics_internal.deleted_customers as remembered
+                on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended
+            where life.consumer_id = counted.consumer_id
+                and life.has_deletion
+                and life.ended < counted.at
+                and (
+                    remembered.customer_id is null
+                    or remembered.known_since > said.since
+                )
+        ) as n
     from counted
     join reported using (consumer_id, at)
+    cross join lateral (
+        select coalesce(max(revision.reported_until), reported.reported_at) as since
+        from public.consumer_analytics_revisions as revision
+        where revision.analytics_id = reported.analytics_id
+            and revision.metrics_json -> 'total_customers' is distinct from to_jsonb(reported.total)
+    ) as said
     where counted.may_be_held and not counted.is_frozen and reported.total > counted.customers
 ),
 

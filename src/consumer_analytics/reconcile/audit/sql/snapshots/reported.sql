@@ -2,6 +2,8 @@
 select distinct on (doubtful.consumer_id, doubtful.at)
     doubtful.consumer_id,
     doubtful.at,
+    kept.analytics_id,
+    kept.created_at as reported_at,
     of_status.by_status,
     of_status.total,
     case jsonb_typeof(metrics_json -> 'avg_customer_lifetime_days')
@@ -20,11 +22,6 @@ select distinct on (doubtful.consumer_id, doubtful.at)
         when jsonb_typeof(stats -> 'new_events_in_window') = 'number'
             then trim_scale((stats -> 'new_events_in_window')::numeric)
     end as new_events,
-    case
-        when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
-            then (metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
-        else 0
-    end as deletions,
     case
         when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
             then (metrics_json -> 'events_by_type' -> {customer_creation})::numeric

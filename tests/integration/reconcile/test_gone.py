@@ -1,0 +1,244 @@
+"""Customers whose rows go and nobody sees it: what tells of it, and what stays as it was reported.
+
+Each story is looked at by a sweep, a repair, each instant alone or all in company, and by capture;
+none of them may find another truth. Days are of January 2025.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from tests.support import lanes, oracle
+from tests.support.zoo.ground import Ground, opened
+
+A = uuid.UUID(int=0xA)
+CREATION, CHANGE, DELETION = oracle.LIFECYCLE
+Step = Callable[[Ground], None]
+
+
+def day(number: float) -> dt.datetime:
+    return dt.datetime(2025, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=number - 1)
+
+
+def identity(name: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, name)
+
+
+def runs(*days: float) -> Step:
+    def step(on: Ground) -> None:
+        for number in days:
+            on.run(day(number))
+
+    return step
+
+
+def row(name: str, born: float) -> Step:
+    return lambda on: on.row(identity(name), A, "ACTIVE", day(born))
+
+
+def event(name: str, kind: str, at: float) -> Step:
+    def step(on: Ground) -> None:
+        said = {"status": "ACTIVE"}
+        on.event(kind, day(at), customer=identity(name), consumer=A, payload=said)
+
+    return step
+
+
+def gone(name: str) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute("delete from customers where customer_id = %s", [identity(name)])
+
+    return step
+
+
+def of_status(number: int) -> Step:
+    """Put a customer of nobody's, with a status of its own."""
+    return lambda on: on.row(identity(f"one of {number}"), None, f"S{number}", day(1))
+
+
+def _sweep(on: Ground) -> None:
+    on.sweep(day(1).date())
+
+
+def _alone(on: Ground) -> None:
+    for at in reversed(on.reported()):
+        on.run(at)
+
+
+def _in_company(on: Ground) -> None:
+    on.backfill(day(1).date(), on.reported()[-1].date())
+
+
+def _nothing(on: Ground) -> None:
+    """Whoever is to look has looked."""
+
+
+#: Whether capture is on, and who looks.
+WAYS: dict[str, tuple[bool, tuple[Step, ...]]] = {
+    "a sweep": (False, (_sweep,)),
+    "a repair": (False, (Ground.repair,)),
+    "each alone": (False, (_alone, _sweep)),
+    "all in company": (False, (_in_company, _sweep)),
+    "capture": (True, (_nothing,)),
+    "capture, then a sweep": (True, (_sweep,)),
+}
+
+
+#: Whether a creation event tells of the customer, and who else its consumer has.
+TOLD: dict[str, tuple[bool, tuple[Step, ...]]] = {
+    "a creation event": (True, ()),
+    "a creation event, beside another": (True, (row("other", 1),)),
+    "no event": (False, ()),
+    "no event, beside another": (False, (row("other", 1),)),
+}
+
+
+@pytest.fixture(scope="module")
+def ground(servers: Any) -> Iterator[Ground]:
+    with opened(servers.get("main")) as ground:
+        yield ground
+
+
+def told(on: Ground, days: Iterable[int]) -> dict[int, int]:
+    """Return how many customers A had at some instants, as the snapshots say now."""
+    return {at: oracle.stored(on.app, day(at))[str(A)]["total_customers"] for at in days}
+
+
+def tell(on: Ground, steps: tuple[Step, ...], *, captured: bool = False) -> None:
+    on.clear()
+    on.consumer(A, day(1))
+    on.capture(captured)
+    for step in steps:
+        step(on)
+
+
+def settled(on: Ground, right: dict[int, int]) -> None:
+    """Hold what is right to whatever looks again: it is found, and changes nothing."""
+    assert told(on, right) == right
+    assert on.audit().clean
+    kept = on.kept()
+    for look in (_sweep, _alone, _in_company, _sweep):
+        look(on)
+        assert told(on, right) == right
+    assert on.kept() == kept
+    assert on.audit().clean
+
+
+@pytest.mark.parametrize(("told_by", "way"), lanes.each_once(TOLD, WAYS, every=2))
+def test_a_deletion_that_comes_before_its_row_goes_ends_the_life_then(
+    ground: Ground, told_by: str, way: str
+) -> None:
+    """Event and row in two transactions, with a run between: the row wins until it goes."""
+    (captured, looks), (is_created, others) = WAYS[way], TOLD[told_by]
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            *others,
+            row("c", 2),
+            *((event("c", CREATION, 2),) if is_created else ()),
+            runs(4, 6),
+            event("c", DELETION, 6.5),
+            runs(8),
+        ),
+        captured=captured,
+    )
+    n = len(others)
+    assert set(told(ground, (4, 6, 8)).values()) == {n + 1}
+    for step in (gone("c"), runs(10, 12), *looks):
+        step(ground)
+    settled(ground, {4: n + 1, 6: n + 1, 8: n, 10: n, 12: n})
+
+
+@lanes.LONG
+def test_whatever_the_number_of_statuses_in_the_system(ground: Ground) -> None:
+    """More of them than have a column each."""
+    steps = (row("c", 2), runs(4, 6), event("c", DELETION, 6.5), runs(8), gone("c"), _sweep)
+    tell(ground, (event("nobody", "login", 1), *(of_status(n) for n in range(60)), *steps))
+    settled(ground, {4: 1, 6: 1, 8: 0})
+
+
+def test_a_row_that_went_after_its_deletion_and_comes_back_is_as_if_it_had_stayed(
+    ground: Ground,
+) -> None:
+    steps = (row("c", 2), runs(4), event("c", DELETION, 4.5), runs(6), gone("c"), runs(8), _sweep)
+    tell(ground, (event("nobody", "login", 1), *steps))
+    settled(ground, {4: 1, 6: 0, 8: 0})
+    # The deletion that no creation follows contradicts it again.
+    for step in (row("c", 2), runs(10), _sweep):
+        step(ground)
+    settled(ground, {4: 1, 6: 1, 8: 1, 10: 1})
+    for step in (event("c", CREATION, 10.5), runs(12), _sweep):
+        step(ground)
+    settled(ground, {6: 0, 8: 0, 10: 0, 12: 1})
+
+
+@pytest.mark.parametrize("at", [3, pytest.param(9, marks=lanes.LONG)])
+@pytest.mark.parametrize("look", lanes.first(1, ["a sweep", "a repair", "all in company"]))
+def test_a_second_deletion_of_another_tells_of_no_row_that_went(
+    ground: Ground, look: str, at: float
+) -> None:
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            row("c", 2),
+            event("c", CREATION, 2),
+            event("before", CREATION, 1.5),
+            event("before", DELETION, 2.5),
+            runs(4, 6, 8),
+            event("before", DELETION, at),
+            gone("c"),
+            runs(10),
+            *WAYS[look][1],
+        ),
+    )
+    settled(ground, {4: 1, 6: 1, 8: 1, 10: 0})
+
+
+def test_ends_that_come_one_by_one_tell_of_all_in_the_end(ground: Ground) -> None:
+    """As long as one of them is not told, nobody knows which snapshots it was in."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            *(row(name, 2) for name in "cd"),
+            *(event(name, CREATION, 2) for name in "cd"),
+            runs(4, 6, 8),
+            gone("c"),
+            gone("d"),
+            runs(10),
+            _sweep,
+        ),
+    )
+    settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
+    event("c", DELETION, 5)(ground)
+    _sweep(ground)
+    settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
+    event("d", DELETION, 5)(ground)
+    _sweep(ground)
+    settled(ground, {4: 2, 6: 0, 8: 0, 10: 0})
+
+
+def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
+    """One of two ends late, with its event; later the other goes, and nothing tells of it."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            *(row(name, 2) for name in "cd"),
+            *(event(name, CREATION, 2) for name in "cd"),
+            runs(4, 6, 8),
+            gone("c"),
+            event("c", DELETION, 5),
+            _sweep,
+        ),
+    )
+    settled(ground, {4: 2, 6: 1, 8: 1})
+    for step in (gone("d"), runs(10), _sweep):
+        step(ground)
+    settled(ground, {4: 2, 6: 1, 8: 1, 10: 0})
