@@ -7,27 +7,46 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.e2e.conftest import Installation, installed
 from tests.support import lanes
 
 
+@dataclass(frozen=True)
+class FirstStart:
+    """A home in which `up` has run to its end: data, and a snapshot.
+
+    Attributes:
+        seconds: how long it took.
+        left: the processes that it left.
+    """
+
+    made: Installation
+    done: subprocess.CompletedProcess[str]
+    seconds: float
+    left: list[psutil.Process]
+
+
 @pytest.fixture(scope="module")
-def first_home() -> Iterator[Installation]:
-    """Return a home in which `up` has run to its end: data, and a snapshot."""
+def first_start() -> Iterator[FirstStart]:
+    """Return the first start of a home."""
     with installed() as made:
-        first = made.run("up", "--no-airflow", "--once")
-        assert first.returncode == 0, first.stderr
-        yield made
+        began = time.monotonic()
+        done = made.run("up", "--no-airflow", "--once")
+        assert done.returncode == 0, done.stderr
+        yield FirstStart(made, done, time.monotonic() - began, made.processes())
 
 
 @pytest.fixture
-def filled(first_home: Installation, installation: Installation) -> Installation:
-    """Return a copy of it, for the tests that are not about a first start."""
+def filled(first_start: FirstStart, installation: Installation) -> Installation:
+    """Return a copy of its home, for the tests that are not about a first start."""
     # With its owners: the server's data may be another user's.
-    subprocess.run(["cp", "-a", f"{first_home.home}/.", installation.home], check=True)
+    home = first_start.made.home
+    subprocess.run(["cp", "-a", f"{home}/.", installation.home], check=True)
     return installation
 
 
@@ -38,23 +57,23 @@ def one_line(text: str) -> str:
     return line
 
 
-def test_first_snapshot_within_seconds_and_found_again(installation: Installation) -> None:
-    began = time.monotonic()
-    first = installation.run("up", "--no-airflow", "--once")
-    assert first.returncode == 0, first.stderr
-    assert time.monotonic() - began < 30
-    assert "snapshot " in first.stdout
-    assert "consumers, " in first.stdout
-    assert "done backfilling the sample's past: 120 days, " in first.stderr
-    assert installation.processes() == []
+def test_first_snapshot_within_seconds_and_found_again(
+    first_start: FirstStart, filled: Installation
+) -> None:
+    assert first_start.seconds < 30
+    assert "snapshot " in first_start.done.stdout
+    assert "consumers, " in first_start.done.stdout
+    assert "done backfilling the sample's past: 120 days, " in first_start.done.stderr
+    assert first_start.left == []
 
-    second = installation.run("up", "--no-airflow", "--once")
+    second = filled.run("up", "--no-airflow", "--once")
     assert second.returncode == 0, second.stderr
     assert "sample" not in second.stderr
-    assert installation.processes() == []
+    assert filled.processes() == []
 
 
-@pytest.mark.parametrize("number", lanes.first(1, [signal.SIGTERM, signal.SIGINT]))
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_any_polite_signal_ends_it_with_nothing_left(
     filled: Installation, number: signal.Signals
 ) -> None:
@@ -79,7 +98,7 @@ def test_interrupted_while_it_starts(installation: Installation) -> None:
 
 def test_a_server_that_dies_is_started_again(filled: Installation) -> None:
     filled.start("--no-airflow")
-    filled.await_ready()
+    assert str(filled.home) in filled.await_ready()
     pid = filled.postgres().pid
     assert pid is not None
     (process,) = [one for one in filled.processes() if one.pid == pid]
@@ -88,11 +107,13 @@ def test_a_server_that_dies_is_started_again(filled: Installation) -> None:
     deadline = time.monotonic() + 30
     while filled.run("status").returncode != 0:
         assert time.monotonic() < deadline
-    assert filled.interrupt() == 0
+    assert filled.interrupt(signal.SIGTERM) == 0
     assert filled.processes() == []
 
 
-def test_a_second_one_on_the_same_home_is_refused(filled: Installation) -> None:
+def test_a_second_one_is_refused_and_a_server_left_by_a_killed_one_is_taken_over(
+    filled: Installation,
+) -> None:
     filled.start("--no-airflow")
     filled.await_ready()
     assert filled.process is not None
@@ -101,12 +122,6 @@ def test_a_second_one_on_the_same_home_is_refused(filled: Installation) -> None:
     line = one_line(second.stderr)
     assert f"already runs on {filled.home} (pid {filled.process.pid})" in line
     assert filled.run("status").returncode == 0
-
-
-def test_a_server_left_by_a_killed_one_is_taken_over(filled: Installation) -> None:
-    filled.start("--no-airflow")
-    filled.await_ready()
-    assert filled.process is not None
     filled.process.kill()
     filled.process.wait()
     assert filled.postgres().pid is not None
@@ -126,7 +141,8 @@ def test_a_home_that_cannot_be_made_is_one_line(installation: Installation, tmp_
 
 
 @pytest.mark.parametrize(
-    ("family", "address"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1")]
+    ("family", "address"),
+    lanes.first(1, [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1")]),
 )
 def test_a_taken_port_is_one_line_that_names_the_setting(
     installation: Installation, family: socket.AddressFamily, address: str

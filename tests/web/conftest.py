@@ -24,6 +24,12 @@ Client = Callable[..., TestClient]
 @pytest.fixture
 def client() -> Iterator[Client]:
     """Return a function that makes a browser's side of the dashboard: `client(settings)`."""
+    with _clients() as make:
+        yield make
+
+
+@contextlib.contextmanager
+def _clients() -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
 
         def make(settings: Settings, *, host: str = "127.0.0.1", token: str = "") -> TestClient:
@@ -36,10 +42,15 @@ def client() -> Iterator[Client]:
         yield make
 
 
-@pytest.fixture
-def empty(database: Database, client: Client) -> TestClient:
-    """Return the dashboard of a database without a snapshot."""
-    return client(database.settings)
+@pytest.fixture(scope="module")
+def empty(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return the dashboard of a database without a snapshot; a file's tests only ask it."""
+    server = servers.get("main")
+    name = server.create(server.template)
+    settings = Settings(database_url=Secret(server.url(name)), home=tmp_path_factory.mktemp("home"))
+    with _clients() as make:
+        yield make(settings)
+    server.drop(name)
 
 
 # -- a browser's tests -----------------------------------------------------------
@@ -76,6 +87,13 @@ def operated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield Operated(Database(server.url(name), settings, server, name), operation, address)
     finally:
         server.drop(name)
+
+
+@pytest.fixture(scope="module")
+def api(operated: Operated) -> Iterator[TestClient]:
+    """Return the API of a platform in operation; a file's tests only ask it."""
+    with _clients() as make:
+        yield make(operated.database.settings)
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ from consumer_analytics.web.csv_export import cell
 API = "/api/v1"
 
 
-@pytest.fixture
-def api(operated: Operated, client: Client) -> TestClient:
-    """Return the API of a platform in operation."""
-    return client(operated.database.settings)
-
-
 def get(api: TestClient, path: str, **query: Any) -> Any:
     answer = api.get(f"{API}/{path}", params=query)
     assert answer.status_code == 200, answer.text

@@ -43,6 +43,11 @@ def watched(database: Any, mails: MailServer) -> Any:
     return replace(database, settings=database.settings.replaced(mails.settings))
 
 
+def with_airflow(database: Any) -> None:
+    """Give a database that is watched Airflow's tables."""
+    database.prepared("watched, with Airflow", lambda: airflow_tables.create(database))
+
+
 def watch(database: Any, at: dt.datetime, **changes: Any) -> monitor.Pass:
     settings = database.settings.replaced(changes)
     with database.connect("monitor", writes_sources=False) as connection:
@@ -142,7 +147,7 @@ def test_what_gets_worse_is_told_once_more(watched: Any, mails: MailServer) -> N
 
 
 def test_what_fails_together_is_in_one_mail(watched: Any, mails: MailServer) -> None:
-    airflow_tables.create(watched)
+    with_airflow(watched)
     add_events(watched, MIDNIGHT, 3)
     airflow_tables.add_run(watched, MIDNIGHT + HOUR, seconds=20)
     watch(watched, MIDNIGHT + DAY + HOUR)
@@ -191,7 +196,7 @@ def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
 
 
 def test_a_measure_that_cannot_be_taken_is_told(watched: Any, mails: MailServer) -> None:
-    airflow_tables.create(watched)
+    with_airflow(watched)
     with watched.connect_admin() as connection:
         connection.execute("alter schema airflow owner to current_user")
     watch(watched, MIDNIGHT + HOUR)
@@ -298,7 +303,7 @@ def test_a_failed_task_is_told_once_with_everything(watched: Any, mails: MailSer
 @pytest.mark.long
 def test_the_monitor_does_not_tell_a_failure_that_was_told(watched: Any, mails: MailServer) -> None:
     """The task's mail opens the incident; what follows from the failure belongs to it."""
-    airflow_tables.create(watched)
+    with_airflow(watched)
     add_events(watched, MIDNIGHT, 500)
     due = MIDNIGHT + DAY
     run_id = airflow_tables.add_run(watched, due, state="running", seconds=None)
@@ -415,7 +420,7 @@ def test_a_failure_whose_end_nobody_can_tell_is_over_after_a_day(
 def test_a_missed_deadline_is_mailed_kept_and_not_told_again_as_stale_figures(
     watched: Any, mails: MailServer
 ) -> None:
-    airflow_tables.create(watched)
+    with_airflow(watched)
     add_events(watched, MIDNIGHT, 500)
     due = MIDNIGHT + DAY
     run_id = airflow_tables.add_run(watched, due, state="running", seconds=None)
@@ -446,7 +451,7 @@ def test_a_cleared_run_that_hangs_is_told_by_the_monitor_itself(
     watched: Any, mails: MailServer
 ) -> None:
     """Airflow 3.3.2 makes no deadline for a run that is queued again."""
-    airflow_tables.create(watched)
+    with_airflow(watched)
     catch_up(watched, MIDNIGHT)
     airflow_tables.add_run(watched, MIDNIGHT)
     watched.execute(
@@ -466,7 +471,7 @@ def test_a_cleared_run_that_hangs_is_told_by_the_monitor_itself(
 def test_a_slow_run_is_not_told_again_while_a_later_one_is_at_work_again(
     watched: Any, mails: MailServer
 ) -> None:
-    airflow_tables.create(watched)
+    with_airflow(watched)
     catch_up(watched, MIDNIGHT)
     airflow_tables.add_run(watched, MIDNIGHT - DAY, seconds=60)
     watch(watched, MIDNIGHT - HOUR)

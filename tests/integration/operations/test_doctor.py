@@ -744,7 +744,10 @@ def test_what_is_never_touched_unasked(healthy: Any) -> None:
 @pytest.fixture
 def with_airflow(healthy: Any) -> Any:
     """Return the database with Airflow's tables: all components alive, all DAGs known."""
-    airflow_tables.create(healthy, *(dag for dag in DAGS if dag != ETL))
+    healthy.prepared(
+        "healthy, with Airflow",
+        lambda: airflow_tables.create(healthy, *(dag for dag in DAGS if dag != ETL)),
+    )
     heartbeat(healthy)
     return healthy
 

@@ -104,13 +104,18 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def spy(database: Database) -> Iterator[Spy]:
     """Return a session with 60,000 snapshots behind it."""
+
+    def fill() -> None:
+        with database.connect() as connection:
+            for statement in FILL.split(";\n"):
+                connection.execute(statement, {"consumers": CONSUMERS, "days": DAYS})
+            # Of all rows, as few are the whole system's: what a sample has of these is chance.
+            connection.execute("set default_statistics_target = 1000")
+            connection.execute("vacuum analyze consumer_analytics, consumers")
+            connection.execute("analyze consumer_analytics_internal.runs")
+
+    database.prepared("60,000 snapshots", fill)
     with database.connect() as connection:
-        for statement in FILL.split(";\n"):
-            connection.execute(statement, {"consumers": CONSUMERS, "days": DAYS})
-        # Of all rows, as few are the whole system's: what a sample has of these is chance.
-        connection.execute("set default_statistics_target = 1000")
-        connection.execute("vacuum analyze consumer_analytics, consumers")
-        connection.execute("analyze consumer_analytics_internal.runs")
         connection.execute("set plan_cache_mode = force_generic_plan")
         yield Spy(connection)
 

@@ -32,21 +32,25 @@ order by relname, attnum
 @pytest.fixture
 def filled(database: Database) -> Database:
     """Return a database with live, backfilled and restated snapshots."""
-    with database.connect() as connection:
-        random_history(connection, random.Random(11), BEGIN, BEGIN + dt.timedelta(days=5))
-        backfill.backfill(
-            connection,
-            database.settings,
-            backfill.request_of(BEGIN.date(), BEGIN.date() + dt.timedelta(days=4), "daily"),
-        )
-    with database.connect() as connection:
-        run.run(connection, database.settings, at=BEGIN + dt.timedelta(days=6))
-        connection.execute(
-            "insert into customer_events (event_id, consumer_id, event_type, created_at) "
-            "select gen_random_uuid(), consumer_id, 'late', %s from consumers",
-            [BEGIN + dt.timedelta(days=1, hours=3)],
-        )
-        sweep.sweep(connection, database.settings, since=BEGIN.date())
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(11), BEGIN, BEGIN + dt.timedelta(days=5))
+            backfill.backfill(
+                connection,
+                database.settings,
+                backfill.request_of(BEGIN.date(), BEGIN.date() + dt.timedelta(days=4), "daily"),
+            )
+        with database.connect() as connection:
+            run.run(connection, database.settings, at=BEGIN + dt.timedelta(days=6))
+            connection.execute(
+                "insert into customer_events (event_id, consumer_id, event_type, created_at) "
+                "select gen_random_uuid(), consumer_id, 'late', %s from consumers",
+                [BEGIN + dt.timedelta(days=1, hours=3)],
+            )
+            sweep.sweep(connection, database.settings, since=BEGIN.date())
+
+    database.prepared("views", fill)
     return database
 
 
