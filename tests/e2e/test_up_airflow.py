@@ -20,6 +20,7 @@ import psutil
 import psycopg
 import pytest
 from tests.e2e.conftest import Installation
+from tests.support import lanes
 from tests.support.shown import blocks, on_terminal, unlike
 
 from consumer_analytics.airflow.api import AirflowApi
@@ -28,7 +29,7 @@ from consumer_analytics.local.home import Home
 DAG = "consumer_analytics_etl"
 README = Path(__file__).parents[2] / "README.md"
 # Quick on a quiet machine; a busy one gets its time.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), lanes.LONG]
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -255,7 +256,6 @@ def unsigned(token: str) -> str:
     return f"{header}.{token.split('.')[1]}."
 
 
-@pytest.mark.long
 def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     ((summary,),) = ask(
         system,
@@ -270,7 +270,6 @@ def test_the_task_logs_tell_the_runs_figures(system: Installation) -> None:
     assert f"snapshots written {summary['snapshots_written']:,}" in text
 
 
-@pytest.mark.long
 def test_ctrl_c_stops_every_process(system: Installation) -> None:
     assert len(system.processes()) > 10
     began = time.monotonic()

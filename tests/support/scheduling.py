@@ -27,13 +27,26 @@ FILES = (
     "tests/unit/test_house.py",
 )
 
+#: Files that stay together for each change alone: the long lane has so much of theirs that one
+#: worker would be left with it. Each tuple shares something: Airflow's tables, a world of settings.
+FOR_EACH_CHANGE: tuple[tuple[str, ...], ...] = (
+    (
+        "tests/integration/monitoring/test_health.py",
+        "tests/integration/monitoring/test_incidents.py",
+        "tests/integration/operations/test_doctor.py",
+    ),
+    ("tests/integration/db/test_session.py",),
+    ("tests/integration/reporting/test_dashboard_plans.py",),
+)
+
 #: Files that start an Airflow each: as many at once as there are tuples, or two cores have no
 #: time for any of them.
-AIRFLOWS = (
+AIRFLOWS: tuple[tuple[str, ...], ...] = (
     (
         "tests/e2e/test_alerts_airflow.py",
         "tests/e2e/test_backfill_airflow.py",
         "tests/e2e/test_celery_airflow.py",
+        "tests/e2e/test_up_airflow.py",
     ),
     (
         "tests/e2e/test_operation.py",
@@ -43,24 +56,24 @@ AIRFLOWS = (
 )
 
 
-def group_of(nodeid: str, *, both_servers_everywhere: bool = False) -> str:
+def group_of(nodeid: str, *, is_long: bool = False) -> str:
     """Return the name of those that a test runs together with, on one worker; else its own id.
 
     Args:
         nodeid: of the test.
-        both_servers_everywhere: whether there is enough to do for the second server to be
-            worth starting on each worker, as in the long lane.
+        is_long: whether there is enough to do for the second server, and what some files share,
+            to be worth making on each worker, as in the long lane.
     """
     for folder in FOLDERS:
         if nodeid.startswith(folder):
             return folder
     file = nodeid.partition("::")[0]
-    for files in AIRFLOWS:
+    for files in AIRFLOWS if is_long else AIRFLOWS + FOR_EACH_CHANGE:
         if file in files:
             return files[0]
     if nodeid.startswith(FILES):
         return file
-    if "[other" in nodeid and not both_servers_everywhere:
+    if "[other" in nodeid and not is_long:
         return "the other server"
     return nodeid
 
@@ -71,4 +84,4 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it is untyped
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
         chosen = self.config.getoption("markexpr")
-        return group_of(nodeid, both_servers_everywhere=chosen.startswith(("long", "hours")))
+        return group_of(nodeid, is_long=chosen.startswith(("long", "hours")))

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.scheduling import group_of
+from tests.support.scheduling import AIRFLOWS, FOR_EACH_CHANGE, group_of
+
+SESSIONS = "tests/integration/db/test_session.py"
 
 
 @pytest.mark.parametrize(
@@ -23,15 +25,37 @@ from tests.support.scheduling import group_of
         ("tests/integration/etl/test_a.py::test_a", "tests/integration/etl/test_a.py::b", False),
         ("tests/integration/etl/test_a.py::a[other]", "tests/integration/b.py::b[other-1]", True),
         ("tests/integration/etl/test_a.py::a[main]", "tests/integration/b.py::b[main]", False),
+        (f"{SESSIONS}::a", f"{SESSIONS}::b", True),
+        (f"{SESSIONS}::a", "tests/integration/db/test_roles.py::b", False),
+        (
+            "tests/integration/monitoring/test_health.py::a",
+            "tests/integration/operations/test_doctor.py::b",
+            True,
+        ),
     ],
 )
 def test_who_shares_runs_together(one: str, other: str, together: bool) -> None:
     assert (group_of(one) == group_of(other)) is together
 
 
-def test_the_long_lane_has_enough_for_a_second_server_on_each_worker() -> None:
-    ids = ("tests/integration/a.py::a[other]", "tests/integration/b.py::b[other]")
-    assert len({group_of(one, both_servers_everywhere=True) for one in ids}) == len(ids)
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("tests/integration/a.py::a[other]", "tests/integration/b.py::b[other]"),
+        (f"{SESSIONS}::a[1]", f"{SESSIONS}::a[2]"),
+    ],
+)
+def test_the_long_lane_has_enough_to_make_what_is_shared_on_each_worker(
+    ids: tuple[str, str],
+) -> None:
+    assert len({group_of(one, is_long=True) for one in ids}) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "file", [file for files in (*AIRFLOWS, *FOR_EACH_CHANGE) for file in files]
+)
+def test_whatever_is_kept_together_is_there(file: str) -> None:
+    assert (Path(__file__).parents[2] / file).is_file()
 
 
 @pytest.mark.long

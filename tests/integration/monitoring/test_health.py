@@ -145,6 +145,24 @@ def test_failed_runs(with_airflow: Any, count: int, state: str) -> None:
     assert (found.value, found.state, found.source) == (count, state, "airflow")
 
 
+def test_the_guides_query_tells_a_dags_runs(with_airflow: Any) -> None:
+    for number, seconds in enumerate((12.5, 3)):
+        airflow_tables.add_run(with_airflow, MIDNIGHT + number * HOUR, seconds=seconds)
+    airflow_tables.add_run(with_airflow, MIDNIGHT + 2 * HOUR, dag_id="another")
+    with with_airflow.connect() as connection:
+        # So `up` leaves it to the logins of its server.
+        connection.execute("set search_path = public, airflow")
+        found = connection.execute(
+            "SELECT dag_id, run_id, state, start_date, end_date, "
+            "EXTRACT(EPOCH FROM (end_date - start_date)) AS duration_seconds "
+            "FROM dag_run WHERE dag_id = 'consumer_analytics_etl' ORDER BY start_date DESC LIMIT 10"
+        ).fetchall()
+    assert [(row[0], row[2], row[3], row[5]) for row in found] == [
+        ("consumer_analytics_etl", "success", MIDNIGHT + HOUR, 3),
+        ("consumer_analytics_etl", "success", MIDNIGHT, 12.5),
+    ]
+
+
 def test_limits_are_settings_and_shown_as_the_guide_has_them(caught_up: Any) -> None:
     shown = {one.name: one.limits for one in read(caught_up, MIDNIGHT + HOUR).measures}
     assert shown == {
