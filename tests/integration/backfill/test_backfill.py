@@ -373,14 +373,17 @@ def test_two_at_once_write_each_row_once(
 
 @pytest.mark.parametrize(
     ("interval", "ends"),
-    [
-        (
-            Interval("fortnightly", "fortnight", intervals.days(14)),
-            ["2025-03-15T04", "2025-03-29T04", "2025-04-02T04"],
-        ),
-        (INTERVALS["monthly"], ["2025-04-01T04", "2025-04-02T04"]),
-        (INTERVALS["hourly"], None),
-    ],
+    lanes.first(
+        2,
+        [
+            (
+                Interval("fortnightly", "fortnight", intervals.days(14)),
+                ["2025-03-15T04", "2025-03-29T04", "2025-04-02T04"],
+            ),
+            (INTERVALS["monthly"], ["2025-04-01T04", "2025-04-02T04"]),
+            (INTERVALS["hourly"], None),
+        ],
+    ),
     ids=lambda value: value.name if isinstance(value, Interval) else "",
 )
 def test_an_interval_is_an_entry_of_the_register(
@@ -512,7 +515,9 @@ def test_consumers_have_no_row_before_they_existed(database: Database, ran: bool
     ) == [(n,) for n in (1, 1, 3, 3, 3, 3, 3)]
 
 
-@pytest.mark.parametrize("ran", [False, True], ids=["before any run", "after a run"])
+@pytest.mark.parametrize(
+    "ran", lanes.first(1, [False, True]), ids=["before any run", "after a run"]
+)
 def test_periods_before_the_first_row_are_left_out_and_that_is_said(
     database: Database, cli: Cli, ran: bool
 ) -> None:

@@ -86,8 +86,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("days", SWEEPS)
-@pytest.mark.parametrize("what", LATE)
+@pytest.mark.parametrize(("what", "days"), lanes.each_once(LATE, SWEEPS))
 def test_a_sweep_restates_rows_that_stand_alone(database: Database, what: str, days: str) -> None:
     consumer = chosen_of(database)
     live(database, END + DAY)
@@ -99,7 +98,7 @@ def test_a_sweep_restates_rows_that_stand_alone(database: Database, what: str, d
     assert database.rows("select count(*) from consumer_analytics_revisions") == [(8,)]
 
 
-@pytest.mark.parametrize("what", LATE)
+@pytest.mark.parametrize("what", lanes.first(1, LATE))
 def test_a_run_restates_one_thing_that_capture_saw(database: Database, what: str) -> None:
     consumer = chosen_of(database)
     with database.connect() as connection:
@@ -151,8 +150,9 @@ def test_a_consumer_that_has_no_part_any_more_goes(database: Database) -> None:
     assert audited.clean, audited.as_json()["first_differences"]
 
 
-@pytest.mark.parametrize("ran", ["a run", "no run"])
-@pytest.mark.parametrize("of", ["all", "a chosen one"])
+@pytest.mark.parametrize(
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["a run", "no run"])
+)
 def test_what_is_new_in_another_window_is_restated(database: Database, of: str, ran: str) -> None:
     """A row keeps the window that it was written for, whichever windows a backfill has later."""
     with database.connect() as connection:
@@ -190,9 +190,15 @@ def registered_earlier(database: Database, consumer: str, _: dt.datetime) -> Non
     )
 
 
-@pytest.mark.parametrize("ran", ["runs", "a backfill"])
 @pytest.mark.parametrize(
-    "what", [born_late, registered_earlier], ids=["a customer", "a consumer's time"]
+    ("what", "ran"),
+    lanes.each_once(
+        [
+            pytest.param(born_late, id="a customer"),
+            pytest.param(registered_earlier, id="a consumer's time"),
+        ],
+        ["runs", "a backfill"],
+    ),
 )
 def test_a_whole_snapshot_is_summed_again_with_its_chosen_rows(
     database: Database, what: Callable[[Database, str, dt.datetime], None], ran: str
@@ -225,8 +231,9 @@ def registered_later(database: Database, consumer: str) -> None:
     )
 
 
-@pytest.mark.parametrize("ran", ["runs", "no run"])
-@pytest.mark.parametrize("of", ["all", "a chosen one"])
+@pytest.mark.parametrize(
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"])
+)
 def test_a_row_without_a_part_goes(database: Database, of: str, ran: str) -> None:
     """As a sweep withdraws it, a revision kept; whether it stands alone or in a whole snapshot."""
     consumer = "00000000-0000-0000-0000-0000000000aa"
@@ -266,8 +273,9 @@ def test_a_row_without_a_part_goes(database: Database, of: str, ran: str) -> Non
     assert again.snapshots_restated == again.snapshots_written == 0
 
 
-@pytest.mark.parametrize("ran", ["runs", "no run"])
-@pytest.mark.parametrize("of", ["all", "a chosen one"])
+@pytest.mark.parametrize(
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"])
+)
 def test_the_past_of_one_whose_customers_are_all_gone_stays(
     database: Database, of: str, ran: str
 ) -> None:
@@ -304,7 +312,7 @@ OWN_WINDOWS = {
 @pytest.mark.parametrize(
     ("own", "order", "registered"),
     lanes.first(
-        3,
+        2,
         [
             ("shorter", "chosen first", 6),
             ("longer", "chosen first", 30),

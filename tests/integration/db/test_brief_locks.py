@@ -137,11 +137,14 @@ def test_roles_are_made_beside_an_application(database: Database) -> None:
 
 @pytest.mark.parametrize(
     ("command", "mode", "state"),
-    [
-        ("enable", "row exclusive", "off"),
-        ("enable", "access exclusive", "off"),
-        ("disable", "row exclusive", "incomplete"),
-    ],
+    lanes.first(
+        1,
+        [
+            ("enable", "row exclusive", "off"),
+            ("enable", "access exclusive", "off"),
+            ("disable", "row exclusive", "incomplete"),
+        ],
+    ),
 )
 def test_who_is_in_the_way_is_named_in_time(
     database: Database, monkeypatch: pytest.MonkeyPatch, command: str, mode: str, state: str

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from psycopg.abc import PQGen
 from tests.conftest import COMMAND, Database, command_environment
-from tests.support import crashes
+from tests.support import crashes, lanes
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.settings import PREFIX
@@ -63,7 +63,7 @@ SHELLS = {
 }
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", lanes.first(1, SHELLS))
 def test_a_command_ends_alike_wherever_it_was_started(database: Database, shell: str) -> None:
     with (
         database.connect("watcher", writes_sources=False) as watcher,

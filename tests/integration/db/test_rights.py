@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import Cli, Database
 from tests.integration.operations.test_doctor import examined
+from tests.support import lanes
 from tests.support.roles import Roles
 
 from consumer_analytics.db import connection as db
@@ -404,7 +405,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.parametrize("what", lanes.first(3, PLANTED))
 def test_what_the_owner_planted_does_not_run_as_whoever_runs_roles(given: Roles, what: str) -> None:
     statement, named = PLANTED[what]
     login = given.login()

@@ -96,7 +96,7 @@ def test_the_next_run_repairs_rows_of_any_age(database: Any, seed: int) -> None:
     assert {key: told[key] for key in reported} == reported
 
 
-@pytest.mark.parametrize("column_type", ["timestamp", "timestamptz"])
+@pytest.mark.parametrize("column_type", lanes.first(1, ["timestamp", "timestamptz"]))
 def test_times_without_a_zone_are_utc_whatever_the_session_s_zone(
     database: Any, column_type: str
 ) -> None:
@@ -147,7 +147,7 @@ def test_ordinary_rows_leave_no_note(database: Any) -> None:
     assert notes(database) == (0, 0)
 
 
-@pytest.mark.parametrize("event_first", [True, False])
+@pytest.mark.parametrize("event_first", lanes.first(1, [True, False]))
 def test_an_ordinary_change_of_a_customer_restates_nothing(
     database: Any, event_first: bool
 ) -> None:
@@ -194,12 +194,15 @@ def test_an_ordinary_change_of_a_customer_restates_nothing(
 
 @pytest.mark.parametrize(
     "correction",
-    [
-        "update customers set status = 'FIXED' where customer_id = %s",
-        "delete from customers where customer_id = %s",
-        "update customers set created_at = created_at + interval '1 day' where customer_id = %s",
-        "delete from customer_events where event_type like '%%change' and customer_id = %s",
-    ],
+    lanes.first(
+        2,
+        [
+            "update customers set status = 'FIXED' where customer_id = %s",
+            "delete from customers where customer_id = %s",
+            "update customers set created_at = created_at + '1 day' where customer_id = %s",
+            "delete from customer_events where event_type like '%%change' and customer_id = %s",
+        ],
+    ),
 )
 @pytest.mark.both_versions
 def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correction: str) -> None:
@@ -228,7 +231,7 @@ def test_a_correction_that_no_event_tells_of_is_repaired(database: Any, correcti
 @pytest.mark.parametrize(
     ("was", "becomes"),
     lanes.first(
-        2,
+        1,
         [
             (None, f"'{BEGIN + 4 * DAY}'"),
             ("infinity", "null"),
@@ -249,7 +252,9 @@ def test_a_time_that_comes_to_a_row_or_goes_is_repaired(
     assert wrong(database) == []
 
 
-@pytest.mark.parametrize("change", ["status = 'FIXED'", "consumer_id = gen_random_uuid()"])
+@pytest.mark.parametrize(
+    "change", lanes.first(1, ["status = 'FIXED'", "consumer_id = gen_random_uuid()"])
+)
 def test_a_correction_of_a_row_without_a_time_is_repaired(database: Any, change: str) -> None:
     untimed(database, None)
     enable(database)
@@ -347,8 +352,13 @@ def _in_parts(database: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("is_in_parts", [False, True], ids=["a table", "partitions"])
-@pytest.mark.parametrize("how", ["delete from customers", "truncate customers"])
+@pytest.mark.parametrize(
+    ("how", "is_in_parts"),
+    lanes.each_once(
+        ["delete from customers", "truncate customers"],
+        [pytest.param(False, id="a table"), pytest.param(True, id="partitions")],
+    ),
+)
 def test_customers_that_were_truncated_were_there_until_then(
     database: Any, how: str, is_in_parts: bool
 ) -> None:
@@ -432,7 +442,7 @@ def test_a_writer_that_was_before_the_threshold_is_made_good_when_it_ends(
     ]
 
 
-@pytest.mark.parametrize("case", ["a known day", "a day noted before", "a new day"])
+@pytest.mark.parametrize("case", lanes.first(2, ["a known day", "a day noted before", "a new day"]))
 def test_a_row_that_comes_between_extract_and_load_is_not_forgotten(
     database: Any, case: str
 ) -> None:

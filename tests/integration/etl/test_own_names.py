@@ -529,7 +529,7 @@ def test_without_the_file_it_is_told_what_the_database_takes_the_sources_to_be(
 
 @pytest.mark.parametrize(
     "command",
-    lanes.first(2, ["status", "alerts check", "health", "metrics", "/api/v1/freshness/health"]),
+    lanes.first(1, ["status", "alerts check", "health", "metrics", "/api/v1/freshness/health"]),
 )
 def test_without_the_file_what_only_reads_names_the_cause(mapped: Database, command: str) -> None:
     """It looked for tables of the product's names, and said that they are missing."""

@@ -101,7 +101,7 @@ def test_a_days_run_looks_at_the_days_rows(
     assert plans.rows("event_totals") <= 10 * pairs, plans.told("event_totals")
 
 
-@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("indexed", lanes.first(1, [True, False]))
 def test_a_deletion_costs_a_run_the_events_of_its_customer_at_most(
     database: Database, monkeypatch: pytest.MonkeyPatch, indexed: bool
 ) -> None:
@@ -402,7 +402,7 @@ def at_the_end_of(
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(extract, "take"), (load, "close"), (writing, "_mark_outdated")],
+    lanes.first(2, [(extract, "take"), (load, "close"), (writing, "_mark_outdated")]),
 )
 def test_no_lock_makes_the_application_wait(
     database: Database, monkeypatch: pytest.MonkeyPatch, module: Any, step: str

@@ -131,7 +131,9 @@ def test_status_and_type_of_any_kind_give_the_same_figures(
     assert play(database, watched=watched) == OF_TEXT[on]
 
 
-@pytest.mark.parametrize("kind", ["char(60)", "word", "domain_enum", "domain_varchar", "citext"])
+@pytest.mark.parametrize(
+    "kind", lanes.first(1, ["char(60)", "word", "domain_enum", "domain_varchar", "citext"])
+)
 @pytest.mark.both_versions
 def test_files_and_the_doctor_know_every_kind(
     database: Database, cli: Cli, kind: str, tmp_path: Path

@@ -557,7 +557,7 @@ def test_a_late_customer_at_a_snapshot_of_a_longer_window(database: Any) -> None
     is_right(database)
 
 
-@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("edited", lanes.first(1, [False, True]))
 def test_of_hours_those_of_its_own_day_alone_are_computed(
     database: Any, monkeypatch: pytest.MonkeyPatch, edited: bool
 ) -> None:

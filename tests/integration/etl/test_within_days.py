@@ -129,7 +129,7 @@ def history(database: Any) -> None:
 
 @pytest.mark.parametrize(
     ("change", "way"),
-    lanes.each_once(CHANGES, ["sweep", "reset", "capture"], every=3),
+    lanes.each_once(CHANGES, ["sweep", "reset", "capture"], every=4),
 )
 def test_what_moves_past_an_instant_within_its_day_is_restated(
     database: Any, change: str, way: str

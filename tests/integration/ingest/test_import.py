@@ -188,7 +188,7 @@ def test_what_the_contract_tolerates_is_taken_in(database: Database, folder: Pat
     ) == [(None, None, True)]
 
 
-@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+@pytest.mark.parametrize("kind", lanes.first(1, ["timestamp", "timestamptz"]))
 def test_tables_may_live_elsewhere_and_differ(
     new_database: Callable[..., Database], folder: Path, kind: str
 ) -> None:
@@ -432,8 +432,14 @@ LIVES = {
 }
 
 
-@pytest.mark.parametrize("late", LIVES)
-@pytest.mark.parametrize("end", [6, 8], ids=["before the last run", "since the last run"])
+@pytest.mark.parametrize(
+    ("late", "end"),
+    lanes.each_once(
+        LIVES,
+        [pytest.param(6, id="before the last run"), pytest.param(8, id="since the last run")],
+        every=2,
+    ),
+)
 def test_what_comes_late_of_a_life_that_is_over_is_restated_by_the_next_run(
     database: Database, folder: Path, late: str, end: int
 ) -> None:

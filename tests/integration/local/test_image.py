@@ -17,6 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from tests.conftest import Database, Server, command_environment
+from tests.support import lanes
 
 from consumer_analytics.local import metadata
 from consumer_analytics.settings import PREFIX
@@ -103,12 +104,15 @@ def health(*arguments: str, **variables: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("state", "host", "seconds", "said"),
-    [
-        ("running", "here", 5, ""),
-        ("running", "here", 90, "silent for 9"),
-        ("success", "here", 5, "has not been heard of here"),
-        ("running", "there", 5, "has not been heard of here"),
-    ],
+    lanes.first(
+        2,
+        [
+            ("running", "here", 5, ""),
+            ("running", "here", 90, "silent for 9"),
+            ("success", "here", 5, "has not been heard of here"),
+            ("running", "there", 5, "has not been heard of here"),
+        ],
+    ),
 )
 def test_a_component_is_well_by_its_own_hosts_heartbeat(
     database: Database, state: str, host: str, seconds: int, said: str
@@ -128,12 +132,15 @@ def test_a_component_is_well_by_its_own_hosts_heartbeat(
 
 @pytest.mark.parametrize(
     ("arguments", "variables", "said"),
-    [
-        (("webserver",), {}, "'webserver' is none of api-server, celery"),
-        (("scheduler",), {}, f"KeyError: '{CONNECTION}'"),
-        (("api-server",), {"AIRFLOW__API__PORT": "1"}, "Connection refused"),
-        (("metrics",), {f"{PREFIX}METRICS_PORT": "1"}, "Connection refused"),
-    ],
+    lanes.first(
+        2,
+        [
+            (("webserver",), {}, "'webserver' is none of api-server, celery"),
+            (("scheduler",), {}, f"KeyError: '{CONNECTION}'"),
+            (("api-server",), {"AIRFLOW__API__PORT": "1"}, "Connection refused"),
+            (("metrics",), {f"{PREFIX}METRICS_PORT": "1"}, "Connection refused"),
+        ],
+    ),
 )
 def test_what_is_not_well_is_said_in_a_line(
     arguments: tuple[str, ...], variables: dict[str, Any], said: str

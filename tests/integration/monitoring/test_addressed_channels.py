@@ -333,7 +333,7 @@ print(max(int(own[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) /
 @pytest.mark.parametrize(
     ("answer", "says"),
     lanes.first(
-        2,
+        1,
         [
             (Answer(trickle=True), "the service of chat did not answer in 2 s"),
             (Answer(status=500, body=bytes(400_000_000)), "the service of chat answers 500"),

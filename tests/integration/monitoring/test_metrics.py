@@ -17,7 +17,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import COMMAND, Cli, Database, command_environment
-from tests.support import crashes
+from tests.support import crashes, lanes
 from tests.support.history import random_history
 from tests.support.small_backfill import (
     ONE_SESSION,
@@ -267,7 +267,7 @@ def test_what_was_there_before_is_counted_when_counting_begins(database: Databas
     assert database.rows(counters) == expected
 
 
-@pytest.mark.parametrize(("limit", "series"), [(0, 1), (2, 3), (4, 4), (50, 4)])
+@pytest.mark.parametrize(("limit", "series"), lanes.first(2, [(0, 1), (2, 3), (4, 4), (50, 4)]))
 def test_consumers_are_bounded_and_the_others_summed(
     database: Database, limit: int, series: int
 ) -> None:
@@ -467,16 +467,23 @@ def test_served_it_speaks_openmetrics_and_nothing_but_metrics(database: Database
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
-    [
-        (("--serve", "--host", "0.0.0.0"), {}, "others can reach 0.0.0.0"),
-        (("--serve", "--host", "::"), {}, "others can reach ::"),
-        (("--serve",), {"METRICS_HOST": "10.0.0.1"}, "others can reach 10.0.0.1"),
-        (("--serve",), {"METRICS_TOKEN_FILE": "/nonexistent"}, "METRICS_TOKEN_FILE: No such file"),
-        (("--serve",), {"METRICS_TOKEN_FILE": "/dev/null"}, "has no token in it"),
-        (("--port", "80"), {}, "--host and --port go with --serve"),
-        (("--serve", "--rules"), {}, "give one of --serve, --rules, --dashboard"),
-        ((), {"METRICS_CONSUMERS": "-1"}, "METRICS_CONSUMERS"),
-    ],
+    lanes.first(
+        4,
+        [
+            (("--serve", "--host", "0.0.0.0"), {}, "others can reach 0.0.0.0"),
+            (("--serve", "--host", "::"), {}, "others can reach ::"),
+            (("--serve",), {"METRICS_HOST": "10.0.0.1"}, "others can reach 10.0.0.1"),
+            (
+                ("--serve",),
+                {"METRICS_TOKEN_FILE": "/nonexistent"},
+                "METRICS_TOKEN_FILE: No such file",
+            ),
+            (("--serve",), {"METRICS_TOKEN_FILE": "/dev/null"}, "has no token in it"),
+            (("--port", "80"), {}, "--host and --port go with --serve"),
+            (("--serve", "--rules"), {}, "give one of --serve, --rules, --dashboard"),
+            ((), {"METRICS_CONSUMERS": "-1"}, "METRICS_CONSUMERS"),
+        ],
+    ),
 )
 def test_what_cannot_be_served_is_refused_in_a_line(
     cli: Cli, arguments: tuple[str, ...], environment: dict[str, str], said: str

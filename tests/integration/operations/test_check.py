@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from tests.conftest import Cli, Database
-from tests.support import pooler
+from tests.support import lanes, pooler
 
 from consumer_analytics.db import connection as db
 from consumer_analytics.db import schema
@@ -298,7 +298,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", lanes.first(6, FAULTS))
 def test_a_fault_is_found_and_what_mends_it(own: Own, fault: str) -> None:
     made, name, verdict, mends = FAULTS[fault]
     own.admin(made)

@@ -24,7 +24,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from tests.conftest import COMMAND, command_environment
-from tests.support import airflow_tables
+from tests.support import airflow_tables, lanes
 from tests.support.checks import touched_rows
 from tests.support.history import random_history
 from tests.support.mail_server import mail_server
@@ -327,18 +327,24 @@ def runner(database: Any) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize(
     ("taken", "told"),
-    [
-        ("select on table public.customers", 'GRANT select ON table "public"."customers" TO "{}"'),
-        (
-            "usage on schema consumer_analytics_internal",
-            'GRANT usage ON schema "consumer_analytics_internal" TO "{}"',
-        ),
-        (
-            "update on table public.etl_job_watermarks",
-            'GRANT update ON table "public"."etl_job_watermarks" TO "{}"',
-        ),
-        ("pg_read_all_stats", 'GRANT "pg_read_all_stats" TO "{}"'),
-    ],
+    lanes.first(
+        2,
+        [
+            (
+                "select on table public.customers",
+                'GRANT select ON table "public"."customers" TO "{}"',
+            ),
+            (
+                "usage on schema consumer_analytics_internal",
+                'GRANT usage ON schema "consumer_analytics_internal" TO "{}"',
+            ),
+            (
+                "update on table public.etl_job_watermarks",
+                'GRANT update ON table "public"."etl_job_watermarks" TO "{}"',
+            ),
+            ("pg_read_all_stats", 'GRANT "pg_read_all_stats" TO "{}"'),
+        ],
+    ),
 )
 def test_grants_missing(healthy: Any, taken: str, told: str) -> None:
     with runner(healthy) as (name, seen):
@@ -504,10 +510,13 @@ def go(database: Any, at: dt.datetime | None = None) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("to", "verdict", "says"),
-    [
-        ("1 year", Verdict.PROBLEM, "has not come yet"),
-        ("-1 hour", Verdict.WARNING, "is beyond what is processed"),
-    ],
+    lanes.first(
+        1,
+        [
+            ("1 year", Verdict.PROBLEM, "has not come yet"),
+            ("-1 hour", Verdict.WARNING, "is beyond what is processed"),
+        ],
+    ),
 )
 def test_a_watermark_that_was_set_ahead(healthy: Any, to: str, verdict: Verdict, says: str) -> None:
     """The guide's fourth issue: the mark no longer says what has been taken in."""
@@ -767,26 +776,29 @@ def test_airflow_that_is_well_has_no_finding(with_airflow: Any) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "verdict", "told"),
-    [
-        (
+    lanes.first(
+        2,
+        [
             (
-                "update airflow.job set latest_heartbeat = now() - interval '5 min' "
-                "where job_type = 'SchedulerJob'"
+                (
+                    "update airflow.job set latest_heartbeat = now() - interval '5 min' "
+                    "where job_type = 'SchedulerJob'"
+                ),
+                Verdict.PROBLEM,
+                "scheduler on airflow.example.com was last heard of at",
             ),
-            Verdict.PROBLEM,
-            "scheduler on airflow.example.com was last heard of at",
-        ),
-        (
-            "update airflow.job set state = 'success' where job_type = 'DagProcessorJob'",
-            Verdict.PROBLEM,
-            "dag-processor on airflow.example.com was last heard of at",
-        ),
-        (
-            "delete from airflow.job where job_type = 'TriggererJob'",
-            Verdict.WARNING,
-            "triggerer was never seen",
-        ),
-    ],
+            (
+                "update airflow.job set state = 'success' where job_type = 'DagProcessorJob'",
+                Verdict.PROBLEM,
+                "dag-processor on airflow.example.com was last heard of at",
+            ),
+            (
+                "delete from airflow.job where job_type = 'TriggererJob'",
+                Verdict.WARNING,
+                "triggerer was never seen",
+            ),
+        ],
+    ),
 )
 def test_a_component_without_heartbeat(
     with_airflow: Any, fault: str, verdict: Verdict, told: str
@@ -862,49 +874,55 @@ def test_a_dag_that_was_deleted_and_is_seen_anew(paused: Any) -> None:
 
 @pytest.mark.parametrize(
     ("history", "told"),
-    [
-        (
-            [LET_RUN, BY_API],
-            "by ana at 2025-03-11 07:00:00 UTC, in the web interface or through the API",
-        ),
-        (
-            [BY_API, ("2025-03-12 08:00", "cli_dag_pause", ETL, "root", "{}")],
-            "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`",
-        ),
-        (
-            [LET_RUN, ("2025-03-12 08:00", "paused", ETL, "scheduler", "[('is_paused', True)]")],
-            "by scheduler at 2025-03-12 08:00:00 UTC, since its runs kept failing",
-        ),
-        (
-            [LET_RUN, ("2025-03-12 08:00", "patch_dags", None, "ana", '{"is_paused": true}')],
-            "by ana at 2025-03-12 08:00:00 UTC, through the API, with others",
-        ),
-        (
-            [
-                (
-                    "2025-03-12 08:00",
-                    "cli_dag_pause",
-                    "consumer.*",
-                    "root",
-                    "['airflow', 'dags', 'pause', '--treat-dag-id-as-regex', 'consumer.*']",
-                )
-            ],
-            "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`, with others",
-        ),
-        # Before it was deleted, and seen anew: still a decision.
-        (
-            [("2025-03-10 05:59:30", *BY_API[1:])],
-            "by ana at 2025-03-10 05:59:30 UTC, in the web interface or through the API",
-        ),
-        # Past the log, such as by SQL.
-        (
-            [BY_API, ("2025-03-12 08:00", "cli_dag_unpause", ETL, "root", "{}")],
+    lanes.first(
+        3,
+        [
             (
-                "by whom is not known; last let run by root at 2025-03-12 08:00:00 UTC, "
-                "with `airflow dags unpause`"
+                [LET_RUN, BY_API],
+                "by ana at 2025-03-11 07:00:00 UTC, in the web interface or through the API",
             ),
-        ),
-    ],
+            (
+                [BY_API, ("2025-03-12 08:00", "cli_dag_pause", ETL, "root", "{}")],
+                "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`",
+            ),
+            (
+                [
+                    LET_RUN,
+                    ("2025-03-12 08:00", "paused", ETL, "scheduler", "[('is_paused', True)]"),
+                ],
+                "by scheduler at 2025-03-12 08:00:00 UTC, since its runs kept failing",
+            ),
+            (
+                [LET_RUN, ("2025-03-12 08:00", "patch_dags", None, "ana", '{"is_paused": true}')],
+                "by ana at 2025-03-12 08:00:00 UTC, through the API, with others",
+            ),
+            (
+                [
+                    (
+                        "2025-03-12 08:00",
+                        "cli_dag_pause",
+                        "consumer.*",
+                        "root",
+                        "['airflow', 'dags', 'pause', '--treat-dag-id-as-regex', 'consumer.*']",
+                    )
+                ],
+                "by root at 2025-03-12 08:00:00 UTC, with `airflow dags pause`, with others",
+            ),
+            # Before it was deleted, and seen anew: still a decision.
+            (
+                [("2025-03-10 05:59:30", *BY_API[1:])],
+                "by ana at 2025-03-10 05:59:30 UTC, in the web interface or through the API",
+            ),
+            # Past the log, such as by SQL.
+            (
+                [BY_API, ("2025-03-12 08:00", "cli_dag_unpause", ETL, "root", "{}")],
+                (
+                    "by whom is not known; last let run by root at 2025-03-12 08:00:00 UTC, "
+                    "with `airflow dags unpause`"
+                ),
+            ),
+        ],
+    ),
 )
 def test_a_dag_that_somebody_has_paused(
     paused: Any, history: list[tuple[str, str, str | None, str, str]], told: str
@@ -1036,7 +1054,9 @@ def test_mails_that_wait(healthy: Any) -> None:
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize(
     ("offset", "verdict", "told"),
-    [("+90s", "problem", "s behind this machine's"), ("-20s", "warning", "s ahead of this")],
+    lanes.first(
+        1, [("+90s", "problem", "s behind this machine's"), ("-20s", "warning", "s ahead of this")]
+    ),
 )
 def test_clocks_that_differ(
     database: Any, tmp_path: Path, offset: str, verdict: str, told: str

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.support import lanes
 from tests.support.checks import figures, touched_rows, wrong_snapshots
 from tests.support.history import random_history
 
@@ -130,7 +131,7 @@ def figures_of(database: Any) -> dict[Any, str]:
 
 
 @pytest.mark.both_versions
-@pytest.mark.parametrize("daily", [DAILY, None])
+@pytest.mark.parametrize("daily", lanes.first(1, [DAILY, None]))
 def test_keeps_every_one_then_the_days_then_the_weeks(long: Any, daily: int | None) -> None:
     before = instants(long)
     assert len(before) == 120 + 6

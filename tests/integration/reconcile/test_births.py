@@ -291,9 +291,15 @@ def test_of_nobody_the_day_alone_tells_what_has_vanished(ground: Ground) -> None
         again(ground)
 
 
-@pytest.mark.parametrize("captured", [False, True])
 @pytest.mark.parametrize(
-    "untold", [event("untold", DELETION, 12), row("untold", None)], ids=["over", "going on"]
+    ("untold", "captured"),
+    lanes.each_once(
+        [
+            pytest.param(event("untold", DELETION, 12), id="over"),
+            pytest.param(row("untold", None), id="going on"),
+        ],
+        [False, True],
+    ),
 )
 def test_who_was_not_reported_has_no_row_for_customers_that_nobody_can_tell(
     ground: Ground, untold: Step, captured: bool
@@ -309,7 +315,7 @@ def test_who_was_not_reported_has_no_row_for_customers_that_nobody_can_tell(
         assert audited.clean, audited.as_json()["first_differences"]
 
 
-@pytest.mark.parametrize("mend", [sweep, Ground.repair])
+@pytest.mark.parametrize("mend", lanes.first(1, [sweep, Ground.repair]))
 def test_who_was_not_reported_has_no_row_for_customers_that_come_to_it(
     ground: Ground, mend: Step
 ) -> None:
@@ -347,7 +353,9 @@ def unreported(ground: Ground, untold: Step, *, captured: bool) -> None:
         step(ground)
 
 
-@pytest.mark.parametrize("most", [comparison.MOST_COLUMNS, -1], ids=["few statuses", "many"])
+@pytest.mark.parametrize(
+    "most", lanes.first(1, [comparison.MOST_COLUMNS, -1]), ids=["few statuses", "many"]
+)
 def test_a_birth_that_nothing_tells_any_more_is_new_in_no_window(
     ground: Ground, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1145,7 +1145,7 @@ def told(connection: Connection, days: Any) -> dict[float, dict[str, list[str]]]
     return answer
 
 
-@pytest.mark.parametrize(("case", "way"), lanes.each_once(CASES, WAYS, hours=True, every=6))
+@pytest.mark.parametrize(("case", "way"), lanes.each_once(CASES, WAYS, hours=True, every=9))
 def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
     captured, looks = WAYS[way]
     tell(ground, case, captured=captured)
@@ -1413,7 +1413,7 @@ def _run_on(on: Ground) -> None:
 LOOKS = {"a sweep": (False, _sweep), "a repair": (False, Ground.repair), "capture": (True, _run_on)}
 
 
-@pytest.mark.parametrize(("story", "look"), lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=3))
+@pytest.mark.parametrize(("story", "look"), lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=5))
 def test_what_told_something_and_was_taken_out_tells_it_no_more(
     ground: Ground, story: str, look: str
 ) -> None:
@@ -1446,7 +1446,7 @@ GIVEN: dict[str, tuple[str, str | None, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", lanes.first(2, GIVEN))
+@pytest.mark.parametrize("what", lanes.first(1, GIVEN))
 def test_what_is_given_to_another_customer_tells_of_it_no_more(ground: Ground, what: str) -> None:
     """Capture sees it, so the next run works out anew what it told."""
     kind, to, right = GIVEN[what]
@@ -1492,7 +1492,7 @@ BEFORE_A_LOOK: dict[str, tuple[bool, tuple[Step, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("meanwhile", lanes.first(3, BEFORE_A_LOOK))
+@pytest.mark.parametrize("meanwhile", lanes.first(1, BEFORE_A_LOOK))
 def test_a_birth_stays_where_nobody_has_looked_yet_whether_what_told_it_has_vanished(
     ground: Ground, meanwhile: str
 ) -> None:
@@ -1536,7 +1536,7 @@ UNNOTICED: dict[str, tuple[Step, ...]] = {
 }
 
 
-@pytest.mark.parametrize("look", lanes.first(2, UNNOTICED))
+@pytest.mark.parametrize("look", lanes.first(1, UNNOTICED))
 def test_what_was_lost_and_nobody_has_noted_tells_no_other_past(ground: Ground, look: str) -> None:
     """Older rows are there, so no run sees that any are gone: whoever tells the past looks."""
     ground.clear()
@@ -1615,7 +1615,9 @@ def test_one_of_whom_only_its_row_speaks_is_in_the_sum_also_where_it_has_custome
     assert stored[None]["total_customers_all_consumers"] == 2
 
 
-@pytest.mark.parametrize("look", [_sweep, Ground.repair], ids=["a sweep", "a repair"])
+@pytest.mark.parametrize(
+    "look", lanes.first(1, [_sweep, Ground.repair]), ids=["a sweep", "a repair"]
+)
 def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep(
     ground: Ground, look: Callable[[Ground], None]
 ) -> None:

@@ -243,7 +243,7 @@ def test_a_stray_old_row_does_not_make_emptied_days_seem_whole(database: Any) ->
     clean(database)
 
 
-@pytest.mark.parametrize("looked", [True, False])
+@pytest.mark.parametrize("looked", lanes.first(1, [True, False]))
 def test_a_purge_inside_the_first_day_takes_nothing(database: Any, looked: bool) -> None:
     for hour in range(24):
         put(database, "login", on(1, hour))
@@ -261,7 +261,7 @@ def test_a_purge_inside_the_first_day_takes_nothing(database: Any, looked: bool)
     clean(database)
 
 
-@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("captured", lanes.first(1, [True, False]))
 def test_a_truncated_table_stays_counted_until_it_is_accepted(
     database: Any, cli: Any, captured: bool
 ) -> None:
@@ -414,7 +414,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize(
-    ("loss", "seen_by"), lanes.each_once(LOSSES, ["reset", "sweep", "audit", "repair"])
+    ("loss", "seen_by"), lanes.each_once(LOSSES, ["reset", "sweep", "audit", "repair"], every=2)
 )
 def test_whatever_is_lost_stays_counted_whoever_sees_it_first(
     database: Any, cli: Any, loss: str, seen_by: str
@@ -547,7 +547,7 @@ def doctor(database: Any) -> Finding:
         return losses(Context(database.settings, connection))
 
 
-@pytest.mark.parametrize("counted_first", [True, False])
+@pytest.mark.parametrize("counted_first", lanes.first(1, [True, False]))
 def test_rows_that_are_restored_count_once_where_somebody_says_so(
     database: Any, cli: Any, counted_first: bool
 ) -> None:
@@ -906,7 +906,7 @@ def test_a_row_that_came_back_under_its_old_time_tells_nothing_of_the_life_befor
 # -- customers whose rows are all gone, with no event that tells why ----------------
 
 
-@pytest.mark.parametrize("how", ["delete from customers", "truncate customers"])
+@pytest.mark.parametrize("how", lanes.first(1, ["delete from customers", "truncate customers"]))
 def test_customers_who_are_all_gone_stay_in_the_past_until_that_is_accepted(
     database: Any, how: str
 ) -> None:
@@ -968,7 +968,7 @@ COURSE = [*END, ("customer_status_change", 5)]
 
 @pytest.mark.parametrize(
     ("events_told", "until", "then"),
-    [(END, 3, BESIDE), (COURSE, 3, LATER), (END, 7, ALONE), (COURSE, 7, ALONE)],
+    lanes.first(2, [(END, 3, BESIDE), (COURSE, 3, LATER), (END, 7, ALONE), (COURSE, 7, ALONE)]),
     ids=["its creation", "and a change is left", "its deletion too", "all, of one who changed"],
 )
 def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
@@ -1108,7 +1108,7 @@ def test_those_of_one_who_is_not_registered_stay_as_well(
 
 
 @pytest.mark.parametrize("statuses", lanes.first(1, [1, 60]))
-@pytest.mark.parametrize("look", lanes.first(2, LOOKS))
+@pytest.mark.parametrize("look", lanes.first(1, LOOKS))
 def test_one_who_is_not_registered_has_its_row_for_a_life_that_is_over(
     database: Any, look: str, statuses: int
 ) -> None:
@@ -1202,7 +1202,17 @@ def unattributed(database: Any) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("restored", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
+@pytest.mark.parametrize(
+    "restored",
+    lanes.first(
+        1,
+        [
+            pytest.param((0, 1), id="both"),
+            pytest.param((0,), id="first"),
+            pytest.param((1,), id="second"),
+        ],
+    ),
+)
 def test_an_unattributed_event_that_is_restored_counts_once_whatever_its_types_note_is_under(
     database: Any, restored: tuple[int, ...]
 ) -> None:
