@@ -36,16 +36,18 @@ def swept(database: Any) -> sweep.SweepResult:
         return sweep.sweep(connection, database.settings, since=BEGIN.date())
 
 
-def history(database: Any, seed: int, at: dt.timedelta = dt.timedelta(0)) -> list[Any]:
+def history(database: Any, at: dt.timedelta = dt.timedelta(0), *, seed: int = 13) -> list[Any]:
     """Fill the sources, write a snapshot a day, at midnight or later; return the consumers."""
-    with database.connect() as connection:
-        random_history(connection, random.Random(seed), BEGIN, END)
+
+    def fill() -> None:
+        with database.connect() as connection:
+            random_history(connection, random.Random(seed), BEGIN, END)
         for day in range(1, 13):
             with database.connect("run", writes_sources=False) as runs:
                 run.run(runs, database.settings, at=BEGIN + day * DAY + at)
-        return [
-            row[0] for row in connection.execute("select consumer_id from consumers order by 1")
-        ]
+
+    database.prepared(("a snapshot a day", at, seed), fill)
+    return [row[0] for row in database.rows("select consumer_id from consumers order by 1")]
 
 
 def late(database: Any, consumer: Any, at: dt.datetime, kind: str = "login") -> None:
@@ -103,7 +105,7 @@ def only_added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("only_added")
 def test_late_rows_change_the_snapshots_of_their_consumers_alone(database: Any) -> None:
-    first, second, *_ = history(database, 1)
+    first, second, *_ = history(database)
     with database.connect() as connection:
         before = figures(connection)
     late(database, first, BEGIN + 2.5 * DAY)
@@ -132,7 +134,7 @@ def test_late_rows_change_the_snapshots_of_their_consumers_alone(database: Any) 
 def test_days_that_are_named_are_swept_alone(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, *_ = history(database, 9)
+    first, second, *_ = history(database)
     swept(database)
     late(database, first, BEGIN + 2.5 * DAY)
     late(database, second, BEGIN + 6.5 * DAY)
@@ -162,7 +164,7 @@ def test_days_that_are_named_are_swept_alone(
 
 @pytest.mark.parametrize("what", lanes.first(1, ["both", "customer", "change"]))
 def test_lives_that_differ_on_a_day_that_is_named_are_found(database: Any, what: str) -> None:
-    first, *_ = history(database, 10)
+    first, *_ = history(database)
     swept(database)
     if what != "change":
         late_customer(database, first, BEGIN + 4.5 * DAY)
@@ -185,7 +187,7 @@ def test_lives_that_differ_on_a_day_that_is_named_are_found(database: Any, what:
 def test_late_customers_of_named_days_are_added_to_their_consumers_alone(
     database: Any, monkeypatch: pytest.MonkeyPatch, seed: int, hours: int, captured: bool
 ) -> None:
-    first, second, *_ = history(database, seed, dt.timedelta(hours=hours))
+    first, second, *_ = history(database, dt.timedelta(hours=hours), seed=seed)
     swept(database)
     if captured:
         with database.connect() as connection:
@@ -231,7 +233,7 @@ def test_late_customers_of_named_days_are_added_to_their_consumers_alone(
 def test_all_customers_are_counted_where_late_ones_are_not_all_that_differs(
     database: Any, what: str
 ) -> None:
-    first, second, *_ = history(database, 16)
+    first, second, *_ = history(database)
     swept(database)
     of_the_first = f"consumer_id = '{first}' and created_at < '{BEGIN + 4 * DAY}'"
     late_customer(database, STRANGER if what == "joins" else first, BEGIN + 4.5 * DAY)
@@ -266,7 +268,7 @@ def test_all_customers_are_counted_where_late_ones_are_not_all_that_differs(
 
 @pytest.mark.usefixtures("only_added")
 def test_a_run_puts_late_customers_right_that_capture_noted(database: Any) -> None:
-    first, second, *_ = history(database, 11)
+    first, second, *_ = history(database)
     with database.connect() as connection:
         capture.enable(connection, database.settings)
         before = figures(connection)
@@ -289,7 +291,7 @@ def test_a_run_puts_late_customers_right_that_capture_noted(database: Any) -> No
 def test_a_run_counts_theirs_alone_whose_late_customers_capture_noted(
     database: Any, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
-    first, second, *_ = history(database, 11)
+    first, second, *_ = history(database)
     swept(database)
     with database.connect() as connection:
         capture.enable(connection, database.settings)
@@ -317,7 +319,7 @@ def test_everybody_s_are_counted_where_more_was_noted_than_late_customers(
     database: Any, what: str
 ) -> None:
     """Also where the consumer that an event names is not whose customer it tells of."""
-    first, second, *_ = history(database, 13)
+    first, second, *_ = history(database)
     swept(database)
     with database.connect() as connection:
         capture.enable(connection, database.settings)
@@ -365,7 +367,7 @@ def test_nothing_is_added_to_a_row_of_the_whole_system_that_somebody_edited(
     database: Any, late_row: str
 ) -> None:
     """It adds up, and no counts of one consumer contradict it: what was written does."""
-    first, *_ = history(database, 12)
+    first, *_ = history(database)
     swept(database)
     database.execute(
         "update consumer_analytics set metrics_json = metrics_json || jsonb_build_object("
@@ -384,7 +386,7 @@ def test_nothing_is_added_to_a_row_of_the_whole_system_that_somebody_edited(
 
 @pytest.mark.usefixtures("only_added")
 def test_a_run_adds_what_capture_noted(database: Any) -> None:
-    first, *_ = history(database, 2)
+    first, *_ = history(database)
     with database.connect() as connection:
         capture.enable(connection, database.settings)
     late(database, first, BEGIN + 3.5 * DAY)
@@ -397,7 +399,7 @@ def test_a_run_adds_what_capture_noted(database: Any) -> None:
 @pytest.mark.parametrize("hours", lanes.first(1, [0, 5]))
 def test_what_the_counts_do_not_prove_is_computed(database: Any, hours: int) -> None:
     """An instant within a day, a row that somebody edited, a lifecycle event, no consumer."""
-    first, second, *_ = history(database, 3, dt.timedelta(hours=hours))
+    first, second, *_ = history(database, dt.timedelta(hours=hours))
     late(database, first, BEGIN + 2.5 * DAY)
     swept(database)
     is_right(database)
@@ -425,7 +427,7 @@ def test_what_the_counts_do_not_prove_is_computed(database: Any, hours: int) -> 
 def test_what_waits_is_added_once(
     database: Any, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
-    first, *_ = history(database, 4)
+    first, *_ = history(database)
     late(database, first, BEGIN + 3.5 * DAY)
     with monkeypatch.context() as killed:
         killed.setattr(untold, "tell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -453,7 +455,7 @@ def test_what_waits_is_added_once(
 def test_a_late_row_looks_at_its_consumers_rows(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, *_ = history(database, 5)
+    first, *_ = history(database)
     with database.connect() as connection:
         capture.enable(connection, database.settings)
     late(database, first, BEGIN + 3.5 * DAY)
@@ -475,7 +477,7 @@ def test_a_late_row_looks_at_its_consumers_rows(
 
 @pytest.mark.usefixtures("only_added")
 def test_a_late_customer_changes_the_snapshots_of_its_consumer_alone(database: Any) -> None:
-    first, second, *_ = history(database, 6)
+    first, second, *_ = history(database)
     swept(database)
     with database.connect() as connection:
         before = figures(connection)
@@ -499,7 +501,7 @@ def test_a_late_customer_changes_the_snapshots_of_its_consumer_alone(database: A
 
 @pytest.mark.parametrize("what", lanes.first(1, ["joins", "goes", "is edited", "has none left"]))
 def test_who_takes_more_than_its_customers_is_computed(database: Any, what: str) -> None:
-    first, second, *_ = history(database, 7)
+    first, second, *_ = history(database)
     swept(database)
     born = BEGIN + 4.5 * DAY
     database.execute(
@@ -542,7 +544,7 @@ def test_who_takes_more_than_its_customers_is_computed(database: Any, what: str)
 
 
 def test_a_late_customer_at_a_snapshot_of_a_longer_window(database: Any) -> None:
-    first, *_ = history(database, 8)
+    first, *_ = history(database)
     with database.connect("backfill", writes_sources=False) as connection:
         request = backfill.request_of((BEGIN - 3 * DAY).date(), (BEGIN + 2 * DAY).date(), "daily")
         backfill.backfill(connection, database.settings, request)
@@ -562,7 +564,7 @@ def test_of_hours_those_of_its_own_day_alone_are_computed(
     database: Any, monkeypatch: pytest.MonkeyPatch, edited: bool
 ) -> None:
     """Of another day's instants the source tells what came before them."""
-    first, second, *_ = history(database, 6)
+    first, second, *_ = history(database)
     request = backfill.request_of(
         (BEGIN + 2 * DAY).date(), (BEGIN + 6 * DAY).date(), "hourly", who="test"
     )
