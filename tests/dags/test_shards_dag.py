@@ -67,7 +67,18 @@ def test_a_task_for_each_shard_and_names_alone_between_them(
     federation.replay()
     told = {key: text.replace("airflow_etl", "cli_etl") for key, text in _documents(federation)}
     assert told == dict(_documents(federation, alone=True))
-    # Cleared, it publishes the same; the sweep publishes what has come late.
+
+
+@pytest.mark.long
+def test_what_is_cleared_swept_or_backfilled_is_published(
+    federation: Federation,
+    run_dag: Callable[..., Any],
+) -> None:
+    """Cleared, it publishes the same; the sweep publishes what has come late."""
+    fill(federation)
+    for day in (2, 3):
+        run_dag(DAG_ID, dt.datetime(2025, 1, day, tzinfo=dt.UTC))
+    told = {key: text.replace("airflow_etl", "cli_etl") for key, text in _documents(federation)}
     run_dag(DAG_ID, dt.datetime(2025, 1, 3, tzinfo=dt.UTC))
     again = {key: text.replace("airflow_etl", "cli_etl") for key, text in _documents(federation)}
     assert again == told

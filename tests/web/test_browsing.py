@@ -155,6 +155,7 @@ def test_tables_stay_in_their_panels_on_a_tablet(
         fits_a_tablet(visit, path)
 
 
+@pytest.mark.long
 def test_cards_are_sorted_as_tables_are(browser: Browser, operated: Operated) -> None:
     for size in [PHONE, {"width": 800, "height": 900}]:
         with browsing.visit(browser, operated.address, viewport=size) as visit:
@@ -694,6 +695,7 @@ def test_rows_of_tiles_are_full_at_every_width(
             assert len(rows) == 1, f"a row of tiles is not full at {width}"
 
 
+@pytest.mark.long
 def test_what_is_not_well_and_its_backfills_fit_a_tablet(
     browser: Browser, serve: Callable[..., str]
 ) -> None:

@@ -790,10 +790,10 @@ def test_a_run_waits_for_one_chunk_and_no_more(database: Database, rows_for_two:
     with database.connect() as connection:
         random_history(connection, random.Random(54), BEGIN, END)
     # There from the beginning, so that both sessions have as much to write.
-    database.execute("update consumers set created_at = '2023-12-31'")
+    database.execute("update consumers set created_at = '2024-10-31'")
     with (
         database.connect("watcher", writes_sources=False) as watcher,
-        started(database, rows_for_two, dates=("2024-01-01", "2025-03-09")) as command,
+        started(database, rows_for_two, dates=("2024-11-01", "2025-03-09")) as command,
     ):
         await_periods(watcher, 5)
         with crashes.locked(database, "consumer_analytics", "access exclusive") as locker:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cli, Database
-from tests.support import oracle, unfold
+from tests.support import lanes, oracle, unfold
 from tests.support.kill import kill_during
 
 from consumer_analytics.db import schema
@@ -296,14 +296,17 @@ def test_options_that_cannot_be_used(cli: Cli, options: list[str], reason: str) 
 
 @pytest.mark.parametrize(
     "plan",
-    [
-        SimulationPlan(UNTIL, consumers=1, customers=0, events=0, days=1),
-        SimulationPlan(UNTIL, consumers=40, customers=3, events=500, days=2),
-        SimulationPlan(UNTIL, consumers=1, customers=1, events=20_000, days=1, event_types=1),
-        SimulationPlan(
-            UNTIL.replace(hour=7, microsecond=3), 5, 50, 3_000, days=800, event_types=500
-        ),
-    ],
+    lanes.first(
+        2,
+        [
+            SimulationPlan(UNTIL, consumers=1, customers=0, events=0, days=1),
+            SimulationPlan(UNTIL, consumers=40, customers=3, events=500, days=2),
+            SimulationPlan(UNTIL, consumers=1, customers=1, events=20_000, days=1, event_types=1),
+            SimulationPlan(
+                UNTIL.replace(hour=7, microsecond=3), 5, 50, 3_000, days=800, event_types=500
+            ),
+        ],
+    ),
     ids=["nothing", "few customers", "one of all", "many types"],
 )
 def test_odd_plans(database: Database, plan: SimulationPlan) -> None:

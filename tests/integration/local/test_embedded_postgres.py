@@ -52,6 +52,7 @@ def _ask(server: EmbeddedPostgres, statement: str, user: str = "analytics") -> o
     return row[0]
 
 
+@pytest.mark.long
 def test_data_is_there_after_stop_and_start(make: Make) -> None:
     server = make()
     assert server.start()
@@ -63,6 +64,7 @@ def test_data_is_there_after_stop_and_start(make: Make) -> None:
     assert _ask(server, "select n from kept") == 42
 
 
+@pytest.mark.long
 def test_running_server_is_found_and_reused(make: Make) -> None:
     first, second = make(), make()
     first.start()
@@ -111,6 +113,7 @@ def test_folder_with_a_long_path_works(make: Make) -> None:
     assert not server.socket_dir.exists()
 
 
+@pytest.mark.long
 def test_folder_with_odd_characters_works(make: Make) -> None:
     server = make("it's a home, é")
     server.start()

@@ -258,6 +258,7 @@ def test_a_snapshot_of_some_consumers_does_not_stand_for_the_whole(long: Any) ->
     ) == [(0,)]
 
 
+@pytest.mark.long
 def test_what_it_does_not_disturb(long: Any) -> None:
     """Audit, sweep, runs and backfill after a thinning are as right as before it."""
     before = figures_of(long)
