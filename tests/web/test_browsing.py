@@ -147,6 +147,7 @@ OUTSIDE = """
 """
 
 
+@lanes.LONG
 @pytest.mark.parametrize("path", [PAGES["consumers"], PAGES["compare"]])
 def test_tables_stay_in_their_panels_on_a_tablet(
     browser: Browser, operated: Operated, path: str

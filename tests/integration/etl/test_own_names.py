@@ -109,8 +109,12 @@ reset search_path;
 def mapped(new_database: Callable[..., Database], tmp_path: Path) -> Database:
     """Return a migrated database whose source tables have the most hostile names."""
     database = new_database(migrated=False, sources_file=own_names.mapping_file(tmp_path))
-    own_names.make_tables(database)
-    schema.migrate(database.settings)
+
+    def fill() -> None:
+        own_names.make_tables(database)
+        schema.migrate(database.settings)
+
+    database.prepared("own names", fill)
     return database
 
 

@@ -150,7 +150,7 @@ def test_it_holds_what_is_hard_to_count(database: Database) -> None:
 
 def test_it_looks_like_life(database: Database) -> None:
     plan = SimulationPlan(
-        UNTIL, consumers=50, customers=3_000, events=100_000, days=91, event_types=30
+        UNTIL, consumers=50, customers=2_000, events=40_000, days=91, event_types=30
     )
     make(database, plan)
     history = History(database)
