@@ -300,11 +300,12 @@ def pytest_report_header() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `both_versions` on both servers, on the other one in the long lane.
 
-    The one between stands in the lane of hours.
+    The one between stands in the lane of hours, as the other does of what takes long on each.
     """
     marker = metafunc.definition.get_closest_marker("both_versions")
     if marker is not None and "server" in metafunc.fixturenames:
-        other = pytest.param("other", marks=[] if marker.kwargs.get("each_change") else lanes.LONG)
+        where = lanes.HOURS if marker.kwargs.get("hours") else lanes.LONG
+        other = pytest.param("other", marks=[] if marker.kwargs.get("each_change") else where)
         between = pytest.param("between", marks=lanes.HOURS)
         metafunc.parametrize("server", ["main", other, between], indirect=True)
 

@@ -16,7 +16,14 @@ UV = ROOT / "build" / "bootstrap" / "bin" / "uv"
 ENVIRONMENT = ROOT / "build" / "lake"
 
 
-def test_the_archive_works_with_its_extras_alone() -> None:
+@pytest.mark.parametrize(
+    "lane",
+    [
+        pytest.param("not spark and not hours", id="long"),
+        pytest.param("hours and not spark", id="hours", marks=lanes.HOURS),
+    ],
+)
+def test_the_archive_works_with_its_extras_alone(lane: str) -> None:
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
     extras = (
         "--extra",
@@ -35,7 +42,7 @@ def test_the_archive_works_with_its_extras_alone() -> None:
     subprocess.run(sync, cwd=ROOT, env=environment, check=True)
     done = subprocess.run(
         [
-            *(ENVIRONMENT / "bin" / "python", "-m", "pytest", "-n0", "-q", "-m", "not spark"),
+            *(ENVIRONMENT / "bin" / "python", "-m", "pytest", "-n0", "-q", "-m", lane),
             "tests/integration/lake",
         ],
         cwd=ROOT,

@@ -314,7 +314,7 @@ def test_no_setting_changes_a_figure(world: World, nth: int) -> None:
 
 @lanes.LONG
 @pytest.mark.timeout(900)
-@pytest.mark.both_versions
+@pytest.mark.both_versions(hours=True)
 @pytest.mark.parametrize("part", range(6))
 def test_no_setting_changes_a_figure_by_itself(world: World, part: int) -> None:
     """One that another makes up for."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.conftest import Database
 from tests.integration.etl.test_crashes import BEGIN, END, go, require_exact
-from tests.support import faults
+from tests.support import faults, lanes
 from tests.support.history import random_history
 
 from consumer_analytics.etl import restate
@@ -27,8 +27,7 @@ def test_a_short_while(database: Database) -> None:
     assert tally.compared > 5
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", lanes.first(0, [1, 2], long=1))
 def test_a_while_with_restarts(seed: int) -> None:
     tally = faults.Tally()
     with faults.private() as (server, embedded, home):

@@ -32,7 +32,7 @@ def ground(servers: Any) -> Iterator[Ground]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("kinds", "seed"), lanes.first(len(EACH_CHANGE), CASES, long=16))
+@pytest.mark.parametrize(("kinds", "seed"), lanes.first(len(EACH_CHANGE), CASES, long=12))
 def test_every_step_of_a_history_is_told_rightly(ground: Ground, kinds: str, seed: int) -> None:
     script = script_of(PRESETS[kinds], seed, 30)
     assert len(list(History(ground, PRESETS[kinds], seed).play(script))) == len(script)
@@ -60,10 +60,10 @@ def spread(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         yield ground
 
 
-@lanes.LONG
 @pytest.mark.timeout(480)
 @pytest.mark.parametrize(
-    ("kinds", "seed"), [("capture", 0), ("customers", 1), ("chosen", 2), ("thinning", 3)]
+    ("kinds", "seed"),
+    lanes.first(0, [("capture", 0), ("customers", 1), ("chosen", 2), ("thinning", 3)], long=2),
 )
 def test_shards_publish_what_one_database_says_of_all_rows(
     spread: Ground, kinds: str, seed: int
