@@ -33,26 +33,16 @@ def _width() -> int | None:
     return None if terminal or os.environ.get("COLUMNS") else _ENDLESS
 
 
-out = Console(highlight=False, soft_wrap=True, width=_width())
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# What somebody has called `:bank:` stays what it is.
+out = Console(highlight=False, soft_wrap=True, width=_width(), emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 #: What takes less is not worth a line; what takes long says so this often.
 _SECONDS_BETWEEN_LINES = 2.0
-#: Cells up to this long stay on one line.
-_SHORT = 20
-#: Words up to this long stay whole.
-_LONG_WORD = 24
-#: Longer ones are broken no shorter than this: an id after its third group.
-_PART_OF_WORD = 19
-#: An id, with a comma after it.
-_ID = 37
-_GAP = 2
 #: Where a list goes on in its next line.
 _HANGING = 6
 #: What a line begins with that the next ones go on beside: `watermark  `, `run 7: `.
 _LABEL = re.compile(r" *\S+ {2,}(?=\S)")
-#: A command is copied: its blanks are no places for a break.
-_COMMAND = re.compile(r"`[^`]+`")
 #: A program's path, with variables before it or without: a line for a shell.
 _FOR_A_SHELL = re.compile(r"([A-Z_]+=\S+ )*/\S+ ")
 
@@ -75,68 +65,20 @@ def _jsonable(value: Any) -> Any:
     return str(value)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table that fits the terminal; numbers to the right.
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table that fits the terminal, as `tables` lays it out; numbers to the right."""
+    from consumer_analytics.cli import tables
 
-    Long cells go on in the next line. Where the terminal is too narrow even so, the table is
-    wider than it: Rich would leave out whole columns.
-    """
-    from rich.cells import cell_len
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    least, whole, most = list[int](), list[int](), list[int]()
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(
-            isinstance(row[index], (int, float)) or row[index] is None for row in rows
-        )
-        cells = [_cell(row[index]) for row in rows]
-        widest = max(map(cell_len, cells), default=0)
-        most.append(max(len(column), widest))
-        short = widest <= _SHORT
-        if not short:
-            widest = max(cell_len(word) for cell in cells for word in cell.split())
-        whole.append(max(len(column), widest))
-        least.append(max(len(column), widest if widest <= _LONG_WORD else _PART_OF_WORD))
-        table.add_column(
-            column, justify="right" if numeric else "left", overflow="fold", no_wrap=short
-        )
-    # Rich itself, where it has to wrap, comes out a few columns too wide.
-    for place, width in zip(table.columns, _widths(least, whole, most), strict=True):
-        place.width = width
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    if (needed := sum(least) + _GAP * (len(least) - 1)) > out.width:
-        table.width = needed
-    out.print(table)
-
-
-def _widths(least: Sequence[int], whole: Sequence[int], most: Sequence[int]) -> list[int]:
-    """Share out a terminal's room: each column has its least, those that lack little all.
-
-    First, where there is room for that, words that are longer than a column's least stay whole:
-    an id can be read, and copied, in one piece. An id that cannot is broken after its third group.
-    """
-    widths = [*least]
-    room = out.width - sum(least) - _GAP * (len(least) - 1)
-    broken = set()
-    for index in sorted(range(len(least)), key=lambda at: whole[at] - least[at]):
-        more = whole[index] - least[index]
-        if more <= room:
-            widths[index] += more
-            room -= more
-        elif whole[index] <= _ID:
-            broken.add(index)
-    for index in sorted(range(len(least)), key=lambda at: most[at] - least[at]):
-        if index not in broken:
-            more = max(0, min(room, most[index] - widths[index]))
-            widths[index] += more
-            room -= more
-    return widths
-
-
-def _cell(value: Any) -> str:
-    return escape(harmless(shown(value)))
+    numeric = [
+        bool(rows) and all(isinstance(row[at], (int, float)) or row[at] is None for row in rows)
+        for at in range(len(columns))
+    ]
+    cells = [[harmless(shown(value)) for value in row] for row in rows]
+    layout = tables.laid_out(columns, cells, numeric, out.width)
+    for line in layout.header:
+        out.print(line, style="bold", markup=False)
+    for line in layout.rows:
+        out.print(line, markup=False)
 
 
 def shown(value: Any) -> str:
@@ -183,13 +125,15 @@ def _laid_out(line: str, width: int, before: int) -> str:
     hanging = before + (label.end() if label else len(line) - len(line.lstrip()))
     if hanging > width // 2 or _FOR_A_SHELL.match(line, hanging - before):
         return line
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line[hanging - before :])
-    return line[: hanging - before] + textwrap.fill(
-        whole,
+    from consumer_analytics.cli.tables import apart, together
+
+    filled = textwrap.fill(
+        together(line[hanging - before :]),
         width - hanging,
         break_long_words=False,
         break_on_hyphens=False,
-    ).replace("\0", " ").replace("\n", "\n" + " " * hanging)
+    )
+    return line[: hanging - before] + apart(filled).replace("\n", "\n" + " " * hanging)
 
 
 def say_wrapped(label: str, things: Sequence[str]) -> None:

@@ -121,8 +121,11 @@ def others(names: set[str]) -> set[str]:
     lanes.first(
         2,
         [
-            (["run", "--as-of", "2025-06-01"], {"main", "commands", "options", "output", "run"}),
-            (["status"], {"main", "commands", "options", "output", "status"}),
+            (
+                ["run", "--as-of", "2025-06-01"],
+                {"main", "commands", "options", "output", "run", "tables"},
+            ),
+            (["status"], {"main", "commands", "options", "output", "status", "tables"}),
             (
                 ["backfill", "--start-date", "2025-05-01", "--end-date", "2025-05-02"],
                 {"main", "commands", "options", "output", "backfill"},
