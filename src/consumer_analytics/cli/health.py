@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import psycopg
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
 from consumer_analytics.db import own_names, schema
 from consumer_analytics.db.connection import connected
+from consumer_analytics.etl import archived
 from consumer_analytics.formatting import amount, counted, duration, exactly, moment
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.health import read as read_health
@@ -32,10 +36,16 @@ def health(as_json: JsonFlag = False) -> None:
         schema.require_current(connection)
         judged = read_health(connection, settings())
         incidents = open_incidents(connection)
+        unread = None
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            unread = archived.lacks_address(connection, settings())
     if as_json:
-        print_json(judged.as_json() | {"incidents": [one.as_json() for one in incidents]})
+        told = {"incidents": [one.as_json() for one in incidents], "archive": unread}
+        print_json(judged.as_json() | told)
     else:
         print_health(judged)
+        if unread is not None:
+            say(f"archive    {unread}")
         odd = [one for one in incidents if is_of_consumer(one)]
         for one in incidents:
             if one in odd:

@@ -21,7 +21,7 @@ from consumer_analytics.cli.output import (
 from consumer_analytics.db import documents, own_names, schema
 from consumer_analytics.db.connection import connected
 from consumer_analytics.errors import UsageError, noted
-from consumer_analytics.etl import revisions, sources
+from consumer_analytics.etl import archived, revisions, sources
 from consumer_analytics.etl.revisions import Revision
 from consumer_analytics.formatting import count, counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
@@ -83,6 +83,7 @@ def status(
         found = read_status(connection, own.sources, consumers=consumers)
         stored = permitted(lambda: storage.measure(connection, own))
         concerns = permitted(lambda: sources.concerns(connection, own.sources)) or ()
+        unread = permitted(lambda: archived.lacks_address(connection, own))
     if as_json:
         print_json(
             {
@@ -94,6 +95,7 @@ def status(
                 "noted_as_vanished": found.noted_as_vanished,
                 "storage": stored and stored.as_json() | _full_as_json(stored, free),
                 "source_concerns": [concern.describe() for concern in concerns],
+                "archive": unread,
             }
             | ({"shards": [one.as_json() for one in shards]} if shards is not None else {})
         )
@@ -101,6 +103,8 @@ def status(
     print_status(found)
     if shards is not None:
         _print_shards(shards)
+    if unread is not None:
+        warn(unread)
     for concern in concerns:
         warn(concern.describe())
     if stored is None:
@@ -124,6 +128,9 @@ def _print_shards(shards: Sequence[ShardStanding]) -> None:
             for one in shards
         ],
     )
+    for one in shards:
+        if one.archive is not None:
+            warn(f"shard {one.name}: {one.archive}")
 
 
 def _full_as_json(stored: storage.Storage, free: int | None) -> dict[str, Any]:

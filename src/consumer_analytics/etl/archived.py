@@ -49,10 +49,15 @@ def require_readable(connection: Connection, settings: Settings) -> None:
     Raises:
         ArchiveError: days are archived, and nothing says where.
     """
-    if settings.lake_url is None and (day := manifest.first_own_day(connection)) is not None:
-        raise ArchiveError(
-            f"days before {day} are archived, and nothing says where: set {variable('lake_url')}"
-        )
+    if (lacking := lacks_address(connection, settings)) is not None:
+        raise ArchiveError(lacking)
+
+
+def lacks_address(connection: Connection, settings: Settings) -> str | None:
+    """Say that days are archived and nothing says where; None where that is not so."""
+    if settings.lake_url is not None or (day := manifest.first_own_day(connection)) is None:
+        return None
+    return f"days before {day} are archived, and nothing says where: set {variable('lake_url')}"
 
 
 def told(settings: Settings) -> sql.Composable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import psycopg
 
 from consumer_analytics.db.connection import MINUS_INFINITY, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
+from consumer_analytics.etl import archived
 from consumer_analytics.settings import Settings
 from consumer_analytics.shards import addresses
 from consumer_analytics.shards.addresses import Address
@@ -28,6 +30,7 @@ class ShardStanding:
         latest: its latest snapshot, published or not.
         vanished: events that are counted and that it no longer has.
         bytes: size of the whole database.
+        archive: what is said where days of it are archived and nothing says where.
         error: why nothing is known of it.
     """
 
@@ -36,6 +39,7 @@ class ShardStanding:
     latest: dt.datetime | None = None
     vanished: int | None = None
     bytes: int = 0
+    archive: str | None = None
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -53,11 +57,16 @@ def read(settings: Settings) -> tuple[ShardStanding, ...]:
 
 
 def _read(address: Address, settings: Settings) -> ShardStanding:
+    own = address.settings(settings)
     try:
-        with connected(address.settings(settings), "status") as connection:
+        with connected(own, "status") as connection:
             row = connection.execute(query("shards/standing/read")).fetchone()
+            # A shard that is not migrated yet may know of no archives.
+            archive = None
+            with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
+                archive = archived.lacks_address(connection, own)
     except (ConsumerAnalyticsError, psycopg.Error) as error:
         return ShardStanding(address.name, error=str(of_shard(address.name, error)))
     through, latest, vanished, size = row or (None, None, None, 0)
     known = None if through == MINUS_INFINITY else through
-    return ShardStanding(address.name, known, latest, vanished, size)
+    return ShardStanding(address.name, known, latest, vanished, size, archive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,6 +192,23 @@ def test_status_tells_the_figures(cli: Any, filled: Any) -> None:
     text = cli("status").stdout
     assert "2025-03-05 00:00:00 UTC" in text
     assert "consumer 0" in text
+
+
+def test_who_only_reads_is_told_that_the_archives_address_is_lacking(
+    cli: Any, filled: Any, tmp_path: Path
+) -> None:
+    cli("run", "--as-of", "2025-03-05")
+    assert cli("status", "--json").json["archive"] is None
+    assert cli("health", "--json").json["archive"] is None
+    filled.execute("insert into consumer_analytics_internal.archive values (true, '2025-03-02')")
+    said = "days before 2025-03-02 are archived, and nothing says where: set CONSUMER_ANALYTICS_"
+    for command in ("status", "health"):
+        assert cli(command, "--json").json["archive"].startswith(said)
+        shown = cli(command)
+        assert (shown.stdout + shown.stderr).count(said) == 1
+        named = cli(command, env={"CONSUMER_ANALYTICS_LAKE_URL": tmp_path.as_uri()})
+        assert named.exit_code == shown.exit_code
+        assert "archived" not in named.stdout + named.stderr
 
 
 def test_every_command_has_help(cli: Any) -> None:

@@ -83,6 +83,13 @@ def test_status_and_doctor_name_a_shard_that_is_down(
     shown = federated("status", "--json")
     assert shown.exit_code == 0, shown.stderr
     states = {one["name"]: one["error"] for one in shown.json["shards"]}
+    federation.shards["west"].execute(
+        "insert into consumer_analytics_internal.archive values (true, '2025-01-02')"
+    )
+    assert "warning: shard west: days before 2025-01-02 are archived, and nothing says where" in (
+        federated("status").stderr
+    )
+    federation.shards["west"].execute("delete from consumer_analytics_internal.archive")
     assert states["east"] is None
     assert states["north"].startswith("shard north: the database cannot be reached")
     doctor = federated("doctor", "--json")
