@@ -59,6 +59,9 @@ def command(extras: str = "") -> str:
     wanted = f"{_NAME}[{extras}]" if extras else _NAME
     told = copy.read_text("direct_url.json")
     origin: dict[str, Any] = json.loads(told) if told else {}
+    if (clone := _set_up_by_make(origin)) is not None:
+        asked = f"WITH={shlex.quote(extras.replace(',', ' '))}" if extras else ""
+        return f"make -C {shlex.quote(str(clone))} setup {asked}".rstrip()
     if not origin:
         # By its name, so from an index or a folder that the installer was told of.
         return (
@@ -66,6 +69,19 @@ def command(extras: str = "") -> str:
             "# FOLDER: where this copy's wheel lies; from an index of your own: --index-url"
         )
     return f"{_installer(copy)} {_requirement(wanted, origin)}"
+
+
+def _set_up_by_make(origin: dict[str, Any]) -> Path | None:
+    """Return the clone whose `make setup` has made the environment that runs this, if one has.
+
+    What is installed into that by other means is gone with the next `make setup`.
+    """
+    if not origin.get("dir_info", {}).get("editable"):
+        return None
+    clone = Path(unquote(urlsplit(str(origin["url"])).path))
+    made = clone / ".venv"
+    is_this = Path(sys.prefix).resolve() == made.resolve()
+    return clone if is_this and (made / ".synced").exists() else None
 
 
 def _installer(copy: Distribution) -> str:

@@ -98,6 +98,28 @@ def test_it_is_installed_as_this_copy_was(
     assert installation.command("web").startswith(begins)
 
 
+@pytest.mark.parametrize(
+    ("extras", "asked"),
+    [("lake", ["WITH=lake"]), ("airflow,embedded", ["WITH=airflow embedded"]), ("", [])],
+)
+def test_a_clone_is_asked_as_it_was_set_up(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extras: str, asked: list[str]
+) -> None:
+    """Whatever else is put into its environment the next `make setup` takes out again."""
+    clone = tmp_path / "the clone"
+    install({"url": clone.as_uri(), "dir_info": {"editable": True}}, "uv")
+    by_hand = installation.command(extras)
+    assert by_hand.startswith("uv pip install --python ")
+    monkeypatch.setattr(sys, "prefix", str(clone / ".venv"))
+    assert installation.command(extras) == by_hand
+    (clone / ".venv").mkdir(parents=True)
+    (clone / ".venv" / ".synced").touch()
+    words = shlex.split(installation.command(extras))
+    assert words == ["make", "-C", str(clone), "setup", *asked]
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert installation.command(extras) == by_hand
+
+
 def test_what_is_missing_is_told_in_a_line(install: Install) -> None:
     install({"url": WHEEL, "archive_info": {}})
     with pytest.raises(MissingExtraError) as told, installation.of_extra("web", "the dashboard"):
