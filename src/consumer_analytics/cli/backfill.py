@@ -67,12 +67,30 @@ def backfill(
     goes on where it was. Days are those of CONSUMER_ANALYTICS_TIMEZONE.
     """
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context, context.invoked_subcommand)
         return
     if start_date is None or end_date is None:
         raise UsageError("give --start-date and --end-date, or `backfill list`")
     request = request_of(start_date, end_date, interval, who=caller.name(), consumers=consumer)
     work = _alone if settings().shards_file is None else _over_shards
     work(request, dry_run=dry_run, as_json=as_json)
+
+
+def _refuse_options_before(context: typer.Context, command: str) -> None:
+    """Refuse options that stand before a command which has its own: they would say nothing."""
+    given = [
+        param.opts[0]
+        for param in context.command.params
+        if (source := context.get_parameter_source(str(param.name))) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        belongs = "belongs" if len(given) == 1 else "belong"
+        raise UsageError(
+            f"{', '.join(given)} before `{command}` {belongs} to `{context.command_path}` alone, "
+            f"which writes snapshots; `{context.command_path} {command} --help` tells what may "
+            f"stand after `{command}`"
+        )
 
 
 def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:

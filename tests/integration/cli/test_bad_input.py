@@ -165,6 +165,8 @@ def test_times(cli: Any, text: str, says: str) -> None:
         ("serve --port", "option '--port' requires an argument"),
         ("snapshots prune", "no such command 'prune'; `consumer-analytics snapshots --help` "),
         ("--nope", "no such option: --nope; `consumer-analytics --help` tells"),
+        ("backfill --json list", "--json before `list` belongs to `consumer-analytics backfill` "),
+        ("backfill --start-date 2025-10-01 --dry-run list", "--start-date, --dry-run before `list"),
     ],
 )
 def test_what_it_is_called_with(cli: Any, command: str, says: str) -> None:
