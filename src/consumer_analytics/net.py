@@ -14,6 +14,8 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _ANY_NAME = ("*",)
 #: An IPv6 client has a network of its own: what is behind these bits is for it to choose.
 _BITS_OF_A_CLIENT = 64
+#: What is said of an address that no interface has; of a link's own without the link, the second.
+_NOT_OURS = (errno.EADDRNOTAVAIL, errno.EINVAL)
 
 
 def is_loopback(host: str) -> bool:
@@ -65,6 +67,23 @@ def client_network(address: str) -> str:
     return str(found)
 
 
+def require_own(host: str) -> None:
+    """Check that this machine has an address, before anybody is asked for what it takes there.
+
+    Raises:
+        SettingsError: it has not.
+        UsageError: nothing can be listened on there.
+    """
+    listen(host, 0).close()
+
+
+def _not_ours(host: str) -> SettingsError:
+    return SettingsError(
+        f"{host!r} is no address of this machine; 127.0.0.1 is for itself alone, 0.0.0.0 is all of "
+        "its addresses"
+    )
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Take a port before anything is said, so that what is said is true.
 
@@ -81,7 +100,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
-        raise SettingsError(f"{host!r} is no address of this machine") from None
+        raise _not_ours(host) from None
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,6 +109,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen()
     except OSError as error:
         listening.close()
+        if error.errno in _NOT_OURS:
+            raise _not_ours(host) from None
         reason = (
             "is in use; choose another one with --port"
             if error.errno == errno.EADDRINUSE

@@ -7,7 +7,14 @@ import socket
 import pytest
 
 from consumer_analytics.errors import SettingsError, UsageError
-from consumer_analytics.net import client_network, in_url, is_loopback, listen, names_of
+from consumer_analytics.net import (
+    client_network,
+    in_url,
+    is_loopback,
+    listen,
+    names_of,
+    require_own,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,15 +59,19 @@ def test_a_port_in_use_is_told_with_what_to_do() -> None:
             listen("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64, "192.0.2.1.5"])
+@pytest.mark.parametrize(
+    "host", ["nowhere.invalid", "a" * 64, "192.0.2.1.5", "192.0.2.1", "fe80::1", ""]
+)
 def test_a_host_that_is_none_is_told(host: str) -> None:
     with pytest.raises(SettingsError, match="is no address of this machine"):
         listen(host, 0)
+    with pytest.raises(SettingsError, match="is no address of this machine"):
+        require_own(host)
 
 
-def test_another_machines_address_cannot_be_listened_on() -> None:
-    with pytest.raises(UsageError, match=r"port 0 of 192\.0\.2\.1 cannot be listened on"):
-        listen("192.0.2.1", 0)
+def test_an_address_of_this_machine_is_one() -> None:
+    for host in ("127.0.0.1", "0.0.0.0", "localhost"):
+        require_own(host)
 
 
 def test_a_server_that_asks_nobody_answers_to_its_own_names() -> None:

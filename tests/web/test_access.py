@@ -567,6 +567,14 @@ def test_a_tokens_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None
     assert cli("tokens", "list").exit_code == 2
 
 
+def test_another_machines_address_is_told_as_that(cli: Cli) -> None:
+    """What had to be set for it was told first, as if others could reach it."""
+    done = cli("serve", "--host", "192.0.2.1", "--port", "0")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: '192.0.2.1' is no address of this machine; 127.0.0.1 is ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_server_that_lets_nobody_in_yet_says_so(cli: Cli, tmp_path: Path) -> None:
     env = {"CONSUMER_ANALYTICS_DASHBOARD_TOKENS_FILE": str(tmp_path / "tokens")}
     # An address that no machine has: it is said before anything is listened on.

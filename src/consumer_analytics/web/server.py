@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from consumer_analytics.errors import SettingsError, UsageError
 from consumer_analytics.monitoring.metrics.exposition import Exposition
-from consumer_analytics.net import in_url, is_loopback, listen, names_of
+from consumer_analytics.net import in_url, is_loopback, listen, names_of, require_own
 from consumer_analytics.settings import Settings
 from consumer_analytics.web import auth, metrics
 from consumer_analytics.web.app import create_app
@@ -77,10 +77,16 @@ def serve(
         warn: told what to think about.
 
     Raises:
-        SettingsError: others can reach the address and nothing asks who they are.
+        SettingsError: this machine has no such address, or others can reach it and nothing asks
+            who they are.
         UsageError: the address cannot be listened on, or the certificate not used.
     """
-    who = authenticator(settings, host)
+    try:
+        who = authenticator(settings, host)
+    except SettingsError:
+        # Where this machine has no such address, nobody can reach it.
+        require_own(host)
+        raise
     asks = not isinstance(who, NoCredentials)
     names = names_of(host, settings.names_of_dashboard, asks=asks)
     tls = _context(certificate, key)
@@ -105,11 +111,13 @@ def serve_metrics(settings: Settings, *, host: str, port: int, say: Callable[[st
         say: told the address.
 
     Raises:
-        SettingsError: others can reach the address and no token is asked for.
+        SettingsError: this machine has no such address, or others can reach it and no token is
+            asked for.
         UsageError: the address cannot be listened on.
     """
     token = metrics.token_of(settings)
     if token is None and not is_loopback(host):
+        require_own(host)
         raise SettingsError(
             f"others can reach {host}: set CONSUMER_ANALYTICS_METRICS_TOKEN_FILE, or serve on "
             "127.0.0.1"

@@ -468,11 +468,12 @@ def test_served_it_speaks_openmetrics_and_nothing_but_metrics(database: Database
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     lanes.first(
-        4,
+        5,
         [
             (("--serve", "--host", "0.0.0.0"), {}, "others can reach 0.0.0.0"),
             (("--serve", "--host", "::"), {}, "others can reach ::"),
-            (("--serve",), {"METRICS_HOST": "10.0.0.1"}, "others can reach 10.0.0.1"),
+            (("--serve",), {"METRICS_HOST": "0.0.0.0"}, "others can reach 0.0.0.0"),
+            (("--serve", "--host", "192.0.2.1"), {}, "'192.0.2.1' is no address of this machine; "),
             (
                 ("--serve",),
                 {"METRICS_TOKEN_FILE": "/nonexistent"},
