@@ -126,6 +126,22 @@ def _listed(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
 
 
+#: By itself, or behind a name: `Analytics <alerts-from@example.com>`.
+_MAIL_ADDRESS = r"([^<>]*<)?(?:\"[^\"]+\"|[^\s<>@,\"]+)@[^\s<>@,]+(?(1)>)"
+
+
+def _check_mail_address(text: str) -> None:
+    if re.fullmatch(_MAIL_ADDRESS, text.strip()) is None:
+        raise ValueError(
+            f"{fields.quoted(text)} is not a mail address such as alerts-to@example.com"
+        )
+
+
+def _check_mail_addresses(text: str) -> None:
+    for one in _listed(text):
+        _check_mail_address(one)
+
+
 def _check_lake(url: str) -> None:
     from urllib.parse import urlsplit
 
@@ -519,17 +535,24 @@ class Settings:
     ] = 20.0
     alert_recipients: Annotated[
         str,
-        Field(description="Who gets the mails: addresses, separated by commas. None: no mail."),
+        Field(
+            description="Who gets the mails: addresses, separated by commas. None: no mail.",
+            rule=_check_mail_addresses,
+        ),
     ] = ""
     alert_sender: Annotated[
         str,
-        Field(description="The mails' sender, such as `Analytics <alerts-from@example.com>`."),
+        Field(
+            description="The mails' sender, such as `Analytics <alerts-from@example.com>`.",
+            rule=_check_mail_address,
+        ),
     ] = ""
     digest_recipients: Annotated[
         str,
         Field(
             description="Who gets the weekly digest by mail: addresses, separated by commas. None: "
             "there is none.",
+            rule=_check_mail_addresses,
         ),
     ] = ""
     digest_hour: Annotated[
@@ -928,7 +951,7 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
         if name.startswith(PREFIX) and (short := name.removeprefix(PREFIX)) not in known:
             import difflib
 
-            close = difflib.get_close_matches(short, known, n=1)
+            close = difflib.get_close_matches(short.upper(), known, n=1)
             hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
             raise SettingsError(f"{name} is not a setting{hint}")
 

@@ -13,6 +13,8 @@ from consumer_analytics.errors import SettingsError
 from consumer_analytics.fields import Secret, described
 from consumer_analytics.settings import PREFIX, Settings, load_settings, variable
 
+EXAMPLE = "alerts-to@example.com"
+
 
 def test_every_default_would_be_accepted_where_it_is_given(
     monkeypatch: pytest.MonkeyPatch,
@@ -86,6 +88,12 @@ def test_a_value_that_can_be_used(
             )
             for text in ("*", "proxy.example.com", "10.0.0.1, 10.0.0.1/8", "10.0.0.300", "::/200")
         ),
+        *(
+            (name, text, f"{text.split(', ')[-1]!r} is not a mail address such as {EXAMPLE}")
+            for name in ("alert_recipients", "digest_recipients")
+            for text in ("foo", "a@b.example, foo", "A <foo>", "a@b.example>", "<a@b.example", "@b")
+        ),
+        ("alert_sender", "Analytics", f"'Analytics' is not a mail address such as {EXAMPLE}"),
         ("server_connections", "3", "must be 4 or more, and is 3"),
         ("server_timeout", "0", "must be more than 0, and is 0"),
     ],
@@ -97,6 +105,13 @@ def test_a_value_that_cannot_be_used(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert str(refused.value) == f"{variable(name)}: {reason}"
+
+
+def test_mail_addresses_are_taken_as_people_write_them() -> None:
+    written = 'a@b.example, Ana <ana+x@b.example>,<c@localhost>, "odd one"@b.example,'
+    assert len(Settings(alert_recipients=written, digest_recipients=written).recipients) == 4
+    for sender in ('"Doe, Jane" <jane@b.example>', "jane@b.example", "Jane Doe <jane@b.example>"):
+        assert Settings(alert_sender=sender).alert_sender == sender
 
 
 def test_every_number_has_an_end_at_either_side() -> None:
@@ -138,6 +153,10 @@ def test_values_that_do_not_go_together(
 
 def test_a_typo_is_refused_and_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}SWEEP_DAY", "3")
+    with pytest.raises(SettingsError, match=f"did you mean {PREFIX}SWEEP_DAYS"):
+        load_settings()
+    monkeypatch.delenv(f"{PREFIX}SWEEP_DAY")
+    monkeypatch.setenv(f"{PREFIX}sweep_day", "3")
     with pytest.raises(SettingsError, match=f"did you mean {PREFIX}SWEEP_DAYS"):
         load_settings()
 

@@ -81,9 +81,6 @@ def require_settings(settings: Settings) -> None:
     ]
     if missing:
         raise MailError("settings", f"no mail can be sent: set {', '.join(missing)}")
-    for address in (settings.alert_sender, *settings.recipients):
-        if "@" not in parseaddr(address)[1]:
-            raise MailError("settings", f"{address!r} is not a mail address")
     if settings.smtp_user and settings.smtp_password_file is None:
         raise MailError(
             "settings",
