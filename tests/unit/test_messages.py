@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from consumer_analytics.db import connection
+from consumer_analytics.db import connection, refusals
 from consumer_analytics.errors import one_line
 
 #: Every error that PostgreSQL has a number for, by that.
@@ -83,3 +83,59 @@ def test_a_server_that_does_not_let_us_in(said: str, words: str) -> None:
 )
 def test_a_server_that_is_not_there(said: str, words: str) -> None:
     assert words in connection._advice(f'connection to "role", port 5432 failed: {said}')
+
+
+REFUSED = (
+    'connection failed: connection to server at "{0}", port {1} failed: Connection refused\n'
+    "\tIs the server running on that host and accepting TCP/IP connections?"
+)
+SEVERAL = "\nMultiple connection attempts failed. All failures were:\n"
+ABSENT = (
+    'connection is bad: connection to server on socket "/run/db/.s.PGSQL.5432" failed: No such '
+    "file or directory\n\tIs the server running locally and accepting connections on that socket?"
+)
+BARRED = 'connection to server at "10.0.0.7", port 5432 failed: FATAL:  no entry for "etl", {}'
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (REFUSED.format("::1", 9), "::1 port 9: Connection refused"),
+        (
+            REFUSED.format("127.0.0.1", 9)
+            + SEVERAL
+            + f"- host: 'localhost', port: '9', hostaddr: '::1': {REFUSED.format('::1', 9)}\n"
+            + f"- host: 'localhost', port: '9', hostaddr: '127.0.0.1': "
+            f"{REFUSED.format('127.0.0.1', 9)}",
+            "::1 port 9, 127.0.0.1 port 9: Connection refused",
+        ),
+        (
+            REFUSED.format("127.0.0.1", 9)
+            + SEVERAL
+            + f"- host: '/run/db', port: '5432', hostaddr: None: {ABSENT}\n"
+            + f"- host: 'a', port: '9', hostaddr: '127.0.0.1': {REFUSED.format('127.0.0.1', 9)}",
+            (
+                "/run/db/.s.PGSQL.5432: No such file or directory, and "
+                "127.0.0.1 port 9: Connection refused"
+            ),
+        ),
+        (
+            "connection timeout expired"
+            + SEVERAL
+            + "- host: 'db', port: None, hostaddr: '10.0.0.7': connection timeout expired\n"
+            + "- host: 'db', port: '6432', hostaddr: '10.0.0.8': connection timeout expired",
+            "10.0.0.7, 10.0.0.8 port 6432: connection timeout expired",
+        ),
+        (
+            f"connection failed: {BARRED.format('encrypted')}\n{BARRED.format('in clear')}",
+            (
+                '10.0.0.7 port 5432: FATAL: no entry for "etl", encrypted, and '
+                '10.0.0.7 port 5432: FATAL: no entry for "etl", in clear'
+            ),
+        ),
+        ("failed to resolve host 'db': no\nsuch name", "failed to resolve host 'db': no such name"),
+        ("", ""),
+    ],
+)
+def test_each_address_is_told_once_in_a_line(said: str, line: str) -> None:
+    assert refusals.told(psycopg.OperationalError(said)) == line

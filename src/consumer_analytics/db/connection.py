@@ -306,10 +306,12 @@ def connect(
         with _telling_that_it_waits(address):
             connection = Connection.connect(address, autocommit=True)
     except psycopg.OperationalError as error:
+        from consumer_analytics.db import refusals
+
         advice = _advice(str(error))
         what = "lets no session begin" if advice == _PRELOADED else "cannot be reached"
         raise DatabaseUnreachableError(
-            f"the database {what}: {one_line(error)}; {advice}"
+            f"the database {what}: {refusals.told(error)}; {advice}"
         ) from None
     try:
         prepare(connection, settings, writes_sources=writes_sources, as_admin=as_admin)

@@ -135,7 +135,10 @@ class SimulationPlan:
                 "the history must lie between the years 1970 and 6000"
             )
         if self.events and not self.customers:
-            raise UsageError("--events need --customers to happen to")
+            raise UsageError(
+                f"--customers 0: {self.events:,} events have nobody to happen to; "
+                "give --customers 1 or more, or --events 0 too"
+            )
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,11 @@ def test_unreachable_server(cli: Any) -> None:
     assert "cannot be reached" in line
     assert "127.0.0.1" in line
     assert "hush" not in line
+    url = "postgresql://someone:hush@127.0.0.1:9,127.0.0.1:10/analytics"
+    assert one_line(cli("run", env={PREFIX + "DATABASE_URL": url})) == (
+        "error: the database cannot be reached: 127.0.0.1 port 9, 127.0.0.1 port 10: Connection "
+        f"refused; start the server, or check host and port in {PREFIX}DATABASE_URL"
+    )
 
 
 def test_unknown_database(cli: Any, database: Any) -> None:

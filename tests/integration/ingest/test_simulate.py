@@ -273,7 +273,10 @@ def test_fewer_events_than_the_customers_histories_have(database: Database) -> N
         (["--days", "0"], "--days 0: it must be from 1 to 36500"),
         (["--seed", "4294967296"], "--seed 4294967296: it must be from 0 to 4294967295"),
         (["--event-types", "2001"], "--event-types 2001: it must be from 1 to 2000"),
-        (["--customers", "0"], "--events need --customers to happen to"),
+        (
+            ["--customers", "0"],
+            "--customers 0: 200,000 events have nobody to happen to; give --customers 1 or more, ",
+        ),
         (
             ["--until", "soon"],
             "'soon' is not a time; write it like 2025-11-03 or 2025-11-03T06:00:00Z",
