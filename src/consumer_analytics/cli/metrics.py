@@ -14,7 +14,7 @@ from consumer_analytics.settings import settings
 
 
 class MetricsError(ConsumerAnalyticsError):
-    """The metrics cannot be read from the database; the line above says why."""
+    """The metrics cannot be read from the database."""
 
 
 def metrics(
@@ -58,11 +58,12 @@ def metrics(
 
 def _print() -> None:
     """Print them once; where they cannot be read, end as a failure."""
-    found = exposition.Exposition(settings())
+    failures: list[str] = []
+    found = exposition.Exposition(settings(), notify=failures.append)
     try:
         text, _ = found.text()
     finally:
         found.close()
     print_text(text.decode())
-    if "\nconsumer_analytics_scrape_success 0.0\n" in text.decode():
-        raise MetricsError
+    if failures:
+        raise MetricsError(failures[-1])

@@ -275,7 +275,10 @@ def test_fewer_events_than_the_customers_histories_have(database: Database) -> N
         (["--event-types", "2001"], "--event-types 2001: it must be from 1 to 2000"),
         (
             ["--customers", "0"],
-            "--customers 0: 200,000 events have nobody to happen to; give --customers 1 or more, ",
+            (
+                "--customers 0: 200,000 events have nobody to happen to; give --customers 1 or "
+                "more, or --events 0 too"
+            ),
         ),
         (
             ["--until", "soon"],

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import COMMAND, Cli, Database, command_environment
 from tests.support import crashes, lanes
 from tests.support.history import random_history
+from tests.support.roles import Roles
 from tests.support.small_backfill import (
     ONE_SESSION,
     TWO_SESSIONS,
@@ -520,5 +521,23 @@ def test_where_they_cannot_be_read_the_command_fails(cli: Cli) -> None:
         "metrics", env={f"{PREFIX}DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
     )
     assert failed.exit_code == 1
-    assert "cannot be reached" in failed.stderr
+    assert failed.stderr.startswith("error: metrics cannot be read: the database cannot be reached")
+    assert failed.stderr.count("\n") == 1
+    assert Scraped(failed.stdout)("scrape_success") == 0
+
+
+def test_a_login_without_rights_is_told_which_it_needs(cli: Cli, database: Any) -> None:
+    if database.server.role is None:
+        pytest.skip("the test server's admin may not create roles")
+    made = Roles(database)
+    try:
+        failed = cli("metrics", env={f"{PREFIX}DATABASE_URL": made.login()})
+    finally:
+        made.clean()
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("error: metrics cannot be read: permission denied for ")
+    assert failed.stderr.endswith(
+        f"; let {PREFIX}DATABASE_URL name a login in the etl role, which `consumer-analytics roles`"
+        " makes\n"
+    )
     assert Scraped(failed.stdout)("scrape_success") == 0

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,15 @@ class StateCollector(Collector):
     Where the database cannot be read in time the answer says so, and holds no figure.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Describe it; nothing is opened before the first scrape."""
+    def __init__(self, settings: Settings, notify: Callable[[str], None] = log.warning) -> None:
+        """Describe it; nothing is opened before the first scrape.
+
+        Args:
+            settings: where to.
+            notify: told why the metrics cannot be read.
+        """
         self._settings = settings
+        self._notify = notify
         self._session: Connection | None = None
         self._turn = threading.Lock()
 
@@ -92,7 +98,7 @@ class StateCollector(Collector):
             ):
                 samples, counters, schema_version = read(connection, self._settings)
         except (psycopg.Error, ConsumerAnalyticsError) as error:
-            log.warning("metrics cannot be read: %s", self._why(error))
+            self._notify(f"metrics cannot be read: {self._why(error)}")
             self._drop()
             return {
                 "scrape_success": [((), 0)],
@@ -104,6 +110,11 @@ class StateCollector(Collector):
 
     def _why(self, error: Exception) -> str:
         """Say why they cannot be read: what was ended was most likely by our own deadline."""
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            return (
+                f"{error.diag.message_primary}; let {variable('database_url')} name a login in the "
+                "etl role, which `consumer-analytics roles` makes"
+            )
         if not isinstance(error, psycopg.errors.QueryCanceled):
             return one_line(error)
         limit = duration(self._settings.metrics_timeout)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from consumer_analytics.monitoring.metrics.collector import StateCollector
+from consumer_analytics.monitoring.metrics.collector import StateCollector, log
 from consumer_analytics.settings import Settings
 
 
@@ -16,9 +18,14 @@ class Exposition:
         registry: for servers that take one of the official client's.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Describe it; nothing is read before it is asked for."""
-        self._collector = StateCollector(settings)
+    def __init__(self, settings: Settings, notify: Callable[[str], None] = log.warning) -> None:
+        """Describe it; nothing is read before it is asked for.
+
+        Args:
+            settings: where to.
+            notify: told why they cannot be read.
+        """
+        self._collector = StateCollector(settings, notify)
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self._collector)
 
