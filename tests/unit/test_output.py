@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from consumer_analytics.cli import output
+from consumer_analytics.cli import output, up
 from consumer_analytics.formatting import moment
 
 ID = "7c944c72-0142-8000-8000-040000000001"
@@ -287,3 +287,19 @@ def test_bytes_are_told_short_enough_for_a_line(monkeypatch: pytest.MonkeyPatch)
         show(48_701_440, 110_400_055)
     assert "46.4/105.3 MiB" in file.getvalue()
     assert "…" not in file.getvalue()
+
+
+def test_what_up_waits_for_is_named_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four processes the last ones were cut from the line of a terminal."""
+    file = io.StringIO()
+    monkeypatch.setattr(up, "err", Console(file=file, width=60, force_terminal=True))
+    waiting_for = ["api-server", "dag-processor", "scheduler", "triggerer"]
+    with up._Notifier().step("starting Airflow") as detail:
+        detail(f"waiting for {', '.join(waiting_for)}")
+        for _ in range(200):
+            if "triggerer" in file.getvalue():
+                break
+            time.sleep(0.02)
+        during = file.getvalue()
+    assert all(name in during for name in waiting_for)
+    assert "…" not in during

@@ -104,12 +104,8 @@ def _alone(request: Request, *, dry_run: bool, as_json: bool) -> None:
             if not as_json:
                 print_estimate(estimate, request)
             if dry_run:
-                if estimate.empty and not as_json:
-                    say(f"left out   {counted(estimate.empty, 'period')} before the first row")
-                if estimate.is_skipped and not as_json:
-                    say(f"left out   {describe_skipped(request, settings().timezone)}")
-                if estimate.skipped and not as_json:
-                    say(f"left out   {describe_skipped_days(estimate, settings().timezone)}")
+                if not as_json:
+                    print_left_out(estimate, request)
                 return
             with progress("periods", before="reading the source") as show:
 
@@ -142,6 +138,8 @@ def _over_shards(request: Request, *, dry_run: bool, as_json: bool) -> None:
             print_json(estimate.as_json(request))
         elif not as_json:
             print_estimate(estimate, request)
+            if dry_run:
+                print_left_out(estimate, request)
 
     try:
         with progress("periods", before="reading the shards") as show:
@@ -222,6 +220,16 @@ def print_estimate(estimate: Estimate, request: Request) -> None:
         "as the planner estimates"
     )
     say(f"writes     about {size(estimate.bytes_to_write)} to disk, indexes included")
+
+
+def print_left_out(estimate: Estimate, request: Request) -> None:
+    """Say what of a range a backfill will write nothing for."""
+    if estimate.empty:
+        say(f"left out   {counted(estimate.empty, 'period')} before the first row")
+    if estimate.is_skipped:
+        say(f"left out   {describe_skipped(request, settings().timezone)}")
+    if estimate.skipped:
+        say(f"left out   {describe_skipped_days(estimate, settings().timezone)}")
 
 
 def print_result(result: BackfillResult) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from consumer_analytics import installation
 from consumer_analytics.cli.output import err, say, warn
@@ -37,7 +38,8 @@ class _Notifier:
         if err.is_terminal:
             with Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                # Names of processes that do not fit go on in the next line.
+                TextColumn("{task.description}", table_column=Column()),
                 TimeElapsedColumn(),
                 console=err,
                 transient=True,

@@ -194,7 +194,7 @@ class _System:
                 if not self._server.start():
                     detail("found running")
         with self._notifier.step("bringing the schema up to date") as detail:
-            applied = upgrade(self._settings)
+            applied = upgrade(self._settings, self._notifier.say)
             detail(counted(len(applied), "migration") if applied else "it was already")
 
     def _stop_server(self) -> None:

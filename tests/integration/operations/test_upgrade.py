@@ -97,6 +97,9 @@ def test_a_trigger_that_this_version_makes_otherwise_is_named(partitioned: Any, 
             "# as the login that owns the source tables\n"
             "the schema is up to date\n"
         )
+    started = cli("up", "--no-airflow", "--once", "--no-sample")
+    assert started.exit_code == 0, started.stderr
+    assert started.stdout.count(f"differ from this version's ({name}): consumer-analytics ") == 1
     told = cli("capture", "status", "--json").json
     assert (told["state"], told["missing_triggers"], told["differing_triggers"]) == (
         "incomplete",

@@ -104,6 +104,28 @@ def test_status_and_doctor_name_a_shard_that_is_down(
         assert "hidden" not in result.stdout + result.stderr
 
 
+def test_a_dry_run_says_what_is_left_out_as_in_one_database(
+    federation: Federation, federated: Callable[..., Any]
+) -> None:
+    """It said nothing of the days that a zone skipped, nor of those before the first row."""
+    federation.shards["west"].execute(
+        "insert into consumers (consumer_id, name, created_at) "
+        "values (gen_random_uuid(), 'one', '2011-12-28 12:00Z')"
+    )
+    zone = {"CONSUMER_ANALYTICS_TIMEZONE": "Pacific/Apia"}
+    asked = ("backfill", "--dry-run", "--start-date")
+    planned = federated(*asked, "2011-12-26", "--end-date", "2012-01-01", env=zone)
+    assert (planned.exit_code, planned.stderr) == (0, "reading the shards\n")
+    assert planned.stdout.splitlines()[-2:] == [
+        "left out   2 periods before the first row",
+        "left out   1 day that Pacific/Apia skipped: 2011-12-30",
+    ]
+    planned = federated(*asked, "2011-12-30", "--end-date", "2011-12-31", env=zone)
+    assert "left out   there is nothing to write: Pacific/Apia skipped 2011-12-30 to" in (
+        planned.stdout
+    )
+
+
 def test_a_watermark_set_ahead_hides_no_lag_over_shards(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:
