@@ -38,7 +38,7 @@ _TOGETHER = re.compile(
 
 
 @dataclass(frozen=True)
-class _Column:
+class _TableColumn:
     """A column, and how wide it is.
 
     Attributes:
@@ -62,7 +62,7 @@ class _Column:
 class _Part:
     """Columns that stand in a line beside each other, and how wide each is."""
 
-    columns: Sequence[_Column]
+    columns: Sequence[_TableColumn]
     widths: Sequence[int]
     indent: str
 
@@ -127,10 +127,10 @@ def apart(text: str) -> str:
     return text.replace(_WHOLE, " ")
 
 
-def _column(title: str, cells: list[str], *, is_numeric: bool) -> _Column:
+def _column(title: str, cells: list[str], *, is_numeric: bool) -> _TableColumn:
     words = [word for text in (title, *cells) for word in together(text).split()]
     lines = [line for text in (title, *cells) for line in text.split("\n")]
-    return _Column(
+    return _TableColumn(
         title=title,
         cells=cells,
         is_numeric=is_numeric,
@@ -147,7 +147,7 @@ def _least(word: str) -> int:
     return length if whole else _PART_OF_WORD
 
 
-def _arranged(columns: Sequence[_Column], room: int) -> list[_Part]:
+def _arranged(columns: Sequence[_TableColumn], room: int) -> list[_Part]:
     """Return the arrangement of the fewest lines; of several, one that breaks no word."""
     fits = [_Part(columns, [one.most for one in columns], "")]
     if _needed([one.most for one in columns]) <= room:
@@ -176,7 +176,7 @@ def _arranged(columns: Sequence[_Column], room: int) -> list[_Part]:
     ]
 
 
-def _broken(columns: Sequence[_Column], breaks: int, room: int) -> Iterator[list[_Part]]:
+def _broken(columns: Sequence[_TableColumn], breaks: int, room: int) -> Iterator[list[_Part]]:
     """Yield the arrangements with so many breaks that fit."""
     for places in combinations(range(1, len(columns)), breaks):
         parts = []
@@ -202,7 +202,7 @@ def _widest(parts: Sequence[_Part]) -> int:
     return max(len(part.indent) + _needed([one.most for one in part.columns]) for part in parts)
 
 
-def _widths(columns: Sequence[_Column], room: int) -> list[int]:
+def _widths(columns: Sequence[_TableColumn], room: int) -> list[int]:
     """Share a line's room out: each column has its least, those that lack little all.
 
     First, where there is room for that, words that are longer than a column's least stay whole.
@@ -217,7 +217,7 @@ def _widths(columns: Sequence[_Column], room: int) -> list[int]:
     return widths
 
 
-def _broken_width(column: _Column, room: int) -> int:
+def _broken_width(column: _TableColumn, room: int) -> int:
     """Return the width of a column that has a line for itself, and is wider even so."""
     if column.least <= room:
         return min(column.most, room)

@@ -136,7 +136,7 @@ class SimulationPlan:
             )
         if self.events and not self.customers:
             raise UsageError(
-                f"--customers 0: {self.events:,} events have nobody to happen to; "
+                f"--customers 0: {counted(self.events, 'event')} would have nobody to happen to; "
                 "give --customers 1 or more, or --events 0 too"
             )
 

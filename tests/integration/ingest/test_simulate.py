@@ -276,8 +276,8 @@ def test_fewer_events_than_the_customers_histories_have(database: Database) -> N
         (
             ["--customers", "0"],
             (
-                "--customers 0: 200,000 events have nobody to happen to; give --customers 1 or "
-                "more, or --events 0 too"
+                "--customers 0: 200,000 events would have nobody to happen to; "
+                "give --customers 1 or more, or --events 0 too"
             ),
         ),
         (
