@@ -630,7 +630,7 @@ def hostile(routes: list[str]) -> Iterator[tuple[str, str, tuple[bytes, ...], by
 
 
 #: Every so many of the requests for each change; in the long lane all of them.
-@pytest.mark.parametrize("every", lanes.first(1, [23, 1]))
+@pytest.mark.parametrize("every", lanes.first(1, [17, 1]))
 @pytest.mark.parametrize("asks", [True, False], ids=["gate", "open"])
 def test_no_request_makes_an_error_of_ours(
     operated: Operated, kept: Kept, asks: bool, every: int
