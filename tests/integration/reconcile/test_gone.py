@@ -242,3 +242,29 @@ def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
     for step in (gone("d"), runs(10), _sweep):
         step(ground)
     settled(ground, {4: 2, 6: 1, 8: 1, 10: 0})
+
+
+@pytest.mark.parametrize("kind", ["login", CREATION])
+def test_an_audit_before_anybody_else_knows_the_birth_of_one_whose_row_had_no_time(
+    ground: Ground, kind: str
+) -> None:
+    """What told the birth is purged, and then the row goes, after its deletion."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            row("other", 1),
+            lambda on: on.row(identity("c"), A, "ACTIVE", None),
+            event("c", kind, 2.5),
+            runs(4),
+            event("c", DELETION, 4.5),
+            runs(6),
+            lambda on: on.app.execute("delete from customer_events where event_type = %s", [kind]),
+            _sweep,
+            gone("c"),
+            runs(8),
+        ),
+    )
+    assert {*ground.audit().wrong_snapshots} == {day(6)}
+    _sweep(ground)
+    settled(ground, {4: 2, 6: 1, 8: 1})

@@ -307,10 +307,12 @@ select
         -- What was worked out once and can no longer be, as events have vanished.
         when (affected.since is not null or teller.has_vanished) and remembered.born_from = 'creation'
             then least(remembered.created_at, creation.at)
+        when undated.born_from = 'creation' then least(undated.born_at, creation.at)
         when creation.at is not null then creation.at
         when life.opened_at > '-infinity' then life.opened_at
         when (affected.since is not null or teller.has_vanished) and remembered.born_from in ('event', 'deletion')
             then least(remembered.created_at, first_of_any.at)
+        when undated.born_at is not null then least(undated.born_at, first_of_any.at)
         when affected.without_creations then null
         else least(first_of_any.at, life.ended)
     end,
@@ -418,7 +420,12 @@ left join lateral (
                 and gone.until > known.born_at
                 and (known.born_from = 'event' or gone.event_type = {customer_creation})
         )
-) as undated on life.ended is null and life.row_created_at is null
+        and (
+            life.ended is null
+            or known.born_at < life.ended
+            and not exists (select from {customers} as customer where customer.customer_id = life.customer_id)
+        )
+) as undated on remembered.customer_id is null and life.row_created_at is null
 left join lateral (
     select exists (
         select from consumer_analytics_internal.vanished_events as noted
