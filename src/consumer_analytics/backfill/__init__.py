@@ -102,7 +102,7 @@ def backfill(
         for attempt in range(1, _TRIES + 1):
             if _filled(connection, job, estimate, is_last=attempt == _TRIES):
                 break
-            judging.judge_lives(connection, settings, request, estimate.bounds[1])
+            job.corrected = judging.judge_lives(connection, settings, request, estimate.bounds[1])
             estimate = estimate_of(connection, settings, request)
             _tell_what_is_left_out(estimate, notify)
             record.revise(connection, backfill_id, estimate.periods)

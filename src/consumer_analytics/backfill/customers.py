@@ -24,6 +24,7 @@ def count(
     settings: Settings,
     state: JobState,
     bounds: tuple[dt.datetime, ...],
+    corrected: str,
 ) -> tuple[str, ...] | None:
     """Count the customers' changes by consumer and slot into `customer_cells`.
 
@@ -39,7 +40,7 @@ def count(
         ended = [TimeRange(state.processed_through, bounds[1])]
         lives.remember(connection, settings, ended, looking_back=True)
     counted = _count(connection, settings, state, bounds)
-    judging.require_lives(connection, settings, state, bounds[1])
+    judging.require_lives(connection, settings, state, bounds[1], corrected)
     return counted
 
 

@@ -65,6 +65,7 @@ class Job:
         stopped: set when one of two sessions has failed, or is to end.
         put_off: rows of other windows than the periods', to be written after all else: consumer
             (None: all, and the whole system), instant, and where its window begins.
+        corrected: days of which lifecycle events were taken out, as was judged.
     """
 
     settings: Settings
@@ -75,6 +76,7 @@ class Job:
     counts: Counts = field(default_factory=Counts)
     stopped: threading.Event = field(default_factory=threading.Event)
     put_off: set[tuple[uuid.UUID | None, dt.datetime, dt.datetime]] = field(default_factory=set)
+    corrected: str = "{}"
 
     def begin_again(self) -> None:
         """Forget what came of it, before all is done once more."""

@@ -53,7 +53,11 @@ def judge(
 
 
 def require_lives(
-    connection: Connection, settings: Settings, state: JobState, first: dt.datetime
+    connection: Connection,
+    settings: Settings,
+    state: JobState,
+    first: dt.datetime,
+    corrected: str,
 ) -> None:
     """Check that no lifecycle event that tells of a backfill's customers is gone unnoted.
 
@@ -64,25 +68,34 @@ def require_lives(
         settings: where the source is.
         state: where the job stands there.
         first: the backfill's first instant.
+        corrected: the days of which is known that they lack some: by corrections.
 
     Raises:
         LivesLackingError: some are gone; `judge_lives` notes which.
     """
     known, read = state.processed_through, lives.laid_apart_of_days_since(first)
-    if vanished.lives_lacking(connection, settings, first, known, read) is None:
+    if (
+        vanished.lives_lacking(connection, settings, first, known, read, corrected=corrected)
+        is None
+    ):
         return
     # What tells of no customer was counted, too, and is not among what was read.
-    if vanished.lives_lacking(connection, settings, first, known) is not None:
+    if vanished.lives_lacking(connection, settings, first, known, corrected=corrected) is not None:
         raise LivesLackingError
 
 
 def judge_lives(
     connection: Connection, settings: Settings, request: Request, first: dt.datetime
-) -> None:
-    """Note what has vanished of the lifecycle events since an instant, under the job's lock."""
+) -> str:
+    """Note what has vanished of the lifecycle events since an instant, under the job's lock.
+
+    Returns:
+        The days that lack some all the same, by corrections, which the sweep takes in.
+    """
     with job_lock(connection, settings):
         known = job_state.read(connection).processed_through
         vanished.judge_lives(connection, settings, first, known, _named(request))
+        return vanished.lives_lacking(connection, settings, first, known) or "{}"
 
 
 def _named(request: Request) -> str:

@@ -98,7 +98,7 @@ def _lay_out(
             once = events.count(connection, settings, sources, bounds, types, request)
     if share is None or share.first:
         with counts.timed("read customers"):
-            statuses = customers.count(connection, settings, state, bounds)
+            statuses = customers.count(connection, settings, state, bounds, job.corrected)
     if share is not None:
         with counts.timed("exchange"):
             statuses, once = exchange(connection, share, statuses, once=once)

@@ -174,6 +174,8 @@ def lives_lacking(
     first: dt.datetime,
     known: dt.datetime,
     lifecycle: sql.Composable | None = None,
+    *,
+    corrected: str = "{}",
 ) -> str | None:
     """Return the days since an instant of which lifecycle events are gone that nobody has noted.
 
@@ -184,6 +186,7 @@ def lives_lacking(
         known: how far the counts reach.
         lifecycle: where the lifecycle events are, with `at`, from the beginning of that instant's
             day on; None: in the source, which is read for it.
+        corrected: days to leave out, whose lack was judged to be a correction.
 
     Returns:
         The days as PostgreSQL writes a datemultirange; None where there are none.
@@ -193,7 +196,7 @@ def lives_lacking(
     days: str | None = scalar_of(
         connection,
         "etl/vanished/lives-lacking",
-        {"first": first, "known": known},
+        {"first": first, "known": known, "corrected": corrected},
         sources=settings.sources,
         lifecycle=lifecycle or query("etl/vanished/lives-held", settings.sources),
     )

@@ -55,6 +55,26 @@ def gone(name: str) -> Step:
     return step
 
 
+def corrected(name: str, kind: str, to: float) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute(
+            "update customer_events set created_at = %s where customer_id = %s and event_type = %s",
+            [day(to), identity(name), kind],
+        )
+
+    return step
+
+
+def taken_out(name: str, kind: str) -> Step:
+    def step(on: Ground) -> None:
+        on.app.execute(
+            "delete from customer_events where customer_id = %s and event_type = %s",
+            [identity(name), kind],
+        )
+
+    return step
+
+
 def of_status(number: int) -> Step:
     """Put a customer of nobody's, with a status of its own."""
     return lambda on: on.row(identity(f"one of {number}"), None, f"S{number}", day(1))
@@ -268,3 +288,22 @@ def test_an_audit_before_anybody_else_knows_the_birth_of_one_whose_row_had_no_ti
     assert {*ground.audit().wrong_snapshots} == {day(6)}
     _sweep(ground)
     settled(ground, {4: 2, 6: 1, 8: 1})
+
+
+def test_a_lifecycle_event_that_was_taken_out_stops_no_backfill(ground: Ground) -> None:
+    """A correction by the days before it, which nobody has recounted yet."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            event("c", CREATION, 2),
+            runs(4),
+            event("d", CREATION, 5.25),
+            runs(6),
+            taken_out("d", CREATION),
+            runs(8),
+            _in_company,
+        ),
+    )
+    _sweep(ground)
+    settled(ground, {4: 0, 6: 0, 8: 0})

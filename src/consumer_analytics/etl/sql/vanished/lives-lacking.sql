@@ -26,6 +26,7 @@ from (
         where at < %(known)s::timestamptz and at >= (select first_day from own)::timestamptz
         group by 1
     ) as counted
+    where not day <@ %(corrected)s::datemultirange
     group by 1
     having sum(n) > 0
 ) as lacking
