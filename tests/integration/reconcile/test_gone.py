@@ -220,8 +220,9 @@ def test_a_second_deletion_of_another_tells_of_no_row_that_went(
     settled(ground, {4: 1, 6: 1, 8: 1, 10: 0})
 
 
-def test_ends_that_come_one_by_one_tell_of_all_in_the_end(ground: Ground) -> None:
-    """As long as one of them is not told, nobody knows which snapshots it was in."""
+def test_as_long_as_one_end_is_not_told_nobody_knows_which_snapshots_it_was_in(
+    ground: Ground,
+) -> None:
     tell(
         ground,
         (
@@ -239,9 +240,6 @@ def test_ends_that_come_one_by_one_tell_of_all_in_the_end(ground: Ground) -> Non
     event("c", DELETION, 5)(ground)
     _sweep(ground)
     settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
-    event("d", DELETION, 5)(ground)
-    _sweep(ground)
-    settled(ground, {4: 2, 6: 0, 8: 0, 10: 0})
 
 
 def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
@@ -307,3 +305,87 @@ def test_a_lifecycle_event_that_was_taken_out_stops_no_backfill(ground: Ground) 
     )
     _sweep(ground)
     settled(ground, {4: 0, 6: 0, 8: 0})
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["looked at between", "in one go"])
+def test_the_end_of_an_earlier_life_tells_of_no_row_that_went_after_the_return(
+    ground: Ground, looked: bool
+) -> None:
+    """The first life's end is late, and nothing tells of the second one's."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            row("c", 2),
+            runs(4, 6, 8),
+            event("c", DELETION, 3),
+            event("c", CREATION, 5),
+            *((_sweep,) if looked else ()),
+            gone("c"),
+            runs(10),
+            _sweep,
+        ),
+    )
+    settled(ground, {4: 0, 6: 1, 8: 1, 10: 0})
+
+
+def test_a_life_before_the_rows_that_comes_late_tells_of_no_row_that_went(ground: Ground) -> None:
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            row("c", 5),
+            runs(6, 8),
+            event("c", CREATION, 2),
+            event("c", DELETION, 3),
+            _sweep,
+            gone("c"),
+            runs(10),
+            _sweep,
+        ),
+    )
+    settled(ground, {6: 1, 8: 1, 10: 0})
+
+
+def test_a_contradicted_end_that_a_return_follows_tells_of_the_time_between(
+    ground: Ground,
+) -> None:
+    """The row goes in its second life, of whose end nothing tells."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            row("c", 2),
+            runs(4),
+            event("c", DELETION, 4.5),
+            runs(6),
+            event("c", CREATION, 6.5),
+            runs(8),
+            gone("c"),
+            runs(10),
+            _sweep,
+        ),
+    )
+    settled(ground, {6: 0, 8: 1, 10: 0})
+
+
+@pytest.mark.parametrize("look", lanes.first(1, ["a sweep", "a repair", "all in company"]))
+def test_an_end_whose_time_is_corrected_tells_of_no_other(ground: Ground, look: str) -> None:
+    """It was known already that this one is gone, under another time."""
+    tell(
+        ground,
+        (
+            event("nobody", "login", 1),
+            *(row(name, 2) for name in "cd"),
+            *(event(name, CREATION, 2) for name in "cd"),
+            runs(4),
+            event("c", DELETION, 4.5),
+            gone("c"),
+            runs(6, 8),
+            corrected("c", DELETION, 4.25),
+            gone("d"),
+            runs(10),
+            *WAYS[look][1],
+        ),
+    )
+    settled(ground, {4: 2, 6: 1, 8: 1, 10: 0})

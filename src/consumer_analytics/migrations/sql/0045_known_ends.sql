@@ -12,6 +12,8 @@ create table if not exists consumer_analytics_internal.contradicted_deletions (
     deleted_at timestamptz not null,
     created_at timestamptz,
     consumer_id uuid,
+    -- Another life has begun since, while the row was there: of that one it tells.
+    is_followed boolean not null default false,
     primary key (customer_id, deleted_at)
 );
 

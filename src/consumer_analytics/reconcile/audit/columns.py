@@ -112,6 +112,7 @@ def figures(columns: Columns, words: Words) -> dict[str, sql.Composable]:
         "active_customers": _one("status", columns.statuses, words.active),
         "inactive_customers": _one("status", columns.statuses, words.inactive),
         "creations": _one("type", columns.types, words.customer_creation),
+        "deletions": _one("type", columns.types, words.customer_deletion),
     }
 
 

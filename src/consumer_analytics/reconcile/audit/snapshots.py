@@ -152,6 +152,7 @@ def put_together(
         "reconcile/audit/snapshots/figures",
         settings.sources,
         is_noted=sql.Literal(with_vanished),
+        missed=query("reconcile/audit/snapshots/missed"),
         moved=query("reconcile/audit/snapshots/moved", settings.sources),
         reported=query("reconcile/audit/snapshots/reported", settings.sources),
         points=query("reconcile/audit/snapshots/points", settings.sources, **of_points),

@@ -85,7 +85,7 @@ from (
             where one.consumer_id = coalesce(as_known_now.consumer_id, as_reported.consumer_id)
         )
         and (
-            select to_jsonb(known.total + ({told_ends})) < metrics -> 'total_customers'
+            select to_jsonb(known.total + (select contradicted from ({told_ends}) as ends)) < metrics -> 'total_customers'
             from (
                 values (consumer_id, at, coalesce((customers ->> 'total_customers')::numeric, 0))
             ) as known (consumer_id, at, total)

@@ -115,7 +115,8 @@ from (
         and known.consumer_id::text <> all(%(accepted)s)
         and coalesce(to_jsonb(known.total) < reported.total, false)
         and not exists (select from {customers} as one where one.consumer_id = known.consumer_id)
-        and to_jsonb(known.total + ({told_ends})) < reported.total as is_held
+        -- Where events have come since, the days that have them are counted again.
+        and to_jsonb(known.total + (select contradicted from ({told_ends}) as ends)) < reported.total as is_held
     from as_known_now as known
     left join as_reported as reported using (consumer_id, slot)
     left join birthless using (consumer_id)

@@ -85,7 +85,7 @@ seen as materialized (
     where customer_id in (select customer_id from pg_temp.concerned_customers)
         and (customer_id, deleted_at) in (select customer_id, at from told where event_type = {customer_deletion})
         and (
-            customer_id not in (select customer_id from rows_now)
+            (not is_followed and customer_id not in (select customer_id from rows_now))
             or (customer_id, deleted_at) in (
                 select customer_id, deleted_at
                 from known
@@ -376,13 +376,16 @@ noted as (
     from contradicted
     order by customer_id, deleted_at
     on conflict (customer_id, deleted_at) do update
-    set created_at = excluded.created_at, consumer_id = excluded.consumer_id
-    where (old.created_at, old.consumer_id) is distinct from (excluded.created_at, excluded.consumer_id)
+    set created_at = excluded.created_at, consumer_id = excluded.consumer_id, is_followed = false
+    where (old.created_at, old.consumer_id, old.is_followed)
+        is distinct from (excluded.created_at, excluded.consumer_id, false)
 ),
 
 followed as (
-    delete from consumer_analytics_internal.contradicted_deletions as old
-    where customer_id in (select customer_id from rows_now)
+    update consumer_analytics_internal.contradicted_deletions
+    set is_followed = true
+    where not is_followed
+        and customer_id in (select customer_id from rows_now)
         and (customer_id, deleted_at) not in (select customer_id, deleted_at from contradicted)
         and (customer_id, deleted_at) not in (select customer_id, deleted_at from seen)
 )

@@ -42,7 +42,13 @@ fewer as materialized (
             end
             - coalesce((new.metrics_json -> 'events_by_type' ->> {customer_creation})::numeric, 0),
             0
-        ) as n
+        ) as n,
+        coalesce((new.metrics_json -> 'events_by_type' ->> {customer_deletion})::numeric, 0)
+        - case
+            when jsonb_typeof(old.metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
+                then (old.metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
+            else 0
+        end as deletions
     from rows as new
     join public.consumer_analytics as old using (consumer_id, snapshot_timestamp)
     where jsonb_typeof(old.metrics_json -> 'total_customers') = 'number'
@@ -60,14 +66,16 @@ without as materialized (
         )
 ),
 
--- How many nothing tells of: an end that is known since so many were reported tells of one.
+-- How many nothing tells of. An end that became known since the row was written tells of one, if its deletion
+-- has come since; or if it had come, and the customer's row was there until now.
 unexplained as materialized (
-    select known.*, known.n - ({told_ends}) as missed
+    select known.*, known.n - ends.contradicted - least(ends.others, greatest(known.deletions, 0)) as missed
     from (
         select *, snapshot_timestamp as at
         from fewer
         where consumer_id in (select consumer_id from without)
     ) as known
+    cross join lateral ({told_ends}) as ends
 ),
 
 -- Who has more customers than were reported, where one has none left: they may have moved there. Those

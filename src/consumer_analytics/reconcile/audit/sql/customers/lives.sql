@@ -344,6 +344,7 @@ left join consumer_analytics_internal.deleted_customers as remembered
 left join consumer_analytics_internal.contradicted_deletions as seen
     on seen.customer_id = life.customer_id
         and seen.deleted_at = life.ended
+        and not seen.is_followed
         and not exists (select from {customers} as customer where customer.customer_id = life.customer_id)
 left join lateral (
     select mark.at, mark.status

@@ -149,6 +149,7 @@ counted as materialized (
         one.undated,
         one.events,
         {creations} as creations,
+        {deletions} as deletions,
         one.rest_types,
         one.rest_statuses
         {types}
@@ -207,35 +208,8 @@ reported as materialized (
 ),
 
 -- Where none of a consumer's rows is left: how many of the customers reported no event tells of.
--- Ends that nobody knew when so many were reported do, and creations that were corrected.
 missed as materialized (
-    select
-        consumer_id,
-        at,
-        reported.total - counted.customers
-        - greatest(reported.creations - counted.creations, 0)
-        - (
-            select count(distinct life.customer_id)
-            from audit_lives as life
-            left join consumer_analytics_internal.deleted_customers as remembered
-                on remembered.customer_id = life.customer_id and remembered.deleted_at = life.ended
-            where life.consumer_id = counted.consumer_id
-                and life.has_deletion
-                and life.ended < counted.at
-                and (
-                    remembered.customer_id is null
-                    or remembered.known_since > said.since
-                )
-        ) as n
-    from counted
-    join reported using (consumer_id, at)
-    cross join lateral (
-        select coalesce(max(revision.reported_until), reported.reported_at) as since
-        from public.consumer_analytics_revisions as revision
-        where revision.analytics_id = reported.analytics_id
-            and revision.metrics_json -> 'total_customers' is distinct from to_jsonb(reported.total)
-    ) as said
-    where counted.may_be_held and not counted.is_frozen and reported.total > counted.customers
+    {missed}
 ),
 
 -- Of customers and events without a consumer.

@@ -23,6 +23,11 @@ select distinct on (doubtful.consumer_id, doubtful.at)
             then trim_scale((stats -> 'new_events_in_window')::numeric)
     end as new_events,
     case
+        when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_deletion}) = 'number'
+            then (metrics_json -> 'events_by_type' -> {customer_deletion})::numeric
+        else 0
+    end as deletions,
+    case
         when jsonb_typeof(metrics_json -> 'events_by_type' -> {customer_creation}) = 'number'
             then (metrics_json -> 'events_by_type' -> {customer_creation})::numeric
         else 0
