@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from tests.support import lanes, oracle
-from tests.support.zoo.ground import Ground, opened
+from tests.support.stories import Step, alone, day, gone, identity, in_company, run, sweep
+from tests.support.zoo.ground import Ground
 
 from consumer_analytics.etl import comparison, vanished
 
-BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 A, B = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
 CREATION, CHANGE, DELETION = oracle.LIFECYCLE
-Step = Callable[[Ground], None]
-
-
-def day(number: float) -> dt.datetime:
-    """Return the start of a day of January, or an instant within it."""
-    return BEGIN + dt.timedelta(days=number - 1)
-
-
-def identity(name: str) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_OID, name)
 
 
 def row(name: str, created: float | None, of: uuid.UUID | None = A) -> Step:
@@ -39,21 +26,6 @@ def event(name: str, kind: str, at: float, of: uuid.UUID | None = A) -> Step:
 
     def step(on: Ground) -> None:
         on.event(kind, day(at), customer=identity(name), consumer=of, payload=payload)
-
-    return step
-
-
-def run(*days: float) -> Step:
-    def step(on: Ground) -> None:
-        for number in days:
-            on.run(day(number))
-
-    return step
-
-
-def gone(name: str) -> Step:
-    def step(on: Ground) -> None:
-        on.app.execute("delete from customers where customer_id = %s", [identity(name)])
 
     return step
 
@@ -79,21 +51,8 @@ def taken_out(name: str, at: float) -> Step:
     return step
 
 
-def sweep(on: Ground) -> None:
-    on.sweep(day(1).date())
-
-
 def accepted(on: Ground) -> None:
     on.sweep(accepted=vanished.EVERYTHING)
-
-
-def in_company(on: Ground) -> None:
-    on.backfill(day(1).date(), on.reported()[-1].date())
-
-
-def alone(on: Ground) -> None:
-    for at in reversed(on.reported()):
-        on.run(at)
 
 
 #: Of A: `old` has its time, `new` has none and a creation event that goes.
@@ -224,12 +183,6 @@ LOOKS: dict[str, tuple[bool, tuple[Step, ...]]] = {
     }.items()
     for captured in (False, True)
 }
-
-
-@pytest.fixture(scope="module")
-def ground(servers: Any) -> Iterator[Ground]:
-    with opened(servers.get("main")) as ground:
-        yield ground
 
 
 @pytest.mark.parametrize(("story", "look"), lanes.each_once(STORIES, LOOKS, hours=True, every=6))

@@ -6,34 +6,16 @@ none of them may find another truth. Days are of January 2025.
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 import pytest
 from tests.support import lanes, oracle
-from tests.support.zoo.ground import Ground, opened
+from tests.support.stories import Step, alone, day, gone, identity, in_company, run, sweep
+from tests.support.zoo.ground import Ground
 
 A = uuid.UUID(int=0xA)
 CREATION, CHANGE, DELETION = oracle.LIFECYCLE
-Step = Callable[[Ground], None]
-
-
-def day(number: float) -> dt.datetime:
-    return dt.datetime(2025, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=number - 1)
-
-
-def identity(name: str) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_OID, name)
-
-
-def runs(*days: float) -> Step:
-    def step(on: Ground) -> None:
-        for number in days:
-            on.run(day(number))
-
-    return step
 
 
 def row(name: str, born: float) -> Step:
@@ -44,13 +26,6 @@ def event(name: str, kind: str, at: float) -> Step:
     def step(on: Ground) -> None:
         said = {"status": "ACTIVE"}
         on.event(kind, day(at), customer=identity(name), consumer=A, payload=said)
-
-    return step
-
-
-def gone(name: str) -> Step:
-    def step(on: Ground) -> None:
-        on.app.execute("delete from customers where customer_id = %s", [identity(name)])
 
     return step
 
@@ -80,31 +55,18 @@ def of_status(number: int) -> Step:
     return lambda on: on.row(identity(f"one of {number}"), None, f"S{number}", day(1))
 
 
-def _sweep(on: Ground) -> None:
-    on.sweep(day(1).date())
-
-
-def _alone(on: Ground) -> None:
-    for at in reversed(on.reported()):
-        on.run(at)
-
-
-def _in_company(on: Ground) -> None:
-    on.backfill(day(1).date(), on.reported()[-1].date())
-
-
 def _nothing(on: Ground) -> None:
     """Whoever is to look has looked."""
 
 
 #: Whether capture is on, and who looks.
 WAYS: dict[str, tuple[bool, tuple[Step, ...]]] = {
-    "a sweep": (False, (_sweep,)),
+    "a sweep": (False, (sweep,)),
     "a repair": (False, (Ground.repair,)),
-    "each alone": (False, (_alone, _sweep)),
-    "all in company": (False, (_in_company, _sweep)),
+    "each alone": (False, (alone, sweep)),
+    "all in company": (False, (in_company, sweep)),
     "capture": (True, (_nothing,)),
-    "capture, then a sweep": (True, (_sweep,)),
+    "capture, then a sweep": (True, (sweep,)),
 }
 
 
@@ -115,12 +77,6 @@ TOLD: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "no event": (False, ()),
     "no event, beside another": (False, (row("other", 1),)),
 }
-
-
-@pytest.fixture(scope="module")
-def ground(servers: Any) -> Iterator[Ground]:
-    with opened(servers.get("main")) as ground:
-        yield ground
 
 
 def told(on: Ground, days: Iterable[int]) -> dict[int, int]:
@@ -141,7 +97,7 @@ def settled(on: Ground, right: dict[int, int]) -> None:
     assert told(on, right) == right
     assert on.audit().clean
     kept = on.kept()
-    for look in (_sweep, _alone, _in_company, _sweep):
+    for look in (sweep, alone, in_company, sweep):
         look(on)
         assert told(on, right) == right
     assert on.kept() == kept
@@ -161,15 +117,15 @@ def test_a_deletion_that_comes_before_its_row_goes_ends_the_life_then(
             *others,
             row("c", 2),
             *((event("c", CREATION, 2),) if is_created else ()),
-            runs(4, 6),
+            run(4, 6),
             event("c", DELETION, 6.5),
-            runs(8),
+            run(8),
         ),
         captured=captured,
     )
     n = len(others)
     assert set(told(ground, (4, 6, 8)).values()) == {n + 1}
-    for step in (gone("c"), runs(10, 12), *looks):
+    for step in (gone("c"), run(10, 12), *looks):
         step(ground)
     settled(ground, {4: n + 1, 6: n + 1, 8: n, 10: n, 12: n})
 
@@ -177,7 +133,7 @@ def test_a_deletion_that_comes_before_its_row_goes_ends_the_life_then(
 @lanes.LONG
 def test_whatever_the_number_of_statuses_in_the_system(ground: Ground) -> None:
     """More of them than have a column each."""
-    steps = (row("c", 2), runs(4, 6), event("c", DELETION, 6.5), runs(8), gone("c"), _sweep)
+    steps = (row("c", 2), run(4, 6), event("c", DELETION, 6.5), run(8), gone("c"), sweep)
     tell(ground, (event("nobody", "login", 1), *(of_status(n) for n in range(60)), *steps))
     settled(ground, {4: 1, 6: 1, 8: 0})
 
@@ -185,14 +141,14 @@ def test_whatever_the_number_of_statuses_in_the_system(ground: Ground) -> None:
 def test_a_row_that_went_after_its_deletion_and_comes_back_is_as_if_it_had_stayed(
     ground: Ground,
 ) -> None:
-    steps = (row("c", 2), runs(4), event("c", DELETION, 4.5), runs(6), gone("c"), runs(8), _sweep)
+    steps = (row("c", 2), run(4), event("c", DELETION, 4.5), run(6), gone("c"), run(8), sweep)
     tell(ground, (event("nobody", "login", 1), *steps))
     settled(ground, {4: 1, 6: 0, 8: 0})
     # The deletion that no creation follows contradicts it again.
-    for step in (row("c", 2), runs(10), _sweep):
+    for step in (row("c", 2), run(10), sweep):
         step(ground)
     settled(ground, {4: 1, 6: 1, 8: 1, 10: 1})
-    for step in (event("c", CREATION, 10.5), runs(12), _sweep):
+    for step in (event("c", CREATION, 10.5), run(12), sweep):
         step(ground)
     settled(ground, {6: 0, 8: 0, 10: 0, 12: 1})
 
@@ -210,10 +166,10 @@ def test_a_second_deletion_of_another_tells_of_no_row_that_went(
             event("c", CREATION, 2),
             event("before", CREATION, 1.5),
             event("before", DELETION, 2.5),
-            runs(4, 6, 8),
+            run(4, 6, 8),
             event("before", DELETION, at),
             gone("c"),
-            runs(10),
+            run(10),
             *WAYS[look][1],
         ),
     )
@@ -229,16 +185,16 @@ def test_as_long_as_one_end_is_not_told_nobody_knows_which_snapshots_it_was_in(
             event("nobody", "login", 1),
             *(row(name, 2) for name in "cd"),
             *(event(name, CREATION, 2) for name in "cd"),
-            runs(4, 6, 8),
+            run(4, 6, 8),
             gone("c"),
             gone("d"),
-            runs(10),
-            _sweep,
+            run(10),
+            sweep,
         ),
     )
     settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
     event("c", DELETION, 5)(ground)
-    _sweep(ground)
+    sweep(ground)
     settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
 
 
@@ -250,14 +206,14 @@ def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
             event("nobody", "login", 1),
             *(row(name, 2) for name in "cd"),
             *(event(name, CREATION, 2) for name in "cd"),
-            runs(4, 6, 8),
+            run(4, 6, 8),
             gone("c"),
             event("c", DELETION, 5),
-            _sweep,
+            sweep,
         ),
     )
     settled(ground, {4: 2, 6: 1, 8: 1})
-    for step in (gone("d"), runs(10), _sweep):
+    for step in (gone("d"), run(10), sweep):
         step(ground)
     settled(ground, {4: 2, 6: 1, 8: 1, 10: 0})
 
@@ -274,17 +230,17 @@ def test_an_audit_before_anybody_else_knows_the_birth_of_one_whose_row_had_no_ti
             row("other", 1),
             lambda on: on.row(identity("c"), A, "ACTIVE", None),
             event("c", kind, 2.5),
-            runs(4),
+            run(4),
             event("c", DELETION, 4.5),
-            runs(6),
+            run(6),
             lambda on: on.app.execute("delete from customer_events where event_type = %s", [kind]),
-            _sweep,
+            sweep,
             gone("c"),
-            runs(8),
+            run(8),
         ),
     )
     assert {*ground.audit().wrong_snapshots} == {day(6)}
-    _sweep(ground)
+    sweep(ground)
     settled(ground, {4: 2, 6: 1, 8: 1})
 
 
@@ -295,15 +251,15 @@ def test_a_lifecycle_event_that_was_taken_out_stops_no_backfill(ground: Ground) 
         (
             event("nobody", "login", 1),
             event("c", CREATION, 2),
-            runs(4),
+            run(4),
             event("d", CREATION, 5.25),
-            runs(6),
+            run(6),
             taken_out("d", CREATION),
-            runs(8),
-            _in_company,
+            run(8),
+            in_company,
         ),
     )
-    _sweep(ground)
+    sweep(ground)
     settled(ground, {4: 0, 6: 0, 8: 0})
 
 
@@ -317,13 +273,13 @@ def test_the_end_of_an_earlier_life_tells_of_no_row_that_went_after_the_return(
         (
             event("nobody", "login", 1),
             row("c", 2),
-            runs(4, 6, 8),
+            run(4, 6, 8),
             event("c", DELETION, 3),
             event("c", CREATION, 5),
-            *((_sweep,) if looked else ()),
+            *((sweep,) if looked else ()),
             gone("c"),
-            runs(10),
-            _sweep,
+            run(10),
+            sweep,
         ),
     )
     settled(ground, {4: 0, 6: 1, 8: 1, 10: 0})
@@ -335,13 +291,13 @@ def test_a_life_before_the_rows_that_comes_late_tells_of_no_row_that_went(ground
         (
             event("nobody", "login", 1),
             row("c", 5),
-            runs(6, 8),
+            run(6, 8),
             event("c", CREATION, 2),
             event("c", DELETION, 3),
-            _sweep,
+            sweep,
             gone("c"),
-            runs(10),
-            _sweep,
+            run(10),
+            sweep,
         ),
     )
     settled(ground, {6: 1, 8: 1, 10: 0})
@@ -356,14 +312,14 @@ def test_a_contradicted_end_that_a_return_follows_tells_of_the_time_between(
         (
             event("nobody", "login", 1),
             row("c", 2),
-            runs(4),
+            run(4),
             event("c", DELETION, 4.5),
-            runs(6),
+            run(6),
             event("c", CREATION, 6.5),
-            runs(8),
+            run(8),
             gone("c"),
-            runs(10),
-            _sweep,
+            run(10),
+            sweep,
         ),
     )
     settled(ground, {6: 0, 8: 1, 10: 0})
@@ -378,13 +334,13 @@ def test_an_end_whose_time_is_corrected_tells_of_no_other(ground: Ground, look: 
             event("nobody", "login", 1),
             *(row(name, 2) for name in "cd"),
             *(event(name, CREATION, 2) for name in "cd"),
-            runs(4),
+            run(4),
             event("c", DELETION, 4.5),
             gone("c"),
-            runs(6, 8),
+            run(6, 8),
             corrected("c", DELETION, 4.25),
             gone("d"),
-            runs(10),
+            run(10),
             *WAYS[look][1],
         ),
     )

@@ -11,46 +11,27 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from tests.support import lanes, oracle
-from tests.support.zoo.ground import Ground, opened
+from tests.support.stories import Step, alone, day, gone, identity, in_company, run, sweep
+from tests.support.zoo.ground import Ground
 
 from consumer_analytics.db.connection import Connection
 from consumer_analytics.etl import vanished
 
-BEGIN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 CONSUMERS = {"A": uuid.UUID(int=0xA), "B": uuid.UUID(int=0xB)}
 CREATION, CHANGE, DELETION = oracle.LIFECYCLE
-
-
-def day(number: float) -> dt.datetime:
-    """Return the start of a day of January, or an instant within it."""
-    return BEGIN + dt.timedelta(days=number - 1)
-
-
-def identity(name: str) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_OID, name)
 
 
 def consumer_of(name: str | None) -> uuid.UUID | None:
     return None if name is None else CONSUMERS[name]
 
 
-Step = Callable[[Ground], None]
-
 # -- steps of a story ----------------------------------------------------------
-
-
-def run(*days: float) -> Step:
-    def step(on: Ground) -> None:
-        for number in days:
-            on.run(day(number))
-
-    return step
 
 
 def backfill(start: int, end: int) -> Step:
@@ -106,10 +87,6 @@ def together(*steps: Step) -> Step:
                 one(on)
 
     return step
-
-
-def gone(name: str) -> Step:
-    return lambda on: _executed(on, "delete from customers where customer_id = %s", identity(name))
 
 
 def born(name: str, at: float, status: str = "ACTIVE", of: str | None = "A") -> Step:
@@ -1085,35 +1062,16 @@ UNPURGED = [pytest.param(case, id=name) for name, case in NAMED.items() if not c
 # -- ways to look again --------------------------------------------------------
 
 
-def _sweep(on: Ground) -> None:
-    on.sweep(day(1).date())
-
-
-def _alone(on: Ground) -> None:
-    for at in reversed(on.reported()):
-        on.run(at)
-
-
-def _in_company(on: Ground) -> None:
-    on.backfill(day(1).date(), on.reported()[-1].date())
-
-
 WAYS: dict[str, tuple[bool, tuple[Callable[[Ground], None], ...]]] = {
-    "a sweep": (False, (_sweep,)),
+    "a sweep": (False, (sweep,)),
     "capture": (True, ()),
-    "a sweep, then each alone": (False, (_sweep, _alone)),
-    "all in company, then a sweep": (False, (_in_company, _sweep)),
+    "a sweep, then each alone": (False, (sweep, alone)),
+    "all in company, then a sweep": (False, (in_company, sweep)),
     "a repair": (False, (Ground.repair,)),
-    "capture, then each alone": (True, (_alone,)),
-    "capture, then all in company": (True, (_in_company,)),
-    "capture, then a sweep": (True, (_sweep,)),
+    "capture, then each alone": (True, (alone,)),
+    "capture, then all in company": (True, (in_company,)),
+    "capture, then a sweep": (True, (sweep,)),
 }
-
-
-@pytest.fixture(scope="module")
-def ground(servers: Any) -> Iterator[Ground]:
-    with opened(servers.get("main")) as ground:
-        yield ground
 
 
 def tell(ground: Ground, case: Case, *, captured: bool) -> None:
@@ -1410,7 +1368,7 @@ def _run_on(on: Ground) -> None:
     run(8)(on)
 
 
-LOOKS = {"a sweep": (False, _sweep), "a repair": (False, Ground.repair), "capture": (True, _run_on)}
+LOOKS = {"a sweep": (False, sweep), "a repair": (False, Ground.repair), "capture": (True, _run_on)}
 
 
 @pytest.mark.parametrize(("story", "look"), lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=5))
@@ -1433,7 +1391,7 @@ def test_what_told_something_and_was_taken_out_tells_it_no_more(
     }
     assert ground.audit().clean
     kept = ground.kept()
-    _sweep(ground)
+    sweep(ground)
     assert ground.kept() == kept
 
 
@@ -1515,7 +1473,7 @@ def test_a_birth_stays_where_nobody_has_looked_yet_whether_what_told_it_has_vani
         step(ground)
     ground.capture(captured)
     purged(3, CREATION)(ground)
-    for step in (*steps, _sweep):
+    for step in (*steps, sweep):
         step(ground)
     of_a = [oracle.stored(ground.app, day(number))[str(CONSUMERS["A"])] for number in (3, 4)]
     # The witness is there from the first day on.
@@ -1556,7 +1514,7 @@ def test_what_was_lost_and_nobody_has_noted_tells_no_other_past(ground: Ground, 
     assert "NEW" in told(ground.app, [3])[3]["A"]
     assert "ACTIVE" in told(ground.app, [5])[5]["A"]
     assert ground.noted(vanished.EVERYTHING).events == 1
-    _sweep(ground)
+    sweep(ground)
     assert "NEW" in told(ground.app, [3])[3]["A"]
     assert ground.audit().clean
 
@@ -1584,7 +1542,7 @@ def test_an_accepted_end_takes_the_accepted_birth_of_its_life_along(ground: Grou
     assert [told(ground.app, [at])[at]["A"] for at in (3, 5)] == [[], ["ACTIVE"]]
     assert ground.audit().clean
     kept = ground.kept()
-    _sweep(ground)
+    sweep(ground)
     assert ground.kept() == kept
 
 
@@ -1616,7 +1574,7 @@ def test_one_of_whom_only_its_row_speaks_is_in_the_sum_also_where_it_has_custome
 
 
 @pytest.mark.parametrize(
-    "look", lanes.first(1, [_sweep, Ground.repair]), ids=["a sweep", "a repair"]
+    "look", lanes.first(1, [sweep, Ground.repair]), ids=["a sweep", "a repair"]
 )
 def test_what_comes_late_to_a_life_whose_creation_was_accepted_waits_for_a_sweep(
     ground: Ground, look: Callable[[Ground], None]

@@ -25,12 +25,6 @@ CASES = sorted(
 )
 
 
-@pytest.fixture(scope="module")
-def ground(servers: Any) -> Iterator[Ground]:
-    with opened(servers.get("main")) as ground:
-        yield ground
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("kinds", "seed"), lanes.first(len(EACH_CHANGE), CASES, long=12))
 def test_every_step_of_a_history_is_told_rightly(ground: Ground, kinds: str, seed: int) -> None:
