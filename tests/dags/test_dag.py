@@ -196,6 +196,7 @@ def test_a_run_writes_the_snapshot_of_its_own_tick(
     ) == [("airflow_etl",)]
 
 
+@pytest.mark.long
 def test_a_tick_that_has_passed_gets_no_run_and_loses_no_row(
     filled: Any, run_dag: Callable[..., Any], parse: Callable[..., Any]
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_server_that_dies_is_started_again(filled: Installation) -> None:
     assert filled.processes() == []
 
 
+@pytest.mark.long
 def test_a_second_one_is_refused_and_a_server_left_by_a_killed_one_is_taken_over(
     filled: Installation,
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_second_one_is_refused_and_a_server_left_by_a_killed_one_is_taken_over
     assert filled.processes() == []
 
 
+@pytest.mark.long
 def test_a_home_that_cannot_be_made_is_one_line(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = installation.run(

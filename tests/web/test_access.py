@@ -277,6 +277,7 @@ def test_a_session_over_https_is_for_https_alone(door: Door) -> None:
         assert "secure" in log_in(browser, PASSWORD).headers["set-cookie"].lower()
 
 
+@pytest.mark.long
 def test_a_session_ends_by_itself(door: Door, client: Client) -> None:
     brief = door.settings.replaced({"dashboard_session_hours": 1 / 3600})
     browser = client(brief)

@@ -214,6 +214,7 @@ def test_everything_can_be_reached_by_keyboard_and_shows_it(visit: Visit, path: 
     assert page.evaluate("document.activeElement.id") == "main"
 
 
+@pytest.mark.long
 def test_a_chart_is_read_with_the_arrow_keys(visit: Visit) -> None:
     page = visit.open("?range=7d")
     rows = visit.table("customers")[1:]
@@ -283,6 +284,7 @@ def test_times_are_in_the_users_zone_which_is_named(visit: Visit, operated: Oper
     expect(zone).to_contain_text("Europe/Berlin")
 
 
+@pytest.mark.long
 def test_without_scripts_there_is_everything_but_the_charts(
     browser: Browser, operated: Operated
 ) -> None:
@@ -371,6 +373,7 @@ def test_a_chart_can_be_taken_along_as_a_picture(
     assert len(picture) > 15_000
 
 
+@pytest.mark.long
 def test_a_link_brings_back_what_it_was_taken_from(
     browser: Browser, visit: Visit, operated: Operated
 ) -> None:
@@ -431,6 +434,7 @@ def test_nobody_is_chosen_in_a_panel_as_wide_as_the_others(visit: Visit) -> None
     assert len(set(widths)) == 1
 
 
+@pytest.mark.long
 def test_a_single_point_stands_in_the_middle_of_its_day(
     browser: Browser, serve: Callable[..., str]
 ) -> None:
@@ -487,6 +491,7 @@ def test_an_empty_database_says_what_to_do(
         assert visit.inaccessible() == []
 
 
+@pytest.mark.long
 def test_freshness_before_the_first_run(browser: Browser, serve: Callable[..., str]) -> None:
     with browsing.visit(browser, serve()) as visit:
         page = visit.open("freshness")
@@ -551,6 +556,7 @@ def test_everything_works_below_a_prefix(
     assert servers.get("main").version
 
 
+@pytest.mark.long
 def test_a_framed_page_takes_airflows_theme_and_leaves_its_own_name_away(
     browser: Browser, operated: Operated
 ) -> None:
@@ -679,7 +685,7 @@ def test_how_far_a_backfill_is_stands_on_a_line(
         assert visit.overflow() <= 0
 
 
-@pytest.mark.parametrize("path", lanes.first(1, [PAGES["system"], PAGES["consumer"]]))
+@pytest.mark.parametrize("path", lanes.first(0, [PAGES["system"], PAGES["consumer"]], long=1))
 def test_rows_of_tiles_are_full_at_every_width(
     browser: Browser, operated: Operated, path: str
 ) -> None:

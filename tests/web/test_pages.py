@@ -105,6 +105,7 @@ def test_events_are_compared_with_the_period_before(visit: Visit, operated: Oper
     )
 
 
+@pytest.mark.long
 def test_each_chart_of_the_system_has_its_figures_in_a_table(
     visit: Visit, operated: Operated
 ) -> None:
@@ -337,6 +338,7 @@ def test_the_table_follows_what_is_typed(visit: Visit, operated: Operated) -> No
     expect(page.locator("#results")).to_contain_text("No consumer has “nobody has this name”")
 
 
+@pytest.mark.long
 def test_the_table_turns_pages(visit: Visit, operated: Operated) -> None:
     rows = [row["name"] for row in listed(operated)]
     page = visit.open("consumers?size=4")
@@ -435,6 +437,7 @@ def test_consumers_ticked_in_the_table_are_compared(visit: Visit, operated: Oper
     assert told == [expected(who) for who in (first, second)], "as in the table"
 
 
+@pytest.mark.long
 def test_a_comparison_grows_and_shrinks(visit: Visit, operated: Operated) -> None:
     first, second, third = listed(operated)[:3]
     page = visit.open(f"compare?consumer={first['id']}")
@@ -485,6 +488,7 @@ def test_a_comparison_is_by_any_figure(
             assert row[place] == figure(now[1], then[1])
 
 
+@pytest.mark.long
 def test_a_comparison_from_a_common_beginning(visit: Visit, operated: Operated) -> None:
     first, second = listed(operated)[:2]
     page = visit.open(f"compare?consumer={first['id']}&consumer={second['id']}")

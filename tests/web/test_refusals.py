@@ -340,6 +340,7 @@ def test_logins_are_in_the_log_with_who_and_where_and_no_secret(
     assert caplog.text.count("login held off: password from unknown") == 1
 
 
+@pytest.mark.long
 def test_the_server_writes_its_log_with_times_in_utc(kept: Kept) -> None:
     process = subprocess.Popen(
         [str(COMMAND), "serve", "--port", "0"],
@@ -494,6 +495,7 @@ def test_a_guest_behind_the_proxy_waits_alone_whatever_it_says_of_itself(behind:
     assert tries(client, told="203.0.113.10", password=PASSWORD) == [303]
 
 
+@pytest.mark.long
 def test_without_a_trusted_proxy_nothing_is_believed(
     behind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -505,6 +507,7 @@ def test_without_a_trusted_proxy_nothing_is_believed(
         assert len(said) == (0 if trusted else 1)
 
 
+@pytest.mark.long
 def test_https_is_believed_of_a_trusted_proxy_alone(behind: Any) -> None:
     for trusted, secure in (("127.0.0.1", True), ("", False)):
         answer = behind(trusted).post(

@@ -246,6 +246,7 @@ def test_late_rows_from_beyond_the_last_run_are_made_good_by_the_next(database: 
     check(database, [BEGIN + n * DAY for n in range(1, 9)])
 
 
+@pytest.mark.long
 def test_counts_that_change_between_reading_and_writing_are_written_as_they_became(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,6 +542,7 @@ def test_periods_before_the_first_row_are_left_out_and_that_is_said(
     assert "31 periods are left out" in nothing.stderr
 
 
+@pytest.mark.long
 def test_a_day_that_its_zone_skipped_is_said_to_be(database: Database, cli: Cli) -> None:
     registered(database, "2011-12-01 00:00")
     zone = {"CONSUMER_ANALYTICS_TIMEZONE": "Pacific/Apia"}

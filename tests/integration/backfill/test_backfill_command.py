@@ -238,6 +238,7 @@ def test_ctrl_c_while_it_reads(database: Database, cli: Cli, rows_for_two: int) 
     assert locks(database) == []
 
 
+@pytest.mark.long
 def test_ctrl_c_while_it_waits_for_a_transaction(database: Database, cli: Cli) -> None:
     history(database, 6)
     today = dt.datetime.now(dt.UTC).date()

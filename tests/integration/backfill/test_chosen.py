@@ -151,7 +151,7 @@ def test_a_consumer_that_has_no_part_any_more_goes(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["a run", "no run"])
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["a run", "no run"], every=2)
 )
 def test_what_is_new_in_another_window_is_restated(database: Database, of: str, ran: str) -> None:
     """A row keeps the window that it was written for, whichever windows a backfill has later."""
@@ -198,6 +198,7 @@ def registered_earlier(database: Database, consumer: str, _: dt.datetime) -> Non
             pytest.param(registered_earlier, id="a consumer's time"),
         ],
         ["runs", "a backfill"],
+        every=2,
     ),
 )
 def test_a_whole_snapshot_is_summed_again_with_its_chosen_rows(
@@ -232,7 +233,7 @@ def registered_later(database: Database, consumer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"])
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"], every=2)
 )
 def test_a_row_without_a_part_goes(database: Database, of: str, ran: str) -> None:
     """As a sweep withdraws it, a revision kept; whether it stands alone or in a whole snapshot."""
@@ -274,7 +275,7 @@ def test_a_row_without_a_part_goes(database: Database, of: str, ran: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"])
+    ("of", "ran"), lanes.each_once(["all", "a chosen one"], ["runs", "no run"], every=2)
 )
 def test_the_past_of_one_whose_customers_are_all_gone_stays(
     database: Database, of: str, ran: str

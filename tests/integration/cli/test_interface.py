@@ -63,6 +63,7 @@ def test_migrate_leaves_a_users_own_tables_alone(cli: Any, new_database: Any) ->
     assert cli("run", env=env).exit_code == 0
 
 
+@pytest.mark.long
 def test_sources_in_a_schema_of_their_own(cli: Any, new_database: Any) -> None:
     other = new_database(migrated=False)
     env = {

@@ -593,6 +593,7 @@ def test_a_login_that_may_only_read_cannot_lock_what_runs_lock(given: Roles, kin
     assert attempts(url, statements) == [False] * len(statements)
 
 
+@pytest.mark.long
 def test_advisory_locks_can_be_taken_from_everybody(given: Roles, cli: Cli) -> None:
     """But for the two that the page on roles names: the rest could fill the table of locks."""
     needed = (
@@ -845,6 +846,7 @@ def test_etl_erases_no_revision_by_pretending_to_thin(given: Roles) -> None:
 # -- a database of before ----------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_an_upgrade_takes_rights_and_needs_no_new_ones(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch, cli: Any
 ) -> None:
@@ -908,6 +910,7 @@ def test_an_upgrade_takes_rights_and_needs_no_new_ones(
         made.clean()
 
 
+@pytest.mark.long
 def test_two_migrations_at_once_and_roles_meanwhile(
     empty_database: Database, database: Database
 ) -> None:

@@ -195,6 +195,7 @@ def test_the_command_says_what_has_changed(made: Roles, cli: Any) -> None:
     assert (told["made"], told["given"], told["taken"]) == ([], [], [])
 
 
+@pytest.mark.long
 def test_the_command_lists_every_right_within_a_terminal(made: Roles, cli: Any) -> None:
     mine = {"CONSUMER_ANALYTICS_DATABASE_URL": made.admin_url, "COLUMNS": "80"}
     done = cli("roles", "--prefix", made.prefix, "--all", env=mine)
@@ -505,6 +506,7 @@ def test_a_tenant_reads_its_own_rows_only(
         assert ask(tenant, f"select 1 from {relation} where consumer_id is null") == []
 
 
+@pytest.mark.long
 def test_a_tenant_may_have_several_consumers_and_lose_them(
     made: Roles, tenant: str, consumers: list[uuid.UUID]
 ) -> None:

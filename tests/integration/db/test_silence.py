@@ -39,6 +39,7 @@ def test_less_than_a_minute_goes_by() -> None:
     assert silence.SILENCE + (times - 1) * silence.AGAIN + times * silence._PATIENCE < 60
 
 
+@pytest.mark.long
 def test_a_server_at_work_is_waited_for(database: Database, between: relay.Relay) -> None:
     with connected(settings(database, between), "long") as connection:
         connection.execute(f"select pg_sleep({6 * _SILENCE})")

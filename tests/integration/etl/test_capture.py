@@ -253,7 +253,7 @@ def test_a_time_that_comes_to_a_row_or_goes_is_repaired(
 
 
 @pytest.mark.parametrize(
-    "change", lanes.first(1, ["status = 'FIXED'", "consumer_id = gen_random_uuid()"])
+    "change", lanes.first(0, ["status = 'FIXED'", "consumer_id = gen_random_uuid()"], long=1)
 )
 def test_a_correction_of_a_row_without_a_time_is_repaired(database: Any, change: str) -> None:
     untimed(database, None)
@@ -264,6 +264,7 @@ def test_a_correction_of_a_row_without_a_time_is_repaired(database: Any, change:
     assert wrong(database) == []
 
 
+@pytest.mark.long
 def test_an_ordinary_change_of_a_row_without_a_time_restates_nothing(database: Any) -> None:
     untimed(database, None)
     enable(database)
@@ -399,6 +400,7 @@ def test_customers_that_were_truncated_were_there_until_then(
 # -- writers that race with a run ----------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.both_versions
 def test_a_transaction_that_reads_an_old_snapshot_sees_the_new_threshold(database: Any) -> None:
     enable(database)

@@ -157,6 +157,7 @@ def test_instants_that_a_column_s_domain_does_not_take_are_not_tried(database: D
         enable(database)
 
 
+@pytest.mark.long
 def test_a_column_named_like_a_variable_of_ours_is_none(database: Database) -> None:
     for table in ("consumers", "customers", "customer_events"):
         database.execute(f"alter table {table} add below timestamptz default 'infinity'")
@@ -336,6 +337,7 @@ def test_rows_written_to_a_partition_or_an_inheriting_table_directly_are_seen(
     assert triggers(database) == 0
 
 
+@pytest.mark.long
 @pytest.mark.both_versions
 def test_what_is_done_to_a_detached_partition_corrects_nothing(
     database: Database, cli: Cli
@@ -379,7 +381,7 @@ def test_what_is_done_to_a_detached_partition_corrects_nothing(
 # -- locks ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("switch", lanes.first(1, [capture.enable, capture.disable]))
+@pytest.mark.parametrize("switch", lanes.first(0, [capture.enable, capture.disable], long=1))
 def test_it_gives_up_before_a_writer_looks_for_a_deadlock(
     database: Database, switch: Callable[[Any, Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

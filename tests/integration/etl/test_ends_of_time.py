@@ -133,7 +133,8 @@ def test_without_capture_the_audit_finds_late_ones_and_repairs(
 
 
 @pytest.mark.parametrize(
-    "stamp", lanes.first(1, [BEFORE[0], "294276-12-31 00:00:00+00", BEFORE[1], "infinity"])
+    "stamp",
+    lanes.first(0, [BEFORE[0], "294276-12-31 00:00:00+00", BEFORE[1], "infinity"], long=1),
 )
 def test_a_watermark_at_the_end_of_time_changes_no_figure(shop: Any, cli: Any, stamp: str) -> None:
     assert cli("run", "--as-of", "2026-01-03").exit_code == 0
@@ -154,7 +155,9 @@ def test_a_watermark_at_the_end_of_time_changes_no_figure(shop: Any, cli: Any, s
     assert cli("audit").exit_code == 0
 
 
-@pytest.mark.parametrize("later", lanes.first(1, [True, False]), ids=["after a later one", "alone"])
+@pytest.mark.parametrize(
+    "later", lanes.first(0, [True, False], long=1), ids=["after a later one", "alone"]
+)
 def test_a_snapshot_of_a_time_before_1970_counts_what_was_before_it(
     shop: Any, cli: Any, later: bool
 ) -> None:

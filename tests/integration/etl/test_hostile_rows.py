@@ -291,7 +291,7 @@ def test_rows_without_a_time_are_told_and_count_nowhere(
     assert "2 rows of customer_events" in str(found["source-times"])
 
 
-@pytest.mark.parametrize("capture", lanes.first(1, [True, False]))
+@pytest.mark.parametrize("capture", lanes.first(0, [True, False], long=1))
 def test_rows_that_are_given_a_time_count_from_then_on(
     database: Any, cli: Any, capture: bool
 ) -> None:
@@ -377,6 +377,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.long
 def test_lifecycle_events_that_cannot_be_read_are_passed_over_and_told(
     database: Any, cli: Any
 ) -> None:

@@ -385,6 +385,7 @@ def test_one_prepared_before_the_first_run_stops_everything_and_says_so(
     assert differences(database) == []
 
 
+@pytest.mark.long
 def test_one_that_began_after_a_late_runs_instant_and_was_prepared_later(database: Any) -> None:
     """A run as of yesterday says nothing about who began today."""
     with session(database) as writer:
@@ -433,6 +434,7 @@ def url_of(database: Any, login: str) -> str:
     return psycopg.conninfo.make_conninfo(database.url, user=login, password="")
 
 
+@pytest.mark.long
 def test_one_of_a_login_that_was_dropped_since(
     database: Any, other_login: Callable[..., str]
 ) -> None:
@@ -452,6 +454,7 @@ def test_one_of_a_login_that_was_dropped_since(
     assert counted(database) == 1
 
 
+@pytest.mark.long
 @pytest.mark.both_versions
 def test_one_that_was_prepared_as_somebody_who_can_only_read(
     database: Any, other_login: Callable[..., str]
@@ -481,6 +484,7 @@ def test_one_that_was_prepared_as_somebody_who_can_only_read(
     assert differences(database) == []
 
 
+@pytest.mark.long
 def test_one_of_a_login_whose_right_to_write_was_taken_away_since(
     database: Any, other_login: Callable[..., str]
 ) -> None:
@@ -578,6 +582,7 @@ def test_several_transactions_in_one_message_are_never_out_of_sight(database: An
         assert looks > 3
 
 
+@pytest.mark.long
 def test_a_session_that_does_not_track_its_activity_holds_runs_back(database: Any) -> None:
     if database.server.role is None:
         pytest.skip("only a superuser may switch track_activities off")

@@ -137,6 +137,7 @@ def test_a_deletion_costs_a_run_the_events_of_its_customer_at_most(
         assert audit.audit(connection, database.settings).clean
 
 
+@pytest.mark.long
 def test_snapshots_that_are_there_cost_a_run_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +255,7 @@ def test_a_sweep_counts_the_days_that_differ(
     assert of_the_day <= grouped < since / 5, plans.told("customer_events")
 
 
-@pytest.mark.parametrize("captured", lanes.first(1, [False, True]))
+@pytest.mark.parametrize("captured", lanes.first(0, [False, True], long=1))
 def test_a_sweep_passes_over_the_lives_that_ended_some_times_not_once_for_each(
     database: Database, monkeypatch: pytest.MonkeyPatch, captured: bool
 ) -> None:

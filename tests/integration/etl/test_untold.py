@@ -162,7 +162,7 @@ def test_days_that_are_named_are_swept_alone(
     assert swept_at(database, 2, 6).snapshots_restated == 0
 
 
-@pytest.mark.parametrize("what", lanes.first(1, ["both", "customer", "change"]))
+@pytest.mark.parametrize("what", lanes.first(0, ["both", "customer", "change"], long=1))
 def test_lives_that_differ_on_a_day_that_is_named_are_found(database: Any, what: str) -> None:
     first, *_ = history(database)
     swept(database)
@@ -266,6 +266,7 @@ def test_all_customers_are_counted_where_late_ones_are_not_all_that_differs(
     is_right(database)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("only_added")
 def test_a_run_puts_late_customers_right_that_capture_noted(database: Any) -> None:
     first, second, *_ = history(database)

@@ -959,6 +959,7 @@ def test_killed_in_the_middle_nothing_is_left(
     assert counts(load(database, folder))["customer_events"] == (200_000, 200_000, 0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_run_that_ends_while_an_import_is_open_loses_no_row(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1087,6 +1088,7 @@ def test_a_long_line_is_refused_before_it_is_held(
     assert database.rows(COUNTS) == [(0, 0, 0)]
 
 
+@pytest.mark.long
 def test_many_long_rows_are_taken_a_few_at_a_time(database: Database, folder: Path) -> None:
     payload = json.dumps({"text": "x" * (4 * 2**20)})
     with (folder / "customer_events.csv").open("w") as file:

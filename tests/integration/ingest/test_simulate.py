@@ -188,6 +188,7 @@ def test_a_plan_gives_the_same_rows_on_every_server(database: Database) -> None:
     ]
 
 
+@pytest.mark.long
 def test_slices_of_time_leave_no_seam(
     database: Database, new_database: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +329,7 @@ def test_odd_plans(database: Database, plan: SimulationPlan) -> None:
 # -- all or nothing, and what runs make of it ----------------------------------
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_nothing_is_left(database: Database) -> None:
     kill_during(database, "ingest/simulate/rows-events", "simulate", "--events", 2_000_000)
     assert database.rows(COUNTS) == [(0, 0, 0)]

@@ -11,7 +11,7 @@ from typing import Any
 import deltalake
 import pyarrow as arrow  # noqa: ICN001
 import pytest
-from tests.support import archives, object_store, sail
+from tests.support import archives, lanes, object_store, sail
 
 from consumer_analytics.errors import ArchiveError
 from consumer_analytics.lake import stores
@@ -105,7 +105,7 @@ DRIFTS: dict[str, tuple[Callable[[deltalake.DeltaTable, Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("how", DRIFTS)
+@pytest.mark.parametrize("how", lanes.first(2, DRIFTS, long=0))
 def test_whoever_changes_the_table_is_named(lake: Any, how: str) -> None:
     archives.archived(lake)
     archives.purge(lake)

@@ -28,7 +28,7 @@ from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform
 from pyiceberg.types import StringType
 from pyspark.sql.connect.session import SparkSession
-from tests.support import archives, hostile, object_store, sail
+from tests.support import archives, hostile, lanes, object_store, sail
 
 from consumer_analytics import installation
 from consumer_analytics.errors import ArchiveError
@@ -385,7 +385,7 @@ DRIFTS: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("how", DRIFTS)
+@pytest.mark.parametrize("how", lanes.first(5, DRIFTS, long=0))
 def test_whoever_changes_the_table_is_named(lake: Any, how: str) -> None:
     archives.archived(lake)
     archives.purge(lake)
@@ -467,7 +467,7 @@ LET_BE: dict[str, tuple[Callable[[Path], Any], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("how", LET_BE)
+@pytest.mark.parametrize("how", lanes.first(3, LET_BE, long=0))
 def test_what_does_not_concern_its_rows_is_let_be(lake: Any, how: str) -> None:
     before = archives.shown(lake)
     done = archives.archived(lake, dt.date(2025, 3, 31))

@@ -86,6 +86,7 @@ def test_killed_server_starts_again_with_its_committed_rows(make: Make) -> None:
     assert _ask(server, "select n from kept") == 42
 
 
+@pytest.mark.long
 def test_lock_file_naming_a_living_stranger_does_not_stop_the_start(make: Make) -> None:
     server = make()
     server.start()
@@ -97,6 +98,7 @@ def test_lock_file_naming_a_living_stranger_does_not_stop_the_start(make: Make) 
     assert server.start()
 
 
+@pytest.mark.long
 def test_interrupted_creation_is_done_over(make: Make) -> None:
     server = make()
     (server.folder / "data.partial" / "base").mkdir(parents=True)
@@ -104,6 +106,7 @@ def test_interrupted_creation_is_done_over(make: Make) -> None:
     assert not (server.folder / "data.partial").exists()
 
 
+@pytest.mark.long
 def test_folder_with_a_long_path_works(make: Make) -> None:
     server = make("long-" + "x" * 120)
     server.start()
@@ -265,6 +268,7 @@ def test_as_root_no_owner_is_changed_through_the_sockets_folder(make: Make, tmp_
         server.socket_dir.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server of another user's")
 def test_as_root_folders_let_the_servers_user_pass_and_nobody_else(make: Make) -> None:
     server = make()
@@ -277,6 +281,7 @@ def test_as_root_folders_let_the_servers_user_pass_and_nobody_else(make: Make) -
     assert (server.folder / "socket").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_role_is_no_superuser_but_sees_other_sessions(make: Make) -> None:
     server = make()
     server.start()

@@ -158,6 +158,7 @@ def test_stopping_ends_the_stubborn_and_their_children(home: Home, start: Start)
     assert running(home) == []
 
 
+@pytest.mark.long
 def test_a_killed_supervisord_is_told(home: Home, start: Start) -> None:
     supervision = start(worker=SLEEPS)
     wait_until(lambda: scripts(home, "worker"))

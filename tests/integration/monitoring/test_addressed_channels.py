@@ -333,12 +333,13 @@ print(max(int(own[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) /
 @pytest.mark.parametrize(
     ("answer", "says"),
     lanes.first(
-        1,
+        0,
         [
             (Answer(trickle=True), "the service of chat did not answer in 2 s"),
             (Answer(status=500, body=bytes(400_000_000)), "the service of chat answers 500"),
             (Answer(body=bytes(400_000_000)), None),
         ],
+        long=1,
     ),
     ids=["trickle", "huge-refusal", "huge"],
 )
@@ -657,6 +658,7 @@ def test_a_file_that_is_wrong_is_told_with_the_table_and_no_secret(
     assert not [one for one in SECRETS if one in done.stdout + done.stderr]
 
 
+@pytest.mark.long
 def test_the_command_tries_each_and_tells_of_each(
     hooks: HookServer, tmp_path: Path, cli: Cli, mails: MailServer
 ) -> None:

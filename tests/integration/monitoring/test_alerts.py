@@ -162,7 +162,9 @@ def test_a_server_that_hangs_up(cli: Any, server_of_mail: MailServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "greeting", lanes.first(1, [b"220 mail.example.com\r\n", b""]), ids=["later", "at once"]
+    "greeting",
+    lanes.first(0, [b"220 mail.example.com\r\n", b""], long=1),
+    ids=["later", "at once"],
 )
 def test_a_server_that_draws_it_out(cli: Any, server_of_mail: MailServer, greeting: bytes) -> None:
     """As those do that slow down whom they take for spammers: a line now and then, for ever."""

@@ -174,6 +174,7 @@ def test_what_gets_better_is_noted_and_told_to_nobody(watched: Any, mails: MailS
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_reminders_come_at_their_pace(watched: Any, mails: MailServer) -> None:
     add_events(watched, MIDNIGHT, 500)
     for hours in (*range(3), 12, *range(23, 28), *range(47, 52), 59):

@@ -296,6 +296,7 @@ def test_consumers_are_bounded_and_the_others_summed(
     assert shown - {"other"} == {one for (one,) in largest}
 
 
+@pytest.mark.long
 def test_a_backfill_at_work_shows_how_far_it_is(database: Database) -> None:
     history(database, 5)
     database.execute("update consumers set created_at = '2023-12-31'")
@@ -420,6 +421,7 @@ def serving(database: Database, **environment: str) -> Iterator[httpx.Client]:
         process.wait(20)
 
 
+@pytest.mark.long
 def test_served_with_a_token_it_answers_nobody_else(database: Database, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")

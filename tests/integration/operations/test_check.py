@@ -331,6 +331,7 @@ def test_tables_in_another_schema_are_found_there(own: Own) -> None:
     assert own.found(source_schema="the app") == {}
 
 
+@pytest.mark.long
 def test_times_without_a_zone_whose_writers_have_another(own: Own) -> None:
     own.admin("alter table customer_events alter created_at type timestamp")
     assert own.look()["source-zone"].finding.says == (
@@ -437,6 +438,7 @@ def test_rights_that_are_lacking_after_an_installation_are_summed_up(own: Own) -
     assert len(fix.command.splitlines()) <= 2
 
 
+@pytest.mark.long
 def test_a_lock_is_not_explained_by_a_check_that_there_is_not(own: Own) -> None:
     with own.database.connect() as other:
         other.execute("begin; lock table customer_events in access exclusive mode")
@@ -533,6 +535,7 @@ def test_tables_that_nobody_has_analyzed_are_counted_where_they_are_small(own: O
     assert "a daily backfill of 25 days" in told
 
 
+@pytest.mark.long
 def test_what_nobody_can_tell_is_said(own: Own) -> None:
     own.admin(
         "create table held (like customer_events) with (autovacuum_enabled = off);"

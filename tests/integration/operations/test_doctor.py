@@ -415,6 +415,7 @@ def test_the_index_by_customer_dropped(healthy: Any) -> None:
     assert found(healthy) == {}
 
 
+@pytest.mark.long
 def test_an_index_whose_building_was_interrupted(healthy: Any) -> None:
     """An old transaction keeps it from being finished; what is half there is no index."""
     healthy.execute("drop index customer_events_created_at_idx")
@@ -653,6 +654,7 @@ def test_a_table_that_is_locked_is_told_and_keeps_nobody(healthy: Any) -> None:
     assert "locked a table" in those["watermark"].finding.says
 
 
+@pytest.mark.long
 def test_extracts_left_behind(healthy: Any) -> None:
     with db.connected(healthy.settings, "run") as connection:
         opened = run.open_run(connection, healthy.settings, at=None)
@@ -863,6 +865,7 @@ def test_a_dag_that_nobody_has_let_run(paused: Any) -> None:
     assert one.finding.evidence == (f"{ETL}: paused since Airflow first saw it at {FIRST_SEEN}",)
 
 
+@pytest.mark.long
 def test_a_dag_that_was_deleted_and_is_seen_anew(paused: Any) -> None:
     log(paused, ("2025-03-10 05:59:30", *LET_RUN[1:]))
     only(paused, "airflow-dags")
@@ -937,6 +940,7 @@ def test_a_dag_that_somebody_has_paused(
     assert one.finding.fix.apply is None
 
 
+@pytest.mark.long
 def test_a_pause_that_airflows_log_does_not_reach_back_to(paused: Any) -> None:
     """Its clean-up removes what is old: that nobody is named is no proof that nobody was."""
     paused.execute("update airflow.log set dttm = '2025-04-01 UTC'")
@@ -977,6 +981,7 @@ def test_a_run_that_was_not_made(with_airflow: Any) -> None:
     assert "has not been made" in one.finding.evidence[0]
 
 
+@pytest.mark.long
 def test_a_run_that_stands_in_the_way_and_one_that_failed(with_airflow: Any) -> None:
     now = dt.datetime.now(dt.UTC)
     airflow_tables.add_run(with_airflow, now - 2 * DAY, state="running", seconds=None)
@@ -1005,6 +1010,7 @@ def test_import_errors_of_others_are_theirs(with_airflow: Any) -> None:
     assert one.finding.evidence == ("consumer_analytics_etl.py: SyntaxError: invalid syntax",)
 
 
+@pytest.mark.long
 def test_metadata_that_this_login_may_not_read(with_airflow: Any) -> None:
     with runner(with_airflow) as (_, seen):
         those = found(seen)
@@ -1019,6 +1025,7 @@ def test_metadata_that_this_login_may_not_read(with_airflow: Any) -> None:
 # -- mails -----------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_mail_server_that_lets_us_in_and_one_that_does_not(healthy: Any, tmp_path: Any) -> None:
     with mail_server(tmp_path) as server:
         settings = {**server.settings}
@@ -1139,6 +1146,7 @@ def test_zone_rules_that_differ_from_the_servers_are_told(database: Any) -> None
     assert unknown.says == "the server does not know the time zone America/Nowhere"
 
 
+@pytest.mark.long
 def test_the_jobs_state_that_was_deleted(healthy: Any) -> None:
     """Counts without their end would be added to twice; the runs' records know it."""
     kept = "select processed_through from consumer_analytics_internal.state"

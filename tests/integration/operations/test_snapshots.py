@@ -163,6 +163,7 @@ def test_a_range_that_a_backfill_wrote_by_mistake_goes_and_what_runs_wrote_stays
     require_clean(database)
 
 
+@pytest.mark.long
 def test_the_last_snapshot_goes_and_the_next_window_begins_where_it_did(database: Any) -> None:
     history(database, 302, snapshots=3)
     go(database, END)
@@ -273,6 +274,7 @@ def test_what_was_deleted_by_hand_is_missed_until_it_is_taken_back(database: Any
     require_clean(database)
 
 
+@pytest.mark.long
 def test_what_was_thinned_is_told_and_backfilled_again_it_goes(database: Any) -> None:
     history(database, 307, snapshots=3)
     fill(database, "daily")
@@ -290,6 +292,7 @@ def test_what_was_thinned_is_told_and_backfilled_again_it_goes(database: Any) ->
     require_clean(database)
 
 
+@pytest.mark.long
 def test_what_nobody_can_write_again_is_said(database: Any) -> None:
     history(database, 308)
     instants = sorted(entries(database))

@@ -76,6 +76,7 @@ def test_what_runs_have_written_is_clean_and_stays_untouched(database: Any, seed
     assert found.rows == database.rows("select count(*) from consumer_analytics")[0][0]
 
 
+@pytest.mark.long
 def test_snapshots_taken_one_by_one_say_what_they_say_together(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +132,7 @@ def test_documents_are_written_as_jsonb_writes_them(
     assert apart == [0]
 
 
-@pytest.mark.parametrize("columns", lanes.first(1, ["two", "none", "all"]))
+@pytest.mark.parametrize("columns", lanes.first(0, ["two", "none", "all"], long=1))
 def test_two_sessions_find_what_one_finds_whatever_has_a_column(
     database: Any, monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
@@ -157,6 +158,7 @@ def test_two_sessions_find_what_one_finds_whatever_has_a_column(
     assert audited(database, limit=3).listed == alone.listed[:3]
 
 
+@pytest.mark.long
 def test_what_stops_the_second_session_stops_the_audit(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

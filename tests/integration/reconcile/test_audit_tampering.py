@@ -415,7 +415,7 @@ REVISIONS = {
 }
 
 
-@pytest.mark.parametrize("fault", lanes.first(1, REVISIONS))
+@pytest.mark.parametrize("fault", lanes.first(0, REVISIONS, long=1))
 def test_a_revision_that_is_not_what_was_written_is_told_and_stays(
     database: Any, cli: Any, fault: str
 ) -> None:
@@ -477,6 +477,7 @@ def test_rows_of_chosen_consumers_are_held_to_what_was_written_as_well(
     assert audited(database).listed == []
 
 
+@pytest.mark.long
 def test_a_row_of_a_shorter_window_keeps_it_and_is_repaired_with_it(database: Any) -> None:
     sources(database)
     go(database, LIVE)
@@ -616,13 +617,14 @@ def test_a_row_that_is_gone_is_found_where_the_source_can_no_longer_tell_it(data
 @pytest.mark.parametrize(
     "document",
     lanes.first(
-        1,
+        0,
         [
             put("total_customers", "0.0"),
             put("incremental_stats,new_events_in_window", "0.0"),
             # Nothing but the digest tells this one, and to it they are one number.
             put("incremental_stats,new_customers_in_window", "0.0"),
         ],
+        long=1,
     ),
 )
 def test_a_number_on_trust_is_written_as_ever(database: Any, document: str) -> None:
@@ -694,7 +696,7 @@ def test_a_note_that_was_moved_by_hand_is_told_and_repaired(
     assert audited(database).listed == []
 
 
-@pytest.mark.parametrize("table", ["written_apart", "written_snapshots"])
+@pytest.mark.parametrize("table", lanes.first(1, ["written_apart", "written_snapshots"]))
 def test_a_note_that_was_moved_beyond_runs_says_why_it_stays(database: Any, table: str) -> None:
     sources(database)
     go(database, LIVE)

@@ -176,6 +176,7 @@ def test_a_second_deletion_of_another_tells_of_no_row_that_went(
     settled(ground, {4: 1, 6: 1, 8: 1, 10: 0})
 
 
+@pytest.mark.long
 def test_as_long_as_one_end_is_not_told_nobody_knows_which_snapshots_it_was_in(
     ground: Ground,
 ) -> None:
@@ -198,6 +199,7 @@ def test_as_long_as_one_end_is_not_told_nobody_knows_which_snapshots_it_was_in(
     settled(ground, {4: 2, 6: 2, 8: 2, 10: 0})
 
 
+@pytest.mark.long
 def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
     """One of two ends late, with its event; later the other goes, and nothing tells of it."""
     tell(
@@ -218,7 +220,7 @@ def test_an_end_that_was_told_before_tells_of_no_other(ground: Ground) -> None:
     settled(ground, {4: 2, 6: 1, 8: 1, 10: 0})
 
 
-@pytest.mark.parametrize("kind", ["login", CREATION])
+@pytest.mark.parametrize("kind", lanes.first(1, ["login", CREATION]))
 def test_an_audit_before_anybody_else_knows_the_birth_of_one_whose_row_had_no_time(
     ground: Ground, kind: str
 ) -> None:
@@ -263,7 +265,9 @@ def test_a_lifecycle_event_that_was_taken_out_stops_no_backfill(ground: Ground) 
     settled(ground, {4: 0, 6: 0, 8: 0})
 
 
-@pytest.mark.parametrize("looked", [True, False], ids=["looked at between", "in one go"])
+@pytest.mark.parametrize(
+    "looked", lanes.first(1, [True, False]), ids=["looked at between", "in one go"]
+)
 def test_the_end_of_an_earlier_life_tells_of_no_row_that_went_after_the_return(
     ground: Ground, looked: bool
 ) -> None:
@@ -285,6 +289,7 @@ def test_the_end_of_an_earlier_life_tells_of_no_row_that_went_after_the_return(
     settled(ground, {4: 0, 6: 1, 8: 1, 10: 0})
 
 
+@pytest.mark.long
 def test_a_life_before_the_rows_that_comes_late_tells_of_no_row_that_went(ground: Ground) -> None:
     tell(
         ground,
@@ -325,7 +330,7 @@ def test_a_contradicted_end_that_a_return_follows_tells_of_the_time_between(
     settled(ground, {6: 0, 8: 1, 10: 0})
 
 
-@pytest.mark.parametrize("look", lanes.first(1, ["a sweep", "a repair", "all in company"]))
+@pytest.mark.parametrize("look", lanes.first(0, ["a sweep", "a repair", "all in company"], long=1))
 def test_an_end_whose_time_is_corrected_tells_of_no_other(ground: Ground, look: str) -> None:
     """It was known already that this one is gone, under another time."""
     tell(

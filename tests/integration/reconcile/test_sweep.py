@@ -214,6 +214,7 @@ def test_it_tells_what_it_corrected(database: Any, cli: Any) -> None:
     assert sources == "airflow_etl"
 
 
+@pytest.mark.long
 def test_a_consumer_that_had_no_part_in_a_snapshot_is_withdrawn_and_kept(
     database: Any, cli: Any
 ) -> None:
@@ -243,6 +244,7 @@ def test_a_consumer_that_had_no_part_in_a_snapshot_is_withdrawn_and_kept(
     assert "withdrawn" in cli("status", "--revisions").stdout
 
 
+@pytest.mark.long
 def test_a_row_edited_to_a_null_of_json_is_not_withdrawn(database: Any) -> None:
     history(database, 3)
     database.execute("update consumer_analytics set metrics_json = 'null'")
@@ -347,6 +349,7 @@ def test_a_purge_takes_nothing_from_history(database: Any, cli: Any) -> None:
         assert "as vanished, in all" in cli("sweep", "--since", "2025-03-01").stdout
 
 
+@pytest.mark.long
 def test_an_old_row_after_a_purge_does_not_make_emptied_days_seem_whole(database: Any) -> None:
     history(database, 32)
     with database.connect() as connection:
@@ -529,6 +532,7 @@ def test_status_lists_the_latest_restatements(database: Any, cli: Any) -> None:
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.long
 def test_status_says_that_there_are_more_restatements_than_it_shows(
     database: Any, cli: Any
 ) -> None:

@@ -224,6 +224,7 @@ def test_retention_by_type_takes_nothing_until_it_is_accepted(database: Any, cli
     assert kept[0] == {"login": 8, "pay": 4}
 
 
+@pytest.mark.long
 def test_a_stray_old_row_does_not_make_emptied_days_seem_whole(database: Any) -> None:
     put(database, "login", dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     for day in range(1, 41):
@@ -345,7 +346,7 @@ SIDES = {
 
 
 @pytest.mark.parametrize(
-    ("then", "side"), lanes.each_once([kept, thinned, taken_back], list(SIDES))
+    ("then", "side"), lanes.each_once([kept, thinned, taken_back], list(SIDES), every=3)
 )
 def test_a_windows_bound_ends_no_stretch(database: Any, then: Any, side: str) -> None:
     gone, part, refused = SIDES[side]
@@ -414,7 +415,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize(
-    ("loss", "seen_by"), lanes.each_once(LOSSES, ["reset", "sweep", "audit", "repair"], every=2)
+    ("loss", "seen_by"), lanes.each_once(LOSSES, ["reset", "sweep", "audit", "repair"], every=4)
 )
 def test_whatever_is_lost_stays_counted_whoever_sees_it_first(
     database: Any, cli: Any, loss: str, seen_by: str
@@ -509,6 +510,7 @@ def test_of_a_loss_and_late_rows_between_two_looks_the_larger_stands(database: A
     clean(database)
 
 
+@pytest.mark.long
 def test_events_before_the_calendar_vanish_like_others(database: Any, cli: Any) -> None:
     for at in ("-infinity", "0044-03-15 00:00:00+00 BC", "2026-01-02"):
         database.execute(
@@ -706,6 +708,7 @@ def test_customers_stay_as_reported_where_what_happened_to_them_has_vanished(
         assert wrong_snapshots(connection) == []
 
 
+@pytest.mark.long
 def test_a_backfill_in_another_zone_takes_nothing_from_days_that_have_lost_rows(
     new_database: Any,
 ) -> None:
@@ -852,7 +855,9 @@ def test_a_birth_that_another_consumers_event_told_outlives_it(database: Any) ->
     clean(database)
 
 
-@pytest.mark.parametrize("look", [reset, lambda database: swept(database, since=on(1).date())])
+@pytest.mark.parametrize(
+    "look", lanes.first(1, [reset, lambda database: swept(database, since=on(1).date())])
+)
 def test_whoever_only_an_event_told_of_is_there_once_it_has_vanished(
     database: Any, look: Any
 ) -> None:
@@ -876,6 +881,7 @@ def test_whoever_only_an_event_told_of_is_there_once_it_has_vanished(
     clean(database)
 
 
+@pytest.mark.long
 def test_a_row_that_came_back_under_its_old_time_tells_nothing_of_the_life_before(
     database: Any,
 ) -> None:
@@ -968,7 +974,7 @@ COURSE = [*END, ("customer_status_change", 5)]
 
 @pytest.mark.parametrize(
     ("events_told", "until", "then"),
-    lanes.first(2, [(END, 3, BESIDE), (COURSE, 3, LATER), (END, 7, ALONE), (COURSE, 7, ALONE)]),
+    lanes.first(1, [(END, 3, BESIDE), (COURSE, 3, LATER), (END, 7, ALONE), (COURSE, 7, ALONE)]),
     ids=["its creation", "and a change is left", "its deletion too", "all, of one who changed"],
 )
 def test_a_remembered_birth_stays_where_the_event_that_told_it_is_accepted(
@@ -1165,6 +1171,7 @@ def test_one_who_is_not_registered_and_whose_customers_moved_has_no_past(
     clean(database)
 
 
+@pytest.mark.long
 def test_a_row_for_being_registered_follows_also_where_customers_can_no_longer_be_told(
     database: Any,
 ) -> None:
@@ -1205,12 +1212,13 @@ def unattributed(database: Any) -> list[int]:
 @pytest.mark.parametrize(
     "restored",
     lanes.first(
-        1,
+        0,
         [
             pytest.param((0, 1), id="both"),
             pytest.param((0,), id="first"),
             pytest.param((1,), id="second"),
         ],
+        long=1,
     ),
 )
 def test_an_unattributed_event_that_is_restored_counts_once_whatever_its_types_note_is_under(
@@ -1239,6 +1247,7 @@ def test_an_unattributed_event_that_is_restored_counts_once_whatever_its_types_n
     clean(database)
 
 
+@pytest.mark.long
 def test_a_late_customer_beside_a_loss_that_nobody_has_noted_moves_nothing_before_it(
     database: Any,
 ) -> None:

@@ -95,6 +95,7 @@ def test_every_edit_of_what_is_published_is_found_and_repaired(
     assert audits.audit(federation.settings).clean
 
 
+@pytest.mark.long
 def test_a_customer_whose_id_several_shards_have_is_named(federation: Federation) -> None:
     prepared(federation)
     assert audits.audit(federation.settings).customers_in_several == 0

@@ -104,6 +104,7 @@ def test_status_and_doctor_name_a_shard_that_is_down(
         assert "hidden" not in result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_a_dry_run_says_what_is_left_out_as_in_one_database(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_dry_run_says_what_is_left_out_as_in_one_database(
     )
 
 
+@pytest.mark.long
 def test_a_watermark_set_ahead_hides_no_lag_over_shards(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:
@@ -175,6 +177,7 @@ def test_who_holds_runs_back_is_named_with_the_shard(
     assert federation.require_equal() == 5
 
 
+@pytest.mark.long
 def test_the_doctor_tells_of_a_run_that_is_not_published(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:
@@ -231,6 +234,7 @@ def test_a_file_that_is_wrong_is_refused_and_what_it_holds_is_not_told(
     assert "hid" not in result.stderr
 
 
+@pytest.mark.long
 def test_addresses_and_passwords_may_lie_in_files_of_their_own(
     federation: Federation, federated: Callable[..., Any], tmp_path: Path
 ) -> None:

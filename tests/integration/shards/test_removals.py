@@ -66,6 +66,7 @@ def run_both(federation: Federation, *days: int) -> None:
         federation.run_alone(day(number))
 
 
+@pytest.mark.long
 def test_a_snapshot_goes_in_every_shard_and_in_what_is_published(
     federation: Federation, federated: Callable[..., Any]
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_backfill_writes_what_one_database_would(federation: Federation) -> No
     assert records == [("done", 7)] * 3
 
 
+@pytest.mark.long
 def test_a_period_that_one_shard_was_held_back_from_waits_for_it(federation: Federation) -> None:
     fill(federation)
     impatient = federation.settings.replaced({"holdback_wait": 0.3})
@@ -194,7 +195,7 @@ def test_an_edited_row_of_one_shard_keeps_nothing_but_its_instant_from_a_sweep(
 NO_COUNT = ['"many"', "null", "{}", "[3]", "1e30", '"3"']
 
 
-@pytest.mark.parametrize("said", lanes.first(1, NO_COUNT))
+@pytest.mark.parametrize("said", lanes.first(0, NO_COUNT, long=1))
 def test_an_edited_number_of_consumers_stops_nobody(federation: Federation, said: str) -> None:
     """Where rows are added to what was published; what was no number is counted again."""
     fill(federation)

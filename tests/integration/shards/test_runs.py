@@ -121,6 +121,7 @@ def test_what_is_published_is_what_one_database_would_say(federation: Federation
         assert told[name] == known[name], name
 
 
+@pytest.mark.long
 def test_a_program_works_over_all_shards_as_the_command_line_does(federation: Federation) -> None:
     fill(federation)
     analytics = Analytics(federation.analytics.url, shards_file=str(federation.file))
@@ -221,6 +222,7 @@ def test_what_one_shard_could_not_load_the_next_run_finishes_first(federation: F
     federation.require_equal()
 
 
+@pytest.mark.long
 def test_a_try_that_was_given_up_and_its_retry_at_once_count_once(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
