@@ -205,6 +205,7 @@ def test_a_dag_that_airflow_sees_for_the_first_time(system: Installation) -> Non
     assert_healthy(system)
 
 
+@lanes.HOURS
 def test_a_web_server_that_hangs(system: Installation) -> None:
     for process in system.processes():
         if "api-server" in " ".join(process.cmdline()) or "api_server" in " ".join(

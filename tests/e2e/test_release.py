@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 from tests.conftest import Result, command_environment
+from tests.support import lanes
 
 from consumer_analytics.cli.commands import COMMANDS
 from consumer_analytics.settings import PREFIX
@@ -121,10 +122,16 @@ def refused(done: Result) -> str:
 
 @pytest.mark.parametrize(
     ("version", "extra"),
-    [
-        *((PYTHONS[0], extra) for extra in ("", *NEEDS)),
-        *((version, extra) for version in PYTHONS[1:] for extra in ("", ",".join(NEEDS))),
-    ],
+    lanes.seldom(
+        2,
+        lanes.first(
+            0,
+            [
+                *((PYTHONS[0], extra) for extra in ("", *NEEDS)),
+                *((version, extra) for version in PYTHONS[1:] for extra in ("", ",".join(NEEDS))),
+            ],
+        ),
+    ),
 )
 def test_every_command_runs_or_says_what_it_lacks(
     release: Path, tmp_path: Path, version: str, extra: str

@@ -69,6 +69,25 @@ def each_once(
     ]
 
 
+def seldom(every: int, cases: Iterable[Any]) -> list[Any]:
+    """Leave to the lane of hours those of the long lane's cases between each so many.
+
+    Args:
+        every: how many apart those are that the long lane keeps; the first is one of them.
+        cases: as `first` or `each_once` return them.
+    """
+    place = 0
+    left = []
+    for case in cases:
+        marks = {mark.name for mark in getattr(case, "marks", ())}
+        if LONG.name in marks and HOURS.name not in marks:
+            left.append(_marked(case, HOURS) if place % every else case)
+            place += 1
+        else:
+            left.append(case)
+    return left
+
+
 def _lane(number: int, place: int, places: int, hours: bool, *, is_spared: bool) -> list[Any]:
     """Return the mark of the pair at a place of a row.
 

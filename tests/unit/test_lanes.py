@@ -45,6 +45,13 @@ def test_of_two_kinds_each_case_meets_one_of_the_other() -> None:
     assert {where for _, where in pairs} == {"each change", "long"}
 
 
+def test_of_a_large_matrix_each_so_many_cases_run_in_the_long_lane() -> None:
+    cases = lanes.seldom(3, lanes.first(2, "abcdefghi", long=6))
+    lanes_of = "".join(lane(one)[0] for one in cases)
+    assert lanes_of == "eelhhlhhh"
+    assert [getattr(one, "values", (one,))[0] for one in cases] == list("abcdefghi")
+
+
 def test_of_a_large_matrix_each_so_many_cases_run_for_each_change() -> None:
     pairs = [(pair.values[0], lane(pair)) for pair in lanes.each_once("abcd", "xyz", every=2)]
     assert [row for row, where in pairs if where == "each change"] == ["a", "c"]

@@ -232,7 +232,7 @@ def figures_of(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.both_versions
-@pytest.mark.parametrize("name", lanes.first(1, ODD))
+@pytest.mark.parametrize("name", lanes.seldom(3, lanes.first(1, ODD)))
 def test_no_view_page_or_answer_fails_over_an_edited_row(
     filled: Database, client: Client, name: str
 ) -> None:
@@ -261,7 +261,7 @@ def test_no_view_page_or_answer_fails_over_an_edited_row(
         assert first["customers"] == 64
 
 
-@pytest.mark.parametrize("name", lanes.first(2, ODD))
+@pytest.mark.parametrize("name", lanes.seldom(3, lanes.first(2, ODD)))
 def test_no_report_fails_over_an_edited_row(
     filled: Database, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,8 +296,7 @@ def test_no_report_fails_over_an_edited_row(
         assert message.digest.figures[0].value is None
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", lanes.seldom(3, lanes.first(0, ODD)))
 def test_no_command_fails_over_an_edited_row(filled: Database, cli: Cli, name: str) -> None:
     edit(filled, ODD[name])
     for command in (

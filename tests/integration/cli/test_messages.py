@@ -47,7 +47,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(("command", "ends"), lanes.each_once(COMMANDS, ENDED, every=4))
+@pytest.mark.parametrize(
+    ("command", "ends"), lanes.seldom(2, lanes.each_once(COMMANDS, ENDED, every=4))
+)
 def test_it_says_what_happened_and_what_to_do(
     database: Database, tmp_path: Path, command: str, ends: str
 ) -> None:

@@ -315,7 +315,7 @@ def test_no_setting_changes_a_figure(world: World, nth: int) -> None:
 @lanes.LONG
 @pytest.mark.timeout(900)
 @pytest.mark.both_versions(hours=True)
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", lanes.first(0, range(6), long=1))
 def test_no_setting_changes_a_figure_by_itself(world: World, part: int) -> None:
     """One that another makes up for."""
     wrong = [

@@ -354,8 +354,7 @@ def test_windows_are_of_the_clock_of_the_zone_and_no_shorter_than_the_schedule()
     assert likes == [0, *range(14, 70, 7)]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [5_001, 5_002])
+@pytest.mark.parametrize("seed", lanes.first(0, [5_001, 5_002], long=1))
 def test_years_are_told_in_time_and_hardly_anything_for_nothing(
     database: Database, seed: int
 ) -> None:

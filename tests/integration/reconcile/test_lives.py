@@ -1103,7 +1103,9 @@ def told(connection: Connection, days: Any) -> dict[float, dict[str, list[str]]]
     return answer
 
 
-@pytest.mark.parametrize(("case", "way"), lanes.each_once(CASES, WAYS, hours=True, every=9))
+@pytest.mark.parametrize(
+    ("case", "way"), lanes.seldom(3, lanes.each_once(CASES, WAYS, hours=True, every=9))
+)
 def test_a_life_is_told_as_it_was(ground: Ground, case: Case, way: str) -> None:
     captured, looks = WAYS[way]
     tell(ground, case, captured=captured)
@@ -1373,7 +1375,9 @@ def _run_on(on: Ground) -> None:
 LOOKS = {"a sweep": (False, sweep), "a repair": (False, Ground.repair), "capture": (True, _run_on)}
 
 
-@pytest.mark.parametrize(("story", "look"), lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=5))
+@pytest.mark.parametrize(
+    ("story", "look"), lanes.seldom(2, lanes.each_once(TAKEN_OUT | DERIVED, LOOKS, every=5))
+)
 def test_what_told_something_and_was_taken_out_tells_it_no_more(
     ground: Ground, story: str, look: str
 ) -> None:

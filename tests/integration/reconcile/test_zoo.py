@@ -35,7 +35,7 @@ def test_every_step_of_a_history_is_told_rightly(ground: Ground, kinds: str, see
 @lanes.LONG
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("shape", [name for name in SHAPES if name != "plain"])
-@pytest.mark.both_versions
+@pytest.mark.both_versions(hours=True)
 def test_every_shape_of_sources_is_told_rightly(server: Any, shape: str) -> None:
     """Rows come in through partitions, types are of every kind, a view stands before tables."""
     if server.version < SHAPES[shape].since:

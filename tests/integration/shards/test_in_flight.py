@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 from tests.conftest import Database, Server
 from tests.integration.shards.conftest import NAMES, Federation
-from tests.support import scratch
+from tests.support import lanes, scratch
 from tests.support.writers import Application
 
 from consumer_analytics.errors import ShardsError
@@ -172,7 +172,7 @@ def test_a_few_writers_in_each_shard(federation: Federation) -> None:
 @pytest.mark.long
 # Who writes to the server that goes down.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", lanes.first(0, range(2), long=1))
 def test_sixteen_writers_transactions_across_the_instant_and_a_restart_in_the_middle(
     fragile: tuple[Federation, Any], seed: int
 ) -> None:

@@ -20,6 +20,7 @@ from tests.integration.shards.test_chosen import (
 )
 from tests.integration.shards.test_removals import day, has, run_both
 from tests.integration.shards.test_runs import A, B, C, add_event, fill
+from tests.support import lanes
 from tests.support.kill import kill_during
 
 from consumer_analytics import backfill
@@ -172,8 +173,10 @@ def test_what_is_thinned_is_what_one_database_would_thin(federation: Federation)
     thin_both(federation, **WEEKLY)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("where", ["published", "west", "after published", "after west", "the end"])
+@pytest.mark.parametrize(
+    "where",
+    lanes.first(0, ["published", "after west", "west", "after published", "the end"], long=2),
+)
 def test_what_dies_in_between_leaves_what_is_published_right(
     federation: Federation, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
