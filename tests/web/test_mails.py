@@ -156,11 +156,12 @@ def body(message: EmailMessage, kind: str) -> str:
     "name",
     lanes.first(2, sorted(CONTENTS, key="failure hostile incident test".index)),
 )
-def test_it_fits_and_is_readable(browser: Browser, name: str, width: int, tmp_path: Path) -> None:
+def test_it_fits_and_is_readable(browser: Browser, name: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_content(body(composed(name), "html"))
-    folder = Path(os.environ.get("MAIL_PICTURES") or tmp_path)
-    page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
+    # For whoever wants to look at them; on a busy machine the browser does not always make one.
+    if folder := os.environ.get("MAIL_PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert "hacked" not in page.title()
     found = Axe().run(page).response["violations"]
