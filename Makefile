@@ -29,7 +29,7 @@ help:
 	@echo "make setup   the environment, in .venv, exactly as uv.lock has it (WITH='lake spark': extras)"
 	@echo "make run     the whole system on this machine; Ctrl-C stops it (ARGS=--once, ARGS=--no-airflow)"
 	@echo "make check   while you work: lint, types, contracts, unit tests, the core on a real server"
-	@echo "make test    for each change, about 9 min: that and every behaviour once (ARGS='-k name' chooses)"
+	@echo "make test    for each change, about 8 min: that and every behaviour (ARGS='-k name' chooses)"
 	@echo "make test-long  before a merge: the other server, more seeds, zones and pages, a year, more of Airflow"
 	@echo "make test-hours  when you have them: what is left of the large matrices"
 	@echo "make test-spark  the archive read by a cluster of Spark's own: needs Java (ARGS='-k killed')"
