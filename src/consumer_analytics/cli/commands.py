@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from consumer_analytics.cli.options import convert_only_what_must_be
+from consumer_analytics.cli.options import convert_only_what_must_be, show_what_is_given
 
 
 class Registered(NamedTuple):
@@ -280,6 +280,7 @@ def _let_flow(command: Any) -> Any:
 
 
 convert_only_what_must_be()
+show_what_is_given()
 app = typer.Typer(
     name="consumer-analytics",
     cls=LazyCommands,

@@ -21,7 +21,9 @@ _DECISIONS = "decisions/"
 def docs(
     page: Annotated[
         str | None,
-        typer.Argument(help="Its name, such as own-database or how-to/own-database."),
+        typer.Argument(
+            metavar="PAGE", help="Its name, such as own-database or how-to/own-database."
+        ),
     ] = None,
 ) -> None:
     """Show a page of the documentation, or list the pages.

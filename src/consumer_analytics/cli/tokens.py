@@ -34,7 +34,9 @@ def _file() -> Path:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose it is; shown in lists, no two the same.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose it is; shown in lists, no two the same.")
+    ],
     consumer: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,7 +97,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(help="Whose token.")]) -> None:
+def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token.")]) -> None:
     """End a token; a running dashboard knows at its next request."""
     tokens.revoke(_file(), name)
     say(f"revoked {name}")

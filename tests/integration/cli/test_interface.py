@@ -219,6 +219,8 @@ def test_every_command_has_help(cli: Any) -> None:
         result = cli(*path, "--help")
         assert result.exit_code == 0
         assert " ".join(["Usage: consumer-analytics", *path]) in result.stdout
+        # Neither a value behind a flag, which takes none, nor Python's names for one.
+        assert not re.search("<(bool|int|str|%)", result.stdout), path
         found.append(path)
         for name in re.findall(r"^│ ([a-z][a-z-]*) ", result.stdout, re.MULTILINE):
             look(*path, name)
