@@ -242,7 +242,10 @@ FAULTS = {
         "alter table customer_events drop payload_json",
         "source-columns",
         Verdict.PROBLEM,
-        'ALTER TABLE "public"."customer_events" ADD "payload_json" jsonb;',
+        (
+            'ALTER TABLE "public"."customer_events" ADD "payload_json" jsonb;   '
+            "-- empty in every row: one that was renamed or dropped has to come back instead"
+        ),
     ),
     "another type": (
         "alter table customers alter status type bytea using status::bytea",

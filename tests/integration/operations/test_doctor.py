@@ -454,6 +454,9 @@ def test_a_source_column_gone(healthy: Any) -> None:
     one = examined(healthy)["source-columns"]
     assert one.finding.verdict is Verdict.PROBLEM
     assert "public.customers has no column status" in one.finding.evidence[0]
+    # Added, it is empty, and the next run would write that nobody is active.
+    assert one.finding.fix is not None
+    assert "renamed or dropped has to come back" in one.finding.fix.command
     healthy.execute("alter table customers rename column state to status")
     assert found(healthy) == {}
 
@@ -531,6 +534,9 @@ def test_a_watermark_that_was_set_ahead(healthy: Any, to: str, verdict: Verdict,
     assert one.finding.verdict is verdict
     assert one.finding.says.endswith(says)
     assert "set by an UPDATE by hand" in one.finding.evidence
+    healthy.execute("update etl_job_watermarks set metadata_json = '{}'")
+    told = only(healthy, "watermark").finding.evidence
+    assert "set by an UPDATE that does not say whose it was" in told
     assert "begins where the counts end" in (one.finding.cause or "")
     treated = only(healthy, "watermark", fix=True).treatment
     assert treated is not None

@@ -122,7 +122,12 @@ def _mending_of(
     own = names.own[lack.column]
     column, kind = sql.Identifier(own), sql.SQL(SOURCES[lack.table][lack.column].kind)
     if own not in here[0]:
-        yield said("ALTER TABLE {} ADD {} {};", table, column, kind)
+        # Followed for a column that was renamed, it made a run report every status as blank.
+        yield said(
+            "ALTER TABLE {} ADD {} {};   "
+            "-- empty in every row: one that was renamed or dropped has to come back instead",
+            *(table, column, kind),
+        )
     elif "has no column" in lack.says:
         yield said("GRANT SELECT ({}) ON {} TO {};", column, table, login)
     elif "has the collation" in lack.says:

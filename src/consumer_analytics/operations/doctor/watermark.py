@@ -147,7 +147,9 @@ def _held(one: dict[str, Any]) -> str:
 def _ahead(context: Context, mark: watermark.Watermark, now: dt.datetime) -> Finding:
     metadata = mark.metadata
     who = metadata.get("override_by") or (
-        "an UPDATE by hand" if metadata.get("manual_override") else "-"
+        "an UPDATE by hand"
+        if metadata.get("manual_override")
+        else "an UPDATE that does not say whose it was"
     )
     through = _processed_through(context)
     set_to = moment(mark.last_processed_timestamp)
@@ -178,7 +180,7 @@ def _put_back(context: Context) -> str:
     through = _processed_through(context)
     with job_lock(context.database, context.settings, sees_commits=True):
         watermark.move(context.database, through, who=_WHO, reason="back to what is counted")
-    return f"set the watermark to {moment(through)}, where the counts have come to"
+    return f"set the watermark to {moment(through)}, up to which events are counted"
 
 
 def _abandoned(context: Context) -> Finding | None:
