@@ -29,23 +29,27 @@ def health(as_json: JsonFlag = False) -> None:
     measure cannot be taken, 2 where something is critical. (Where the command itself fails: 1, with
     one line on standard error.)
     """
-    with (
-        connected(settings(), "health") as connection,
-        own_names.explaining(connection, settings()),
-    ):
+    own = settings()
+    unread: tuple[str, ...] = ()
+    with connected(own, "health") as connection, own_names.explaining(connection, own):
         schema.require_current(connection)
-        judged = read_health(connection, settings())
+        judged = read_health(connection, own)
         incidents = open_incidents(connection)
-        unread = None
         with suppress(psycopg.errors.InsufficientPrivilege):
-            unread = archived.lacks_address(connection, settings())
+            lacking = archived.lacks_address(connection, own)
+            unread = () if lacking is None else (lacking,)
+    if own.shards_file is not None:
+        from consumer_analytics.shards import standing
+
+        unread = standing.lacking_addresses(own)
     if as_json:
-        told = {"incidents": [one.as_json() for one in incidents], "archive": unread}
+        archive = "; ".join(unread) or None
+        told = {"incidents": [one.as_json() for one in incidents], "archive": archive}
         print_json(judged.as_json() | told)
     else:
         print_health(judged)
-        if unread is not None:
-            say(f"archive    {unread}")
+        for lacking in unread:
+            say(f"archive    {lacking}")
         odd = [one for one in incidents if is_of_consumer(one)]
         for one in incidents:
             if one in odd:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from consumer_analytics.db.connection import MINUS_INFINITY, connected
+from consumer_analytics.db.connection import MINUS_INFINITY, Connection, connected
 from consumer_analytics.errors import ConsumerAnalyticsError
 from consumer_analytics.etl import archived
 from consumer_analytics.settings import Settings
@@ -56,17 +56,38 @@ def read(settings: Settings) -> tuple[ShardStanding, ...]:
     return tuple(_read(address, settings) for address in addresses.read(settings))
 
 
+def lacking_addresses(settings: Settings) -> tuple[str, ...]:
+    """Say of each shard that days of it are archived and nothing says where, where that is so.
+
+    One that is down says nothing here; where an address is set, none is asked.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    found = []
+    for address in addresses.read(settings) if settings.lake_url is None else ():
+        own = address.settings(settings)
+        with suppress(ConsumerAnalyticsError, psycopg.Error), connected(own, "health") as session:
+            if (lacking := _lacks_address(session, own)) is not None:
+                found.append(f"shard {address.name}: {lacking}")
+    return tuple(found)
+
+
 def _read(address: Address, settings: Settings) -> ShardStanding:
     own = address.settings(settings)
     try:
         with connected(own, "status") as connection:
             row = connection.execute(query("shards/standing/read")).fetchone()
-            # A shard that is not migrated yet may know of no archives.
-            archive = None
-            with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
-                archive = archived.lacks_address(connection, own)
+            archive = _lacks_address(connection, own)
     except (ConsumerAnalyticsError, psycopg.Error) as error:
         return ShardStanding(address.name, error=str(of_shard(address.name, error)))
     through, latest, vanished, size = row or (None, None, None, 0)
     known = None if through == MINUS_INFINITY else through
     return ShardStanding(address.name, known, latest, vanished, size, archive)
+
+
+def _lacks_address(connection: Connection, settings: Settings) -> str | None:
+    # One that is not migrated yet may know of no archives.
+    with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
+        return archived.lacks_address(connection, settings)
+    return None

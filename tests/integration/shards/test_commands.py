@@ -104,6 +104,30 @@ def test_status_and_doctor_name_a_shard_that_is_down(
         assert "hidden" not in result.stdout + result.stderr
 
 
+def test_health_names_each_shard_whose_archives_address_is_lacking(
+    federation: Federation, federated: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Every run will refuse for it, and the analytics database knows of no archive."""
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    assert federated("health", "--json").json["archive"] is None
+    for name in ("east", "west"):
+        federation.shards[name].execute(
+            "insert into consumer_analytics_internal.archive values (true, '2025-01-02')"
+        )
+    said = "days before 2025-01-02 are archived, and nothing says where: set CONSUMER_ANALYTICS_"
+    shown = federated("health").stdout
+    for name in ("east", "west"):
+        assert f"\narchive    shard {name}: {said}LAKE_URL\n" in shown
+    told = federated("health", "--json").json["archive"]
+    assert told == f"shard east: {said}LAKE_URL; shard west: {said}LAKE_URL"
+    urls = {name: shard.url for name, shard in federation.shards.items()}
+    federation.write_file({**urls, "west": "postgresql://nobody:hidden@127.0.0.1:1/none"})
+    assert federated("health", "--json").json["archive"] == f"shard east: {said}LAKE_URL"
+    named = federated("health", env={"CONSUMER_ANALYTICS_LAKE_URL": tmp_path.as_uri()})
+    assert "archived" not in named.stdout + named.stderr
+
+
 @pytest.mark.long
 def test_a_dry_run_says_what_is_left_out_as_in_one_database(
     federation: Federation, federated: Callable[..., Any]
