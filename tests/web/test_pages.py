@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi.testclient import TestClient
 from playwright.sync_api import expect
+from tests.conftest import Database
 from tests.support import lanes
 from tests.support.operation import LATE_DAYS_AGO, MARKUP_CONSUMER, MARKUP_NAME
 from tests.web.browser import PATIENCE, ZONE, Visit
@@ -543,6 +545,25 @@ def test_the_verdict_names_what_is_bad_though_the_figures_are_fresh(operated: Op
     assert "critical" in verdict
     assert "<p>DAG runtime: " in verdict
     assert "Pending events" not in verdict
+
+
+def test_freshness_says_that_the_archives_address_is_lacking(
+    database: Database, client: Client, tmp_path: Path
+) -> None:
+    """As every run will refuse for it; also to a login whose rights are an earlier version's."""
+    said = "days before 2025-03-02 are archived, and nothing says where: set CONSUMER_ANALYTICS_"
+    asked = client(database.settings)
+    assert "archived" not in asked.get("/freshness").text
+    database.execute("insert into consumer_analytics_internal.archive values (true, '2025-03-02')")
+    page = asked.get("/freshness").text
+    verdict = page[page.index('aria-label="Verdict"') :].split("</section>")[0]
+    assert f"<p>Archive: {said}LAKE_URL</p>" in verdict
+    known = client(replace(database.settings, lake_url=tmp_path.as_uri()))
+    assert "archived" not in known.get("/freshness").text
+    database.execute("revoke all on consumer_analytics_internal.archive from current_user")
+    answer = asked.get("/freshness")
+    assert answer.status_code == 200
+    assert "archived" not in answer.text
 
 
 def test_freshness_shows_what_runs_did_and_what_failed(visit: Visit, operated: Operated) -> None:

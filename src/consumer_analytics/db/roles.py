@@ -88,6 +88,7 @@ _SHOWN = frozenset(
     {
         "alembic_version",
         "anomalies",
+        "archive",
         "backfills",
         "checks",
         "deadline_misses",

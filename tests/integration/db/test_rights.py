@@ -52,7 +52,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     f"{INTERNAL}.alembic_version": {"etl": "s", "dashboard": "s"},
     f"{INTERNAL}.anomalies": SHOWN,
     f"{INTERNAL}.anomaly_looks": STATE,
-    f"{INTERNAL}.archive": STATE,
+    f"{INTERNAL}.archive": SHOWN,
     f"{INTERNAL}.archived_counts": STATE,
     f"{INTERNAL}.archived_events": STATE,
     f"{INTERNAL}.archived_files": STATE,

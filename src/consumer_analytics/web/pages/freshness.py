@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+import psycopg
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from consumer_analytics.calendar.schedule import Schedule
+from consumer_analytics.etl import archived
 from consumer_analytics.monitoring import health, incidents
 from consumer_analytics.monitoring.observation import Observation
 from consumer_analytics.reporting import freshness
@@ -32,6 +35,10 @@ def fresh(request: Request, pool: Reading, caller: Caller, span: Span) -> Respon
         judged = health.of(seen)
         found = freshness.read(connection, span, seen=seen)
         latest = incidents.latest(connection, _INCIDENTS)
+        unread = None
+        # A login that had its rights from an earlier version may not look.
+        with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            unread = archived.lacks_address(connection, pool.settings)
     view = views.ranges.view("freshness", span, found.since, found.until, {}, pool.settings.zone)
     fixed = views.ranges.dates(found.since, found.until)
     limits = views.freshness.limits(judged, "dag_runtime")
@@ -49,6 +56,7 @@ def fresh(request: Request, pool: Reading, caller: Caller, span: Span) -> Respon
         current="freshness",
         view=view,
         health=judged,
+        unread=unread,
         measures=views.freshness.measures(judged),
         charts={
             **views.freshness.watermark_charts(
