@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-import psycopg
 import typer
 
 from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
@@ -15,6 +12,7 @@ from consumer_analytics.formatting import amount, counted, duration, exactly, mo
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.health import read as read_health
 from consumer_analytics.monitoring.incidents import is_of_consumer, open_incidents
+from consumer_analytics.reporting.status import permitted
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.
@@ -30,15 +28,14 @@ def health(as_json: JsonFlag = False) -> None:
     one line on standard error.)
     """
     own = settings()
-    unread: tuple[str, ...] = ()
     with connected(own, "health") as connection, own_names.explaining(connection, own):
         schema.require_current(connection)
         judged = read_health(connection, own)
         incidents = open_incidents(connection)
-        with suppress(psycopg.errors.InsufficientPrivilege):
-            lacking = archived.lacks_address(connection, own)
-            unread = () if lacking is None else (lacking,)
-    if own.shards_file is not None:
+        lacking = permitted(lambda: archived.lacks_address(connection, own))
+    if own.shards_file is None:
+        unread: tuple[str, ...] = () if lacking is None else (lacking,)
+    else:
         from consumer_analytics.shards import standing
 
         unread = standing.lacking_addresses(own)
@@ -48,8 +45,8 @@ def health(as_json: JsonFlag = False) -> None:
         print_json(judged.as_json() | told)
     else:
         print_health(judged)
-        for lacking in unread:
-            say(f"archive    {lacking}")
+        for said in unread:
+            say(f"archive    {said}")
         odd = [one for one in incidents if is_of_consumer(one)]
         for one in incidents:
             if one in odd:
