@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from fastapi.testclient import TestClient
 from psycopg.conninfo import conninfo_to_dict
 from tests.conftest import Cli, Database
 from tests.integration.shards.conftest import NAMES, Federation, documents
@@ -16,6 +17,8 @@ from tests.integration.shards.test_runs import C, add_event, fill
 from tests.support import lanes, own_names
 
 from consumer_analytics.shards import addresses
+from consumer_analytics.web.app import create_app
+from consumer_analytics.web.auth import authenticator
 
 
 def test_each_command_works_over_all_shards(
@@ -102,6 +105,25 @@ def test_status_and_doctor_name_a_shard_that_is_down(
     assert "error: shard north: the database cannot be reached" in ran.stderr
     for result in (shown, doctor, ran):
         assert "hidden" not in result.stdout + result.stderr
+
+
+def test_the_figures_of_this_moment_are_refused_where_there_are_no_rows(
+    federation: Federation,
+) -> None:
+    """They were zeros, and said to be settled."""
+    fill(federation)
+    federation.run("2025-01-03T00:00Z")
+    asked = "select metrics_json ->> 'total_events_all_consumers' from consumer_analytics_now"
+    said = "the figures of this moment are in each shard: this database has what they published"
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match=f"^{said}, and no rows"):
+        federation.analytics.rows(asked)
+    settings = federation.analytics.settings
+    app = create_app(settings, authenticator=authenticator(settings, "127.0.0.1"))
+    with TestClient(app, base_url="http://localhost") as client:
+        answer = client.get("/api/v1/now")
+    assert (answer.status_code, answer.json()["detail"][: len(said)]) == (503, said)
+    whole = f"{asked} where consumer_id is null"
+    assert sum(int(one.rows(whole)[0][0]) for one in federation.shards.values()) == 27
 
 
 def test_health_names_each_shard_whose_archives_address_is_lacking(
