@@ -59,6 +59,11 @@ def _own_identity(analytics: Connection) -> uuid.UUID:
                 "the database has snapshots of its own: let the figures of shards be put together "
                 "in a new one"
             )
+        if filled := [name for (name,) in analytics.execute(query("shards/joining/own-rows"))]:
+            raise ShardsError(
+                f"the database has rows in {' and '.join(filled)}, which would be in no figure: "
+                "let it be a shard, and the figures be put together in a new one"
+            )
         identity: uuid.UUID = scalar_of(
             analytics, "shards/joining/become", {"role": ANALYTICS, "name": None, "analytics": None}
         )

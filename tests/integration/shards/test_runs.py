@@ -340,6 +340,21 @@ def test_a_database_with_figures_of_its_own_is_not_one_to_put_them_together_in(
         runs.run(settings)
 
 
+def test_a_database_with_rows_of_its_own_is_not_one_to_put_figures_together_in(
+    federation: Federation,
+) -> None:
+    """They were in no figure, and nothing said so."""
+    fill(federation)
+    before = federation.state()
+    add_customer(federation.analytics, C, "2025-01-01 12:00")
+    said = r"^the database has rows in customers and customer_events, which would be in no figure: "
+    with pytest.raises(ShardsError, match=said):
+        federation.run("2025-01-03T00:00Z")
+    assert federation.state() == before
+    federation.analytics.execute("truncate customers, customer_events")
+    federation.run("2025-01-03T00:00Z")
+
+
 @pytest.mark.long
 def test_what_shards_have_written_is_published_in_a_new_database(
     federation: Federation, new_database: Any
