@@ -99,6 +99,11 @@ def test_a_run_that_was_queued_again_has_a_deadline_though_airflow_keeps_none(
     trial.execute("update dag_run set queued_at = %s where id = 1", [again + HOUR])
     (once_more,) = misses(trial, airflow, again + 2 * HOUR)
     assert once_more.deadline_at == again + HOUR + 10 * MINUTE
+    # Ended well in time, it has missed none: the one that passed was of the try that had failed.
+    trial.execute(
+        "update dag_run set state = 'success', end_date = queued_at + '1 minute' where id = 1"
+    )
+    assert misses(trial, airflow, again + 2 * HOUR) == set()
 
 
 def test_deadlines_that_were_missed(trial: Connection, airflow: AirflowTables) -> None:

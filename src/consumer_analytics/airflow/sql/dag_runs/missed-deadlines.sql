@@ -8,6 +8,8 @@ with missed as (
     where deadline.missed
         -- Airflow keeps the deadline of a run that failed before it, and lets it pass.
         and (dag_run.end_date is null or dag_run.end_date > deadline.deadline_time)
+        -- Where that one was then cleared, its end is a new one.
+        and (dag_run.queued_at is null or dag_run.queued_at <= deadline.deadline_time)
     union
     select dag_run.id, dag_run.queued_at + %(allowed)s
     from {dag_run} as dag_run
