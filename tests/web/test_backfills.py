@@ -181,6 +181,8 @@ def test_what_may_not_or_cannot_be_started_is_refused_in_a_line(
     with client_for(engine, who) as client:
         answer = client.post("/backfills", data=form, headers={"Accept": "text/html", **headers})
     assert (answer.status_code, told in answer.text) == (status, True), answer.text
+    # Back to the form, not to the charts.
+    assert ('<a href="backfills">Back to the form' in answer.text) == (status in {400, 422})
     assert engine.asked == []
 
 

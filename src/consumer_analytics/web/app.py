@@ -242,8 +242,15 @@ def _wants_page(request: Request) -> bool:
 def _problem(request: Request, status: int, detail: str, **headers: str) -> Response:
     """Answer with one clear line: as a page to people, as JSON to programs."""
     if _wants_page(request):
+        # Whoever filled in a form wants to correct it.
+        has_form = request.method == "POST" and path_below(request.scope) == "/backfills"
         response = pages.render(
-            request, "error.html", status_code=status, heading=_HEADINGS.get(status), detail=detail
+            request,
+            "error.html",
+            status_code=status,
+            heading=_HEADINGS.get(status),
+            detail=detail,
+            corrects=has_form and status in {400, _UNPROCESSABLE},
         )
         response.headers.update(headers)
         return response
