@@ -87,7 +87,7 @@ TABLES: dict[str, tuple[list[str], list[Any]]] = {
         [ID, NAME, 681_000, 399_000, 20_580_000, 20_580],
     ),
     "status, runs": (
-        ["run opened", "source", "state", "processed up to", "events", "snapshots"],
+        ["run opened", "source", "state", "processed up to", "new events", "snapshots"],
         [moment(AT), "airflow_backfill", "interrupted", AT, 50_000, 9],
     ),
     "status, shards": (

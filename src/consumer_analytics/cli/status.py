@@ -266,7 +266,7 @@ def print_status(found: Status) -> None:
         return
     say("")
     print_table(
-        ["run opened", "source", "state", "processed up to", "events", "snapshots"],
+        ["run opened", "source", "state", "processed up to", "new events", "snapshots"],
         [
             [
                 moment(run["opened_at"]),
