@@ -504,7 +504,7 @@ def test_what_is_not_there_or_cannot_be_asked_is_said_on_a_page(
     browser: Browser, operated: Operated
 ) -> None:
     wrong = {
-        "nowhere": (404, "There is no such page"),
+        "nowhere": (404, "Nothing is at this address."),
         "consumers/00000000-0000-4000-8000-000000000404": (404, "there is no consumer"),
         "?range=2d": (422, "range '2d' is unknown"),
         "?from=tomorrow": (422, "from: 'tomorrow' is no time"),

@@ -242,6 +242,8 @@ def _wants_page(request: Request) -> bool:
 def _problem(request: Request, status: int, detail: str, **headers: str) -> Response:
     """Answer with one clear line: as a page to people, as JSON to programs."""
     if _wants_page(request):
+        if detail == "Not Found":
+            detail = "Nothing is at this address."
         # Whoever filled in a form wants to correct it.
         has_form = request.method == "POST" and path_below(request.scope) == "/backfills"
         response = pages.render(

@@ -53,8 +53,8 @@ def once(context: Context) -> Finding:
             *([f"… and {doubled - len(listed):,} more"] if doubled > len(listed) else []),
             "constraint consumer_analytics_once is missing",
         ),
-        "somebody dropped the constraint, and rows were doubled by hand: with it no run, however "
-        "often it is repeated, can",
+        "somebody dropped the constraint, and rows were doubled by hand: with the constraint in "
+        "place no run can write a row twice, however often it is repeated",
         Fix(
             "consumer-analytics doctor --fix   # as the tables' owner", _restore if owned else None
         ),
