@@ -162,13 +162,8 @@ class BoundedProtocol(H11Protocol):
         if self._is_open:
             super().connection_lost(exc)
 
-    def pause_writing(self) -> None:
-        """Note that the client takes nothing in just now."""
-        self._drained = False
-        super().pause_writing()
-
     def resume_writing(self) -> None:
-        """Note that it does."""
+        """Note that the client has taken in what waited, though more may wait again by now."""
         self._drained = True
         super().resume_writing()
 
