@@ -8,6 +8,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from psycopg import sql
+
 from consumer_analytics.db import schema
 from consumer_analytics.db.connection import Connection, scalar, scalar_of
 from consumer_analytics.errors import SchemaError, ShardsError
@@ -59,7 +61,7 @@ def _own_identity(analytics: Connection) -> uuid.UUID:
                 "the database has snapshots of its own: let the figures of shards be put together "
                 "in a new one"
             )
-        if filled := [name for (name,) in analytics.execute(query("shards/joining/own-rows"))]:
+        if filled := _filled(analytics):
             raise ShardsError(
                 f"the database has rows in {' and '.join(filled)}, which would be in no figure: "
                 "let it be a shard, and the figures be put together in a new one"
@@ -73,6 +75,16 @@ def _own_identity(analytics: Connection) -> uuid.UUID:
             f"the database is itself the shard {member.name} of another one's figures"
         )
     return member.identity
+
+
+def _filled(analytics: Connection) -> list[str]:
+    """Return which source tables of the database itself have rows that this login may see."""
+    tables = analytics.execute(query("shards/joining/own-tables")).fetchall()
+    return [
+        name
+        for (name,) in tables
+        if scalar_of(analytics, "shards/joining/has-rows", table=sql.Identifier("public", name))
+    ]
 
 
 def _require_right(
