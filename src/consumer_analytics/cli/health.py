@@ -6,13 +6,12 @@ import typer
 
 from consumer_analytics.cli.output import JsonFlag, out, print_json, print_table, say
 from consumer_analytics.db import own_names, schema
-from consumer_analytics.db.connection import connected
+from consumer_analytics.db.connection import connected, permitted
 from consumer_analytics.etl import archived
 from consumer_analytics.formatting import amount, counted, duration, exactly, moment
 from consumer_analytics.monitoring.health import Health
 from consumer_analytics.monitoring.health import read as read_health
 from consumer_analytics.monitoring.incidents import is_of_consumer, open_incidents
-from consumer_analytics.reporting.status import permitted
 from consumer_analytics.settings import settings
 
 #: The exit codes that monitoring systems expect. What cannot be known is not well.

@@ -19,13 +19,13 @@ from consumer_analytics.cli.output import (
     warn,
 )
 from consumer_analytics.db import documents, own_names, schema
-from consumer_analytics.db.connection import connected
+from consumer_analytics.db.connection import connected, permitted
 from consumer_analytics.errors import UsageError, noted
 from consumer_analytics.etl import archived, revisions, sources
 from consumer_analytics.etl.revisions import Revision
 from consumer_analytics.formatting import count, counted, exactly, moment, percent, size
 from consumer_analytics.operations import storage
-from consumer_analytics.reporting.status import Status, permitted
+from consumer_analytics.reporting.status import Status
 from consumer_analytics.reporting.status import read as read_status
 from consumer_analytics.settings import settings
 

@@ -12,10 +12,9 @@ from consumer_analytics.calendar import instants
 from consumer_analytics.cli.consent import Yes, confirm
 from consumer_analytics.cli.output import JsonFlag, print_json, print_table, say, warn
 from consumer_analytics.db import schema
-from consumer_analytics.db.connection import connected
+from consumer_analytics.db.connection import connected, permitted
 from consumer_analytics.etl import watermark
 from consumer_analytics.formatting import exactly, moment
-from consumer_analytics.reporting.status import permitted
 from consumer_analytics.settings import settings
 from consumer_analytics.sql import JOB
 

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, LiteralString, NoReturn, TypeVar
@@ -563,6 +563,14 @@ def scalar_of(
     """Run a query file that answers one row, and return its first column."""
     row = connection.execute(query(name, **parts), values).fetchone()
     return None if row is None else row[0]
+
+
+def permitted(read: Callable[[], _T]) -> _T | None:
+    """Return what a read of a session in autocommit returns; None where its login may not."""
+    try:
+        return read()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
 
 
 def named_row(connection: Connection, statement: sql.Composed, **values: Any) -> dict[str, Any]:

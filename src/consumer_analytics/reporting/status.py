@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg
-
-from consumer_analytics.db.connection import Connection
+from consumer_analytics.db.connection import Connection, permitted
 from consumer_analytics.etl import vanished, watermark
 from consumer_analytics.mapping import Sources
 from consumer_analytics.sql import query
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,14 +88,6 @@ def read(connection: Connection, sources: Sources, *, consumers: int, runs: int 
         runs=permitted(lambda: _runs(connection, runs)),
         noted_as_vanished=permitted(lambda: vanished.total(connection)),
     )
-
-
-def permitted(read: Callable[[], T]) -> T | None:
-    """Return what a read of a session in autocommit returns; None where its login may not."""
-    try:
-        return read()
-    except psycopg.errors.InsufficientPrivilege:
-        return None
 
 
 def _runs(connection: Connection, limit: int) -> list[dict[str, Any]]:
