@@ -68,6 +68,11 @@ def _tell(result: ArchiveResult, where: str = "") -> None:
             f"late       {where}{result.late_rows:,} of the rows had come to days that were "
             "archived"
         )
+    if result.rows_before_calendar:
+        say(
+            f"left       {where}{counted(result.rows_before_calendar, 'row')} of 0001-01-01 and "
+            "before, -infinity too: no file holds them, so purge from 0001-01-02 on"
+        )
 
 
 def _tell_reach(result: ArchiveResult, where: str) -> None:

@@ -44,6 +44,8 @@ class ArchiveResult:
         late_rows: those of them that came to days that had been archived before.
         bytes: the sizes of the files that were written now.
         files: how many files the archive has.
+        rows_before_calendar: rows of 0001-01-01 and before, `-infinity` too, which no file holds:
+            they are the source table's for good.
     """
 
     first_day: dt.date
@@ -52,6 +54,7 @@ class ArchiveResult:
     late_rows: int = 0
     bytes: int = 0
     files: int = 0
+    rows_before_calendar: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -97,7 +100,13 @@ def archive(
             result = _archive_day(connection, settings, open_files, day, result)
     with job_lock(connection, settings):
         connection.execute(query("operations/archive/reach"), {"first_day": reached})
-        result = replace(result, files=len(manifest.files(connection)))
+        result = replace(
+            result,
+            files=len(manifest.files(connection)),
+            rows_before_calendar=scalar_of(
+                connection, "operations/archive/before-calendar", sources=settings.sources
+            ),
+        )
     progress(len(days), len(days))
     return result
 

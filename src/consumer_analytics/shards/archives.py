@@ -92,5 +92,6 @@ def archive(
         late_rows=sum(one.late_rows for one in parts),
         bytes=sum(one.bytes for one in parts),
         files=sum(one.files for one in parts),
+        rows_before_calendar=sum(one.rows_before_calendar for one in parts),
     )
     return ShardedArchive(whole, found)
