@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import importlib
 import io
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +19,8 @@ from rich.console import Console
 
 from consumer_analytics.cli import output, up
 from consumer_analytics.formatting import moment
+from consumer_analytics.operations.doctor.findings import Check, Examined, ok
+from consumer_analytics.settings import Settings
 
 ID = "7c944c72-0142-8000-8000-040000000001"
 HEADER = ["consumer", "name", "customers", "reason"]
@@ -303,3 +310,37 @@ def test_what_up_waits_for_is_named_in_full(monkeypatch: pytest.MonkeyPatch) -> 
         during = file.getvalue()
     assert all(name in during for name in waiting_for)
     assert "…" not in during
+
+
+@pytest.mark.parametrize("command", ["doctor", "check"])
+def test_a_finding_is_not_printed_behind_what_turns(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """It was, in one line with the question, where a check took a moment."""
+    module = importlib.import_module(f"consumer_analytics.cli.{command}")
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=80, soft_wrap=True, force_terminal=True)
+    err = Console(file=terminal, width=80, soft_wrap=True, force_terminal=True)
+    monkeypatch.setattr(output, "out", console)
+    monkeypatch.setattr("consumer_analytics.cli.findings.out", console)
+    monkeypatch.setattr(output, "err", err)
+    monkeypatch.setattr(module, "err", err)
+    check = Check("database-clock", "what time is it?", lambda _: ok("it is late"))
+
+    def examine(*_: Any, **__: Any) -> Iterator[Examined]:
+        time.sleep(0.3)
+        yield Examined(check, ok("it is late"))
+
+    context = contextlib.nullcontext(SimpleNamespace(connection=None))
+    monkeypatch.setattr(module, "_context", lambda *_: context)
+    if command == "doctor":
+        monkeypatch.setattr(module, "examine", examine)
+        module._examined(Settings(), [check], fix=False, as_json=False)
+    else:
+        monkeypatch.setattr(module.checking, "examine", examine)
+        monkeypatch.setattr(module, "_estimate", lambda *_: (None, "it cannot be"))
+        module.check()
+    text = re.sub(r"[^\n]*\x1b\[2K", "", terminal.getvalue())
+    (line,) = [line for line in text.splitlines() if "it is late" in line]
+    assert "looking" in terminal.getvalue()
+    assert re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", line).startswith("ok"), repr(line)

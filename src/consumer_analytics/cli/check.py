@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
-from consumer_analytics.cli.output import JsonFlag, err, print_json, print_table, say
+from consumer_analytics.cli.output import JsonFlag, above, err, print_json, print_table, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, one_line
 from consumer_analytics.formatting import between, counted, duration, moment, size
@@ -35,7 +35,8 @@ def check(as_json: JsonFlag = False) -> None:
         for one in checking.examine(context, lambda text: shown.update(escape(text))):
             examined.append(one)
             if not as_json:
-                show(one, evidence=True)
+                with above(shown):
+                    show(one, evidence=True)
         shown.update("counting a sample")
         costs, untold = _estimate(context, examined)
     worst = max(one.verdict for one in examined)

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from consumer_analytics.airflow.command import AirflowCommand
 from consumer_analytics.cli.findings import EXIT_CODES, show, sum_up, summary
-from consumer_analytics.cli.output import JsonFlag, err, print_json, say
+from consumer_analytics.cli.output import JsonFlag, above, err, print_json, say
 from consumer_analytics.db.connection import connect
 from consumer_analytics.errors import ConsumerAnalyticsError, SettingsError
 from consumer_analytics.formatting import counted
@@ -96,7 +96,8 @@ def _examined(
         ):
             found.append(one)
             if not as_json:
-                show(one)
+                with above(shown):
+                    show(one)
     return found
 
 

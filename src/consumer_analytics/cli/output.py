@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 from consumer_analytics.errors import UsageError
 from consumer_analytics.formatting import NOTHING, count, exactly, size
@@ -220,6 +221,19 @@ def living(text: str) -> Iterator[None]:
         return
     with err.status(escape(text)):
         yield
+
+
+@contextmanager
+def above(turning: Status) -> Iterator[None]:
+    """Print to standard output while something turns on standard error: it makes way for that.
+
+    Neither console knows of the other, and the line would go on behind what turns.
+    """
+    turning.stop()
+    try:
+        yield
+    finally:
+        turning.start()
 
 
 def warn(text: str) -> None:
