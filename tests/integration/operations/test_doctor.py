@@ -400,6 +400,18 @@ def test_the_index_dropped(healthy: Any) -> None:
     assert found(healthy) == {}
 
 
+def test_no_index_is_offered_on_a_column_that_is_gone(healthy: Any) -> None:
+    """`--fix` tried to build one; what is wrong is the column, which another check tells."""
+    healthy.execute("alter table customer_events rename created_at to stamped")
+    one = found(healthy, fix=True)["source-index"]
+    assert one.finding.verdict is Verdict.UNKNOWN
+    assert one.finding.says.endswith(
+        "public.customer_events has no column created_at: see source-columns"
+    )
+    assert one.finding.fix is None
+    assert one.treatment is None
+
+
 def test_the_index_by_customer_dropped(healthy: Any) -> None:
     """One of some events alone does not serve: a life is told by all of them."""
     healthy.execute(

@@ -74,9 +74,11 @@ def index(wanted: Wanted, context: Context) -> Finding:
     row = _look(context, wanted)
     if row is None:
         raise UnexaminableError(f"there is no table {events.shown}: see source-columns")
-    kind, rows, owned, usable, broken, expression = row
+    kind, rows, owned, usable, broken, expression, has_column = row
     if kind not in {"r", "p"}:
         return ok(f"{events.shown} is no table: its own tables' indexes are not looked at")
+    if not has_column:
+        raise UnexaminableError(f"{events.shown} has no column {column}: see source-columns")
     if usable is not None:
         return ok(f"index {usable} leads with {column}")
     size = () if rows is None else (f"about {counted(rows, 'row')}",)
