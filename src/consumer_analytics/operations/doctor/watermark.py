@@ -110,7 +110,7 @@ def advancing(context: Context) -> Finding:
         return Finding(
             Verdict.WARNING,
             f"the last run was held back at {moment(mark.last_processed_timestamp)}",
-            (f"it was asked for {requested}", *(_held(one) for one in held)),
+            (f"it was asked for {moment(requested)}", *(_held(one) for one in held)),
             "these transactions were open, and may still have committed rows from before that "
             "instant",
             Fix("consumer-analytics run   # once they have ended; see watermark-transactions"),
