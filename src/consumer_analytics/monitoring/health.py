@@ -123,7 +123,7 @@ class Health:
         behind_since: since when the watermark has been behind; None where it is not.
         watermark_age_seconds: how old the watermark is, whatever the schedule.
         backlog_events: events from the watermark on, whatever the schedule; counted up to
-            a million.
+            a million; None where a source table lacks what they are counted by.
         last_run: the last finished run; None before the first.
     """
 
@@ -136,7 +136,7 @@ class Health:
     next_due: dt.datetime | None
     behind_since: dt.datetime | None
     watermark_age_seconds: float
-    backlog_events: int
+    backlog_events: int | None
     last_run: LastRun | None
 
     def measure(self, name: str) -> Measure:
@@ -150,7 +150,7 @@ class Health:
         others = [
             f"{one.definition.label} {amount(one.value, one.unit)}"
             for one in amiss
-            if one.definition.subject is not FRESHNESS
+            if one.definition.subject is not FRESHNESS or one.state == "unknown"
         ]
         fresh = len(others) == len(amiss)
         return "; ".join([*others, self.cause.text] if fresh else [self.cause.text, *others])

@@ -283,6 +283,8 @@ def _lag(seen: Observation, cause: Cause) -> Measurement:
 
 def _pending(seen: Observation, cause: Cause) -> Measurement:
     """Take how many events wait that should have been processed."""
+    if seen.backlog.all is None:
+        return Measurement(None, "sources", seen.backlog.reason, can_be_taken=False)
     count = seen.backlog.due
     why = cause.text if count else None
     if count >= MOST_EVENTS:

@@ -206,6 +206,29 @@ def test_a_measure_that_cannot_be_taken_is_told(watched: Any, mails: MailServer)
     assert "may not read Airflow's tables" in mails.parts()[1]
 
 
+def test_a_column_that_is_gone_keeps_nobody_from_being_told(
+    watched: Any, mails: MailServer, cli: Cli
+) -> None:
+    """Nothing was noted, the mail said "database out of reach", and health had one line."""
+    watched.execute("alter table customer_events rename created_at to stamped")
+    at = MIDNIGHT + DAY + 3 * MINUTE
+    assert fail(watched, at)
+    assert watch(watched, at + MINUTE).health.backlog_events is None
+    failed, unmeasured = subjects(mails)
+    assert failed.startswith("FAILED: consumer_analytics_etl / load_consumer_analytics")
+    assert unmeasured.startswith("WARNING: health cannot be measured")
+    assert "customer_events has no column created_at" in " ".join(mails.parts()[1].split())
+    told = cli("health")
+    assert told.exit_code in {1, 2}
+    assert "backlog    - events after the watermark" in told.stdout
+    assert "pending_events: source table public.customer_events has no column" in told.stdout
+    measured = {one["name"]: one["state"] for one in cli("health", "--json").json["measures"]}
+    assert measured["pending_events"] == "unknown"
+    watched.execute("alter table customer_events rename stamped to created_at")
+    assert watch(watched, at + 2 * MINUTE).health.backlog_events == 0
+    assert subjects(mails)[2:] == ["OVER: health can be measured again"]
+
+
 def test_without_recipients_incidents_are_noted_all_the_same(database: Any) -> None:
     catch_up(database, MIDNIGHT)
     watch(database, MIDNIGHT + DAY + 2 * HOUR)

@@ -73,7 +73,10 @@ def _was_late(connection: Connection, judged: Health) -> bool:
 def cause_of(symptoms: Symptoms, judged: Health) -> str:
     """Return an incident's cause, as its symptoms and health have it."""
     held_back = judged.cause.kind == "held_back"
-    for name in symptoms:
+    for name, one in symptoms.items():
+        if one.state == "unknown":
+            # It says itself why it cannot be taken.
+            continue
         if _subject_of(name) is FRESHNESS or (held_back and _is_of_last_run(name)):
             return judged.cause.text
     first = next(iter(symptoms.values()))
