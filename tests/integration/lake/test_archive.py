@@ -324,6 +324,40 @@ def test_rows_that_come_late_count_once_and_are_archived_next(pair: Pair, seed: 
     pair.clean()
 
 
+@pytest.mark.parametrize("purges", [False, True])
+def test_an_audit_takes_a_late_change_once_though_it_says_what_was_before_it(
+    pair: Pair, purges: bool
+) -> None:
+    customer = uuid.UUID(int=0xC)
+
+    def happens(database: Any, kind: str, day: int, **told: str) -> None:
+        values = [uuid.uuid4(), customer, A, kind, json.dumps(told), BEGIN + day * 24 * HOUR]
+        with database.connect() as connection:
+            connection.execute(PUT, values)
+
+    def lives(database: Any) -> None:
+        with database.connect() as connection:
+            connection.execute(
+                "insert into customers (customer_id, consumer_id, status, created_at) "
+                "values (%s, %s, 'ACTIVE', %s)",
+                [customer, A, BEGIN],
+            )
+        happens(database, "customer_status_change", 1, old_status="ACTIVE", new_status="BLOCKED")
+        happens(database, "customer_status_change", 9, old_status="BLOCKED", new_status="ACTIVE")
+
+    pair.each(lives)
+    for day in (3, 6, 31):
+        pair.each(go, BEGIN + day * 24 * HOUR)
+    archived(pair.lake)
+    if purges:
+        purge(pair.lake)
+    # Between the two the customer was what this says: told twice, it would lead back to itself.
+    late = {"old_status": "ACTIVE", "new_status": "ACTIVE"}
+    pair.each(happens, "customer_status_change", 5, **late)
+    pair.each(swept)
+    pair.clean()
+
+
 @pytest.mark.parametrize(
     "where",
     ["event_type = 'login' and created_at < '2025-04-05'", "created_at < '2025-04-03 11:00'"],

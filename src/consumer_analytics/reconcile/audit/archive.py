@@ -33,6 +33,7 @@ class Archive:
         """Take the files; find what the table has besides."""
         self._connection, self._settings, self._files = connection, settings, files
         sources = settings.sources
+        connection.execute(query("reconcile/audit/archive/begin"))
         connection.cursor().executemany(
             "insert into audit_filed_days (day, n, digest) values (%s, %s, %s)",
             [(_day_of(number), n, digest) for number, n, digest, _ in files.digests()],
