@@ -246,11 +246,39 @@ def find(connection: Connection, run_key: str, *, state: str | None = None) -> R
     return Run(*columns)
 
 
-def record_failure(connection: Connection, run_key: str | None, error: BaseException) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for, to note it by where it fails before it is opened.
+
+    Attributes:
+        key: the same for all tries.
+        source: provenance for the snapshots.
+        requested: the instant asked for; None: that at which it failed.
+        named: whether somebody named the instant.
+    """
+
+    key: str
+    source: str
+    requested: dt.datetime | None
+    named: bool = False
+
+
+def record_failure(
+    connection: Connection,
+    run_key: str | None,
+    error: BaseException,
+    asked: Asked | None = None,
+) -> None:
     """Note that a run failed or was stopped: status, the error's type and message, nothing else.
 
-    A run that gave up its turn is noted among the runs only: the watermark's
+    A run that gave up its turn is noted among the runs only, where it was opened: the watermark's
     row tells of the run that has it.
+
+    Args:
+        connection: in autocommit.
+        run_key: of the run; None where it was not opened.
+        error: what ended it.
+        asked: what it was asked for, where it may not have been opened: it has failed all the same.
     """
     stopped = isinstance(error, KeyboardInterrupt)
     failure = {
@@ -264,6 +292,9 @@ def record_failure(connection: Connection, run_key: str | None, error: BaseExcep
                 query("etl/run/watermark-failed"),
                 {"failure": Jsonb({"run_key": run_key, **failure})},
             )
+        if asked is not None and isinstance(error, Exception) and not isinstance(error, BusyError):
+            connection.execute(query("etl/run/failed-unopened"), vars(asked))
+            run_key = asked.key
         connection.execute(
             query("etl/run/failed"),
             {
@@ -306,15 +337,20 @@ def run(
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        try_to_record(connection, opened, error)
+        asked = None
+        if opened is None:
+            asked = Asked(run_key or new_key(dt.datetime.now(dt.UTC)), source, at, named)
+        try_to_record(connection, opened, error, asked)
         raise
 
 
-def try_to_record(connection: Connection, opened: Run | None, error: BaseException) -> None:
+def try_to_record(
+    connection: Connection, opened: Run | None, error: BaseException, asked: Asked | None = None
+) -> None:
     """Note that a run failed, where the database still answers."""
     if connection.closed or isinstance(error, SchemaError):
         return
     try:
-        record_failure(connection, opened.run_key if opened else None, error)
+        record_failure(connection, opened.run_key if opened else None, error, asked)
     except psycopg.Error:
         return

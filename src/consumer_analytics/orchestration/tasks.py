@@ -151,15 +151,17 @@ def _step(
             )
             yield connection, config, opened
     except (ConsumerAnalyticsError, psycopg.Error) as error:
-        _note_failure(config, key, error)
+        _note_failure(config, key, error, run.Asked(key, SOURCE, instant(dag_run)))
         raise
 
 
-def _note_failure(config: Settings, key: str, error: Exception) -> None:
+def _note_failure(
+    config: Settings, key: str, error: Exception, asked: run.Asked | None = None
+) -> None:
     """Write the failure to the watermark's row, where the database still answers."""
     try:
         with connected(config, "airflow failure") as connection:
-            run.record_failure(connection, key, error)
+            run.record_failure(connection, key, error, asked)
     except (ConsumerAnalyticsError, psycopg.Error) as second:
         log.warning("the failure could not be noted in the database: %s", second)
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from tests.support import airflow_tables, lanes
 
-from consumer_analytics.errors import SourceError
+from consumer_analytics.errors import BusyError, SourceError
 from consumer_analytics.etl import run, watermark
 from consumer_analytics.monitoring import health, incidents, monitor
 from consumer_analytics.monitoring.health import Health
@@ -130,6 +130,35 @@ def test_why_names_what_the_state_comes_of(
     found = read(with_airflow, at)
     assert found.why.startswith(words) or (words[0] == ";" and found.why.endswith(words))
     assert found.cause.text in found.why
+
+
+def test_a_run_that_fails_before_it_opens_is_a_failed_run(caught_up: Any) -> None:
+    """It was in no record: health counted none, and the next run took the error with it."""
+    caught_up.execute("alter table customer_events rename created_at to stamped")
+    with pytest.raises(SourceError):
+        ran(caught_up, MIDNIGHT + DAY)
+    caught_up.execute("alter table customer_events rename stamped to created_at")
+    ran(caught_up, MIDNIGHT + DAY)
+    now = caught_up.rows("select clock_timestamp()")[0][0]
+    found = read(caught_up, now).measure("failed_runs")
+    assert (found.value, found.state) == (1, "warning")
+    assert "customer_events has no column created_at" in (found.cause or "")
+    with caught_up.connect(writes_sources=False) as connection:
+        shown = freshness.read(connection, ranges.parse("all"))
+    (failed,) = shown.failed
+    assert (failed.source, failed.requested_at) == ("cli_etl", MIDNIGHT + DAY)
+    assert failed.error_type == "SourceError"
+
+
+def test_a_run_that_gives_up_its_turn_before_it_opens_has_not_failed(caught_up: Any) -> None:
+    with caught_up.connect("other run") as other, other.transaction():
+        other.execute("select from etl_job_watermarks for update")
+        with caught_up.connect("run", writes_sources=False) as connection:
+            settings = caught_up.settings.replaced({"lock_wait": 0.2})
+            with pytest.raises(BusyError):
+                run.run(connection, settings, at=MIDNIGHT + DAY)
+    states = caught_up.rows("select state from consumer_analytics_internal.runs")
+    assert states == [("success",)]
 
 
 @pytest.mark.parametrize(("count", "state"), [(0, "normal"), (1, "warning"), (2, "critical")])
